@@ -1,0 +1,1 @@
+"""The HTTP edge: the collector, the decider, health and metrics."""

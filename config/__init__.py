@@ -1,0 +1,1 @@
+"""Settings from the environment and the catalog: its loader, its checks, the shipped example shop."""

@@ -1,0 +1,107 @@
+"""The probability of every eligible arm, as integers over 2³², and the draw from it.
+
+Integers make the logged propensity exact: what was drawn from is what is written down, on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SCALE = 1 << 32
+"""Probabilities are counts of 2⁻³²: exact to add, small to store, finer than any weight we would trust."""
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+class ArmDistribution(msgspec.Struct, frozen=True):
+    """What a policy says about the eligible arms, in their order.
+
+    Attributes
+    ----------
+    arms
+        Ids of the eligible arms, K of them, K ≥ 1.
+    weights
+        K integers ≥ 0 that sum to 2³²: the probabilities.
+    means, sds
+        The model's estimate of each arm's reward and its standard deviation, reward units; K each.
+    policy
+        Name of the policy that made it.
+    model_version
+        Version of the snapshot scored, 0 for the prior.
+    """
+
+    arms: tuple[str, ...]
+    weights: tuple[int, ...]
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    policy: str
+    model_version: int
+
+    def draw(self, ticket: int) -> int:
+        """Index of the arm that the ``ticket`` in [0, 2³²) falls on.
+
+        >>> d = ArmDistribution(("a", "b"), (SCALE // 4, 3 * (SCALE // 4)), (0, 0), (0, 0), "fixed", 0)
+        >>> d.draw(0), d.draw(SCALE // 4 - 1), d.draw(SCALE // 4), d.draw(SCALE - 1)
+        (0, 0, 1, 1)
+        """
+        total = 0
+        for index, weight in enumerate(self.weights):
+            total += weight
+            if ticket < total:
+                return index
+        raise AssertionError("weights do not sum to 2**32")
+
+    def probability(self, index: int) -> float:
+        """The probability of the arm at ``index``, in [0, 1]."""
+        return self.weights[index] / SCALE
+
+
+def quantise(probabilities: FloatArray | Sequence[float]) -> tuple[int, ...]:
+    """Turn K probabilities into K integers over 2³² that sum to exactly 2³² (largest remainder).
+
+    Parameters
+    ----------
+    probabilities
+        Shape (K,), finite, ≥ 0, with a positive sum; they need not sum to one.
+
+    Raises
+    ------
+    ValueError
+        For a negative, non-finite or all-zero input.
+
+    >>> quantise([0.5, 0.25, 0.25]) == (2**31, 2**30, 2**30)
+    True
+    >>> sum(quantise([1, 1, 1])) == 2**32
+    True
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    total = float(p.sum())
+    if not (p.size and np.isfinite(total) and total > 0 and float(p.min()) >= 0):
+        raise ValueError(f"not a distribution: {p!r}")
+    exact = p * (SCALE / total)
+    floors = np.floor(exact).astype(np.int64)
+    missing = SCALE - int(floors.sum())
+    if missing:
+        # |missing| ≤ K: give (or, after rounding up in the sum, take) one each where the remainder is largest.
+        order = np.argsort(floors - exact, kind="stable")
+        if missing > 0:
+            floors[order[:missing]] += 1
+        else:
+            floors[int(np.argmax(floors))] += missing
+    return tuple(floors.tolist())
+
+
+def ticket(secret: bytes, name: str) -> int:
+    """The draw that belongs to ``name``: a keyed hash in [0, 2³²), so a caller who picks ids cannot steer it.
+
+    >>> ticket(b"s", "d1") == ticket(b"s", "d1") != ticket(b"s", "d2")
+    True
+    """
+    return int.from_bytes(hmac.digest(secret, name.encode(), hashlib.sha256)[:4], "big")

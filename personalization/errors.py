@@ -1,0 +1,46 @@
+"""The errors of nextbest: one small tree.
+
+NextbestError
+├── InvalidInput        what somebody sent or wrote is wrong; names the field and the remedy
+├── Unavailable         a part we depend on does not answer now; trying again may help
+│   └── LogFull         the log would have to drop unread events to take this one
+└── Refused             going on would corrupt state; a person must act, and the message says how
+"""
+
+from __future__ import annotations
+
+
+class NextbestError(Exception):
+    """Root of every error nextbest raises on purpose."""
+
+
+class InvalidInput(NextbestError):
+    """Something a caller sent is wrong.
+
+    Parameters
+    ----------
+    field
+        Where: a dotted path as the caller wrote it, e.g. ``events[2].timestamp``.
+    message
+        What is wrong and what to send instead.
+    code
+        A stable word for programs, e.g. ``invalid_field``.
+    """
+
+    def __init__(self, field: str, message: str, code: str = "invalid_field") -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+        self.code = code
+
+
+class Unavailable(NextbestError):
+    """A part nextbest depends on does not answer; the same call may succeed later."""
+
+
+class LogFull(Unavailable):
+    """The log holds as much as it may and nothing of it has been folded yet."""
+
+
+class Refused(NextbestError):
+    """Going on would corrupt state: a person has to act, and the message names the command."""

@@ -1,0 +1,40 @@
+"""Raw features: what is known at the moment of a decision, by name.
+
+A feature value is a finite float or a short string (a category). Missing is absent. Encoding them into
+numbers is the model's business (``online_models.encoding``); here they are as logged in the decision record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+FeatureValue: TypeAlias = float | str
+Features: TypeAlias = Mapping[str, FeatureValue]
+
+MAX_FEATURES = 256
+"""More names than this in one context are dropped, in order: a bound on record size and model growth."""
+
+MAX_CATEGORY_CHARS = 64
+MAX_MAGNITUDE = 1e9
+"""Numbers beyond this are somebody's bug, not a signal; they would drown every other feature."""
+
+
+def clean(value: object) -> FeatureValue | None:
+    """Bound one raw value, or give None where it cannot be a feature.
+
+    >>> clean(3), clean(True), clean("blue"), clean(float("nan")), clean([1]), clean(1e12)
+    (3.0, 1.0, 'blue', None, None, 1000000000.0)
+    """
+    if isinstance(value, str):
+        return value[:MAX_CATEGORY_CHARS] or None
+    if isinstance(value, bool | int | float):
+        try:
+            number = float(value)
+        except OverflowError:
+            return None
+        if not math.isfinite(number):
+            return None
+        return max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, number))
+    return None

@@ -1,0 +1,61 @@
+"""An outcome: a closed decision with its total reward, what a model learns from."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from personalization.features import FeatureValue
+
+
+class ClosingReason(str, Enum):
+    """Why a decision was closed."""
+
+    WINDOW = "window"
+    """Its reward window ended."""
+    FINAL = "final"
+    """The caller said nothing more will come."""
+    EVICTED = "evicted"
+    """The visitor had too many open decisions; the oldest went with its reward so far. Trained."""
+    UNEXPOSED = "unexposed"
+    """It was never shown. Not trained."""
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One closed decision.
+
+    Attributes
+    ----------
+    decision_id
+        Also the outcome's own id: a decision closes once.
+    weight
+        Probability of the chosen arm, an integer over 2³².
+    features
+        As logged at decision time.
+    arm_features
+        The chosen arm's own features, as logged.
+    reward
+        Total, within the placement's ``reward_range``.
+    trains
+        False for holdout, fallback tiers and decisions never exposed.
+    """
+
+    decision_id: str
+    placement: str
+    slot: int
+    arm: str
+    weight: int
+    reward: float
+    reason: ClosingReason
+    decided_at_ms: int
+    closed_at_ms: int
+    exposed_at_ms: int | None = None
+    n_rewards: int = 0
+    features: dict[str, FeatureValue] = {}
+    arm_features: dict[str, FeatureValue] = {}
+    policy: str = ""
+    model_version: int = 0
+    catalog_version: int = 0
+    holdout: bool = False
+    trains: bool = True

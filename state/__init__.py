@@ -1,0 +1,1 @@
+"""What is kept in Redis and how: visitor states, model snapshots, catalog versions, timers."""
