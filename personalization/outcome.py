@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 import msgspec
 
 from personalization.features import FeatureValue
 
 
-class ClosingReason(str, Enum):
+class ClosingReason(StrEnum):
     """Why a decision was closed."""
 
     WINDOW = "window"
