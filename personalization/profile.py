@@ -1,4 +1,4 @@
-"""What a client event does to a visitor's state: the part of the fold the decider also applies, to events sent along."""
+"""What a client event does to a visitor: the part of the fold the decider also applies, to events sent along."""
 
 from __future__ import annotations
 
