@@ -124,11 +124,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._encoder.learn(context)
         self.n_learned += 1
         self.reward_sum += reward
-        if (
-            self._encoder.n_dims != self._frozen.n_dims
-            or self.n_learned <= REFRESH
-            or not self.n_learned % REFRESH
-        ):
+        if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._refresh()
         if self.n_learned <= WARM_UP[-1]:
             self._buffer.append((arm, context, reward))
@@ -319,8 +315,6 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         model._last = np.frombuffer(state["last"], np.int64).copy()
         shape = (n_arms, 1 + model.n_samples, width)
         model._weights = np.frombuffer(state["weights"], np.float32).reshape(shape).copy()
-        model._covariance = (
-            np.frombuffer(state["covariance"], np.float32).reshape(n_arms, width, width).copy()
-        )
+        model._covariance = np.frombuffer(state["covariance"], np.float32).reshape(n_arms, width, width).copy()
         model._buffer = [(arm, context, reward) for arm, context, reward in state["buffer"]]
         return model

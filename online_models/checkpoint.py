@@ -100,9 +100,7 @@ def load(
         raise Refused("the checkpoint is damaged or signed with another secret: keep the last good one")
     checkpoint = msgspec.msgpack.decode(body, type=CheckpointBody)
     if checkpoint.format != FORMAT:
-        raise Refused(
-            f"checkpoint format {checkpoint.format}, this release reads {FORMAT}: replay the outcomes"
-        )
+        raise Refused(f"checkpoint format {checkpoint.format}, this release reads {FORMAT}: replay the outcomes")
     if checkpoint.river_version != river.__version__:
         raise Refused(
             f"the checkpoint is River {checkpoint.river_version}'s, here runs {river.__version__}: "
@@ -114,9 +112,7 @@ def load(
         state_range = reward_range or (0.0, 1.0)
         wanted = PlacementModel(checkpoint.placement, model or "default", state_range)
         if _schema_hash(wanted) != checkpoint.schema_hash:
-            raise Refused(
-                "the checkpoint is of another model, parameters or reward range: replay the outcomes"
-            )
+            raise Refused("the checkpoint is of another model, parameters or reward range: replay the outcomes")
     loaded = PlacementModel.load(msgspec.msgpack.decode(checkpoint.payload))
     if _schema_hash(loaded) != checkpoint.schema_hash:
         raise Refused("the checkpoint's payload is not what its schema says: replay the outcomes")

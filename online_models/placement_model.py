@@ -133,9 +133,7 @@ class PlacementModel:
         """The model as it stands, for deciders; its version is (generation, outcomes learned)."""
         model = self.model
         scorer = model.frozen() if isinstance(model, RiverModel) else model.scorer()
-        return ModelSnapshot(
-            self.spec.name, pack_version(generation, self.n_learned), self.reward_range, scorer
-        )
+        return ModelSnapshot(self.spec.name, pack_version(generation, self.n_learned), self.reward_range, scorer)
 
     def report(self) -> list[ArmReport]:
         """Every arm with its mean and Wilson interval, in reward units, most exposed first."""

@@ -64,14 +64,14 @@ def check_policy(spec: PolicySpec, field: str = "policy") -> None:
             "unknown_policy",
         )
     for name, value, low, high in (
-        ("min_probability", spec.min_probability, 0.0, 1.0),
+        ("min_probability", spec.min_probability or 0.0, 0.0, 1.0),
         ("epsilon", spec.epsilon, 0.0, 1.0),
         ("new_arm_exposures", float(spec.new_arm_exposures), 0.0, 1e9),
     ):
         if not low <= value <= high:
             raise InvalidInput(f"{field}.{name}", f"{value} lies outside {low:g} to {high:g}")
-    if spec.name == "fixed" and not ({"arm", "weights"} & spec.params.keys()):
-        raise InvalidInput(f"{field}.params", "a fixed policy needs 'arm' or 'weights'")
+    if spec.name == "fixed" and not ({"arm", "weights"} & spec.parameters.keys()):
+        raise InvalidInput(f"{field}.parameters", "a fixed policy needs 'arm' or 'weights'")
 
 
 def make_model(spec: ModelSpec | str, field: str = "model") -> RewardModelImpl:

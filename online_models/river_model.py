@@ -77,11 +77,7 @@ class RiverModel:
         self._encoder.learn(context)
         self.n_learned += 1
         self.reward_sum += reward
-        if (
-            self._encoder.n_dims != self._frozen.n_dims
-            or self.n_learned <= REFRESH
-            or not self.n_learned % REFRESH
-        ):
+        if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._frozen = self._encoder.freeze()
         features = self._features(arm, self._shared(context))
         error = reward - self._predict(features)

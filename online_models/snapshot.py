@@ -198,9 +198,7 @@ class ModelSnapshot:
         arms: dict[str, bytes] = {}
         removed: list[str] = []
         if isinstance(scorer, LinearScorer):
-            comparable = (
-                isinstance(before, LinearScorer) and before.weights.shape[1:] == scorer.weights.shape[1:]
-            )
+            comparable = isinstance(before, LinearScorer) and before.weights.shape[1:] == scorer.weights.shape[1:]
             for row, arm in enumerate(scorer.arms):
                 at = before.index.get(arm, -1) if isinstance(before, LinearScorer) and comparable else -1
                 if at < 0 or before.touched[at] != scorer.touched[row]:  # type: ignore[union-attr]
@@ -218,9 +216,7 @@ class ModelSnapshot:
             Where the delta builds on another version: read the whole instead.
         """
         if delta.builds_on != self.version:
-            raise Refused(
-                f"the delta builds on {delta.builds_on}, here is {self.version}: read the whole snapshot"
-            )
+            raise Refused(f"the delta builds on {delta.builds_on}, here is {self.version}: read the whole snapshot")
         header = _HEADER.decode(delta.header)
         if isinstance(header, PickleHeader):
             return _from_pickle(header, secret)
@@ -252,9 +248,7 @@ class ModelSnapshot:
         """
         decoded = _HEADER.decode(header)
         if decoded.format != FORMAT:
-            raise Refused(
-                f"snapshot format {decoded.format}, this release reads {FORMAT}: upgrade both sides"
-            )
+            raise Refused(f"snapshot format {decoded.format}, this release reads {FORMAT}: upgrade both sides")
         if isinstance(decoded, PickleHeader):
             return _from_pickle(decoded, secret)
         return _from_arrays(decoded, arms)
@@ -266,9 +260,7 @@ class ModelSnapshot:
         if isinstance(scorer, RiverModel):
             payload = scorer.dump()
             mac = _mac(secret, river.__version__, self.version, payload)
-            header = PickleHeader(
-                FORMAT, self.model, self.version, low, high, river.__version__, mac, payload
-            )
+            header = PickleHeader(FORMAT, self.model, self.version, low, high, river.__version__, mac, payload)
         else:
             header = ArraysHeader(
                 FORMAT,
@@ -356,9 +348,7 @@ def _linear(header: ArraysHeader, arms: tuple[str, ...], weights: Any, n: Any, t
 def _from_pickle(header: PickleHeader, secret: bytes) -> ModelSnapshot:
     expected = _mac(secret, header.river_version, header.version, header.payload)
     if not hmac.compare_digest(expected, header.mac):
-        raise Refused(
-            "the snapshot is not signed with this server's secret: give learner and API the same one"
-        )
+        raise Refused("the snapshot is not signed with this server's secret: give learner and API the same one")
     if header.river_version != river.__version__:
         raise Refused(
             f"the snapshot is River {header.river_version}'s, here runs {river.__version__}: use one version"

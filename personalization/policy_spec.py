@@ -1,48 +1,46 @@
-"""What a placement says about how it chooses: an exploration policy and its bounds, by name.
+"""How a placement explores and what it learns with: names and parameters.
 
-Names are checked where the names are known (``online_models.registry``); here is only their shape.
+Names are checked where they are known (``online_models.registry``); here is only their shape.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any
 
 import msgspec
 
-PolicyParam: TypeAlias = float | str | dict[str, float]
 
-
-class PolicySpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """An exploration policy with its parameters and the floors under it (rule *Floors*).
+class PolicySpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """Which policy turns estimates into probabilities, and the floors under them (rule *Floors*).
 
     Attributes
     ----------
     name
-        ``default`` or a name of ``online_models.registry.policy_names()``.
-    params
-        What that policy understands, e.g. ``{"epsilon": 0.1}`` or ``{"arm": "hero-shoes"}``.
+        ``default``, ``thompson``, ``linucb``, ``squarecb``, ``epsilon_greedy``, ``uniform`` or ``fixed``.
+    parameters
+        The policy's own, by name, e.g. ``{"epsilon": 0.1}`` or ``{"arm": "hero-shoes"}``.
     min_probability
-        A fixed floor under every eligible arm, for placements where bounded weights matter more than the
-        last percent. At most 1/K of it can be had: above that the choice is uniform.
+        A fixed least probability per eligible arm, where bounded weights matter more than the last
+        percent; None: rule *Floors*. More than 1/K cannot be had.
     epsilon
         Floor under every eligible arm as a share of *room*: ``epsilon * room / K``.
     new_arm_exposures
-        An arm with fewer learned exposures than this counts as new and has at least 1/(2K).
+        An arm with fewer learned exposures (n₀) counts as new and has at least 1/(2K).
     """
 
     name: str = "default"
-    params: dict[str, PolicyParam] = {}
-    min_probability: float = 0.0
+    parameters: dict[str, Any] = {}
+    min_probability: float | None = None
     epsilon: float = 0.02
-    new_arm_exposures: int = 32
+    new_arm_exposures: int = 8
 
     def number(self, key: str, default: float) -> float:
         """The numeric parameter ``key``, or ``default``.
 
-        >>> PolicySpec("epsilon_greedy", {"epsilon": 0.1}).number("epsilon", 0.05)
+        >>> PolicySpec(name="epsilon_greedy", parameters={"epsilon": 0.1}).number("epsilon", 0.05)
         0.1
         """
-        value = self.params.get(key, default)
+        value = self.parameters.get(key, default)
         return float(value) if isinstance(value, int | float) else default
 
 

@@ -9,11 +9,11 @@ from personalization.policy_spec import PolicySpec
 
 
 def fixed(estimates: Estimates, spec: PolicySpec) -> FloatArray:
-    """All on ``params["arm"]``, or in proportion to ``params["weights"]``; else the first arm.
+    """All on ``parameters["arm"]``, or in proportion to ``parameters["weights"]``; else the first arm.
 
     The first arm is chosen where none of those named is eligible.
     """
-    arm, weights = spec.params.get("arm"), spec.params.get("weights")
+    arm, weights = spec.parameters.get("arm"), spec.parameters.get("weights")
     wanted = weights if isinstance(weights, dict) else {str(arm): 1.0}
     p = np.array([max(0.0, float(wanted.get(each, 0.0))) for each in estimates.arms])
     total = float(p.sum())

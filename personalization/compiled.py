@@ -1,0 +1,196 @@
+"""A catalog version made ready for the hot paths: rules compiled, references resolved, lookups by event.
+
+``compile_catalog`` is the one check of meaning; ``config.loader`` checks shape and knows files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from personalization.catalog import AffinitySpec, Catalog, Content, Placement
+from personalization.errors import InvalidInput, NextbestError
+from personalization.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
+
+
+class InvalidCatalog(NextbestError):
+    """A catalog with mistakes: all of them, each an ``InvalidInput``."""
+
+    def __init__(self, errors: list[InvalidInput]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A content ready to be an arm."""
+
+    id: str
+    content: Content
+    when: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledReward:
+    """A reward rule, ready: what one event is worth to ``placement``."""
+
+    placement: str
+    when: Rule | None
+    value: float | Rule
+    arm: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPlacement:
+    """A placement, ready: its arms in order."""
+
+    name: str
+    spec: Placement
+    when: Rule | None
+    arms: tuple[Arm, ...]
+    default: Arm
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAffinity:
+    """An affinity rule, ready: one event raises the keys at ``path``."""
+
+    name: str
+    spec: AffinitySpec
+    path: tuple[str, ...]
+    weight: float
+    when: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCatalog:
+    """One version of the catalog as folder and decider use it."""
+
+    version: int
+    catalog: Catalog
+    placements: dict[str, CompiledPlacement] = field(default_factory=dict)
+    segments: dict[str, Rule] = field(default_factory=dict)
+    rewards_by_event: dict[str, list[CompiledReward]] = field(default_factory=dict)
+    affinities_by_event: dict[str, list[CompiledAffinity]] = field(default_factory=dict)
+
+
+class _Check:
+    """Collects every mistake instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.errors: list[InvalidInput] = []
+
+    def fail(self, where: str, message: str, code: str = "invalid_field") -> None:
+        self.errors.append(InvalidInput(where, message, code))
+
+    def rule(self, source: str | None, where: str, variables: frozenset[str]) -> Rule | None:
+        if source is None:
+            return None
+        try:
+            return Rule(source, where, variables)
+        except InvalidInput as error:
+            self.errors.append(error)
+            return None
+
+    def demand(self, holds: bool, where: str, message: str) -> None:
+        if not holds:
+            self.fail(where, message)
+
+
+def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
+    """Compile one version.
+
+    Raises
+    ------
+    InvalidCatalog
+        With every mistake of meaning: unknown references, bad rules, numbers out of range.
+    """
+    check = _Check()
+    compiled = CompiledCatalog(version, catalog)
+    for name, source in catalog.segments.items():
+        rule = check.rule(source, f"segments.{name}", VISITOR_VARIABLES - {"segments"})
+        if rule is not None:
+            compiled.segments[name] = rule
+    arms = {name: _compile_content(check, name, content) for name, content in catalog.content.items()}
+    for name, spec in catalog.affinities.items():
+        _compile_affinity(check, compiled, name, spec)
+    for name, placement in catalog.placements.items():
+        _compile_placement(check, compiled, arms, name, placement)
+    if check.errors:
+        raise InvalidCatalog(check.errors)
+    return compiled
+
+
+def _compile_content(check: _Check, name: str, content: Content) -> Arm:
+    where = f"content.{name}"
+    check.demand(
+        content.type == "json" or isinstance(content.body, str),
+        f"{where}.body",
+        f"a {content.type} content needs text here",
+    )
+    if content.starts_ms is not None and content.ends_ms is not None:
+        check.demand(content.starts_ms < content.ends_ms, f"{where}.ends", "must lie after starts")
+    if content.cap is not None:
+        check.demand(content.cap.limit >= 1, f"{where}.cap.limit", "must be 1 or more")
+    return Arm(name, content, check.rule(content.when, f"{where}.when", VISITOR_VARIABLES))
+
+
+def _compile_affinity(check: _Check, compiled: CompiledCatalog, name: str, spec: AffinitySpec) -> None:
+    where = f"affinities.{name}"
+    check.demand(0 < spec.decay_per_event <= 1, f"{where}.decay_per_event", "must lie in (0, 1]")
+    check.demand(spec.half_life_ms is None or spec.half_life_ms > 0, f"{where}.half_life", "must be positive")
+    for index, rule in enumerate(spec.rules):
+        here = f"{where}.rules[{index}]"
+        path = tuple(rule.key.split("."))
+        check.demand(
+            path[0] in EVENT_VARIABLES and all(path),
+            f"{here}.key",
+            f"must be a dotted path that starts with one of {', '.join(sorted(EVENT_VARIABLES))}",
+        )
+        compiled.affinities_by_event.setdefault(rule.event, []).append(
+            CompiledAffinity(name, spec, path, rule.weight, check.rule(rule.when, f"{here}.when", EVENT_VARIABLES))
+        )
+
+
+def _compile_placement(
+    check: _Check, compiled: CompiledCatalog, arms: dict[str, Arm], name: str, spec: Placement
+) -> None:
+    where = f"placements.{name}"
+    known: list[Arm] = []
+    check.demand(bool(spec.content), f"{where}.content", "must name at least one content")
+    for index, content in enumerate(spec.content):
+        if content in arms:
+            known.append(arms[content])
+        else:
+            check.fail(
+                f"{where}.content[{index}]", f"no content {content!r}; define it under content", "unknown_name"
+            )
+    check.demand(len(set(spec.content)) == len(spec.content), f"{where}.content", "names a content twice")
+    if spec.default not in arms:
+        check.fail(f"{where}.default", f"no content {spec.default!r}; define it under content", "unknown_name")
+    check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
+    check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
+    check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
+    low, high = spec.reward_range
+    check.demand(low < high, f"{where}.reward_range", "must be [low, high] with low < high")
+    check.demand(low <= spec.default_reward <= high, f"{where}.default_reward", "must lie within reward_range")
+    for index, reward in enumerate(spec.rewards):
+        here = f"{where}.rewards[{index}]"
+        value: float | Rule | None = (
+            check.rule(reward.value, f"{here}.value", EVENT_VARIABLES)
+            if isinstance(reward.value, str)
+            else float(reward.value)
+        )
+        compiled.rewards_by_event.setdefault(reward.event, []).append(
+            CompiledReward(
+                name,
+                check.rule(reward.when, f"{here}.when", EVENT_VARIABLES),
+                0.0 if value is None else value,
+                check.rule(reward.arm, f"{here}.arm", EVENT_VARIABLES),
+            )
+        )
+    when = check.rule(spec.when, f"{where}.when", VISITOR_VARIABLES)
+    if known and spec.default in arms:
+        compiled.placements[name] = CompiledPlacement(
+            name, spec, when, tuple(known), arms[spec.default], spec.features or compiled.catalog.features
+        )

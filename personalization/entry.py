@@ -1,0 +1,74 @@
+"""One entry of the visitor log: an event, when it was received, and under which catalog it is folded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from personalization.errors import InvalidInput
+from personalization.event import Event
+
+
+class Provenance(msgspec.Struct, frozen=True, array_like=True):
+    """Where a derived event comes from: the ``n``-th emission of the entry at ``offset`` of ``source``.
+
+    A target keeps the highest per source and skips at or below it.
+    """
+
+    source: str
+    epoch: int
+    offset: int
+    n: int
+
+    def order(self) -> tuple[int, int, int]:
+        """What "at or below" compares."""
+        return (self.epoch, self.offset, self.n)
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """A place in one partition of the log; offsets are comparable only inside an epoch."""
+
+    epoch: int
+    offset: int
+
+
+class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What the log holds under a visitor's key.
+
+    Attributes
+    ----------
+    received_at_ms
+        Stamped once, by the collector; the fold's clock.
+    occurred_at_ms
+        The client's own time, corrected and clamped to the 24 h before ``received_at_ms``; weighs decay only.
+    catalog_version
+        The catalog the fold uses for this entry, however new the worker's own.
+    """
+
+    received_at_ms: int
+    occurred_at_ms: int
+    catalog_version: int
+    event: Event
+    provenance: Provenance | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The entry as the log stores it (msgpack)."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """The entry back.
+
+    Raises
+    ------
+    InvalidInput
+        Where the bytes are no entry: permanently bad, for the dead letters.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput("entry", f"not an entry of the visitor log: {error}", "bad_entry") from error

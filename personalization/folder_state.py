@@ -1,0 +1,103 @@
+"""What only the folder needs of a visitor: open decisions, held rewards, what was seen already.
+
+Kept beside the visitor's state, in the same hash slot, so that the decider reads nothing it does not use.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from personalization.features import FeatureValue
+
+MAX_OPEN_DECISIONS = 32
+MAX_SOURCES = 16
+MAX_MESSAGE_IDS = 64
+MAX_HELD_REWARDS = 16
+MAX_RECENT_CREDITS = 16
+MAX_CLOSED = 64
+HOLD_MS = 60_000
+"""How long a reward waits for its decision, and a reward-capable event for a decision that comes by a merge."""
+
+
+class OpenDecision(msgspec.Struct, array_like=True):
+    """A decision whose reward window is open.
+
+    ``due_ms`` is when it closes: exposure + window, or, while it was not shown, decision + window.
+    The terms (``window_ms``, ``default_reward``, ``low``, ``high``) are those of the catalog it was made under.
+    """
+
+    decision_id: str
+    placement: str
+    slot: int
+    arm: str
+    weight: int
+    decided_at_ms: int
+    due_ms: int
+    window_ms: int
+    default_reward: float
+    low: float
+    high: float
+    exposed_at_ms: int | None
+    reward: float
+    n_rewards: int
+    features: dict[str, FeatureValue]
+    arm_features: dict[str, FeatureValue]
+    policy: str
+    model_version: int
+    catalog_version: int
+    holdout: bool
+    trains: bool
+
+
+class HeldReward(msgspec.Struct, array_like=True):
+    """A reward or activation that arrived before its decision; an orphan once ``until_ms`` has passed."""
+
+    decision_id: str
+    value: float | None
+    final: bool
+    until_ms: int
+
+
+class Credit(msgspec.Struct, array_like=True):
+    """What one client event is worth to one placement, and which arm was acted on, where it says."""
+
+    placement: str
+    value: float
+    arm: str | None
+    at_ms: int
+
+
+class FolderState(msgspec.Struct, array_like=True):
+    """The folder's own part of a visitor."""
+
+    message_ids: bytes = b""
+    """8-byte hashes of the latest message ids, oldest first."""
+    sources: dict[str, tuple[int, int, int]] = {}
+    """Highest (epoch, offset, n) of derived events applied, per source key."""
+    open: list[OpenDecision] = []
+    """Oldest first."""
+    held: list[HeldReward] = []
+    recent: list[Credit] = []
+    closed: bytes = b""
+    """8-byte hashes of the decisions closed latest, oldest first."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(FolderState)
+
+
+def encode_folder(folder: FolderState) -> bytes:
+    """The folder's part as stored."""
+    return _encoder.encode(folder)
+
+
+def decode_folder(data: bytes) -> FolderState:
+    """The folder's part back; raises ``msgspec.DecodeError`` where the bytes are something else."""
+    return _decoder.decode(data)
+
+
+def next_due_ms(folder: FolderState) -> int | None:
+    """When the visitor next needs a time-out, None for never."""
+    dues = [decision.due_ms for decision in folder.open]
+    dues.extend(held.until_ms for held in folder.held)
+    return min(dues, default=None)

@@ -1,0 +1,131 @@
+"""Rules: CEL expressions, compiled once, over variables that are looked up only when the rule names them.
+
+A rule that cannot be evaluated for a visitor (a trait it compares is missing) does not hold; it is no error.
+Cost: about 0.5 µs for a comparison, plus the conversion of the variables named.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
+
+import cel
+
+from personalization.errors import InvalidInput
+
+Resolver: TypeAlias = Callable[[str], Any]
+"""Gives a variable's value by name, None where there is none."""
+
+
+def scope(resolve: Resolver) -> Any:
+    """What rules are evaluated in: ``resolve`` is asked for each variable a rule names."""
+    context = cel.Context()
+    context.set_variable_resolver(resolve)
+    return context
+
+
+class Rule:
+    """One compiled expression.
+
+    Parameters
+    ----------
+    source
+        The CEL expression.
+    field
+        Where it stands, for the error.
+    variables
+        The names it may use.
+
+    Raises
+    ------
+    InvalidInput
+        Where it does not parse or names an unknown variable.
+
+    >>> Rule('size(segments) > 0', "when", {"segments"}).holds(scope({"segments": ["vip"]}.get))
+    True
+    >>> Rule('traits.age > 30', "when", {"traits"}).holds(scope({"traits": {}}.get))
+    False
+    """
+
+    __slots__ = ("_program", "source", "variables")
+
+    def __init__(self, source: str, field: str, variables: Collection[str]) -> None:
+        try:
+            self._program = cel.compile(source)
+        except (ValueError, TypeError) as error:
+            reason = str(error).split("\n")[0]
+            raise InvalidInput(field, f"not a CEL expression: {reason}", "bad_expression") from error
+        self.source = source
+        self.variables = frozenset(self._program.variables())
+        unknown = sorted(self.variables - set(variables) - _bound_names(source))
+        if unknown:
+            known = ", ".join(sorted(variables))
+            raise InvalidInput(field, f"unknown name {unknown[0]!r}; known here: {known}", "unknown_name")
+
+    def holds(self, scope: Any) -> bool:
+        """Whether the rule is true; a rule that fails or gives no boolean does not hold."""
+        try:
+            return self._program.execute(scope) is True
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
+            return False
+
+    def number(self, scope: Any) -> float | None:
+        """The rule's value as a finite number, else None."""
+        value = self.value(scope)
+        if isinstance(value, bool | int | float) and math.isfinite(value):
+            return float(value)
+        return None
+
+    def text(self, scope: Any) -> str | None:
+        """The rule's value as text, else None."""
+        value = self.value(scope)
+        if isinstance(value, bool) or value is None:
+            return None
+        return value if isinstance(value, str) else str(value) if isinstance(value, int) else None
+
+    def value(self, scope: Any) -> Any:
+        """The rule's value, None where it fails."""
+        try:
+            return self._program.execute(scope)
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
+            return None
+
+
+def _bound_names(source: str) -> set[str]:
+    # Names bound by macros (`xs.exists(x, x > 1)`) are reported as variables: the word before the first comma.
+    names = set()
+    for macro in ("all(", "exists(", "exists_one(", "map(", "filter("):
+        start = 0
+        while (start := source.find("." + macro, start)) >= 0:
+            start += len(macro) + 1
+            names.add(source[start:].split(",", 1)[0].strip())
+    return names
+
+
+EVENT_VARIABLES = frozenset({"event", "type", "properties", "traits", "context"})
+"""What reward and affinity rules may name: the event and nothing of the visitor, so that its worth is its own."""
+
+VISITOR_VARIABLES = frozenset(
+    {
+        "affinities",  # map of maps: affinities.category.shoes, decayed
+        "cart",  # map product → value
+        "cart_value",
+        "consents",  # map purpose → bool
+        "context",  # the request's, Segment-shaped
+        "counts",  # map event → decayed count
+        "days_since_first",
+        "days_since_last",
+        "device",  # "mobile" | "tablet" | "desktop" | "bot" | "unknown"
+        "event_count",
+        "hour",  # 0…23, UTC unless context.timezone says otherwise
+        "known",  # registered
+        "n_orders",
+        "revenue",
+        "segments",  # list of names
+        "session",  # number, n_events, n_views, seconds
+        "traits",
+        "weekday",  # 0 = Monday
+    }
+)
+"""What segments and eligibility may name: the visitor and the request."""
