@@ -60,6 +60,7 @@ class LearnedMessage(NamedTuple):
 class CatalogNow(Protocol):
     """The newest catalog, which says what model each placement has."""
 
+    @property
     def current(self) -> CompiledCatalog | None:
         """None while none is published."""
         ...
@@ -228,7 +229,7 @@ class Learner:
                 held.models[entry.key].learn(outcome)
 
     def _new_model(self, placement: str) -> PlacementModel:
-        catalog = self._catalog.current()
+        catalog = self._catalog.current
         compiled = catalog.placements.get(placement) if catalog else None
         spec = compiled.spec if compiled else None
         if spec is None:
@@ -391,7 +392,7 @@ class Learner:
         return True
 
     async def run_saving(self, checkpoint_ms: int, checkpoint_outcomes: int) -> None:
-        """Save every ``checkpoint_ms``, or as soon as ``checkpoint_outcomes`` were learned since, until cancelled."""
+        """Save every ``checkpoint_ms``, and once ``checkpoint_outcomes`` were learned since, until cancelled."""
         loop = asyncio.get_running_loop()
         next_s = loop.time() + checkpoint_ms / 1000
         while True:

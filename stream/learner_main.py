@@ -14,7 +14,7 @@ from eventlog.topics import OUTCOMES
 from state.checkpoint_store import CheckpointStore
 from state.model_store import ModelPublisher
 from stream.health import health_server
-from stream.house import House, open_house, run_together, set_up_logging, worker_settings
+from stream.house import House, open_house, run_together, set_up_logging, stop_signals, worker_settings
 from stream.lag import LagWatch
 from stream.learner import LearnedMessage, Learner
 from stream.metrics import LearnerMetrics
@@ -76,16 +76,24 @@ async def run_learner(house: House, catalogs: CatalogFollower, stop: asyncio.Eve
 
     lag = LagWatch(house.log, ROLE, OUTCOMES, owned, lambda: learner.reached, metrics.lag)
     async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
-        try:
+        with stop_signals() as signalled:
+            stop = stop or signalled
+            stopping = asyncio.Event()
             await run_together(
-                run_app(app, stop),
+                run_app(app, stopping),
+                _save_before(stop, stopping, learner),
                 learner.run_publishing(settings.publish_ms),
                 learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes),
                 lag.run(),
                 catalogs.run(),
             )
-        finally:
-            await learner.save()
+
+
+async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Learner) -> None:
+    """A last checkpoint while the partitions are still ours."""
+    await stop.wait()
+    await learner.save()
+    stopping.set()
 
 
 def _add_agent(app: WorkerApp, learner: Learner, settings: Settings) -> None:
