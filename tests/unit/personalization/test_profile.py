@@ -64,7 +64,6 @@ def test_basket_and_revenue() -> None:
     ("traits", "kept"),
     [
         ({"age": 31, "name": "Ada", "vip": True}, {"age": 31, "name": "Ada", "vip": True}),
-        ({"big": 2**70}, {"big": 1e9}),
         ({"address": {"city": "Graz"}, "tags": ["x"]}, {}),
         ({"long": "x" * 999}, {"long": "x" * 256}),
     ],
