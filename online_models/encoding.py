@@ -265,9 +265,9 @@ class Encoder:
                     if late:  # it was missing in all that came before
                         self._flag_missing(name)
             else:
-                by_level = self.levels.setdefault(name, {}) if self._room_for(1) else {}
-                if name in self.levels and len(by_level) < MAX_LEVELS and level not in by_level:
-                    by_level[level] = self._add(0.0)
+                by_level = self.levels.get(name, {})
+                if level not in by_level and len(by_level) < MAX_LEVELS and self._room_for(1):
+                    self.levels.setdefault(name, {})[level] = self._add(0.0)
         if n_known + len(new) < len(self.numeric) and len(self.missing) < len(self.numeric):
             for name in self.numeric:
                 if name not in self.missing and clean(features.get(name)) is None and self._room_for(1):
