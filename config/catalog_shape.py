@@ -223,7 +223,15 @@ def _attribute_docs(cls: type[msgspec.Struct]) -> dict[str, str]:
     return docs
 
 
-_PLACEHOLDERS: dict[type, Any] = {Text: "", Whole: 0, Number: 0.0, NumberOrText: 0.0, YesNo: False, ListOf: (), MapOf: {}}
+_PLACEHOLDERS: dict[type, Any] = {
+    Text: "",
+    Whole: 0,
+    Number: 0.0,
+    NumberOrText: 0.0,
+    YesNo: False,
+    ListOf: (),
+    MapOf: {},
+}
 
 
 def placeholder(shape: Shape) -> Any:
@@ -238,5 +246,3 @@ def placeholder(shape: Shape) -> Any:
     if isinstance(shape, Choice):
         return shape.words[0]
     return _PLACEHOLDERS.get(type(shape))
-
-

@@ -4,54 +4,64 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from config.catalog_errors import did_you_mean
-from personalization.catalog import Catalog
-from personalization.policy_spec import PolicySpec
+from personalization.catalog import Catalog, Placement
+from personalization.errors import InvalidInput
+from personalization.policy_spec import ModelSpec, PolicySpec
+from personalization.rules import VISITOR_VARIABLES
+
+CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
+CheckPolicy: TypeAlias = Callable[[PolicySpec, str], None]
+"""Raise ``InvalidInput`` at the path given where a name or a parameter makes no sense."""
+
+Problem: TypeAlias = tuple[str, str, str]
+"""Path, message, code."""
 
 _SEGMENT = re.compile(r"""(["'])(?P<name>[^"']+)\1\s+in\s+segments\b""")
 _AFFINITY = re.compile(r"""\baffinities(?:\.(?P<dotted>\w+)|\[\s*(["'])(?P<quoted>[^"']+)\2\s*\])""")
 
-Problem = tuple[str, str, str]
-"""Path, message, code."""
 
-
-def check_names(
-    catalog: Catalog,
-    check_model: Callable[[str], str | None] | None,
-    check_policy: Callable[[str], str | None] | None,
-    check_feature: Callable[[str], str | None] | None,
-) -> Iterator[Problem]:
+def check_names(catalog: Catalog, check_model: CheckModel, check_policy: CheckPolicy) -> Iterator[Problem]:
     """Every name that stands for nothing, and every key that stands for two things."""
     for name, placement in catalog.placements.items():
         where = f"placements.{name}"
-        if check_model is not None and (wrong := check_model(placement.model)):
-            yield f"{where}.model", wrong, "unknown_name"
-        if check_policy is not None and (wrong := check_policy(placement.policy.name)):
-            yield f"{where}.policy", wrong, "unknown_name"
-        yield from _policy(placement.policy, f"{where}.policy")
-        yield from _features(placement.features, where, check_feature)
-    yield from _features(catalog.features, "", check_feature)
+        yield from _learning(placement, where, check_model, check_policy)
+        yield from _features(catalog, placement.features, f"{where}.features")
+    yield from _features(catalog, catalog.features, "features")
     for path, rule in _visitor_rules(catalog):
         yield from _names_in_rule(catalog, path, rule)
     yield from _keys(catalog)
 
 
-def _policy(policy: PolicySpec, where: str) -> Iterator[Problem]:
-    least = policy.min_probability
-    if least is not None and not 0 <= least < 1:
-        yield f"{where}.min_probability", "must be a probability: 0 or more, below 1", "invalid_field"
-
-
-def _features(
-    names: tuple[str, ...], where: str, check: Callable[[str], str | None] | None
+def _learning(
+    placement: Placement, where: str, check_model: CheckModel, check_policy: CheckPolicy
 ) -> Iterator[Problem]:
+    try:
+        check_model(ModelSpec(placement.model, placement.model_parameters), f"{where}.model")
+    except InvalidInput as error:
+        field = f"{where}.model_parameters" if error.field.endswith(".params") else error.field
+        yield field, error.message, error.code
+    try:
+        check_policy(placement.policy, f"{where}.policy")
+    except InvalidInput as error:
+        yield error.field, error.message, error.code
+
+
+def _features(catalog: Catalog, names: tuple[str, ...], where: str) -> Iterator[Problem]:
     for index, name in enumerate(names):
-        here = f"{where}.features[{index}]".lstrip(".")
+        here = f"{where}[{index}]"
+        first, *rest = name.split(".")
         if name in names[:index]:
             yield here, f"names {name!r} twice", "duplicate_name"
-        elif check is not None and (wrong := check(name)):
-            yield here, wrong, "unknown_name"
+        elif first not in VISITOR_VARIABLES:
+            hint = did_you_mean(first, VISITOR_VARIABLES)
+            yield here, f"nothing of a visitor or a request is called {first!r}; {hint}", "unknown_name"
+        elif first == "affinities" and rest and rest[0] not in catalog.affinities:
+            yield here, f"no affinity {rest[0]!r}; {did_you_mean(rest[0], catalog.affinities)}", "unknown_name"
+        elif first == "segments" and rest and rest[0] not in catalog.segments:
+            yield here, f"no segment {rest[0]!r}; {did_you_mean(rest[0], catalog.segments)}", "unknown_name"
 
 
 def _visitor_rules(catalog: Catalog) -> Iterator[tuple[str, str]]:

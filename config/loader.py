@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import TypeAlias
 
-from config.catalog_errors import CatalogMistake, Mistakes, Place, did_you_mean
+from config.catalog_errors import CatalogMistake, Mistakes, Place
 from config.catalog_shape import Group, MapOf, catalog_shape
-from config.checks import check_names
+from config.checks import CheckModel, CheckPolicy, check_names
 from config.convert import Converter
 from config.yaml_tree import Fields, Items, Scalar, Tree, is_null, kind, parse_yaml
 from personalization.catalog import Catalog
 from personalization.compiled import InvalidCatalog, compile_catalog
-
-NameCheck: TypeAlias = Callable[[str], str | None]
-"""Says what is wrong with a name (and what to write instead), or None."""
+from personalization.policy_spec import ModelSpec, PolicySpec
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -42,9 +39,8 @@ def demo_catalog() -> Path:
 def load_catalog(
     folder: Path,
     *,
-    check_model: NameCheck | None = None,
-    check_policy: NameCheck | None = None,
-    check_feature: NameCheck | None = None,
+    check_model: CheckModel | None = None,
+    check_policy: CheckPolicy | None = None,
 ) -> Catalog:
     """Read every ``*.yaml`` under ``folder`` as one catalog.
 
@@ -52,8 +48,9 @@ def load_catalog(
     ----------
     folder
         Top-level names may be spread over its files in any way.
-    check_model, check_policy, check_feature
-        Say what is wrong with a name that a placement uses; absent, names are taken as they are.
+    check_model, check_policy
+        Raise ``InvalidInput`` for a name or parameters that a placement may not use; absent, what
+        ``online_models.registry`` knows is what there is.
 
     Raises
     ------
@@ -68,13 +65,27 @@ def load_catalog(
     shape_errors = {(mistake.path, mistake.code) for mistake in converter.mistakes.found}
     for path, message, code in [
         *_compile_errors(catalog),
-        *check_names(catalog, check_model, check_policy, check_feature),
+        *check_names(catalog, check_model or known_model, check_policy or known_policy),
     ]:
         if (whole or code != "unknown_name") and not _follows_from(path, {path for path, _ in shape_errors}):
             place = _place_of(path, converter.places, Place(folder.name))
             converter.mistakes.add(place, path, message, code)
     converter.mistakes.raise_any()
     return catalog
+
+
+def known_model(spec: ModelSpec, field: str) -> None:
+    """Raise ``InvalidInput`` unless River or we have this model."""
+    from online_models.registry import check_model  # River takes a second to import: only where it is needed
+
+    check_model(spec, field)
+
+
+def known_policy(spec: PolicySpec, field: str) -> None:
+    """Raise ``InvalidInput`` unless we have this policy."""
+    from online_models.registry import check_policy
+
+    check_policy(spec, field)
 
 
 def _read_folder(folder: Path, mistakes: Mistakes) -> list[Tree]:
@@ -181,6 +192,3 @@ def _place_of(path: str, places: dict[str, Place], folder: Place) -> Place:
         cut = max(path.rfind("."), path.rfind("["))
         path = path[: max(cut, 0)]
     return folder
-
-
-__all__ = ["InvalidCatalog", "demo_catalog", "did_you_mean", "load_catalog", "shipped_catalog"]

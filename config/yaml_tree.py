@@ -237,8 +237,8 @@ def _explain(name: str, text: str, error: yaml.MarkedYAMLError) -> CatalogMistak
         message = "a tab; indent with spaces"
     elif after_quote:
         value = after_quote["value"]
-        remedy = f"'{value}'" if "'" not in value else f'"{value}"' if '"' not in value else f">- and below it {value}"
-        message = (
-            f"the value goes on after its closing quote; quote all of it: {after_quote['name']}: {remedy}"
+        remedy = (
+            f"'{value}'" if "'" not in value else f'"{value}"' if '"' not in value else f">- and below it {value}"
         )
+        message = f"the value goes on after its closing quote; quote all of it: {after_quote['name']}: {remedy}"
     return CatalogMistake(Place(name, number), "", message, "bad_yaml")
