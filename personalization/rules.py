@@ -101,6 +101,7 @@ _SYNTAX_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): Syntax error: (.*)")
 _UNEXPECTED = re.compile(
     r"(?:mismatched input|extraneous input|error at:|alternative at input) '(.*?)'(?: expecting|$)"
 )
+_QUOTED = re.compile(r"""(["']).*?\1""")
 _OTHER_SPELLINGS = (
     (re.compile(r"\sand\s"), "write && for 'and'"),
     (re.compile(r"\sor\s"), "write || for 'or'"),
@@ -119,13 +120,14 @@ def _explain(source: str, reason: str) -> str:
     line, column, said = error.groups()
     where = f"line {line}, column {column}" if "\n" in source else f"column {column}"
     token = _UNEXPECTED.search(said)
+    code = _QUOTED.sub("''", source)
+    hint = next((f"; {spelt}" for spelling, spelt in _OTHER_SPELLINGS if spelling.search(code)), "")
     if token is None:
-        what = said.split(" expecting ")[0]
+        what = said.split(" expecting ")[0].replace("'<EOF>'", "the end")
     elif token[1] == "<EOF>":
-        what = "something is missing at the end"
+        return f"not a CEL expression: something is missing at the end{hint}"
     else:
         what = f"unexpected {token[1].strip()!r}"
-    hint = next((f"; {said}" for spelling, said in _OTHER_SPELLINGS if spelling.search(source)), "")
     return f"not a CEL expression: {what} at {where}{hint}"
 
 
@@ -146,9 +148,12 @@ def _bound_names(source: str) -> set[str]:
 
 
 FUNCTIONS = frozenset(
-    "bytes contains double duration dyn endsWith getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear "
-    "getHours getMilliseconds getMinutes getMonth getSeconds int matches size startsWith string timestamp type "
-    "uint".split()
+    {
+        *("bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint"),
+        *("contains", "endsWith", "matches", "size", "startsWith"),
+        *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getMonth"),
+        *("getHours", "getMilliseconds", "getMinutes", "getSeconds"),
+    }
 )
 """What rules may call, besides operators, ``has`` and the macros all, exists, exists_one, filter and map.
 
