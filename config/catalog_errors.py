@@ -57,9 +57,11 @@ class Mistakes:
     def raise_any(self) -> None:
         """Raise ``InvalidCatalog`` with all of them in file order, if there are any."""
         if self.found:
-            ordered: list[InvalidInput] = []
-            ordered += sorted(self.found, key=lambda mistake: (mistake.place, mistake.path))
-            raise InvalidCatalog(ordered)
+            raise InvalidCatalog([*sorted(self.found, key=_in_file_order)])
+
+
+def _in_file_order(mistake: CatalogMistake) -> tuple[Place, str]:
+    return mistake.place, mistake.path
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

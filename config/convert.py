@@ -58,24 +58,24 @@ class Converter:
             return None if is_null(tree) or _is_never(tree, shape) else self.convert(tree, shape.shape, path)
         match shape:
             case Anything():
-                return self.anything(tree, path)
+                return self._anything(tree, path)
             case Group():
-                return self.group(tree, shape, path)
+                return self._group(tree, shape, path)
             case MapOf():
-                return self.map(tree, shape, path)
+                return self._map(tree, shape, path)
             case ListOf():
-                return self.list(tree, shape, path)
+                return self._list(tree, shape, path)
             case Pair():
-                return self.pair(tree, path)
+                return self._pair(tree, path)
             case _:
-                return self.scalar(tree, shape, path)
+                return self._scalar(tree, shape, path)
 
     def fields(self, tree: Tree, path: str, expected: str) -> dict[str, tuple[Scalar, Tree]]:
         """The names and values of a group, each once."""
         if is_null(tree):
             return {}
         if not isinstance(tree, Fields):
-            self.fail(tree, path, f"must be {expected}, not {kind(tree)}")
+            self._fail(tree, path, f"must be {expected}, not {kind(tree)}")
             return {}
         found: dict[str, tuple[Scalar, Tree]] = {}
         for key, value in tree.fields:
@@ -88,9 +88,9 @@ class Converter:
                 self.mistakes.add(key.place, here, message, "duplicate_name")
         return found
 
-    def group(self, tree: Tree, shape: Group, path: str) -> Any:
+    def _group(self, tree: Tree, shape: Group, path: str) -> Any:
         if isinstance(tree, Scalar) and not is_null(tree) and shape.short is not None:
-            return self.short_form(tree, shape, path)
+            return self._short_form(tree, shape, path)
         n_before = len(self.mistakes.found)
         expected = f"a group with the fields {listing(shape.fields, 30)}"
         if shape.short is not None:
@@ -123,7 +123,7 @@ class Converter:
                     self.mistakes.add(place, here, f"is missing{needs}", "missing_field")
         return shape.cls(**values)
 
-    def short_form(self, tree: Scalar, shape: Group, path: str) -> Any:
+    def _short_form(self, tree: Scalar, shape: Group, path: str) -> Any:
         if shape.cls is PolicySpec:
             return PolicySpec(name=tree.text)
         match = _CAP.fullmatch(tree.text.strip())
@@ -131,14 +131,14 @@ class Converter:
         if match and per in ("session", "day", "visitor"):
             return Cap(limit=int(match["limit"]), per=per)  # type: ignore[arg-type]
         message = f"must be such as '3 per day' (or per session, per visitor), not {kind(tree)}"
-        self.fail(tree, path, message)
+        self._fail(tree, path, message)
         return placeholder(shape)
 
-    def map(self, tree: Tree, shape: MapOf, path: str) -> dict[str, Any]:
+    def _map(self, tree: Tree, shape: MapOf, path: str) -> dict[str, Any]:
         written = self.fields(tree, path, "a group of names, each with its value")
-        return {name: self.entry(key, value, shape, f"{path}.{name}") for name, (key, value) in written.items()}
+        return {name: self._entry(key, value, shape, f"{path}.{name}") for name, (key, value) in written.items()}
 
-    def entry(self, key: Scalar, value: Tree, shape: MapOf, path: str) -> Any:
+    def _entry(self, key: Scalar, value: Tree, shape: MapOf, path: str) -> Any:
         """One named value of a map."""
         item = self.convert(value, shape.item, path)
         self.places[path] = key.place
@@ -146,47 +146,47 @@ class Converter:
             self.mistakes.add(key.place, path, "needs a name before the colon")
         return item
 
-    def list(self, tree: Tree, shape: ListOf, path: str) -> tuple[Any, ...]:
+    def _list(self, tree: Tree, shape: ListOf, path: str) -> tuple[Any, ...]:
         if is_null(tree):
             return ()
         if not isinstance(tree, Items):
             single = isinstance(tree, Scalar) or isinstance(shape.item, Group)
-            return (self.convert(tree, shape.item, path),) if single else self.not_a_list(tree, path)
+            return (self.convert(tree, shape.item, path),) if single else self._not_a_list(tree, path)
         return tuple(self.convert(item, shape.item, f"{path}[{n}]") for n, item in enumerate(tree.items))
 
-    def not_a_list(self, tree: Tree, path: str) -> tuple[Any, ...]:
-        self.fail(tree, path, f"must be a list (one '- item' a line), not {kind(tree)}")
+    def _not_a_list(self, tree: Tree, path: str) -> tuple[Any, ...]:
+        self._fail(tree, path, f"must be a list (one '- item' a line), not {kind(tree)}")
         return ()
 
-    def pair(self, tree: Tree, path: str) -> tuple[float, float]:
+    def _pair(self, tree: Tree, path: str) -> tuple[float, float]:
         items = tree.items if isinstance(tree, Items) else []
         numbers = [scalars.read_number(item.text) for item in items if isinstance(item, Scalar)]
         if len(items) == 2 and len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
             return (numbers[0], numbers[1])
-        self.fail(tree, path, "must be two numbers, lowest and highest, such as [0, 1]")
+        self._fail(tree, path, "must be two numbers, lowest and highest, such as [0, 1]")
         return (0.0, 1.0)
 
-    def scalar(self, tree: Tree, shape: Shape, path: str) -> Any:
+    def _scalar(self, tree: Tree, shape: Shape, path: str) -> Any:
         expected = _expected(shape)
         if not isinstance(tree, Scalar) or is_null(tree):
             hint = _BRACES if isinstance(tree, Fields) and _is_flow_braces(tree) else ""
-            self.fail(tree, path, f"must be {expected}, not {kind(tree)}{hint}")
+            self._fail(tree, path, f"must be {expected}, not {kind(tree)}{hint}")
             return placeholder(shape)
-        value = self.read(tree, shape, path)
+        value = self._read(tree, shape, path)
         if value is None:
             if isinstance(shape, Number | NumberOrText) and scalars.is_not_finite(tree.text):
-                self.fail(tree, path, f"must be a finite number, not {tree.text}", "not_finite")
+                self._fail(tree, path, f"must be a finite number, not {tree.text}", "not_finite")
             elif isinstance(shape, Choice):
                 hint = did_you_mean(tree.text, shape.words)
                 ask = f"; {hint}" if hint.startswith("did") else ""
-                self.fail(tree, path, f"must be {expected}, not {kind(tree)}{ask}")
+                self._fail(tree, path, f"must be {expected}, not {kind(tree)}{ask}")
             else:
                 unit = _unit_hint(tree.text) if isinstance(shape, Duration) else ""
-                self.fail(tree, path, f"must be {expected}, not {kind(tree)}{unit}")
+                self._fail(tree, path, f"must be {expected}, not {kind(tree)}{unit}")
             return placeholder(shape)
         return value
 
-    def read(self, tree: Scalar, shape: Shape, path: str) -> Any:
+    def _read(self, tree: Scalar, shape: Shape, path: str) -> Any:
         """The value, None where the text does not fit."""
         text = tree.text
         match shape:
@@ -215,20 +215,20 @@ class Converter:
                 return scalars.read_moment_ms(text)
         raise TypeError(f"not a single value: {shape!r} at {path}")
 
-    def anything(self, tree: Tree, path: str) -> Any:
+    def _anything(self, tree: Tree, path: str) -> Any:
         """A JSON value. Plain words follow YAML 1.2: only true and false are booleans, yes and no are text."""
         self.places[path] = tree.place
         match tree:
             case Items():
-                return [self.anything(item, f"{path}[{n}]") for n, item in enumerate(tree.items)]
+                return [self._anything(item, f"{path}[{n}]") for n, item in enumerate(tree.items)]
             case Fields():
                 written = self.fields(tree, path, "")
-                return {name: self.anything(value, f"{path}.{name}") for name, (_, value) in written.items()}
+                return {name: self._anything(value, f"{path}.{name}") for name, (_, value) in written.items()}
             case Scalar():
-                return self.json_scalar(tree, path)
+                return self._json_scalar(tree, path)
         assert_never(tree)
 
-    def json_scalar(self, tree: Scalar, path: str) -> Any:
+    def _json_scalar(self, tree: Scalar, path: str) -> Any:
         if not tree.plain:
             return tree.text
         if is_null(tree):
@@ -241,12 +241,12 @@ class Converter:
         if whole is not None:
             return whole
         if scalars.is_not_finite(tree.text) and tree.text.lower() not in ("nan", "inf", "infinity"):
-            self.fail(tree, path, f"must be a finite number or text in quotes, not {tree.text}", "not_finite")
+            self._fail(tree, path, f"must be a finite number or text in quotes, not {tree.text}", "not_finite")
             return None
         number = scalars.read_number(tree.text)
         return tree.text if number is None else number
 
-    def fail(self, tree: Tree, path: str, message: str, code: str = "invalid_field") -> None:
+    def _fail(self, tree: Tree, path: str, message: str, code: str = "invalid_field") -> None:
         self.mistakes.add(tree.place, path, message, code)
 
 

@@ -1,4 +1,4 @@
-"""Single values as people write them: ``30m``, ``2026-01-01``, ``10%``. Each reader gives None for what it is not."""
+"""Single values as people write them: ``30m``, ``2026-01-01``, ``10%``. A reader gives None for anything else."""
 
 from __future__ import annotations
 

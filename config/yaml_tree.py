@@ -124,7 +124,7 @@ class _Builder:
         self.anchors: dict[str, tuple[Tree, int]] = {}
 
     def take(self, event: yaml.Event) -> None:
-        place = Place(self.name, event.start_mark.line + 1)
+        place = Place(self.name, event.start_mark.line + 1 if event.start_mark else 0)
         if isinstance(event, yaml.DocumentStartEvent):
             self.n_documents += 1
             if self.n_documents > 1:
