@@ -74,9 +74,12 @@ class KeyRing:
 
 
 def _digest(written: str) -> bytes:
-    if written.startswith(_HASHED):
+    if not written.startswith(_HASHED):
+        return _sha256(written)
+    try:
         return bytes.fromhex(written.removeprefix(_HASHED))
-    return _sha256(written)
+    except ValueError:
+        return b""  # no key hashes to nothing; the loader has refused it long before
 
 
 def _sha256(key: str) -> bytes:
