@@ -37,9 +37,7 @@ def is_signed(secret: bytes, keys: Iterable[str], consent: Mapping[str, Any], no
         return False
     purposes = {name: value for name, value in consent.items() if isinstance(value, bool)}
     given = signature.encode("utf-8", "replace")
-    return any(
-        hmac.compare_digest(given, _signature(secret, key, purposes, until_ms).encode()) for key in keys
-    )
+    return any(hmac.compare_digest(given, _signature(secret, key, purposes, until_ms).encode()) for key in keys)
 
 
 def _signature(secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int) -> str:

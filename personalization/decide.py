@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from personalization.consent import Consents
+from personalization.context import raw_features
 from personalization.decision import Answer, Decision, Tier
 from personalization.decision_id import mint
 from personalization.decision_record import (
@@ -18,7 +19,6 @@ from personalization.decision_record import (
     sticky_decision_id,
     uniform,
 )
-from personalization.context import raw_features
 from personalization.distribution import SCALE, ArmDistribution, ticket
 from personalization.eligibility import TAKEN, eligible
 from personalization.entry import Entry
@@ -163,9 +163,7 @@ class _Call:
 class _Slots:
     """The slots of one placement while they are filled."""
 
-    def __init__(
-        self, call: _Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None
-    ) -> None:
+    def __init__(self, call: _Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
         self.call = call
         self.placement = placement
         self.spec = placement.compiled.spec
@@ -246,7 +244,9 @@ class _Slots:
             return False
         call = self.call
         policy = "control" if self.control else self.spec.policy.name
-        self._answer(slot, kept.decision_id, kept.arm, kept.weight, Tier.PERSONALISED, policy, "kept in this session")
+        self._answer(
+            slot, kept.decision_id, kept.arm, kept.weight, Tier.PERSONALISED, policy, "kept in this session"
+        )
         call.answer.entries.append(
             self._entry(
                 DecisionMade(

@@ -48,9 +48,7 @@ def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session: int) ->
     return exposure.total
 
 
-def eligible(
-    arms: Iterable[Arm], scope: VisitorScope, session: int, filtered: dict[str, str]
-) -> tuple[Arm, ...]:
+def eligible(arms: Iterable[Arm], scope: VisitorScope, session: int, filtered: dict[str, str]) -> tuple[Arm, ...]:
     """The arms that may be shown, in order; the reasons of the others go to ``filtered``."""
     kept = []
     for arm in arms:

@@ -35,8 +35,7 @@ class Renderer:
         self._escape = _ESCAPE[content.type]
         bodies = {"": content.body, **content.locales}
         self._bodies = {
-            _tag(tag): (_is_template(body), {"type": self._type, self._field: body})
-            for tag, body in bodies.items()
+            _tag(tag): (_is_template(body), {"type": self._type, self._field: body}) for tag, body in bodies.items()
         }
 
     def render(self, scope: VisitorScope) -> dict[str, Any]:

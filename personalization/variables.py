@@ -79,9 +79,7 @@ def _affinities(scope: VisitorScope, state: VisitorState) -> dict[str, dict[str,
         spec = specs.get(name)
         fade = decay.factor(scope.now_ms - affinity.at_ms, spec.half_life_ms if spec else None)
         now[name] = (
-            affinity.weights
-            if fade == 1.0
-            else {key: weight * fade for key, weight in affinity.weights.items()}
+            affinity.weights if fade == 1.0 else {key: weight * fade for key, weight in affinity.weights.items()}
         )
     return now
 
@@ -90,8 +88,7 @@ def _counts(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
     half_life_ms = scope.catalog.catalog.count_half_life_ms
     now_ms = scope.now_ms
     return {
-        name: decay.decayed(count.value, count.at_ms, now_ms, half_life_ms)
-        for name, count in state.counts.items()
+        name: decay.decayed(count.value, count.at_ms, now_ms, half_life_ms) for name, count in state.counts.items()
     }
 
 
