@@ -117,7 +117,7 @@ return 0
 """
 
 COMMIT = """
--- KEYS: generation, committed of each topic. ARGV: generation, then per topic: how many, partition, offset, ...
+-- KEYS: generation, committed of each topic. ARGV: generation, per topic: how many, partition, offset, ...
 -- Returns 1, or 0 when the generation is no longer the committer's.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local a = 2

@@ -27,8 +27,8 @@ from eventlog.topics import Topics, Trim
 from personalization.errors import LogFull, Unavailable
 
 N_SEGMENTS = 64
-"""A partition is trimmed by whole segments of a 64th of its bytes or age: it keeps within 2 % of its bound, and
-one trim drops at most about a megabyte by default, 1–2 ms of Redis's time."""
+"""A partition is trimmed by whole segments of a 64th of its bytes or age: it keeps within 2 % of its bound,
+and one trim drops at most about a megabyte by default, 1–2 ms of Redis's time."""
 
 READ_COUNT = 500
 

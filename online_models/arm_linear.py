@@ -15,7 +15,7 @@ import numpy as np
 from river import base
 
 from online_models.encoding import Encoder, FrozenEncoder
-from online_models.linear_scorer import LINEAR_SCALE, LinearScorer, noise_sd
+from online_models.linear_scorer import LINEAR_SCALE, LinearScorer, feature_vector, noise_sd
 from online_models.reward_model import ARM, Float32Array, Scores
 
 GROWTH = 16
@@ -165,7 +165,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     def _update(self, arm: str, context: dict[Any, Any], reward: float, counter: int) -> None:
         row = self._row(arm)
-        phi = self._features(context)
+        phi = feature_vector(self._frozen, context, self._weights.shape[2], self.prior_precision, self._scale)
         covariance, weights = self._covariance[row], self._weights[row]
         gain = covariance @ phi
         spread = 1.0 + float(phi @ gain)
@@ -182,20 +182,14 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._n[row] += 1
         self._last[row] = counter
 
-    def _features(self, context: dict[Any, Any]) -> Float32Array:
-        phi = np.zeros(self._weights.shape[2], np.float32)
-        z = self._frozen.encode(context)
-        phi[0] = self.prior_precision**0.5
-        phi[1 : 1 + z.shape[0]] = z * np.float32(self._scale)
-        return phi
-
     def _noise_row(self, counter: int) -> Float32Array:
         """[room for the reward, ε] of the outcome ``counter``, a pure function of it."""
         at = counter % NOISE_BLOCK
         if at == 0 or self._noise is None:
             shape = (NOISE_BLOCK, 1 + self.n_samples)
             self._noise = _normals(self.seed, "noise", counter // NOISE_BLOCK, shape=shape)
-        return self._noise[at].copy()
+        row: Float32Array = self._noise[at].copy()
+        return row
 
     def _refresh(self) -> None:
         """Take over the running statistics, and make room for new features."""

@@ -60,7 +60,7 @@ class FrozenEncoder:
         First of the ``N_HASHED`` shared dimensions, or −1.
     """
 
-    __slots__ = ("_base", "hashed_from", "inverse_sd", "levels", "mean", "missing", "numeric")
+    __slots__ = ("base", "hashed_from", "inverse_sd", "levels", "mean", "missing", "numeric")
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class FrozenEncoder:
             absent[dim] = 1.0
         if hashed_from >= 0:
             absent[hashed_from : hashed_from + N_HASHED] = 0.0
-        self._base = np.clip((absent - mean) * inverse_sd, -CLIP, CLIP).astype(np.float32)
+        self.base = np.clip((absent - mean) * inverse_sd, -CLIP, CLIP).astype(np.float32)
 
     @property
     def n_dims(self) -> int:
@@ -99,11 +99,11 @@ class FrozenEncoder:
         True
         """
         dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
-        z = self._base.copy()
+        z = self.base.copy()
         if dims:
             at = np.array(dims)
             scaled = (np.array(values) - self.mean[at]) * self.inverse_sd[at]
-            z[at] = scaled.clip(-CLIP, CLIP)
+            z[at] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
         return z
 
     def state(self) -> EncoderState:
@@ -171,6 +171,15 @@ def raw_pairs(
         dims.extend(shared)
         values.extend(shared.values())
     return dims, values
+
+
+def _storable(text: str) -> bool:
+    """Lone surrogates pass through JSON but into no snapshot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Encoder:
@@ -247,6 +256,7 @@ class Encoder:
                     new.append((str(name), name, None))
             elif clean(value) is not None:
                 n_known += 1
+        new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
         for _, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
             if level is None:
                 late = self.n_seen > 0
@@ -255,9 +265,9 @@ class Encoder:
                     if late:  # it was missing in all that came before
                         self._flag_missing(name)
             else:
-                by_level = self.levels.setdefault(name, {}) if self._room_for(1) else {}
-                if name in self.levels and len(by_level) < MAX_LEVELS and level not in by_level:
-                    by_level[level] = self._add(0.0)
+                by_level = self.levels.get(name, {})
+                if level not in by_level and len(by_level) < MAX_LEVELS and self._room_for(1):
+                    self.levels.setdefault(name, {})[level] = self._add(0.0)
         if n_known + len(new) < len(self.numeric) and len(self.missing) < len(self.numeric):
             for name in self.numeric:
                 if name not in self.missing and clean(features.get(name)) is None and self._room_for(1):

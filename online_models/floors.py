@@ -30,6 +30,8 @@ def apply_floors(probabilities: FloatArray, estimates: Estimates, spec: PolicySp
         return np.ones(1)
     p = probabilities
     least = min(1.0 / k, max(spec.epsilon * estimates.room / k, spec.min_probability or 0.0))
+    if estimates.n.min() >= spec.new_arm_exposures and p.min() >= least:
+        return p
     new = estimates.n < spec.new_arm_exposures
     n_new = int(np.count_nonzero(new))
     floor = np.where(new, max(least, 0.5 / k), least)

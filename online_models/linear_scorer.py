@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ LINEAR_SCALE = 2.5
 """The z-scores enter as 2.5/√d, so that one prior precision fits contexts of any width."""
 
 MAX_CACHED_SELECTIONS = 256
+
+_Selection: TypeAlias = tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_] | None, bool]
+"""Rows of the arms asked for, their counts, which of them are unknown, and whether they are all, in order."""
 
 
 def noise_sd(n: float, total: float) -> float:
@@ -60,6 +63,7 @@ class LinearScorer:
 
     __slots__ = (
         "_flat",
+        "_sd_factor",
         "_selections",
         "arms",
         "encoder",
@@ -93,15 +97,13 @@ class LinearScorer:
         self.noise, self.optimism = noise, optimism
         self.index = {arm: i for i, arm in enumerate(arms)}
         self._flat = weights.reshape(-1, weights.shape[2])
-        self._selections: dict[tuple[str, ...], tuple[NDArray[np.intp], bool, bool]] = {}
+        self._selections: dict[tuple[str, ...], _Selection] = {}
+        typical = (prior_precision + LINEAR_SCALE**2) / prior_precision
+        self._sd_factor = noise * optimism / typical**0.5
 
     def features(self, context: Mapping[Any, Any]) -> Float32Array:
         """φ(context), shape (F,), float32: the intercept, the scaled z-scores, zeros up to F."""
-        phi = np.zeros(self.weights.shape[2], np.float32)
-        z = self.encoder.encode(context)
-        phi[0] = self.prior_precision**0.5
-        phi[1 : 1 + z.shape[0]] = z * np.float32(self.scale)
-        return phi
+        return feature_vector(self.encoder, context, self.weights.shape[2], self.prior_precision, self.scale)
 
     def estimate(self, arms: Sequence[str], context: Mapping[Any, Any]) -> Estimates:
         """Mean, deviation and count of the K ``arms``; one that is not known has the prior."""
@@ -109,36 +111,46 @@ class LinearScorer:
         selection = self._selections.get(key)
         if selection is None:
             selection = self._select(key)
-        rows, all_known, all_arms = selection
+        rows, n, unknown, whole = selection
         phi = self.features(context)
         n_arms, width, _ = self.weights.shape
-        if not n_arms:
-            projected = np.zeros((len(key), width), np.float32)
-        elif all_arms or 2 * len(key) >= n_arms:
+        if whole or 2 * len(key) >= n_arms > 0:
             projected = (self._flat @ phi).reshape(n_arms, width)
-            if not all_arms:
+            if not whole:
                 projected = projected[rows]
-        else:
+        elif n_arms:
             projected = (self.weights[rows].reshape(len(key) * width, -1) @ phi).reshape(len(key), width)
+        else:
+            projected = np.zeros((len(key), width), np.float32)
+        squares = projected * projected
+        variance = (squares.sum(axis=1) - squares[:, 0]).astype(np.float64)
+        variance *= 1.0 / (width - 1)
         mean = projected[:, 0].astype(np.float64)
-        samples = projected[:, 1:]
-        variance = np.einsum("ab,ab->a", samples, samples).astype(np.float64) / (width - 1)
-        n = np.zeros(len(key)) if not n_arms else self.n if all_arms else self.n[rows]
-        if not all_known:
-            unknown = rows < 0
+        if unknown is not None:
             mean[unknown] = 0.0
             variance[unknown] = float(phi @ phi) / self.prior_precision
-            n = np.where(unknown, 0.0, n)
-        precision = self.prior_precision
-        typical = (precision + LINEAR_SCALE**2) / precision
         mean += self.offset
-        sd = np.sqrt(variance) * (self.noise * self.optimism / typical**0.5)
+        sd = np.sqrt(variance, out=variance)
+        sd *= self._sd_factor
         return Estimates(key, mean, sd, n, self.noise)
 
-    def _select(self, key: tuple[str, ...]) -> tuple[NDArray[np.intp], bool, bool]:
+    def _select(self, key: tuple[str, ...]) -> _Selection:
         rows = np.array([self.index.get(arm, -1) for arm in key], dtype=np.intp)
-        selection = (rows, bool((rows >= 0).all()), key == self.arms)
+        unknown = rows < 0
+        n = np.where(unknown, 0.0, self.n[rows]) if len(self.arms) else np.zeros(len(key))
+        selection = (rows, n, unknown if unknown.any() else None, key == self.arms)
         if len(self._selections) >= MAX_CACHED_SELECTIONS:
             self._selections.clear()
         self._selections[key] = selection
         return selection
+
+
+def feature_vector(
+    encoder: FrozenEncoder, context: Mapping[Any, Any], n_features: int, prior_precision: float, scale: float
+) -> Float32Array:
+    """φ(context) = [√λ, scale · z, 0 …], shape (n_features,), float32: the one used to learn and to decide."""
+    phi = np.zeros(n_features, np.float32)
+    z = encoder.encode(context)
+    phi[0] = prior_precision**0.5
+    np.multiply(z, np.float32(scale), out=phi[1 : 1 + z.shape[0]])
+    return phi

@@ -50,7 +50,7 @@ class RiverModel:
     True
     """
 
-    def __init__(self, estimator: Any, max_dims: int = 96) -> None:
+    def __init__(self, estimator: Any, max_dims: int = 64) -> None:
         self.estimator = estimator
         self.classifies = isinstance(estimator, base.Classifier)
         self.crosses = "linear_model" in type(estimator).__module__ or hasattr(estimator, "_weights")
@@ -145,6 +145,13 @@ class RiverModel:
             return all(math.isfinite(p) for p in self.estimator.predict_proba_one(features).values())
         value = self.estimator.predict_one(features)
         return value is None or math.isfinite(value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_last_good"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._last_good = pickle.dumps(self.estimator)
 
     def frozen(self) -> RiverModel:
         """A copy for deciders that later learning does not touch."""

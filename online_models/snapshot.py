@@ -282,7 +282,8 @@ class ModelSnapshot:
 
 def version_of(header: bytes) -> int:
     """The version a header speaks of, without loading the rest."""
-    return _HEADER.decode(header).version
+    version: int = _HEADER.decode(header).version
+    return version
 
 
 def _mac(secret: bytes, river_version: str, version: int, payload: bytes) -> bytes:

@@ -94,9 +94,9 @@ class WorkerApp(faust.App):  # type: ignore[misc]
         consumer = self._consumer
         return set(consumer.assignment()) if consumer is not None and consumer.started else set()
 
-    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit now; false when this worker no longer owns the partitions."""
-        return bool(await self.consumer.commit_offsets(offsets))
+    async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
+        """Commit now what was reached under ``generation``; false when that ownership is over."""
+        return bool(await self.consumer.commit_offsets(offsets, generation))
 
 
 def make_app(

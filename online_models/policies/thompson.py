@@ -8,8 +8,8 @@ from scipy.special import ndtr
 from online_models.reward_model import Estimates, FloatArray
 from personalization.policy_spec import PolicySpec
 
-UNIFORM_NODES = 40
-QUANTILES = np.array([-3.0, -2.0, -1.3, -0.8, -0.4, 0.0, 0.4, 0.8, 1.3, 2.0, 3.0])
+UNIFORM_NODES = 28
+QUANTILES = np.array([-3.0, -1.8, -1.0, -0.4, 0.2, 0.8, 1.5, 2.5])
 """Extra nodes at the quantiles of the leading arms: a deviation far below the grid's step would otherwise
 fall between two nodes."""
 
@@ -48,13 +48,9 @@ def highest(mean: FloatArray, sd: FloatArray) -> FloatArray:
         [np.linspace(low, high, UNIFORM_NODES), (mean[leaders, None] + sd[leaders, None] * QUANTILES).ravel()]
     )
     nodes = np.sort(nodes.clip(low, high))
-    below = np.maximum(ndtr((nodes - mean[:, None]) / sd[:, None]), 1e-300)  # (K, nodes)
-    log_below = np.log(below)
-    others = np.exp(log_below.sum(axis=0) - log_below)  # the product without the arm itself
-    mass = np.diff(below, axis=1, prepend=0.0)
-    between = others.copy()
-    between[:, 1:] += others[:, :-1]
-    between[:, 1:] *= 0.5
-    p: FloatArray = np.einsum("an,an->a", mass, between)
+    below = ndtr((nodes - mean[:, None]) / sd[:, None])  # (K, nodes), ≥ Φ(−REACH)
+    others = np.multiply.reduce(below, axis=0) / below  # the product without the arm itself
+    p: FloatArray = below[:, 0] * others[:, 0]
+    p += 0.5 * np.einsum("an,an->a", below[:, 1:] - below[:, :-1], others[:, 1:] + others[:, :-1])
     p /= p.sum()
     return p

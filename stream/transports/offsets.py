@@ -53,8 +53,16 @@ class OffsetPolicyMixin:
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         return self.app.offset_policy.commits_acked and await self.commit_offsets(offsets)
 
-    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit ``offsets`` now; false when this worker no longer owns the partitions."""
+    async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
+        """Commit ``offsets`` now; false when this worker no longer owns the partitions.
+
+        ``generation`` is the one the offsets were reached under: work of an earlier ownership is not
+        committed, even where the partitions have come back.
+        """
+        if generation is not None and generation != self.app.consumer_generation_id:
+            return False
+        if not offsets or not set(offsets) <= set(self.assignment()):  # type: ignore[attr-defined]
+            return False
         return bool(await super()._commit(offsets))  # type: ignore[misc]
 
 
