@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 READY_POLL_S = 0.05
 LINE_BYTES = 65_536
@@ -129,8 +130,9 @@ class Child:
         try:
             await asyncio.wait_for(self._process.wait(), self.spec.stop_within_s)
         except TimeoutError:
-            self._show(f"{self.spec.name} did not stop within {self.spec.stop_within_s:.0f} s and was killed")
+            self._show(f"{self.spec.name} did not stop within {self.spec.stop_within_s:g} s and was killed")
             self.kill()
+            await self._process.wait()
 
     def kill(self) -> None:
         """End it at once."""
@@ -142,14 +144,12 @@ class Child:
                 self._process.send_signal(number)
 
     async def _copy_output(self, output: int, path: Path) -> None:
-        if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
         stream = asyncio.StreamReader(limit=LINE_BYTES)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
         )
         try:
-            with path.open("ab", buffering=0) as log:
+            with _opened(path) as log:
                 while raw := await _line(stream):
                     log.write(raw)
                     line = raw.decode(errors="replace").rstrip()
@@ -158,6 +158,12 @@ class Child:
                         self._show(f"{self.spec.name}: {line}")
         finally:
             transport.close()
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab", buffering=0)
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

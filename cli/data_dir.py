@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import time
 from pathlib import Path
 
@@ -99,6 +100,17 @@ class DataDir:
             file.flush()
             os.fsync(file.fileno())
         return text
+
+    def empty(self) -> None:
+        """Remove what is kept, but for the lock that holds it and the secret."""
+        for entry in self.path.iterdir():
+            if entry.name in ("lock", "secret"):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        self.logs.mkdir()
 
     def release(self) -> None:
         """Let go of the folder."""

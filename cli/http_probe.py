@@ -52,6 +52,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise Refused(
-            f"cannot listen on {host}:{port} ({error.strerror}); stop what uses that port, or choose another with --port"
+            f"cannot listen on {host}:{port} ({error.strerror}); "
+            "stop what uses that port, or choose another with --port"
         ) from error
     return sock

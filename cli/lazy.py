@@ -1,4 +1,4 @@
-"""A click group whose commands are imported when they are run: ``nextbest --help`` loads neither Faust nor River."""
+"""A click group that imports a command when it is run: ``nextbest --help`` loads neither Faust nor River."""
 
 from __future__ import annotations
 

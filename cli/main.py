@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -42,8 +43,8 @@ def main() -> None:
             click.echo(f"nextbest: {line}", err=True)
         sys.exit(1)
     except BrokenPipeError:
-        # Whoever read our output (`| head`) has had enough. Point stdout elsewhere, or the exit would complain.
-        sys.stdout = None  # type: ignore[assignment]
+        # Whoever read our output (`| head`) has had enough; what is still buffered may go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 
 

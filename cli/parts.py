@@ -6,10 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from state.embedded import find_redis_server
-
 from cli.child import ChildSpec
 from cli.http_probe import free_port, is_ready
+from state.embedded import find_redis_server
 
 LOOPBACK = "127.0.0.1"
 

@@ -53,7 +53,6 @@ class Supervisor:
         self._lifeline = Lifeline()
         self._kept: list[_Kept] = []
         self._level = 0
-        self._stopping = False
 
     def pids(self) -> dict[str, int]:
         """Process ids of the children that run, by name."""
@@ -80,7 +79,7 @@ class Supervisor:
         self._kept.append(kept)
         child = kept.child = await Child.start(spec, self._logs, self._lifeline.read_fd, self._say)
         if not await child.wait_ready():
-            reason = f"was not ready within {spec.ready_within_s:.0f} s"
+            reason = f"was not ready within {spec.ready_within_s:g} s"
             if not child.running:
                 reason = f"{ending(await child.wait())} before it was ready"
             last_line = next((line for line in reversed(child.last_lines) if line.strip()), "")
@@ -97,27 +96,22 @@ class Supervisor:
             assert kept.child is not None
             code = await kept.child.wait()
             kept.ready.clear()
-            if self._stopping:
-                return
             if loop.time() - started > HEALTHY_S:
                 delay = FIRST_DELAY_S
             self._say(f"{name} {ending(code)}; starting it again in {delay:.1f} s")
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_DELAY_S)
-            if self._stopping:
-                return
             kept.restarts += 1
             kept.child = await Child.start(kept.spec, self._logs, self._lifeline.read_fd, self._say)
             if await kept.child.wait_ready():
                 kept.ready.set()
                 self._say(f"{name} is back (process {kept.child.pid})")
-            elif kept.child.running and not self._stopping:
-                self._say(f"{name} was not ready within {kept.spec.ready_within_s:.0f} s; starting it once more")
+            elif kept.child.running:
+                self._say(f"{name} was not ready within {kept.spec.ready_within_s:g} s; starting it once more")
                 kept.child.kill()
 
     async def stop(self) -> None:
         """Stop all, in the reverse order of their start; nothing of them runs afterwards."""
-        self._stopping = True
         for kept in self._kept:
             if kept.keeper is not None:
                 kept.keeper.cancel()
@@ -127,10 +121,3 @@ class Supervisor:
             children = [kept.child for kept in self._kept if kept.level == level and kept.child is not None]
             await asyncio.gather(*(child.stop() for child in children))
         self._lifeline.close()
-
-    def kill(self) -> None:
-        """End all at once: somebody is out of patience."""
-        self._stopping = True
-        for kept in self._kept:
-            if kept.child is not None:
-                kept.child.kill()

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,15 +150,31 @@ def _on_signal(task: asyncio.Future[None]) -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    options: UpOptions, say: Callable[[str], None], extra_environment: dict[str, str] | None = None
+    options: UpOptions,
+    say: Callable[[str], None],
+    *,
+    fresh: bool = False,
+    more_environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Installation]:
-    """A whole installation, ready; stopped, in order, at the end."""
+    """A whole installation, ready; stopped, in order, at the end.
+
+    Parameters
+    ----------
+    say
+        Takes a line for people.
+    fresh
+        Begin with an empty data folder.
+    more_environment
+        For the processes, beside what the options say.
+    """
     began = time.monotonic()
     settings = Settings.from_environment()
     data_dir = DataDir(options.data_dir)
     try:
         with contextlib.closing(listening_socket(settings.host, options.port)):
             pass
+        if fresh:
+            data_dir.empty()
         supervisor = Supervisor(data_dir.logs, say)
         try:
             environment = {
@@ -166,7 +182,7 @@ async def running(
                 "NEXTBEST_SECRET": os.environ.get("NEXTBEST_SECRET") or data_dir.secret(),
                 "NEXTBEST_CATALOG": str(options.catalog.absolute()) if options.catalog else "",
                 "NEXTBEST_API_PROCESSES": str(options.api_processes),
-                **(extra_environment or {}),
+                **(more_environment or {}),
             }
             redis_url = os.environ.get("NEXTBEST_REDIS", "")
             if not redis_url:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,9 @@ from config.settings import Settings
 from personalization.errors import Refused
 
 DEMO_DIR = "demo"
+
+PUBLISH_MS = "20"
+"""Months are replayed in a minute: at the default 200 ms, weights would be 60 ratings old, days of their time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,11 @@ async def _installation(options: DemoOptions, console: Console) -> AsyncIterator
         workers=1,
     )
     show: Callable[[str], None] = lambda line: console.print(line, markup=False)  # noqa: E731
-    async with running(up, show, fresh=True) as installation:
+    more = {"NEXTBEST_PUBLISH_MS": os.environ.get("NEXTBEST_PUBLISH_MS", PUBLISH_MS)}
+    if os.environ.get("NEXTBEST_REDIS") or os.environ.get("NEXTBEST_KAFKA"):
+        # Servers of somebody's own: beside whatever lives there.
+        more["NEXTBEST_NAMESPACE"] = f"nextbest-demo-{secrets.token_hex(3)}"
+    async with running(up, show, fresh=True, more_environment=more) as installation:
         console.print(f"Everything is up at {installation.url} (in {installation.started_in_s:.1f} s).\n")
         yield
 

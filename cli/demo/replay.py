@@ -144,14 +144,11 @@ class Replay:
         decided = person.open if rating.liked else []
         if decided:
             person.open = []
-        decision, *_ = await asyncio.gather(
-            self._decide(index, rating, person),
-            *(self._reward(rating, one) for one in decided),
-        )
-        decision.most_popular = most_popular
-        person.open.append(decision)
+        deciding = asyncio.create_task(self._decide(index, rating, person, most_popular))
+        await asyncio.gather(deciding, *(self._reward(rating, one) for one in decided))
+        person.open.append(deciding.result())
 
-    async def _decide(self, index: int, rating: Rating, person: _Person) -> _Open:
+    async def _decide(self, index: int, rating: Rating, person: _Person, most_popular: str) -> _Open:
         events = self._events(rating, person)
         person.n_sent += len(events)
         body = {"visitor": {"userId": person.visitor_id}, "placements": [PLACEMENT], "events": events}
@@ -168,7 +165,7 @@ class Replay:
         measured.n_current += answer["stateRevision"] >= person.n_sent
         decision = answer["decisions"][0]
         measured.tiers[decision["tier"]] = measured.tiers.get(decision["tier"], 0) + 1
-        return _Open(decision["decisionId"], decision["contentId"], "")
+        return _Open(decision["decisionId"], decision["contentId"], most_popular)
 
     def _events(self, rating: Rating, person: _Person) -> list[dict[str, Any]]:
         user_id = person.visitor_id
