@@ -110,7 +110,9 @@ async def _session(options: DemoOptions, console: Console) -> None:
     data = await asyncio.to_thread(movielens.load, options.dataset)
     async with _installation(options, console):
         async with HttpTransport(options.url, options.key) as transport:
-            await _check_catalog(transport, options)
+            n_learned = await _check_catalog(transport, options)
+            if n_learned:
+                console.print(f"This model has learned from {n_learned:,} outcomes before: not from nothing.\n")
             replay = Replay(data, transport, f"ml-{secrets.token_hex(3)}")
             report = Report(replay.scores, replay.measured)
             with RichLive(Live(report, options.n_events), console=console, refresh_per_second=4):
@@ -156,24 +158,25 @@ async def _installation(options: DemoOptions, console: Console) -> AsyncIterator
         yield
 
 
-async def _check_catalog(transport: Transport, options: DemoOptions) -> None:
-    """The server must play the demo's catalog."""
+async def _check_catalog(transport: Transport, options: DemoOptions) -> int:
+    """The server must play the demo's catalog; gives how many outcomes its model has learned from already."""
+    another = Refused(
+        f"{options.url} plays another catalog; start one on the demo's with `nextbest demo --up --port 8701`"
+    )
+    ask = {"visitor": {"anonymousId": "demo"}, "placements": [PLACEMENT], "activate": False}
     try:
+        answer = await transport.request("POST", "/v1/decide", ask)
         placement = await transport.request("GET", f"/v1/placements/{PLACEMENT}")
     except ApiError as error:
         if error.status in (401, 403):
-            raise Refused(
-                f"{options.url} does not take the key {options.key!r}; give a server key with --key"
-            ) from error
-        if error.status != 404:
-            raise
-        placement = {}
-    arms = placement.get("arms", {})
-    names = {arm["contentId"] for arm in arms} if isinstance(arms, list) else set(arms)
-    if names != set(SHELVES):
-        raise Refused(
-            f"{options.url} plays another catalog; start one on the demo's with `nextbest demo --up --port 8701`"
-        )
+            refused = f"{options.url} does not take the key {options.key!r}; give a server key with --key"
+            raise Refused(refused) from error
+        if error.status in (400, 404):
+            raise another from error
+        raise
+    if answer["decisions"][0]["contentId"] not in SHELVES:
+        raise another
+    return int(placement.get("learned") or 0)
 
 
 def _what_next(options: DemoOptions, visitor: str) -> str:

@@ -27,7 +27,7 @@ def test_interval_by_hand() -> None:
 
 
 def test_interval_covers_when_people_differ() -> None:
-    """With people who differ, 95 % of the intervals hold the truth; one that ignores persons would hold far fewer."""
+    """Where people differ, 95 % of the intervals hold the truth; one that ignored persons would hold far fewer."""
     rng = random.Random(5)
     held = 0
     for _ in range(400):

@@ -54,7 +54,7 @@ def alive(pid: int) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(BOUND_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (what is waited for is outside this process)
             await asyncio.sleep(0.02)
 
 
