@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -64,7 +65,7 @@ class ArmDistribution(msgspec.Struct, frozen=True):
 
 
 def quantise(probabilities: FloatArray | Sequence[float]) -> tuple[int, ...]:
-    """Turn K probabilities into K integers over 2³² that sum to exactly 2³² (largest remainder).
+    """Turn K probabilities into K integers over 2³² that sum to exactly 2³².
 
     Parameters
     ----------
@@ -83,19 +84,12 @@ def quantise(probabilities: FloatArray | Sequence[float]) -> tuple[int, ...]:
     """
     p = np.asarray(probabilities, dtype=np.float64)
     total = float(p.sum())
-    if not (p.size and np.isfinite(total) and total > 0 and float(p.min()) >= 0):
+    if not (p.size and 0 < total < math.inf and float(p.min()) >= 0):
         raise ValueError(f"not a distribution: {p!r}")
-    exact = p * (SCALE / total)
-    floors = np.floor(exact).astype(np.int64)
-    missing = SCALE - int(floors.sum())
-    if missing:
-        # |missing| ≤ K: give (or, after rounding up in the sum, take) one each where the remainder is largest.
-        order = np.argsort(floors - exact, kind="stable")
-        if missing > 0:
-            floors[order[:missing]] += 1
-        else:
-            floors[int(np.argmax(floors))] += missing
-    return tuple(floors.tolist())
+    weights: list[int] = (p * (SCALE / total)).astype(np.int64).tolist()
+    # What truncation left over, at most K of 2³² (or, where rounding went up, taken back), is the likeliest arm's.
+    weights[int(p.argmax())] += SCALE - sum(weights)
+    return tuple(weights)
 
 
 def ticket(secret: bytes, name: str) -> int:

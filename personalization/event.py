@@ -95,7 +95,8 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     """One of our own decisions, compact: what the fold needs to open, credit and close it.
 
     ``message_id`` names this answer: a sticky repeat has the same ``decision_id`` and another
-    ``message_id``, and adds an exposure, never a trial.
+    ``message_id``, and adds an exposure, never a trial. ``session`` is the number of the visitor's session the
+    choice was made in: what a sticky choice sticks to, and what a cap per session counts.
     """
 
     message_id: str
@@ -112,6 +113,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     holdout: bool = False
     trains: bool = True
     sticky: bool = False
+    session: int = 0
 
 
 class Activated(_Event, tag="activated", kw_only=True):

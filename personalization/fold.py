@@ -2,6 +2,9 @@
 
 ``fold(visitor, key, position, entry, catalog)`` changes the visitor it is given (the caller owns it) and
 returns what happened: how the entry counts, and what must reach the log *before* the state is written.
+
+It is a function of the log alone (catalog version included), so folding the same entry again, by another
+worker or after a crash, emits the same things under the same ids.
 """
 
 from __future__ import annotations
@@ -10,25 +13,50 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from msgspec import structs
+
+from personalization import identity
+from personalization.attribution import attribute, offer_recent
+from personalization.bounded import contains, push, short_hash
 from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, Position
-from personalization.folder_state import FolderState
+from personalization.entry import Entry, Position, Provenance
+from personalization.event import (
+    CLIENT_EVENTS,
+    Activated,
+    DecisionMade,
+    Event,
+    Link,
+    Merged,
+    Redirected,
+    Rewarded,
+    TimedOut,
+)
+from personalization.folder_state import MAX_MESSAGE_IDS, MAX_RECENT_CREDITS, MAX_SOURCES, FolderState, next_due_ms
+from personalization.ledger import Ledger, Note
+from personalization.merge import merge_states
 from personalization.outcome import Outcome
+from personalization.profile import apply_event
 from personalization.visitor_state import VisitorState
 
 
 class Status(StrEnum):
-    """How an entry counts: received = applied + duplicate + dead-lettered + dropped(reason)."""
+    """How an entry counts: received = applied + duplicate + forwarded + dead-lettered + dropped(reason)."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
     """A message id or a derived event seen before."""
     FORWARDED = "forwarded"
-    """Reached a redirect and was sent on; counted where it is applied."""
+    """Reached a redirect and was sent on; counted again where it is applied."""
+    DROPPED = "dropped"
+    """Means nothing here; ``Folded.reason`` says why."""
     REDELIVERED = "redelivered"
     """At or below the fence: applied before, touched nothing."""
     STALE_EPOCH = "stale_epoch"
     """Of an older epoch than the state: touched nothing."""
+
+
+UNTOUCHED = frozenset({Status.REDELIVERED, Status.STALE_EPOCH})
+"""Statuses that leave the visitor exactly as it was: nothing to write."""
 
 
 @dataclass(slots=True)
@@ -66,15 +94,151 @@ class Folded:
     due_ms
         A time-out to have ready before the state is written; None: nothing new.
     notes
-        (kind, placement, arm) of what is counted: ``late``, ``orphan``, ``evicted``, ``rewarded``, …
+        (kind, placement, arm) of what is counted: ``exposed``, ``rewarded``, ``late``, ``orphan``,
+        ``closed_evicted``, …; placement and arm are empty where they are not known.
+    reason
+        Why the entry was dropped.
     """
 
     status: Status
     emissions: list[Emission] = field(default_factory=list)
     due_ms: int | None = None
-    notes: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    reason: str = ""
 
 
 def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
-    """Fold one entry into its visitor."""
-    raise NotImplementedError
+    """Fold one entry into its visitor.
+
+    Parameters
+    ----------
+    visitor
+        Changed in place; the caller owns it.
+    key
+        The visitor's key, under which the entry stands in the log.
+    position
+        The entry's own place in the log; at or below the visitor's fence nothing happens.
+    catalog
+        The version stamped on the entry.
+    """
+    state, folder = visitor.state, visitor.folder
+    if position.epoch < state.epoch:
+        return Folded(Status.STALE_EPOCH)
+    if position.epoch == state.epoch and position.offset <= state.offset:
+        return Folded(Status.REDELIVERED)
+    state.epoch, state.offset = position.epoch, position.offset
+    state.now_ms = max(state.now_ms, entry.received_at_ms)
+    if entry.provenance is not None and not _is_news(folder, entry.provenance):
+        return Folded(Status.DUPLICATE)
+    if state.redirect is not None:
+        return _fold_at_redirect(state, key, position, entry, state.redirect)
+    message_id = getattr(entry.event, "message_id", None)
+    if message_id is not None:
+        digest = short_hash(message_id)
+        if contains(folder.message_ids, digest):
+            return Folded(Status.DUPLICATE)
+        folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS)
+    return _fold_event(visitor, key, position, entry, catalog)
+
+
+def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
+    state, folder, event = visitor.state, visitor.folder, entry.event
+    due_before = next_due_ms(folder)
+    ledger = Ledger(state, folder, state.now_ms)
+    if isinstance(event, CLIENT_EVENTS):
+        apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
+        attribute(ledger, event, catalog)
+    elif isinstance(event, DecisionMade):
+        ledger.open(event, catalog)
+    elif isinstance(event, TimedOut):
+        ledger.time_out()
+        due_before = None  # its timer goes away now: whatever is due next needs one of its own
+    elif isinstance(event, Rewarded):
+        ledger.reward(event.decision_id, event.value, final=event.final)
+    elif isinstance(event, Activated):
+        ledger.reward(event.decision_id, None, final=False)
+    elif isinstance(event, Merged):
+        merge_states(state, event.state, catalog)
+        state.revision += 1
+        arrivals = ledger.take_over(event.folder)
+        offer_recent(ledger, arrivals, catalog)
+        folder.message_ids = push(folder.message_ids, event.folder.message_ids, MAX_MESSAGE_IDS)
+        folder.recent = [*folder.recent, *event.folder.recent][-MAX_RECENT_CREDITS:]
+        ledger.evict()
+    elif isinstance(event, Link):
+        return _fold_link(visitor, key, position, entry, event)
+    else:
+        return Folded(Status.DROPPED, reason="not_a_redirect")
+    due_ms = next_due_ms(folder)
+    return Folded(
+        Status.APPLIED,
+        emissions=list(ledger.outcomes),
+        due_ms=due_ms if due_ms != due_before else None,
+        notes=ledger.notes,
+    )
+
+
+def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, link: Link) -> Folded:
+    """This key turns out to be ``canonical``: leave a redirect, send all that is known there."""
+    winner = identity.canonical_of(key, link.canonical)
+    if winner is None:
+        return Folded(Status.DROPPED, reason="two_registered_ids")
+    if winner == key:
+        return Folded(Status.DROPPED, reason="link_to_itself")
+    state, folder = visitor.state, visitor.folder
+    # All but the memory of derived events moves: that, like the fence, belongs to the key.
+    merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}))
+    known = bool(state.event_count or folder.open or folder.held or state.exposures)
+    visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=winner)
+    visitor.folder = FolderState(sources=folder.sources)
+    emissions: list[Emission] = [_derived(winner, key, position, 0, entry, merged)] if known else []
+    return Folded(Status.APPLIED, emissions=emissions)
+
+
+def _fold_at_redirect(state: VisitorState, key: str, position: Position, entry: Entry, target: str) -> Folded:
+    """Send what reaches a redirect on to where the visitor now is."""
+    event = entry.event
+    if isinstance(event, Redirected):
+        if event.to != key and identity.canonical_of(target, event.to) == event.to:
+            state.redirect = event.to
+        return Folded(Status.APPLIED)
+    if isinstance(event, Link):
+        if event.canonical == target:
+            return Folded(Status.APPLIED)
+        winner = identity.canonical_of(target, event.canonical)
+        if winner is None:
+            return Folded(Status.DROPPED, reason="two_registered_ids")
+        loser = event.canonical if winner == target else target
+        emissions: list[Emission] = [_derived(loser, key, position, 0, entry, Link(canonical=winner))]
+        state.redirect = winner
+        return Folded(Status.FORWARDED, emissions=emissions)
+    emissions = [_derived(target, key, position, 0, entry, event)]
+    if isinstance(event, Merged):
+        # Later events of the source need not come by here any more.
+        emissions.append(_derived(event.source, key, position, 1, entry, Redirected(to=target)))
+    return Folded(Status.FORWARDED, emissions=emissions)
+
+
+def _derived(to: str, key: str, position: Position, n: int, cause: Entry, event: Event) -> DerivedEntry:
+    return DerivedEntry(
+        to,
+        Entry(
+            received_at_ms=cause.received_at_ms,
+            occurred_at_ms=cause.occurred_at_ms,
+            catalog_version=cause.catalog_version,
+            event=event,
+            provenance=Provenance(key, position.epoch, position.offset, n),
+        ),
+    )
+
+
+def _is_news(folder: FolderState, provenance: Provenance) -> bool:
+    """Whether a derived event is above the highest applied from its source; remembers it."""
+    seen = folder.sources.pop(provenance.source, None)
+    order = provenance.order()
+    news = seen is None or order > tuple(seen)
+    # Most recently heard last: the source dropped is the one silent longest.
+    folder.sources[provenance.source] = order if news or seen is None else seen
+    while len(folder.sources) > MAX_SOURCES:
+        del folder.sources[next(iter(folder.sources))]
+    return news

@@ -42,20 +42,3 @@ def is_registered(key: str) -> bool:
 def raw_id(key: str) -> str:
     """The caller's own id within the key."""
     return key[2:]
-
-
-def canonical_of(left: str, right: str) -> str | None:
-    """Which of two linked keys wins: the registered one, of two anonymous ones the smaller.
-
-    None where both are registered: two people never merge.
-
-    >>> canonical_of("a:1", "u:7"), canonical_of("a:2", "a:1"), canonical_of("u:1", "u:2")
-    ('u:7', 'a:1', None)
-    """
-    if left == right:
-        return left
-    if is_registered(left):
-        return None if is_registered(right) else left
-    if is_registered(right):
-        return right
-    return min(left, right)

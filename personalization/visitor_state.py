@@ -10,8 +10,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from personalization.features import FeatureValue
-
 Scalar: TypeAlias = str | float | int | bool
 
 MAX_COUNTS = 32
@@ -114,7 +112,6 @@ class VisitorState(msgspec.Struct, array_like=True):
     exposures: dict[str, Exposure] = {}
     sticky: dict[str, Sticky] = {}
     holdouts: dict[str, Holdout] = {}
-    first_touch: dict[str, FeatureValue] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

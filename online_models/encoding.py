@@ -1,0 +1,328 @@
+"""Raw features to numbers, online: scaled, one-hot, bounded, finite.
+
+A numeric feature becomes its z-score under the mean and deviation seen so far, clipped to ±5; where it has
+been missing at times, a second dimension says so. A category becomes one dimension per level. Names and
+levels beyond the bounds share hashed dimensions, so that the width never exceeds ``max_dims`` whatever
+callers send. Nothing here looks at a name's meaning.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from online_models.reward_model import Float32Array, FloatArray
+from personalization.features import clean
+
+CLIP = 5.0
+"""z-scores end here: one absurd value must not outweigh a thousand sane ones."""
+
+N_HASHED = 16
+"""Dimensions shared by whatever came after the bound was reached."""
+
+MAX_LEVELS = 48
+"""Levels of one category with a dimension of their own; later ones are hashed."""
+
+MIN_DEVIATION = 1e-9
+"""Below this share of its own magnitude a feature counts as constant and is 0."""
+
+SETTLE = 8.0
+"""A deviation is trusted fully after about so many values; before, z is damped (n/(n + SETTLE))."""
+
+
+class EncoderState(msgspec.Struct, frozen=True):
+    """A frozen encoder on the wire: the layout and two numbers per dimension."""
+
+    numeric: dict[str, int]
+    missing: dict[str, int]
+    levels: dict[str, dict[str, int]]
+    mean: bytes
+    inverse_sd: bytes
+    hashed_from: int
+
+
+class FrozenEncoder:
+    """What a decider needs to encode one context: immutable, about a microsecond per feature.
+
+    Parameters
+    ----------
+    numeric, missing
+        Name → dimension of its value, and of its "was missing" flag where there is one.
+    levels
+        Name → level → dimension.
+    mean, inverse_sd
+        Shape (d,), float64; ``inverse_sd`` is 0 for a dimension that never varied.
+    hashed_from
+        First of the ``N_HASHED`` shared dimensions, or −1.
+    """
+
+    __slots__ = ("base", "hashed_from", "inverse_sd", "levels", "mean", "missing", "numeric")
+
+    def __init__(
+        self,
+        numeric: dict[str, int],
+        missing: dict[str, int],
+        levels: dict[str, dict[str, int]],
+        mean: FloatArray,
+        inverse_sd: FloatArray,
+        hashed_from: int = -1,
+    ) -> None:
+        self.numeric, self.missing, self.levels = numeric, missing, levels
+        self.mean, self.inverse_sd, self.hashed_from = mean, inverse_sd, hashed_from
+        absent = mean.copy()
+        for by_level in levels.values():
+            for dim in by_level.values():
+                absent[dim] = 0.0
+        for dim in missing.values():
+            absent[dim] = 1.0
+        if hashed_from >= 0:
+            absent[hashed_from : hashed_from + N_HASHED] = 0.0
+        self.base = np.clip((absent - mean) * inverse_sd, -CLIP, CLIP).astype(np.float32)
+
+    @property
+    def n_dims(self) -> int:
+        """Width d of what ``encode`` gives."""
+        return int(self.mean.shape[0])
+
+    def encode(self, features: Mapping[Any, Any]) -> Float32Array:
+        """The context as d finite numbers in [−5, 5]; unknown names and unusable values are ignored.
+
+        >>> encoder = Encoder()
+        >>> for age in (20, 30, 40):
+        ...     encoder.learn({"age": age, "device": "phone"})
+        >>> z = encoder.freeze().encode({"age": float("nan"), "device": "phone"})
+        >>> bool(np.isfinite(z).all())
+        True
+        """
+        dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
+        z = self.base.copy()
+        if dims:
+            at = np.array(dims)
+            scaled = (np.array(values) - self.mean[at]) * self.inverse_sd[at]
+            z[at] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
+        return z
+
+    def state(self) -> EncoderState:
+        """For the wire."""
+        return EncoderState(
+            self.numeric,
+            self.missing,
+            self.levels,
+            self.mean.tobytes(),
+            self.inverse_sd.tobytes(),
+            self.hashed_from,
+        )
+
+    @classmethod
+    def from_state(cls, state: EncoderState) -> FrozenEncoder:
+        """The inverse of ``state``."""
+        return cls(
+            state.numeric,
+            state.missing,
+            state.levels,
+            np.frombuffer(state.mean, np.float64),
+            np.frombuffer(state.inverse_sd, np.float64),
+            state.hashed_from,
+        )
+
+
+def raw_pairs(
+    features: Mapping[Any, Any],
+    numeric: dict[str, int],
+    missing: dict[str, int],
+    levels: dict[str, dict[str, int]],
+    hashed_from: int,
+) -> tuple[list[int], list[float]]:
+    """Dimensions that differ from an empty context, and their raw values; no dimension twice."""
+    dims: list[int] = []
+    values: list[float] = []
+    shared: dict[int, float] = {}
+    for name, value in features.items():
+        if type(value) is float and value - value == 0.0 and -1e9 <= value <= 1e9:
+            usable: float | str = value
+        else:
+            cleaned = clean(value)
+            if cleaned is None:
+                continue
+            usable = cleaned
+        if isinstance(usable, str):
+            by_level = levels.get(name)
+            dim = by_level.get(usable) if by_level is not None else None
+            amount = 1.0
+        else:
+            dim = numeric.get(name)
+            amount = usable
+        if dim is not None:
+            dims.append(dim)
+            values.append(amount)
+            if amount is usable and name in missing:
+                dims.append(missing[name])
+                values.append(0.0)
+        elif hashed_from >= 0:
+            text = f"{name}={usable}" if isinstance(usable, str) else str(name)
+            digest = zlib.crc32(text.encode("utf-8", "surrogatepass"))
+            dim = hashed_from + digest % N_HASHED
+            shared[dim] = shared.get(dim, 0.0) + (amount if digest & 0x100 else -amount)
+    if shared:
+        dims.extend(shared)
+        values.extend(shared.values())
+    return dims, values
+
+
+def _storable(text: str) -> bool:
+    """Lone surrogates pass through JSON but into no snapshot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class Encoder:
+    """The learning side: gives every name and level its dimension and keeps running statistics.
+
+    Parameters
+    ----------
+    max_dims
+        Bound on the encoded width, the ``N_HASHED`` shared dimensions included.
+
+    References
+    ----------
+    Welford (1962) for the running mean and variance; Weinberger et al. (2009) for signed hashing.
+    """
+
+    def __init__(self, max_dims: int = 160) -> None:
+        self.max_dims = max(max_dims, N_HASHED + 1)
+        self.numeric: dict[str, int] = {}
+        self.missing: dict[str, int] = {}
+        self.levels: dict[str, dict[str, int]] = {}
+        self.hashed_from = -1
+        self.n_seen = 0
+        self._count: FloatArray = np.zeros(0)
+        self._mean: FloatArray = np.zeros(0)
+        self._m2: FloatArray = np.zeros(0)
+        self._absent: FloatArray = np.zeros(0)
+        """Raw value where a context does not name the dimension; NaN where that says nothing."""
+
+    @property
+    def n_dims(self) -> int:
+        """Encoded width now."""
+        return int(self._count.shape[0])
+
+    def learn(self, features: Mapping[Any, Any]) -> None:
+        """Take one context into layout and statistics."""
+        self._lay_out(features)
+        dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
+        raw = self._absent.copy()
+        if dims:
+            raw[np.array(dims)] = values
+        known = ~np.isnan(raw)
+        self.n_seen += 1
+        self._count += known
+        delta = np.where(known, raw - self._mean, 0.0)
+        self._mean += delta / np.maximum(self._count, 1.0)
+        self._m2 += np.where(known, delta * (raw - self._mean), 0.0)
+
+    def freeze(self) -> FrozenEncoder:
+        """The encoder as it stands, immutable."""
+        n = np.maximum(self._count, 1.0)
+        variance = self._m2 / n
+        varies = variance > (MIN_DEVIATION * np.maximum(np.abs(self._mean), 1.0)) ** 2
+        inverse = np.zeros_like(variance)
+        np.divide(n / (n + SETTLE), np.sqrt(variance, where=varies, out=inverse), where=varies, out=inverse)
+        return FrozenEncoder(
+            dict(self.numeric),
+            dict(self.missing),
+            {name: dict(by_level) for name, by_level in self.levels.items()},
+            self._mean.copy(),
+            inverse,
+            self.hashed_from,
+        )
+
+    def _lay_out(self, features: Mapping[Any, Any]) -> None:
+        """Dimensions for what is new, in sorted order: the order of a dict must not matter."""
+        new: list[tuple[str, Any, Any]] = []
+        n_known = 0
+        for name, value in features.items():
+            if isinstance(value, str):
+                if value not in self.levels.get(name, ()) and clean(value) is not None:
+                    new.append((str(name), name, clean(value)))
+            elif name not in self.numeric:
+                if clean(value) is not None:
+                    new.append((str(name), name, None))
+            elif clean(value) is not None:
+                n_known += 1
+        new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
+        for _, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
+            if level is None:
+                late = self.n_seen > 0
+                if self._room_for(2 if late else 1):
+                    self.numeric[name] = self._add(np.nan)
+                    if late:  # it was missing in all that came before
+                        self._flag_missing(name)
+            else:
+                by_level = self.levels.get(name, {})
+                if level not in by_level and len(by_level) < MAX_LEVELS and self._room_for(1):
+                    self.levels.setdefault(name, {})[level] = self._add(0.0)
+        if n_known + len(new) < len(self.numeric) and len(self.missing) < len(self.numeric):
+            for name in self.numeric:
+                if name not in self.missing and clean(features.get(name)) is None and self._room_for(1):
+                    self._flag_missing(name)
+
+    def _flag_missing(self, name: str) -> None:
+        at = self._add(1.0)
+        self.missing[name] = at
+        # Before it appeared the flag would have been 1 in every row without the value.
+        present = self._count[self.numeric[name]]
+        absent = self.n_seen - present
+        if self.n_seen:
+            self._mean[at] = absent / self.n_seen
+            self._m2[at] = present * absent / self.n_seen
+
+    def _room_for(self, n: int) -> bool:
+        """Whether ``n`` more dimensions fit; the first refusal opens the shared ones."""
+        if self.hashed_from >= 0:
+            return False
+        if self.n_dims + n + N_HASHED <= self.max_dims:
+            return True
+        self.hashed_from = self.n_dims
+        for _ in range(N_HASHED):
+            self._add(0.0)
+        return False
+
+    def _add(self, absent: float) -> int:
+        at = self.n_dims
+        # A level or flag that appears late was "absent" in every earlier row.
+        seen = 0.0 if np.isnan(absent) else float(self.n_seen)
+        self._count = np.append(self._count, seen)
+        self._mean = np.append(self._mean, 0.0)
+        self._m2 = np.append(self._m2, 0.0)
+        self._absent = np.append(self._absent, absent)
+        return at
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint."""
+        return {
+            "max_dims": self.max_dims,
+            "numeric": dict(self.numeric),
+            "missing": dict(self.missing),
+            "levels": {name: dict(by_level) for name, by_level in self.levels.items()},
+            "hashed_from": self.hashed_from,
+            "n_seen": self.n_seen,
+            "arrays": np.stack([self._count, self._mean, self._m2, self._absent]).tobytes(),
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Encoder:
+        """The inverse of ``dump``: continues bit for bit."""
+        encoder = cls(state["max_dims"])
+        encoder.numeric, encoder.missing = dict(state["numeric"]), dict(state["missing"])
+        encoder.levels = {name: dict(by_level) for name, by_level in state["levels"].items()}
+        encoder.hashed_from, encoder.n_seen = state["hashed_from"], state["n_seen"]
+        arrays = np.frombuffer(state["arrays"], np.float64).reshape(4, -1).copy()
+        encoder._count, encoder._mean, encoder._m2, encoder._absent = arrays
+        return encoder

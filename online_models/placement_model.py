@@ -1,0 +1,195 @@
+"""What the learner keeps for one placement: the model, what its arms brought, the outcomes it knows."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, OrderedDict
+from typing import Any
+
+import msgspec
+import river
+
+from online_models.registry import make_model
+from online_models.reward_model import ARM
+from online_models.river_model import RiverModel
+from online_models.snapshot import ModelSnapshot, pack_version
+from personalization.features import MAX_FEATURES, clean
+from personalization.outcome import Outcome
+from personalization.policy_spec import ModelSpec
+
+RECENT_IDS = 32_768
+"""Outcomes remembered by id, 8 bytes each: a redelivered batch, or one emitted twice, lies well within."""
+
+WILSON_Z = 1.959964
+ARM_FEATURE_PREFIX = "arm."
+
+
+class ArmStatistics(msgspec.Struct):
+    """What one arm has brought, learned outcomes and control ones apart."""
+
+    exposures: int = 0
+    reward_sum: float = 0.0
+    control_exposures: int = 0
+    control_reward_sum: float = 0.0
+    last_closed_ms: int = 0
+
+
+class ArmReport(msgspec.Struct, frozen=True):
+    """One arm for people: exposures, rewards, mean and its 95 % interval, in reward units."""
+
+    arm: str
+    exposures: int
+    rewards: float
+    mean: float
+    low: float
+    high: float
+
+
+class PlacementModel:
+    """A placement's reward model and its books.
+
+    Parameters
+    ----------
+    placement
+        Its name.
+    model
+        Name or spec of the reward model.
+    reward_range
+        (low, high): rewards are clipped to it and scaled to [0, 1] for the model.
+
+    Examples
+    --------
+    >>> from personalization.outcome import ClosingReason, Outcome
+    >>> learner = PlacementModel("home.hero")
+    >>> o = Outcome("d1", "home.hero", 0, "shoes", 2**31, 1.0, ClosingReason.WINDOW, 0, 1)
+    >>> learner.learn(o), learner.learn(o)
+    (True, False)
+    >>> learner.snapshot(generation=3).version == pack_version(3, 1)
+    True
+    """
+
+    def __init__(
+        self,
+        placement: str,
+        model: ModelSpec | str = "default",
+        reward_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        low, high = reward_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"reward_range {reward_range} is no interval")
+        self.placement = placement
+        self.spec = ModelSpec(model) if isinstance(model, str) else model
+        self.reward_range = (float(low), float(high))
+        self.model = make_model(self.spec)
+        self.arms: dict[str, ArmStatistics] = {}
+        self.counts: Counter[str] = Counter()
+        """Outcomes by what became of them: learned, duplicate, untrained, invalid."""
+        self._recent: OrderedDict[bytes, None] = OrderedDict()
+
+    @property
+    def n_learned(self) -> int:
+        """Outcomes that reached the model."""
+        return self.counts["learned"]
+
+    def learn(self, outcome: Outcome) -> bool:
+        """Update the model with one outcome; False where it is not for training, known already, or broken."""
+        key = hashlib.blake2b(outcome.decision_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        if key in self._recent:
+            self.counts["duplicate"] += 1
+            return False
+        self._recent[key] = None
+        if len(self._recent) > RECENT_IDS:
+            self._recent.popitem(last=False)
+        reward = outcome.reward
+        if not math.isfinite(reward) or not outcome.arm:
+            self.counts["invalid"] += 1
+            return False
+        low, high = self.reward_range
+        reward = min(high, max(low, reward))
+        statistics = self.arms.setdefault(outcome.arm, ArmStatistics())
+        statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)
+        if outcome.holdout and outcome.exposed_at_ms is not None:
+            statistics.control_exposures += 1
+            statistics.control_reward_sum += reward
+        if not outcome.trains:
+            self.counts["untrained"] += 1
+            return False
+        statistics.exposures += 1
+        statistics.reward_sum += reward
+        x: dict[str, Any] = {}
+        for name, value in outcome.features.items():
+            usable = clean(value)
+            if usable is not None and name != ARM:
+                x[name] = usable
+            if len(x) >= MAX_FEATURES:
+                break
+        x[ARM] = outcome.arm
+        self.model.learn_one(x, (reward - low) / (high - low))
+        self.counts["learned"] += 1
+        return True
+
+    def snapshot(self, generation: int = 0) -> ModelSnapshot:
+        """The model as it stands, for deciders; its version is (generation, outcomes learned)."""
+        model = self.model
+        scorer = model.frozen() if isinstance(model, RiverModel) else model.scorer()
+        return ModelSnapshot(self.spec.name, pack_version(generation, self.n_learned), self.reward_range, scorer)
+
+    def report(self) -> list[ArmReport]:
+        """Every arm with its mean and Wilson interval, in reward units, most exposed first."""
+        low, high = self.reward_range
+        rows = []
+        for arm, statistics in self.arms.items():
+            n = statistics.exposures
+            mean = statistics.reward_sum / n if n else low
+            bounds = wilson((mean - low) / (high - low), n)
+            interval = [low + bound * (high - low) for bound in bounds]
+            rows.append(ArmReport(arm, n, statistics.reward_sum, mean, *interval))
+        return sorted(rows, key=lambda row: (-row.exposures, row.arm))
+
+    # Checkpoints
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values and bytes."""
+        model = self.model
+        return {
+            "placement": self.placement,
+            "spec": msgspec.to_builtins(self.spec),
+            "reward_range": list(self.reward_range),
+            "model": model.dump(),
+            "arms": {arm: msgspec.to_builtins(statistics) for arm, statistics in self.arms.items()},
+            "counts": dict(self.counts),
+            "recent": b"".join(self._recent),
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> PlacementModel:
+        """The inverse of ``dump``. Unpickles River estimators: authenticate first."""
+        low, high = state["reward_range"]
+        loaded = cls(state["placement"], msgspec.convert(state["spec"], ModelSpec), (low, high))
+        loaded.model = type(loaded.model).load(state["model"])
+        loaded.arms = {arm: msgspec.convert(each, ArmStatistics) for arm, each in state["arms"].items()}
+        loaded.counts = Counter(state["counts"])
+        recent = state["recent"]
+        loaded._recent = OrderedDict((recent[at : at + 8], None) for at in range(0, len(recent), 8))
+        return loaded
+
+    def schema(self) -> str:
+        """What a checkpoint must agree with to be loaded: model, its parameters, reward scale, River."""
+        return repr((self.placement, self.spec, self.reward_range, river.__version__))
+
+
+def wilson(mean: float, n: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a mean in [0, 1]; conservative for rewards between 0 and 1.
+
+    >>> [round(bound, 3) for bound in wilson(0.02, 1000)]
+    [0.013, 0.031]
+    >>> wilson(0.0, 0)
+    (0.0, 1.0)
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z2 = WILSON_Z**2
+    centre = (mean + z2 / (2 * n)) / (1 + z2 / n)
+    half = WILSON_Z / (1 + z2 / n) * math.sqrt(max(0.0, mean * (1 - mean)) / n + z2 / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)

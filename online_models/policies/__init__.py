@@ -1,0 +1,1 @@
+"""Exploration policies: pure functions from what is estimated of the arms to their probabilities."""

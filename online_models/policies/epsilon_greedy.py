@@ -1,0 +1,20 @@
+"""Epsilon-greedy: the best estimate, but for a share of uniform choices."""
+
+from __future__ import annotations
+
+from online_models.reward_model import Estimates, FloatArray
+from personalization.policy_spec import PolicySpec
+
+
+def epsilon_greedy(estimates: Estimates, spec: PolicySpec) -> FloatArray:
+    """ε/K each, the rest shared by the arms with the highest mean.
+
+    Parameters
+    ----------
+    spec
+        ``epsilon`` (default 0.05), in [0, 1].
+    """
+    epsilon = min(1.0, max(0.0, spec.number("epsilon", 0.05)))
+    best = estimates.mean >= estimates.mean.max() - 1e-12
+    p: FloatArray = epsilon / len(best) + (1.0 - epsilon) * best / best.sum()
+    return p

@@ -1,0 +1,34 @@
+"""Optimism with probabilities: a narrow softmax around the highest upper bound."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from online_models.reward_model import Estimates, FloatArray
+from personalization.policy_spec import PolicySpec
+
+TEMPERATURE = 0.1
+"""Of the softmax, in units of each arm's own deviation (0.2 costs 4 % on the Jester offers)."""
+
+
+def linucb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
+    """p ∝ exp((mean + s − max) / (0.1 · s)), s the arm's deviation scaled by noise and room.
+
+    Optimism shrinks as the best arm nears the top of the scale (room), and with rare rewards by 2σ. The
+    second term of s, σ·room/√(n + 1), is the deviation of the arm's own mean: it keeps a good arm from being
+    dropped early.
+
+    Parameters
+    ----------
+    spec
+        ``alpha`` (default 1) multiplies the optimism, ``temperature`` (0.1) the width of the softmax.
+    """
+    alpha = spec.number("alpha", 1.0)
+    temperature = spec.number("temperature", TEMPERATURE)
+    sigma, room = estimates.noise_sd, estimates.room
+    optimism = alpha * min(1.0, 2.0 * sigma)
+    spread = room * np.sqrt((optimism * estimates.sd) ** 2 + sigma**2 / (estimates.n + 1.0))
+    bound = estimates.mean + spread
+    weights: FloatArray = np.exp((bound - bound.max()) / (temperature * spread))
+    weights /= weights.sum()
+    return weights

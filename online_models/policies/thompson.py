@@ -1,0 +1,56 @@
+"""Thompson sampling with its probabilities written out: the chance that each arm's score is the highest."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr
+
+from online_models.reward_model import Estimates, FloatArray
+from personalization.policy_spec import PolicySpec
+
+UNIFORM_NODES = 28
+QUANTILES = np.array([-3.0, -1.8, -1.0, -0.4, 0.2, 0.8, 1.5, 2.5])
+"""Extra nodes at the quantiles of the leading arms: a deviation far below the grid's step would otherwise
+fall between two nodes."""
+
+LEADERS = 3
+REACH = 4.5
+"""Deviations beyond which a Gaussian's tail (3e-6) is left out."""
+
+
+def thompson(estimates: Estimates, spec: PolicySpec) -> FloatArray:
+    """P(arm's score is the highest) for independent Gaussian scores, by integration on one common grid.
+
+    p_a = ∫ Π_{b≠a} Φ_b(x) dΦ_a(x), the product taken once for all arms: O(arms × nodes).
+
+    Parameters
+    ----------
+    spec
+        ``scale`` (default 1) multiplies the deviations.
+    """
+    scale = spec.number("scale", 1.0) * min(1.0, 2.0 * estimates.noise_sd) * estimates.room
+    mean, sd = estimates.mean, np.maximum(estimates.sd * scale, 1e-9)
+    return highest(mean, sd)
+
+
+def highest(mean: FloatArray, sd: FloatArray) -> FloatArray:
+    """The probability that each of K independent Gaussians is the largest, shape (K,).
+
+    >>> highest(np.array([0.0, 0.0]), np.array([1.0, 2.0])).round(3).tolist()
+    [0.5, 0.5]
+    """
+    if len(mean) == 1:
+        return np.ones(1)
+    upper = mean + REACH * sd
+    low, high = float((mean - REACH * sd).max()), float(upper.max())
+    leaders = np.argsort(-mean, kind="stable")[:LEADERS]
+    nodes = np.concatenate(
+        [np.linspace(low, high, UNIFORM_NODES), (mean[leaders, None] + sd[leaders, None] * QUANTILES).ravel()]
+    )
+    nodes = np.sort(nodes.clip(low, high))
+    below = ndtr((nodes - mean[:, None]) / sd[:, None])  # (K, nodes), ≥ Φ(−REACH)
+    others = np.multiply.reduce(below, axis=0) / below  # the product without the arm itself
+    p: FloatArray = below[:, 0] * others[:, 0]
+    p += 0.5 * np.einsum("an,an->a", below[:, 1:] - below[:, :-1], others[:, 1:] + others[:, :-1])
+    p /= p.sum()
+    return p

@@ -1,0 +1,14 @@
+"""The uniform choice: what others are compared against, and a control group's policy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from online_models.reward_model import Estimates, FloatArray
+from personalization.policy_spec import PolicySpec
+
+
+def uniform(estimates: Estimates, spec: PolicySpec) -> FloatArray:
+    """1/K each."""
+    k = len(estimates.arms)
+    return np.full(k, 1.0 / k)

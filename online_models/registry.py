@@ -1,0 +1,138 @@
+"""The names a catalog may use for models and policies, and what they stand for."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from river import base
+
+from online_models.arm_linear import ArmLinear
+from online_models.policies.epsilon_greedy import epsilon_greedy
+from online_models.policies.fixed import fixed
+from online_models.policies.linucb import linucb
+from online_models.policies.squarecb import squarecb
+from online_models.policies.thompson import thompson
+from online_models.policies.uniform import uniform
+from online_models.reward_model import Estimates, FloatArray
+from online_models.river_model import RiverModel, guarded
+from personalization.errors import InvalidInput
+from personalization.policy_spec import ModelSpec, PolicySpec
+
+Policy: TypeAlias = Callable[[Estimates, PolicySpec], FloatArray]
+RewardModelImpl: TypeAlias = ArmLinear | RiverModel
+
+POLICIES: dict[str, Policy] = {
+    "default": linucb,
+    "thompson": thompson,
+    "linucb": linucb,
+    "squarecb": squarecb,
+    "epsilon_greedy": epsilon_greedy,
+    "uniform": uniform,
+    "fixed": fixed,
+}
+
+WITHOUT_FLOORS = frozenset({"uniform", "fixed"})
+"""Somebody's own choice, and the one that needs none."""
+
+_MODELS: dict[str, type[ArmLinear]] = {"default": ArmLinear, "arm_linear": ArmLinear}
+_DOTTED = re.compile(r"river(\.[a-z][a-z_0-9]*)+\.[A-Z]\w*")
+
+
+def policy_names() -> tuple[str, ...]:
+    """Names a placement's ``policy`` may have.
+
+    >>> "thompson" in policy_names()
+    True
+    """
+    return tuple(POLICIES)
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of our own models; any River class by its dotted path fits besides."""
+    return tuple(_MODELS)
+
+
+def check_policy(spec: PolicySpec, field: str = "policy") -> None:
+    """Raise ``InvalidInput`` at ``field`` where the policy or its bounds make no sense."""
+    if spec.name not in POLICIES:
+        raise InvalidInput(
+            f"{field}.name",
+            f"unknown policy {spec.name!r}; use one of {', '.join(POLICIES)}",
+            "unknown_policy",
+        )
+    for name, value, low, high in (
+        ("min_probability", spec.min_probability or 0.0, 0.0, 1.0),
+        ("epsilon", spec.epsilon, 0.0, 1.0),
+        ("new_arm_exposures", float(spec.new_arm_exposures), 0.0, 1e9),
+    ):
+        if not low <= value <= high:
+            raise InvalidInput(f"{field}.{name}", f"{value} lies outside {low:g} to {high:g}")
+    if spec.name == "fixed" and not ({"arm", "weights"} & spec.parameters.keys()):
+        raise InvalidInput(f"{field}.parameters", "a fixed policy needs 'arm' or 'weights'")
+
+
+def make_model(spec: ModelSpec | str, field: str = "model") -> RewardModelImpl:
+    """A fresh reward model.
+
+    Parameters
+    ----------
+    spec
+        Name and parameters, or the name alone.
+    field
+        Where the catalog says so; errors name it.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown name, a class outside River, or parameters its constructor refuses.
+
+    >>> type(make_model("river.linear_model.LogisticRegression").estimator).__name__
+    'LogisticRegression'
+    >>> make_model("os.system")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    personalization.errors.InvalidInput: model: unknown model 'os.system'; use one of default, arm_linear, ...
+    """
+    if isinstance(spec, str):
+        spec = ModelSpec(spec)
+    params: dict[str, Any] = dict(spec.params)
+    own = _MODELS.get(spec.name)
+    try:
+        if own is not None:
+            return own(**params)
+        return RiverModel(guarded(_river_class(spec.name, field), params))
+    except InvalidInput:
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"{field}.params", f"{spec.name} cannot be made with {params}: {error}", "invalid_model_params"
+        ) from error
+
+
+def check_model(spec: ModelSpec | str, field: str = "model") -> None:
+    """Raise ``InvalidInput`` at ``field`` unless ``make_model`` would succeed."""
+    make_model(spec, field)
+
+
+def _river_class(name: str, field: str) -> Any:
+    if not _DOTTED.fullmatch(name):
+        raise InvalidInput(
+            field,
+            f"unknown model {name!r}; use one of {', '.join(_MODELS)}, or a River class by its dotted path, "
+            "e.g. river.linear_model.LogisticRegression",
+            "unknown_model",
+        )
+    module_name, _, class_name = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(field, f"River has no {name!r}: check the dotted path", "unknown_model") from error
+    single = isinstance(found, type) and issubclass(found, base.Regressor | base.Classifier)
+    if not single or issubclass(found, base.MultiLabelClassifier | base.MultiTargetRegressor):
+        raise InvalidInput(
+            field, f"{name} predicts no single reward: name a River regressor or classifier", "unknown_model"
+        )
+    return found

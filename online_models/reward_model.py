@@ -1,0 +1,77 @@
+"""What a reward model is: a River estimator over ``{"arm": id, **context}``.
+
+Any River regressor or classifier fits behind ``learn_one`` and ``predict_one`` (or ``predict_proba_one``).
+One that also offers ``score_arms`` is scored for all arms in one vectorised call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Float32Array: TypeAlias = NDArray[np.float32]
+
+ARM = "arm"
+"""Key of the arm's id in what a reward model learns from."""
+
+
+class Scores(NamedTuple):
+    """Estimated reward of K arms: posterior ``mean`` and standard deviation ``sd``, shape (K,), float64."""
+
+    mean: FloatArray
+    sd: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """All that an exploration policy may look at. Rewards are on the scale [0, 1].
+
+    Attributes
+    ----------
+    arms
+        Ids of the K eligible arms.
+    mean, sd
+        Reward estimate and its posterior standard deviation, shape (K,).
+    n
+        Outcomes learned per arm, shape (K,).
+    noise_sd
+        Standard deviation of one reward around its mean (σ), a scalar.
+    """
+
+    arms: tuple[str, ...]
+    mean: FloatArray
+    sd: FloatArray
+    n: FloatArray
+    noise_sd: float = 0.5
+
+    @property
+    def room(self) -> float:
+        """What is still to be gained: 1 − the best estimate, in [0.02, 1].
+
+        Near the top of the scale exploring can win little, so optimism and floors shrink with it.
+        """
+        return min(1.0, max(0.02, 1.0 - float(self.mean.max())))
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """The part of River's protocol the loop needs."""
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        """Learn the reward ``y`` of the arm ``x["arm"]`` in the context that is the rest of ``x``."""
+
+    def predict_one(self, x: dict[str, Any]) -> Any:
+        """The reward expected of ``x["arm"]`` in this context."""
+
+
+@runtime_checkable
+class VectorisedRewardModel(RewardModel, Protocol):
+    """A reward model that scores all arms at once."""
+
+    def score_arms(self, x: dict[str, Any], arms: Sequence[str]) -> Scores:
+        """Means and standard deviations of the ``arms`` in the context ``x`` (without ``arm``)."""

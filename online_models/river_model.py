@@ -1,0 +1,186 @@
+"""Any River classifier or regressor as a reward model: encoded and guarded input, arms made explicit.
+
+A linear estimator gets every feature once shared and once crossed with the arm, so that arms can differ
+by context; others get the arm as indicator features. The deviation comes from counts and residuals, so that every
+policy works over it. Weights are checked after learning and rolled back to the last good ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from river import base
+
+from online_models.encoding import Encoder, FrozenEncoder
+from online_models.linear_scorer import noise_sd
+from online_models.reward_model import ARM, Estimates, Scores
+
+CLIP_GRADIENT = 10.0
+"""River's own default (1e12) clips nothing."""
+
+GOOD_COPY_EVERY = 256
+PRIOR_ROWS = 8.0
+REFRESH = 64
+MAX_ARMS = 1000
+
+
+class RiverModel:
+    """A River estimator behind the reward-model protocol.
+
+    Parameters
+    ----------
+    estimator
+        Any River classifier (probability of a reward above 0) or regressor, not yet trained.
+    max_dims
+        Bound on encoded features.
+
+    Examples
+    --------
+    >>> from river import linear_model
+    >>> model = RiverModel(linear_model.LogisticRegression())
+    >>> for i in range(200):
+    ...     model.learn_one({"arm": "ab"[i % 2], "age": i % 7}, float(i % 2))
+    >>> means, sds = model.score_arms({"age": 3}, ["a", "b"])
+    >>> bool(means[1] > means[0])
+    True
+    """
+
+    def __init__(self, estimator: Any, max_dims: int = 64) -> None:
+        self.estimator = estimator
+        self.classifies = isinstance(estimator, base.Classifier)
+        self.crosses = "linear_model" in type(estimator).__module__ or hasattr(estimator, "_weights")
+        self.n_learned = 0
+        self.n_rollbacks = 0
+        self.reward_sum = 0.0
+        self.n: dict[str, int] = {}
+        self.squared_error: dict[str, float] = {}
+        self._encoder = Encoder(max_dims)
+        self._frozen = self._encoder.freeze()
+        self._last_good = pickle.dumps(estimator)
+
+    # River's protocol
+
+    def learn_one(self, x: dict[Any, Any], y: float) -> None:
+        """Learn one reward on the scale [0, 1]; anything that is no finite number is ignored."""
+        reward = float(y)
+        if not math.isfinite(reward):
+            return
+        arm = str(x.get(ARM, ""))
+        context = {name: value for name, value in x.items() if name != ARM}
+        if arm not in self.n and len(self.n) >= MAX_ARMS:
+            return
+        self._encoder.learn(context)
+        self.n_learned += 1
+        self.reward_sum += reward
+        if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
+            self._frozen = self._encoder.freeze()
+        features = self._features(arm, self._shared(context))
+        error = reward - self._predict(features)
+        self.estimator.learn_one(features, reward > 0.0 if self.classifies else reward)
+        self.n[arm] = self.n.get(arm, 0) + 1
+        self.squared_error[arm] = self.squared_error.get(arm, 0.0) + min(1.0, error * error)
+        if not self._healthy(features):
+            self.estimator = pickle.loads(self._last_good)
+            self.n_rollbacks += 1
+        elif not self.n_learned % GOOD_COPY_EVERY:
+            self._last_good = pickle.dumps(self.estimator)
+
+    def predict_one(self, x: dict[Any, Any]) -> float:
+        """The reward expected of ``x["arm"]``, in [0, 1]."""
+        context = {name: value for name, value in x.items() if name != ARM}
+        return self._predict(self._features(str(x.get(ARM, "")), self._shared(context)))
+
+    def score_arms(self, x: dict[Any, Any], arms: Sequence[str]) -> Scores:
+        """Means and deviations of the ``arms``."""
+        estimates = self.estimate(arms, x)
+        return Scores(estimates.mean, estimates.sd)
+
+    def estimate(self, arms: Sequence[str], context: Mapping[Any, Any]) -> Estimates:
+        """Mean, deviation and count of the ``arms``; one prediction of the estimator each."""
+        shared = self._shared(context)
+        noise = noise_sd(self.n_learned, self.reward_sum)
+        n = np.array([self.n.get(arm, 0) for arm in arms], dtype=np.float64)
+        offset = self.reward_sum / self.n_learned if self.n_learned else 0.0
+        mean = np.array(
+            [self._predict(self._features(arm, shared)) if arm in self.n else offset for arm in arms],
+            dtype=np.float64,
+        )
+        errors = np.array([self.squared_error.get(arm, 0.0) for arm in arms])
+        residual = (PRIOR_ROWS * noise**2 + errors) / (PRIOR_ROWS + n)
+        parameters = 1.0 + len(shared)
+        sd = np.sqrt(np.minimum(residual, 4.0 * noise**2) * parameters / (parameters + n))
+        return Estimates(tuple(arms), mean, sd, n, noise)
+
+    # Input and output guards
+
+    def _shared(self, context: Mapping[Any, Any]) -> dict[str, float]:
+        z = self._frozen.encode(context)
+        return {f"z{i}": value for i, value in enumerate(z.tolist())}
+
+    def _features(self, arm: str, shared: dict[str, float]) -> dict[str, float]:
+        if not self.crosses:
+            return {**shared, **{f"arm={known}": float(known == arm) for known in self.n}, f"arm={arm}": 1.0}
+        crossed = {f"{arm}*{name}": value for name, value in shared.items()}
+        return {**shared, **crossed, f"arm={arm}": 1.0}
+
+    def _predict(self, features: dict[str, float]) -> float:
+        if self.classifies:
+            probabilities = self.estimator.predict_proba_one(features)
+            value = probabilities.get(True, 0.0 if probabilities else 0.5)
+        else:
+            value = self.estimator.predict_one(features)
+        number = float(value) if value is not None else 0.0
+        return min(1.0, max(0.0, number)) if math.isfinite(number) else 0.0
+
+    def _healthy(self, features: dict[str, float]) -> bool:
+        weights = getattr(self.estimator, "weights", None)
+        if isinstance(weights, dict):
+            return all(math.isfinite(weights.get(name, 0.0)) for name in features)
+        if self.classifies:
+            return all(math.isfinite(p) for p in self.estimator.predict_proba_one(features).values())
+        value = self.estimator.predict_one(features)
+        return value is None or math.isfinite(value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_last_good"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._last_good = pickle.dumps(self.estimator)
+
+    def frozen(self) -> RiverModel:
+        """A copy for deciders that later learning does not touch."""
+        return self.load(self.dump())
+
+    def dump(self) -> bytes:
+        """Everything, pickled: load it only behind a MAC and under the same River version."""
+        return pickle.dumps(self)
+
+    @classmethod
+    def load(cls, payload: bytes) -> RiverModel:
+        """The inverse of ``dump``: authenticate the payload first."""
+        loaded = pickle.loads(payload)
+        if not isinstance(loaded, cls):
+            raise TypeError(f"not a {cls.__name__}: {type(loaded)}")
+        return loaded
+
+    @property
+    def encoder(self) -> FrozenEncoder:
+        """The encoder in use."""
+        return self._frozen
+
+
+def guarded(factory: Any, params: Mapping[str, Any]) -> Any:
+    """The estimator; with clipped gradients and a fixed seed where it takes them and none were given."""
+    accepted = inspect.signature(factory.__init__).parameters
+    chosen = dict(params)
+    if "clip_gradient" in accepted:
+        chosen.setdefault("clip_gradient", CLIP_GRADIENT)
+    if "seed" in accepted:
+        chosen.setdefault("seed", 0)
+    return factory(**chosen)

@@ -1,0 +1,95 @@
+"""Which decision a client event rewards: at most one per placement.
+
+``same_arm``: the decision shown last whose arm the event acted on. ``last_exposed``: the one shown last,
+whatever the event acted on. ``any_exposed``: the one shown last among those not rewarded yet, then any, so
+that several conversions spread over several exposures.
+"""
+
+from __future__ import annotations
+
+from personalization.compiled import CompiledCatalog
+from personalization.event import ClientEvent, Track, event_name
+from personalization.event_scope import event_scope
+from personalization.folder_state import HOLD_MS, MAX_RECENT_CREDITS, Credit, FolderState, OpenDecision
+from personalization.ledger import Ledger
+
+IMPRESSION_EVENTS = frozenset({"Content Viewed", "Impression"})
+"""Track events that activate the deferred decision named by ``properties.decisionId``."""
+
+
+def attribute(ledger: Ledger, event: ClientEvent, catalog: CompiledCatalog) -> None:
+    """Credit what the event is worth, placement by placement, and remember what found no decision."""
+    named = event.properties.get("decisionId") if isinstance(event, Track) else None
+    decision_id = named if isinstance(named, str) else None
+    if decision_id is not None and event_name(event) in IMPRESSION_EVENTS:
+        ledger.reward(decision_id, None, final=False)
+    for credit in worth(event, catalog, ledger.now_ms):
+        explicit = None if decision_id is None else ledger.find(decision_id)
+        if explicit is not None and explicit.placement == credit.placement:
+            ledger.credit(explicit, credit.value)
+        elif not settle(ledger, credit, ledger.folder.open, catalog):
+            remember(ledger.folder, credit)
+
+
+def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Credit]:
+    """What the event is worth, at most once per placement: the first rule that holds."""
+    rules = catalog.rewards_by_event.get(event_name(event))
+    if not rules:
+        return []
+    scope = event_scope(event)
+    credits: dict[str, Credit] = {}
+    for rule in rules:
+        if rule.placement in credits or (rule.when is not None and not rule.when.holds(scope)):
+            continue
+        value = rule.value if isinstance(rule.value, float) else rule.value.number(scope)
+        if value is None:
+            continue
+        credits[rule.placement] = Credit(
+            rule.placement, value, _acted_on(event) if rule.arm is None else rule.arm.text(scope), now_ms
+        )
+    return list(credits.values())
+
+
+def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision], catalog: CompiledCatalog) -> bool:
+    """Credit the one decision among ``candidates`` that the credit belongs to; False where there is none."""
+    placement = catalog.placements.get(credit.placement)
+    attribution = "same_arm" if placement is None else placement.spec.attribution
+    best: tuple[tuple[bool, int, bool, int], OpenDecision] | None = None
+    for decision in candidates:
+        if decision.placement != credit.placement or decision.exposed_at_ms is None:
+            continue
+        if decision.exposed_at_ms > credit.at_ms:
+            continue
+        same_arm = decision.arm == credit.arm
+        if attribution == "same_arm" and not same_arm:
+            continue
+        fresh = attribution == "any_exposed" and decision.n_rewards == 0
+        rank = (fresh, decision.exposed_at_ms, same_arm, -decision.slot)
+        if best is None or rank >= best[0]:
+            best = (rank, decision)
+    if best is None:
+        return False
+    ledger.credit(best[1], credit.value)
+    return True
+
+
+def remember(folder: FolderState, credit: Credit) -> None:
+    """Keep a credit that found no decision for those that may yet come by a merge."""
+    alive = [kept for kept in folder.recent if kept.at_ms > credit.at_ms - HOLD_MS]
+    folder.recent = [*alive, credit][-MAX_RECENT_CREDITS:]
+
+
+def offer_recent(ledger: Ledger, arrivals: list[OpenDecision], catalog: CompiledCatalog) -> None:
+    """Offer the remembered credits to decisions that came by a merge (log in, then buy)."""
+    open_arrivals = [decision for decision in arrivals if decision in ledger.folder.open]
+    ledger.folder.recent = [
+        credit
+        for credit in ledger.folder.recent
+        if credit.at_ms > ledger.now_ms - HOLD_MS and not settle(ledger, credit, open_arrivals, catalog)
+    ]
+
+
+def _acted_on(event: ClientEvent) -> str | None:
+    properties = getattr(event, "properties", {})
+    content = properties.get("contentId", properties.get("content_id"))
+    return content if isinstance(content, str) else None

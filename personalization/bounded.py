@@ -1,0 +1,52 @@
+"""Maps and rings that never grow beyond their bound, and forget the same thing on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+
+V = TypeVar("V")
+
+HASH_BYTES = 8
+
+
+def trim(mapping: dict[str, V], bound: int, worth: Callable[[V], float]) -> None:
+    """Drop the entries of least worth (of equal ones, the first by name) until ``bound`` remain.
+
+    >>> m = {"a": 1.0, "b": 3.0, "c": 2.0}
+    >>> trim(m, 2, float); m
+    {'b': 3.0, 'c': 2.0}
+    """
+    excess = len(mapping) - bound
+    if excess <= 0:
+        return
+    if excess == 1:
+        del mapping[min(mapping, key=lambda name: (worth(mapping[name]), name))]
+        return
+    for name in sorted(mapping, key=lambda name: (worth(mapping[name]), name))[:excess]:
+        del mapping[name]
+
+
+def short_hash(text: str) -> bytes:
+    """Eight bytes that stand for ``text``."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
+
+
+def contains(ring: bytes, item: bytes) -> bool:
+    """Whether the ring of 8-byte hashes holds ``item``.
+
+    >>> contains(b"AAAAAAAABBBBBBBB", b"BBBBBBBB"), contains(b"AAAAAAAABBBBBBBB", b"AAAABBBB")
+    (True, False)
+    """
+    start = ring.find(item)
+    while start >= 0:
+        if start % HASH_BYTES == 0:
+            return True
+        start = ring.find(item, start + 1)
+    return False
+
+
+def push(ring: bytes, items: bytes, bound: int) -> bytes:
+    """The ring with one or more hashes at its end, the oldest dropped beyond ``bound``."""
+    return (ring + items)[-bound * HASH_BYTES :]

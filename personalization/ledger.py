@@ -1,0 +1,245 @@
+"""The ledger of open decisions: opened when made, exposed when shown, credited, and closed into outcomes.
+
+Windows close in log order: only a time-out closes by time, so a reward behind its time-out is late, whatever
+its own timestamp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from personalization import bounded
+from personalization.bounded import contains, push, short_hash
+from personalization.catalog import DAY_MS, MINUTE_MS
+from personalization.compiled import CompiledCatalog
+from personalization.event import DecisionMade
+from personalization.folder_state import (
+    HOLD_MS,
+    MAX_CLOSED,
+    MAX_HELD_REWARDS,
+    MAX_OPEN_DECISIONS,
+    FolderState,
+    HeldReward,
+    OpenDecision,
+)
+from personalization.merge import merged_holdout
+from personalization.outcome import ClosingReason, Outcome
+from personalization.visitor_state import (
+    MAX_EXPOSURES,
+    MAX_HOLDOUTS,
+    MAX_STICKY,
+    Exposure,
+    Holdout,
+    Sticky,
+    VisitorState,
+)
+
+Note = tuple[str, str, str]
+"""(kind, placement, arm): something to be counted."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The open decisions of one visitor while one entry is folded.
+
+    ``outcomes`` and ``notes`` collect what the entry caused.
+    """
+
+    state: VisitorState
+    folder: FolderState
+    now_ms: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def find(self, decision_id: str) -> OpenDecision | None:
+        """The open decision of that id."""
+        for decision in self.folder.open:
+            if decision.decision_id == decision_id:
+                return decision
+        return None
+
+    def open(self, made: DecisionMade, catalog: CompiledCatalog) -> None:
+        """Enter a decision; a repeat of one known adds an exposure and no trial."""
+        self._keep_choice(made, catalog)
+        known = self.find(made.decision_id)
+        if known is not None or contains(self.folder.closed, short_hash(made.decision_id)):
+            if made.exposed:
+                self._count_exposure(made.arm, made.session)
+            if made.exposed and known is not None and known.exposed_at_ms is None:
+                self._start_window(known)
+            return
+        placement = catalog.placements.get(made.placement)
+        window_ms = placement.spec.window_ms if placement else 30 * MINUTE_MS
+        low, high = placement.spec.reward_range if placement else (0.0, 1.0)
+        decision = OpenDecision(
+            decision_id=made.decision_id,
+            placement=made.placement,
+            slot=made.slot,
+            arm=made.arm,
+            weight=made.weight,
+            decided_at_ms=self.now_ms,
+            due_ms=self.now_ms + window_ms,
+            window_ms=window_ms,
+            default_reward=placement.spec.default_reward if placement else 0.0,
+            low=low,
+            high=high,
+            exposed_at_ms=None,
+            reward=0.0,
+            n_rewards=0,
+            features=made.features,
+            arm_features=made.arm_features,
+            policy=made.policy,
+            model_version=made.model_version,
+            catalog_version=catalog.version,
+            holdout=made.holdout,
+            trains=made.trains,
+        )
+        self.folder.open.append(decision)
+        if made.exposed:
+            self.expose(decision, made.session)
+        self.settle_held(decision)
+        self.evict()
+
+    def expose(self, decision: OpenDecision, session: int) -> None:
+        """The decision was shown now: its window starts, and it counts for caps."""
+        if decision.exposed_at_ms is None:
+            self._start_window(decision)
+            self._count_exposure(decision.arm, session)
+
+    def credit(self, decision: OpenDecision, value: float) -> None:
+        """Add a reward to an open decision."""
+        decision.reward += value
+        decision.n_rewards += 1
+        self.notes.append(("rewarded", decision.placement, decision.arm))
+
+    def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
+        """Close an open decision into its outcome."""
+        self.folder.open.remove(decision)
+        self.folder.closed = push(self.folder.closed, short_hash(decision.decision_id), MAX_CLOSED)
+        exposed = decision.exposed_at_ms is not None
+        if reason is ClosingReason.WINDOW and not exposed:
+            reason = ClosingReason.UNEXPOSED
+        total = decision.reward if decision.n_rewards else decision.default_reward
+        self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
+        self.outcomes.append(
+            Outcome(
+                decision_id=decision.decision_id,
+                placement=decision.placement,
+                slot=decision.slot,
+                arm=decision.arm,
+                weight=decision.weight,
+                reward=max(decision.low, min(decision.high, total)),
+                reason=reason,
+                decided_at_ms=decision.decided_at_ms,
+                closed_at_ms=self.now_ms,
+                exposed_at_ms=decision.exposed_at_ms,
+                n_rewards=decision.n_rewards,
+                features=decision.features,
+                arm_features=decision.arm_features,
+                policy=decision.policy,
+                model_version=decision.model_version,
+                catalog_version=decision.catalog_version,
+                holdout=decision.holdout,
+                trains=decision.trains and exposed and not decision.holdout,
+            )
+        )
+
+    def reward(self, decision_id: str, value: float | None, *, final: bool) -> None:
+        """An explicit reward (or, with ``value`` None, an activation) by decision id; held if it came too early."""
+        decision = self.find(decision_id)
+        if decision is not None:
+            self._apply_explicit(decision, value, final=final)
+        elif contains(self.folder.closed, short_hash(decision_id)):
+            self.notes.append(("late", "", ""))
+        else:
+            self.folder.held.append(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS))
+            while len(self.folder.held) > MAX_HELD_REWARDS:
+                self.folder.held.pop(0)
+                self.notes.append(("orphan", "", ""))
+
+    def settle_held(self, decision: OpenDecision) -> None:
+        """Apply the rewards that waited for this decision."""
+        waiting = [held for held in self.folder.held if held.decision_id == decision.decision_id]
+        if not waiting:
+            return
+        self.folder.held = [held for held in self.folder.held if held.decision_id != decision.decision_id]
+        for held in sorted(waiting, key=lambda held: held.value is not None):  # activations first
+            if decision in self.folder.open:
+                self._apply_explicit(decision, held.value, final=held.final)
+
+    def time_out(self) -> None:
+        """Close every window that has ended by now, and give up on rewards held too long."""
+        for decision in sorted(self.folder.open, key=lambda decision: decision.due_ms):
+            if decision.due_ms <= self.now_ms:
+                self.close(decision, ClosingReason.WINDOW)
+        kept = [held for held in self.folder.held if held.until_ms > self.now_ms]
+        self.notes.extend(("orphan", "", "") for _ in range(len(self.folder.held) - len(kept)))
+        self.folder.held = kept
+
+    def evict(self) -> None:
+        """Close the oldest decisions beyond the bound, with their reward so far."""
+        while len(self.folder.open) > MAX_OPEN_DECISIONS:
+            self.close(self.folder.open[0], ClosingReason.EVICTED)
+
+    def take_over(self, other: FolderState) -> list[OpenDecision]:
+        """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""
+        self.folder.closed = push(self.folder.closed, other.closed, MAX_CLOSED)
+        arrivals = [
+            decision
+            for decision in other.open
+            if self.find(decision.decision_id) is None
+            and not contains(self.folder.closed, short_hash(decision.decision_id))
+        ]
+        self.folder.open = sorted([*self.folder.open, *arrivals], key=lambda decision: decision.decided_at_ms)
+        for decision in arrivals:
+            self.settle_held(decision)
+        for held in other.held:
+            awaited = self.find(held.decision_id)
+            if awaited is not None:
+                self._apply_explicit(awaited, held.value, final=held.final)
+            else:
+                self.folder.held.append(held)
+        while len(self.folder.held) > MAX_HELD_REWARDS:
+            self.folder.held.pop(0)
+            self.notes.append(("orphan", "", ""))
+        return arrivals
+
+    def _apply_explicit(self, decision: OpenDecision, value: float | None, *, final: bool) -> None:
+        if value is None:
+            self.expose(decision, self.state.session.number)
+        else:
+            self.credit(decision, value)
+        if final:
+            self.close(decision, ClosingReason.FINAL)
+
+    def _start_window(self, decision: OpenDecision) -> None:
+        decision.exposed_at_ms = self.now_ms
+        decision.due_ms = self.now_ms + decision.window_ms
+        self.notes.append(("exposed", decision.placement, decision.arm))
+
+    def _keep_choice(self, made: DecisionMade, catalog: CompiledCatalog) -> None:
+        """The first sticky choice of a session stays; the side of a holdout is that of the first exposure."""
+        if made.sticky:
+            slot = f"{made.placement}/{made.slot}"
+            kept = self.state.sticky.get(slot)
+            if kept is None or kept.session != made.session:
+                self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, made.session)
+                bounded.trim(self.state.sticky, MAX_STICKY, lambda choice: choice.session)
+        placement = catalog.placements.get(made.placement)
+        if made.exposed and placement is not None and placement.spec.holdout > 0:
+            side = Holdout(made.holdout, self.now_ms)
+            self.state.holdouts[made.placement] = merged_holdout(self.state.holdouts.get(made.placement), side)
+            bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms)
+
+    def _count_exposure(self, arm: str, session: int) -> None:
+        day = self.now_ms // DAY_MS
+        seen = self.state.exposures.get(arm) or Exposure(0, day, 0, session, 0, self.now_ms)
+        self.state.exposures[arm] = Exposure(
+            seen.total + 1,
+            day,
+            (seen.on_day if seen.day == day else 0) + 1,
+            session,
+            (seen.in_session if seen.session == session else 0) + 1,
+            self.now_ms,
+        )
+        bounded.trim(self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms)

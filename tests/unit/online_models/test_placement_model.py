@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from online_models.placement_model import PlacementModel
+from online_models.snapshot import ModelSnapshot
+from personalization.outcome import ClosingReason, Outcome
+from personalization.policy_spec import PolicySpec
+
+
+def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: object) -> Outcome:
+    fields: dict[str, object] = {"exposed_at_ms": 5, "features": {"age": 3.0}} | changes
+    return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, 9, **fields)  # type: ignore[arg-type]
+
+
+def test_an_outcome_trains_once() -> None:
+    learner = PlacementModel("home.hero")
+    assert [learner.learn(outcome(name)) for name in ("d1", "d1", "d2")] == [True, False, True]
+    assert learner.counts == {"learned": 2, "duplicate": 1}
+
+
+def test_what_does_not_train_is_counted_and_changes_no_weight() -> None:
+    learner = PlacementModel("home.hero")
+    learner.learn(outcome("d1"))
+    before = learner.snapshot().encode()
+    assert not learner.learn(outcome("d2", trains=False, holdout=True))
+    assert not learner.learn(outcome("d3", reward=math.nan))
+    assert learner.counts == {"learned": 1, "untrained": 1, "invalid": 1}
+    assert learner.snapshot().encode() == before
+    assert learner.arms["a"].control_exposures == 1
+    assert learner.report()[0].exposures == 1
+
+
+def test_rewards_are_clipped_to_the_placements_range_and_told_in_its_units() -> None:
+    learner = PlacementModel("home.hero", reward_range=(-10.0, 10.0))
+    for i in range(200):
+        learner.learn(outcome(f"d{i}", "ab"[i % 2], 1e9 if i % 2 else -4.0))
+    d = learner.snapshot(1).distribution(("a", "b"), {"age": 3.0}, policy=PolicySpec())
+    assert d.means[0] == pytest.approx(-4.0, abs=1.0)
+    assert d.means[1] == pytest.approx(10.0, abs=1.0)
+    worst = next(row for row in learner.report() if row.arm == "a")
+    assert (worst.exposures, worst.mean) == (100, -4.0)
+    assert -10.0 <= worst.low <= -4.0 <= worst.high <= 10.0
+
+
+def test_the_prior_is_uniform_and_has_version_zero() -> None:
+    d = ModelSnapshot.prior("default").distribution(("a", "b", "c", "d"), {"age": 1.0}, policy=PolicySpec())
+    assert d.model_version == 0
+    assert d.weights == (2**30,) * 4
+
+
+def test_a_reward_range_must_be_an_interval() -> None:
+    for bad in ((1.0, 1.0), (2.0, 1.0), (0.0, math.inf)):
+        with pytest.raises(ValueError, match="interval"):
+            PlacementModel("home.hero", reward_range=bad)
+
+
+def test_a_new_arm_beside_proven_ones_gets_its_first_exposures() -> None:
+    learner = PlacementModel("home.hero")
+    for i in range(2000):
+        learner.learn(outcome(f"d{i}", "ab"[i % 2], float(i % 10 < 9)))
+    d = learner.snapshot().distribution(("a", "b", "new"), {"age": 3.0}, policy=PolicySpec())
+    assert 1 / 6 - 1e-6 <= d.probability(2) <= 0.5 + 1e-6
