@@ -101,6 +101,14 @@ class DataDir:
             os.fsync(file.fileno())
         return text
 
+    def fresh_folder(self, name: str) -> Path:
+        """A folder in it, empty."""
+        folder = self.path / name
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        return folder
+
     def empty(self) -> None:
         """Remove what is kept, but for the lock that holds it and the secret."""
         for entry in self.path.iterdir():

@@ -35,14 +35,16 @@ async def live_catalog(
     """
     wanted = folder or shipped_catalog()
     catalog = load_catalog(wanted)
-    redis = Redis.from_url(redis_url)
-    try:
+    async with Redis.from_url(redis_url) as redis:
         store = CatalogStore(redis, namespace)
-        kept = None if folder else await _published_before(store, catalog)
+        try:
+            kept = None if folder else await _published_before(store, catalog)
+            version = kept or await store.publish(catalog, who())
+        except (RedisError, OSError) as error:
+            raise Unavailable(f"Redis at {redis_url} does not answer: {error}") from error
         if kept is not None:
             yield f"version {kept}, published before (`nextbest up --catalog {wanted}` puts the example shop in force)"
             return
-        version = await store.publish(catalog, who())
         watching = asyncio.create_task(_watch(store, wanted, say))
         try:
             yield f"{wanted}, version {version}, followed live"
@@ -50,10 +52,6 @@ async def live_catalog(
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
-    except (RedisError, OSError) as error:
-        raise Unavailable(f"Redis at {redis_url} does not answer: {error}") from error
-    finally:
-        await redis.aclose()
 
 
 async def _published_before(store: CatalogStore, catalog: Catalog) -> int | None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "folder": ("cli.roles:folder", "Run one folder: the visitor log into visitor states."),
     "learner": ("cli.roles:learner", "Run one learner: outcomes into models."),
     "api": ("cli.roles:api", "Run the HTTP API: collect events, decide."),
+    "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
 

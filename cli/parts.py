@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from cli.child import ChildSpec
 from cli.http_probe import free_port, is_ready
+from cli.roles import LISTEN_FD
 from state.embedded import find_redis_server
 
 LOOPBACK = "127.0.0.1"
@@ -67,23 +70,24 @@ def worker_part(role: str, number: int, environment: Mapping[str, str]) -> Child
     )
 
 
-def api_part(host: str, port: int, environment: Mapping[str, str]) -> ChildSpec:
-    """The API; ready once its ``/readyz`` says so."""
+def api_part(host: str, listening: socket.socket, number: int, environment: Mapping[str, str]) -> ChildSpec:
+    """An API process on the supervisor's ``listening`` socket: connections wait in it while one restarts."""
+    port = free_port(host)
 
     async def ready() -> bool:
         return await is_ready(host, port)
 
+    more = {LISTEN_FD: str(listening.fileno()), "NEXTBEST_METRICS_PORT": str(port), "NEXTBEST_API_PROCESSES": "1"}
     return ChildSpec(
-        name="api",
+        name="api" if number == 0 else f"api-{number}",
         command=(*_NEXTBEST, "api"),
         ready=ready,
-        environment={**_ONE_THREAD, **environment, "NEXTBEST_HOST": host, "NEXTBEST_PORT": str(port)},
+        environment={**_ONE_THREAD, **environment, **more},
+        inherit=(listening.fileno(),),
     )
 
 
 async def _answers_ping(port: int) -> bool:
-    import asyncio
-
     try:
         async with asyncio.timeout(1.0):
             reader, writer = await asyncio.open_connection(LOOPBACK, port)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import click
 
 from cli import lifeline
+from cli.http_probe import listening_socket
+from cli.process_log import set_up_logging
 from config.settings import Settings
+
+LISTEN_FD = "NEXTBEST_LISTEN_FD"
+"""Number of the supervisor's listening socket, shared by its API processes.
+
+Each of them also answers on a port of its own (``metrics_port``), where the supervisor asks *it* for readiness.
+"""
 
 
 @click.command(short_help="Run one folder: the visitor log into visitor states.")
@@ -33,6 +44,18 @@ def api() -> None:
     """Serve the HTTP API, until stopped."""
     lifeline.hold()
     settings = Settings.from_environment()
-    from api.main import run
+    set_up_logging()
+    listening = os.environ.pop(LISTEN_FD, "")
+    if not listening:
+        from api.main import run
 
-    run(settings)
+        run(settings)
+        return
+
+    import uvicorn
+
+    from api.main import server_config
+
+    shared = socket.socket(fileno=int(listening))
+    private = listening_socket(settings.host, settings.metrics_port)
+    uvicorn.Server(server_config(settings)).run(sockets=[shared, private])

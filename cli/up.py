@@ -16,6 +16,7 @@ import click
 
 from cli.data_dir import DataDir
 from cli.http_probe import free_port, listening_socket
+from cli.live_catalog import live_catalog
 from cli.parts import LOOPBACK, api_part, redis_part, worker_part
 from cli.supervisor import Supervisor
 from config.settings import Settings
@@ -40,7 +41,7 @@ class Installation:
     """A running installation."""
 
     url: str
-    catalog: Path
+    catalog: str
     data_dir: Path
     log: str
     redis_url: str
@@ -169,10 +170,10 @@ async def running(
     """
     began = time.monotonic()
     settings = Settings.from_environment()
-    data_dir = DataDir(options.data_dir)
-    try:
-        with contextlib.closing(listening_socket(settings.host, options.port)):
-            pass
+    async with contextlib.AsyncExitStack() as stack:
+        data_dir = DataDir(options.data_dir)
+        stack.callback(data_dir.release)
+        listening = stack.enter_context(contextlib.closing(listening_socket(settings.host, options.port)))
         if fresh:
             data_dir.empty()
         supervisor = Supervisor(data_dir.logs, say)
@@ -180,8 +181,6 @@ async def running(
             environment = {
                 "NEXTBEST_DATA_DIR": str(data_dir.path),
                 "NEXTBEST_SECRET": os.environ.get("NEXTBEST_SECRET") or data_dir.secret(),
-                "NEXTBEST_CATALOG": str(options.catalog.absolute()) if options.catalog else "",
-                "NEXTBEST_API_PROCESSES": str(options.api_processes),
                 **(more_environment or {}),
             }
             redis_url = os.environ.get("NEXTBEST_REDIS", "")
@@ -190,26 +189,31 @@ async def running(
                 redis_url = f"redis://{LOOPBACK}:{redis_port}/0"
                 await supervisor.start(redis_part(data_dir.path, redis_port, data_dir.lock_fd))
             environment["NEXTBEST_REDIS"] = redis_url
-            await supervisor.start(
-                *(worker_part("folder", n, environment) for n in range(options.workers)),
-                worker_part("learner", 0, environment),
-            )
-            await supervisor.start(api_part(settings.host, options.port, environment))
-            yield Installation(
-                url=f"http://{settings.host}:{options.port}",
-                catalog=options.catalog or Path("shop"),
-                data_dir=data_dir.path,
-                log=f"Kafka at {settings.kafka}" if settings.kafka else "Redis Streams",
-                redis_url=redis_url,
-                supervisor=supervisor,
-                started_in_s=time.monotonic() - began,
-            )
+            namespace = environment.get("NEXTBEST_NAMESPACE", settings.namespace)
+            async with live_catalog(redis_url, namespace, options.catalog, say) as catalog:
+                await supervisor.start(
+                    *(worker_part("folder", n, environment) for n in range(options.workers)),
+                    worker_part("learner", 0, environment),
+                )
+                if options.api_processes > 1:
+                    # Processes that answer on one port add up their metrics through files, anew at each start.
+                    environment["PROMETHEUS_MULTIPROC_DIR"] = str(data_dir.fresh_folder("metrics"))
+                await supervisor.start(
+                    *(api_part(settings.host, listening, n, environment) for n in range(options.api_processes))
+                )
+                yield Installation(
+                    url=f"http://{settings.host}:{options.port}",
+                    catalog=catalog,
+                    data_dir=data_dir.path,
+                    log=f"Kafka at {settings.kafka}" if settings.kafka else "Redis Streams",
+                    redis_url=redis_url,
+                    supervisor=supervisor,
+                    started_in_s=time.monotonic() - began,
+                )
         finally:
             say("stopping")
             await supervisor.stop()
             say("stopped; everything learned is kept in " + str(options.data_dir))
-    finally:
-        data_dir.release()
 
 
 def show_ready(installation: Installation) -> None:
