@@ -6,6 +6,7 @@ visitor remembers are 64, so only the fence can recognise a burst that is delive
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 
@@ -32,7 +33,9 @@ ARMS = ("red", "green", "blue")
 def catalog() -> Catalog:
     """Two placements with windows short enough to end while a test watches."""
     rewards = (RewardRule(event="Order Completed", value=1.0), RewardRule(event="Product Clicked", value=0.5))
-    placement = Placement(content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed")
+    placement = Placement(
+        content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed"
+    )
     return Catalog(
         placements={"hero": placement, "cart": placement},
         content={arm: Content(body={"arm": arm}) for arm in ARMS},
@@ -56,7 +59,8 @@ class Workload:
     def __init__(self, seed: int, catalog_version: int, n_visitors: int = 24) -> None:
         self._random = random.Random(seed)
         self._catalog_version = catalog_version
-        self._visitors = [f"v{n}{{}}" if n % 5 == 0 else f"v{n}" for n in range(n_visitors)]
+        self._newcomers = itertools.count()
+        self._visitors = [self._newcomer() for _ in range(n_visitors)]
         self._n = 0
         self._open: list[tuple[str, str]] = []
         self.n_appended = 0
@@ -64,6 +68,8 @@ class Workload:
 
     def burst(self, n_others: int = 60) -> list[Record]:
         """What happens next: ``OF_ONE`` entries of one visitor among ``n_others`` of others."""
+        for _ in range(2):  # somebody goes, somebody new comes: there is always somebody to merge
+            self._visitors = [*self._visitors[1:], self._newcomer()]
         busy = self._random.choice(self._visitors)
         whose = [busy] * OF_ONE + [self._random.choice(self._visitors) for _ in range(n_others)]
         self._random.shuffle(whose)
@@ -73,12 +79,20 @@ class Workload:
         self.n_appended += len(records)
         return records
 
+    def _newcomer(self) -> str:
+        n = next(self._newcomers)
+        return f"v{n}{{}}" if n % 5 == 0 else f"v{n}"
+
     def _step(self, visitor: str, known: bool) -> list[Record]:
         anonymous, registered = anonymous_key(visitor), user_key(f"user-{visitor}")
         key = registered if known else anonymous
         kind = self._random.random()
         self._n += 1
-        ids = {"message_id": f"m{self._n}", "anonymous_id": visitor, "user_id": f"user-{visitor}" if known else None}
+        ids = {
+            "message_id": f"m{self._n}",
+            "anonymous_id": visitor,
+            "user_id": f"user-{visitor}" if known else None,
+        }
         if kind < 0.45:
             category = self._random.choice(("shoes", "hats", "bags"))
             return [self._record(key, Track(**ids, event="Product Viewed", properties={"category": category}))]
@@ -113,7 +127,10 @@ class Workload:
             arm=self._random.choice(ARMS),
             weight=2**31,
             exposed=self._random.random() < 0.8,
-            features={"hour": float(self._random.randrange(24)), "device": self._random.choice(("mobile", "desktop"))},
+            features={
+                "hour": float(self._random.randrange(24)),
+                "device": self._random.choice(("mobile", "desktop")),
+            },
             policy="default",
         )
         return self._record(key, made)
