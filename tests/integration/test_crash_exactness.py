@@ -79,7 +79,7 @@ async def kill_them(system: System, points: dict[str, list[str]]) -> list[Worker
                 alive.append(system.start(role, of_role.pop(0)))
         return len(dead) == n_doomed
 
-    await system.burst_until(next_generation, f"{n_doomed} workers are dead", 12.0 + 8.0 * n_doomed)
+    await system.burst_until(next_generation, f"{n_doomed} workers are dead", 30.0 + 15.0 * n_doomed)
     return dead
 
 
