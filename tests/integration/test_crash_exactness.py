@@ -70,8 +70,8 @@ async def kill_them(system: System, points: dict[str, list[str]]) -> list[Worker
 
     def next_generation() -> bool:
         for worker in list(alive):
-            if worker.ended:
-                assert worker.process.returncode == -signal.SIGKILL, worker.output()
+            if worker.exit_code is not None:
+                assert worker.exit_code == -signal.SIGKILL, worker.output()
                 alive.remove(worker)
                 dead.append(worker)
         for role, of_role in waiting.items():
