@@ -26,7 +26,7 @@ from personalization.event import Activated, DecisionMade, Event, Identify, Link
 from personalization.visitor_key import anonymous_key, user_key
 
 WINDOW_MS = 400
-OF_ONE = 80
+OF_ONE = 120
 ARMS = ("red", "green", "blue")
 
 
