@@ -19,6 +19,7 @@ from eventlog.opening import default_partitions, open_log
 from eventlog.port import LogIdentity, check_identity
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from state.catalog_follower import CatalogFollower
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.worker_client import until_done, worker_client
@@ -26,6 +27,8 @@ from stream.failpoints import Failpoints
 from stream.worker_app import WorkerSettings
 
 logger = logging.getLogger(__name__)
+
+CATALOG_POLL_S = 0.25
 
 TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES}
 
@@ -95,6 +98,13 @@ async def _check_identity(
     ends = await until_done(lambda: log.end_offsets(topic), _say_waiting)
     reached = {partition: offset for partition, offset in enumerate(committed) if offset is not None}
     check_identity(identity, known, reached, ends)
+
+
+async def first_catalog(catalogs: CatalogFollower) -> None:
+    """Wait until a catalog is published: without one there is nothing to fold or learn by."""
+    while not catalogs.ready:
+        logger.warning("waiting_for_catalog")
+        await asyncio.sleep(CATALOG_POLL_S)
 
 
 def _say_waiting(error: BaseException) -> None:
