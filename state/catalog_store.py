@@ -86,11 +86,7 @@ class CatalogStore:
 
         The caller has checked it (``config.loader``): here it is only kept.
         """
-        digest, body = encode_catalog(catalog)
-        entry = PublishedVersion(
-            digest=digest, at_ms=time.time_ns() // 1_000_000, who=who, changes=await self._changes(catalog)
-        )
-        return await self._run(entry, body)
+        return await self._run(catalog, who, None)
 
     async def rollback(self, to: int, who: str = "") -> int:
         """Publish version ``to`` again, as a new version.

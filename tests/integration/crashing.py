@@ -157,7 +157,9 @@ class System:
 
     async def _lag(self, group: str, topic: str) -> int:
         committed = await self.log.committed_offsets(group, topic)
-        return sum(end - (done or 0) for end, done in zip(await self.log.end_offsets(topic), committed, strict=True))
+        return sum(
+            end - (done or 0) for end, done in zip(await self.log.end_offsets(topic), committed, strict=True)
+        )
 
     async def _n_timers(self) -> int:
         pipeline = self.redis.pipeline(transaction=False)
@@ -182,10 +184,19 @@ class System:
         return "\n".join(f"--- {w.role} {w.point}\n{w.output()}" for w in self.workers[-3:])
 
 
-_TOLD = (
-    "kafka redis namespace partitions lease_ms commit_ms checkpoint_ms checkpoint_outcomes publish_ms "
-    "timer_poll_ms secret"
-).split()
+_TOLD = [
+    "kafka",
+    "redis",
+    "namespace",
+    "partitions",
+    "lease_ms",
+    "commit_ms",
+    "checkpoint_ms",
+    "checkpoint_outcomes",
+    "publish_ms",
+    "timer_poll_ms",
+    "secret",
+]
 
 
 def settings_of(kafka: str, redis: str, namespace: str) -> Settings:

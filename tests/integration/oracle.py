@@ -107,7 +107,9 @@ async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: Compiled
 def _compare(what: str, emitted: dict[Any, bytes], expected: dict[Any, bytes]) -> list[str]:
     found = [f"{what} {name} is missing" for name in expected.keys() - emitted.keys()]
     found += [f"{what} {name} should not be" for name in emitted.keys() - expected.keys()]
-    found += [f"{what} {name} differs" for name in emitted.keys() & expected.keys() if emitted[name] != expected[name]]
+    found += [
+        f"{what} {name} differs" for name in emitted.keys() & expected.keys() if emitted[name] != expected[name]
+    ]
     return found
 
 

@@ -32,7 +32,9 @@ ARMS = ("red", "green", "blue")
 def catalog() -> Catalog:
     """Two placements with windows short enough to end while a test watches."""
     rewards = (RewardRule(event="Order Completed", value=1.0), RewardRule(event="Product Clicked", value=0.5))
-    placement = Placement(content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed")
+    placement = Placement(
+        content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed"
+    )
     return Catalog(
         placements={"hero": placement, "cart": placement},
         content={arm: Content(body={"arm": arm}) for arm in ARMS},
@@ -78,7 +80,11 @@ class Workload:
         key = registered if known else anonymous
         kind = self._random.random()
         self._n += 1
-        ids = {"message_id": f"m{self._n}", "anonymous_id": visitor, "user_id": f"user-{visitor}" if known else None}
+        ids = {
+            "message_id": f"m{self._n}",
+            "anonymous_id": visitor,
+            "user_id": f"user-{visitor}" if known else None,
+        }
         if kind < 0.45:
             category = self._random.choice(("shoes", "hats", "bags"))
             return [self._record(key, Track(**ids, event="Product Viewed", properties={"category": category}))]
@@ -113,7 +119,10 @@ class Workload:
             arm=self._random.choice(ARMS),
             weight=2**31,
             exposed=self._random.random() < 0.8,
-            features={"hour": float(self._random.randrange(24)), "device": self._random.choice(("mobile", "desktop"))},
+            features={
+                "hour": float(self._random.randrange(24)),
+                "device": self._random.choice(("mobile", "desktop")),
+            },
             policy="default",
         )
         return self._record(key, made)

