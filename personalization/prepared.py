@@ -1,0 +1,67 @@
+"""What the decider works out once per catalog version rather than once per request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from personalization.compiled import Arm, CompiledCatalog, CompiledPlacement
+from personalization.context import FeaturePath, feature_paths
+from personalization.decision_record import features_by_arm
+from personalization.features import FeatureValue
+from personalization.render import Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPlacement:
+    """A placement, ready to decide.
+
+    Attributes
+    ----------
+    unconditional
+        No arm has a rule, a schedule or a cap: all are eligible always.
+    by_priority
+        Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
+    """
+
+    compiled: CompiledPlacement
+    arms: tuple[str, ...]
+    unconditional: bool
+    by_priority: tuple[str, ...]
+    features: tuple[FeaturePath, ...]
+    arm_features: dict[str, dict[str, FeatureValue]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCatalog:
+    """One catalog version, ready to decide."""
+
+    catalog: CompiledCatalog
+    placements: dict[str, PreparedPlacement]
+    renderers: dict[str, Renderer]
+
+
+def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
+    """Work it out."""
+    return PreparedCatalog(
+        catalog,
+        {name: _prepare(catalog, placement) for name, placement in catalog.placements.items()},
+        {name: Renderer(content) for name, content in catalog.catalog.content.items()},
+    )
+
+
+def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> PreparedPlacement:
+    arms = tuple(arm.id for arm in placement.arms)
+    by_priority = sorted(placement.arms, key=lambda arm: -arm.content.priority)
+    return PreparedPlacement(
+        placement,
+        arms,
+        all(_is_unconditional(arm) for arm in placement.arms),
+        tuple(arm.id for arm in by_priority),
+        feature_paths(placement.features),
+        features_by_arm(catalog.catalog.content, arms),
+    )
+
+
+def _is_unconditional(arm: Arm) -> bool:
+    content = arm.content
+    return arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None
