@@ -1,8 +1,14 @@
 """The default reward model: one Bayesian linear regression per arm, its uncertainty carried by samples.
 
-Per arm P = (λI + Σφφᵀ)⁻¹, θ and B samples S of the posterior around zero. One outcome costs one
+Per arm P = (Λ + Σφφᵀ)⁻¹, θ and B samples S of the posterior around zero. One outcome costs one
 symmetric rank-one update: k = Pφ/(1 + φᵀPφ), θ += k(y − θᵀφ), S += (ε − Sφ)kᵀ with ε ~ N(0, I). Then
 mean((Sφ)²) estimates φᵀPφ, so that scoring K arms is one matrix-vector product and the decider never sees P.
+
+How strongly the weights are held at zero decides much (at 2 % clicks a hundred times more than for
+handwritten digits), and nobody should have to know it. So a few prior precisions are carried along, each with
+its own P, θ and S; every outcome is first predicted by all of them. The first leads unless another's squared
+error is clearly smaller, old outcomes fading; the leader is what deciders get. (Marginal likelihood settles
+the same question too early: it prefers strong priors before the arms have been tried. .44 → .37 on letters.)
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from river import base
 
 from online_models.encoding import Encoder, FrozenEncoder
 from online_models.linear_scorer import LINEAR_SCALE, LinearScorer, feature_vector, noise_sd
-from online_models.reward_model import ARM, Float32Array, Scores
+from online_models.reward_model import ARM, Float32Array, FloatArray, Scores
 
 GROWTH = 16
 """Room for features and arms is added in steps of this many, so that growth is rare."""
@@ -29,6 +35,13 @@ deviations of a handful of values, and m₀ was not known."""
 REFRESH = 64
 """The scaler in use follows the running statistics every so many outcomes: decided by the same numbers as
 learned, and deltas stay small."""
+
+FADE = 0.999
+"""The comparison remembers about 1,000 outcomes: what was too flexible at first may be right later."""
+
+CLEAR_GAIN = 2.5
+"""Standard errors by which another prior must predict better than the first before it takes over: the first
+explores most, and letting go of that too early cannot be made good."""
 
 MAX_REWARD = 1e6
 
@@ -45,8 +58,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     Parameters
     ----------
-    prior_precision
-        λ: how many observations the prior is worth.
+    precisions
+        The prior precisions λ of the weights; the intercept's is 1: one observation.
     optimism
         Deviation of an arm never tried, in units of the reward's noise σ.
     n_samples
@@ -77,14 +90,14 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     def __init__(
         self,
-        prior_precision: float = 1.0,
+        precisions: tuple[float, ...] = (1.0, 10.0, 100.0),
         optimism: float = 1.0,
         n_samples: int = 16,
         max_dims: int = 160,
         max_arms: int = 1000,
         seed: int = 0,
     ) -> None:
-        self.prior_precision = prior_precision
+        self.precisions = tuple(precisions)
         self.optimism = optimism
         self.n_samples = n_samples
         self.max_dims = max_dims
@@ -100,8 +113,12 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._rows: dict[str, int] = {}
         self._n = np.zeros(0)
         self._last = np.zeros(0, np.int64)
-        self._weights: Float32Array = np.zeros((0, 1 + n_samples, GROWTH), np.float32)
-        self._covariance: Float32Array = np.zeros((0, GROWTH, GROWTH), np.float32)
+        n_priors = len(self.precisions)
+        self._weights: Float32Array = np.zeros((0, n_priors, 1 + n_samples, GROWTH), np.float32)
+        self._covariance: Float32Array = np.zeros((0, n_priors, GROWTH, GROWTH), np.float32)
+        self._gain = np.zeros(n_priors)
+        self._gain_squares = np.zeros(n_priors)
+        self._leader = 0
         self._all_touched = 0
         self._buffer: list[tuple[str, dict[Any, Any], float]] = []
         self._noise: Float32Array | None = None
@@ -150,10 +167,10 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
             self._scorer = LinearScorer(
                 self._frozen,
                 tuple(self._arms),
-                self._weights[:n_arms].copy(),
+                self._weights[:n_arms, self._leader].copy(),
                 self._n[:n_arms].copy(),
                 np.maximum(self._last[:n_arms], self._all_touched),
-                prior_precision=self.prior_precision,
+                prior_precision=self.precisions[self._leader],
                 offset=self._offset,
                 scale=self._scale,
                 noise=noise_sd(self.n_learned, self.reward_sum),
@@ -165,22 +182,40 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     def _update(self, arm: str, context: dict[Any, Any], reward: float, counter: int) -> None:
         row = self._row(arm)
-        phi = feature_vector(self._frozen, context, self._weights.shape[2], self.prior_precision, self._scale)
-        covariance, weights = self._covariance[row], self._weights[row]
+        phi = feature_vector(self._frozen, context, self._weights.shape[-1], self._scale)
+        covariance, weights = self._covariance[row], self._weights[row]  # (priors, F, F), (priors, 1 + B, F)
         gain = covariance @ phi
-        spread = 1.0 + float(phi @ gain)
-        if not 1.0 <= spread < np.inf:  # rounding has cost P its definiteness: start its uncertainty anew
-            covariance[:] = np.eye(len(phi), dtype=np.float32) / self.prior_precision
+        spread = 1.0 + gain @ phi
+        if not (spread.min() >= 1.0 and spread.max() < np.inf):  # rounding has cost P its definiteness
+            self._reset_covariance(row)
             gain = covariance @ phi
-            spread = 1.0 + float(phi @ gain)
-        k = gain / np.float32(spread)
+            spread = 1.0 + gain @ phi
+        k = gain / spread[:, None]
         target = self._noise_row(counter)
         target[0] = reward - self._offset
         step = target - weights @ phi
-        weights += np.multiply.outer(step, k)
-        covariance -= np.multiply.outer(k, gain)
+        self._weigh(step[:, 0].astype(np.float64), spread.astype(np.float64))
+        weights += step[:, :, None] * k[:, None, :]
+        covariance -= k[:, :, None] * gain[:, None, :]
         self._n[row] += 1
         self._last[row] = counter
+
+    def _weigh(self, error: FloatArray, spread: FloatArray) -> None:
+        """Take one outcome into the paired comparison with the first prior."""
+        squared = np.minimum(error * error, 1.0)
+        gain = squared[0] - squared
+        self._gain *= FADE
+        self._gain += gain
+        self._gain_squares *= FADE
+        self._gain_squares += gain * gain
+        clear = self._gain / np.sqrt(self._gain_squares + 1e-12)
+        best = int(np.argmax(self._gain))
+        if clear[best] < CLEAR_GAIN:
+            best = self._leader if clear[self._leader] > CLEAR_GAIN - 1.0 else 0
+        if best == 0 or self._gain[best] > 1.1 * self._gain[self._leader]:
+            if best != self._leader:
+                self._all_touched = self.n_learned
+            self._leader = best
 
     def _noise_row(self, counter: int) -> Float32Array:
         """[room for the reward, ε] of the outcome ``counter``, a pure function of it."""
@@ -196,15 +231,15 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._frozen = self._encoder.freeze()
         if self.n_learned <= WARM_UP[-1]:
             self._scale = LINEAR_SCALE / max(1, self._frozen.n_dims) ** 0.5
-        width = self._weights.shape[2]
+        width = self._weights.shape[-1]
         needed = 1 + self._frozen.n_dims
         if needed > width:
             wider = -(-needed // GROWTH) * GROWTH
-            n_arms = self._weights.shape[0]
-            weights = np.zeros((n_arms, 1 + self.n_samples, wider), np.float32)
-            covariance = np.zeros((n_arms, wider, wider), np.float32)
-            weights[:, :, :width] = self._weights
-            covariance[:, :width, :width] = self._covariance
+            n_arms, n_priors, n_rows, _ = self._weights.shape
+            weights = np.zeros((n_arms, n_priors, n_rows, wider), np.float32)
+            covariance = np.zeros((n_arms, n_priors, wider, wider), np.float32)
+            weights[..., :width] = self._weights
+            covariance[..., :width, :width] = self._covariance
             self._weights, self._covariance = weights, covariance
             self._all_touched = self.n_learned
             for row, arm in enumerate(self._arms):
@@ -217,6 +252,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._offset = min(1.0, max(0.0, self.reward_sum / self.n_learned))
         self._all_touched = self.n_learned
         self._n[:] = 0
+        self._gain[:] = 0.0
+        self._gain_squares[:] = 0.0
         for row, arm in enumerate(self._arms):
             self._set_prior(row, arm, 0)
         for counter, (arm, context, reward) in enumerate(self._buffer, start=1):
@@ -253,15 +290,26 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     def _set_prior(self, row: int, arm: str, first: int) -> None:
         """The prior in all dimensions from ``first`` on."""
-        width = self._weights.shape[2]
+        width = self._weights.shape[-1]
+        variances = self._prior_variances()[:, first:]
         covariance = self._covariance[row]
-        covariance[first:, :] = 0.0
-        covariance[:, first:] = 0.0
+        covariance[:, first:, :] = 0.0
+        covariance[:, :, first:] = 0.0
         diagonal = np.arange(first, width)
-        covariance[diagonal, diagonal] = 1.0 / self.prior_precision
-        self._weights[row, 0, first:] = 0.0
+        covariance[:, diagonal, diagonal] = variances
+        self._weights[row, :, 0, first:] = 0.0
         samples = _normals(self.seed, arm, first, shape=(self.n_samples, width - first))
-        self._weights[row, 1:, first:] = samples / np.float32(self.prior_precision**0.5)
+        self._weights[row, :, 1:, first:] = samples * np.sqrt(variances)[:, None, :]
+
+    def _reset_covariance(self, row: int) -> None:
+        width = self._weights.shape[-1]
+        self._covariance[row] = self._prior_variances()[:, :, None] * np.eye(width, dtype=np.float32)
+
+    def _prior_variances(self) -> Float32Array:
+        """Shape (priors, F): 1 for the intercept, 1/λ for the rest."""
+        variances = np.ones((len(self.precisions), self._weights.shape[-1]), np.float32)
+        variances[:, 1:] = 1.0 / np.array(self.precisions, np.float32)[:, None]
+        return variances
 
     # Checkpoints
 
@@ -281,7 +329,10 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
             "offset": self._offset,
             "scale": self._scale,
             "arms": list(self._arms),
-            "width": self._weights.shape[2],
+            "width": self._weights.shape[-1],
+            "gain": self._gain.tobytes(),
+            "gain_squares": self._gain_squares.tobytes(),
+            "leader": self._leader,
             "n": self._n[:n_arms].tobytes(),
             "last": self._last[:n_arms].tobytes(),
             "weights": self._weights[:n_arms].tobytes(),
@@ -307,8 +358,12 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         n_arms, width = len(model._arms), state["width"]
         model._n = np.frombuffer(state["n"], np.float64).copy()
         model._last = np.frombuffer(state["last"], np.int64).copy()
-        shape = (n_arms, 1 + model.n_samples, width)
-        model._weights = np.frombuffer(state["weights"], np.float32).reshape(shape).copy()
-        model._covariance = np.frombuffer(state["covariance"], np.float32).reshape(n_arms, width, width).copy()
+        n_priors = len(model.precisions)
+        weights, covariance = (np.frombuffer(state[part], np.float32) for part in ("weights", "covariance"))
+        model._weights = weights.reshape(n_arms, n_priors, 1 + model.n_samples, width).copy()
+        model._covariance = covariance.reshape(n_arms, n_priors, width, width).copy()
+        model._gain = np.frombuffer(state["gain"], np.float64).copy()
+        model._gain_squares = np.frombuffer(state["gain_squares"], np.float64).copy()
+        model._leader = state["leader"]
         model._buffer = [(arm, context, reward) for arm, context, reward in state["buffer"]]
         return model

@@ -50,11 +50,11 @@ class LinearScorer:
     touched
         Outcome count at which each arm's numbers last changed, shape (A,): what a delta has to carry.
     prior_precision
-        λ of the model.
+        λ of the weights; the intercept's is 1.
     offset
         m₀, added to every estimate.
     scale
-        Factor of the z-scores in φ = [√λ, scale · z].
+        Factor of the z-scores in φ = [1, scale · z].
     noise
         σ of one reward.
     optimism
@@ -103,7 +103,7 @@ class LinearScorer:
 
     def features(self, context: Mapping[Any, Any]) -> Float32Array:
         """φ(context), shape (F,), float32: the intercept, the scaled z-scores, zeros up to F."""
-        return feature_vector(self.encoder, context, self.weights.shape[2], self.prior_precision, self.scale)
+        return feature_vector(self.encoder, context, self.weights.shape[2], self.scale)
 
     def estimate(self, arms: Sequence[str], context: Mapping[Any, Any]) -> Estimates:
         """Mean, deviation and count of the K ``arms``; one that is not known has the prior."""
@@ -128,7 +128,7 @@ class LinearScorer:
         mean = projected[:, 0].astype(np.float64)
         if unknown is not None:
             mean[unknown] = 0.0
-            variance[unknown] = float(phi @ phi) / self.prior_precision
+            variance[unknown] = 1.0 + (float(phi @ phi) - 1.0) / self.prior_precision
         mean += self.offset
         sd = np.sqrt(variance, out=variance)
         sd *= self._sd_factor
@@ -146,11 +146,11 @@ class LinearScorer:
 
 
 def feature_vector(
-    encoder: FrozenEncoder, context: Mapping[Any, Any], n_features: int, prior_precision: float, scale: float
+    encoder: FrozenEncoder, context: Mapping[Any, Any], n_features: int, scale: float
 ) -> Float32Array:
-    """φ(context) = [√λ, scale · z, 0 …], shape (n_features,), float32: the one used to learn and to decide."""
+    """φ(context) = [1, scale · z, 0 …], shape (n_features,), float32: the one used to learn and to decide."""
     phi = np.zeros(n_features, np.float32)
     z = encoder.encode(context)
-    phi[0] = prior_precision**0.5
+    phi[0] = 1.0
     np.multiply(z, np.float32(scale), out=phi[1 : 1 + z.shape[0]])
     return phi
