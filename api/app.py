@@ -28,7 +28,6 @@ from api.visitors import VisitorEndpoint
 
 logger = logging.getLogger(__name__)
 
-Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFLIGHT = [
@@ -52,7 +51,7 @@ class Application:
         self._decide: ASGIApp = _not_started
         self._collect: ASGIApp = _not_started
         self._rest: ASGIApp = _not_started
-        self._lifespan = Starlette(lifespan=self._run)
+        self._lifespan = Starlette(lifespan=lambda _: self.started())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the process."""
@@ -72,7 +71,8 @@ class Application:
             await self._rest(scope, receive, send)
 
     @asynccontextmanager
-    async def _run(self, _: Starlette) -> AsyncIterator[None]:
+    async def started(self) -> AsyncIterator[None]:
+        """The time it answers; the server's lifespan protocol enters it."""
         async with self._open_services() as services:
             self._decide = DecideEndpoint(services)
             self._collect = CollectEndpoint(services)

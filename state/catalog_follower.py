@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from redis.exceptions import RedisError
 
@@ -58,6 +58,8 @@ class CatalogFollower:
         self._compiled: OrderedDict[int, CompiledCatalog] = OrderedDict()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.listening = False
+        """Whether announcements are heard now; else only the poll finds news."""
 
     @property
     def current(self) -> CompiledCatalog:
@@ -188,23 +190,17 @@ class CatalogFollower:
         await self._changed.wait()
 
     async def _follow(self) -> None:
-        connected = True
         while True:
             try:
                 async with self.store.redis.pubsub() as announcements:
                     await announcements.subscribe(self.store.channel)
+                    await announcements.get_message(timeout=self.poll_s)  # the confirmation: from here on we hear
+                    self.listening = True
                     while True:
                         await self.refresh()
-                        if not connected:
-                            connected = True
-                            logger.info("catalog_connected")
-                        await self._announced(announcements)
+                        await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)
             except (RedisError, OSError) as error:
-                if connected:
-                    connected = False
+                if self.listening:
                     logger.warning("catalog_disconnected reason=%s", error)
+                self.listening = False
                 await asyncio.sleep(min(self.poll_s, 1.0))
-
-    async def _announced(self, announcements: Any) -> None:
-        """Wait for an announcement, at most ``poll_s``."""
-        await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)

@@ -95,7 +95,7 @@ class CheckpointStore:
         header = _decoder.decode(value)
         placements = list(header.models)
         names = [self._keys.checkpoint_model(partition, header.models[name], name) for name in placements]
-        blobs = await self._redis.mget(names) if names else []
+        blobs = cast("list[bytes | None]", await self._redis.mget(names)) if names else []
         return StoredCheckpoint(header, dict(zip(placements, blobs, strict=True)))
 
     async def save(

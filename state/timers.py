@@ -87,7 +87,7 @@ class RedisTimerStore:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for bucket, members in by_bucket.items():
-            pipeline.zadd(self._names[bucket], members)  # type: ignore[arg-type]
+            pipeline.zadd(self._names[bucket], members)
         await pipeline.execute()
 
     async def remove(self, timers: Iterable[Timer]) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from eventlog.port import EventLog, Record
 from eventlog.topics import VISITOR_LOG
+from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, encode_entry
 from personalization.event import TimedOut
 from state.timers import Timer, TimerStore, bucket_of, buckets_of
@@ -25,11 +26,11 @@ def wall_clock_ms() -> int:
 
 
 class CurrentCatalog(Protocol):
-    """Which catalog version is current: stamped on time-outs as the collector stamps it on events."""
+    """Which catalog is current: its version is stamped on time-outs, as the collector stamps it on events."""
 
     @property
-    def version(self) -> int:
-        """The newest version known."""
+    def current(self) -> CompiledCatalog:
+        """The newest known; raises ``Unavailable`` before the first."""
         ...
 
 
@@ -84,7 +85,7 @@ class Clock:
         fresh = [timer for timer in found if timer not in self._in_flight][:BATCH]
         if not fresh:
             return 0
-        version = self._catalog.version
+        version = self._catalog.current.version
         self._in_flight.update(fresh)  # before the log answers: the folder may be faster than we are
         try:
             await self._log.append(

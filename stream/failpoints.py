@@ -2,6 +2,7 @@
 
 Armed by the environment alone, for one process: ``NEXTBEST_FAILPOINT=name:action[:n]`` acts on the n-th pass
 (the first if none is given); ``kill`` is SIGKILL, ``stop`` SIGSTOP (whoever sent it there continues it).
+``NEXTBEST_FAILPOINT_OF_ONE`` makes a folder count only batches with at least so many entries of one visitor.
 ``NEXTBEST_FAILPOINT_LOG`` names a file to which the point appends a JSON line about the batch it was in,
 before it acts. ``NEXTBEST_UNSAFE`` names safeguards to leave out, by comma: ``fence``, ``compare-and-set``,
 ``emit-before-write``. A worker with any of these set says so loudly at start.
@@ -63,6 +64,7 @@ class Failpoints:
     action: signal.Signals = signal.SIGKILL
     passes_left: int = 0
     log_path: str = ""
+    of_one: int = 0
     unsafe: frozenset[Safeguard] = frozenset()
 
     @classmethod
@@ -94,12 +96,13 @@ class Failpoints:
             ACTIONS[action],
             int(count or "1"),
             environment.get("NEXTBEST_FAILPOINT_LOG", ""),
+            int(environment.get("NEXTBEST_FAILPOINT_OF_ONE", "0")),
             unsafe,
         )
 
     def hit(self, point: Failpoint, **facts: int) -> None:
         """Pass a point; act where it is the armed one and its turn has come."""
-        if point is not self.armed:
+        if point is not self.armed or facts.get("most_of_one", self.of_one) < self.of_one:
             return
         self.passes_left -= 1
         if self.passes_left:

@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 from typing import Any
 
-from state.catalog_store import CatalogFollower
-
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
 from personalization.errors import Refused
+from state.catalog_follower import CatalogFollower
+from state.catalog_store import CatalogStore
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore
 from stream.clock import Clock
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
 from stream.health import health_server
-from stream.house import House, open_house, run_together, set_up_logging, worker_settings
+from stream.house import House, first_catalog, open_house, run_together, set_up_logging, worker_settings
 from stream.lag import LagWatch
 from stream.metrics import FolderMetrics
 from stream.worker_app import WorkerApp, make_app, run_app
@@ -33,14 +33,17 @@ async def main(settings: Settings, stop: asyncio.Event | None = None) -> None:
     Refused
         Where log and states do not belong together.
     """
-    async with open_house(settings, ROLE) as house:
-        catalogs = CatalogFollower(house.redis, settings.namespace)
+    async with (
+        open_house(settings, ROLE) as house,
+        CatalogFollower(CatalogStore(house.redis, settings.namespace)) as catalogs,
+    ):
         await run_folder(house, catalogs, stop)
 
 
 async def run_folder(house: House, catalogs: CatalogFollower, stop: asyncio.Event | None = None) -> None:
     """The folder over the parts of a house."""
     settings = house.settings
+    await first_catalog(catalogs)
     metrics = FolderMetrics()
     app = make_app(ROLE, house.log, house.identity, worker_settings(settings))
 
@@ -64,9 +67,7 @@ async def run_folder(house: House, catalogs: CatalogFollower, stop: asyncio.Even
     _add_agent(app, folder, settings, refused)
     lag = LagWatch(house.log, ROLE, VISITOR_LOG, owned, lambda: folder.reached, metrics.lag)
     async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
-        await run_together(
-            run_app(app, stop), _raise_from(refused), clock.run(settings.timer_poll_ms), lag.run(), catalogs.run()
-        )
+        await run_together(run_app(app, stop), _raise_from(refused), clock.run(settings.timer_poll_ms), lag.run())
 
 
 def _add_agent(app: WorkerApp, folder: Folder, settings: Settings, refused: asyncio.Future[None]) -> None:

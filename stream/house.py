@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -18,6 +19,7 @@ from eventlog.opening import default_partitions, open_log
 from eventlog.port import LogIdentity, check_identity
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from state.catalog_follower import CatalogFollower
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.worker_client import until_done, worker_client
@@ -26,7 +28,7 @@ from stream.worker_app import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
+CATALOG_POLL_S = 0.25
 
 TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES}
 
@@ -77,7 +79,7 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
     redis = worker_client(settings.redis)
     keys = Keys(settings.namespace)
     try:
-        await until_started(log.start())
+        await log.start()
         n_partitions = settings.partitions or default_partitions(log)
         identity = await until_done(lambda: log.create(n_partitions), _say_waiting)
         await _check_identity(log, identity, LogIdentityStore(redis, keys), role)
@@ -85,11 +87,6 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
     finally:
         await log.close()
         await redis.aclose()
-
-
-async def until_started(starting: Awaitable[T]) -> T:
-    """Await a start that waits for its server by itself."""
-    return await starting
 
 
 async def _check_identity(
@@ -103,22 +100,44 @@ async def _check_identity(
     check_identity(identity, known, reached, ends)
 
 
+async def first_catalog(catalogs: CatalogFollower) -> None:
+    """Wait until a catalog is published: without one there is nothing to fold or learn by."""
+    while not catalogs.ready:
+        logger.warning("waiting_for_catalog")
+        await asyncio.sleep(CATALOG_POLL_S)
+
+
 def _say_waiting(error: BaseException) -> None:
     logger.warning("waiting_for_servers", extra={"reason": repr(error)})
 
 
 async def run_together(main: Coroutine[Any, Any, None], *background: Coroutine[Any, Any, None]) -> None:
     """Run ``main`` to its end with ``background`` tasks beside it; a background task that fails ends all."""
-    tasks = [asyncio.create_task(part) for part in background]
     leading = asyncio.create_task(main)
+    running = {leading, *(asyncio.create_task(part) for part in background)}
     try:
-        done, _ = await asyncio.wait([leading, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        while not leading.done():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
     finally:
-        for task in [leading, *tasks]:
+        for task in running:
             task.cancel()
-        await asyncio.gather(leading, *tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set while the block runs."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 def set_up_logging() -> None:

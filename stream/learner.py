@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
@@ -23,14 +23,13 @@ from eventlog.topics import OUTCOMES
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from personalization.catalog import Placement
-from personalization.compiled import CompiledCatalog
 from personalization.errors import InvalidInput, Refused
 from personalization.outcome import Outcome, decode_outcome
 from personalization.policy_spec import ModelSpec
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
 from state.model_store import ModelPublisher, Published
 from state.worker_client import until_done
-from stream.clock import wall_clock_ms
+from stream.clock import CurrentCatalog, wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints
 from stream.metrics import LearnerMetrics
@@ -55,14 +54,6 @@ class LearnedMessage(NamedTuple):
     key: bytes | None
     value: bytes | None
     assignment: int
-
-
-class CatalogNow(Protocol):
-    """The newest catalog, which says what model each placement has."""
-
-    def current(self) -> CompiledCatalog | None:
-        """None while none is published."""
-        ...
 
 
 @dataclass(slots=True)
@@ -100,7 +91,7 @@ class Learner:
         log: EventLog,
         checkpoints: CheckpointStore,
         publisher: ModelPublisher,
-        catalog: CatalogNow,
+        catalog: CurrentCatalog,
         secret: bytes,
         epoch: int,
         metrics: LearnerMetrics,
@@ -228,12 +219,10 @@ class Learner:
                 held.models[entry.key].learn(outcome)
 
     def _new_model(self, placement: str) -> PlacementModel:
-        catalog = self._catalog.current()
-        compiled = catalog.placements.get(placement) if catalog else None
-        spec = compiled.spec if compiled else None
-        if spec is None:
+        compiled = self._catalog.current.placements.get(placement)
+        if compiled is None:  # taken out of the catalog while its last decisions were open
             return PlacementModel(placement)
-        return PlacementModel(placement, model_spec(spec), spec.reward_range)
+        return PlacementModel(placement, model_spec(compiled.spec), compiled.spec.reward_range)
 
     # -- learning ----------------------------------------------------------------------------------------
 
@@ -391,7 +380,7 @@ class Learner:
         return True
 
     async def run_saving(self, checkpoint_ms: int, checkpoint_outcomes: int) -> None:
-        """Save every ``checkpoint_ms``, or as soon as ``checkpoint_outcomes`` were learned since, until cancelled."""
+        """Save every ``checkpoint_ms``, and once ``checkpoint_outcomes`` were learned since, until cancelled."""
         loop = asyncio.get_running_loop()
         next_s = loop.time() + checkpoint_ms / 1000
         while True:

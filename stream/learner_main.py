@@ -7,14 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from faust.types import TP
-from state.catalog_store import CatalogFollower
 
 from config.settings import Settings
 from eventlog.topics import OUTCOMES
+from state.catalog_follower import CatalogFollower
+from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.model_store import ModelPublisher
 from stream.health import health_server
-from stream.house import House, open_house, run_together, set_up_logging, worker_settings
+from stream.house import (
+    House,
+    first_catalog,
+    open_house,
+    run_together,
+    set_up_logging,
+    stop_signals,
+    worker_settings,
+)
 from stream.lag import LagWatch
 from stream.learner import LearnedMessage, Learner
 from stream.metrics import LearnerMetrics
@@ -35,14 +44,17 @@ async def main(settings: Settings, stop: asyncio.Event | None = None) -> None:
     Refused
         Where log and states do not belong together.
     """
-    async with open_house(settings, ROLE) as house:
-        catalogs = CatalogFollower(house.redis, settings.namespace)
+    async with (
+        open_house(settings, ROLE) as house,
+        CatalogFollower(CatalogStore(house.redis, settings.namespace)) as catalogs,
+    ):
         await run_learner(house, catalogs, stop)
 
 
 async def run_learner(house: House, catalogs: CatalogFollower, stop: asyncio.Event | None = None) -> None:
     """The learner over the parts of a house."""
     settings = house.settings
+    await first_catalog(catalogs)
     metrics = LearnerMetrics()
     secret = settings.secret.encode()
     policy = OffsetPolicy(commits_acked=False)
@@ -76,16 +88,23 @@ async def run_learner(house: House, catalogs: CatalogFollower, stop: asyncio.Eve
 
     lag = LagWatch(house.log, ROLE, OUTCOMES, owned, lambda: learner.reached, metrics.lag)
     async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
-        try:
+        with stop_signals() as signalled:
+            stop = stop or signalled
+            stopping = asyncio.Event()
             await run_together(
-                run_app(app, stop),
+                run_app(app, stopping),
+                _save_before(stop, stopping, learner),
                 learner.run_publishing(settings.publish_ms),
                 learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes),
                 lag.run(),
-                catalogs.run(),
             )
-        finally:
-            await learner.save()
+
+
+async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Learner) -> None:
+    """A last checkpoint while the partitions are still ours."""
+    await stop.wait()
+    await learner.save()
+    stopping.set()
 
 
 def _add_agent(app: WorkerApp, learner: Learner, settings: Settings) -> None:
