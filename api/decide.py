@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -41,7 +42,7 @@ from personalization.visitor_state import VisitorState
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 512 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 MAX_PLACEMENTS = 50
 MAX_EVENTS = 100
 MAX_DEADLINE_MS = 10_000
@@ -76,8 +77,9 @@ class DecideEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, began: float, request_id: str) -> bytes:
         services = self._services
         if scope["method"] == "GET":
-            wire, key = _from_query(scope["query_string"])
-            access = authorise(scope, services.keys, key=key)
+            fields = _query_fields(scope["query_string"])
+            access = authorise(scope, services.keys, key=fields.get("key", [None])[0])
+            wire = _from_query(fields)
         else:
             access = authorise(scope, services.keys)
             wire = DECIDE.read(await read_body(scope, receive, self._limit_bytes))
@@ -219,26 +221,28 @@ def _same(ours: str | None, theirs: str | None, field: str) -> str | None:
     return ours or theirs
 
 
-def _from_query(query: bytes) -> tuple[WireDecide, str | None]:
-    """``?visitor=…&userId=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
+def _query_fields(query: bytes) -> dict[str, list[str]]:
     try:
-        fields = parse_qs(query.decode("ascii"), max_num_fields=100, errors="strict")
+        return parse_qs(query.decode("ascii"), max_num_fields=100, errors="strict")
     except (UnicodeDecodeError, ValueError) as error:
         raise InvalidInput("query", "is not a UTF-8 query string of at most 100 fields") from error
+
+
+def _from_query(fields: Mapping[str, list[str]]) -> WireDecide:
+    """``?visitor=…&userId=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
 
     def one(name: str) -> str | None:
         return fields[name][0] if name in fields else None
 
+    if "placement" not in fields:
+        raise InvalidInput("placement", "is missing; send ?visitor=…&placement=…", "missing_field")
     context: dict[str, Any] = {name: one(name) for name in ("locale", "userAgent", "timezone") if name in fields}
-    wire = WireDecide(
+    return WireDecide(
         visitor=WireVisitor(one("visitor"), one("userId")),
-        placements=[WirePlacement(name) for name in fields.get("placement", [])],
+        placements=[WirePlacement(name) for name in fields["placement"]],
         context=context,
         activate=one("activate") not in ("false", "0"),
     )
-    if not wire.placements:
-        raise InvalidInput("placement", "is missing; send ?visitor=…&placement=…", "missing_field")
-    return wire, one("key")
 
 
 def _shown(decision: Decision) -> dict[str, Any]:

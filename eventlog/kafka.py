@@ -28,6 +28,13 @@ from personalization.errors import InvalidInput, Unavailable
 logger = logging.getLogger(__name__)
 
 RECONNECT_S = 0.5
+
+MAX_VALUE_BYTES = 1_000_000
+"""A broker takes batches of 1 MiB (``max.message.bytes``), headers included."""
+
+MAX_BATCH_BYTES = 256 * 1024
+"""aiokafka's default of 16 KiB is a dozen decision records."""
+
 _TRANSIENT = (KafkaTimeoutError, RequestTimedOutError, MessageSizeTooLargeError)
 
 
@@ -43,18 +50,39 @@ class _Append:
         self.left = len(records)
         self.positions: list[Position] = [Position("", 0, 0)] * len(records)
 
-    def acknowledged(self, at: int, sent: asyncio.Future[Any]) -> None:
-        error = None if sent.cancelled() else sent.exception()
-        if self.done.done():
-            return
-        if sent.cancelled() or error is not None:
-            self.done.set_exception(_foreign(error or asyncio.CancelledError()))
-            return
-        found = sent.result()
-        self.positions[at] = Position(self.records[at].topic, found.partition, found.offset)
-        self.left -= 1
-        if not self.left:
-            self.done.set_result(self.positions)
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(_foreign(error))
+
+
+class _Batch:
+    """Records of one partition that travel together, of any number of calls: one future for all of them."""
+
+    __slots__ = ("members", "partition", "topic")
+
+    def __init__(self, topic: str, partition: int, members: list[tuple[_Append, int]]) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.members = members
+
+    def __call__(self, sent: asyncio.Future[Any]) -> None:
+        """Tell every call of the batch that its records are acknowledged, or not."""
+        if sent.cancelled():
+            self.fail(Unavailable("the producer was closed"))
+        elif (error := sent.exception()) is not None:
+            self.fail(error)
+        else:
+            offset = sent.result().offset
+            for call, at in self.members:
+                call.positions[at] = Position(self.topic, self.partition, offset)
+                offset += 1
+                call.left -= 1
+                if not call.left and not call.done.done():
+                    call.done.set_result(call.positions)
+
+    def fail(self, error: BaseException) -> None:
+        for call, _ in self.members:
+            call.fail(error)
 
 
 class KafkaLog:
@@ -168,7 +196,13 @@ class KafkaLog:
         """Append; see the port."""
         if not records:
             return []
-        n_bytes = sum(len(r.value) + len(r.key) for r in records)
+        n_bytes = 0
+        for record in records:
+            n_bytes += len(record.value) + len(record.key)
+            if len(record.value) > MAX_VALUE_BYTES:
+                raise InvalidInput(
+                    "value", f"{len(record.value)} bytes; the log takes {MAX_VALUE_BYTES}", "too_large"
+                )
         if self._pending_bytes + n_bytes > self._max_pending_bytes:
             raise Unavailable(f"{self._pending_bytes} bytes wait to be acknowledged by Kafka already")
         await self.start()
@@ -240,8 +274,7 @@ class KafkaLog:
                 if not await self._connect():
                     continue
                 calls, self._pending = self._pending, []
-                for call in calls:
-                    await self._send(call)
+                await self._send(calls)
 
     async def _connect(self) -> bool:
         if self._connected.is_set():
@@ -256,29 +289,55 @@ class KafkaLog:
         self._connected.set()
         return True
 
-    async def _send(self, call: _Append) -> None:
+    async def _send(self, calls: list[_Append]) -> None:
+        """Send the records of ``calls`` as one batch per partition, in order.
+
+        aiokafka's own ``send`` makes a future and a callback per record: twice the cost.
+        """
         assert self._identity is not None
         mask = self._identity.n_partitions - 1
-        for at, record in enumerate(call.records):
-            if call.done.done():
-                return
-            try:
-                if self._producer is None:
-                    await self._client()
-                assert self._producer is not None
-                sent = await self._producer.send(
-                    self._names[record.topic],
-                    record.value,
-                    key=record.key.encode(),
-                    partition=hash_of(record.key) & mask,
-                )
-            except (KafkaError, Unavailable, OSError) as error:
-                if not call.done.done():
-                    call.done.set_exception(_foreign(error))
-                if not isinstance(error, _TRANSIENT):
-                    await self._drop_producer()  # an idempotent producer does not survive a fatal error
-                return
-            sent.add_done_callback(_Acknowledge(call, at))
+        groups: dict[tuple[str, int], list[tuple[_Append, int]]] = {}
+        for call in calls:
+            if call.done.done():  # gave up meanwhile
+                continue
+            for at, record in enumerate(call.records):
+                place = (record.topic, hash_of(record.key) & mask)
+                groups.setdefault(place, []).append((call, at))
+        for (topic, partition), members in groups.items():
+            builder: Any = None
+            first = 0
+            for i, (call, at) in enumerate(members):
+                record = call.records[at]
+                key = record.key.encode()
+                if builder is not None and not builder.append(timestamp=None, key=key, value=record.value):
+                    await self._submit(builder, _Batch(topic, partition, members[first:i]))
+                    builder = None
+                if builder is None:
+                    try:
+                        builder = (await self._connected_producer()).create_batch()
+                    except Unavailable as error:
+                        _Batch(topic, partition, members[i:]).fail(error)
+                        break
+                    first = i
+                    builder.append(timestamp=None, key=key, value=record.value)
+            else:
+                await self._submit(builder, _Batch(topic, partition, members[first:]))
+
+    async def _submit(self, builder: Any, batch: _Batch) -> None:
+        try:
+            producer = await self._connected_producer()
+            sent = await producer.send_batch(builder, self._names[batch.topic], partition=batch.partition)
+        except (KafkaError, Unavailable, OSError) as error:
+            batch.fail(error)
+            if not isinstance(error, _TRANSIENT):
+                await self._drop_producer()  # an idempotent producer does not survive a fatal error
+            return
+        sent.add_done_callback(batch)
+
+    async def _connected_producer(self) -> Any:
+        if self._producer is None:
+            await self._client()
+        return self._producer
 
     async def _client(self) -> Any:
         """The producer's client, connected."""
@@ -289,6 +348,7 @@ class KafkaLog:
                     acks="all",
                     enable_idempotence=True,
                     linger_ms=self._linger_ms,
+                    max_batch_size=MAX_BATCH_BYTES,
                     request_timeout_ms=int(self._timeout_s * 1000),
                 )
                 try:
@@ -373,19 +433,6 @@ class KafkaLog:
             raise _foreign(error) from error
         finally:
             await admin.close()
-
-
-class _Acknowledge:
-    """A callback without a closure: one is made per record."""
-
-    __slots__ = ("at", "call")
-
-    def __init__(self, call: _Append, at: int) -> None:
-        self.call = call
-        self.at = at
-
-    def __call__(self, sent: asyncio.Future[Any]) -> None:
-        self.call.acknowledged(self.at, sent)
 
 
 def _expire(call: _Append) -> None:

@@ -6,8 +6,9 @@ mean((Sφ)²) estimates φᵀPφ, so that scoring K arms is one matrix-vector pr
 
 How strongly the weights are held at zero decides much (at 2 % clicks a hundred times more than for
 handwritten digits), and nobody should have to know it. So a few prior precisions are carried along, each with
-its own P, θ and S; every outcome is first predicted by all of them, and the one that has predicted best of
-late (by marginal likelihood, old outcomes fading) leads and is what deciders get.
+its own P, θ and S; every outcome is first predicted by all of them. The first leads unless another's squared
+error is clearly smaller, old outcomes fading; the leader is what deciders get. (Marginal likelihood settles
+the same question too early: it prefers strong priors before the arms have been tried. .44 → .37 on letters.)
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ REFRESH = 64
 learned, and deltas stay small."""
 
 FADE = 0.999
-"""The evidence remembers about 1,000 outcomes: what was too flexible at first may be right later."""
+"""The comparison remembers about 1,000 outcomes: what was too flexible at first may be right later."""
 
-CLEAR_GAIN = 3.0
-"""Nats by which another prior must lead before it takes over: a change makes every arm's numbers travel."""
+CLEAR_GAIN = 2.5
+"""Standard errors by which another prior must predict better than the first before it takes over: the first
+explores most, and letting go of that too early cannot be made good."""
 
 MAX_REWARD = 1e6
 
@@ -114,9 +116,9 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         n_priors = len(self.precisions)
         self._weights: Float32Array = np.zeros((0, n_priors, 1 + n_samples, GROWTH), np.float32)
         self._covariance: Float32Array = np.zeros((0, n_priors, GROWTH, GROWTH), np.float32)
-        self._evidence = np.zeros(n_priors)
+        self._gain = np.zeros(n_priors)
+        self._gain_squares = np.zeros(n_priors)
         self._leader = 0
-        self._residual = 0.25
         self._all_touched = 0
         self._buffer: list[tuple[str, dict[Any, Any], float]] = []
         self._noise: Float32Array | None = None
@@ -199,15 +201,21 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._last[row] = counter
 
     def _weigh(self, error: FloatArray, spread: FloatArray) -> None:
-        """Take one outcome into the evidence of each prior; the leader changes only for a clear gain."""
-        squared = error * error / spread
-        self._evidence *= FADE
-        self._evidence -= 0.5 * (np.log(spread) + squared / max(self._residual, 1e-4))
-        self._residual += (float(squared[self._leader]) - self._residual) * (1.0 - FADE)
-        best = int(np.argmax(self._evidence))
-        if self._evidence[best] > self._evidence[self._leader] + CLEAR_GAIN:
+        """Take one outcome into the paired comparison with the first prior."""
+        squared = np.minimum(error * error, 1.0)
+        gain = squared[0] - squared
+        self._gain *= FADE
+        self._gain += gain
+        self._gain_squares *= FADE
+        self._gain_squares += gain * gain
+        clear = self._gain / np.sqrt(self._gain_squares + 1e-12)
+        best = int(np.argmax(self._gain))
+        if clear[best] < CLEAR_GAIN:
+            best = self._leader if clear[self._leader] > CLEAR_GAIN - 1.0 else 0
+        if best == 0 or self._gain[best] > 1.1 * self._gain[self._leader]:
+            if best != self._leader:
+                self._all_touched = self.n_learned
             self._leader = best
-            self._all_touched = self.n_learned
 
     def _noise_row(self, counter: int) -> Float32Array:
         """[room for the reward, ε] of the outcome ``counter``, a pure function of it."""
@@ -244,7 +252,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._offset = min(1.0, max(0.0, self.reward_sum / self.n_learned))
         self._all_touched = self.n_learned
         self._n[:] = 0
-        self._evidence[:] = 0.0
+        self._gain[:] = 0.0
+        self._gain_squares[:] = 0.0
         for row, arm in enumerate(self._arms):
             self._set_prior(row, arm, 0)
         for counter, (arm, context, reward) in enumerate(self._buffer, start=1):
@@ -321,9 +330,9 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
             "scale": self._scale,
             "arms": list(self._arms),
             "width": self._weights.shape[-1],
-            "evidence": self._evidence.tobytes(),
+            "gain": self._gain.tobytes(),
+            "gain_squares": self._gain_squares.tobytes(),
             "leader": self._leader,
-            "residual": self._residual,
             "n": self._n[:n_arms].tobytes(),
             "last": self._last[:n_arms].tobytes(),
             "weights": self._weights[:n_arms].tobytes(),
@@ -353,7 +362,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         weights, covariance = (np.frombuffer(state[part], np.float32) for part in ("weights", "covariance"))
         model._weights = weights.reshape(n_arms, n_priors, 1 + model.n_samples, width).copy()
         model._covariance = covariance.reshape(n_arms, n_priors, width, width).copy()
-        model._evidence = np.frombuffer(state["evidence"], np.float64).copy()
-        model._leader, model._residual = state["leader"], state["residual"]
+        model._gain = np.frombuffer(state["gain"], np.float64).copy()
+        model._gain_squares = np.frombuffer(state["gain_squares"], np.float64).copy()
+        model._leader = state["leader"]
         model._buffer = [(arm, context, reward) for arm, context, reward in state["buffer"]]
         return model

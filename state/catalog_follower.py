@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from redis.exceptions import RedisError
 
@@ -58,6 +58,8 @@ class CatalogFollower:
         self._compiled: OrderedDict[int, CompiledCatalog] = OrderedDict()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.listening = False
+        """Whether announcements are heard now; else only the poll finds news."""
 
     @property
     def current(self) -> CompiledCatalog:
@@ -90,10 +92,11 @@ class CatalogFollower:
 
     async def stop(self) -> None:
         """End following; ``current`` stays."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        task, self._task = self._task, None
+        while task is not None and not task.done():
+            # More than once: a read of redis-py that times out in the same tick takes the cancellation for its own.
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -188,23 +191,19 @@ class CatalogFollower:
         await self._changed.wait()
 
     async def _follow(self) -> None:
-        connected = True
-        while True:
+        while self._task is not None:
             try:
                 async with self.store.redis.pubsub() as announcements:
                     await announcements.subscribe(self.store.channel)
-                    while True:
+                    await announcements.get_message(timeout=self.poll_s)  # the confirmation: from here on we hear
+                    self.listening = True
+                    while self._task is not None:
                         await self.refresh()
-                        if not connected:
-                            connected = True
-                            logger.info("catalog_connected")
-                        await self._announced(announcements)
+                        await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)
             except (RedisError, OSError) as error:
-                if connected:
-                    connected = False
+                if self.listening:
                     logger.warning("catalog_disconnected reason=%s", error)
-                await asyncio.sleep(min(self.poll_s, 1.0))
-
-    async def _announced(self, announcements: Any) -> None:
-        """Wait for an announcement, at most ``poll_s``."""
-        await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)
+            except Exception:  # whatever it was, the next version may be fine: following never ends
+                logger.exception("catalog_follow_failed")
+            self.listening = False
+            await asyncio.sleep(min(self.poll_s, 1.0))

@@ -86,11 +86,7 @@ class CatalogStore:
 
         The caller has checked it (``config.loader``): here it is only kept.
         """
-        digest, body = encode_catalog(catalog)
-        entry = PublishedVersion(
-            digest=digest, at_ms=time.time_ns() // 1_000_000, who=who, changes=await self._changes(catalog)
-        )
-        return await self._run(entry, body)
+        return await self._run(catalog, who, None)
 
     async def rollback(self, to: int, who: str = "") -> int:
         """Publish version ``to`` again, as a new version.
@@ -100,19 +96,22 @@ class CatalogStore:
         InvalidInput
             If there is no such version.
         """
-        old, newest = await self.get(to), await self.latest_version()
+        old = await self.get(to)
         if old is None:
             raise InvalidInput(
                 "version", f"there is no version {to}; 'nextbest history' lists them", "unknown_name"
             )
-        changes = catalog_diff(await self.get(newest) if newest else None, old)
-        digest, body = encode_catalog(old)
-        entry = PublishedVersion(
-            digest=digest, at_ms=time.time_ns() // 1_000_000, who=who, changes=changes, rollback_of=to
-        )
-        return await self._run(entry, body)
+        return await self._run(old, who, to)
 
-    async def _run(self, entry: PublishedVersion, body: bytes) -> int:
+    async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
+        digest, body = encode_catalog(catalog)
+        entry = PublishedVersion(
+            digest=digest,
+            at_ms=time.time_ns() // 1_000_000,
+            who=who,
+            changes=await self._changes(catalog),
+            rollback_of=rollback_of,
+        )
         version = await self._publish(
             keys=[self._version, self._versions, self._bodies],
             args=[entry.digest, body, msgspec.json.encode(entry), self.channel],
