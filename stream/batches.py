@@ -43,7 +43,8 @@ async def batches(stream: Any, max_events: int, within_s: float) -> AsyncIterato
 
     filling = asyncio.create_task(fill())
     # The end of the stream must end the handler too, and its failure must not pass unseen.
-    filling.add_done_callback(lambda _: (arrived.set(), full.set()))
+    filling.add_done_callback(lambda _: arrived.set())
+    filling.add_done_callback(lambda _: full.set())
     try:
         while True:
             await arrived.wait()
