@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -111,6 +112,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await _begin(stack, _keep_house(services, spool, models), "housekeeping")
         with contextlib.suppress(Unavailable):
             await reader.read(["a:-"], None)  # connects before the first visitor waits for it
+        # What is here now stays: the collector need not look through all modules again at each full round.
+        gc.collect()
+        gc.freeze()
         yield services
 
 
