@@ -44,8 +44,11 @@ class ChildSpec:
     stop_within_s: float = 15.0
 
 
-# Ours read "… WARNING name …"; redis-server marks a warning by "#" behind its timestamp.
-_ALARMING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|^\d+:\w .{20,30} # ")
+# Ours read "… WARNING name …". redis-server marks by "#" what it wants seen, its every start and stop included.
+_ALARMING = re.compile(
+    r"^\S+ \S+ (WARNING|ERROR|CRITICAL) |^nextbest: |^\d+:\w .{20,30} # (?i:.*(error|fail|can't|corrupt))"
+)
+_ADVICE = " WARNING Memory overcommit"
 
 
 def alarming(line: str) -> bool:
@@ -53,8 +56,12 @@ def alarming(line: str) -> bool:
 
     >>> alarming("2026-01-01 10:00:00,000 WARNING stream.folder lease lost"), alarming("… INFO api ready")
     (True, False)
+    >>> alarming("7:M 01 Jan 2026 10:00:00.000 # Server initialized")
+    False
+    >>> alarming("7:M 01 Jan 2026 10:00:00.000 # Error writing to the AOF file: No space left on device")
+    True
     """
-    return _ALARMING.search(line) is not None
+    return _ALARMING.search(line) is not None and _ADVICE not in line
 
 
 class Child:

@@ -43,7 +43,7 @@ async def live_catalog(
         except (RedisError, OSError) as error:
             raise Unavailable(f"Redis at {redis_url} does not answer: {error}") from error
         if kept is not None:
-            yield f"version {kept}, published before (`nextbest up --catalog {wanted}` puts the example shop in force)"
+            yield f"version {kept}, published before (--catalog {wanted} puts the example shop in force)"
             return
         watching = asyncio.create_task(_watch(store, wanted, say))
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import uvloop
 
 from cli.data_dir import DataDir
 from cli.http_probe import free_port, listening_socket
@@ -134,7 +135,8 @@ def run_until_stopped(session: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
 
 
 _asked_to_stop = False
@@ -177,6 +179,7 @@ async def running(
         if fresh:
             data_dir.empty()
         supervisor = Supervisor(data_dir.logs, say)
+        ready = False
         try:
             environment = {
                 "NEXTBEST_DATA_DIR": str(data_dir.path),
@@ -201,6 +204,7 @@ async def running(
                 await supervisor.start(
                     *(api_part(settings.host, listening, n, environment) for n in range(options.api_processes))
                 )
+                ready = True
                 yield Installation(
                     url=f"http://{settings.host}:{options.port}",
                     catalog=catalog,
@@ -211,9 +215,9 @@ async def running(
                     started_in_s=time.monotonic() - began,
                 )
         finally:
-            say("stopping")
             await supervisor.stop()
-            say("stopped; everything learned is kept in " + str(options.data_dir))
+            if ready:
+                say(f"Stopped. What was learned is kept in {options.data_dir}.")
 
 
 def show_ready(installation: Installation) -> None:

@@ -229,6 +229,8 @@ _PLACEHOLDERS: dict[type, Any] = {
     Number: 0.0,
     NumberOrText: 0.0,
     YesNo: False,
+    Duration: 1,
+    Moment: 0,
     ListOf: (),
     MapOf: {},
 }

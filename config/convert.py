@@ -113,7 +113,10 @@ class Converter:
             if is_null(value) and not isinstance(field.shape, Maybe | Anything) and not field.required:
                 values[field.attribute] = field.default  # `locales:` with nothing below it means none
                 continue
+            n_before = len(self.mistakes.found)
             values[field.attribute] = self.convert(value, field.shape, here)
+            if not field.required and any(mistake.path == here for mistake in self.mistakes.found[n_before:]):
+                values[field.attribute] = field.default
         for name, field in shape.fields.items():
             if field.required and field.attribute not in values:
                 values[field.attribute] = placeholder(field.shape)

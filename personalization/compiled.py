@@ -179,7 +179,9 @@ def _compile_placement(
     check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
     low, high = spec.reward_range
     check.demand(low < high, f"{where}.reward_range", "must be [low, high] with low < high")
-    check.demand(low <= spec.default_reward <= high, f"{where}.default_reward", "must lie within reward_range")
+    check.demand(
+        low >= high or low <= spec.default_reward <= high, f"{where}.default_reward", "must lie within reward_range"
+    )
     for index, reward in enumerate(spec.rewards):
         here = f"{where}.rewards[{index}]"
         value: float | Rule | None = (

@@ -92,10 +92,11 @@ class CatalogFollower:
 
     async def stop(self) -> None:
         """End following; ``current`` stays."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        task, self._task = self._task, None
+        while task is not None and not task.done():
+            # More than once: a read of redis-py that times out in the same tick takes the cancellation for its own.
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -190,17 +191,19 @@ class CatalogFollower:
         await self._changed.wait()
 
     async def _follow(self) -> None:
-        while True:
+        while self._task is not None:
             try:
                 async with self.store.redis.pubsub() as announcements:
                     await announcements.subscribe(self.store.channel)
                     await announcements.get_message(timeout=self.poll_s)  # the confirmation: from here on we hear
                     self.listening = True
-                    while True:
+                    while self._task is not None:
                         await self.refresh()
                         await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)
             except (RedisError, OSError) as error:
                 if self.listening:
                     logger.warning("catalog_disconnected reason=%s", error)
-                self.listening = False
-                await asyncio.sleep(min(self.poll_s, 1.0))
+            except Exception:  # whatever it was, the next version may be fine: following never ends
+                logger.exception("catalog_follow_failed")
+            self.listening = False
+            await asyncio.sleep(min(self.poll_s, 1.0))

@@ -5,9 +5,9 @@ For every rating, one ``POST /v1/decide`` carries the rating itself (``events``:
 person's decisions still open, whose rewards go back at the same moment. Nothing is read ahead: the ratings
 are an iterator, and a request is built from what came out of it so far.
 
-Order. Requests of one person are strictly sequential. Ratings start in the global order, and one starts only
-while fewer than ``IN_FLIGHT`` separate it from the oldest unfinished one. The most popular shelf is chosen,
-and learned, at the start of each rating, in the global order.
+Order. Requests of one person are strictly sequential, with a pause for the state to catch up (``pacing``).
+Ratings start in the global order, and one starts only while fewer than ``IN_FLIGHT`` separate it from the oldest
+unfinished one. The most popular shelf is chosen, and learned, at the start of each rating, in the global order.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Any
 
 from cli.demo.baselines import MostPopular, uniform_hit_rate
 from cli.demo.movielens import MovieLens, Rating
+from cli.demo.pacing import Pacing
 from cli.demo.scores import Scores
 from cli.demo.shelves import PLACEMENT, SHELVES, carried_by
 from cli.demo.transport import Transport
 
-IN_FLIGHT = 64
-"""Among 64 consecutive ratings are 2.9 people on average: what may overlap, with the order kept to 0.3 %."""
+IN_FLIGHT = 128
+"""Among 128 consecutive ratings are 4.5 people on average: what may overlap, with the order kept to 0.6 %."""
 
 PROBE_EVERY = 40
 """Every n-th rating is followed until the visitor's state knows it."""
@@ -45,7 +46,7 @@ class Measured:
     freshness_ms
         From sending a rating until a decide for that visitor answers with a state that knows it.
     n_current
-        Decisions whose state knew *every* earlier rating of the person, the one sent along included.
+        Decisions whose state knew *every* earlier rating of the person; the one sent along they know anyway.
     tiers
         Answers by tier.
     """
@@ -91,6 +92,7 @@ class Replay:
         self._run_id = run_id
         self._people: dict[int, _Person] = {}
         self._popular = MostPopular(list(SHELVES))
+        self._pacing = Pacing()
         self._probes: set[asyncio.Task[None]] = set()
         self.scores = Scores()
         self.measured = Measured()
@@ -141,6 +143,7 @@ class Replay:
     ) -> None:
         if before is not None:
             await before
+            await asyncio.sleep(self._pacing.pause_s)
         decided = person.open if rating.liked else []
         if decided:
             person.open = []
@@ -150,6 +153,7 @@ class Replay:
 
     async def _decide(self, index: int, rating: Rating, person: _Person, most_popular: str) -> _Open:
         events = self._events(rating, person)
+        n_before = person.n_sent
         person.n_sent += len(events)
         body = {"visitor": {"userId": person.visitor_id}, "placements": [PLACEMENT], "events": events}
         sent = time.perf_counter()
@@ -162,7 +166,9 @@ class Replay:
         measured.decide_ms.append((time.perf_counter() - sent) * 1000)
         measured.n_events += 1
         measured.n_decisions += 1
-        measured.n_current += answer["stateRevision"] >= person.n_sent
+        current = (answer["stateRevision"] or 0) >= n_before
+        self._pacing.answered(current)
+        measured.n_current += current
         decision = answer["decisions"][0]
         measured.tiers[decision["tier"]] = measured.tiers.get(decision["tier"], 0) + 1
         return _Open(decision["decisionId"], decision["contentId"], most_popular)
@@ -204,7 +210,7 @@ class Replay:
         body = {"visitor": {"userId": visitor_id}, "placements": []}
         while time.perf_counter() - sent < PROBE_LIMIT_S:
             answer = await self._transport.request("POST", "/v1/decide", body)
-            if answer["stateRevision"] >= revision:
+            if (answer["stateRevision"] or 0) >= revision:  # null where the state could not be read
                 self.measured.freshness_ms.append((time.perf_counter() - sent) * 1000)
                 return
             await asyncio.sleep(PROBE_PAUSE_S)

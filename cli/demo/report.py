@@ -78,7 +78,7 @@ class Report:
             notes.append(f"{text} of {measured.n_decisions:,} answers fell back; they count, and train nothing.")
         if measured.n_decisions:
             share = measured.n_current / measured.n_decisions
-            notes.append(f"{share:.1%} of the decisions knew every rating the person had sent, the last included.")
+            notes.append(f"{share:.1%} of the decisions knew all that the person had sent before.")
         if measured.n_probes_lost:
             notes.append(
                 f"{measured.n_probes_lost} freshness probes gave up: those events were not seen in a state."

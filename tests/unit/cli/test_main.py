@@ -77,7 +77,7 @@ def test_data_folder_is_one_persons(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Refused, match="cannot write to the data folder .*; choose another with --data-dir"):
+    with pytest.raises(Refused, match=r"cannot write to the data folder .*; choose another with --data-dir"):
         DataDir(tmp_path / "file" / "data")
 
 
