@@ -48,7 +48,8 @@ class Up:
         try:
             return int(self.call("GET", f"/v1/visitors/{visitor}")["eventCount"])
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            # 404: not folded yet; 503: a Redis read took longer than a decision may wait, as on a busy machine.
+            if error.code in (404, 503):
                 return 0
             raise
 
@@ -131,8 +132,14 @@ def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> No
     up.track("a1", "m1")
     until(lambda: up.event_count("a1") == 1, "the event reaches its state")
     decide = {"visitor": {"anonymousId": "a1"}, "placements": ["home.hero"]}
-    first = up.call("POST", "/v1/decide", decide, key="pk_dev")
-    assert first["decisions"][0]["tier"] == "personalised"
+    answers = []
+
+    def personalised() -> bool:
+        answers.append(up.call("POST", "/v1/decide", decide, key="pk_dev"))
+        return bool(answers[-1]["decisions"][0]["tier"] == "personalised")
+
+    until(personalised, "an answer from state and model")
+    first = answers[-1]
     assert first["stateRevision"] == 1
 
     # A second one is refused in one sentence, and disturbs nothing.
