@@ -20,7 +20,7 @@ from api.collect import CollectEndpoint
 from api.decide import DecideEndpoint
 from api.decisions import DecisionEndpoints
 from api.errors import ApiError, as_api_error, body_of, headers_of, not_found
-from api.exchange import new_request_id
+from api.exchange import new_request_id, respond_error
 from api.health import HealthEndpoints
 from api.placements import PlacementEndpoint
 from api.services import Services
@@ -29,6 +29,10 @@ from api.visitors import VisitorEndpoint
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+_DECIDE_METHODS = ("POST", "GET")
+_COLLECT_METHODS = ("POST",)
+_HOT = {"/v1/decide": _DECIDE_METHODS, "/v1/events": _COLLECT_METHODS}
 
 _PREFLIGHT = [
     (b"access-control-allow-origin", b"*"),
@@ -60,13 +64,16 @@ class Application:
             await self._lifespan(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
-        if path == "/v1/decide" and method in ("POST", "GET"):
+        if path == "/v1/decide" and method in _DECIDE_METHODS:
             await self._decide(scope, receive, send)
-        elif path == "/v1/events" and method == "POST":
+        elif path == "/v1/events" and method in _COLLECT_METHODS:
             await self._collect(scope, receive, send)
         elif method == "OPTIONS":
             await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await send({"type": "http.response.body", "body": b""})
+        elif path in _HOT:
+            refused = ApiError(405, "method_not_allowed", f"this takes {', '.join(_HOT[path])}", "method")
+            await respond_error(send, refused, new_request_id())
         else:
             await self._rest(scope, receive, send)
 

@@ -42,7 +42,7 @@ from personalization.visitor_state import VisitorState
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 512 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 MAX_PLACEMENTS = 50
 MAX_EVENTS = 100
 MAX_DEADLINE_MS = 10_000

@@ -41,7 +41,8 @@ class CatalogMistake(InvalidInput):
         self.path = path
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
+        line = ": ".join(part for part in (str(self.place), self.path, self.message) if part)
+        return " ".join(line.splitlines())  # names may hold anything, a mistake is one line
 
 
 class Mistakes:

@@ -20,7 +20,7 @@ from personalization.decision_record import (
     uniform,
 )
 from personalization.distribution import SCALE, ArmDistribution, ticket
-from personalization.eligibility import TAKEN, eligible
+from personalization.eligibility import TAKEN, refusals
 from personalization.entry import Entry
 from personalization.errors import InvalidInput
 from personalization.event import DecisionMade
@@ -177,11 +177,12 @@ class _Slots:
         self.open = when is None or when.holds(scope.rules)
         if not self.open:
             self.arms: tuple[str, ...] = ()
-        elif placement.unconditional:
-            self.arms = placement.arms
         else:
-            kept = eligible(placement.compiled.arms, scope, call.session, self.filtered)
-            self.arms = tuple(arm.id for arm in kept)
+            self.arms = placement.arms
+            if placement.conditional:
+                self.filtered = refusals(placement.conditional, scope, call.session)
+                if self.filtered:
+                    self.arms = tuple([arm for arm in placement.arms if arm not in self.filtered])
         self.control = missing is None and is_control(call.secret, call.key, self.name, self.spec, scope.state)
 
     def fill(self, slot: int) -> bool:

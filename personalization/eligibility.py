@@ -48,13 +48,11 @@ def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session: int) ->
     return exposure.total
 
 
-def eligible(arms: Iterable[Arm], scope: VisitorScope, session: int, filtered: dict[str, str]) -> tuple[Arm, ...]:
-    """The arms that may be shown, in order; the reasons of the others go to ``filtered``."""
-    kept = []
+def refusals(arms: Iterable[Arm], scope: VisitorScope, session: int) -> dict[str, str]:
+    """Which of ``arms`` may not be shown, and why."""
+    found = {}
     for arm in arms:
         reason = refusal(arm, scope, session)
-        if reason is None:
-            kept.append(arm)
-        else:
-            filtered[arm.id] = reason
-    return tuple(kept)
+        if reason is not None:
+            found[arm.id] = reason
+    return found

@@ -17,15 +17,15 @@ class PreparedPlacement:
 
     Attributes
     ----------
-    unconditional
-        No arm has a rule, a schedule or a cap: all are eligible always.
+    conditional
+        The arms with a rule, a schedule or a cap: the others are eligible always.
     by_priority
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
     """
 
     compiled: CompiledPlacement
     arms: tuple[str, ...]
-    unconditional: bool
+    conditional: tuple[Arm, ...]
     by_priority: tuple[str, ...]
     features: tuple[FeaturePath, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
@@ -55,13 +55,13 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
     return PreparedPlacement(
         placement,
         arms,
-        all(_is_unconditional(arm) for arm in placement.arms),
+        tuple(arm for arm in placement.arms if _is_conditional(arm)),
         tuple(arm.id for arm in by_priority),
         feature_paths(placement.features),
         features_by_arm(catalog.catalog.content, arms),
     )
 
 
-def _is_unconditional(arm: Arm) -> bool:
+def _is_conditional(arm: Arm) -> bool:
     content = arm.content
-    return arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None
+    return not (arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None)
