@@ -55,7 +55,16 @@ class Up:
 
     def track(self, visitor: str, message_id: str) -> None:
         event = {"type": "track", "event": "Product Viewed", "messageId": message_id, "anonymousId": visitor}
-        assert self.call("POST", "/v1/events", event)["accepted"] == 1
+
+        def accepted() -> bool:
+            try:
+                return bool(self.call("POST", "/v1/events", event)["accepted"] == 1)
+            except urllib.error.HTTPError as error:
+                if error.code == 503:  # "send again": the log is away or slow; the message id is the same
+                    return False
+                raise
+
+        until(accepted, f"the log takes {message_id}")
 
     def wait_for_line(self, words: str) -> str:
         assert self.process.stdout is not None
