@@ -38,7 +38,7 @@ def nextbest() -> None:
 def main() -> None:
     """Run the command; what goes wrong on purpose is one plain sentence and exit code 1, usage mistakes 2."""
     try:
-        nextbest.main(standalone_mode=False)
+        nextbest.main(prog_name="nextbest", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
