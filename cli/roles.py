@@ -56,7 +56,6 @@ def api() -> None:
         return
 
     import uvicorn
-
     from api.main import server_config
 
     shared = socket.socket(fileno=int(listening))
