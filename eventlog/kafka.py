@@ -264,9 +264,7 @@ class KafkaLog:
         async with self._admin() as admin:
             while True:
                 try:
-                    found = await admin.list_consumer_group_offsets(
-                        self._topics.prefix + group, partitions=tps
-                    )
+                    found = await admin.list_consumer_group_offsets(self._topics.prefix + group, partitions=tps)
                     break
                 except (
                     GroupCoordinatorNotAvailableError,
