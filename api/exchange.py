@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from base64 import b32encode
 from collections.abc import Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
@@ -41,12 +40,12 @@ class Randomness:
         return self._buffer[at : self._at]
 
 
-_request_bytes = Randomness(10)
+_request_bytes = Randomness(8)
 
 
 def new_request_id() -> str:
-    """Sixteen letters and digits."""
-    return b32encode(_request_bytes()).decode().lower()
+    """Sixteen hexadecimal digits."""
+    return _request_bytes().hex()
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

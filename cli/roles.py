@@ -56,6 +56,7 @@ def api() -> None:
         return
 
     import uvicorn
+
     from api.main import server_config
 
     shared = socket.socket(fileno=int(listening))

@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from personalization.request import DecideRequest
 from personalization.visitor_state import VisitorState
 
 _SIGNATURE_BYTES = 15
@@ -67,8 +68,6 @@ class Consents:
     ----------
     state
         None where it could not be read.
-    default
-        What the source assumes of a visitor who has said nothing.
     """
 
     __slots__ = ("_default", "_said", "_signed", "_state")
@@ -76,20 +75,18 @@ class Consents:
     def __init__(
         self,
         secret: bytes,
-        keys: tuple[str, ...],
-        context: Mapping[str, Any],
+        request: DecideRequest,
         state: VisitorState | None,
-        default: bool,
         now_ms: int,
     ) -> None:
         self._state = None if state is None else state.consents
-        self._default = default
+        self._default = request.consent_default
         self._said: dict[str, bool] = {}
         self._signed = False
-        if "consent" in context:
-            self._said = said(context)
-            given = context["consent"]
-            self._signed = isinstance(given, Mapping) and is_signed(secret, keys, given, now_ms)
+        given = request.context.get("consent")
+        if given is not None:
+            self._said = said(request.context)
+            self._signed = isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms)
 
     def granted(self, purpose: str) -> bool:
         """Whether the visitor agreed to ``purpose``."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from personalization.features import MAX_FEATURES, FeatureValue, clean
+from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, FeatureValue, clean
 from personalization.variables import VisitorScope
 
 DEFAULT_FEATURES = (
@@ -31,51 +31,79 @@ DEFAULT_FEATURES = (
 )
 """Where neither placement nor catalog names any; traits are only looked at when named: they may be personal."""
 
-FeaturePath = tuple[str, tuple[str, ...]]
-"""A feature's name, and the same split at its dots."""
-
 _MAX_DEPTH = 3
+_MAX_NAMES = 1024
+"""Names of a map's entries remembered per feature; what comes beyond is made anew each time."""
 
 
-def feature_paths(names: tuple[str, ...]) -> tuple[FeaturePath, ...]:
-    """The names of a placement's features, split once."""
-    return tuple((name, tuple(name.split("."))) for name in names or DEFAULT_FEATURES)
+class FeatureName:
+    """One of a placement's features, split at its dots once.
+
+    Names of what a map holds are remembered: a text that was seen before has its hash at hand, which the record,
+    the model's encoder and the log all ask for.
+    """
+
+    __slots__ = ("entries", "first", "name", "steps")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.first, *self.steps = name.split(".")
+        self.entries: dict[str, FeatureName] = {}
+
+    def entry(self, key: str) -> FeatureName:
+        """The feature of one entry of the map this one names."""
+        found = self.entries.get(key)
+        if found is None:
+            found = FeatureName(f"{self.name}.{key}")
+            if len(self.entries) < _MAX_NAMES:
+                self.entries[key] = found
+        return found
 
 
-def raw_features(paths: tuple[FeaturePath, ...], scope: VisitorScope) -> dict[str, FeatureValue]:
+def feature_names(names: tuple[str, ...]) -> tuple[FeatureName, ...]:
+    """The features of a placement, ready."""
+    return tuple(FeatureName(name) for name in names or DEFAULT_FEATURES)
+
+
+def raw_features(names: tuple[FeatureName, ...], scope: VisitorScope) -> dict[str, FeatureValue]:
     """The raw features of one request; at most ``MAX_FEATURES``, in order."""
     features: dict[str, FeatureValue] = {}
-    for name, path in paths:
-        value = scope.value(path[0])
-        for step in path[1:]:
+    for feature in names:
+        value = scope.value(feature.first)
+        for step in feature.steps:
             value = value.get(step) if isinstance(value, Mapping) else None
+        if value is None:
+            continue
         kind = type(value)
-        if kind is float and value - value == 0.0:
-            features[name] = clean(value)  # type: ignore[assignment]  # finite: never None
-        elif kind is dict or kind is list:
-            _spread(features, name, value, _MAX_DEPTH)
-        elif value is not None:
+        if kind is dict or kind is list:
+            _spread(features, feature, value, _MAX_DEPTH)
+        elif kind is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+            features[feature.name] = value
+        else:
             cleaned = clean(value)
             if cleaned is not None:
-                features[name] = cleaned
+                features[feature.name] = cleaned
     if len(features) > MAX_FEATURES:
         return dict(list(features.items())[:MAX_FEATURES])
     return features
 
 
-def _spread(features: dict[str, FeatureValue], name: str, value: Any, depth: int) -> None:
+def _spread(features: dict[str, FeatureValue], feature: FeatureName, value: Any, depth: int) -> None:
     if isinstance(value, list):
         for item in value[:MAX_FEATURES]:
             if isinstance(item, str) and len(features) < MAX_FEATURES:
-                features[f"{name}.{item[:64]}"] = 1.0
+                features[feature.entry(item[:MAX_CATEGORY_CHARS]).name] = 1.0
         return
     for key, item in value.items():
         if len(features) >= MAX_FEATURES:
             return
-        if isinstance(item, dict):
+        kind = type(item)
+        if kind is float and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:
+            features[feature.entry(key).name] = item
+        elif kind is dict:
             if depth > 1:
-                _spread(features, f"{name}.{key}", item, depth - 1)
-            continue
-        cleaned = clean(item)
-        if cleaned is not None:
-            features[f"{name}.{key}"] = cleaned
+                _spread(features, feature.entry(key), item, depth - 1)
+        else:
+            cleaned = clean(item)
+            if cleaned is not None:
+                features[feature.entry(key).name] = cleaned

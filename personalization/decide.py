@@ -125,10 +125,8 @@ class _Call:
         self.session = 0 if self.state is None else session_number(self.state, clock_ms, gap_ms)
         known = request.user_id is not None
         self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known)
-        self.nobody = VisitorScope(None, request.context, catalog.catalog, clock_ms, known)
-        self.consents = Consents(
-            secret, request.keys(), request.context, self.state, request.consent_default, now_ms
-        )
+        self.nobody = self.scope if self.state is None else self.scope.without_state()
+        self.consents = Consents(secret, request, self.state, now_ms)
         if request.events:
             # Where the state cannot be read the events go the way of any others: only a refusal stops them.
             refused = self.consents.refused(COLLECTING)
@@ -182,7 +180,7 @@ class _Slots:
             if placement.conditional:
                 self.filtered = refusals(placement.conditional, scope, call.session)
                 if self.filtered:
-                    self.arms = tuple([arm for arm in placement.arms if arm not in self.filtered])
+                    self.arms = placement.without(self.filtered)
         self.control = missing is None and is_control(call.secret, call.key, self.name, self.spec, scope.state)
 
     def fill(self, slot: int) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from personalization.compiled import Arm, CompiledCatalog, CompiledPlacement
-from personalization.context import FeaturePath, feature_paths
+from personalization.context import FeatureName, feature_names
 from personalization.decision_record import features_by_arm
 from personalization.features import FeatureValue
 from personalization.render import Renderer
+
+MAX_SELECTIONS = 1024
+"""Sets of eligible arms remembered per placement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,19 @@ class PreparedPlacement:
     arms: tuple[str, ...]
     conditional: tuple[Arm, ...]
     by_priority: tuple[str, ...]
-    features: tuple[FeaturePath, ...]
+    features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
+    selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
+        """The arms but the ``filtered`` ones; the same object for the same ones, which hashes and compares fast."""
+        key = tuple(filtered)
+        arms = self.selections.get(key)
+        if arms is None:
+            if len(self.selections) >= MAX_SELECTIONS:
+                self.selections.clear()
+            arms = self.selections[key] = tuple([arm for arm in self.arms if arm not in filtered])
+        return arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,7 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
         arms,
         tuple(arm for arm in placement.arms if _is_conditional(arm)),
         tuple(arm.id for arm in by_priority),
-        feature_paths(placement.features),
+        feature_names(placement.features),
         features_by_arm(catalog.catalog.content, arms),
     )
 

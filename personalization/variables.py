@@ -51,6 +51,10 @@ class VisitorScope:
         self._found: dict[str, Any] = {}
         self._rules: Any = None
 
+    def without_state(self) -> VisitorScope:
+        """The same request, as if nothing were known of the visitor."""
+        return VisitorScope(None, self.context, self.catalog, self.now_ms, self.known)
+
     @property
     def rules(self) -> Any:
         """The scope to evaluate rules in; made when first asked for."""

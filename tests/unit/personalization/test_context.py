@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from personalization.catalog import AffinitySpec, Catalog, Content, Placement
 from personalization.compiled import compile_catalog
-from personalization.context import feature_paths, raw_features
+from personalization.context import feature_names, raw_features
 from personalization.features import MAX_FEATURES
 from personalization.variables import VisitorScope
 from personalization.visitor_state import Affinity, Decayed, Session, VisitorState
@@ -25,7 +25,7 @@ SHOP = compile_catalog(
 
 def features(state, *names, context=None, now_ms=NOW, known=False):
     scope = VisitorScope(state, context or {}, SHOP, now_ms, known)
-    return raw_features(feature_paths(names), scope)
+    return raw_features(feature_names(names), scope)
 
 
 def test_counts_and_affinities_are_decayed_to_now():
