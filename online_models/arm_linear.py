@@ -5,10 +5,12 @@ symmetric rank-one update: k = Pφ/(1 + φᵀPφ), θ += k(y − θᵀφ), S += 
 mean((Sφ)²) estimates φᵀPφ, so that scoring K arms is one matrix-vector product and the decider never sees P.
 
 How strongly the weights are held at zero decides much (at 2 % clicks a hundred times more than for
-handwritten digits), and nobody should have to know it. So a few prior precisions are carried along, each with
-its own P, θ and S; every outcome is first predicted by all of them. The first leads unless another's squared
-error is clearly smaller, old outcomes fading; the leader is what deciders get. (Marginal likelihood settles
-the same question too early: it prefers strong priors before the arms have been tried. .44 → .37 on letters.)
+handwritten digits), and nobody should have to know it. So a strong and a weak prior are carried along, each with
+its own P, θ and S; every outcome is first predicted by both. The strong one leads unless the other's squared
+error is clearly smaller, old outcomes fading; the leader is what deciders get. Measured: leading with the strong
+one is worth .010 on the MovieLens stream at 20,000 events, 15 % at 2 % clicks in the first half, and costs
+nothing on digits (64 features: the weak one takes over within 100 rows), .12 on letters (26 arms). Marginal
+likelihood as the judge settles too early for strong priors (digits .857 → .787).
 """
 
 from __future__ import annotations
@@ -39,9 +41,8 @@ learned, and deltas stay small."""
 FADE = 0.9998
 """The comparison remembers about 5,000 outcomes: what was too flexible at first may be right later."""
 
-CLEAR_GAIN = 1.5
-"""Standard errors by which another prior must predict better than the first before it takes over: the first
-explores most, and letting go of that too early cannot be made good."""
+CLEAR_GAIN = 1.0
+"""Standard errors by which another prior must predict better than the first before it takes over."""
 
 MAX_REWARD = 1e6
 
@@ -90,7 +91,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     def __init__(
         self,
-        precisions: tuple[float, ...] = (1.0, 10.0, 100.0),
+        precisions: tuple[float, ...] = (100.0, 1.0),
         optimism: float = 1.0,
         n_samples: int = 16,
         max_dims: int = 160,
