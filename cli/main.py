@@ -16,6 +16,13 @@ COMMANDS = {
     "folder": ("cli.roles:folder", "Run one folder: the visitor log into visitor states."),
     "learner": ("cli.roles:learner", "Run one learner: outcomes into models."),
     "api": ("cli.roles:api", "Run the HTTP API: collect events, decide."),
+    "check": ("cli.catalog_commands:check", "Check a catalog; say what is in it or everything that is wrong."),
+    "publish": ("cli.catalog_commands:publish", "Check a catalog and put it in force."),
+    "rollback": ("cli.catalog_commands:rollback", "Put an earlier version of the catalog in force again."),
+    "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
+    "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
+    "replay": ("cli.replay:replay", "Fold the log anew and compare with the stored states."),
+    "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
@@ -32,7 +39,7 @@ def nextbest() -> None:
 def main() -> None:
     """Run the command; what goes wrong on purpose is one plain sentence and exit code 1, usage mistakes 2."""
     try:
-        nextbest.main(standalone_mode=False)
+        nextbest.main(prog_name="nextbest", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

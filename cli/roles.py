@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 
@@ -26,6 +27,7 @@ def folder() -> None:
     settings = Settings.from_environment()
     from stream.folder_main import run
 
+    _use_uvloop()
     run(settings)
 
 
@@ -36,6 +38,7 @@ def learner() -> None:
     settings = Settings.from_environment()
     from stream.learner_main import run
 
+    _use_uvloop()
     run(settings)
 
 
@@ -59,3 +62,10 @@ def api() -> None:
     shared = socket.socket(fileno=int(listening))
     private = listening_socket(settings.host, settings.metrics_port)
     uvicorn.Server(server_config(settings)).run(sockets=[shared, private])
+
+
+def _use_uvloop() -> None:
+    # The workers' batches are small and many: a good part of their time is the event loop's own.
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -11,9 +11,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
+    NotCoordinatorForGroupError,
     RequestTimedOutError,
     TopicAlreadyExistsError,
     for_code,
@@ -256,8 +259,22 @@ class KafkaLog:
     async def committed_offsets(self, group: str, topic: str) -> list[int | None]:
         """The offset ``group`` will resume at, per partition."""
         tps = await self._partitions(topic)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_s
         async with self._admin() as admin:
-            found = await admin.list_consumer_group_offsets(self._topics.prefix + group, partitions=tps)
+            while True:
+                try:
+                    found = await admin.list_consumer_group_offsets(self._topics.prefix + group, partitions=tps)
+                    break
+                except (
+                    GroupCoordinatorNotAvailableError,
+                    GroupLoadInProgressError,
+                    NotCoordinatorForGroupError,
+                ):
+                    # A new cluster makes its offsets topic when first asked for a coordinator.
+                    if loop.time() > deadline:
+                        raise
+                    await asyncio.sleep(0.1)
         return [found[tp].offset if tp in found and found[tp].offset >= 0 else None for tp in tps]
 
     async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:

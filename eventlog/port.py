@@ -177,3 +177,30 @@ def check_identity(
                 f"Partition {partition} was read up to offset {offset}, but the log ends at {end}: entries "
                 f"were lost, or this is another log. {remedy}"
             )
+
+
+async def check_resumption(
+    log: EventLog,
+    group: str,
+    topic: str,
+    known: LogIdentity | None,
+    fences: Mapping[int, int] | None = None,
+) -> LogIdentity:
+    """Ask ``log`` whether ``group`` may go on reading ``topic``, and return which log it is.
+
+    A worker calls this before it starts. ``known`` is what was stored beside the states (to be stored now, if
+    none was), ``fences`` the highest offset applied per partition, where the caller keeps it.
+
+    Raises
+    ------
+    Refused
+        See ``check_identity``.
+    Unavailable
+        If the log does not answer.
+    """
+    actual = await log.identity()
+    reached = {partition: offset + 1 for partition, offset in (fences or {}).items()}
+    for partition, offset in enumerate(await log.committed_offsets(group, topic)):
+        reached[partition] = max(reached.get(partition, 0), offset or 0)
+    check_identity(actual, known, reached, await log.end_offsets(topic))
+    return actual

@@ -60,7 +60,7 @@ class Spool:
         disk: DiskQueue,
         *,
         max_memory_bytes: int = 32 * 1024 * 1024,
-        linger_s: float = 0.001,
+        linger_s: float = 0.002,
     ) -> None:
         self._log = log
         self._disk = disk
@@ -89,7 +89,7 @@ class Spool:
         *,
         max_memory_bytes: int = 32 * 1024 * 1024,
         max_disk_bytes: int = 1024 * 1024 * 1024,
-        linger_s: float = 0.001,
+        linger_s: float = 0.002,
     ) -> Self:
         """A spool in the first directory below ``root`` that no live process has.
 

@@ -32,3 +32,7 @@ class LogIdentityStore:
     async def replace(self, identity: LogIdentity) -> None:
         """Note a log whose epoch a person has opened: fences of older epochs then count as −1."""
         await cast("Any", self._redis.set(self._name, msgspec.json.encode(identity)))
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        await self._redis.aclose()

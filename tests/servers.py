@@ -21,7 +21,7 @@ from tests.parts import missing, require
 
 ROOT = Path(__file__).resolve().parent.parent
 KAFKA_LIBS = ROOT / ".cache" / "kafka" / "libs"
-KAFKA_READY_TIMEOUT_S = 60.0
+KAFKA_READY_TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,7 @@ auto.create.topics.enable=false
         [*storage, "format", "-t", cluster.stdout.split()[-1], "-c", str(properties)],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     log = directory / "broker.log"
     with log.open("wb") as output:

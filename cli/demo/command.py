@@ -27,6 +27,8 @@ from personalization.errors import Refused
 
 DEMO_DIR = "demo"
 
+TELL_EVERY_S = 10.0
+
 PUBLISH_MS = "20"
 """Months are replayed in a minute: at the default 200 ms, weights would be 60 ratings old, days of their time."""
 
@@ -115,7 +117,7 @@ async def _session(options: DemoOptions, console: Console) -> None:
                 console.print(f"This model has learned from {n_learned:,} outcomes before: not from nothing.\n")
             replay = Replay(data, transport, f"ml-{secrets.token_hex(3)}")
             report = Report(replay.scores, replay.measured)
-            with RichLive(Live(report, options.n_events), console=console, refresh_per_second=4):
+            async with _shown(report, options.n_events, console):
                 await replay.play(data.ratings[: options.n_events])
                 accounts = await accounting.count(transport, replay.visitors())
             console.print(
@@ -131,6 +133,31 @@ async def _session(options: DemoOptions, console: Console) -> None:
             sys.stdout.flush()
         if options.stay:
             await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def _shown(report: Report, n_events: int, console: Console) -> AsyncIterator[None]:
+    """The live table on a terminal; elsewhere a line now and then, and the table at the end."""
+    if console.is_terminal:
+        with RichLive(Live(report, n_events), console=console, refresh_per_second=4):
+            yield
+        return
+    telling = asyncio.create_task(_tell(report, n_events, console))
+    try:
+        yield
+        console.print(report.table())
+    finally:
+        telling.cancel()
+
+
+async def _tell(report: Report, n_events: int, console: Console) -> None:
+    while True:
+        await asyncio.sleep(TELL_EVERY_S)
+        scores = report.scores
+        console.print(
+            f"{report.measured.n_events:,} of {n_events:,} ratings sent; hit rate: nextbest {scores.nextbest:.3f}, "
+            f"most popular {scores.most_popular:.3f}, uniform {scores.uniform:.3f}"
+        )
 
 
 @contextlib.asynccontextmanager

@@ -16,10 +16,10 @@ from cli.demo.replay import Measured
 from cli.demo.scores import Scores
 
 INTRO = (
-    "Real people rating films (MovieLens-100k), replayed in the order it happened, through the HTTP API.\n"
-    "Each rating is an event. Each time, home.hero shows one of eight shelves of films; it counts as clicked\n"
-    "when the next film that person likes stands on it. Nobody tells nextbest what anyone likes: it learns\n"
-    "from each click and each missing click, while it serves."
+    "Real people rating films (MovieLens-100k), in the order it happened, through the\n"
+    "HTTP API. Each rating is an event; each time, home.hero shows one of eight shelves\n"
+    "of films, and it counts as clicked when the next film that person likes stands on\n"
+    "it. nextbest learns from every click and every missing click while it serves."
 )
 
 
@@ -59,13 +59,12 @@ class Report:
         table.add_row(
             "difference",
             f"{difference.mean:+.3f}" if scores.n else "–",
-            f"nextbest − most popular; 95 % {difference.low:+.3f} … {difference.high:+.3f}, "
-            f"{scores.n_people} people, {scores.n:,} decisions"
+            f"to most popular; 95 %: {difference.low:+.3f} … {difference.high:+.3f} by {scores.n_people} people"
             if scores.n_people > 1
             else "",
         )
-        table.add_row("decide", *_times(measured.decide_ms, "from request to answer, at the client"))
-        table.add_row("freshness", *_times(measured.freshness_ms, "from sending an event to a state that knows it"))
+        table.add_row("decide", *_times(measured.decide_ms, "request to answer, at the client"))
+        table.add_row("freshness", *_times(measured.freshness_ms, "event sent to state updated"))
         return table
 
     def notes(self) -> list[str]:
@@ -132,7 +131,7 @@ def _share(rate: float) -> str:
 
 
 def _bar(rate: float) -> int:
-    return 0 if math.isnan(rate) else round(rate * 80)
+    return 0 if math.isnan(rate) else round(rate * 60)
 
 
 def _times(values: list[float], what: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from stream.transports.draining import DrainingMixin
 from stream.transports.offsets import OffsetPolicyMixin, PortProducer
 
 FETCH_MAX_WAIT_MS = 10
@@ -47,7 +48,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
-class Consumer(OffsetPolicyMixin, _Consumer):
+class Consumer(DrainingMixin, OffsetPolicyMixin, _Consumer):
     """The consumer Faust runs."""
 
 

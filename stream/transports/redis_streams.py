@@ -20,6 +20,7 @@ from eventlog.redis_keys import group_keys, offset_of, partition_keys
 from eventlog.redis_scripts import RAISE_FLOOR
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Trim
+from stream.transports.draining import DrainingMixin
 from stream.transports.lease import Lease
 from stream.transports.offsets import OffsetPolicyMixin, PortProducer
 
@@ -121,7 +122,9 @@ class _Consumer(base.Consumer):  # type: ignore[misc]
             await self.sleep(min(timeout, RETRY_S))
             return {}
         try:
-            found: Any = await self._redis.xread(streams, count=self._max_records, block=int(timeout * 1000))
+            # COUNT is per stream: all together should fit the agents' buffers.
+            count = max(1, self._max_records // len(streams))
+            found: Any = await self._redis.xread(streams, count=count, block=max(1, int(timeout * 1000)))
         except (RedisError, OSError) as error:
             self.log.warning("cannot read from Redis: %s", error)
             await self.sleep(RETRY_S)
@@ -236,7 +239,7 @@ class _Consumer(base.Consumer):  # type: ignore[misc]
                     raise
 
 
-class Consumer(OffsetPolicyMixin, _Consumer):
+class Consumer(DrainingMixin, OffsetPolicyMixin, _Consumer):
     """The consumer Faust runs."""
 
 

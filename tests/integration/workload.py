@@ -6,6 +6,7 @@ visitor remembers are 64, so only the fence can recognise a burst that is delive
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 
@@ -25,7 +26,7 @@ from personalization.event import Activated, DecisionMade, Event, Identify, Link
 from personalization.visitor_key import anonymous_key, user_key
 
 WINDOW_MS = 400
-OF_ONE = 80
+OF_ONE = 120
 ARMS = ("red", "green", "blue")
 
 
@@ -58,7 +59,8 @@ class Workload:
     def __init__(self, seed: int, catalog_version: int, n_visitors: int = 24) -> None:
         self._random = random.Random(seed)
         self._catalog_version = catalog_version
-        self._visitors = [f"v{n}{{}}" if n % 5 == 0 else f"v{n}" for n in range(n_visitors)]
+        self._newcomers = itertools.count()
+        self._visitors = [self._newcomer() for _ in range(n_visitors)]
         self._n = 0
         self._open: list[tuple[str, str]] = []
         self.n_appended = 0
@@ -66,6 +68,8 @@ class Workload:
 
     def burst(self, n_others: int = 60) -> list[Record]:
         """What happens next: ``OF_ONE`` entries of one visitor among ``n_others`` of others."""
+        for _ in range(2):  # somebody goes, somebody new comes: there is always somebody to merge
+            self._visitors = [*self._visitors[1:], self._newcomer()]
         busy = self._random.choice(self._visitors)
         whose = [busy] * OF_ONE + [self._random.choice(self._visitors) for _ in range(n_others)]
         self._random.shuffle(whose)
@@ -74,6 +78,10 @@ class Workload:
             records += self._step(visitor, known=visitor == busy or self._random.random() < 0.3)
         self.n_appended += len(records)
         return records
+
+    def _newcomer(self) -> str:
+        n = next(self._newcomers)
+        return f"v{n}{{}}" if n % 5 == 0 else f"v{n}"
 
     def _step(self, visitor: str, known: bool) -> list[Record]:
         anonymous, registered = anonymous_key(visitor), user_key(f"user-{visitor}")

@@ -10,7 +10,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from eventlog.kafka import KafkaLog
 from eventlog.opening import open_log
-from eventlog.port import EventLog, LogIdentity, Record, check_identity
+from eventlog.port import EventLog, LogIdentity, Record, check_identity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Topics
 from personalization.errors import Refused, Unavailable
@@ -151,6 +151,14 @@ async def test_what_waits_to_be_written_is_bounded(log: AnyLog) -> None:
     log._max_pending_bytes = 1000
     with pytest.raises(Unavailable, match="already"):
         await log.append([Record(VISITOR_LOG, "v", b"x" * 2000)])
+
+
+async def test_a_worker_may_go_on_in_the_log_it_knows_and_in_no_other(log: AnyLog) -> None:
+    [position] = await log.append([Record(VISITOR_LOG, "v", b"1")])
+    known = await check_resumption(log, "folder", VISITOR_LOG, None)
+    assert await check_resumption(log, "folder", VISITOR_LOG, known, {position.partition: position.offset})
+    with pytest.raises(Refused, match="the log ends at 1"):
+        await check_resumption(log, "folder", VISITOR_LOG, known, {position.partition: position.offset + 1})
 
 
 class TestCheckIdentity:

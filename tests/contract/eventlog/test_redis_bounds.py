@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from eventlog.port import Record
+from eventlog.port import Record, check_resumption
 from eventlog.redis_keys import group_keys, partition_keys
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Retention, Topics, Trim
-from personalization.errors import LogFull
+from personalization.errors import LogFull, Refused
 from stream.transports.lease import Lease
 
 pytestmark = pytest.mark.redis
@@ -131,6 +131,17 @@ async def test_a_commit_of_an_earlier_generation_is_refused(redis_url: str, name
             b"0": b"9",
             b"1": b"1",
         }
+
+
+async def test_a_committed_offset_beyond_the_end_is_refused(log: RedisStreamsLog, redis_url: str) -> None:
+    """The streams were lost, the rest of Redis was not: an old file was restored, or keys were deleted."""
+    async with Redis.from_url(redis_url) as redis:
+        lease = Lease(redis, f"{log.topics.prefix}folder", ttl_s=30)
+        await lease.acquire()
+        assert await lease.commit({log.topics.on_server(VISITOR_LOG, 1): {0: 5}})
+    await fill(log, VISITOR_LOG, 4)
+    with pytest.raises(Refused, match=r"offset 5, but the log ends at 4.*nextbest epoch open"):
+        await check_resumption(log, "folder", VISITOR_LOG, await log.identity())
 
 
 async def test_a_lease_nobody_took_meanwhile_is_still_ours(redis_url: str, namespace: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -239,3 +240,32 @@ async def test_an_append_wakes_the_worker(log: AnyLog) -> None:
         stop.set()
         await running
     assert statistics.median(latencies_ms[10:]) < 100
+
+
+async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(log: AnyLog) -> None:
+    """Faust looks only once a second at partitions whose buffer was full: about ten pauses here."""
+    await log.append([Record(VISITOR_LOG, f"v{i % 7}", str(i).encode()) for i in range(4000)])
+    app = make_app("folder", log, await log.identity(), WorkerSettings(session_timeout_s=5, buffer_events=32))
+    values: list[int] = []
+    handled_at: list[float] = []
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for batch in stream.noack_take(40, within=0.002):
+            handled_at.append(time.monotonic())
+            await asyncio.sleep(0.005)  # a handler that reads and writes
+            values.extend(int(event.value) for event in batch)
+            for event in batch:
+                await stream.ack(event)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        await until(lambda: len(values) >= 4000, "the backlog is handled")
+    finally:
+        stop.set()
+        await running
+    assert sorted(values) == list(range(4000))
+    pauses = [b - a for a, b in itertools.pairwise(handled_at) if b - a > 0.8]
+    assert len(pauses) <= 2, pauses
+    await until_committed(log, 4000)
