@@ -12,7 +12,7 @@ from eventlog.topics import VISITOR_LOG
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, encode_entry
 from personalization.event import TimedOut
-from state.timers import Timer, TimerStore, bucket_of, buckets_of
+from state.timers import Timer, TimerStore, bucket_of
 from state.worker_client import TRANSIENT
 from stream.metrics import FolderMetrics
 
@@ -66,8 +66,7 @@ class Clock:
         self._metrics = metrics
         self._now_ms = now_ms
         self._in_flight: set[Timer] = set()
-        self._buckets: list[int] = []
-        self._buckets_of: frozenset[int] = frozenset()
+        self._served: frozenset[int] = frozenset()
 
     def settled(self, timer: Timer) -> None:
         """The folder has seen this time-out: should its timer still be due, it is appended again."""
@@ -76,12 +75,11 @@ class Clock:
     async def tick(self) -> int:
         """Append what is due and not in flight; how many."""
         owned = frozenset(self._owned())
-        if owned != self._buckets_of:
-            self._buckets_of = owned
-            self._buckets = buckets_of(sorted(owned), self._n_partitions)
+        if owned != self._served:
+            self._served = owned
             self._in_flight = {t for t in self._in_flight if bucket_of(t.key) % self._n_partitions in owned}
         now_ms = self._now_ms()
-        found = await self._timers.due(self._buckets, now_ms, len(self._in_flight) + BATCH)
+        found = await self._timers.due(owned, self._n_partitions, now_ms, len(self._in_flight) + BATCH)
         fresh = [timer for timer in found if timer not in self._in_flight][:BATCH]
         if not fresh:
             return 0

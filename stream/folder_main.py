@@ -13,6 +13,7 @@ from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore
+from stream.batches import batches
 from stream.clock import Clock
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
@@ -73,7 +74,7 @@ async def run_folder(house: House, catalogs: CatalogFollower, stop: asyncio.Even
 def _add_agent(app: WorkerApp, folder: Folder, settings: Settings, refused: asyncio.Future[None]) -> None:
     @app.agent(app.channel_of(VISITOR_LOG))  # type: ignore[untyped-decorator]
     async def fold(stream: Any) -> None:
-        async for batch in stream.noack_take(settings.fold_batch, within=settings.fold_wait_ms / 1000):
+        async for batch in batches(stream, settings.fold_batch, settings.fold_wait_ms / 1000):
             messages = [event.message for event in batch]
             try:
                 await folder.process([Message(m.partition, m.offset, m.key, m.value) for m in messages])

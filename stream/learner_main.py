@@ -14,6 +14,7 @@ from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.model_store import ModelPublisher
+from stream.batches import batches
 from stream.health import health_server
 from stream.house import (
     House,
@@ -110,7 +111,7 @@ async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Le
 def _add_agent(app: WorkerApp, learner: Learner, settings: Settings) -> None:
     @app.agent(app.channel_of(OUTCOMES))  # type: ignore[untyped-decorator]
     async def learn(stream: Any) -> None:
-        async for batch in stream.noack_take(settings.fold_batch, within=LEARN_WAIT_S):
+        async for batch in batches(stream, settings.fold_batch, LEARN_WAIT_S):
             messages = [event.message for event in batch]
             await learner.process(
                 [LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id) for m in messages]

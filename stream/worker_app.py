@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from yarl import URL
 
@@ -90,7 +91,12 @@ class WorkerApp(faust.App):  # type: ignore[misc]
     def owned_partitions(self) -> set[TP]:
         """What this worker owns now; nothing while it waits as a standby."""
         consumer = self._consumer
-        return set(consumer.assignment()) if consumer is not None and consumer.started else set()
+        if consumer is None or not consumer.started:
+            return set()
+        try:
+            return set(consumer.assignment())
+        except ConsumerNotStarted:  # on Kafka it lives in a thread, which starts a little later
+            return set()
 
     async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
         """Commit now what was reached under ``generation``; false when that ownership is over."""
