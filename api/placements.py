@@ -50,6 +50,7 @@ class PlacementEndpoint:
                 {
                     "placement": name,
                     "arms": arms,
+                    "model": model.model if isinstance(model, ModelSnapshot) else None,
                     "modelVersion": version,
                     "modelGeneration": generation,
                     "learned": n_learned,
