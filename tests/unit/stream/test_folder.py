@@ -14,6 +14,7 @@ from personalization.outcome import decode_outcome
 from personalization.visitor_state import VisitorState
 from state.timers import Timer
 from state.visitor_store import Stored, pack_visitor, unpack_visitor
+from stream import folder as module
 from stream.clock import Clock
 from stream.dead_letters import decode_dead_letter
 from stream.folder import Folder, Message
@@ -140,13 +141,7 @@ async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()
-    nan = track(2)
-    nan.properties = {"category": "shoes"}
-    poison = bench.message("a:1", track(1))
-    broken = decode_entry(poison.value or b"")
-    broken.event.context = {"consent": object()}  # type: ignore[union-attr]
-    from stream import folder as module
-
+    first, poison = bench.message("a:1", track(0)), bench.message("a:1", track(1))
     real = module.fold
 
     def fold(visitor, key, position, entry, compiled):  # type: ignore[no-untyped-def]
@@ -156,7 +151,7 @@ async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
         return done
 
     monkeypatch.setattr(module, "fold", fold)
-    await bench.folder.process([bench.message("a:1", track(0)), poison, bench.message("a:1", nan)])
+    await bench.folder.process([first, poison, bench.message("a:1", track(2))])
     assert bench.state("a:1").event_count == 2
     assert bench.counted("dead_letter", "not_foldable") == 1
 
