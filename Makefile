@@ -1,13 +1,17 @@
 # Two commands matter: `make run` and `make test`.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
-	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2])' >/dev/null 2>&1 && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] < (3,11))' >/dev/null 2>&1 && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check install clean lock
+.PHONY: run test check install help clean lock
 
-run: $(VENV)/.run  ## installs, starts everything embedded, plays the demo, stays up
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' | expand -t 10
+
+run: $(VENV)/.run  ## installs, starts everything embedded, plays the demo, stays up (ARGS="--events 5000 --exit")
 	@$(BIN)/nextbest demo --up $(ARGS)
 
 test: $(VENV)/.dev  ## everything that can run here; says what was skipped and why
@@ -17,25 +21,26 @@ test: $(VENV)/.dev  ## everything that can run here; says what was skipped and w
 check: $(VENV)/.dev  ## format, lint, types, import arrows
 	@scripts/check
 
-install: $(VENV)/.dev
+install: $(VENV)/.dev  ## the virtual environment with everything for development
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "nextbest needs Python 3.11 or newer on PATH (python3.11, python3.12 or python3)"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) -m venv failed: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "installing the pinned packages into $(VENV)"
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
+	@$(PIP) install --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	@echo "installing the pinned development packages into $(VENV)"
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
 lock:  ## resolves the dependencies anew (needs uv)
 	@scripts/lock
 
-clean:
+clean:  ## removes the virtual environment, caches and local data
 	rm -rf $(VENV) .cache .nextbest

@@ -23,7 +23,15 @@ class _Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, forbi
 
 
 class Cap(_Part, frozen=True, kw_only=True):
-    """At most ``limit`` exposures of a content to one visitor per session, per day or ever."""
+    """At most ``limit`` exposures of a content to one visitor per session, per day or ever.
+
+    Attributes
+    ----------
+    limit
+        How often, 1 or more.
+    per
+        Over what: one session, one day (UTC), or the visitor's whole time.
+    """
 
     limit: int
     per: Literal["session", "day", "visitor"] = "session"
@@ -36,6 +44,8 @@ class Content(_Part, frozen=True, kw_only=True):
     ----------
     type
         ``html`` and ``redirect`` (a URL) hold text in ``body``, ``json`` any JSON value.
+    body
+        What is served. ``{{traits.first_name|there}}`` is filled in from the visitor, or with what follows the bar.
     locales
         Other bodies by language tag (``de``, ``de-AT``); the best match of ``context.locale`` is served.
     when
@@ -44,6 +54,8 @@ class Content(_Part, frozen=True, kw_only=True):
         The schedule, [start, end).
     priority
         Higher first where rules alone must choose.
+    cap
+        How often one visitor may see it.
     features
         What the model knows of it, e.g. category or price.
     """
@@ -89,14 +101,33 @@ class Placement(_Part, frozen=True, kw_only=True):
         Ids of its arms, in order; the first eligible is the baseline.
     default
         The content served when nothing may be decided.
+    slots
+        How many of them are shown at once.
+    when
+        CEL over the visitor: whether anything is decided here at all; else the default is served.
+    policy
+        How it explores: a name, or a name with parameters.
     model
         ``default``, or any River classifier or regressor by dotted name.
+    model_parameters
+        Keyword arguments of the model's constructor.
     features
         Names of what the model may look at (``personalization.context``); empty: the catalog's.
-    rewards, attribution, window_ms, default_reward, reward_range
-        See rule *Rewards*.
+    rewards
+        Which events are worth what here; the first rule that holds for an event counts.
+    attribution
+        Which decision an event rewards: the last one shown whose content it acted on (``same_arm``), the last
+        one shown (``last_exposed``), or the last one shown without a reward yet (``any_exposed``).
+    window_ms
+        How long after its exposure a decision can be rewarded.
+    default_reward
+        The reward of a decision that nothing rewarded.
+    reward_range
+        Lowest and highest total reward of one decision; beyond them it counts as they do.
     holdout
         Share of visitors served ``control`` and never trained on, [0, 1).
+    control
+        What held-out visitors see: the default, or any eligible content by chance.
     consent
         Consent purposes needed to personalise.
     sticky
@@ -148,8 +179,10 @@ class AffinitySpec(_Part, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    rules
+        Which events raise it.
     half_life_ms
-        None: time does not fade it.
+        The time in which a weight fades to half; None: time does not fade it.
     decay_per_event
         Factor on all weights before each event that raises one, (0, 1].
     """
@@ -162,7 +195,16 @@ class AffinitySpec(_Part, frozen=True, kw_only=True):
 class Source(_Part, frozen=True, kw_only=True):
     """Where events and requests come from, and the keys they show.
 
-    A key is given in the clear (development) or as the SHA-256 of it in hex.
+    A key is given in the clear (development) or as ``sha256:`` and the SHA-256 of it in hex.
+
+    Attributes
+    ----------
+    write_keys
+        May send events and ask for decisions; may stand in a web page.
+    server_keys
+        May also read visitors, export and erase; to be kept secret.
+    consent_default
+        What counts for visitors who were never asked.
     """
 
     write_keys: tuple[str, ...] = ()
@@ -171,7 +213,27 @@ class Source(_Part, frozen=True, kw_only=True):
 
 
 class Catalog(_Part, frozen=True, kw_only=True):
-    """One version of everything people decide about what visitors see."""
+    """One version of everything people decide about what visitors see.
+
+    Attributes
+    ----------
+    placements
+        Where something may be shown, by name.
+    content
+        What may be shown, by id.
+    segments
+        Names for groups of visitors: CEL over the visitor, used elsewhere as ``"name" in segments``.
+    affinities
+        What visitors like, by name, learned from events.
+    features
+        Names of what models may look at where a placement names none; empty: a sensible set without traits.
+    count_half_life_ms
+        The time in which counts of events fade to half.
+    session_gap_ms
+        The silence that ends a session.
+    sources
+        Who may talk to us, by name.
+    """
 
     placements: dict[str, Placement]
     content: dict[str, Content]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from personalization.catalog import AffinitySpec, Catalog, Content, Placement
@@ -121,6 +123,12 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     return compiled
 
 
+def _no_content(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else "define it under content"
+    return f"no content {name!r}; {remedy}"
+
+
 def _compile_content(check: _Check, name: str, content: Content) -> Arm:
     where = f"content.{name}"
     check.demand(
@@ -162,18 +170,18 @@ def _compile_placement(
         if content in arms:
             known.append(arms[content])
         else:
-            check.fail(
-                f"{where}.content[{index}]", f"no content {content!r}; define it under content", "unknown_name"
-            )
+            check.fail(f"{where}.content[{index}]", _no_content(content, arms), "unknown_name")
     check.demand(len(set(spec.content)) == len(spec.content), f"{where}.content", "names a content twice")
     if spec.default not in arms:
-        check.fail(f"{where}.default", f"no content {spec.default!r}; define it under content", "unknown_name")
+        check.fail(f"{where}.default", _no_content(spec.default, arms), "unknown_name")
     check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
     check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
     check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
     low, high = spec.reward_range
     check.demand(low < high, f"{where}.reward_range", "must be [low, high] with low < high")
-    check.demand(low <= spec.default_reward <= high, f"{where}.default_reward", "must lie within reward_range")
+    check.demand(
+        low >= high or low <= spec.default_reward <= high, f"{where}.default_reward", "must lie within reward_range"
+    )
     for index, reward in enumerate(spec.rewards):
         here = f"{where}.rewards[{index}]"
         value: float | Rule | None = (

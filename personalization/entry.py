@@ -56,8 +56,19 @@ _decoder = msgspec.msgpack.Decoder(Entry)
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The entry as the log stores it (msgpack)."""
-    return _encoder.encode(entry)
+    """The entry as the log stores it (msgpack).
+
+    Raises
+    ------
+    InvalidInput
+        Where a caller's value cannot be stored: a whole number beyond 64 bits, a lone surrogate.
+    """
+    try:
+        return _encoder.encode(entry)
+    except OverflowError as error:
+        raise InvalidInput("event", "holds a whole number beyond 64 bits; send it as text") from error
+    except UnicodeEncodeError as error:
+        raise InvalidInput("event", "holds a lone surrogate, which is not Unicode text; remove it") from error
 
 
 def decode_entry(data: bytes) -> Entry:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from personalization.errors import InvalidInput
 from personalization.features import FeatureValue
 
 
@@ -59,3 +60,26 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     catalog_version: int = 0
     holdout: bool = False
     trains: bool = True
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Outcome)
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """The outcome as the log stores it (msgpack)."""
+    return _encoder.encode(outcome)
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """The outcome back.
+
+    Raises
+    ------
+    InvalidInput
+        Where the bytes are no outcome: permanently bad, for the dead letters.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput("outcome", f"not an outcome: {error}", "bad_outcome") from error

@@ -148,10 +148,7 @@ def _scalar(value: Any) -> Scalar | None:
         return value[:MAX_TRAIT_CHARS]
     if isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        # msgpack has 64 bits; a larger whole number is kept as near as a float can.
-        return value if -(2**63) <= value < 2**64 else _number(value)
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return None
 

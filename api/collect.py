@@ -1,0 +1,128 @@
+"""``POST /v1/events``: every event checked on its own, the good ones acknowledged by the log before 200."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from api.auth import authorise
+from api.errors import ApiError, body_of
+from api.events import MAX_EVENTS, client_event, event_records, occurred_at_ms, read_event
+from api.exchange import new_request_id, read_body, respond, respond_error
+from api.services import Services
+from api.wire import BATCH, WireBatch, refusal
+from eventlog.port import Record
+from personalization.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class CollectEndpoint:
+    """Takes events."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        request_id = new_request_id()
+        metrics = self._services.metrics
+        try:
+            access = authorise(scope, self._services.keys)
+            body = await read_body(scope, receive, self._services.max_body_bytes)
+            status, answer = await self._collect(body, request_id, imports=access.role == "server")
+        except Exception as error:  # every error becomes an answer, in the one shape
+            known = await respond_error(send, error, request_id)
+            metrics.requests.labels("collect", str(known.status)).inc()
+            if known.status == 500:
+                logger.exception("collect_failed", extra={"request_id": request_id})
+            return
+        metrics.requests.labels("collect", str(status)).inc()
+        await respond(send, status, answer)
+
+    async def _collect(self, body: bytes, request_id: str, *, imports: bool) -> tuple[int, bytes]:
+        services = self._services
+        batch, single = read_batch(body)
+        received_at_ms = services.clock_ms()
+        version = services.catalog.current.catalog.version
+        records: list[Record] = []
+        links: list[tuple[str, str]] = []
+        rejected: list[dict[str, Any]] = []
+        for index, raw in enumerate(batch.events):
+            field = "" if single else f"events[{index}]"
+            try:
+                wire = read_event(raw, field)
+                event = client_event(wire, field)
+                at_ms = occurred_at_ms(wire, batch.sent_at, received_at_ms, field, imports=imports)
+                new_links = services.linker.links(event)
+                records += event_records(event, received_at_ms, at_ms, version, new_links)
+                links += new_links
+            except InvalidInput as error:
+                rejected.append(
+                    {
+                        "index": index,
+                        "field": _safe(error.field.lstrip(".") or "body"),
+                        "code": error.code,
+                        "message": _safe(error.message),
+                    }
+                )
+        n_accepted = len(batch.events) - len(rejected)
+        services.metrics.events.labels("rejected").inc(len(rejected))
+        if rejected and not n_accepted:
+            first = rejected[0]
+            refused = ApiError(400, first["code"], first["message"], first["field"])
+            return 400, body_of(refused, request_id, {"accepted": 0, "rejected": rejected})
+        if records:
+            await services.log.append(records)
+            services.linker.appended(links)
+            services.metrics.events.labels("accepted").inc(n_accepted)
+        return 200, orjson.dumps({"accepted": n_accepted, "rejected": rejected})
+
+
+def read_batch(body: bytes) -> tuple[WireBatch, bool]:
+    """The events of a body, and whether it was a single one. What is in them is looked at one by one.
+
+    Raises
+    ------
+    InvalidInput
+        Where the body as a whole is no batch.
+    """
+    try:
+        members = _MEMBERS.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise refusal(error, body) from error
+    if "events" not in members:
+        if "type" not in members:
+            raise InvalidInput("events", 'is missing; send one event, or {"events": […]}', "missing_field")
+        return WireBatch(events=[msgspec.Raw(body)]), True
+    events = _decoded(_EVENTS, members["events"], "events")
+    if not events:
+        raise InvalidInput("events", "is empty; send at least one event", "missing_field")
+    if len(events) > MAX_EVENTS:
+        raise InvalidInput("events", f"are {len(events)}; at most {MAX_EVENTS} at once", "too_many")
+    BATCH.n_unknown += bool(members.keys() - _KNOWN)
+    sent_at = _decoded(_TIME, members["sentAt"], "sentAt") if "sentAt" in members else None
+    return WireBatch(events=events, sent_at=sent_at), False
+
+
+_KNOWN = {"events", "sentAt"}
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EVENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_TIME: msgspec.json.Decoder[str | int | float | None] = msgspec.json.Decoder(str | int | float | None)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, field: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise refusal(error, bytes(raw), field) from error
+
+
+def _safe(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

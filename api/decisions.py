@@ -1,0 +1,68 @@
+"""``POST /v1/decisions/{id}/reward`` and ``…/activate``: what became of a decision.
+
+The id carries the visitor's key, so nothing is looked up; the log acknowledges before 204.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import authorise
+from api.events import check_id, record_of
+from api.exchange import read_body
+from api.services import Services
+from api.wire import REWARD
+from personalization.decide import NOBODY
+from personalization.decision_id import key_of
+from personalization.errors import InvalidInput
+from personalization.event import Activated, Event, Rewarded
+
+MAX_REWARD = 1e9
+MAX_BODY_BYTES = 16 * 1024
+
+
+class DecisionEndpoints:
+    """Rewards and activations."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def reward(self, request: Request) -> Response:
+        """Take a reward."""
+        authorise(request.scope, self._services.keys)
+        wire = REWARD.read(await read_body(request.scope, request.receive, MAX_BODY_BYTES))
+        if not math.isfinite(wire.value) or abs(wire.value) > MAX_REWARD:
+            raise InvalidInput("value", f"must be a finite number within ±{MAX_REWARD:g}", "bad_number")
+        decision_id = request.path_params["decision_id"]
+        await self._append(
+            decision_id,
+            Rewarded(
+                message_id=check_id(wire.message_id, "messageId") or uuid.uuid4().hex,
+                decision_id=decision_id,
+                value=wire.value,
+                name=check_id(wire.name, "name") or "",
+                final=wire.final,
+            ),
+        )
+        return Response(status_code=204)
+
+    async def activate(self, request: Request) -> Response:
+        """A deferred decision was shown."""
+        authorise(request.scope, self._services.keys)
+        decision_id = request.path_params["decision_id"]
+        await self._append(decision_id, Activated(decision_id=decision_id))
+        return Response(status_code=204)
+
+    async def _append(self, decision_id: str, event: Event) -> None:
+        services = self._services
+        key = key_of(services.secret, decision_id)
+        if key == NOBODY:  # decided without consent: there is no visitor's log it could go to
+            services.metrics.unlogged.labels("consent").inc()
+            return
+        now_ms = services.clock_ms()
+        version = services.catalog.current.catalog.version
+        await services.log.append([record_of(key, event, now_ms, now_ms, version)])

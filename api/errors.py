@@ -1,0 +1,91 @@
+"""The one shape of an error, and which status every error becomes.
+
+``{"code": …, "field": …, "message": …, "requestId": …}``; the message says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from personalization.errors import InvalidInput, LogFull, NextbestError, Refused, Unavailable
+
+RETRY_AFTER_S = 1
+
+
+class ApiError(NextbestError):
+    """An error with a status of its own."""
+
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.field = field
+        self.message = message
+
+
+def unauthorized() -> ApiError:
+    """No key, or one nobody knows."""
+    return ApiError(
+        401,
+        "unauthorized",
+        "send a key of yours as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
+        "authorization",
+    )
+
+
+def forbidden() -> ApiError:
+    """A write key where a server key is needed."""
+    return ApiError(
+        403, "forbidden", "this needs a server key (sk_…); write keys only collect and decide", "authorization"
+    )
+
+
+def too_large(limit_bytes: int) -> ApiError:
+    """A body beyond the limit."""
+    return ApiError(413, "too_large", f"at most {limit_bytes} bytes, decompressed; send several requests", "body")
+
+
+def not_found(path: str) -> ApiError:
+    """No such thing."""
+    return ApiError(404, "not_found", f"there is nothing at {path[:200]}", "path")
+
+
+def as_api_error(error: BaseException) -> ApiError:
+    """The answer to any error: what is not ours is an internal error, and says nothing about itself."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, InvalidInput):
+        return ApiError(400, error.code, error.message, error.field)
+    if isinstance(error, LogFull):
+        return ApiError(503, "log_full", "the log holds as much as it may; send the same again shortly")
+    if isinstance(error, Unavailable):
+        return ApiError(503, "unavailable", "a part needed for this does not answer; send the same again shortly")
+    if isinstance(error, Refused):
+        return ApiError(503, "refused", str(error))
+    return ApiError(500, "internal", "this is our mistake; it was logged under this requestId")
+
+
+def headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
+    """The headers that go with an error."""
+    if error.status == 503:
+        return [(b"retry-after", str(RETRY_AFTER_S).encode())]
+    if error.status == 401:
+        return [(b"www-authenticate", b"Bearer")]
+    return []
+
+
+def body_of(error: ApiError, request_id: str, more: Mapping[str, Any] | None = None) -> bytes:
+    """The body of an error."""
+    body: dict[str, Any] = {"code": error.code, "message": _text(error.message), "requestId": request_id}
+    if error.field is not None:
+        body["field"] = _text(error.field)
+    if more:
+        body.update(more)
+    return orjson.dumps(body)
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,133 @@
+"""Where in a JSON text the trouble is: the path of the first thing we refuse, and why.
+
+Only asked after a decoder refused the text, or a cheap look at it raised a suspicion: it reads token by token
+in Python, without recursion.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+MAX_DEPTH = 32
+"""Of one event or request: deeper is no data of anybody's, and every later reader recurses."""
+
+_MAX_TOKENS = 20_000
+"""About 20 ms; beyond it the answer is less exact instead of late."""
+
+_TOKEN = re.compile(
+    rb"""[ \t\r\n]*(?:
+      (?P<open>[{\[]) | (?P<close>[}\]]) | (?P<mark>[,:])
+    | (?P<string>"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")
+    | (?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![\w.+-])
+    | (?P<word>true|false|null)\b
+    )""",
+    re.X,
+)
+_BAD_NUMBER = re.compile(rb"[ \t\r\n]*-?(?:nan|inf(?:inity)?)\b", re.I)
+_SURROGATE = re.compile(r"\\(?:u(?P<code>[0-9a-fA-F]{4})|.)")
+
+
+class Trouble(NamedTuple):
+    """What is wrong, where."""
+
+    field: str
+    message: str
+    code: str
+
+
+def suspicious(text: bytes) -> bool:
+    """Whether ``text`` may hold a NUL or be nested too deeply: a fast look that may be wrong only in saying yes."""
+    return text.count(b"{") + text.count(b"[") > MAX_DEPTH or b"\\u0000" in text
+
+
+def find_trouble(text: bytes, prefix: str = "") -> Trouble | None:
+    """The first thing in ``text`` that is refused, None where nothing is.
+
+    >>> find_trouble(b'{"events": [{"properties": {"price": NaN}}]}')
+    Trouble(field='events[0].properties.price', message='is not a number JSON has; send a finite one, or null', \
+code='bad_number')
+    >>> find_trouble(b'{"a": ["x\\\\u0000"]}', "context").field
+    'context.a[0]'
+    >>> find_trouble(b'{"a": "\\\\\\\\u0000 \\\\ud83d\\\\ude00"}') is None
+    True
+    """
+    path: list[str | int] = []
+    at = 0
+    key_next = False
+    n_tokens = 0
+    while at < len(text):
+        n_tokens += 1
+        if n_tokens > _MAX_TOKENS:
+            return None
+        match = _TOKEN.match(text, at)
+        if match is None:
+            if not text[at:].strip():
+                return None
+            where = _join(prefix, path)
+            if _BAD_NUMBER.match(text, at):
+                return Trouble(where, "is not a number JSON has; send a finite one, or null", "bad_number")
+            return Trouble(where, f"is not JSON at byte {at}", "bad_json")
+        at = match.end()
+        kind = match.lastgroup
+        token = match[kind] if kind else b""
+        if kind == "open":
+            if len(path) >= MAX_DEPTH:
+                return Trouble(_join(prefix, path[:6]), f"is nested deeper than {MAX_DEPTH}", "too_deep")
+            key_next = token == b"{"
+            path.append("" if key_next else 0)
+        elif kind == "close":
+            if not path:
+                return Trouble(prefix or "body", f"is not JSON at byte {at}", "bad_json")
+            path.pop()
+            key_next = False
+        elif token == b"," and path:
+            last = path[-1]
+            if isinstance(last, int):
+                path[-1] = last + 1
+            else:
+                key_next = True
+        elif kind == "string":
+            text_of = token.decode("utf-8", "replace")[1:-1]
+            if key_next and path:
+                path[-1] = text_of[:64]
+                key_next = False
+            problem = _in_string(token, text_of)
+            if problem is not None:
+                return Trouble(_join(prefix, path), *problem)
+        elif kind == "number" and not math.isfinite(float(token)):
+            return Trouble(_join(prefix, path), "is beyond what a number can hold", "bad_number")
+    return None
+
+
+def _in_string(token: bytes, text: str) -> tuple[str, str] | None:
+    try:
+        token.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8", "bad_text"
+    if "\\u" not in text:
+        return None
+    high = False
+    end = 0
+    for match in _SURROGATE.finditer(text):
+        code = int(match["code"], 16) if match["code"] else -1
+        if high and (match.start() != end or not 0xDC00 <= code <= 0xDFFF):
+            return "holds a lone surrogate, which is no character", "bad_text"
+        if code == 0:
+            return "holds a NUL character; remove it", "bad_text"
+        if not high and 0xDC00 <= code <= 0xDFFF:
+            return "holds a lone surrogate, which is no character", "bad_text"
+        high = 0xD800 <= code <= 0xDBFF
+        end = match.end()
+    return ("holds a lone surrogate, which is no character", "bad_text") if high else None
+
+
+def _join(prefix: str, path: list[str | int]) -> str:
+    joined = prefix
+    for step in path:
+        if isinstance(step, int):
+            joined += f"[{step}]"
+        elif step:
+            joined += f".{step}" if joined else step
+    return joined or "body"

@@ -1,0 +1,68 @@
+"""``python -m api.main``: one API process, or several that share the port.
+
+uvicorn with uvloop and httptools, no access log: what a request cost is in the metrics.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from api.metrics import MULTIPROCESS_DIR
+from config.settings import Settings
+
+
+def create_app() -> object:
+    """The application of this process, by the settings in its environment."""
+    from api.app import Application
+    from api.parts import open_services
+
+    settings = Settings.from_environment()
+    return Application(lambda: open_services(settings))
+
+
+def server_config(settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves it."""
+    return uvicorn.Config(
+        "api.main:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.api_processes,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        log_level="warning",
+        backlog=2048,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM)."""
+    config = server_config(settings)
+    if settings.api_processes == 1:
+        uvicorn.Server(config).run()
+        return
+    # Processes that serve one port sum their metrics through files; the directory has to be named before the
+    # first of them imports the client library.
+    folder = tempfile.mkdtemp(prefix="nextbest-metrics-")
+    os.environ[MULTIPROCESS_DIR] = folder
+    try:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(Settings.from_environment())

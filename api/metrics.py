@@ -1,0 +1,132 @@
+"""What the API counts and times; summed over processes where several serve one port.
+
+On the decision path an observation is an addition to a list; the histograms get them by the batch, off the
+path, since one ``observe`` costs as much as a look-up of all rules.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_FAST_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class ApiMetrics:
+    """What the API shows on ``/metrics``."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        r = self.registry = registry if registry is not None else CollectorRegistry()
+        self.decision_seconds = Histogram(
+            "nextbest_decision_seconds",
+            "A decision request within the process, by the tier that answered",
+            ["tier", "placement"],
+            buckets=_FAST_S,
+            registry=r,
+        )
+        self.redis_seconds = Histogram(
+            "nextbest_redis_read_seconds",
+            "One coalesced read of visitors",
+            ["outcome"],
+            buckets=_FAST_S,
+            registry=r,
+        )
+        self.scoring_seconds = Histogram(
+            "nextbest_scoring_seconds",
+            "Choosing for one request: eligibility, models, draws",
+            buckets=_FAST_S,
+            registry=r,
+        )
+        self.requests = Counter(
+            "nextbest_requests", "Requests by endpoint and status", ["endpoint", "status"], registry=r
+        )
+        self.fallbacks = Counter(
+            "nextbest_fallbacks", "Decisions below tier personalised", ["tier", "placement"], registry=r
+        )
+        self.faults = Counter("nextbest_model_faults", "Models that failed to score", ["placement"], registry=r)
+        self.events = Counter(
+            "nextbest_events",
+            "Events by what became of them at the door: accepted, rejected, dropped",
+            ["outcome"],
+            registry=r,
+        )
+        self.unlogged = Counter(
+            "nextbest_unlogged", "What was not logged, by reason: consent, spool_full", ["reason"], registry=r
+        )
+        self.unknown_fields = Gauge(
+            "nextbest_unknown_fields",
+            "Objects received that held a field nobody knows",
+            multiprocess_mode="livesum",
+            registry=r,
+        )
+        self.spool_depth = Gauge(
+            "nextbest_spool_records", "Records waiting for the log", multiprocess_mode="livesum", registry=r
+        )
+        self.spool_dropped = Gauge(
+            "nextbest_spool_dropped_records",
+            "Records lost for want of room",
+            multiprocess_mode="livesum",
+            registry=r,
+        )
+        self.model_age_seconds = Gauge(
+            "nextbest_model_age_seconds",
+            "Since the model in use was published",
+            ["placement"],
+            multiprocess_mode="livemax",
+            registry=r,
+        )
+        self.catalog_version = Gauge(
+            "nextbest_catalog_version", "The catalog in force", multiprocess_mode="livemin", registry=r
+        )
+        if MULTIPROCESS_DIR not in os.environ:
+            ProcessCollector(registry=r)
+        self._latencies: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self._scorings: list[float] = []
+
+    def decided(self, tier: str, placement: str, seconds: float) -> None:
+        """One decision answered."""
+        self._latencies[tier, placement].append(seconds)
+
+    def scored(self, seconds: float) -> None:
+        """One request's choices made."""
+        self._scorings.append(seconds)
+
+    def redis_read(self, seconds: float, worked: bool) -> None:
+        """One round trip to Redis."""
+        self.redis_seconds.labels("ok" if worked else "failed").observe(seconds)
+
+    def flush(self) -> None:
+        """Hand what was collected to the histograms; some microseconds per thousand."""
+        collected, self._latencies = self._latencies, defaultdict(list)
+        for (tier, placement), seconds in collected.items():
+            _observe_all(self.decision_seconds.labels(tier, placement), seconds)
+            if tier != "personalised":
+                self.fallbacks.labels(tier, placement).inc(len(seconds))
+        scorings, self._scorings = self._scorings, []
+        _observe_all(self.scoring_seconds, scorings)
+
+    def exposition(self) -> bytes:
+        """The metrics as text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""
+        self.flush()
+        if MULTIPROCESS_DIR in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self.registry)
+
+
+def _observe_all(histogram: Histogram, values: list[float]) -> None:
+    for value in values:
+        histogram.observe(value)

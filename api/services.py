@@ -1,0 +1,89 @@
+"""What the endpoints work with: everything a process is composed of, behind ports."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from api.auth import KeysInForce
+from api.catalog import CatalogInForce
+from api.events import Linker
+from api.exchange import Randomness
+from api.metrics import ApiMetrics
+from api.models import ModelsInMemory
+from eventlog.port import Position, Record
+from online_models.placement_model import ArmReport
+from personalization.decision_id import NONCE_BYTES
+from personalization.visitor_state import VisitorState
+
+
+class Visitors(Protocol):
+    """The read of visitors."""
+
+    async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]:
+        """The states under ``keys``, redirects followed; raises ``Unavailable``."""
+        ...
+
+    async def read_canonical(self, key: str) -> tuple[str, list[VisitorState]]:
+        """Where a key's redirects end, to whomever they lead, and what is there."""
+        ...
+
+
+class Log(Protocol):
+    """The log, for what has to be acknowledged."""
+
+    async def append(self, records: Sequence[Record]) -> list[Position]:
+        """Append, and wait for the acknowledgement."""
+        ...
+
+
+class Sink(Protocol):
+    """The spool, for what must not wait."""
+
+    def put(self, record: Record) -> bool:
+        """Queue a record; False where it had to be dropped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The books of a placement's learner, and where in ``outcomes`` they end: epoch, partition, offset."""
+
+    arms: list[ArmReport]
+    trained_through: dict[str, int]
+
+
+@dataclass(slots=True)
+class Services:
+    """One process's parts.
+
+    Attributes
+    ----------
+    clock_ms
+        Wall clock, milliseconds since 1970.
+    open_decisions
+        How many decisions of a visitor (by key) are open; raises ``Unavailable``.
+    learned
+        What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
+    ready
+        What is not ready, by name; empty: all is.
+    """
+
+    secret: bytes
+    catalog: CatalogInForce
+    keys: KeysInForce
+    models: ModelsInMemory
+    visitors: Visitors
+    log: Log
+    spool: Sink
+    metrics: ApiMetrics
+    clock_ms: Callable[[], int]
+    open_decisions: Callable[[str], Awaitable[int]]
+    learned: Callable[[str], Awaitable[Learned | None]]
+    ready: Callable[[], list[str]] = list
+    deadline_ms: int = 50
+    redis_timeout_ms: int = 20
+    max_body_bytes: int = 4_194_304
+    linker: Linker = field(default_factory=Linker)
+    nonce: Callable[[], bytes] = field(default_factory=lambda: Randomness(NONCE_BYTES))

@@ -1,0 +1,1 @@
+"""Seeded benchmarks; each prints one JSON object last."""

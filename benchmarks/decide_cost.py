@@ -1,0 +1,335 @@
+"""What a decision costs: server CPU time of one API process per decision, against ``baseline.py``'s per request.
+
+20 arms, the learned default policy, rules, keys checked, state of 40 events, decision records to a real log
+(Redis Streams), 64 connections; producer threads count, since the whole process is measured. The two servers are
+loaded in turn, round by round, so that both see the same machine; medians over the rounds are compared.
+
+    .venv/bin/python -m benchmarks.decide_cost [--rounds 7] [--requests 12000] [--goal 1.5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from redis.asyncio import Redis
+
+from online_models.placement_model import PlacementModel
+from personalization.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
+from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.distribution import SCALE
+from personalization.event import Identify, Page, Track
+from personalization.outcome import ClosingReason, Outcome
+from personalization.profile import apply_event
+from personalization.visitor_state import VisitorState
+from state.catalog_store import CatalogStore
+from state.embedded import EmbeddedRedis, free_port
+from state.keys import Keys
+from state.model_store import ModelPublisher
+from state.visitor_store import pack_visitor
+
+N_ARMS, N_VISITORS, N_CONNECTIONS = 20, 2_000, 64
+NAMESPACE, KEY = "bench", "pk_bench"
+CATEGORIES = ["shoes", "shirts", "tents", "stoves", "bags"]
+
+
+def catalog() -> Catalog:
+    """A shop with 20 offers, some for certain visitors only, some capped."""
+    rules = {3: "'buyer' in segments", 7: "device != 'bot'", 11: "traits.age > 30", 15: "cart_value < 500.0"}
+    contents = {
+        f"offer-{arm}": Content(
+            type="html",
+            body=f"<h1>Offer {arm}</h1>",
+            when=rules.get(arm),
+            cap=Cap(limit=50, per="day") if arm in (4, 12) else None,
+            features={"category": CATEGORIES[arm % len(CATEGORIES)]},
+        )
+        for arm in range(N_ARMS)
+    }
+    return Catalog(
+        placements={"home.hero": Placement(content=tuple(contents), default="offer-0", holdout=0.05)},
+        content=contents,
+        segments={"buyer": "n_orders > 0", "browser": "event_count > 10 && n_orders == 0"},
+        affinities={
+            "category": AffinitySpec(rules=(AffinityRule(event="Product Viewed", key="properties.category"),))
+        },
+        features=(
+            "affinities", "cart_value", "counts", "days_since_last", "device", "hour", "n_orders", "segments",
+            "session", "traits.age", "weekday",
+        ),
+        sources={"shop": Source(write_keys=(KEY,), consent_default="granted")},
+    )  # fmt: skip
+
+
+def visitor(rng: random.Random, compiled: CompiledCatalog, now_ms: int) -> VisitorState:
+    """A shop visitor of 40 events."""
+    state = VisitorState()
+    who = {"message_id": "m", "anonymous_id": "a"}
+    for step in range(40):
+        at_ms = now_ms - (40 - step) * 20_000
+        match step % 8:
+            case 0:
+                event = Identify(traits={"age": rng.randint(18, 70), "plan": "free"}, **who)
+            case 1 | 4 | 6:
+                event = Page(name="home", **who)
+            case 7:
+                event = Track(event="Product Added", properties={"product_id": str(step), "price": 20}, **who)
+            case _:
+                event = Track(event="Product Viewed", properties={"category": rng.choice(CATEGORIES)}, **who)
+        apply_event(state, event, at_ms, at_ms, compiled)
+    state.now_ms, state.offset = now_ms, 40
+    return state
+
+
+def learned(rng: random.Random) -> PlacementModel:
+    """The default model after 3,000 outcomes."""
+    model = PlacementModel("home.hero")
+    for n in range(3_000):
+        arm = rng.randrange(N_ARMS)
+        features: dict[str, float | str] = {
+            "cart_value": rng.random() * 100,
+            "counts.page": rng.random() * 20,
+            "device": rng.choice(["mobile", "desktop"]),
+            "hour": float(rng.randrange(24)),
+            "n_orders": float(rng.randrange(3)),
+            "session.n_events": rng.random() * 40,
+            "session.n_views": rng.random() * 20,
+            "session.number": float(rng.randrange(5)),
+            "session.seconds": rng.random() * 900,
+            "traits.age": float(rng.randint(18, 70)),
+            "weekday": float(rng.randrange(7)),
+            **{f"affinities.category.{name}": rng.random() * 5 for name in CATEGORIES},
+            "counts.Product Viewed": rng.random() * 20,
+            "counts.Product Added": rng.random() * 5,
+            "days_since_last": rng.random(),
+        }
+        reward = float(rng.random() < 0.05 + 0.01 * arm)
+        model.learn(
+            Outcome(
+                decision_id=f"d{n}",
+                placement="home.hero",
+                slot=0,
+                arm=f"offer-{arm}",
+                weight=SCALE // N_ARMS,
+                reward=reward,
+                reason=ClosingReason.WINDOW,
+                decided_at_ms=n,
+                closed_at_ms=n + 1,
+                exposed_at_ms=n,
+                features=features,
+            )
+        )
+    return model
+
+
+async def prepare(url: str) -> None:
+    """Catalog, model and visitors into Redis."""
+    rng = random.Random(7)
+    redis = Redis.from_url(url)
+    keys = Keys(NAMESPACE)
+    now_ms = time.time_ns() // 1_000_000
+    version = await CatalogStore(redis, NAMESPACE).publish(catalog(), "benchmark")
+    compiled = compile_catalog(catalog(), version)
+    snapshot = await asyncio.to_thread(lambda: learned(rng).snapshot(generation=1))
+    await ModelPublisher(redis, keys, b"development-secret").publish("home.hero", snapshot, now_ms)
+    values = {keys.visitor(f"a:v{n}"): pack_visitor(visitor(rng, compiled, now_ms)) for n in range(N_VISITORS)}
+    await redis.mset(values)
+    sizes = [len(value) for value in values.values()]
+    print(f"visitor state: {statistics.mean(sizes):.0f} bytes", file=sys.stderr)
+    await redis.aclose()
+
+
+@contextmanager
+def server(module: str, url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """One server process, ready to answer."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "NEXTBEST_REDIS": url,
+        "NEXTBEST_PORT": str(port),
+        "NEXTBEST_NAMESPACE": NAMESPACE,
+        "NEXTBEST_DATA_DIR": str(folder / "data"),
+        # All connections ask again at once, so on a busy machine answers queue: the whole path is measured all
+        # the same, not the rung below it.
+        "NEXTBEST_DEADLINE_MS": "5000",
+        "NEXTBEST_REDIS_TIMEOUT_MS": "2000",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    process = subprocess.Popen([sys.executable, "-m", module], env=environment)
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"{module} did not start") from None
+                time.sleep(0.05)
+        yield process, port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """CPU seconds of a process so far, all threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection: the next request as soon as the answer is whole."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        """Send the next request."""
+        request = self.load.next_request()
+        if request is None:
+            self.transport.close()
+        else:
+            self.began = time.perf_counter()
+            self.transport.write(request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        """Read the answer."""
+        self.buffer += data
+        head, found, body = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        if len(body) < length:
+            return
+        self.buffer = body[length:]
+        self.load.answered(head, body, time.perf_counter() - self.began)
+        self.ask()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """End."""
+        self.load.closed()
+
+
+class Load:
+    """A number of requests over 64 connections."""
+
+    def __init__(self, n_requests: int, seed: int) -> None:
+        self.left = n_requests
+        self.rng = random.Random(seed)
+        self.seconds: list[float] = []
+        self.tiers: dict[str, int] = {}
+        self.open = N_CONNECTIONS
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def next_request(self) -> bytes | None:
+        """The next one's bytes."""
+        if self.left <= 0:
+            return None
+        self.left -= 1
+        body = json.dumps(
+            {
+                "visitor": {"anonymousId": f"v{self.rng.randrange(N_VISITORS)}"},
+                "placements": ["home.hero"],
+                "context": {
+                    "userAgent": "Mozilla/5.0 (X11; Linux x86_64)",
+                    "locale": "en-GB",
+                    "page": {"path": "/"},
+                },
+            }
+        ).encode()
+        head = (
+            "POST /v1/decide HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    def answered(self, head: bytes, body: bytes, seconds: float) -> None:
+        """Count one."""
+        if b" 200 " not in head[:20]:
+            raise RuntimeError(f"{head!r} {body!r}")
+        self.seconds.append(seconds)
+        for decision in json.loads(body).get("decisions", ()) if len(self.seconds) % 16 == 0 else ():
+            self.tiers[decision["tier"]] = self.tiers.get(decision["tier"], 0) + 1
+
+    def closed(self) -> None:
+        """One connection is done."""
+        self.open -= 1
+        if not self.open and not self.done.done():
+            self.done.set_result(None)
+
+
+async def run_load(port: int, n_requests: int, seed: int) -> Load:
+    """Send them all."""
+    loop = asyncio.get_running_loop()
+    load = Load(n_requests, seed)
+    for _ in range(N_CONNECTIONS):
+        await loop.create_connection(lambda: Connection(load), "127.0.0.1", port)
+    await load.done
+    return load
+
+
+def main() -> int:
+    """Measure, print, and judge against the goal."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=12_000)
+    parser.add_argument("--goal", type=float, default=1.5)
+    arguments = parser.parse_args()
+    costs: dict[str, list[float]] = {"baseline": [], "decide": []}
+    p99_ms: dict[str, list[float]] = {"baseline": [], "decide": []}
+    tiers: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder) / "redis") as redis:
+        asyncio.run(prepare(redis.url))
+        with (
+            server("benchmarks.baseline", redis.url, Path(folder)) as baseline,
+            server("api.main", redis.url, Path(folder)) as decider,
+        ):
+            for _, port in (baseline, decider):
+                asyncio.run(run_load(port, 2_000, 0))
+            for turn in range(arguments.rounds):
+                for name, (process, port) in (("baseline", baseline), ("decide", decider)):
+                    before = cpu_s(process)
+                    load = asyncio.run(run_load(port, arguments.requests, turn + 1))
+                    costs[name].append((cpu_s(process) - before) / arguments.requests * 1e6)
+                    p99_ms[name].append(float(np.percentile(load.seconds, 99)) * 1e3)
+                    for tier, n in load.tiers.items():
+                        tiers[tier] = tiers.get(tier, 0) + n
+                print({name: round(values[-1], 1) for name, values in costs.items()}, file=sys.stderr)
+    medians = {name: statistics.median(values) for name, values in costs.items()}
+    ratio = statistics.median(d / b for d, b in zip(costs["decide"], costs["baseline"], strict=True))
+    report = {
+        "cpu_us": {name: round(value, 1) for name, value in medians.items()},
+        "ratio": round(ratio, 3),
+        "closed_loop_p99_ms": {name: round(statistics.median(values), 2) for name, values in p99_ms.items()},
+        "tiers": tiers,
+        "rounds": arguments.rounds,
+        "requests_per_round": arguments.requests,
+    }
+    print(json.dumps(report))
+    return 0 if ratio <= arguments.goal and set(tiers) == {"personalised"} else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,245 @@
+"""``nextbest check``, ``publish``, ``rollback``, ``history`` and ``schema``: the catalog from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from config.catalog_errors import CatalogMistake
+from config.loader import load_catalog, shipped_catalog
+from config.scalars import write_duration
+from config.schema import catalog_schema_text
+from config.settings import Settings
+from personalization.catalog import Catalog, Content
+from personalization.compiled import InvalidCatalog
+from personalization.errors import Unavailable
+
+T = TypeVar("T")
+
+_FOLDER = click.argument("folder", required=False, type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+
+
+@click.command(short_help="Check a catalog; say what is in it or everything that is wrong.")
+@_FOLDER
+@_JSON
+def check(folder: Path | None, as_json: bool) -> None:
+    """Check the catalog in FOLDER (else NEXTBEST_CATALOG, else the example shop).
+
+    Prints what is in it, or every mistake with file, line and remedy; then the exit code is 1.
+    """
+    where = _folder(folder)
+    try:
+        catalog = load_catalog(where)
+    except InvalidCatalog as invalid:
+        _print_mistakes(invalid, as_json)
+        raise SystemExit(1) from None
+    if as_json:
+        click.echo(json.dumps({"ok": True, "folder": str(where), **_counts(catalog), "errors": []}))
+    else:
+        _print_summary(where, catalog)
+
+
+@click.command(short_help="Check a catalog and put it in force.")
+@_FOLDER
+@click.option("--by", default=None, help="Who publishes it, for the history; else the name of this login.")
+@_JSON
+def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
+    """Publish the catalog in FOLDER; every process follows at once. An unchanged one keeps its version."""
+    where = _folder(folder)
+    try:
+        catalog = load_catalog(where)
+    except InvalidCatalog as invalid:
+        _print_mistakes(invalid, as_json)
+        raise SystemExit(1) from None
+
+    async def run(store: Any) -> tuple[int, int]:
+        return await store.latest_version(), await store.publish(catalog, _who(by))
+
+    before, version = _with_store(run)
+    if as_json:
+        click.echo(json.dumps({"version": version, "changed": version != before}))
+    elif version == before:
+        click.echo(f"Nothing changed: version {version} is in force.")
+    else:
+        click.echo(f"Version {version} is in force.")
+
+
+@click.command(short_help="Put an earlier version of the catalog in force again.")
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--by", default=None, help="Who does it, for the history; else the name of this login.")
+def rollback(version: int, by: str | None) -> None:
+    """Publish VERSION again, as a new version; `nextbest history` lists them."""
+
+    async def run(store: Any) -> int:
+        published: int = await store.rollback(version, _who(by))
+        return published
+
+    click.echo(f"Version {_with_store(run)} is in force, the same as version {version}.")
+
+
+@click.command(short_help="List published versions of the catalog: who, when, what.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@_JSON
+def history(limit: int, as_json: bool) -> None:
+    """List the newest published versions, newest first."""
+
+    async def run(store: Any) -> list[Any]:
+        versions: list[Any] = await store.history(limit)
+        return versions
+
+    versions = _with_store(run)
+    if as_json:
+        click.echo(msgspec.json.encode({"versions": versions}).decode())
+        return
+    if not versions:
+        click.echo("No catalog is published yet: 'nextbest publish' publishes one.")
+        return
+    table = Table("version", "when", "who", "what changed", box=None, pad_edge=False)
+    for entry in versions:
+        when = datetime.fromtimestamp(entry.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        changes = [f"version {entry.rollback_of} again"] if entry.rollback_of else []
+        table.add_row(str(entry.version), when, escape(entry.who), escape("\n".join([*changes, *entry.changes])))
+    Console(highlight=False).print(table)
+
+
+@click.command(short_help="Print the JSON Schema of a catalog file, for editors.")
+def schema() -> None:
+    """Print the JSON Schema of a catalog file.
+
+    Save it beside your files and begin each with '# yaml-language-server: $schema=catalog.schema.json'.
+    """
+    click.echo(catalog_schema_text(), nl=False)
+
+
+COMMANDS = (check, publish, rollback, history, schema)
+
+
+def _folder(folder: Path | None) -> Path:
+    if folder is not None:
+        return folder
+    named = Settings.from_environment().catalog
+    return Path(named) if named else shipped_catalog()
+
+
+def _who(by: str | None) -> str:
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return ""
+
+
+def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
+    """Run against the Redis of the settings."""
+    from redis.asyncio import Redis
+    from redis.asyncio.cluster import RedisCluster
+    from redis.exceptions import RedisError
+
+    from state.catalog_store import CatalogStore
+
+    settings = Settings.from_environment()
+
+    async def connected() -> T:
+        client: Any = RedisCluster if settings.redis.startswith("redis+cluster://") else Redis
+        url = settings.redis.replace("redis+cluster://", "redis://", 1)
+        async with client.from_url(url, socket_connect_timeout=2, socket_timeout=5) as redis:
+            return await run(CatalogStore(redis, settings.namespace))
+
+    try:
+        return asyncio.run(connected())
+    except (RedisError, OSError) as error:
+        raise Unavailable(
+            f"Redis at {settings.redis} does not answer ({error}); start it with 'nextbest up', or point "
+            "NEXTBEST_REDIS at it"
+        ) from error
+
+
+def _print_mistakes(invalid: InvalidCatalog, as_json: bool) -> None:
+    if as_json:
+        found = []
+        for error in invalid.errors:
+            place = error.place if isinstance(error, CatalogMistake) else None
+            found.append(
+                {
+                    "file": place.file if place else None,
+                    "line": place.line if place else None,
+                    "path": error.field,
+                    "code": error.code,
+                    "message": error.message,
+                }
+            )
+        click.echo(json.dumps({"ok": False, "errors": found}))
+        return
+    for error in invalid.errors:
+        click.echo(str(error))
+    n = len(invalid.errors)
+    click.echo(f"{n} mistake{'s' if n > 1 else ''}; nothing is published.", err=True)
+
+
+def _counts(catalog: Catalog) -> dict[str, int]:
+    return {
+        name: len(getattr(catalog, name)) for name in ("placements", "content", "segments", "affinities", "sources")
+    }
+
+
+def _print_summary(where: Path, catalog: Catalog) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(f"The catalog in {where} is fine.\n", markup=False)
+    table = _table("placement", "slots", "contents", "policy", "rewarded by", "within", "held out")
+    for name, placement in catalog.placements.items():
+        table.add_row(
+            name,
+            str(placement.slots),
+            str(len(placement.content)),
+            placement.policy.name,
+            ", ".join(dict.fromkeys(reward.event for reward in placement.rewards)) or "calls",
+            write_duration(placement.window_ms),
+            f"{placement.holdout:.0%}" if placement.holdout else "",
+        )
+    console.print(table, "")
+    table = _table("content", "type", "languages", "who may see it", "when", "cap")
+    for name, content in catalog.content.items():
+        cap = f"{content.cap.limit} per {content.cap.per}" if content.cap else ""
+        languages = " ".join(content.locales)
+        table.add_row(name, content.type, languages, escape(content.when or ""), _schedule(content), cap)
+    console.print(table)
+    if catalog.segments:
+        table = _table("segment", "who")
+        for name, rule in catalog.segments.items():
+            table.add_row(name, escape(rule))
+        console.print("", table)
+    used = {name for placement in catalog.placements.values() for name in (*placement.content, placement.default)}
+    if unused := [name for name in catalog.content if name not in used]:
+        console.print(f"\nNo placement shows: {', '.join(unused)}", markup=False)
+
+
+def _table(name: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _schedule(content: Content) -> str:
+    dates = [
+        f"{word} {datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+        for word, ms in (("from", content.starts_ms), ("until", content.ends_ms))
+        if ms is not None
+    ]
+    return " ".join(dates)

@@ -1,0 +1,190 @@
+"""One child process: how it is started, how it tells it is ready, its log, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+READY_POLL_S = 0.05
+LINE_BYTES = 65_536
+MAX_LOG_BYTES = 16_777_216
+"""A log that has reached this at a start is set aside as ``NAME.log.1``: two files bound the disk used."""
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """What to run.
+
+    Attributes
+    ----------
+    ready
+        Asked every 50 ms until it says yes.
+    ready_within_s, stop_within_s
+        Limits: after the first the start has failed, after the second the process is killed.
+    inherit
+        File descriptors the child keeps, beside the lifeline.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    ready: Ready
+    environment: Mapping[str, str] = field(default_factory=dict)
+    inherit: tuple[int, ...] = ()
+    ready_within_s: float = 60.0
+    stop_within_s: float = 15.0
+
+
+# Ours read "… WARNING name …". redis-server marks by "#" what it wants seen, its every start and stop included.
+_ALARMING = re.compile(
+    r"^\S+ \S+ (WARNING|ERROR|CRITICAL) |^nextbest: |^\d+:\w .{20,30} # (?i:.*(error|fail|can't|corrupt))"
+)
+_ADVICE = " WARNING Memory overcommit"
+
+
+def alarming(line: str) -> bool:
+    """Whether a log line is a warning or worse.
+
+    >>> alarming("2026-01-01 10:00:00,000 WARNING stream.folder lease lost"), alarming("… INFO api ready")
+    (True, False)
+    >>> alarming("7:M 01 Jan 2026 10:00:00.000 # Server initialized")
+    False
+    >>> alarming("7:M 01 Jan 2026 10:00:00.000 # Error writing to the AOF file: No space left on device")
+    True
+    """
+    return _ALARMING.search(line) is not None and _ADVICE not in line
+
+
+class Child:
+    """A running child; made by ``Child.start``."""
+
+    def __init__(self, spec: ChildSpec, process: asyncio.subprocess.Process, show: Callable[[str], None]) -> None:
+        self.spec = spec
+        self.pid = process.pid
+        self.last_lines: deque[str] = deque(maxlen=20)
+        self._process = process
+        self._show = show
+        self._pump: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, spec: ChildSpec, logs: Path, lifeline_fd: int, show: Callable[[str], None]) -> Child:
+        """Start the process, its output going to ``logs/NAME.log``.
+
+        In a session of its own: a Ctrl-C in the terminal reaches the supervisor alone, which stops the
+        children in order.
+        """
+        # A pipe of our own, as asyncio's would make `wait` wait for grandchildren that hold it, too.
+        output, output_write = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *spec.command,
+                env={**os.environ, **spec.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output_write,
+                stderr=output_write,
+                pass_fds=(lifeline_fd, *spec.inherit),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(output_write)
+        child = cls(spec, process, show)
+        child._pump = asyncio.create_task(child._copy_output(output, logs / f"{spec.name}.log"))
+        return child
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended and its output is written; negative: the signal that ended it."""
+        code = await self._process.wait()
+        if self._pump is not None:
+            # A grandchild may keep the pipe open; our copy of the log then ends here.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pump, 1.0)
+        return code
+
+    async def wait_ready(self) -> bool:
+        """Whether it became ready, rather than ending or taking too long."""
+        ended = asyncio.ensure_future(self._process.wait())
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.spec.ready_within_s
+        try:
+            while not ended.done() and loop.time() < until:
+                if await self.spec.ready():
+                    return not ended.done()
+                await asyncio.wait([ended], timeout=READY_POLL_S)
+            return False
+        finally:
+            ended.cancel()
+
+    async def stop(self) -> None:
+        """Ask it to stop, and kill it where it does not in time."""
+        self._signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._process.wait(), self.spec.stop_within_s)
+        except TimeoutError:
+            self._show(f"{self.spec.name} did not stop within {self.spec.stop_within_s:g} s and was killed")
+            self.kill()
+            await self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def _copy_output(self, output: int, path: Path) -> None:
+        stream = asyncio.StreamReader(limit=LINE_BYTES)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+        )
+        try:
+            with _opened(path) as log:
+                while raw := await _line(stream):
+                    log.write(raw)
+                    line = raw.decode(errors="replace").rstrip()
+                    self.last_lines.append(line)
+                    if alarming(line):
+                        self._show(f"{self.spec.name}: {line}")
+        finally:
+            transport.close()
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab", buffering=0)
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    while True:
+        try:
+            return await stream.readline()
+        except ValueError:  # longer than any line of ours: asyncio has dropped it
+            continue
+
+
+def ending(code: int) -> str:
+    """How a process ended, in words.
+
+    >>> ending(1), ending(-9)
+    ('ended with exit code 1', 'was ended by SIGKILL')
+    """
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

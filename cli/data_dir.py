@@ -1,0 +1,125 @@
+"""The data folder of ``nextbest up``: who uses it, its secret, where everything lies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+from personalization.errors import Refused
+
+OWNER_ONLY = 0o600
+
+ORPHANS_S = 15.0
+"""The children of a supervisor that was killed stop by themselves (``lifeline``); until then they hold the lock."""
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class DataDir:
+    """A folder held by one ``nextbest up`` at a time.
+
+    The lock is the kernel's (``flock``): it goes with the process, whatever ends it.
+
+    Raises
+    ------
+    Refused
+        Where another process holds it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.logs = self.path / "logs"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.logs.mkdir(exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+        except OSError as error:
+            raise Refused(
+                f"cannot write to the data folder {path}: {error.strerror}; choose another with --data-dir"
+            ) from error
+        try:
+            holder = self._take()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        if holder:
+            os.close(self._lock)
+            raise Refused(
+                f"the data folder {path} is in use by another `nextbest up` (process {holder}); "
+                "stop that one, or choose another folder with --data-dir"
+            )
+
+    @property
+    def lock_fd(self) -> int:
+        """The open lock. A child that inherits it keeps the folder locked for as long as it lives."""
+        return self._lock
+
+    def _take(self) -> str:
+        """Take the lock; who holds it where that fails, the empty text where it does not."""
+        until = time.monotonic() + ORPHANS_S
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
+                if _lives(holder) or time.monotonic() > until:
+                    return holder or "unknown"
+                time.sleep(0.1)
+            else:
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+                return ""
+
+    def secret(self) -> str:
+        """The installation's secret: made once, readable by its owner alone."""
+        path = self.path / "secret"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+        except FileExistsError:
+            text = path.read_text().strip()
+            if not text:
+                raise Refused(
+                    f"{path} is empty; put the secret back, or remove the file to make a new one"
+                ) from None
+            return text
+        with os.fdopen(fd, "w") as file:
+            text = secrets.token_urlsafe(32)
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return text
+
+    def fresh_folder(self, name: str) -> Path:
+        """A folder in it, empty."""
+        folder = self.path / name
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        return folder
+
+    def empty(self) -> None:
+        """Remove what is kept, but for the lock that holds it and the secret."""
+        for entry in self.path.iterdir():
+            if entry.name in ("lock", "secret"):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        self.logs.mkdir()
+
+    def release(self) -> None:
+        """Let go of the folder."""
+        os.close(self._lock)

@@ -1,0 +1,58 @@
+"""Asks a process on this machine whether it is ready. A bare socket: the supervisor needs no HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+from personalization.errors import Refused
+
+TIMEOUT_S = 2.0
+
+
+async def is_ready(host: str, port: int, path: str = "/readyz") -> bool:
+    """Whether ``GET path`` answers 200."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    return status.split(b" ")[1:2] == [b"200"]
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port free at this moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket already listening, to hand to the API processes: connections wait in it while one restarts.
+
+    Raises
+    ------
+    Refused
+        Where the port is taken, or may not be used.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        raise Refused(
+            f"cannot listen on {host}:{port} ({error.strerror}); "
+            "stop what uses that port, or choose another with --port"
+        ) from error
+    return sock

@@ -1,0 +1,76 @@
+"""Puts a catalog folder in force when everything starts, and follows it from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from config.loader import load_catalog, shipped_catalog
+from config.watch import watch_catalog
+from personalization.catalog import Catalog
+from personalization.errors import Unavailable
+from state.catalog_store import CatalogStore, encode_catalog
+
+
+@contextlib.asynccontextmanager
+async def live_catalog(
+    redis_url: str, namespace: str, folder: Path | None, say: Callable[[str], None]
+) -> AsyncIterator[str]:
+    """Publish ``folder`` and publish it again whenever a file in it is saved; gives what is in force, in words.
+
+    Without a folder it is the example shop, unless something else was published before: that stays.
+
+    Raises
+    ------
+    InvalidCatalog
+        With every mistake in the folder; nothing is published then.
+    Unavailable
+        Where Redis does not answer.
+    """
+    wanted = folder or shipped_catalog()
+    catalog = load_catalog(wanted)
+    async with Redis.from_url(redis_url) as redis:
+        store = CatalogStore(redis, namespace)
+        try:
+            kept = None if folder else await _published_before(store, catalog)
+            version = kept or await store.publish(catalog, who())
+        except (RedisError, OSError) as error:
+            raise Unavailable(f"Redis at {redis_url} does not answer: {error}") from error
+        if kept is not None:
+            yield f"version {kept}, published before (--catalog {wanted} puts the example shop in force)"
+            return
+        watching = asyncio.create_task(_watch(store, wanted, say))
+        try:
+            yield f"{wanted}, version {version}, followed live"
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+
+async def _published_before(store: CatalogStore, catalog: Catalog) -> int | None:
+    latest = await store.latest()
+    if latest is None or encode_catalog(latest[1])[0] == encode_catalog(catalog)[0]:
+        return None
+    return latest[0]
+
+
+async def _watch(store: CatalogStore, folder: Path, say: Callable[[str], None]) -> None:
+    async def publish(catalog: Catalog) -> int:
+        return await store.publish(catalog, who())
+
+    await watch_catalog(folder, publish, report=say)
+
+
+def who() -> str:
+    """The person at this terminal, for the catalog's history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return ""

@@ -1,0 +1,60 @@
+"""The ``nextbest`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from cli.lazy import LazyGroup
+from personalization.errors import NextbestError
+
+COMMANDS = {
+    "up": ("cli.up:up", "Start everything on this machine: Redis, folder, learner, API."),
+    "demo": ("cli.demo.command:demo", "Replay real people's film ratings through the API and watch it learn."),
+    "folder": ("cli.roles:folder", "Run one folder: the visitor log into visitor states."),
+    "learner": ("cli.roles:learner", "Run one learner: outcomes into models."),
+    "api": ("cli.roles:api", "Run the HTTP API: collect events, decide."),
+    "check": ("cli.catalog_commands:check", "Check a catalog; say what is in it or everything that is wrong."),
+    "publish": ("cli.catalog_commands:publish", "Check a catalog and put it in force."),
+    "rollback": ("cli.catalog_commands:rollback", "Put an earlier version of the catalog in force again."),
+    "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
+    "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
+    "replay": ("cli.replay:replay", "Fold the log anew and compare with the stored states."),
+    "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
+    "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nextbest")
+def nextbest() -> None:
+    """Decide, while the page is still loading, which content a visitor should see; learn from what happens next.
+
+    Settings come from the environment (NEXTBEST_…); see docs/settings.md.
+    """
+
+
+def main() -> None:
+    """Run the command; what goes wrong on purpose is one plain sentence and exit code 1, usage mistakes 2."""
+    try:
+        nextbest.main(prog_name="nextbest", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except NextbestError as error:
+        for line in str(error).splitlines():
+            click.echo(f"nextbest: {line}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has had enough; what is still buffered may go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Each role as a process of its own: ``nextbest folder``, ``nextbest learner``, ``nextbest api``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import click
+
+from cli import lifeline
+from cli.http_probe import listening_socket
+from cli.process_log import set_up_logging
+from config.settings import Settings
+
+LISTEN_FD = "NEXTBEST_LISTEN_FD"
+"""Number of the supervisor's listening socket, shared by its API processes.
+
+Each of them also answers on a port of its own (``metrics_port``), where the supervisor asks *it* for readiness.
+"""
+
+
+@click.command(short_help="Run one folder: the visitor log into visitor states.")
+def folder() -> None:
+    """Fold the visitor log into visitor states, until stopped."""
+    lifeline.hold()
+    settings = Settings.from_environment()
+    from stream.folder_main import run
+
+    _use_uvloop()
+    run(settings)
+
+
+@click.command(short_help="Run one learner: outcomes into models.")
+def learner() -> None:
+    """Learn from outcomes and publish models, until stopped."""
+    lifeline.hold()
+    settings = Settings.from_environment()
+    from stream.learner_main import run
+
+    _use_uvloop()
+    run(settings)
+
+
+@click.command(short_help="Run the HTTP API: collect events, decide.")
+def api() -> None:
+    """Serve the HTTP API, until stopped."""
+    lifeline.hold()
+    settings = Settings.from_environment()
+    set_up_logging()
+    listening = os.environ.pop(LISTEN_FD, "")
+    if not listening:
+        from api.main import run
+
+        run(settings)
+        return
+
+    import uvicorn
+
+    from api.main import server_config
+
+    shared = socket.socket(fileno=int(listening))
+    private = listening_socket(settings.host, settings.metrics_port)
+    uvicorn.Server(server_config(settings)).run(sockets=[shared, private])
+
+
+def _use_uvloop() -> None:
+    # The workers' batches are small and many: a good part of their time is the event loop's own.
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -1,0 +1,123 @@
+"""The supervisor: starts children in order, keeps them running, stops them in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from cli.child import Child, ChildSpec, ending
+from cli.lifeline import Lifeline
+from personalization.errors import Unavailable
+
+FIRST_DELAY_S = 0.2
+LAST_DELAY_S = 10.0
+HEALTHY_S = 30.0
+"""A child that lived this long had a good start: its next restart is immediate again."""
+
+
+class ChildFailed(Unavailable):
+    """A child that never became ready."""
+
+    def __init__(self, name: str, reason: str, log: Path, last_line: str) -> None:
+        hint = f": {last_line}" if last_line else ""
+        super().__init__(f"{name} {reason}{hint} (its log: {log})")
+
+
+class _Kept:
+    def __init__(self, spec: ChildSpec, level: int) -> None:
+        self.spec = spec
+        self.level = level
+        self.child: Child | None = None
+        self.keeper: asyncio.Task[None] | None = None
+        self.ready = asyncio.Event()
+        self.restarts = 0
+
+
+class Supervisor:
+    """Children under one roof.
+
+    Parameters
+    ----------
+    logs
+        Folder of their log files.
+    say
+        Takes a line for people: what died, what was restarted, warnings of the children.
+    """
+
+    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+        self._logs = logs
+        self._say = say
+        self._lifeline = Lifeline()
+        self._kept: list[_Kept] = []
+        self._level = 0
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the children that run, by name."""
+        return {kept.spec.name: kept.child.pid for kept in self._kept if kept.child is not None}
+
+    def restarts(self) -> dict[str, int]:
+        """How often each child had to be started again."""
+        return {kept.spec.name: kept.restarts for kept in self._kept}
+
+    async def start(self, *specs: ChildSpec) -> None:
+        """Start children side by side, wait until all are ready, and keep them running from then on.
+
+        Raises
+        ------
+        ChildFailed
+            For the first that ends, or takes too long, before it is ready.
+        """
+        self._level += 1
+        await asyncio.gather(*(self._start(spec) for spec in specs))
+
+    async def _start(self, spec: ChildSpec) -> None:
+        spec = replace(spec, environment={**spec.environment, **self._lifeline.environment()})
+        kept = _Kept(spec, self._level)
+        self._kept.append(kept)
+        child = kept.child = await Child.start(spec, self._logs, self._lifeline.read_fd, self._say)
+        if not await child.wait_ready():
+            reason = f"was not ready within {spec.ready_within_s:g} s"
+            if not child.running:
+                reason = f"{ending(await child.wait())} before it was ready"
+            last_line = next((line for line in reversed(child.last_lines) if line.strip()), "")
+            raise ChildFailed(spec.name, reason, self._logs / f"{spec.name}.log", last_line)
+        kept.ready.set()
+        kept.keeper = asyncio.create_task(self._keep(kept))
+
+    async def _keep(self, kept: _Kept) -> None:
+        loop = asyncio.get_running_loop()
+        delay = FIRST_DELAY_S
+        name = kept.spec.name
+        while True:
+            started = loop.time()
+            assert kept.child is not None
+            code = await kept.child.wait()
+            kept.ready.clear()
+            if loop.time() - started > HEALTHY_S:
+                delay = FIRST_DELAY_S
+            self._say(f"{name} {ending(code)}; starting it again in {delay:.1f} s")
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LAST_DELAY_S)
+            kept.restarts += 1
+            kept.child = await Child.start(kept.spec, self._logs, self._lifeline.read_fd, self._say)
+            if await kept.child.wait_ready():
+                kept.ready.set()
+                self._say(f"{name} is back (process {kept.child.pid})")
+            elif kept.child.running:
+                self._say(f"{name} was not ready within {kept.spec.ready_within_s:g} s; starting it once more")
+                kept.child.kill()
+
+    async def stop(self) -> None:
+        """Stop all, in the reverse order of their start; nothing of them runs afterwards."""
+        for kept in self._kept:
+            if kept.keeper is not None:
+                kept.keeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await kept.keeper
+        for level in range(self._level, 0, -1):
+            children = [kept.child for kept in self._kept if kept.level == level and kept.child is not None]
+            await asyncio.gather(*(child.stop() for child in children))
+        self._lifeline.close()

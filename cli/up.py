@@ -1,0 +1,243 @@
+"""``nextbest up``: everything on this machine, under one supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from cli.data_dir import DataDir
+from cli.http_probe import free_port, listening_socket
+from cli.live_catalog import live_catalog
+from cli.parts import LOOPBACK, api_part, redis_part, worker_part
+from cli.supervisor import Supervisor
+from config.settings import Settings
+
+WRITE_KEY = "pk_dev"
+SERVER_KEY = "sk_dev"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What ``up`` and ``demo --up`` are told."""
+
+    port: int
+    data_dir: Path
+    catalog: Path | None
+    api_processes: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A running installation."""
+
+    url: str
+    catalog: str
+    data_dir: Path
+    log: str
+    redis_url: str
+    supervisor: Supervisor
+    started_in_s: float
+
+
+@click.command(short_help="Start everything on this machine: Redis, folder, learner, API.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port of the API.  [default: 8700]")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where everything is kept.  [default: .nextbest]",
+)
+@click.option(
+    "--catalog",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=None,
+    help="Folder of catalog YAML, followed live.  [default: the example shop]",
+)
+@click.option("--api-processes", type=click.IntRange(1, 64), default=None, help="API processes.  [default: 1]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Folder processes; more than one needs Kafka (NEXTBEST_KAFKA).",
+)
+def up(
+    port: int | None, data_dir: Path | None, catalog: Path | None, api_processes: int | None, workers: int
+) -> None:
+    """Start Redis, folder, learner and API, wait until all are ready, and keep them running.
+
+    With NEXTBEST_REDIS or NEXTBEST_KAFKA set, those servers are used instead of an embedded Redis. Ctrl-C
+    stops everything; what was learned is there again at the next start.
+    """
+    options = resolve(Settings.from_environment(), port, data_dir, catalog, api_processes, workers)
+
+    async def session() -> None:
+        async with running(options, say) as installation:
+            show_ready(installation)
+            await asyncio.Event().wait()
+
+    run_until_stopped(session())
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal."""
+    click.echo(f"{time.strftime('%H:%M:%S')} {line}")
+
+
+def resolve(
+    settings: Settings,
+    port: int | None,
+    data_dir: Path | None,
+    catalog: Path | None,
+    api_processes: int | None,
+    workers: int,
+) -> UpOptions:
+    """The options, those not given taken from the environment's settings.
+
+    Raises
+    ------
+    click.UsageError
+        For several workers without Kafka.
+    """
+    if workers > 1 and not settings.kafka:
+        raise click.UsageError(
+            "--workers shares partitions among processes, which takes Kafka: set NEXTBEST_KAFKA=host:port, "
+            "or leave it at 1"
+        )
+    return UpOptions(
+        port=port or settings.port,
+        data_dir=data_dir or Path(settings.data_dir),
+        catalog=catalog or (Path(settings.catalog) if settings.catalog else None),
+        api_processes=api_processes or settings.api_processes,
+        workers=workers,
+    )
+
+
+def run_until_stopped(session: Coroutine[Any, Any, None]) -> None:
+    """Run ``session``; Ctrl-C and SIGTERM cancel it, which stops all children in order; twice: at once."""
+
+    async def main() -> None:
+        task = asyncio.ensure_future(session)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, _on_signal, task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+_asked_to_stop = False
+
+
+def _on_signal(task: asyncio.Future[None]) -> None:
+    global _asked_to_stop
+    if _asked_to_stop:
+        # Out of patience: leave now. The lifeline ends with this process, and every child with it.
+        os._exit(130)
+    _asked_to_stop = True
+    task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    options: UpOptions,
+    say: Callable[[str], None],
+    *,
+    fresh: bool = False,
+    more_environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Installation]:
+    """A whole installation, ready; stopped, in order, at the end.
+
+    Parameters
+    ----------
+    say
+        Takes a line for people.
+    fresh
+        Begin with an empty data folder.
+    more_environment
+        For the processes, beside what the options say.
+    """
+    began = time.monotonic()
+    settings = Settings.from_environment()
+    async with contextlib.AsyncExitStack() as stack:
+        data_dir = DataDir(options.data_dir)
+        stack.callback(data_dir.release)
+        listening = stack.enter_context(contextlib.closing(listening_socket(settings.host, options.port)))
+        if fresh:
+            data_dir.empty()
+        supervisor = Supervisor(data_dir.logs, say)
+        ready = False
+        try:
+            environment = {
+                "NEXTBEST_DATA_DIR": str(data_dir.path),
+                "NEXTBEST_SECRET": os.environ.get("NEXTBEST_SECRET") or data_dir.secret(),
+                **(more_environment or {}),
+            }
+            redis_url = os.environ.get("NEXTBEST_REDIS", "")
+            if not redis_url:
+                redis_port = free_port()
+                redis_url = f"redis://{LOOPBACK}:{redis_port}/0"
+                await supervisor.start(redis_part(data_dir.path, redis_port, data_dir.lock_fd))
+            environment["NEXTBEST_REDIS"] = redis_url
+            namespace = environment.get("NEXTBEST_NAMESPACE", settings.namespace)
+            async with live_catalog(redis_url, namespace, options.catalog, say) as catalog:
+                await supervisor.start(
+                    *(worker_part("folder", n, environment) for n in range(options.workers)),
+                    worker_part("learner", 0, environment),
+                )
+                if options.api_processes > 1:
+                    # Processes that answer on one port add up their metrics through files, anew at each start.
+                    environment["PROMETHEUS_MULTIPROC_DIR"] = str(data_dir.fresh_folder("metrics"))
+                await supervisor.start(
+                    *(api_part(settings.host, listening, n, environment) for n in range(options.api_processes))
+                )
+                ready = True
+                yield Installation(
+                    url=f"http://{settings.host}:{options.port}",
+                    catalog=catalog,
+                    data_dir=data_dir.path,
+                    log=f"Kafka at {settings.kafka}" if settings.kafka else "Redis Streams",
+                    redis_url=redis_url,
+                    supervisor=supervisor,
+                    started_in_s=time.monotonic() - began,
+                )
+        finally:
+            await supervisor.stop()
+            if ready:
+                say(f"Stopped. What was learned is kept in {options.data_dir}.")
+
+
+def show_ready(installation: Installation) -> None:
+    """Where it is, the keys, and a first request to try."""
+    pids = ", ".join(f"{name} {pid}" for name, pid in installation.supervisor.pids().items())
+    click.echo(
+        f"\nnextbest is ready at {installation.url}  (in {installation.started_in_s:.1f} s)\n\n"
+        f"  catalog    {installation.catalog}\n"
+        f"  log        {installation.log}\n"
+        f"  redis      {installation.redis_url}\n"
+        f"  data       {installation.data_dir}\n"
+        f"  processes  {pids}\n"
+        f"  keys       {WRITE_KEY} (collect and decide)   {SERVER_KEY} (read, export, erase as well)\n\n"
+        "Try it:\n\n" + curl_decide(installation.url, "home.hero") + "\n\nCtrl-C stops everything."
+    )
+
+
+def curl_decide(url: str, placement: str) -> str:
+    """A decide request to paste into a terminal."""
+    return (
+        f"  curl -s {url}/v1/decide -H 'Authorization: Bearer {WRITE_KEY}' \\\n"
+        f"""    -d '{{"visitor":{{"anonymousId":"me"}},"placements":["{placement}"]}}'"""
+    )

@@ -1,0 +1,250 @@
+"""How the catalog is written in YAML, derived from its types: one description for the loader and the JSON Schema.
+
+A field of the types that ends in ``_ms`` is written without it, as a duration (``window: 30m``) or a moment
+(``starts: 2026-01-01``). A few groups have a short form (``policy: thompson``, ``cap: 3 per day``).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from personalization.catalog import Cap, Catalog
+from personalization.policy_spec import PolicySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text; ``is_rule`` where it is a CEL expression."""
+
+    is_rule: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A finite number; ``is_share`` where a percentage may stand for it."""
+
+    is_share: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOrText:
+    """A finite number, or text: a CEL expression or a category."""
+
+    is_rule: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class YesNo:
+    """True or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time, milliseconds in the types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date or time, milliseconds since 1970 in the types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Any JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """Any number of items; a single one may stand alone."""
+
+    item: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Exactly two numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """Names that people choose, each with a value of one shape."""
+
+    item: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """A shape, or nothing."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a group: ``attribute`` in the types, its key in YAML."""
+
+    attribute: str
+    shape: Shape
+    required: bool
+    default: Any
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A struct: known names, each with its own shape.
+
+    Attributes
+    ----------
+    short
+        What may stand for the whole group, in words; None: nothing may.
+    """
+
+    cls: type[msgspec.Struct]
+    fields: dict[str, Field]
+    description: str
+    short: str | None
+
+
+Shape: TypeAlias = (
+    Text
+    | Whole
+    | Number
+    | NumberOrText
+    | YesNo
+    | Choice
+    | Duration
+    | Moment
+    | Anything
+    | ListOf
+    | Pair
+    | MapOf
+    | Maybe
+    | Group
+)
+
+_SHORT_FORMS = {Cap: "3 per day", PolicySpec: "thompson"}
+_RULES = {"when", "arm", "segments", "value"}
+_MOMENTS = {"starts", "ends"}
+
+
+def yaml_name(attribute: str) -> str:
+    """The key a field has in YAML.
+
+    >>> yaml_name("window_ms"), yaml_name("slots")
+    ('window', 'slots')
+    """
+    return attribute.removesuffix("_ms")
+
+
+@functools.cache
+def catalog_shape() -> Group:
+    """The shape of the whole catalog."""
+    shape = _shape(msgspec.inspect.type_info(Catalog), "")
+    assert isinstance(shape, Group)
+    return shape
+
+
+def _shape(info: msgspec.inspect.Type, name: str) -> Shape:
+    kinds = msgspec.inspect
+    match info:
+        case kinds.StructType():
+            return _group(info)
+        case kinds.IntType():
+            return Whole()
+        case kinds.FloatType():
+            return Number(is_share=name == "holdout")
+        case kinds.StrType():
+            return Text(is_rule=name in _RULES)
+        case kinds.BoolType():
+            return YesNo()
+        case kinds.AnyType():
+            return Anything()
+        case kinds.LiteralType():
+            return Choice(tuple(str(value) for value in info.values))
+        case kinds.VarTupleType():
+            return ListOf(_shape(info.item_type, name))
+        case kinds.TupleType():
+            return Pair()
+        case kinds.DictType():
+            return MapOf(_shape(info.value_type, name))
+        case kinds.UnionType():
+            some = [part for part in info.types if not isinstance(part, kinds.NoneType)]
+            if len(some) == 1:
+                return Maybe(_shape(some[0], name))
+            return NumberOrText(is_rule=name in _RULES)
+    raise TypeError(f"a catalog type nobody taught the loader to read: {info!r}")
+
+
+def _group(info: msgspec.inspect.StructType) -> Group:
+    docs = _attribute_docs(info.cls)
+    fields = {}
+    for field in info.fields:
+        key = yaml_name(field.name)
+        shape = _shape(field.type, key)
+        if key != field.name:
+            time: Shape = Moment() if key in _MOMENTS else Duration()
+            shape = Maybe(time) if isinstance(shape, Maybe) else time
+        default = field.default if field.default is not msgspec.NODEFAULT else None
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        fields[key] = Field(field.name, shape, field.required, default, docs.get(field.name, ""))
+    first = (info.cls.__doc__ or "").strip().split("\n\n")[0]
+    return Group(info.cls, fields, " ".join(first.split()), _SHORT_FORMS.get(info.cls))
+
+
+_ENTRY = re.compile(r"^    (?P<names>[a-z_]+(?:, [a-z_]+)*)\n(?P<text>(?:        .*\n|\n)+)", re.MULTILINE)
+
+
+def _attribute_docs(cls: type[msgspec.Struct]) -> dict[str, str]:
+    """Field → what the class's docstring says of it under *Attributes*."""
+    docs = {}
+    _, _, attributes = (cls.__doc__ or "").partition("----------\n")
+    for entry in _ENTRY.finditer(attributes + "\n"):
+        text = " ".join(entry["text"].replace("``", "`").split())
+        docs.update(dict.fromkeys(entry["names"].split(", "), text))
+    return docs
+
+
+_PLACEHOLDERS: dict[type, Any] = {
+    Text: "",
+    Whole: 0,
+    Number: 0.0,
+    NumberOrText: 0.0,
+    YesNo: False,
+    Duration: 1,
+    Moment: 0,
+    ListOf: (),
+    MapOf: {},
+}
+
+
+def placeholder(shape: Shape) -> Any:
+    """A value that stands for one that was wrong, so that the rest can still be checked."""
+    if isinstance(shape, Group):
+        return shape.cls(
+            **{
+                field.attribute: placeholder(field.shape) if field.required else field.default
+                for field in shape.fields.values()
+            }
+        )
+    if isinstance(shape, Choice):
+        return shape.words[0]
+    return _PLACEHOLDERS.get(type(shape))

@@ -1,0 +1,20 @@
+"""Writes the files that are made from code: ``python -m config.generate``. A test fails while one is stale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.schema import SCHEMA_FILE, catalog_schema_text
+from config.settings_page import settings_page
+
+SETTINGS_PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+def generated() -> dict[Path, str]:
+    """Each generated file and what should stand in it."""
+    return {SCHEMA_FILE: catalog_schema_text(), SETTINGS_PAGE: settings_page()}
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")

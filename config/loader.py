@@ -1,0 +1,194 @@
+"""A folder of YAML into a catalog that is known to work, or into every mistake in it at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from config.catalog_errors import CatalogMistake, Mistakes, Place
+from config.catalog_shape import Group, MapOf, catalog_shape
+from config.checks import CheckModel, CheckPolicy, check_names
+from config.convert import Converter
+from config.yaml_tree import Fields, Items, Scalar, Tree, is_null, kind, parse_yaml
+from personalization.catalog import Catalog
+from personalization.compiled import InvalidCatalog, compile_catalog
+from personalization.policy_spec import ModelSpec, PolicySpec
+
+_SUFFIXES = (".yaml", ".yml")
+
+# A wrong field makes what is said of these siblings untrue: they were compared with its placeholder.
+_COMPARED_WITH = {
+    "default_reward": "reward_range",
+    "reward_range": "default_reward",
+    "body": "type",
+    "ends": "starts",
+}
+
+
+def shipped_catalog() -> Path:
+    """The example shop that comes with nextbest."""
+    return Path(__file__).parent / "catalog"
+
+
+def demo_catalog() -> Path:
+    """The catalog of the film demo: one placement, eight shelves."""
+    return Path(__file__).parent / "demo_catalog"
+
+
+def load_catalog(
+    folder: Path,
+    *,
+    check_model: CheckModel | None = None,
+    check_policy: CheckPolicy | None = None,
+) -> Catalog:
+    """Read every ``*.yaml`` under ``folder`` as one catalog.
+
+    Parameters
+    ----------
+    folder
+        Top-level names may be spread over its files in any way.
+    check_model, check_policy
+        Raise ``InvalidInput`` for a name or parameters that a placement may not use; absent, what
+        ``online_models.registry`` knows is what there is.
+
+    Raises
+    ------
+    InvalidCatalog
+        With every mistake, each a ``CatalogMistake`` that knows its file and line.
+    """
+    converter = Converter()
+    trees = _read_folder(folder, converter.mistakes)
+    # A file that could not be read may define what the others name: say nothing about missing names then.
+    whole = not converter.mistakes.found
+    catalog = _combine(trees, converter, Place(folder.name or str(folder)), whole)
+    shape_errors = {(mistake.path, mistake.code) for mistake in converter.mistakes.found}
+    for path, message, code in [
+        *_compile_errors(catalog),
+        *check_names(catalog, check_model or known_model, check_policy or known_policy),
+    ]:
+        if (whole or code != "unknown_name") and not _follows_from(path, {path for path, _ in shape_errors}):
+            place = _place_of(path, converter.places, Place(folder.name))
+            converter.mistakes.add(place, path, message, code)
+    converter.mistakes.raise_any()
+    return catalog
+
+
+def known_model(spec: ModelSpec, field: str) -> None:
+    """Raise ``InvalidInput`` unless River or we have this model."""
+    from online_models.registry import check_model  # River takes a second to import: only where it is needed
+
+    check_model(spec, field)
+
+
+def known_policy(spec: PolicySpec, field: str) -> None:
+    """Raise ``InvalidInput`` unless we have this policy."""
+    from online_models.registry import check_policy
+
+    check_policy(spec, field)
+
+
+def _read_folder(folder: Path, mistakes: Mistakes) -> list[Tree]:
+    name = folder.name or str(folder)
+    if not folder.is_dir():
+        what = "is a file; give the folder it lies in" if folder.exists() else "there is no such folder"
+        mistakes.add(Place(str(folder)), "", what, "unreadable")
+        mistakes.raise_any()
+    files = sorted(_yaml_files(folder, mistakes))
+    if not files and not mistakes.found:
+        mistakes.add(Place(name), "", "holds no .yaml file; 'nextbest check' shows the example shop", "empty")
+    trees = []
+    for file in files:
+        label = file.relative_to(folder).as_posix()
+        try:
+            tree = parse_yaml(label, file.read_bytes())
+        except OSError as error:
+            mistakes.add(Place(label), "", f"cannot be read: {error.strerror or error}", "unreadable")
+        except CatalogMistake as mistake:
+            mistakes.found.append(mistake)
+        else:
+            if tree is not None:
+                trees.append(tree)
+    if mistakes.found and not trees:
+        mistakes.raise_any()
+    return trees
+
+
+def _yaml_files(folder: Path, mistakes: Mistakes) -> list[Path]:
+    def unreadable(error: OSError) -> None:
+        mistakes.add(Place(str(error.filename)), "", f"cannot be read: {error.strerror or error}", "unreadable")
+
+    found = []
+    for root, folders, files in os.walk(folder, onerror=unreadable):
+        # Kubernetes mounts a folder twice, the second time under a hidden name.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in files if name.endswith(_SUFFIXES) and not name.startswith(".")]
+    return found
+
+
+def _combine(trees: list[Tree], converter: Converter, place: Place, whole: bool) -> Catalog:
+    """The files as one group: names below the same top-level name are put together, whichever file holds them."""
+    shape = catalog_shape()
+    combined: dict[str, tuple[Scalar, Tree]] = {}
+    for tree in trees:
+        for name, (key, value) in converter.fields(tree, "", _top_level(shape)).items():
+            field = shape.fields.get(name)
+            if name not in combined:
+                if is_null(value):
+                    continue
+                is_map = field is not None and isinstance(field.shape, MapOf) and isinstance(value, Fields)
+                combined[name] = (key, Fields(value.place, list(value.fields)) if is_map else value)  # type: ignore[union-attr]
+                continue
+            _extend(combined[name], key, value, converter.mistakes)
+    catalog = converter.struct(combined, shape, "", place, unread=not whole)
+    assert isinstance(catalog, Catalog)
+    return catalog
+
+
+def _top_level(shape: Group) -> str:
+    return f"a catalog with the names {', '.join(shape.fields)}"
+
+
+def _extend(first: tuple[Scalar, Tree], key: Scalar, value: Tree, mistakes: Mistakes) -> None:
+    old = first[1]
+    if is_null(value):
+        return
+    if isinstance(old, Fields) and isinstance(value, Fields):
+        old.fields.extend(value.fields)
+    elif isinstance(old, Items) and isinstance(value, Items):
+        old.items.extend(value.items)
+    elif type(old) is type(value):
+        mistakes.add(
+            key.place, key.text, f"is written twice, first at {first[0].place}; keep one", "duplicate_name"
+        )
+    else:
+        mistakes.add(
+            key.place, key.text, f"is {kind(value)} here and {kind(old)} at {first[0].place}", "duplicate_name"
+        )
+
+
+def _compile_errors(catalog: Catalog) -> list[tuple[str, str, str]]:
+    try:
+        compile_catalog(catalog, 0)
+    except InvalidCatalog as invalid:
+        return [(error.field, error.message, error.code) for error in invalid.errors]
+    return []
+
+
+def _follows_from(path: str, wrong: Collection[str]) -> bool:
+    """Whether a mistake of meaning at ``path`` only repeats a mistake of shape."""
+    parent, _, name = path.rpartition(".")
+    compared = _COMPARED_WITH.get(name)
+    if compared is not None and f"{parent}.{compared}" in wrong:
+        return True
+    return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in wrong if other)
+
+
+def _place_of(path: str, places: dict[str, Place], folder: Place) -> Place:
+    """Where ``path`` was written, else the nearest thing around it."""
+    while path:
+        if path in places:
+            return places[path]
+        cut = max(path.rfind("."), path.rfind("["))
+        path = path[: max(cut, 0)]
+    return folder

@@ -1,0 +1,69 @@
+"""Live reload: a saved catalog is checked and, if every file of it is right, published."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import watchfiles
+
+from config.loader import load_catalog
+from personalization.catalog import Catalog
+from personalization.compiled import InvalidCatalog
+from personalization.errors import NextbestError
+
+logger = logging.getLogger(__name__)
+
+Publish: TypeAlias = Callable[[Catalog], Awaitable[int]]
+Report: TypeAlias = Callable[[str], None]
+
+
+async def watch_catalog(
+    folder: Path,
+    publish: Publish,
+    *,
+    report: Report = logger.warning,
+    stop: asyncio.Event | None = None,
+    load: Callable[[Path], Catalog] = load_catalog,
+    debounce_ms: int = 300,
+) -> None:
+    """Publish ``folder`` whenever it changes, until ``stop`` is set or the task is cancelled.
+
+    What is wrong is reported, all of it at once, and the published version stays.
+
+    Parameters
+    ----------
+    publish
+        Gives the number of the version, as ``CatalogStore.publish`` does.
+    report
+        Told in plain words what happened.
+    debounce_ms
+        Editors save in several steps: changes this close together are one.
+    """
+    version: int | None = None
+    async for changes in watchfiles.awatch(
+        folder, watch_filter=_is_catalog_file, debounce=debounce_ms, stop_event=stop, recursive=True
+    ):
+        try:
+            catalog = await asyncio.to_thread(load, folder)
+            published = await publish(catalog)
+        except InvalidCatalog as invalid:
+            report(f"catalog not published, {len(invalid.errors)} to mend:\n{invalid}")
+        except (NextbestError, OSError) as error:
+            report(f"catalog not published: {error}")
+        except Exception:  # Redis or the disk may fail in many ways: the watch goes on, the next save tries again
+            logger.exception("catalog_watch_failed")
+            report("catalog not published; saving again tries again")
+        else:
+            if published != version:
+                names = ", ".join(sorted({Path(path).name for _, path in changes}))
+                report(f"catalog version {published} published ({names})")
+            version = published
+
+
+def _is_catalog_file(_: watchfiles.Change, path: str) -> bool:
+    name = Path(path).name
+    return name.endswith((".yaml", ".yml")) and not name.startswith(".")

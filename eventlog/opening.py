@@ -1,0 +1,42 @@
+"""Which adapter a URL means."""
+
+from __future__ import annotations
+
+from eventlog.kafka import KafkaLog
+from eventlog.port import EventLog
+from eventlog.redis_streams import RedisStreamsLog
+from eventlog.topics import Topics
+from personalization.errors import InvalidInput
+
+DEFAULT_PARTITIONS = {"kafka": 64, "redis": 4}
+"""Kafka shares partitions among workers, so there are enough to grow into; on Redis one worker has all."""
+
+
+def open_log(url: str, topics: Topics | None = None, *, replication: int = 1) -> RedisStreamsLog | KafkaLog:
+    """The log at ``url``; nothing is connected yet.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``, ``rediss://…``, ``unix:///path?db=0`` or ``kafka://host:port[,host:port…]``.
+    topics
+        The namespace.
+    replication
+        Of topics created on Kafka.
+
+    Raises
+    ------
+    InvalidInput
+        If no adapter knows the scheme.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme in ("redis", "rediss", "unix"):
+        return RedisStreamsLog(url, topics)
+    if scheme == "kafka" and rest:
+        return KafkaLog(rest.strip("/"), topics, replication=replication)
+    raise InvalidInput("log_url", f"{url!r}: write redis://host:port/db, unix:///path or kafka://host:port")
+
+
+def default_partitions(log: EventLog) -> int:
+    """How many partitions a new log gets."""
+    return DEFAULT_PARTITIONS["kafka" if isinstance(log, KafkaLog) else "redis"]

@@ -1,0 +1,206 @@
+"""The log as a port: what producers, replay and operators see, whichever server keeps it.
+
+Topics are named plainly (``topics.VISITOR_LOG``); adapters know the names on the server. Faust consumes
+through its transports (``stream/transports``), not through this port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+
+from eventlog.topics import Topics
+from personalization.errors import Refused
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Something to append: ``value`` under ``key``, which alone decides the partition."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
+class Position(NamedTuple):
+    """Where a record was put."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Entry(NamedTuple):
+    """Something read back."""
+
+    offset: int
+    key: str
+    value: bytes
+
+
+class LogIdentity(msgspec.Struct, frozen=True):
+    """Which log this is. Offsets mean something only together with it.
+
+    Parameters
+    ----------
+    epoch
+        Counts up from 1; a log grows its partitions, or is replaced, by opening the next.
+    log_id
+        Made by the server that keeps the log: on Kafka the cluster's and the topic's own ids, on Redis
+        Streams an id stored beside the streams. A log that was lost and created anew has another.
+    n_partitions
+        The same for every topic.
+    """
+
+    epoch: int
+    log_id: str
+    n_partitions: int
+
+
+@runtime_checkable
+class EventLog(Protocol):
+    """A partitioned, ordered, durable log."""
+
+    @property
+    def topics(self) -> Topics:
+        """The namespace this log lives in."""
+        ...
+
+    async def start(self) -> None:
+        """Begin connecting. Does not fail when the server is away: ``append`` says so until it is back."""
+        ...
+
+    async def close(self) -> None:
+        """Send what was accepted, then let go of the server."""
+        ...
+
+    async def create(self, n_partitions: int) -> LogIdentity:
+        """Create the topics that are missing; an existing log keeps its partition count.
+
+        Raises
+        ------
+        Unavailable
+            If the server does not answer.
+        """
+        ...
+
+    async def identity(self) -> LogIdentity:
+        """Which log this is.
+
+        Raises
+        ------
+        Unavailable
+            If the server does not answer or the log has not been created.
+        """
+        ...
+
+    async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
+        """Open the next epoch (greater than ``after``): new, empty topics. Stop producers and drain first."""
+        ...
+
+    async def append(self, records: Sequence[Record]) -> list[Position]:
+        """Append ``records`` and return where they are once the log has acknowledged them all.
+
+        One producer's appends to one partition keep the order in which they were called. After an error some
+        of the records may be in the log all the same: readers must know duplicates by their ids.
+
+        Raises
+        ------
+        LogFull
+            If entries nobody has read yet would have to go to make room (Redis Streams).
+        Unavailable
+            If the log did not acknowledge in time.
+        InvalidInput
+            If a record can never be accepted, such as one larger than the log's limit.
+        """
+        ...
+
+    def read(
+        self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
+    ) -> AsyncIterator[Entry]:
+        """Entries from ``from_offset`` up to before ``to_offset`` (the end as it is now, if none)."""
+        ...
+
+    async def end_offsets(self, topic: str) -> list[int]:
+        """The offset the next entry will get, per partition."""
+        ...
+
+    async def earliest_offsets(self, topic: str) -> list[int]:
+        """The offset of the oldest entry still kept, per partition; the end where there is none."""
+        ...
+
+    async def committed_offsets(self, group: str, topic: str) -> list[int | None]:
+        """The offset ``group`` will resume at, per partition; none where it never committed."""
+        ...
+
+    async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:
+        """Let entries below ``offset`` go when room is needed (``Trim.FLOOR`` topics; no-op on Kafka)."""
+        ...
+
+
+def check_identity(
+    actual: LogIdentity,
+    known: LogIdentity | None,
+    reached: Mapping[int, int] | None = None,
+    end_offsets: Sequence[int] | None = None,
+) -> None:
+    """Refuse to fold a log that is not the one the stored offsets speak of.
+
+    Parameters
+    ----------
+    actual
+        What the log says it is.
+    known
+        What was written beside the states when they were last folded; none on a first start.
+    reached
+        Per partition, the highest *next* offset anything stored speaks of (fence + 1, committed).
+    end_offsets
+        Per partition, where the log ends.
+
+    Raises
+    ------
+    Refused
+        If going on would skip events, or fold them twice.
+    """
+    remedy = "If this is meant, stop every producer and run `nextbest epoch open`: states stay, offsets start anew."
+    if known is not None and known != actual:
+        raise Refused(
+            f"The states were folded from log {known.log_id} (epoch {known.epoch}, {known.n_partitions} "
+            f"partitions), but this is log {actual.log_id} (epoch {actual.epoch}, {actual.n_partitions} "
+            f"partitions). {remedy}"
+        )
+    for partition, offset in (reached or {}).items():
+        end = end_offsets[partition] if end_offsets and partition < len(end_offsets) else 0
+        if offset > end:
+            raise Refused(
+                f"Partition {partition} was read up to offset {offset}, but the log ends at {end}: entries "
+                f"were lost, or this is another log. {remedy}"
+            )
+
+
+async def check_resumption(
+    log: EventLog,
+    group: str,
+    topic: str,
+    known: LogIdentity | None,
+    fences: Mapping[int, int] | None = None,
+) -> LogIdentity:
+    """Ask ``log`` whether ``group`` may go on reading ``topic``, and return which log it is.
+
+    A worker calls this before it starts. ``known`` is what was stored beside the states (to be stored now, if
+    none was), ``fences`` the highest offset applied per partition, where the caller keeps it.
+
+    Raises
+    ------
+    Refused
+        See ``check_identity``.
+    Unavailable
+        If the log does not answer.
+    """
+    actual = await log.identity()
+    reached = {partition: offset + 1 for partition, offset in (fences or {}).items()}
+    for partition, offset in enumerate(await log.committed_offsets(group, topic)):
+        reached[partition] = max(reached.get(partition, 0), offset or 0)
+    check_identity(actual, known, reached, await log.end_offsets(topic))
+    return actual

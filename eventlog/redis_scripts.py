@@ -1,0 +1,130 @@
+"""The Lua scripts of the log on Redis. They run on Redis 6.2 and later: ids are made from a counter."""
+
+from __future__ import annotations
+
+APPEND = """
+-- KEYS: stream, meta, segments of each partition touched. ARGV[1]: msgpack of
+--   [now_ms, [[max_bytes, segment_bytes, max_age_ms, segment_ms, trims_anything], ... per partition],
+--    [[partition, ... per record], ... per append]]; then key and value of each record (Redis's msgpack
+-- knows no binary strings).
+-- Returns one offset per record, in order; -1 for every record of an append that met a full partition.
+local now, parts, appends = unpack(cmsgpack.unpack(ARGV[1]))
+local next_offset, written, full = {}, {}, {}
+
+-- Whole segments go, the oldest first: one XTRIM then drops thousands of entries, and bytes stay counted.
+local function drop_oldest(p, floor, not_after_ms)
+  local stream, meta, segments = KEYS[3*p-2], KEYS[3*p-1], KEYS[3*p]
+  local second = redis.call('LINDEX', segments, 1)
+  if not second then return nil end
+  local offset, bytes, ms = string.match(second, '(%d+) (%d+) (%d+)')
+  if floor and tonumber(offset) > floor then return nil end
+  if not_after_ms and tonumber(ms) > not_after_ms then return nil end
+  redis.call('LPOP', segments)
+  redis.call('XTRIM', stream, 'MINID', '=', '0-' .. string.format('%.0f', tonumber(offset) + 1))
+  redis.call('HSET', meta, 'base', bytes)
+  return tonumber(bytes)
+end
+
+for p = 1, #parts do
+  local max_bytes, segment_bytes, max_age, segment_ms, any = unpack(parts[p])
+  local m = redis.call('HMGET', KEYS[3*p-1], 'n', 'written', 'base', 'floor', 'at_ms', 'at_bytes')
+  local n, w, base = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(m[3] or 0)
+  local floor = nil
+  if any == 0 then floor = tonumber(m[4] or 0) end
+  if not m[5] or w - tonumber(m[6]) >= segment_bytes or now - tonumber(m[5]) >= segment_ms then
+    redis.call('RPUSH', KEYS[3*p], string.format('%.0f %.0f %.0f', n, w, now))
+    redis.call('HSET', KEYS[3*p-1], 'at_ms', string.format('%.0f', now), 'at_bytes', string.format('%.0f', w))
+    repeat
+      local dropped = drop_oldest(p, floor, now - max_age)
+      base = dropped or base
+    until not dropped
+  end
+  while w - base >= max_bytes do
+    local dropped = drop_oldest(p, floor, nil)
+    if not dropped then full[p] = true break end
+    base = dropped
+  end
+  next_offset[p], written[p] = n, w
+end
+
+local reply, r = {}, 0
+for a = 1, #appends do
+  local places = appends[a]
+  local refused = false
+  for i = 1, #places do
+    if full[places[i]] then refused = true break end
+  end
+  for i = 1, #places do
+    r = r + 1
+    if refused then
+      reply[r] = -1
+    else
+      local p, key, value = places[i], ARGV[2*r], ARGV[2*r+1]
+      local n = next_offset[p]
+      redis.call('XADD', KEYS[3*p-2], '0-' .. string.format('%.0f', n + 1), 'k', key, 'v', value)
+      next_offset[p], written[p] = n + 1, written[p] + #key + #value
+      reply[r] = n
+    end
+  end
+end
+for p = 1, #parts do
+  redis.call('HSET', KEYS[3*p-1], 'n', string.format('%.0f', next_offset[p]),
+    'written', string.format('%.0f', written[p]))
+end
+return reply
+"""
+
+CREATE = """
+-- KEYS[1]: identity. ARGV: new log id, partitions, least epoch. An existing log of that epoch stays as it is.
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+if epoch < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'log_id', ARGV[1], 'n_partitions', ARGV[2])
+end
+return redis.call('HMGET', KEYS[1], 'epoch', 'log_id', 'n_partitions')
+"""
+
+RAISE_FLOOR = """
+-- KEYS[1]: meta. ARGV[1]: offset. A floor only rises.
+if tonumber(redis.call('HGET', KEYS[1], 'floor') or 0) < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'floor', ARGV[1])
+end
+return 1
+"""
+
+TAKE_LEASE = """
+-- KEYS: lease, generation. ARGV: owner, time to live in ms. Returns the new generation, or 0.
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  return redis.call('INCR', KEYS[2])
+end
+return 0
+"""
+
+KEEP_LEASE = """
+-- KEYS: lease, generation. ARGV: owner, time to live in ms, generation. Returns 1 while it is ours: a lease
+-- that ran out (Redis was away, or we were) is ours still if nobody took it meanwhile.
+local owner = redis.call('GET', KEYS[1])
+if owner == ARGV[1] or (not owner and redis.call('GET', KEYS[2]) == ARGV[3]) then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end
+return 0
+"""
+
+FREE_LEASE = """
+-- KEYS[1]: lease. ARGV[1]: owner.
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+COMMIT = """
+-- KEYS: generation, committed of each topic. ARGV: generation, per topic: how many, partition, offset, ...
+-- Returns 1, or 0 when the generation is no longer the committer's.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local a = 2
+for k = 2, #KEYS do
+  local last = a + 2 * tonumber(ARGV[a])
+  redis.call('HSET', KEYS[k], unpack(ARGV, a + 1, last))
+  a = last + 1
+end
+return 1
+"""

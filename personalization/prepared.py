@@ -1,0 +1,81 @@
+"""What the decider works out once per catalog version rather than once per request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from personalization.compiled import Arm, CompiledCatalog, CompiledPlacement
+from personalization.context import FeatureName, feature_names
+from personalization.decision_record import features_by_arm
+from personalization.features import FeatureValue
+from personalization.render import Renderer
+
+MAX_SELECTIONS = 1024
+"""Sets of eligible arms remembered per placement."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPlacement:
+    """A placement, ready to decide.
+
+    Attributes
+    ----------
+    conditional
+        The arms with a rule, a schedule or a cap: the others are eligible always.
+    by_priority
+        Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
+    """
+
+    compiled: CompiledPlacement
+    arms: tuple[str, ...]
+    conditional: tuple[Arm, ...]
+    by_priority: tuple[str, ...]
+    features: tuple[FeatureName, ...]
+    arm_features: dict[str, dict[str, FeatureValue]] | None
+    selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
+        """The arms but the ``filtered`` ones; the same object for the same ones, which hashes and compares fast."""
+        key = tuple(filtered)
+        arms = self.selections.get(key)
+        if arms is None:
+            if len(self.selections) >= MAX_SELECTIONS:
+                self.selections.clear()
+            arms = self.selections[key] = tuple([arm for arm in self.arms if arm not in filtered])
+        return arms
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCatalog:
+    """One catalog version, ready to decide."""
+
+    catalog: CompiledCatalog
+    placements: dict[str, PreparedPlacement]
+    renderers: dict[str, Renderer]
+
+
+def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
+    """Work it out."""
+    return PreparedCatalog(
+        catalog,
+        {name: _prepare(catalog, placement) for name, placement in catalog.placements.items()},
+        {name: Renderer(content) for name, content in catalog.catalog.content.items()},
+    )
+
+
+def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> PreparedPlacement:
+    arms = tuple(arm.id for arm in placement.arms)
+    by_priority = sorted(placement.arms, key=lambda arm: -arm.content.priority)
+    return PreparedPlacement(
+        placement,
+        arms,
+        tuple(arm for arm in placement.arms if _is_conditional(arm)),
+        tuple(arm.id for arm in by_priority),
+        feature_names(placement.features),
+        features_by_arm(catalog.catalog.content, arms),
+    )
+
+
+def _is_conditional(arm: Arm) -> bool:
+    content = arm.content
+    return not (arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None)

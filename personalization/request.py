@@ -1,0 +1,62 @@
+"""What is asked of the decider: which placements, for whom, in which context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from personalization.event import ClientEvent
+from personalization.visitor_key import anonymous_key, user_key, visitor_key
+
+
+class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
+    """One placement asked for; ``slots`` as the catalog says where it is None."""
+
+    placement: str
+    slots: int | None = None
+
+
+class SentEvent(msgspec.Struct, frozen=True):
+    """An event sent along with a decision: applied to this very answer, and logged."""
+
+    event: ClientEvent
+    occurred_at_ms: int
+
+
+class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the decider.
+
+    Attributes
+    ----------
+    user_id, anonymous_id
+        The caller's own ids; at least one.
+    context
+        Segment-shaped: ``userAgent``, ``locale``, ``timezone``, ``page``, ``consent``, …
+    events
+        Oldest first.
+    activate
+        Whether being decided counts as being shown.
+    consent_default
+        What the source assumes of a visitor who has said nothing.
+    """
+
+    request_id: str
+    placements: tuple[PlacementRequest, ...]
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    context: dict[str, Any] = {}
+    events: tuple[SentEvent, ...] = ()
+    activate: bool = True
+    consent_default: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key this request's entries are logged under."""
+        return visitor_key(self.user_id, self.anonymous_id)
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all ids in the request, the winner of a merge first."""
+        if self.user_id and self.anonymous_id:
+            return (user_key(self.user_id), anonymous_key(self.anonymous_id))
+        return (self.key,)

@@ -1,0 +1,25 @@
+"""What the decider needs of a model: the probability of every eligible arm. Snapshots of any model fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from personalization.distribution import ArmDistribution
+from personalization.features import Features
+from personalization.policy_spec import PolicySpec
+
+
+class Scorer(Protocol):
+    """A frozen model of one placement, ready to decide."""
+
+    def distribution(
+        self,
+        arms: Sequence[str],
+        features: Features,
+        *,
+        policy: PolicySpec,
+        arm_features: Mapping[str, Features] | None = None,
+    ) -> ArmDistribution:
+        """The probabilities of ``arms`` (K ≥ 1) in this context; same inputs, same answer."""
+        ...

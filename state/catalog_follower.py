@@ -1,0 +1,209 @@
+"""Keeps the newest catalog at hand, compiled, and fetches the old ones that the log names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Self, TypeAlias
+
+from redis.exceptions import RedisError
+
+from personalization.catalog import Catalog
+from personalization.compiled import CompiledCatalog, InvalidCatalog, compile_catalog
+from personalization.errors import Refused, Unavailable
+from state.catalog_store import CatalogStore
+
+logger = logging.getLogger(__name__)
+
+Listener: TypeAlias = Callable[[CompiledCatalog], None]
+
+MISSING_POLL_S = 0.1
+"""Between two looks for a version that is waited for; its announcement may have been lost."""
+
+
+class CatalogFollower:
+    """The catalog as one process sees it.
+
+    Told by pub/sub, and looking every ``poll_s`` besides. A version that this process cannot compile is refused
+    with a logged error, and the last good one stays.
+
+    Parameters
+    ----------
+    store
+        Where versions are published.
+    on_change
+        Called with each new current version.
+    poll_s
+        Between two looks where no announcement comes.
+    keep
+        Compiled versions held in memory, the least lately used dropped first.
+
+    Examples
+    --------
+    ``async with CatalogFollower(store) as follower: follower.current.placements``
+    """
+
+    def __init__(
+        self, store: CatalogStore, on_change: Listener | None = None, poll_s: float = 2.0, keep: int = 16
+    ) -> None:
+        self.store = store
+        self.on_change = on_change
+        self.poll_s = poll_s
+        self.keep = keep
+        self._current: CompiledCatalog | None = None
+        self._newest_seen = 0
+        self._compiled: OrderedDict[int, CompiledCatalog] = OrderedDict()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.listening = False
+        """Whether announcements are heard now; else only the poll finds news."""
+
+    @property
+    def current(self) -> CompiledCatalog:
+        """The newest version that compiles.
+
+        Raises
+        ------
+        Unavailable
+            Before the first was published.
+        """
+        if self._current is None:
+            raise Unavailable("no catalog is published yet: 'nextbest publish' publishes one")
+        return self._current
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a current version."""
+        return self._current is not None
+
+    async def start(self, wait_s: float = 0.0) -> Self:
+        """Begin to follow; wait up to ``wait_s`` for the first version."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.refresh()
+        self._task = asyncio.create_task(self._follow(), name="catalog-follower")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while not self.ready:
+                    await self._next_change()
+        return self
+
+    async def stop(self) -> None:
+        """End following; ``current`` stays."""
+        task, self._task = self._task, None
+        while task is not None and not task.done():
+            # More than once: a read of redis-py that times out in the same tick takes the cancellation for its own.
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def get(self, version: int, wait_s: float = 60.0) -> CompiledCatalog:
+        """One version, compiled; a missing one is waited for.
+
+        Raises
+        ------
+        Unavailable
+            If it has not appeared, or Redis has not answered, for ``wait_s``.
+        Refused
+            If this process cannot read or compile it: a newer one wrote it, and this one must be updated.
+        """
+        compiled = self._compiled.get(version)
+        if compiled is not None:
+            self._compiled.move_to_end(version)
+            return compiled
+        problem = "was not published"
+        try:
+            async with asyncio.timeout(wait_s):
+                while True:
+                    try:
+                        catalog = await self.store.get(version)
+                    except (RedisError, OSError) as error:
+                        problem = f"cannot be fetched ({error})"
+                    else:
+                        if catalog is not None:
+                            return await self._compile(version, catalog)
+                        problem = "was not published"
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._next_change(), MISSING_POLL_S)
+        except TimeoutError:
+            raise Unavailable(f"catalog version {version} {problem} within {wait_s:g} s") from None
+
+    async def refresh(self) -> None:
+        """Look for a newer version now."""
+        newest = await self.store.latest_version()
+        if newest == self._newest_seen:
+            return
+        if newest < self._newest_seen:
+            # Another Redis, or an emptied one: its numbers mean other catalogs.
+            logger.error("catalog_history_lost newest=%d seen=%d", newest, self._newest_seen)
+            self._compiled.clear()
+        # Only a process that has nothing yet looks further back than the newest.
+        for version in range(newest, 0, -1):
+            compiled = await self._try(version)
+            if compiled is not None:
+                self._take(compiled)
+            if self._current is not None:
+                break
+        self._newest_seen = newest
+
+    async def _try(self, version: int) -> CompiledCatalog | None:
+        try:
+            catalog = await self.store.get(version)
+            return None if catalog is None else await self._compile(version, catalog)
+        except Refused as refused:
+            kept = self._current.version if self._current else "none"
+            logger.error("catalog_refused version=%d kept=%s reason=%s", version, kept, refused)
+            return None
+
+    async def _compile(self, version: int, catalog: Catalog) -> CompiledCatalog:
+        try:
+            # Off the loop: a large catalog takes tens of milliseconds, and decisions have fifty.
+            compiled = await asyncio.to_thread(compile_catalog, catalog, version)
+        except InvalidCatalog as invalid:
+            reasons = "; ".join(str(error) for error in invalid.errors)
+            raise Refused(
+                f"catalog version {version} does not compile here: update nextbest ({reasons})"
+            ) from invalid
+        self._compiled[version] = compiled
+        while len(self._compiled) > self.keep:
+            self._compiled.popitem(last=False)
+        return compiled
+
+    def _take(self, compiled: CompiledCatalog) -> None:
+        self._current = compiled
+        logger.info("catalog_current version=%d", compiled.version)
+        if self.on_change is not None:
+            try:
+                self.on_change(compiled)
+            except Exception:  # whoever listens must not stop the others from following
+                logger.exception("catalog_listener_failed version=%d", compiled.version)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _next_change(self) -> None:
+        await self._changed.wait()
+
+    async def _follow(self) -> None:
+        while self._task is not None:
+            try:
+                async with self.store.redis.pubsub() as announcements:
+                    await announcements.subscribe(self.store.channel)
+                    await announcements.get_message(timeout=self.poll_s)  # the confirmation: from here on we hear
+                    self.listening = True
+                    while self._task is not None:
+                        await self.refresh()
+                        await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)
+            except (RedisError, OSError) as error:
+                if self.listening:
+                    logger.warning("catalog_disconnected reason=%s", error)
+            except Exception:  # whatever it was, the next version may be fine: following never ends
+                logger.exception("catalog_follow_failed")
+            self.listening = False
+            await asyncio.sleep(min(self.poll_s, 1.0))

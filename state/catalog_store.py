@@ -1,0 +1,192 @@
+"""Published catalog versions in Redis: numbered, kept, and announced.
+
+Keys (one hash slot): ``{namespace}:{catalog}:version`` the newest number, ``…:versions`` number → who, when,
+what changed and the digest of the content, ``…:bodies`` digest → content, channel ``…:changed``. Versions are
+never removed: an entry of the log is folded by exactly the version stamped on it, however old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from personalization.catalog import Catalog
+from personalization.errors import InvalidInput, Refused
+from state.catalog_diff import catalog_diff
+
+# What is the newest already keeps its number. KEYS: version, versions, bodies; ARGV: digest, body, the history's
+# entry as JSON, channel.
+_PUBLISH = """
+local newest = redis.call('GET', KEYS[1])
+if newest then
+  local entry = redis.call('HGET', KEYS[2], newest)
+  if entry and cjson.decode(entry).digest == ARGV[1] then return tonumber(newest) end
+end
+local version = redis.call('INCR', KEYS[1])
+redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], version, ARGV[3])
+redis.call('PUBLISH', ARGV[4], version)
+return version
+"""
+
+
+class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the history.
+
+    Attributes
+    ----------
+    version
+        Counts from 1.
+    digest
+        SHA-256 of the content: equal contents have equal digests.
+    changes
+        Against the version before.
+    rollback_of
+        The version published again, where this is one.
+    """
+
+    version: int = 0
+    digest: str
+    at_ms: int
+    who: str
+    changes: list[str] = []
+    rollback_of: int | None = None
+
+
+class CatalogStore:
+    """Catalog versions in one Redis.
+
+    Parameters
+    ----------
+    redis
+        Answers in bytes (``decode_responses`` off).
+    namespace
+        The settings' prefix of every key.
+    """
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        self.redis = redis
+        # The braces are a hash tag: all keys of the script live in one slot of a cluster.
+        prefix = f"{namespace}:{{catalog}}"
+        self._version, self._versions, self._bodies = (
+            f"{prefix}:version",
+            f"{prefix}:versions",
+            f"{prefix}:bodies",
+        )
+        self.channel = f"{prefix}:changed"
+        self._publish = redis.register_script(_PUBLISH)
+
+    async def publish(self, catalog: Catalog, who: str = "") -> int:
+        """Make ``catalog`` the newest version; one that already is keeps its number.
+
+        The caller has checked it (``config.loader``): here it is only kept.
+        """
+        return await self._run(catalog, who, None)
+
+    async def rollback(self, to: int, who: str = "") -> int:
+        """Publish version ``to`` again, as a new version.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such version.
+        """
+        old = await self.get(to)
+        if old is None:
+            raise InvalidInput(
+                "version", f"there is no version {to}; 'nextbest history' lists them", "unknown_name"
+            )
+        return await self._run(old, who, to)
+
+    async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
+        digest, body = encode_catalog(catalog)
+        entry = PublishedVersion(
+            digest=digest,
+            at_ms=time.time_ns() // 1_000_000,
+            who=who,
+            changes=await self._changes(catalog),
+            rollback_of=rollback_of,
+        )
+        version = await self._publish(
+            keys=[self._version, self._versions, self._bodies],
+            args=[entry.digest, body, msgspec.json.encode(entry), self.channel],
+        )
+        return int(version)
+
+    async def _changes(self, catalog: Catalog) -> list[str]:
+        try:
+            newest = await self.latest()
+        except Refused:
+            return ["the version before was written by a newer nextbest"]
+        return catalog_diff(None if newest is None else newest[1], catalog)
+
+    async def latest_version(self) -> int:
+        """Number of the newest version, 0 where none was published."""
+        return int(await self.redis.get(self._version) or 0)
+
+    async def latest(self) -> tuple[int, Catalog] | None:
+        """The newest version and its number."""
+        version = await self.latest_version()
+        catalog = await self.get(version) if version else None
+        return None if catalog is None else (version, catalog)
+
+    async def get(self, version: int) -> Catalog | None:
+        """One version, None where it was not published.
+
+        Raises
+        ------
+        Refused
+            If a newer nextbest wrote it, in words this one does not know.
+        """
+        entry: Any = await self.redis.hget(self._versions, str(version))
+        if entry is None:
+            return None
+        digest = msgspec.json.decode(entry, type=PublishedVersion).digest
+        body: Any = await self.redis.hget(self._bodies, digest)
+        try:
+            return None if body is None else decode_catalog(body)
+        except (msgspec.MsgspecError, zlib.error) as error:
+            raise Refused(f"catalog version {version} cannot be read ({error}): update nextbest here") from error
+
+    async def history(self, limit: int = 50) -> list[PublishedVersion]:
+        """The newest versions, newest first."""
+        newest = await self.latest_version()
+        numbers = range(newest, max(0, newest - limit), -1)
+        if not numbers:
+            return []
+        found: Any = await self.redis.hmget(self._versions, [str(n) for n in numbers])
+        return [
+            msgspec.structs.replace(msgspec.json.decode(entry, type=PublishedVersion), version=number)
+            for number, entry in zip(numbers, found, strict=True)
+            if entry is not None
+        ]
+
+
+def encode_catalog(catalog: Catalog) -> tuple[str, bytes]:
+    """The digest of a catalog's content, whatever the order of its names, and the catalog as stored.
+
+    Defaults are written out: what an old version means does not change with the defaults of a later release.
+    """
+    explicit = _explicit(catalog)
+    digest = hashlib.sha256(msgspec.json.encode(explicit, order="deterministic")).hexdigest()
+    return digest, zlib.compress(msgspec.json.encode(explicit))
+
+
+def decode_catalog(body: bytes) -> Catalog:
+    """The catalog back."""
+    return msgspec.json.decode(zlib.decompress(body), type=Catalog)
+
+
+def _explicit(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return {name: _explicit(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {name: _explicit(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_explicit(item) for item in value]
+    return value

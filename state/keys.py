@@ -1,0 +1,78 @@
+"""Names of Redis keys, all in one place.
+
+What belongs to one visitor stands in one hash slot: the visitor's key is the hash tag. Ids may contain
+braces: Redis takes the text between the first ``{`` of a name and the first ``}`` after it, the first ``{`` is
+ours (a namespace has none), and both keys of a visitor are cut at the same place, so they share a slot
+whatever the id holds. The tag is never empty, since visitor keys begin with ``u:`` or ``a:``.
+"""
+
+from __future__ import annotations
+
+
+class Keys:
+    """The key names of one namespace.
+
+    >>> Keys("shop").visitor("u:7"), Keys("shop").folder("a:{x}")
+    ('shop:visitor:{u:7}', 'shop:folder:{a:{x}}')
+    """
+
+    def __init__(self, namespace: str) -> None:
+        if "{" in namespace or "}" in namespace:
+            raise ValueError(f"a namespace has no braces (they choose the Redis Cluster slot): {namespace!r}")
+        self.namespace = namespace
+        self._visitor = f"{namespace}:visitor:{{"
+        self._folder = f"{namespace}:folder:{{"
+
+    def visitor(self, key: str) -> str:
+        """What the decider reads of a visitor."""
+        return f"{self._visitor}{key}}}"
+
+    def folder(self, key: str) -> str:
+        """What only the folder needs of a visitor."""
+        return f"{self._folder}{key}}}"
+
+    def visitor_key_of(self, name: str) -> str | None:
+        """The visitor key within the name of a visitor's state; None for any other name."""
+        if name.startswith(self._visitor) and name.endswith("}"):
+            return name[len(self._visitor) : -1]
+        return None
+
+    def timers(self, bucket: int) -> str:
+        """The due times of one bucket of visitors."""
+        return f"{self.namespace}:timers:{bucket}"
+
+    def model(self, placement: str) -> str:
+        """The complete snapshot of a placement's model."""
+        return f"{self.namespace}:model:{placement}"
+
+    @property
+    def models(self) -> str:
+        """The set of placements that have a snapshot."""
+        return f"{self.namespace}:models"
+
+    @property
+    def model_changes(self) -> str:
+        """The channel on which changed arms are published."""
+        return f"{self.namespace}:model-changes"
+
+    @property
+    def generations(self) -> str:
+        """Counts the learners there have been: each take-over of a partition takes the next number."""
+        return f"{self.namespace}:learner:generations"
+
+    def generation(self, partition: int) -> str:
+        """The newest learner's number for a partition of ``outcomes``: whoever has a lower one is fenced off."""
+        return f"{self.namespace}:learner:{{{partition}}}:generation"
+
+    def checkpoint(self, partition: int, which: str) -> str:
+        """Header of a learner's checkpoint: ``current`` or ``previous``."""
+        return f"{self.namespace}:learner:{{{partition}}}:{which}"
+
+    def checkpoint_model(self, partition: int, number: int, placement: str) -> str:
+        """One placement's model as of checkpoint ``number``."""
+        return f"{self.namespace}:learner:{{{partition}}}:{number}:{placement}"
+
+    @property
+    def log_identity(self) -> str:
+        """Which log the states were folded from."""
+        return f"{self.namespace}:folded-log"

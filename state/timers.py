@@ -1,0 +1,114 @@
+"""Due times: who has to be woken when, in buckets that align with the partitions of the log.
+
+A visitor's timers live in bucket murmur2(key) mod 1,024, a sorted set of (due, key) by due time. The count
+of partitions is a power of two up to 1,024, so the buckets of partition p are p, p + n, p + 2n, …: whoever
+owns the partition serves them, whatever the count. A timer names its due time, so adding is idempotent and
+removing takes away exactly one; a visitor may have several, and one that is no longer needed wakes nobody:
+the fold looks at the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, Protocol
+
+from redis.asyncio import Redis
+
+from eventlog.partition import hash_of
+from state.keys import Keys
+
+N_BUCKETS = 1024
+
+
+class Timer(NamedTuple):
+    """``key`` has to be woken at ``due_ms``."""
+
+    due_ms: int
+    key: str
+
+
+def bucket_of(key: str) -> int:
+    """The bucket of a visitor's timers."""
+    return hash_of(key) & N_BUCKETS - 1
+
+
+class TimerStore(Protocol):
+    """Where timers are kept."""
+
+    async def add(self, timers: Iterable[Timer]) -> None:
+        """Remember; what is there already stays."""
+        ...
+
+    async def remove(self, timers: Iterable[Timer]) -> None:
+        """Forget; what is not there stays away."""
+        ...
+
+    async def due(self, partitions: Collection[int], n_partitions: int, now_ms: int, limit: int) -> list[Timer]:
+        """Up to ``limit`` timers due by ``now_ms`` of visitors on these partitions."""
+        ...
+
+
+# Names 1,024 keys would cost more to send than to look through: on one Redis they are made where they are used.
+# ARGV: name without the bucket, now, limit, count of partitions, partitions…
+_DUE = """
+local left = tonumber(ARGV[3])
+local found = {}
+for a = 5, #ARGV do
+  for bucket = tonumber(ARGV[a]), 1023, tonumber(ARGV[4]) do
+    local members = redis.call('ZRANGEBYSCORE', ARGV[1] .. bucket, '-inf', ARGV[2], 'LIMIT', 0, left)
+    for i = 1, #members do found[#found + 1] = members[i] end
+    left = left - #members
+    if left <= 0 then return found end
+  end
+end
+return found
+"""
+
+
+class RedisTimerStore:
+    """Timers in one Redis: one script call looks through all buckets of the partitions owned."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._prefix = keys.timers(0)[:-1]
+        self._redis = redis
+        self._names = [keys.timers(bucket) for bucket in range(N_BUCKETS)]
+        self._due = redis.register_script(_DUE)
+
+    async def add(self, timers: Iterable[Timer]) -> None:
+        """One ZADD per bucket concerned, one round trip."""
+        by_bucket: dict[int, dict[bytes, int]] = {}
+        for timer in timers:
+            by_bucket.setdefault(bucket_of(timer.key), {})[_member(timer)] = timer.due_ms
+        if not by_bucket:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for bucket, members in by_bucket.items():
+            pipeline.zadd(self._names[bucket], members)
+        await pipeline.execute()
+
+    async def remove(self, timers: Iterable[Timer]) -> None:
+        """One ZREM per bucket concerned, one round trip."""
+        by_bucket: dict[int, list[bytes]] = {}
+        for timer in timers:
+            by_bucket.setdefault(bucket_of(timer.key), []).append(_member(timer))
+        if not by_bucket:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for bucket, members in by_bucket.items():
+            pipeline.zrem(self._names[bucket], *members)
+        await pipeline.execute()
+
+    async def due(self, partitions: Collection[int], n_partitions: int, now_ms: int, limit: int) -> list[Timer]:
+        """One script call; within a bucket in order of due time."""
+        if not partitions:
+            return []
+        members = await self._due(args=[self._prefix, now_ms, limit, n_partitions, *sorted(partitions)])
+        return [_timer(member) for member in members]
+
+
+def _member(timer: Timer) -> bytes:
+    return timer.due_ms.to_bytes(8, "big") + timer.key.encode()
+
+
+def _timer(member: bytes) -> Timer:
+    return Timer(int.from_bytes(member[:8], "big"), member[8:].decode())

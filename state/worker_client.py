@@ -1,0 +1,72 @@
+"""The workers' own Redis client, and the one way they wait for Redis: try again until told to stop.
+
+Workers have no deadline to keep, so they wait out a restart or a failover of Redis; deciders must not, and have
+a client of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+    TryAgainError,
+)
+
+from personalization.errors import Unavailable
+
+T = TypeVar("T")
+
+TRANSIENT = (
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    ReadOnlyError,
+    ClusterDownError,
+    TryAgainError,
+    OutOfMemoryError,
+    OSError,
+    Unavailable,
+)
+"""What may be gone by itself the next time: worth trying again, never a reason to drop an event."""
+
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 1.0
+
+
+def worker_client(url: str) -> Redis:
+    """A client for folder and learner: patient, binary, two retries of its own for a broken connection."""
+    client: Redis = Redis.from_url(
+        url,
+        decode_responses=False,
+        socket_timeout=10.0,
+        socket_connect_timeout=2.0,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
+    )
+    return client
+
+
+async def until_done(
+    attempt: Callable[[], Awaitable[T]],
+    on_failure: Callable[[BaseException], None] | None = None,
+) -> T:
+    """Await ``attempt()``, again and again while it fails for a transient reason; cancelling ends it."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            return await attempt()
+        except TRANSIENT as error:
+            if on_failure is not None:
+                on_failure(error)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -1,0 +1,115 @@
+"""The one place where the wall clock makes events: what is due becomes a time-out in its visitor's own log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from eventlog.port import EventLog, Record
+from eventlog.topics import VISITOR_LOG
+from personalization.compiled import CompiledCatalog
+from personalization.entry import Entry, encode_entry
+from personalization.event import TimedOut
+from state.timers import Timer, TimerStore, bucket_of
+from state.worker_client import TRANSIENT
+from stream.metrics import FolderMetrics
+
+BATCH = 1_000
+"""Time-outs appended at once: a second of them at 5,000 decisions/s takes five looks."""
+
+
+def wall_clock_ms() -> int:
+    """Now."""
+    return time.time_ns() // 1_000_000
+
+
+class CurrentCatalog(Protocol):
+    """Which catalog is current: its version is stamped on time-outs, as the collector stamps it on events."""
+
+    @property
+    def current(self) -> CompiledCatalog:
+        """The newest known; raises ``Unavailable`` before the first."""
+        ...
+
+
+class Clock:
+    """Appends a time-out for every timer that is due in the buckets of the partitions owned.
+
+    While the folder lags, a timer stays due: those appended and not folded yet are remembered and not appended
+    again. One appended twice all the same (a restart, a new owner) wakes its visitor for nothing.
+
+    Parameters
+    ----------
+    owned
+        The partitions owned now.
+    now_ms
+        The wall clock; an argument for tests only.
+    """
+
+    def __init__(
+        self,
+        timers: TimerStore,
+        log: EventLog,
+        catalog: CurrentCatalog,
+        owned: Callable[[], Collection[int]],
+        n_partitions: int,
+        metrics: FolderMetrics,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self._timers = timers
+        self._log = log
+        self._catalog = catalog
+        self._owned = owned
+        self._n_partitions = n_partitions
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._in_flight: set[Timer] = set()
+        self._served: frozenset[int] = frozenset()
+
+    def settled(self, timer: Timer) -> None:
+        """The folder has seen this time-out: should its timer still be due, it is appended again."""
+        self._in_flight.discard(timer)
+
+    async def tick(self) -> int:
+        """Append what is due and not in flight; how many."""
+        owned = frozenset(self._owned())
+        if owned != self._served:
+            self._served = owned
+            self._in_flight = {t for t in self._in_flight if bucket_of(t.key) % self._n_partitions in owned}
+        now_ms = self._now_ms()
+        found = await self._timers.due(owned, self._n_partitions, now_ms, len(self._in_flight) + BATCH)
+        fresh = [timer for timer in found if timer not in self._in_flight][:BATCH]
+        if not fresh:
+            return 0
+        version = self._catalog.current.version
+        self._in_flight.update(fresh)  # before the log answers: the folder may be faster than we are
+        try:
+            await self._log.append(
+                [Record(VISITOR_LOG, timer.key, encode_entry(_time_out(timer, now_ms, version))) for timer in fresh]
+            )
+        except BaseException:
+            self._in_flight.difference_update(fresh)
+            raise
+        self._metrics.timeouts.inc(len(fresh))
+        return len(fresh)
+
+    async def run(self, poll_ms: int) -> None:
+        """Look every ``poll_ms`` until cancelled; at once again while there is more than one batch."""
+        while True:
+            try:
+                n_appended = await self.tick()
+            except TRANSIENT:
+                self._metrics.retries.labels("clock").inc()
+                n_appended = 0
+            await asyncio.sleep(0 if n_appended >= BATCH else poll_ms / 1000)
+
+
+def _time_out(timer: Timer, now_ms: int, catalog_version: int) -> Entry:
+    return Entry(
+        received_at_ms=now_ms,
+        occurred_at_ms=now_ms,
+        catalog_version=catalog_version,
+        event=TimedOut(due_ms=timer.due_ms),
+    )

@@ -1,0 +1,354 @@
+"""The folder: takes batches of the visitor log and folds them into the visitors' states, exactly once in effect.
+
+One batch: decode → read all its visitors → fold each entry in order under the catalog stamped on it → append
+what the folds emit and wait until the log has it → add timers → write all visitors that nobody else wrote
+meanwhile → fold the others again → remove folded timers. Only then is the batch acknowledged. Dying anywhere in
+between costs nothing: the entries come again; those written are at or below their visitor's fence, the others
+emit the same things under the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+
+from eventlog.port import EventLog, Record
+from eventlog.topics import OUTCOMES, VISITOR_LOG
+from personalization.compiled import CompiledCatalog
+from personalization.entry import Entry, Position, decode_entry, encode_entry
+from personalization.errors import InvalidInput, Refused
+from personalization.event import Merged, TimedOut
+from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
+from personalization.outcome import Outcome, encode_outcome
+from state.timers import Timer, TimerStore
+from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorStore
+from state.worker_client import until_done
+from stream.clock import wall_clock_ms
+from stream.dead_letters import DeadLetter, dead_letter_record
+from stream.failpoints import Failpoint, Failpoints, Safeguard
+from stream.metrics import FolderMetrics
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+PATIENCE = 8
+"""Races a visitor may lose in a row before there is a pause: two live writers of one partition last a session."""
+
+
+class Message(NamedTuple):
+    """One entry as it came from the log."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Catalogs(Protocol):
+    """Catalog versions by number."""
+
+    async def get(self, version: int) -> CompiledCatalog:
+        """That very version; one that is not there yet is waited for."""
+        ...
+
+
+class Pending(NamedTuple):
+    """A decoded entry and where it stood."""
+
+    message: Message
+    entry: Entry
+
+
+@dataclass(slots=True)
+class _Work:
+    """What folding some visitors' entries gives, before anything of it is visible."""
+
+    changes: list[Change] = field(default_factory=list)
+    emissions: list[Emission] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
+    folded: dict[str, list[tuple[Pending, Folded]]] = field(default_factory=dict)
+    dead: list[tuple[Message, str, str]] = field(default_factory=list)
+
+
+class Folder:
+    """Folds batches.
+
+    Parameters
+    ----------
+    epoch
+        The log's, part of every position.
+    on_time_out
+        Told of every time-out folded (``Clock.settled``).
+    """
+
+    def __init__(
+        self,
+        visitors: VisitorStore,
+        timers: TimerStore,
+        log: EventLog,
+        catalogs: Catalogs,
+        epoch: int,
+        metrics: FolderMetrics,
+        failpoints: Failpoints | None = None,
+        on_time_out: Callable[[Timer], None] = lambda timer: None,
+    ) -> None:
+        self._visitors = visitors
+        self._timers = timers
+        self._log = log
+        self._catalogs = catalogs
+        self._epoch = epoch
+        self._metrics = metrics
+        self._failpoints = failpoints or Failpoints()
+        self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
+        self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
+        self._on_time_out = on_time_out
+        self.reached: dict[int, int] = {}
+        """Per partition, the offset up to which everything is folded and written."""
+        self._log_ends: dict[int, int] = {}
+
+    async def process(self, messages: Sequence[Message]) -> None:
+        """Fold one batch to its end, however long a part of the house is away.
+
+        Raises
+        ------
+        Refused
+            Where a visitor's fence lies beyond the end of the log: this is another log than the states'.
+        """
+        started_s = time.perf_counter()
+        dead: list[tuple[Message, str, str]] = []
+        pending = self._decode(messages, dead)
+        catalogs = await self._catalogs_of(pending)
+        n_visitors = len(pending)
+        facts = self._facts(pending) if self._failpoints.armed else {}
+        removed: list[Timer] = []
+        attempt = 0
+        while pending or dead:
+            stored = await self._patiently("load", self._visitors.load, list(pending))
+            self._failpoints.hit(Failpoint.LOADED, **facts)
+            if self._failpoints.armed and any(
+                isinstance(each.entry.event, Merged) for entries in pending.values() for each in entries
+            ):
+                self._failpoints.hit(Failpoint.HALF_MERGED, **facts)
+            work = self._fold(pending, stored, catalogs)
+            work.dead += dead
+            dead = []
+            if self._emit_first:
+                await self._emit(work)
+                self._failpoints.hit(Failpoint.EMITTED, **facts)
+            await self._patiently("timers", self._timers.add, work.timers)
+            self._failpoints.hit(Failpoint.TIMERS_ADDED, **facts)
+            lost = set(await self._patiently("save", self._visitors.save, work.changes))
+            self._failpoints.hit(Failpoint.WRITTEN, **facts)
+            if not self._emit_first:
+                await self._emit(work)
+            removed += self._settle(work, lost)
+            await self._check_fences(work, stored)
+            pending = {key: entries for key, entries in pending.items() if key in lost}
+            if lost:
+                attempt += 1
+                self._metrics.lost_races.inc(len(lost))
+                if attempt > PATIENCE:
+                    await asyncio.sleep(min(1.0, 0.01 * attempt))
+        await self._patiently("timers", self._timers.remove, removed)
+        self._failpoints.hit(Failpoint.TIMERS_REMOVED, **facts)
+        for message in messages:
+            self.reached[message.partition] = message.offset
+        self._metrics.batch_entries.observe(len(messages))
+        self._metrics.batch_visitors.observe(n_visitors)
+        self._metrics.batch_seconds.observe(time.perf_counter() - started_s)
+
+    def _decode(
+        self, messages: Sequence[Message], dead: list[tuple[Message, str, str]]
+    ) -> dict[str, list[Pending]]:
+        pending: dict[str, list[Pending]] = {}
+        for message in messages:
+            try:
+                key = (message.key or b"").decode()
+                if not key:
+                    raise InvalidInput("key", "an entry of the visitor log has its visitor's key", "no_key")
+                entry = decode_entry(message.value or b"")
+            except InvalidInput as error:
+                dead.append((message, error.code, str(error)))
+            except UnicodeDecodeError as error:
+                dead.append((message, "bad_key", f"the key is not UTF-8: {error}"))
+            else:
+                pending.setdefault(key, []).append(Pending(message, entry))
+        return pending
+
+    async def _catalogs_of(self, pending: dict[str, list[Pending]]) -> dict[int, CompiledCatalog]:
+        versions = {each.entry.catalog_version for entries in pending.values() for each in entries}
+        return {version: await self._patiently("catalog", self._catalogs.get, version) for version in versions}
+
+    def _fold(
+        self, pending: dict[str, list[Pending]], stored: dict[str, Stored], catalogs: dict[int, CompiledCatalog]
+    ) -> _Work:
+        work = _Work()
+        for key, entries in pending.items():
+            poisoned: set[int] = set()
+            while True:
+                try:
+                    visitor, folded = self._fold_visitor(key, entries, stored[key], catalogs, poisoned, work.dead)
+                except _Poisoned as error:
+                    # The visitor is half changed: start it over without the entry that cannot be folded.
+                    poisoned.add(error.offset)
+                    continue
+                break
+            work.folded[key] = folded
+            touched = False
+            for _, done in folded:
+                if done.status in UNTOUCHED:
+                    continue
+                touched = True
+                work.emissions += done.emissions
+                if done.due_ms is not None:
+                    # Later than everything folded so far: so it never equals a timer that is being removed.
+                    work.timers.append(Timer(max(done.due_ms, visitor.state.now_ms + 1), key))
+            if touched:
+                work.changes.append(Change(key, stored[key].fence, visitor))
+        return work
+
+    def _fold_visitor(
+        self,
+        key: str,
+        entries: list[Pending],
+        stored: Stored,
+        catalogs: dict[int, CompiledCatalog],
+        poisoned: set[int],
+        dead: list[tuple[Message, str, str]],
+    ) -> tuple[Visitor, list[tuple[Pending, Folded]]]:
+        try:
+            visitor = stored.visitor()
+        except UnreadableState as error:
+            logger.error("state_unreadable", extra={"reason": str(error)})
+            dead.extend((each.message, "state_unreadable", str(error)) for each in entries)
+            return Visitor.new(), []
+        folded = []
+        for each in entries:
+            offset = each.message.offset
+            if offset in poisoned:
+                continue
+            if not self._fenced:
+                visitor.state.offset = min(visitor.state.offset, offset - 1)
+            try:
+                position = Position(self._epoch, offset)
+                folded.append(
+                    (each, fold(visitor, key, position, each.entry, catalogs[each.entry.catalog_version]))
+                )
+            except Exception as error:
+                logger.exception("entry_not_foldable", extra={"offset": offset})
+                dead.append((each.message, "not_foldable", f"{type(error).__name__}: {error}"))
+                raise _Poisoned(offset) from error
+        return visitor, folded
+
+    async def _emit(self, work: _Work) -> None:
+        """Everything the folds emit, acknowledged by the log."""
+        records = [_record(emission) for emission in work.emissions]
+        records += [self._dead_record(*each) for each in work.dead]
+        if not records:
+            return
+        try:
+            await self._patiently("log", self._log.append, records)
+        except InvalidInput:
+            await self._emit_singly(records)
+        for emission in work.emissions:
+            self._metrics.emitted.labels("outcome" if isinstance(emission, Outcome) else "derived").inc()
+        for _, code, _ in work.dead:
+            self._metrics.entries.labels("dead_letter", code).inc()
+
+    async def _emit_singly(self, records: Iterable[Record]) -> None:
+        """One of them the log can never take: it alone becomes a dead letter."""
+        for record in records:
+            try:
+                await self._patiently("log", self._log.append, [record])
+            except InvalidInput as error:
+                logger.error("emission_refused_by_log", extra={"topic": record.topic, "reason": str(error)})
+                self._metrics.entries.labels("dead_letter", "emission_refused").inc()
+                letter = DeadLetter(
+                    record.topic, -1, -1, record.key.encode(), b"", "emission_refused", str(error), wall_clock_ms()
+                )
+                await self._patiently("log", self._log.append, [dead_letter_record(letter)])
+
+    def _settle(self, work: _Work, lost: set[str]) -> list[Timer]:
+        """Count what was written; the timers that have done their work."""
+        now_ms = wall_clock_ms()
+        removed = []
+        for key, folded in work.folded.items():
+            if key in lost:
+                continue
+            for each, done in folded:
+                self._metrics.entries.labels(done.status.value, done.reason).inc()
+                event = each.entry.event
+                if isinstance(event, TimedOut):
+                    timer = Timer(event.due_ms, key)
+                    self._on_time_out(timer)
+                    if done.status not in UNTOUCHED:
+                        removed.append(timer)
+                if done.status is Status.APPLIED:
+                    self._metrics.freshness.observe(max(0, now_ms - each.entry.received_at_ms) / 1000)
+                for kind, placement, arm in done.notes:
+                    self._metrics.notes.labels(kind, placement, arm).inc()
+        return removed
+
+    async def _check_fences(self, work: _Work, stored: dict[str, Stored]) -> None:
+        """An entry at or below its visitor's fence came before: unless the fence lies beyond the log's end."""
+        for key, folded in work.folded.items():
+            if not folded or folded[-1][1].status is not Status.REDELIVERED:
+                continue
+            partition = folded[-1][0].message.partition
+            _, fence = FENCE.unpack(stored[key].fence)
+            if fence < self._log_ends.get(partition, 0):
+                continue
+            ends = await self._patiently("log", self._log.end_offsets, VISITOR_LOG)
+            self._log_ends.update(enumerate(ends))
+            if fence >= ends[partition]:
+                raise Refused(
+                    f"Visitor states were folded up to offset {fence} of partition {partition}, but this log ends "
+                    f"at {ends[partition]}: entries were lost, or it is another log. If this is meant, stop every "
+                    "producer and run `nextbest epoch open`: states stay, offsets start anew."
+                )
+
+    def _dead_record(self, message: Message, code: str, reason: str) -> Record:
+        return dead_letter_record(
+            DeadLetter(
+                VISITOR_LOG,
+                message.partition,
+                message.offset,
+                message.key or b"",
+                message.value or b"",
+                code,
+                reason,
+                wall_clock_ms(),
+            )
+        )
+
+    async def _patiently(
+        self, part: str, attempt: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        def failed(error: BaseException) -> None:
+            self._metrics.retries.labels(part).inc()
+            logger.warning("retrying", extra={"part": part, "reason": repr(error)})
+
+        return await until_done(partial(attempt, *args, **kwargs), failed)
+
+    @staticmethod
+    def _facts(pending: dict[str, list[Pending]]) -> dict[str, int]:
+        sizes = [len(entries) for entries in pending.values()]
+        return {"entries": sum(sizes), "visitors": len(sizes), "most_of_one": max(sizes, default=0)}
+
+
+class _Poisoned(Exception):
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+
+def _record(emission: Emission) -> Record:
+    if isinstance(emission, Outcome):
+        return Record(OUTCOMES, emission.placement, encode_outcome(emission))
+    return Record(VISITOR_LOG, emission.key, encode_entry(emission.entry))

@@ -1,0 +1,51 @@
+"""A worker's own small HTTP port: ``/metrics``, ``/healthz``, ``/readyz``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+logger = logging.getLogger(__name__)
+
+NotReady = Callable[[], str | None]
+"""Why the worker is not ready, None where it is."""
+
+
+@asynccontextmanager
+async def health_server(
+    registry: CollectorRegistry, host: str, port: int, not_ready: NotReady
+) -> AsyncIterator[int]:
+    """Serve while the block runs; gives the port (``port`` 0: any free one).
+
+    ``/healthz`` answers as long as the event loop turns; ``/readyz`` is 503 with the reason while the worker
+    has no partitions, lags, or waits for a part of the house.
+    """
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthy(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ready(_: web.Request) -> web.Response:
+        reason = not_ready()
+        if reason is None:
+            return web.json_response({"status": "ready"})
+        return web.json_response({"status": "waiting", "reason": reason}, status=503)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthy), web.get("/readyz", ready)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound: int = runner.addresses[0][1]
+        logger.info("health_port_open", extra={"port": bound})
+        yield bound
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,86 @@
+"""How far a worker is behind the log, measured every second: a gauge, and what readiness asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+from prometheus_client import Gauge
+
+from eventlog.port import EventLog
+from state.worker_client import TRANSIENT
+
+LAG_POLL_S = 1.0
+
+READY_LAG_ENTRIES = 5_000
+"""A worker further behind than about a second of full load is not ready: what it serves is stale."""
+
+
+class LagWatch:
+    """Watches the partitions owned.
+
+    Parameters
+    ----------
+    owned
+        The partitions owned now.
+    reached
+        Per partition, the offset up to which everything is done.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        group: str,
+        topic: str,
+        owned: Callable[[], Collection[int]],
+        reached: Callable[[], Mapping[int, int]],
+        gauge: Gauge,
+    ) -> None:
+        self._log = log
+        self._group = group
+        self._topic = topic
+        self._owned = owned
+        self._reached = reached
+        self._gauge = gauge
+        self._shown: set[int] = set()
+        self.entries: int | None = None
+        """Over all partitions owned; None while not known."""
+
+    async def look(self) -> None:
+        """Measure once."""
+        owned = sorted(self._owned())
+        if not owned:
+            self.entries = None
+            return
+        ends = await self._log.end_offsets(self._topic)
+        committed = await self._log.committed_offsets(self._group, self._topic)
+        reached = self._reached()
+        total = 0
+        for partition in owned:
+            done = max((committed[partition] or 0), reached.get(partition, -1) + 1)
+            lag = max(0, ends[partition] - done)
+            self._gauge.labels(str(partition)).set(lag)
+            total += lag
+        for partition in self._shown - set(owned):
+            self._gauge.remove(str(partition))
+        self._shown = set(owned)
+        self.entries = total
+
+    async def run(self) -> None:
+        """Measure every second until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except TRANSIENT:
+                self.entries = None
+            await asyncio.sleep(LAG_POLL_S)
+
+    def not_ready(self) -> str | None:
+        """Why a worker with this lag is not ready."""
+        if not self._owned():
+            return "no partitions assigned: starting, or standing by for another worker's"
+        if self.entries is None:
+            return "the log does not say how far behind we are"
+        if self.entries > READY_LAG_ENTRIES:
+            return f"{self.entries} entries behind the log"
+        return None

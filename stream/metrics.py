@@ -1,0 +1,112 @@
+"""What folder and learner count and time, in a registry of their own, under names of the field.
+
+The rule *Adding up* is checked against these: received = applied + duplicate + forwarded + dead_letter + dropped;
+``redelivered`` and ``stale_epoch`` are entries the log gave a second time.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+_FAST_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_BATCH = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class FolderMetrics:
+    """What the folder shows on ``/metrics``."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        r = self.registry
+        ProcessCollector(registry=r)
+        self.entries = Counter(
+            "nextbest_entries",
+            "Entries of the visitor log by what became of them",
+            ["outcome", "reason"],
+            registry=r,
+        )
+        self.notes = Counter(
+            "nextbest_decision_notes",
+            "What happened to decisions: exposed, rewarded, closed_*, late, orphan",
+            ["kind", "placement", "arm"],
+            registry=r,
+        )
+        self.emitted = Counter("nextbest_emitted", "Records the fold appended to the log", ["kind"], registry=r)
+        self.timeouts = Counter("nextbest_timeouts", "Time-outs appended by the clock", registry=r)
+        self.freshness = Histogram(
+            "nextbest_event_to_state_seconds",
+            "From receipt of an event by the collector until its visitor's state is written",
+            buckets=_FAST_S,
+            registry=r,
+        )
+        self.batch_entries = Histogram(
+            "nextbest_fold_batch_entries", "Entries per batch", buckets=_BATCH, registry=r
+        )
+        self.batch_visitors = Histogram(
+            "nextbest_fold_batch_visitors", "Visitors per batch", buckets=_BATCH, registry=r
+        )
+        self.batch_seconds = Histogram(
+            "nextbest_fold_batch_seconds", "Load, fold, emit and save of one batch", buckets=_FAST_S, registry=r
+        )
+        self.lost_races = Counter(
+            "nextbest_fold_lost_races", "Visitors written by somebody else meanwhile and folded again", registry=r
+        )
+        self.retries = Counter(
+            "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
+        )
+        self.lag = Gauge(
+            "nextbest_log_lag_entries", "Entries not folded yet, per partition owned", ["partition"], registry=r
+        )
+
+
+class LearnerMetrics:
+    """What the learner shows on ``/metrics``."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        r = self.registry
+        ProcessCollector(registry=r)
+        self.outcomes = Counter(
+            "nextbest_outcomes",
+            "Outcomes by what became of them: trained, duplicate, untrained, invalid, redelivered, dead_letter",
+            ["placement", "result"],
+            registry=r,
+        )
+        self.reward_to_weights = Histogram(
+            "nextbest_reward_to_weights_seconds",
+            "From the closing of a decision until weights that know it are published",
+            buckets=(*_FAST_S, 300, 3600),
+            registry=r,
+        )
+        self.published_bytes = Histogram(
+            "nextbest_model_publish_bytes",
+            "Bytes per published change of a model",
+            ["placement"],
+            buckets=(100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 1e7),
+            registry=r,
+        )
+        self.published_ms = Gauge(
+            "nextbest_model_published_timestamp_seconds",
+            "When a placement's model was last published: its age is now minus this",
+            ["placement"],
+            registry=r,
+        )
+        self.version = Gauge(
+            "nextbest_model_outcomes_learned", "Outcomes the published model has learned", ["placement"], registry=r
+        )
+        self.learn_seconds = Histogram(
+            "nextbest_learn_batch_seconds", "Learning one batch of outcomes", buckets=_FAST_S, registry=r
+        )
+        self.checkpoints = Counter("nextbest_checkpoints", "Checkpoints by result", ["result"], registry=r)
+        self.checkpoint_bytes = Gauge(
+            "nextbest_checkpoint_bytes", "Size of a placement's last checkpoint", ["placement"], registry=r
+        )
+        self.checkpointed = Gauge(
+            "nextbest_checkpoint_timestamp_seconds", "When the last checkpoint was written", registry=r
+        )
+        self.retries = Counter(
+            "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
+        )
+        self.lag = Gauge(
+            "nextbest_log_lag_entries", "Outcomes not learned yet, per partition owned", ["partition"], registry=r
+        )

@@ -1,0 +1,74 @@
+"""How fetched events reach the agents: without two tasks per event, and without sleeping a second.
+
+Faust's own loop wraps every delivery in ``wait_first(callback(message), suspend_flow.wait())``, so that one
+that has to wait gives way when a rebalance suspends the flow. It waits only where the flow is suspended or
+the agent's queue is full; for all others that costs two tasks and half of a worker's CPU time.
+
+And while a partition's buffer is full, Faust leaves it out of the fetch and looks again only when that fetch
+returns, or after a second where all are full. Meanwhile more events arrive than the buffers hold, and fill
+them at once: a worker once behind would stay a second behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from faust.types import TP
+
+FULL_BUFFER_WAIT_S = 0.002
+UNASSIGNED_WAIT_S = 0.1
+
+
+class DrainingMixin:
+    """Mixed into a Faust consumer: delivers at once what need not wait, and else as Faust does."""
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        consumer: Any = self
+        topics = consumer.app.topics
+        try:
+            while not (consumer._stopped.is_set() or fetcher._stopped.is_set()):
+                await asyncio.sleep(0)
+                n_delivered = 0
+                async for tp, message in consumer.getmany(timeout=1.0):
+                    offset = message.offset
+                    reached = consumer._read_offset[tp]
+                    if reached is not None and offset < reached:
+                        continue  # read again after a seek back
+                    if reached and offset - reached > 1 and topics.acks_enabled_for(message.topic):
+                        await consumer._add_gap(tp, reached + 1, offset - 1)
+                    if self._is_free(tp):
+                        await consumer.callback(message)
+                    else:
+                        await consumer.wait_first(consumer.callback(message), consumer.suspend_flow.wait())
+                    consumer._read_offset[tp] = offset
+                    n_delivered += 1
+                    if n_delivered % 100 == 0:
+                        await asyncio.sleep(0)
+        except consumer.consumer_stopped_errors:
+            if not consumer.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not consumer.app.should_stop:
+                raise
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        consumer: Any = self
+        if not consumer.flow_active:
+            await consumer.wait(consumer.can_resume_flow)
+        active = consumer._get_active_partitions()
+        if consumer._buffered_partitions:
+            timeout = FULL_BUFFER_WAIT_S
+        if not active:
+            await asyncio.sleep(min(timeout, UNASSIGNED_WAIT_S))
+            return {}, active
+        return await consumer._getmany(active_partitions=active, timeout=timeout), active
+
+    def _is_free(self, tp: TP) -> bool:
+        """Whether a delivery to ``tp`` goes through without waiting for anything."""
+        app: Any = self.app  # type: ignore[attr-defined]
+        return (
+            app.flow_control.is_active()
+            and not app.topics._tp_to_callback_lock.locked()
+            and not any(channel.queue.full() for channel in app.topics._tp_index.get(tp, ()))
+        )

@@ -1,0 +1,78 @@
+"""Where a worker starts and what it commits: the same two switches on both transports.
+
+A folder resumes at its group's committed offset and commits what it acked. The learner resumes at its
+checkpoint and commits only from a durable one: it sets ``start_offsets`` and turns ``commits_acked`` off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faust.transport import base
+from faust.types import TP, RecordMetadata
+
+StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+
+
+@dataclass(slots=True)
+class OffsetPolicy:
+    """How a worker's offsets are managed.
+
+    Parameters
+    ----------
+    start_offsets
+        Called after every assignment, and whenever the flow paused, with the assigned partitions; what it
+        returns is where reading goes on. Partitions it leaves out go on at the committed offset.
+    commits_acked
+        Whether acked events are committed at an interval. If not, only ``commit_offsets`` commits.
+    """
+
+    start_offsets: StartOffsets | None = None
+    commits_acked: bool = True
+
+
+class OffsetPolicyMixin:
+    """Mixed into a Faust consumer in front of the transport's own class."""
+
+    app: Any
+
+    async def seek_to_committed(self) -> dict[TP, int]:
+        """Seek to where the policy says, else to the committed offsets (Faust calls this on its own)."""
+        offsets = dict(await super().seek_to_committed())  # type: ignore[misc]
+        policy: OffsetPolicy = self.app.offset_policy
+        if policy.start_offsets is not None:
+            assigned = set(self.assignment())  # type: ignore[attr-defined]
+            chosen = {tp: n for tp, n in (await policy.start_offsets(assigned)).items() if tp in assigned}
+            if chosen:
+                await self.seek_wait(chosen)  # type: ignore[attr-defined]
+            offsets.update(chosen)
+        return offsets
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        return self.app.offset_policy.commits_acked and await self.commit_offsets(offsets)
+
+    async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
+        """Commit ``offsets`` now; false when this worker no longer owns the partitions.
+
+        ``generation`` is the one the offsets were reached under: work of an earlier ownership is not
+        committed, even where the partitions have come back.
+        """
+        if generation is not None and generation != self.app.consumer_generation_id:
+            return False
+        if not offsets or not set(offsets) <= set(self.assignment()):  # type: ignore[attr-defined]
+            return False
+        return bool(await super()._commit(offsets))  # type: ignore[misc]
+
+
+class PortProducer(base.Producer):  # type: ignore[misc]
+    """Stands where Faust wants a producer: handlers append through ``EventLog``, so this opens nothing."""
+
+    async def send(self, topic: str, *args: Any, **kwargs: Any) -> Awaitable[RecordMetadata]:
+        """Refuse: the partition and the acknowledgement are the port's business."""
+        raise NotImplementedError(f"append to {topic} through eventlog.port.EventLog")
+
+    async def send_and_wait(self, topic: str, *args: Any, **kwargs: Any) -> RecordMetadata:
+        """Refuse, as ``send``."""
+        raise NotImplementedError(f"append to {topic} through eventlog.port.EventLog")

@@ -1,0 +1,196 @@
+"""Makes the Faust app of a role, with every setting that matters, and runs it inside an asyncio program.
+
+Handlers have one shape::
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream):
+        async for batch in stream.noack_take(500, within=0.002):
+            ...                      # load, fold, save: never raise
+            for event in batch:      # in order: a commit goes up to the first gap
+                await stream.ack(event)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from faust.exceptions import ConsumerNotStarted
+from faust.types import TP
+from yarl import URL
+
+from eventlog.kafka import KafkaLog
+from eventlog.port import LogIdentity
+from eventlog.redis_streams import RedisStreamsLog
+from personalization.errors import Unavailable
+from stream.transports.offsets import OffsetPolicy
+
+START_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What may differ between a worker in production and one in a test.
+
+    Parameters
+    ----------
+    session_timeout_s
+        How long a worker may be silent before its partitions (Kafka) or its lease (Redis Streams) go to
+        another. Faust's 60 s makes a ``kill -9`` cost a minute.
+    commit_interval_s
+        Between two commits of acked offsets. What was acked since is delivered again after a crash.
+    buffer_events
+        How many events wait in memory for the agent; fetching pauses beyond.
+    max_poll_events
+        Events taken from the log at once.
+    """
+
+    session_timeout_s: float = 10.0
+    commit_interval_s: float = 0.5
+    buffer_events: int = 1024
+    max_poll_events: int = 500
+
+
+class WorkerApp(faust.App):  # type: ignore[misc]
+    """A Faust app that reads one log.
+
+    Attributes
+    ----------
+    event_log, log_identity
+        The log it reads, and which one that was when the app was made.
+    offset_policy
+        Where reading starts and whether acks are committed; the learner changes both.
+    """
+
+    event_log: RedisStreamsLog | KafkaLog
+    log_identity: LogIdentity
+    offset_policy: OffsetPolicy
+
+    def channel_of(self, topic: str) -> Any:
+        """The Faust topic of raw bytes for one of ours (``topics.VISITOR_LOG``…)."""
+        name = self.event_log.topics.on_server(topic, self.log_identity.epoch)
+        return self.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    def tp(self, topic: str, partition: int) -> TP:
+        """Faust's name of a partition of one of our topics."""
+        return TP(self.event_log.topics.on_server(topic, self.log_identity.epoch), partition)
+
+    @property
+    def lease_generation(self) -> int:
+        """Counts the owners of the partitions: of two workers, the one with the higher number is right.
+
+        The lease's on Redis Streams, the group's on Kafka; 0 before the first assignment.
+        """
+        return int(self.consumer_generation_id or 0)
+
+    def owned_partitions(self) -> set[TP]:
+        """What this worker owns now; nothing while it waits as a standby."""
+        consumer = self._consumer
+        if consumer is None or not consumer.started:
+            return set()
+        try:
+            return set(consumer.assignment())
+        except ConsumerNotStarted:  # on Kafka it lives in a thread, which starts a little later
+            return set()
+
+    async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
+        """Commit now what was reached under ``generation``; false when that ownership is over."""
+        return bool(await self.consumer.commit_offsets(offsets, generation))
+
+
+def make_app(
+    role: str,
+    log: RedisStreamsLog | KafkaLog,
+    identity: LogIdentity,
+    settings: WorkerSettings | None = None,
+    *,
+    offset_policy: OffsetPolicy | None = None,
+) -> WorkerApp:
+    """The Faust app of ``role``, which is also its consumer group.
+
+    Parameters
+    ----------
+    role
+        ``folder`` or ``learner``.
+    log
+        Where it reads; on Redis Streams its URL and namespace are the transport's too.
+    identity
+        From ``await log.create(…)`` or ``await log.identity()``, checked by ``check_identity``.
+    settings
+        See ``WorkerSettings``.
+    offset_policy
+        See ``OffsetPolicy``.
+    """
+    settings = settings or WorkerSettings()
+    app = WorkerApp(
+        log.topics.prefix + role,
+        broker=_broker(log),
+        # No process but this one may serve: Faust's web server has open table routes and no access control.
+        web_enabled=False,
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        reply_create_topic=False,
+        topic_partitions=identity.n_partitions,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=max(0.2, settings.session_timeout_s / 4),
+        broker_rebalance_timeout=max(settings.session_timeout_s, 10.0),
+        broker_request_timeout=max(30.0, settings.session_timeout_s + 1),
+        broker_commit_interval=settings.commit_interval_s,
+        broker_max_poll_records=settings.max_poll_events,
+        stream_buffer_maxsize=settings.buffer_events,
+        # An event is done when its handler says so, never because the handler failed or was stopped.
+        stream_ack_exceptions=False,
+        stream_ack_cancelled_tasks=False,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        # Logging is the program's, set up once; Faust would turn every print into a warning.
+        worker_redirect_stdouts=False,
+    )
+    app.event_log = log
+    app.log_identity = identity
+    app.offset_policy = offset_policy or OffsetPolicy()
+    return app
+
+
+def _broker(log: RedisStreamsLog | KafkaLog) -> list[URL]:
+    if isinstance(log, RedisStreamsLog):
+        return [URL("redis+streams://log")]  # the transport takes the server from the app's log
+    return [URL(f"nextbest+kafka://{server.strip()}") for server in log.servers.split(",")]
+
+
+async def run_app(app: WorkerApp, stop: asyncio.Event | None = None) -> None:
+    """Run ``app`` until ``stop`` is set (by SIGTERM and SIGINT, if none is given), then stop it cleanly.
+
+    Raises
+    ------
+    Unavailable
+        If the log does not answer at the start: the supervisor tries again.
+    Exception
+        Whatever crashed the app.
+    """
+    with contextlib.ExitStack() as undo:
+        if stop is None:
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+                undo.callback(loop.remove_signal_handler, number)
+        stopping = asyncio.create_task(stop.wait())
+        crashing = asyncio.create_task(app._crashed.wait())
+        try:
+            await app.start()
+            await asyncio.wait([stopping, crashing], return_when=asyncio.FIRST_COMPLETED)
+        except (OSError, ConnectionError) as error:
+            raise Unavailable(f"the log does not answer: {error}") from error
+        finally:
+            stopping.cancel()
+            crashing.cancel()
+            await app.stop()
+    if app.crash_reason is not None:
+        raise app.crash_reason

@@ -1,0 +1,177 @@
+"""What every log promises to those who append and read back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+
+from eventlog.kafka import KafkaLog
+from eventlog.opening import open_log
+from eventlog.port import EventLog, LogIdentity, Record, check_identity, check_resumption
+from eventlog.redis_streams import RedisStreamsLog
+from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Topics
+from personalization.errors import Refused, Unavailable
+from state.embedded import free_port
+
+AnyLog = RedisStreamsLog | KafkaLog
+
+
+async def read_all(log: AnyLog, topic: str) -> list[list[tuple[int, str, bytes]]]:
+    identity = await log.identity()
+    return [[tuple(e) async for e in log.read(topic, p, 0)] for p in range(identity.n_partitions)]
+
+
+def test_both_adapters_satisfy_the_port(log: AnyLog) -> None:
+    assert isinstance(log, EventLog)
+
+
+async def test_acknowledged_means_readable(log: AnyLog) -> None:
+    [position] = await log.append([Record(VISITOR_LOG, "v1", b"\x00raw\xff")])
+    assert [e async for e in log.read(VISITOR_LOG, position.partition, position.offset)] == [
+        (position.offset, "v1", b"\x00raw\xff")
+    ]
+
+
+async def test_offsets_are_dense_from_zero_and_positions_tell_the_truth(log: AnyLog) -> None:
+    records = [Record(VISITOR_LOG, f"visitor-{i % 37}", str(i).encode()) for i in range(500)]
+    positions = await log.append(records)
+    found = await read_all(log, VISITOR_LOG)
+    for entries in found:
+        assert [offset for offset, _, _ in entries] == list(range(len(entries)))
+    for record, position in zip(records, positions, strict=True):
+        assert found[position.partition][position.offset] == (position.offset, record.key, record.value)
+    assert await log.end_offsets(VISITOR_LOG) == [len(entries) for entries in found]
+    assert await log.earliest_offsets(VISITOR_LOG) == [0] * 4
+
+
+async def test_each_key_keeps_its_order_under_concurrent_appends(log: AnyLog) -> None:
+    async def visit(key: str) -> None:
+        for i in range(0, 60, 3):
+            await log.append([Record(VISITOR_LOG, key, str(i + n).encode()) for n in range(3)])
+
+    await asyncio.gather(*(visit(f"visitor-{n}") for n in range(20)))
+    seen: dict[str, list[int]] = defaultdict(list)
+    for entries in await read_all(log, VISITOR_LOG):
+        for _, key, value in entries:
+            seen[key].append(int(value))
+    assert len(seen) == 20
+    assert all(values == list(range(60)) for values in seen.values())
+
+
+async def test_appends_of_one_producer_keep_the_order_of_the_calls(log: AnyLog) -> None:
+    tasks = [asyncio.create_task(log.append([Record(VISITOR_LOG, "v", str(i).encode())])) for i in range(300)]
+    await asyncio.gather(*tasks)
+    values = [int(value) for entries in await read_all(log, VISITOR_LOG) for _, _, value in entries]
+    assert values == list(range(300))
+
+
+async def test_partitions_are_those_kafka_would_choose(log: AnyLog) -> None:
+    keys = [f"visitor-{i}" for i in range(200)] + ["é", "日本", "x" * 300]
+    positions = await log.append([Record(VISITOR_LOG, key, b"") for key in keys])
+    theirs = [DefaultPartitioner()(key.encode(), [0, 1, 2, 3], [0, 1, 2, 3]) for key in keys]
+    assert [position.partition for position in positions] == theirs
+
+
+async def test_one_append_may_touch_several_topics(log: AnyLog) -> None:
+    positions = await log.append(
+        [Record(VISITOR_LOG, "v", b"1"), Record(DECISIONS, "v", b"2"), Record(OUTCOMES, "home.hero", b"3")]
+    )
+    assert [p.topic for p in positions] == [VISITOR_LOG, DECISIONS, OUTCOMES]
+    assert [e.value for p in positions async for e in log.read(*p)] == [b"1", b"2", b"3"]
+
+
+async def test_a_range_is_read_without_its_end(log: AnyLog) -> None:
+    positions = await log.append([Record(VISITOR_LOG, "v", str(i).encode()) for i in range(1200)])
+    partition = positions[0].partition
+    found = [e.offset async for e in log.read(VISITOR_LOG, partition, 100, 1100)]
+    assert found == list(range(100, 1100))
+    assert [e async for e in log.read(VISITOR_LOG, partition, 1200)] == []
+
+
+async def test_create_is_idempotent_and_keeps_the_partition_count(log: AnyLog) -> None:
+    identity = await log.identity()
+    assert await log.create(64) == identity
+    assert identity.n_partitions == 4
+    assert identity.epoch == 1
+
+
+async def test_another_client_sees_the_same_identity(log: AnyLog, log_url: str) -> None:
+    other = open_log(log_url, log.topics)
+    try:
+        assert await other.identity() == await log.identity()
+    finally:
+        await other.close()
+
+
+async def test_a_new_epoch_is_another_log_that_starts_at_zero(log: AnyLog) -> None:
+    await log.append([Record(VISITOR_LOG, "v", b"old")])
+    before = await log.identity()
+    after = await log.open_epoch(8, after=before.epoch)
+    assert (after.epoch, after.n_partitions) == (2, 8)
+    assert after.log_id != before.log_id
+    assert await log.end_offsets(VISITOR_LOG) == [0] * 8
+    [position] = await log.append([Record(VISITOR_LOG, "v", b"new")])
+    assert position.offset == 0
+    with pytest.raises(Refused, match="nextbest epoch open"):
+        check_identity(after, before)
+
+
+async def test_an_epoch_is_never_behind_the_states(log: AnyLog) -> None:
+    assert (await log.open_epoch(4, after=6)).epoch == 7
+
+
+async def test_a_log_that_was_never_created_is_unavailable(log_url: str, namespace: str) -> None:
+    log = open_log(log_url, Topics(prefix=f"{namespace}never."))
+    try:
+        with pytest.raises(Unavailable, match="created"):
+            await log.identity()
+    finally:
+        await log.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "kafka"])
+async def test_a_log_that_is_away_says_so(scheme: str) -> None:
+    url = f"{scheme}://127.0.0.1:{free_port()}"
+    log = open_log(url)
+    log_timeout_s = 2.0
+    if isinstance(log, KafkaLog):
+        log._timeout_s = log_timeout_s
+    await log.start()
+    try:
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(log.append([Record(VISITOR_LOG, "v", b"1")]), 3 * log_timeout_s)
+    finally:
+        await log.close()
+
+
+async def test_what_waits_to_be_written_is_bounded(log: AnyLog) -> None:
+    log._max_pending_bytes = 1000
+    with pytest.raises(Unavailable, match="already"):
+        await log.append([Record(VISITOR_LOG, "v", b"x" * 2000)])
+
+
+async def test_a_worker_may_go_on_in_the_log_it_knows_and_in_no_other(log: AnyLog) -> None:
+    [position] = await log.append([Record(VISITOR_LOG, "v", b"1")])
+    known = await check_resumption(log, "folder", VISITOR_LOG, None)
+    assert await check_resumption(log, "folder", VISITOR_LOG, known, {position.partition: position.offset})
+    with pytest.raises(Refused, match="the log ends at 1"):
+        await check_resumption(log, "folder", VISITOR_LOG, known, {position.partition: position.offset + 1})
+
+
+class TestCheckIdentity:
+    here = LogIdentity(epoch=2, log_id="a", n_partitions=4)
+
+    def test_accepts_the_same_log_read_up_to_its_end(self) -> None:
+        check_identity(self.here, self.here, {0: 10, 3: 0}, [10, 0, 0, 5])
+        check_identity(self.here, None)
+
+    def test_refuses_an_offset_beyond_the_end(self) -> None:
+        with pytest.raises(Refused, match=r"offset 11, but the log ends at 10.*nextbest epoch open"):
+            check_identity(self.here, self.here, {0: 11}, [10, 0, 0, 5])
+
+    def test_refuses_another_log(self) -> None:
+        with pytest.raises(Refused, match="nextbest epoch open"):
+            check_identity(self.here, LogIdentity(2, "b", 4))

@@ -1,0 +1,155 @@
+"""Redis Streams hold a log in memory: it is bounded, and blocks rather than forget what nobody has read.
+
+Kafka keeps by age on disk, whoever has read it, and never blocks: there the horizon is retention (7 days).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from eventlog.port import Record, check_resumption
+from eventlog.redis_keys import group_keys, partition_keys
+from eventlog.redis_streams import RedisStreamsLog
+from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Retention, Topics, Trim
+from personalization.errors import LogFull, Refused
+from stream.transports.lease import Lease
+
+pytestmark = pytest.mark.redis
+
+MAX_BYTES = 64_000
+RECORD = b"x" * 99  # with a key of one byte: 100
+
+
+@pytest.fixture
+async def log(redis_url: str, namespace: str) -> AsyncIterator[RedisStreamsLog]:
+    kept = {
+        VISITOR_LOG: Retention(MAX_BYTES, trim=Trim.COMMITTED),
+        OUTCOMES: Retention(MAX_BYTES, trim=Trim.FLOOR),
+        DECISIONS: Retention(MAX_BYTES),
+    }
+    log = RedisStreamsLog(redis_url, Topics(namespace, kept))
+    await log.create(1)
+    yield log
+    await log.close()
+
+
+async def fill(log: RedisStreamsLog, topic: str, n: int) -> None:
+    for start in range(0, n, 10):
+        await log.append([Record(topic, "k", RECORD) for _ in range(min(10, n - start))])
+
+
+async def test_blocks_when_full_of_what_nobody_has_folded(log: RedisStreamsLog) -> None:
+    with pytest.raises(LogFull):
+        await fill(log, VISITOR_LOG, 1000)
+    assert await log.earliest_offsets(VISITOR_LOG) == [0]
+    assert await log.end_offsets(VISITOR_LOG) == [640]
+
+
+async def test_folding_makes_room_but_only_below_the_committed_offset(log: RedisStreamsLog) -> None:
+    await fill(log, VISITOR_LOG, 640)
+    await log.set_trim_floor(VISITOR_LOG, 0, 333)
+    with pytest.raises(LogFull):
+        await fill(log, VISITOR_LOG, 1000)
+    [earliest], [end] = await log.earliest_offsets(VISITOR_LOG), await log.end_offsets(VISITOR_LOG)
+    assert 300 < earliest <= 333
+    assert end - earliest == 640
+
+
+async def test_outcomes_wait_for_the_learners_floor(log: RedisStreamsLog) -> None:
+    await fill(log, OUTCOMES, 640)
+    with pytest.raises(LogFull):
+        await log.append([Record(OUTCOMES, "k", RECORD)])
+    await log.set_trim_floor(OUTCOMES, 0, 640)
+    await fill(log, OUTCOMES, 500)
+    assert await log.end_offsets(OUTCOMES) == [1140]
+    assert (await log.earliest_offsets(OUTCOMES))[0] <= 640
+
+
+async def test_a_floor_only_rises(log: RedisStreamsLog) -> None:
+    await log.set_trim_floor(OUTCOMES, 0, 100)
+    await log.set_trim_floor(OUTCOMES, 0, 50)
+    await fill(log, OUTCOMES, 640 + 90)
+    assert (await log.earliest_offsets(OUTCOMES))[0] >= 80
+
+
+async def test_topics_without_a_reader_forget_the_oldest_and_stay_in_bounds(
+    log: RedisStreamsLog, redis_url: str
+) -> None:
+    await fill(log, DECISIONS, 3000)
+    [earliest], [end] = await log.earliest_offsets(DECISIONS), await log.end_offsets(DECISIONS)
+    assert end == 3000
+    assert 600 <= end - earliest <= 650
+    async with Redis.from_url(redis_url) as redis:
+        keys = partition_keys(log.topics.on_server(DECISIONS, 1), 0)
+        assert await redis.xlen(keys.stream) == end - earliest
+        assert await redis.llen(keys.segments) <= 66
+
+
+async def test_entries_go_by_age(redis_url: str, namespace: str) -> None:
+    log = RedisStreamsLog(redis_url, Topics(namespace, {DECISIONS: Retention(max_age_ms=1)}))
+    try:
+        await log.create(1)
+        async with Redis.from_url(redis_url) as redis:
+            for _ in range(5):
+                await log.append([Record(DECISIONS, "k", b"1")])
+                before = await redis.time()
+                while await redis.time() <= (before[0], before[1] + 3000):
+                    pass  # until three milliseconds have passed
+        assert (await log.earliest_offsets(DECISIONS))[0] >= 2
+    finally:
+        await log.close()
+
+
+async def test_a_full_topic_refuses_the_whole_append_and_no_other(log: RedisStreamsLog) -> None:
+    await fill(log, OUTCOMES, 640)
+    before = await log.end_offsets(DECISIONS)
+    with pytest.raises(LogFull):
+        await log.append([Record(DECISIONS, "k", b"1"), Record(OUTCOMES, "k", b"1")])
+    assert await log.end_offsets(DECISIONS) == before
+    await log.append([Record(DECISIONS, "k", b"1")])
+
+
+async def test_erased_entries_are_gone_and_the_rest_stays(log: RedisStreamsLog) -> None:
+    await fill(log, VISITOR_LOG, 10)
+    assert await log.delete(VISITOR_LOG, 0, [3, 4, 99]) == 2
+    assert [e.offset async for e in log.read(VISITOR_LOG, 0, 0)] == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
+async def test_a_commit_of_an_earlier_generation_is_refused(redis_url: str, namespace: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        zombie, owner = (Lease(redis, f"{namespace}folder", ttl_s=30) for _ in range(2))
+        assert await zombie.acquire() == 1
+        assert await zombie.commit({"t": {0: 5}})
+        await redis.delete(group_keys("", f"{namespace}folder").lease)  # it ran out
+        assert await owner.acquire() == 2
+        assert await owner.commit({"t": {0: 9, 1: 1}, "u": {0: 2}})
+        assert not await zombie.commit({"t": {0: 7}})
+        assert await redis.hgetall(group_keys("", f"{namespace}folder").committed("t")) == {
+            b"0": b"9",
+            b"1": b"1",
+        }
+
+
+async def test_a_committed_offset_beyond_the_end_is_refused(log: RedisStreamsLog, redis_url: str) -> None:
+    """The streams were lost, the rest of Redis was not: an old file was restored, or keys were deleted."""
+    async with Redis.from_url(redis_url) as redis:
+        lease = Lease(redis, f"{log.topics.prefix}folder", ttl_s=30)
+        await lease.acquire()
+        assert await lease.commit({log.topics.on_server(VISITOR_LOG, 1): {0: 5}})
+    await fill(log, VISITOR_LOG, 4)
+    with pytest.raises(Refused, match=r"offset 5, but the log ends at 4.*nextbest epoch open"):
+        await check_resumption(log, "folder", VISITOR_LOG, await log.identity())
+
+
+async def test_a_lease_nobody_took_meanwhile_is_still_ours(redis_url: str, namespace: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        lease = Lease(redis, f"{namespace}folder", ttl_s=0.3)
+        await lease.acquire()
+        await redis.delete(group_keys("", f"{namespace}folder").lease)
+        assert await lease._keep(
+            keys=[lease._keys.lease, lease._keys.generation], args=[lease.owner, 300, lease.generation]
+        )
+        assert await redis.get(lease._keys.lease) == lease.owner.encode()

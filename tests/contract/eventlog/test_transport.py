@@ -1,0 +1,271 @@
+"""What every log promises to the Faust workers that read it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from eventlog.kafka import KafkaLog
+from eventlog.port import Record
+from eventlog.redis_streams import RedisStreamsLog
+from eventlog.topics import VISITOR_LOG
+from stream.transports.offsets import OffsetPolicy
+from stream.worker_app import WorkerSettings, make_app, run_app
+from tests.servers import ROOT
+
+AnyLog = RedisStreamsLog | KafkaLog
+PATIENCE_S = 30.0
+
+
+class Worker:
+    """A worker process and what it has said."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said: list[dict[str, Any]] = []
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, url: str, log: AnyLog, *options: str) -> Worker:
+        return cls(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "tests.contract.eventlog.worker", url, log.topics.prefix, *options),
+                cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        )
+
+    async def _listen(self) -> None:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self.said.append(json.loads(line))
+
+    def all(self, what: str) -> list[dict[str, Any]]:
+        return [line for line in self.said if line["is"] == what]
+
+    def handled(self) -> list[tuple[int, int, str, str]]:
+        return [tuple(row) for line in self.all("handled") for row in line["batch"]]
+
+    def tell(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+
+    def send(self, number: int) -> None:
+        if self.process.returncode is None:
+            os.kill(self.process.pid, number)
+
+    async def stop(self) -> None:
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGKILL)
+        await self.process.wait()
+        await self._listening
+
+
+@pytest.fixture
+async def start_worker(log_url: str, log: AnyLog) -> AsyncIterator[Callable[..., Any]]:
+    workers: list[Worker] = []
+
+    async def start(*options: str) -> Worker:
+        workers.append(await Worker.start(log_url, log, *options))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        await worker.stop()
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+async def until_committed(log: AnyLog, total: int) -> list[int]:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        committed = [n or 0 for n in await log.committed_offsets("folder", VISITOR_LOG)]
+        if sum(committed) == total:
+            return committed
+        assert time.monotonic() < deadline, f"committed {committed}, not {total} in all"
+        await asyncio.sleep(0.05)
+
+
+async def append(log: AnyLog, n: int, start: int = 0) -> None:
+    await log.append([Record(VISITOR_LOG, f"visitor-{i % 23}", str(i).encode()) for i in range(start, start + n)])
+
+
+def assert_in_order(rows: list[tuple[int, int, str, str]]) -> None:
+    reached: dict[int, int] = {}
+    for partition, offset, _, _ in rows:
+        assert offset > reached.get(partition, -1)
+        reached[partition] = offset
+
+
+async def test_every_event_once_and_in_order_when_nothing_fails(
+    log: AnyLog, start_worker: Callable[..., Any]
+) -> None:
+    await append(log, 500)
+    worker = await start_worker()
+    await until(lambda: len(worker.handled()) >= 500, "500 handled")
+    await append(log, 500, start=500)
+    await until(lambda: len(worker.handled()) >= 1000, "1,000 handled")
+    assert sorted(int(value) for _, _, _, value in worker.handled()) == list(range(1000))
+    assert_in_order(worker.handled())
+    assert await until_committed(log, 1000) == await log.end_offsets(VISITOR_LOG)
+
+
+async def test_what_a_killed_worker_did_not_commit_is_delivered_again(
+    log: AnyLog, start_worker: Callable[..., Any]
+) -> None:
+    first = await start_worker("--commit-interval-s", "60")
+    await append(log, 300)
+    await until(lambda: len(first.handled()) >= 300, "the first worker handles")
+    first.send(signal.SIGKILL)
+    second = await start_worker()
+    await until(lambda: len(second.handled()) >= 300, "the second worker handles the same again")
+    assert sorted(first.handled()) == sorted(second.handled())
+    await until_committed(log, 300)
+
+
+async def test_a_clean_stop_commits_and_nothing_is_delivered_again(
+    log: AnyLog, start_worker: Callable[..., Any]
+) -> None:
+    await append(log, 200)
+    first = await start_worker("--commit-interval-s", "60")
+    await until(lambda: len(first.handled()) >= 200, "the first worker handles")
+    first.send(signal.SIGTERM)
+    await until(lambda: first.all("stopped"), "the first worker stops")
+    assert await first.process.wait() == 0
+    await until_committed(log, 200)
+    second = await start_worker()
+    await append(log, 10, start=200)
+    await until(lambda: len(second.handled()) >= 10, "the second worker handles")
+    assert sorted(int(value) for _, _, _, value in second.handled()) == list(range(200, 210))
+
+
+async def test_a_standby_takes_over_under_load_and_nothing_is_lost(
+    log: AnyLog, start_worker: Callable[..., Any]
+) -> None:
+    first, standby = await start_worker(), await start_worker()
+    await until(lambda: first.all("assigned") or standby.all("assigned"), "one owns the partitions")
+    if not first.all("assigned"):
+        first, standby = standby, first
+    for start in range(0, 600, 20):
+        await append(log, 20, start=start)
+        if start == 300:
+            await until(lambda: first.handled(), "the owner handles")
+            first.send(signal.SIGKILL)
+    values = lambda: {int(v) for w in (first, standby) for _, _, _, v in w.handled()}  # noqa: E731
+    await until(lambda: len(values()) == 600, "all handled by one or the other")
+    await until_committed(log, 600)
+    assert standby.all("assigned")[-1]["generation"] > first.all("assigned")[0]["generation"]
+
+
+async def test_a_zombies_commit_is_refused(log: AnyLog, start_worker: Callable[..., Any]) -> None:
+    zombie = await start_worker("--never-commit")
+    await append(log, 100)
+    await until(lambda: len(zombie.handled()) >= 100, "the zombie-to-be handles")
+    generation = zombie.all("handled")[-1]["generation"]
+    partition, offset = max((p, o) for p, o, _, _ in zombie.handled())
+    zombie.send(signal.SIGSTOP)
+    owner = await start_worker()
+    await until(lambda: len(owner.handled()) >= 100, "another worker takes over")
+    committed = await until_committed(log, 100)
+    zombie.tell(f"commit {partition} {offset // 2} {generation}")
+    zombie.send(signal.SIGCONT)
+    await until(lambda: zombie.all("committed"), "the zombie tries to commit")
+    assert zombie.all("committed")[0]["ok"] is False
+    assert await log.committed_offsets("folder", VISITOR_LOG) == committed
+    # It has become a worker like any other: when the owner goes, it goes on where the owner had got to.
+    owner.send(signal.SIGKILL)
+    n_before = len(zombie.handled())
+    await append(log, 40, start=100)
+    await until(lambda: len(zombie.handled()) - n_before >= 40, "the former zombie handles")
+    assert {int(value) for _, _, _, value in zombie.handled()[n_before:]} == set(range(100, 140))
+    assert zombie.all("handled")[-1]["generation"] > owner.all("handled")[-1]["generation"]
+
+
+async def test_a_worker_starts_where_its_policy_says_and_commits_only_when_told(
+    log: AnyLog, start_worker: Callable[..., Any]
+) -> None:
+    await append(log, 400)
+    ends = await log.end_offsets(VISITOR_LOG)
+    learner = await start_worker("--start-at", "50", "--never-commit")
+    await until(lambda: len(learner.handled()) >= sum(ends) - 4 * 50, "all from 50 on are handled")
+    assert min(offset for _, offset, _, _ in learner.handled()) == 50
+    assert Counter(p for p, _, _, _ in learner.handled()) == {p: end - 50 for p, end in enumerate(ends)}
+    learner.tell(f"commit 1 60 {learner.all('handled')[-1]['generation']}")
+    await until(lambda: learner.all("committed"), "it commits")
+    assert learner.all("committed")[0]["ok"]
+    assert await log.committed_offsets("folder", VISITOR_LOG) == [None, 60, None, None]
+
+
+async def test_an_append_wakes_the_worker(log: AnyLog) -> None:
+    app = make_app(
+        "folder", log, await log.identity(), WorkerSettings(session_timeout_s=5), offset_policy=OffsetPolicy()
+    )
+    latencies_ms: list[float] = []
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for batch in stream.noack_take(500, within=0.002):
+            now_ns = time.perf_counter_ns()
+            latencies_ms.extend((now_ns - int(event.value)) / 1e6 for event in batch)
+            for event in batch:
+                await stream.ack(event)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        await until(app.owned_partitions, "assigned")
+        for i in range(100):
+            await log.append([Record(VISITOR_LOG, f"v{i}", str(time.perf_counter_ns()).encode())])
+            await asyncio.sleep(0.005)
+        await until(lambda: len(latencies_ms) >= 100, "handled")
+    finally:
+        stop.set()
+        await running
+    assert statistics.median(latencies_ms[10:]) < 100
+
+
+async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(log: AnyLog) -> None:
+    """Faust looks only once a second at partitions whose buffer was full: about ten pauses here."""
+    await log.append([Record(VISITOR_LOG, f"v{i % 7}", str(i).encode()) for i in range(4000)])
+    app = make_app("folder", log, await log.identity(), WorkerSettings(session_timeout_s=5, buffer_events=32))
+    values: list[int] = []
+    handled_at: list[float] = []
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for batch in stream.noack_take(40, within=0.002):
+            handled_at.append(time.monotonic())
+            await asyncio.sleep(0.005)  # a handler that reads and writes
+            values.extend(int(event.value) for event in batch)
+            for event in batch:
+                await stream.ack(event)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        await until(lambda: len(values) >= 4000, "the backlog is handled")
+    finally:
+        stop.set()
+        await running
+    assert sorted(values) == list(range(4000))
+    pauses = [b - a for a, b in itertools.pairwise(handled_at) if b - a > 0.8]
+    assert len(pauses) <= 2, pauses
+    await until_committed(log, 4000)

@@ -1,0 +1,85 @@
+"""A worker in a process of its own, for tests that kill, stop and compare workers.
+
+It says what happens on stdout, one JSON object a line, and obeys lines on stdin.
+
+- ``{"is": "assigned", "generation": 1, "partitions": 4}``
+- ``{"is": "handled", "batch": [[partition, offset, key, value], …]}``: written before the acks
+- ``{"is": "committed", "ok": false}``: the answer to ``commit PARTITION OFFSET GENERATION``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from typing import Any
+
+from eventlog.opening import open_log
+from eventlog.topics import VISITOR_LOG, Topics
+from stream.transports.offsets import OffsetPolicy
+from stream.worker_app import WorkerSettings, make_app, run_app
+
+
+def say(what: str, **fields: Any) -> None:
+    os.write(sys.stdout.fileno(), json.dumps({"is": what, **fields}).encode() + b"\n")
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("prefix")
+    parser.add_argument("--commit-interval-s", type=float, default=0.2)
+    parser.add_argument("--never-commit", action="store_true")
+    parser.add_argument("--start-at", type=int)
+    args = parser.parse_args()
+    log = open_log(args.url, Topics(args.prefix))
+    identity = await log.identity()
+
+    async def start_offsets(assigned: set[Any]) -> dict[Any, int]:
+        return dict.fromkeys(assigned, args.start_at)
+
+    app = make_app(
+        "folder",
+        log,
+        identity,
+        WorkerSettings(session_timeout_s=1.5, commit_interval_s=args.commit_interval_s),
+        offset_policy=OffsetPolicy(
+            start_offsets=None if args.start_at is None else start_offsets,
+            commits_acked=not args.never_commit,
+        ),
+    )
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for batch in stream.noack_take(100, within=0.002):
+            rows = [[e.message.partition, e.message.offset, e.key.decode(), e.value.decode()] for e in batch]
+            say("handled", batch=rows, generation=app.lease_generation)
+            for event in batch:
+                await stream.ack(event)
+
+    @app.on_partitions_assigned.connect
+    async def assigned(_: Any, tps: set[Any], **kwargs: Any) -> None:
+        say("assigned", generation=app.lease_generation, partitions=len(tps))
+
+    async def obey() -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            _, partition, offset, generation = line.split()
+            ok = await app.commit_offsets({app.tp(VISITOR_LOG, int(partition)): int(offset)}, int(generation))
+            say("committed", ok=ok)
+
+    obeying = asyncio.create_task(obey())
+    try:
+        await run_app(app)
+        say("stopped")
+    finally:
+        obeying.cancel()
+        await log.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,252 @@
+"""A system that can be hurt: real worker processes on a real log and a real Redis, each armed with its own end."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from config.settings import Settings
+from eventlog.port import EventLog
+from eventlog.topics import OUTCOMES, VISITOR_LOG
+from online_models import checkpoint
+from online_models.placement_model import PlacementModel
+from personalization.compiled import CompiledCatalog, compile_catalog
+from state.catalog_store import CatalogStore
+from state.checkpoint_store import CheckpointStore
+from state.keys import Keys
+from state.timers import N_BUCKETS
+from stream.house import log_of
+from tests.integration import workload
+from tests.integration.workload import OF_ONE, Workload
+
+LEASE_MS = 1_500
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["stream.folder_main", "stream.learner_main", "tests.integration.crashing"])
+
+
+def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
+    """What a worker process runs: the role's own ``run``, under its own environment and output."""
+    os.environ.update(environment)
+    output = os.open(output_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    importlib.import_module(f"stream.{role}_main").run(Settings.from_environment())
+
+
+class Worker:
+    """A process of one role, armed or not.
+
+    Forked from a server that has imported everything: to start one costs milliseconds, and dying dozens of times
+    fits a test.
+    """
+
+    def __init__(self, role: str, environment: dict[str, str], directory: Path, point: str = "") -> None:
+        self.role, self.point = role, point
+        number = len(list(directory.glob("*.out")))
+        self.facts_path = directory / f"{number}-{role}.facts"
+        self.output_path = directory / f"{number}-{role}.out"
+        self.output_path.touch()
+        armed = {
+            "NEXTBEST_FAILPOINT": point,
+            "NEXTBEST_FAILPOINT_LOG": str(self.facts_path),
+            # What is forwarded by a merge arrives by itself, not in a burst.
+            "NEXTBEST_FAILPOINT_OF_ONE": "1" if point.startswith("half-merged") else "65",
+        }
+        told = {**environment, **(armed if point else {})}
+        self.process = _forks.Process(target=_work, args=(role, told, self.output_path), daemon=True)
+        self.process.start()
+
+    @property
+    def fact(self) -> dict[str, Any] | None:
+        """What the failpoint said before it acted; None before."""
+        if not self.facts_path.exists():
+            return None
+        text = self.facts_path.read_text()
+        return json.loads(text) if text.endswith("\n") else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Negative: the signal that ended it; None while it runs."""
+        return self.process.exitcode
+
+    def go_on(self) -> None:
+        """End a freeze."""
+        self._send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._send(signal.SIGKILL)
+        self.process.join()
+
+    def stop(self) -> int | None:
+        """Stop it cleanly; its exit code."""
+        self._send(signal.SIGCONT)
+        self._send(signal.SIGTERM)
+        self.process.join(15)
+        if self.exit_code is None:
+            self.kill()
+        return self.exit_code
+
+    def output(self) -> str:
+        """The last it said."""
+        return self.output_path.read_text(errors="replace")[-3000:]
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.exit_code is None and self.process.pid is not None:
+            os.kill(self.process.pid, number)
+
+
+class System:
+    """A namespace of its own on shared servers, the workload, and the workers."""
+
+    def __init__(self, settings: Settings, directory: Path, seed: int, unsafe: str = "") -> None:
+        self.settings = settings
+        self.directory = directory
+        self.keys = Keys(settings.namespace)
+        self.redis: Redis = Redis.from_url(settings.redis, protocol=2)
+        self.log: EventLog = log_of(settings)
+        self.workers: list[Worker] = []
+        self.seed = seed
+        self.environment = {
+            f"NEXTBEST_{name.upper()}": str(getattr(settings, name)) for name in _TOLD if getattr(settings, name)
+        }
+        if unsafe:
+            self.environment["NEXTBEST_UNSAFE"] = unsafe
+        self.catalog: CompiledCatalog
+        self.load: Workload
+
+    async def __aenter__(self) -> System:
+        await self.log.start()
+        await until(lambda: _succeeds(self.log.create(self.settings.partitions)), "the log is created", 30)
+        store = CatalogStore(self.redis, self.settings.namespace)
+        version = await store.publish(workload.catalog())
+        self.catalog = compile_catalog(workload.catalog(), version)
+        self.load = Workload(self.seed, version)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+        await self.log.close()
+        await self.redis.aclose()
+
+    def start(self, role: str, point: str = "") -> Worker:
+        """Start a worker, perhaps with an end in mind."""
+        worker = Worker(role, self.environment, self.directory, point)
+        self.workers.append(worker)
+        return worker
+
+    async def burst(self) -> None:
+        """Let things happen."""
+        await self.log.append(self.load.burst())
+
+    async def burst_until(self, condition: Callable[[], bool], what: str, within_s: float = 40) -> None:
+        """Let things happen until ``condition`` holds."""
+        deadline_s = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline_s, f"not within {within_s} s: {what}\n{self.outputs()}"
+            await self.burst()
+            await asyncio.sleep(0.25)
+
+    async def settle(self, learner: bool = False, within_s: float = 60) -> None:
+        """Wait until every window has ended, every entry is folded, and, on demand, every outcome is learned."""
+
+        async def quiet() -> bool:
+            if await self._lag("folder", VISITOR_LOG) or await self._n_timers():
+                return False
+            if await self._lag("folder", VISITOR_LOG):  # a time-out appended just before its timer went
+                return False
+            return not learner or not await self._lag("learner", OUTCOMES)
+
+        await until(quiet, "everything is folded", within_s, self.outputs)
+
+    async def _lag(self, group: str, topic: str) -> int:
+        committed = await self.log.committed_offsets(group, topic)
+        return sum(
+            end - (done or 0) for end, done in zip(await self.log.end_offsets(topic), committed, strict=True)
+        )
+
+    async def _n_timers(self) -> int:
+        pipeline = self.redis.pipeline(transaction=False)
+        for bucket in range(N_BUCKETS):
+            pipeline.zcard(self.keys.timers(bucket))
+        return sum(await pipeline.execute())
+
+    async def learned(self) -> dict[str, PlacementModel]:
+        """The models of the current checkpoints."""
+        store = CheckpointStore(self.redis, self.keys)
+        secret = self.settings.secret.encode()
+        models = {}
+        for partition in range(self.settings.partitions):
+            found = await store.load(partition)
+            for placement, blob in (found.blobs if found else {}).items():
+                assert blob is not None
+                models[placement] = checkpoint.load(blob, secret, placement=placement).model
+        return models
+
+    def outputs(self) -> str:
+        """What the workers said last."""
+        return "\n".join(f"--- {w.role} {w.point}\n{w.output()}" for w in self.workers[-3:])
+
+
+_TOLD = (
+    "kafka",
+    "redis",
+    "namespace",
+    "partitions",
+    "lease_ms",
+    "commit_ms",
+    "checkpoint_ms",
+    "timer_poll_ms",
+    "fold_wait_ms",
+)
+
+
+def settings_of(kafka: str, redis: str, namespace: str) -> Settings:
+    """Settings of a system that is to be hurt: short leases, frequent commits and checkpoints."""
+    return Settings(
+        kafka=kafka,
+        redis=redis,
+        namespace=namespace.rstrip("."),
+        partitions=4,
+        lease_ms=LEASE_MS,
+        commit_ms=300,
+        checkpoint_ms=700,
+        timer_poll_ms=100,
+        fold_wait_ms=50,  # a whole burst in one batch
+    )
+
+
+async def until(
+    condition: Callable[[], Awaitable[bool]],
+    what: str,
+    within_s: float,
+    explain: Callable[[], str] = lambda: "",
+) -> None:
+    """Wait for a condition, with a bound."""
+    deadline_s = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < deadline_s, f"not within {within_s} s: {what}\n{explain()}"
+        await asyncio.sleep(0.05)
+
+
+async def _succeeds(attempt: Awaitable[object]) -> bool:
+    try:
+        await attempt
+    except Exception:
+        return False
+    return True
+
+
+assert OF_ONE > 64

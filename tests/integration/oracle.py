@@ -1,0 +1,124 @@
+"""The oracle: a plain loop over the pure fold, over the visitor log as it stands, emission off.
+
+No Faust, no Redis states, no batches, no failures: what workers must arrive at whatever happened to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from eventlog.port import EventLog
+from eventlog.topics import OUTCOMES, VISITOR_LOG
+from online_models.placement_model import PlacementModel
+from personalization.compiled import CompiledCatalog
+from personalization.entry import Entry, Position, decode_entry, encode_entry
+from personalization.fold import DerivedEntry, Status, Visitor, fold
+from personalization.folder_state import encode_folder, next_due_ms
+from personalization.outcome import Outcome, decode_outcome, encode_outcome
+from state.keys import Keys
+from state.visitor_store import pack_visitor
+from stream.learner import model_spec
+
+
+@dataclass(slots=True)
+class Oracle:
+    """What a faultless fold of the log gives.
+
+    Attributes
+    ----------
+    derived
+        (target key, source, epoch, offset, n) → the entry, encoded.
+    outcomes
+        Decision id → the outcome, encoded.
+    """
+
+    visitors: dict[str, Visitor] = field(default_factory=dict)
+    derived: dict[tuple[Any, ...], bytes] = field(default_factory=dict)
+    outcomes: dict[str, bytes] = field(default_factory=dict)
+    statuses: dict[Status, int] = field(default_factory=dict)
+    found_derived: dict[tuple[Any, ...], bytes] = field(default_factory=dict)
+    """Derived entries that stand in the log."""
+    n_entries: int = 0
+
+
+def _derived_id(key: str, entry: Entry) -> tuple[Any, ...]:
+    assert entry.provenance is not None
+    return (key, entry.provenance.source, *entry.provenance.order())
+
+
+async def fold_all(log: EventLog, catalog: CompiledCatalog) -> Oracle:
+    """Fold the whole visitor log, partition by partition, entry by entry."""
+    oracle = Oracle()
+    identity = await log.identity()
+    for partition in range(identity.n_partitions):
+        async for read in log.read(VISITOR_LOG, partition, 0):
+            entry = decode_entry(read.value)
+            oracle.n_entries += 1
+            if entry.provenance is not None:
+                oracle.found_derived[_derived_id(read.key, entry)] = read.value
+            visitor = oracle.visitors.setdefault(read.key, Visitor.new())
+            folded = fold(visitor, read.key, Position(identity.epoch, read.offset), entry, catalog)
+            oracle.statuses[folded.status] = oracle.statuses.get(folded.status, 0) + 1
+            for emission in folded.emissions:
+                if isinstance(emission, DerivedEntry):
+                    oracle.derived[_derived_id(emission.key, emission.entry)] = encode_entry(emission.entry)
+                else:
+                    oracle.outcomes[emission.decision_id] = encode_outcome(emission)
+    return oracle
+
+
+async def all_outcomes(log: EventLog) -> list[tuple[int, Outcome]]:
+    """(partition, outcome) of everything in ``outcomes``, duplicates included, in order."""
+    found = []
+    for partition in range((await log.identity()).n_partitions):
+        async for read in log.read(OUTCOMES, partition, 0):
+            found.append((partition, decode_outcome(read.value)))
+    return found
+
+
+async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: CompiledCatalog) -> list[str]:
+    """Everything in which Redis and the log differ from the oracle; empty: exact."""
+    oracle = await fold_all(log, catalog)
+    found: list[str] = []
+    stored: dict[str, bytes] = {}
+    async for name in redis.scan_iter(match=f"{keys.namespace}:visitor:*", count=1000):
+        key = keys.visitor_key_of(name.decode())
+        assert key is not None
+        stored[key] = await redis.get(name)
+    for key in sorted(stored.keys() | oracle.visitors.keys()):
+        visitor = oracle.visitors.get(key)
+        if visitor is None:
+            found.append(f"{key}: stored, not in the log")
+        elif stored.get(key) != pack_visitor(visitor.state):
+            found.append(f"{key}: another state")
+        elif await redis.get(keys.folder(key)) != encode_folder(visitor.folder):
+            found.append(f"{key}: another folder state")
+        elif next_due_ms(visitor.folder) is not None:
+            found.append(f"{key}: still open")
+    emitted = {outcome.decision_id: encode_outcome(outcome) for _, outcome in await all_outcomes(log)}
+    found += _compare("outcome", emitted, oracle.outcomes)
+    found += _compare("derived entry", oracle.found_derived, oracle.derived)
+    return found
+
+
+def _compare(what: str, emitted: dict[Any, bytes], expected: dict[Any, bytes]) -> list[str]:
+    found = [f"{what} {name} is missing" for name in expected.keys() - emitted.keys()]
+    found += [f"{what} {name} should not be" for name in emitted.keys() - expected.keys()]
+    found += [
+        f"{what} {name} differs" for name in emitted.keys() & expected.keys() if emitted[name] != expected[name]
+    ]
+    return found
+
+
+async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, PlacementModel]:
+    """Every placement's model, learned by a plain loop over the outcomes as they stand."""
+    models: dict[str, PlacementModel] = {}
+    for _, outcome in await all_outcomes(log):
+        if outcome.placement not in models:
+            spec = catalog.placements[outcome.placement].spec
+            models[outcome.placement] = PlacementModel(outcome.placement, model_spec(spec), spec.reward_range)
+        models[outcome.placement].learn(outcome)
+    return models

@@ -1,0 +1,106 @@
+"""The catalog from the command line, on a real Redis."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.catalog_commands import check, history, publish, rollback, schema
+from config.schema import catalog_schema
+from personalization.errors import InvalidInput, Unavailable
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    for name in ("NEXTBEST_CATALOG", "NEXTBEST_REDIS", "NEXTBEST_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    return CliRunner()
+
+
+def good(folder: Path, body: str = "hello") -> Path:
+    (folder / "shop.yaml").write_text(
+        f"placements:\n  hero: {{content: [a], default: a}}\ncontent:\n  a: {{body: {body}}}\n"
+    )
+    return folder
+
+
+def test_check_shows_the_example_shop(runner: CliRunner) -> None:
+    result = runner.invoke(check, [])
+    assert result.exit_code == 0, result.output
+    for word in ("home.recommendations", "Order Completed", "hero-sale", "cart_abandoner", '"loyal" in segments'):
+        assert word in result.output
+
+
+def test_check_prints_every_mistake_and_exits_1(runner: CliRunner, tmp_path: Path) -> None:
+    (good(tmp_path) / "more.yaml").write_text("content:\n  b: {cap: often}\nsegments: {x: 'y >'}\n")
+    result = runner.invoke(check, [str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "more.yaml:2: content.b.cap: must be such as '3 per day' (or per session, per visitor), not 'often'",
+        "more.yaml:3: segments.x: not a CEL expression: something is missing at the end",
+    ]
+    assert "2 mistakes" in result.stderr
+    found = json.loads(runner.invoke(check, [str(tmp_path), "--json"]).stdout)
+    assert found["ok"] is False
+    assert [(error["file"], error["line"], error["path"]) for error in found["errors"]] == [
+        ("more.yaml", 2, "content.b.cap"),
+        ("more.yaml", 3, "segments.x"),
+    ]
+
+
+def test_check_reads_the_folder_of_the_settings(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXTBEST_CATALOG", str(good(tmp_path)))
+    assert json.loads(runner.invoke(check, ["--json"]).stdout) == {
+        "ok": True,
+        "folder": str(tmp_path),
+        "placements": 1,
+        "content": 1,
+        "segments": 0,
+        "affinities": 0,
+        "sources": 0,
+        "errors": [],
+    }
+
+
+def test_schema_prints_the_schema(runner: CliRunner) -> None:
+    assert json.loads(runner.invoke(schema, []).stdout) == catalog_schema()
+
+
+@pytest.mark.redis
+def test_publish_roll_back_and_look_back(
+    runner: CliRunner, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXTBEST_REDIS", redis_url)
+    assert "No catalog is published yet" in runner.invoke(history, []).stdout
+    _ok(runner.invoke(publish, [str(good(tmp_path)), "--by", "ada"]), "Version 1 is in force.")
+    _ok(runner.invoke(publish, [str(tmp_path)]), "Nothing changed: version 1 is in force.")
+    _ok(runner.invoke(publish, [str(good(tmp_path, "new")), "--by", "bob"]), "Version 2 is in force.")
+    _ok(runner.invoke(rollback, ["1", "--by", "eve"]), "Version 3 is in force, the same as version 1.")
+    lines = runner.invoke(history, []).stdout
+    for word in ("ada", "bob", "eve", "content.a: body", "version 1 again"):
+        assert word in lines
+    versions = json.loads(runner.invoke(history, ["--json"]).stdout)["versions"]
+    assert [(entry["version"], entry["who"]) for entry in versions] == [(3, "eve"), (2, "bob"), (1, "ada")]
+    assert isinstance(runner.invoke(rollback, ["9"]).exception, InvalidInput)
+    (tmp_path / "shop.yaml").write_text("placements: 3\n")
+    assert runner.invoke(publish, [str(tmp_path)]).exit_code == 1
+    assert len(json.loads(runner.invoke(history, ["--json"]).stdout)["versions"]) == 3
+
+
+def test_without_redis_it_says_what_to_do(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXTBEST_REDIS", "redis://127.0.0.1:1/0")
+    result = runner.invoke(publish, [str(good(tmp_path))])
+    assert isinstance(result.exception, Unavailable)
+    assert "nextbest up" in str(result.exception)
+
+
+def _ok(result: Result, said: str) -> None:
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == said

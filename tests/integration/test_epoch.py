@@ -1,0 +1,64 @@
+"""Opening the next epoch: states stay, offsets start anew, and nothing unread is left behind unasked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from click.testing import CliRunner
+
+from cli.epoch import epoch
+from eventlog.opening import open_log
+from eventlog.port import LogIdentity, Record
+from eventlog.redis_keys import identity_key
+from eventlog.topics import VISITOR_LOG, Topics
+from personalization.errors import Refused
+from state.keys import Keys
+from state.log_identity import LogIdentityStore
+from state.worker_client import worker_client
+
+
+def run(redis_url: str, *arguments: str) -> str:
+    environment = {"NEXTBEST_REDIS": redis_url, "NEXTBEST_NAMESPACE": "nextbest", "NEXTBEST_KAFKA": ""}
+    result = CliRunner().invoke(epoch, arguments, env=environment)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+async def fold_from(redis_url: str, n_entries: int) -> LogIdentity:
+    """A log with entries, known to the states, of which nothing is read."""
+    log = open_log(redis_url, Topics(prefix="nextbest."))
+    store = LogIdentityStore(worker_client(redis_url), Keys("nextbest"))
+    identity = await store.remember_first(await log.create(4))
+    await log.append([Record(VISITOR_LOG, "a:1", b"x")] * n_entries)
+    await log.close()
+    await store.close()
+    return identity
+
+
+def test_the_next_epoch_is_opened_and_noted_beside_the_states(redis_url: str) -> None:
+    before = asyncio.run(fold_from(redis_url, 0))
+    assert f"epoch 1, 4 partitions, log {before.log_id}" in run(redis_url, "show")
+    assert "epoch 2, 8 partitions" in run(redis_url, "open", "--partitions", "8")
+    shown = run(redis_url, "show").splitlines()
+    assert shown[0].removeprefix("states  ") == shown[1].removeprefix("log     ")
+    assert "epoch 2, 8 partitions" in shown[0]
+
+
+def test_unread_entries_are_not_left_behind_unasked(redis_url: str) -> None:
+    asyncio.run(fold_from(redis_url, 3))
+    with pytest.raises(Refused, match="3 entries of visitor-log are not read by the folder yet"):
+        run(redis_url, "open")
+    assert "epoch 2" in run(redis_url, "open", "--lossy")
+
+
+def test_a_lost_log_is_replaced_by_an_epoch_above_the_one_the_states_know(redis_url: str) -> None:
+    async def lose() -> None:
+        await fold_from(redis_url, 0)
+        redis = worker_client(redis_url)
+        assert await redis.delete(identity_key("nextbest.")) == 1
+        await redis.aclose()
+
+    asyncio.run(lose())
+    assert "epoch 2" in run(redis_url, "open")

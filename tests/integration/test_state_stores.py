@@ -1,0 +1,214 @@
+"""The stores on a real Redis: what the crash suite rests on, looked at one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from redis.crc import key_slot
+
+from online_models.placement_model import PlacementModel
+from personalization.fold import Visitor
+from personalization.outcome import ClosingReason, Outcome
+from state.checkpoint_store import CheckpointHeader, CheckpointStore
+from state.keys import Keys
+from state.model_store import ModelFollower, ModelPublisher, Published, read_model
+from state.timers import RedisTimerStore, Timer
+from state.visitor_store import ABSENT, Change, RedisVisitorStore, unpack_visitor
+from state.worker_client import worker_client
+from tests.integration.crashing import until
+
+pytestmark = pytest.mark.redis
+KEYS = Keys("t")
+ODD_IDS = ("a:plain", "u:{}", "a:}{", "a:x}y{z", "u:ü 🙂", "a:{")
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = worker_client(redis_url)
+    yield client
+    await client.aclose()
+
+
+def at(offset: int) -> Visitor:
+    visitor = Visitor.new()
+    visitor.state.epoch, visitor.state.offset = 1, offset
+    return visitor
+
+
+@pytest.mark.parametrize("key", ODD_IDS)
+def test_both_keys_of_a_visitor_share_a_slot_and_name_it(key: str) -> None:
+    assert key_slot(KEYS.visitor(key).encode()) == key_slot(KEYS.folder(key).encode())
+    assert KEYS.visitor_key_of(KEYS.visitor(key)) == key
+
+
+def test_a_namespace_has_no_braces() -> None:
+    with pytest.raises(ValueError, match="no braces"):
+        Keys("{shop}")
+
+
+async def test_visitors_are_written_only_over_what_was_read(redis: Redis) -> None:
+    store = RedisVisitorStore(redis, KEYS)
+    assert await store.save([Change(key, ABSENT, at(3)) for key in ODD_IDS]) == []
+    first = await store.load([*ODD_IDS, "a:unknown"])
+    assert [unpack_visitor(first[key].visitor_value).offset for key in ODD_IDS] == [3] * len(ODD_IDS)
+    assert first["a:unknown"].fence == ABSENT
+    await redis.script_flush()  # a script Redis forgot is loaded again
+    assert await store.save([Change("u:{}", first["u:{}"].fence, at(9))]) == []
+    losers = await store.save([Change(key, first[key].fence, at(5)) for key in ODD_IDS])
+    assert losers == ["u:{}"]
+    after = await store.load(ODD_IDS)
+    offsets = {key: stored.visitor().state.offset for key, stored in after.items()}
+    assert offsets == {**dict.fromkeys(ODD_IDS, 5), "u:{}": 9}
+    assert await store.save([Change("a:gone", first["a:{"].fence, at(1))]) == ["a:gone"], "erased meanwhile"
+
+
+async def test_idle_visitors_may_have_an_end(redis: Redis) -> None:
+    await RedisVisitorStore(redis, KEYS, idle_ttl_ms=60_000).save([Change("a:1", ABSENT, at(1))])
+    for name in (KEYS.visitor("a:1"), KEYS.folder("a:1")):
+        assert 0 < await redis.pttl(name) <= 60_000
+
+
+async def test_timers_are_exact_idempotent_and_partitioned(redis: Redis) -> None:
+    store = RedisTimerStore(redis, KEYS)
+    timers = [Timer(1_000 + n, f"a:{n}") for n in range(64)]
+    await store.add(timers)
+    await store.add(timers)
+    by_partition = [await store.due([partition], 4, 2_000, 100) for partition in range(4)]
+    assert sorted(timer for found in by_partition for timer in found) == timers
+    assert all(by_partition)
+    assert await store.due([0, 1, 2, 3], 4, 1_009, 100) != []
+    assert sorted(await store.due([0, 1, 2, 3], 4, 1_009, 100)) == timers[:10]
+    assert len(await store.due([0, 1, 2, 3], 4, 2_000, 7)) == 7
+    another = Timer(5_000, "a:1")
+    await store.add([another])
+    await store.remove([timers[1], Timer(1, "a:2")])
+    left = await store.due(range(4), 4, 9_000, 100)
+    assert set(left) == {*timers[:1], *timers[2:], another}
+
+
+def learned(n: int, model: PlacementModel | None = None) -> PlacementModel:
+    model = model or PlacementModel("hero")
+    for number in range(n):
+        arm = ("red", "green")[number % 2]
+        model.learn(
+            Outcome(
+                f"d{model.n_learned}", "hero", 0, arm, 2**31, float(number % 3 == 0), ClosingReason.WINDOW, 0, 1
+            )
+        )
+    return model
+
+
+async def test_followers_hold_what_was_published(redis: Redis, redis_url: str) -> None:
+    publisher = ModelPublisher(redis, KEYS, b"secret")
+    client = worker_client(redis_url)
+    follower = ModelFollower(client, KEYS, b"secret", poll_ms=60_000)
+    following = asyncio.create_task(follower.run())
+    await until(lambda: _is(follower.reached_ms > 0), "the follower listens", 5)
+    model = learned(20)
+    whole, n_whole = await publisher.publish("hero", model.snapshot(3), 1)
+    learned(1, model)
+    changed, n_changed = await publisher.publish("hero", model.snapshot(3), 2)
+    assert whole is changed is Published.DONE
+    assert n_changed > 0
+    assert n_whole > 0
+    version = model.snapshot(3).version
+    await until(lambda: _is(_version(follower) == version), "the change arrived", 5)
+    held = follower.get("hero")
+    stored = await read_model(redis, KEYS, "hero", b"secret")
+    assert held is not None
+    assert stored is not None
+    expected = model.snapshot(3).encode()
+    assert held.snapshot.encode() == stored.snapshot.encode() == expected
+    assert (held.at_ms, follower.n_gaps) == (2, 0)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await client.aclose()
+
+
+async def test_a_gap_means_read_the_whole(redis: Redis) -> None:
+    publisher, follower = ModelPublisher(redis, KEYS, b"s"), ModelFollower(redis, KEYS, b"s")
+    model = learned(10)
+    await publisher.publish("hero", model.snapshot(1), 1)
+    await follower.refresh()
+    channel = redis.pubsub(ignore_subscribe_messages=True)
+    await channel.subscribe(KEYS.model_changes)
+    for _ in range(2):
+        learned(5, model)
+        await publisher.publish("hero", model.snapshot(1), 2)
+    messages: list[bytes] = []
+
+    async def both() -> bool:
+        message = await channel.get_message(timeout=0.1)
+        if message:
+            messages.append(message["data"])
+        return len(messages) == 2
+
+    await until(both, "two announcements", 5)
+    await follower._on_announcement(messages[1])  # the first was lost
+    assert follower.n_gaps == 1
+    assert _version(follower) == model.snapshot(1).version
+    await channel.aclose()
+
+
+async def test_a_new_generation_always_wins_and_a_zombie_never(redis: Redis) -> None:
+    zombie, successor = ModelPublisher(redis, KEYS, b"s"), ModelPublisher(redis, KEYS, b"s")
+    ahead, behind = learned(50), learned(10)
+    await zombie.publish("hero", ahead.snapshot(1), 1)
+    assert (await successor.publish("hero", behind.snapshot(2), 2))[0] is Published.DONE
+    learned(5, ahead)
+    assert (await zombie.publish("hero", ahead.snapshot(1), 3))[0] is Published.FENCED
+    stored = await read_model(redis, KEYS, "hero", b"s")
+    assert stored is not None
+    assert stored.snapshot.version == behind.snapshot(2).version
+
+
+async def test_a_flushed_redis_gets_the_whole_again(redis: Redis) -> None:
+    publisher, model = ModelPublisher(redis, KEYS, b"s"), learned(10)
+    await publisher.publish("hero", model.snapshot(1), 1)
+    await redis.flushall()
+    learned(1, model)
+    assert (await publisher.publish("hero", model.snapshot(1), 2))[0] is Published.DONE
+    stored = await read_model(redis, KEYS, "hero", b"s")
+    assert stored is not None
+    assert stored.snapshot.encode() == model.snapshot(1).encode()
+
+
+async def test_checkpoints_keep_the_one_before_and_nothing_else(redis: Redis) -> None:
+    store = CheckpointStore(redis, KEYS)
+    generation = await store.open(0)
+    headers: list[CheckpointHeader] = []
+    for number in (1, 2, 3):
+        models = {"hero": number, "cart": 1}
+        header = CheckpointHeader(1, 10 * number, generation, number, models)
+        blobs = {"hero": b"h%d" % number, **({"cart": b"c1"} if number == 1 else {})}
+        assert await store.save(0, header, blobs, headers[-1] if headers else None, headers[-2:-1])
+        headers.append(header)
+    current, previous = await store.load(0), await store.load(0, "previous")
+    assert current is not None
+    assert previous is not None
+    assert (current.header, current.blobs) == (headers[2], {"hero": b"h3", "cart": b"c1"})
+    assert (previous.header, previous.blobs) == (headers[1], {"hero": b"h2", "cart": b"c1"})
+    assert await redis.get(KEYS.checkpoint_model(0, 1, "hero")) is None
+
+
+async def test_an_older_generation_saves_no_checkpoint(redis: Redis) -> None:
+    store = CheckpointStore(redis, KEYS)
+    zombie, successor = await store.open(0), await store.open(0)
+    assert successor > zombie
+    assert await store.save(0, CheckpointHeader(1, 5, successor, 1, {}), {}, None)
+    assert not await store.save(0, CheckpointHeader(1, 9, zombie, 2, {}), {}, None)
+    current = await store.load(0)
+    assert current is not None
+    assert current.header.position == 5
+
+
+def _version(follower: ModelFollower) -> int:
+    held = follower.get("hero")
+    return held.snapshot.version if held else 0
+
+
+async def _is(value: bool) -> bool:
+    return value

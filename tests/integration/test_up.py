@@ -1,0 +1,161 @@
+"""``nextbest up``: ready, restarted when something dies, gone without a trace, everything kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.parts import require
+from tests.running import Up, alive, free_port, start, until
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def ups(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    require("redis")
+    started: list[Up] = []
+
+    def one(*more: str) -> Up:
+        started.append(start(tmp_path / "data", *more))
+        return started[-1]
+
+    yield one
+    for up in started:
+        if up.process.poll() is None:
+            up.process.kill()
+        up.process.wait()
+        assert up.process.stdout is not None
+        up.process.stdout.close()
+        until(lambda up=up: not any(alive(pid) for pid in up.pids.values()), "children gone")  # type: ignore[misc]
+
+
+def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> None:
+    up = ups("--api-processes", "2")
+    assert sorted(up.pids) == ["api", "api-1", "folder", "learner", "redis"]
+    up.track("a1", "m1")
+    until(lambda: up.event_count("a1") == 1, "the event reaches its state")
+    decide = {"visitor": {"anonymousId": "a1"}, "placements": ["home.hero"]}
+    answers = []
+
+    def personalised() -> bool:
+        answers.append(up.call("POST", "/v1/decide", decide, key="pk_dev"))
+        return bool(answers[-1]["decisions"][0]["tier"] == "personalised")
+
+    until(personalised, "an answer from state and model")
+    first = answers[-1]
+    assert first["stateRevision"] == 1
+
+    # A second one is refused in one sentence, and disturbs nothing.
+    second = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "up", "--data-dir", str(tmp_path / "data"), "--port", str(free_port())],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"in use by another `nextbest up` (process {up.process.pid})" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+
+    # So is one on the same port.
+    port = up.url.rpartition(":")[2]
+    third = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "up", "--data-dir", str(tmp_path / "other"), "--port", port],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert third.returncode == 1
+    assert "or choose another with --port" in third.stderr
+    assert len(third.stderr.splitlines()) == 1
+
+    # Ctrl-C: everything stops, in order, nothing is left.
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert not any(alive(pid) for pid in up.pids.values())
+
+    # Started again, it knows what it knew; the decision ids of before are still its own.
+    again = ups()
+    assert again.event_count("a1") == 1
+    reward = {"value": 1.0, "messageId": "r1", "final": True}
+    again.call("POST", f"/v1/decisions/{first['decisions'][0]['decisionId']}/reward", reward, key="pk_dev")
+    again.process.send_signal(signal.SIGTERM)
+    assert again.process.wait(60) == 0
+    assert not any(alive(pid) for pid in again.pids.values())
+
+
+def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up]) -> None:
+    up = ups()
+    n = 0
+    for name in ("folder", "learner", "redis", "api"):
+        n += 1
+        up.track("a2", f"m{n}")
+        os.kill(up.pids[name], signal.SIGKILL)
+        up.wait_for_line(f"{name} was ended by SIGKILL; starting it again in 0.2 s")
+        up.wait_for_line(f"{name} is back")
+    # A client's connection waits in the supervisor's socket while the API is away: no request is refused.
+    up.track("a2", "last")
+    until(lambda: up.event_count("a2") == n + 1, "every event, before and after each death, is in the state")
+
+    # The states are what a plain loop over the log gives; one that is not is named.
+    assert "Every stored state is what the log says." in replay_check(up, 0)
+    with Redis.from_url(up.redis_url()) as redis:
+        redis.set("nextbest:visitor:{a:a2}", redis.get("nextbest:visitor:{a:a2}")[:-1] + b"?")
+    assert "Different from what is stored: a:a2" in replay_check(up, 1)
+
+
+def replay_check(up: Up, expected: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "replay", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "NEXTBEST_REDIS": up.redis_url()},
+        check=False,
+    )
+    assert done.returncode == expected, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_no_orphans_after_kill_9(ups: Callable[..., Up]) -> None:
+    up = ups()
+    up.track("a3", "m1")
+    up.process.kill()
+    up.process.wait()
+    # The next one waits for the children to go, and goes on from what they left.
+    again = ups()
+    assert not any(alive(pid) for pid in up.pids.values())
+    until(lambda: again.event_count("a3") == 1, "the event acknowledged before the kill")
+
+
+def test_a_saved_catalog_is_in_force_at_once(ups: Callable[..., Up], tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    text = """
+placements: {home.hero: {content: [one], default: one}}
+content: {one: {body: {title: One}}, two: {body: {title: Two}}}
+sources: {site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}}
+"""
+    (catalog / "all.yaml").write_text(text)
+    up = ups("--catalog", str(catalog))
+
+    def shown() -> str:
+        body = {"visitor": {"anonymousId": "a4"}, "placements": ["home.hero"]}
+        return str(up.call("POST", "/v1/decide", body)["decisions"][0]["contentId"])
+
+    assert shown() == "one"
+    (catalog / "all.yaml").write_text(text.replace("[one], default: one", "[two], default: two"))
+    until(lambda: shown() == "two", "the saved catalog is served")
+    # A mistake is named, and the version in force stays.
+    (catalog / "all.yaml").write_text(text.replace("[one], default: one", "[three], default: three"))
+    up.wait_for_line("catalog not published")
+    assert shown() == "two"

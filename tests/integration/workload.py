@@ -1,0 +1,143 @@
+"""A seeded stream of what visitors do: events, identities that meet, decisions, rewards, and windows that end.
+
+Written straight to the visitor log in bursts, each with more than 64 entries of one visitor: the message ids a
+visitor remembers are 64, so only the fence can recognise a burst that is delivered twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+
+from eventlog.port import Record
+from eventlog.topics import VISITOR_LOG
+from personalization.catalog import (
+    AffinityRule,
+    AffinitySpec,
+    Catalog,
+    Content,
+    Placement,
+    RewardRule,
+    Source,
+)
+from personalization.entry import Entry, encode_entry
+from personalization.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
+from personalization.visitor_key import anonymous_key, user_key
+
+WINDOW_MS = 400
+OF_ONE = 120
+ARMS = ("red", "green", "blue")
+
+
+def catalog() -> Catalog:
+    """Two placements with windows short enough to end while a test watches."""
+    rewards = (RewardRule(event="Order Completed", value=1.0), RewardRule(event="Product Clicked", value=0.5))
+    placement = Placement(
+        content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed"
+    )
+    return Catalog(
+        placements={"hero": placement, "cart": placement},
+        content={arm: Content(body={"arm": arm}) for arm in ARMS},
+        affinities={
+            "category": AffinitySpec(rules=(AffinityRule(event="Product Viewed", key="properties.category"),))
+        },
+        features=("session.n_views",),
+        sources={"test": Source(write_keys=("pk",), consent_default="granted")},
+    )
+
+
+class Workload:
+    """Bursts, reproducible but for the time stamps.
+
+    Parameters
+    ----------
+    catalog_version
+        Stamped on every entry.
+    """
+
+    def __init__(self, seed: int, catalog_version: int, n_visitors: int = 24) -> None:
+        self._random = random.Random(seed)
+        self._catalog_version = catalog_version
+        self._newcomers = itertools.count()
+        self._visitors = [self._newcomer() for _ in range(n_visitors)]
+        self._n = 0
+        self._open: list[tuple[str, str]] = []
+        self.n_appended = 0
+        self.n_decisions = 0
+
+    def burst(self, n_others: int = 60) -> list[Record]:
+        """What happens next: ``OF_ONE`` entries of one visitor among ``n_others`` of others."""
+        for _ in range(2):  # somebody goes, somebody new comes: there is always somebody to merge
+            self._visitors = [*self._visitors[1:], self._newcomer()]
+        busy = self._random.choice(self._visitors)
+        whose = [busy] * OF_ONE + [self._random.choice(self._visitors) for _ in range(n_others)]
+        self._random.shuffle(whose)
+        records: list[Record] = []
+        for visitor in whose:
+            records += self._step(visitor, known=visitor == busy or self._random.random() < 0.3)
+        self.n_appended += len(records)
+        return records
+
+    def _newcomer(self) -> str:
+        n = next(self._newcomers)
+        return f"v{n}{{}}" if n % 5 == 0 else f"v{n}"
+
+    def _step(self, visitor: str, known: bool) -> list[Record]:
+        anonymous, registered = anonymous_key(visitor), user_key(f"user-{visitor}")
+        key = registered if known else anonymous
+        kind = self._random.random()
+        self._n += 1
+        ids = {
+            "message_id": f"m{self._n}",
+            "anonymous_id": visitor,
+            "user_id": f"user-{visitor}" if known else None,
+        }
+        if kind < 0.45:
+            category = self._random.choice(("shoes", "hats", "bags"))
+            return [self._record(key, Track(**ids, event="Product Viewed", properties={"category": category}))]
+        if kind < 0.55:
+            return [self._record(key, Page(**ids, name="home"))]
+        if kind < 0.62:
+            return [self._record(key, Track(**ids, event="Product Clicked", properties={}))]
+        if kind < 0.66:
+            return [self._record(key, Track(**ids, event="Order Completed", properties={"revenue": 7.5}))]
+        if kind < 0.90:
+            return [self._decision(key)]
+        if kind < 0.97 and self._open:
+            owner, decision = self._open[self._random.randrange(len(self._open))]
+            if self._random.random() < 0.3:
+                return [self._record(owner, Activated(decision_id=decision))]
+            final = self._random.random() < 0.3
+            reward = Rewarded(message_id=f"m{self._n}", decision_id=decision, value=0.25, final=final)
+            return [self._record(owner, reward)]
+        # The collector appends the link beside the identify, under the losing id.
+        identify = Identify(**{**ids, "user_id": f"user-{visitor}"}, traits={"plan": "gold"})
+        return [self._record(registered, identify), self._record(anonymous, Link(canonical=registered))]
+
+    def _decision(self, key: str) -> Record:
+        decision = f"d{self._n}"
+        self.n_decisions += 1
+        self._open = [*self._open[-40:], (key, decision)]
+        made = DecisionMade(
+            message_id=f"m{self._n}",
+            decision_id=decision,
+            placement=self._random.choice(("hero", "cart")),
+            slot=0,
+            arm=self._random.choice(ARMS),
+            weight=2**31,
+            exposed=self._random.random() < 0.8,
+            features={
+                "hour": float(self._random.randrange(24)),
+                "device": self._random.choice(("mobile", "desktop")),
+            },
+            policy="default",
+        )
+        return self._record(key, made)
+
+    def _record(self, key: str, event: Event) -> Record:
+        now_ms = time.time_ns() // 1_000_000
+        entry = Entry(
+            received_at_ms=now_ms, occurred_at_ms=now_ms, catalog_version=self._catalog_version, event=event
+        )
+        return Record(VISITOR_LOG, key, encode_entry(entry))

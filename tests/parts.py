@@ -1,0 +1,38 @@
+"""Parts a test needs beside Python packages: it skips with a plain reason where one is missing.
+
+Under ``NEXTBEST_REQUIRE_ALL=1`` a missing part fails the test instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+from personalization.errors import Unavailable
+from state.embedded import find_redis_server
+
+
+def missing(part: str, remedy: str) -> NoReturn:
+    """Skip, or fail where everything is required."""
+    reason = f"{part} is missing here: {remedy}"
+    if os.environ.get("NEXTBEST_REQUIRE_ALL") == "1":
+        pytest.fail(f"NEXTBEST_REQUIRE_ALL=1, but {reason}")
+    pytest.skip(reason)
+
+
+def require(part: str) -> None:
+    """Skip or fail unless ``part`` (``redis``, ``kafka``, or a command's name) can run here."""
+    if part == "redis":
+        try:
+            find_redis_server()
+        except Unavailable as error:
+            missing("redis-server", str(error))
+    elif part == "kafka":
+        for command in ("java", "mvn"):
+            if shutil.which(command) is None:
+                missing(command, "Apache Kafka runs on Java, and its jars come by Maven")
+    elif shutil.which(part) is None:
+        missing(part, "not on PATH")

@@ -1,0 +1,160 @@
+"""Real servers for tests: one Redis and one Apache Kafka a session, ended by the pid they started with."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from state.embedded import EmbeddedRedis, free_port
+from tests.parts import missing, require
+
+ROOT = Path(__file__).resolve().parent.parent
+KAFKA_LIBS = ROOT / ".cache" / "kafka" / "libs"
+KAFKA_READY_TIMEOUT_S = 120.0
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """One real Redis for the session."""
+    require("redis")
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """The session's Redis, emptied before each test."""
+    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=5) as connection:
+        connection.sendall(b"FLUSHALL\r\nSCRIPT FLUSH\r\n")
+        received = b""
+        while received.count(b"+OK") < 2:
+            received += connection.recv(64)
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real Apache Kafka broker (KRaft) for the session: its ``host:port``."""
+    require("kafka")
+    libs = kafka_libs()
+    with kafka_broker(libs, tmp_path_factory.mktemp("kafka")) as address:
+        yield address
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A topic prefix of its own for each test on a shared server."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+def kafka_libs() -> Path:
+    """Kafka's jars, fetched once by Maven (several checkouts or workers may ask at the same time)."""
+    done = KAFKA_LIBS.parent / "complete"
+    KAFKA_LIBS.parent.mkdir(parents=True, exist_ok=True)
+    with (KAFKA_LIBS.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        pom = ROOT / "deploy" / "kafka" / "pom.xml"
+        if not done.exists() or done.read_text() != pom.read_text():
+            fetch = subprocess.run(
+                [
+                    "mvn",
+                    "-q",
+                    "-B",
+                    "-f",
+                    str(pom),
+                    "dependency:copy-dependencies",
+                    f"-DoutputDirectory={KAFKA_LIBS}",
+                ],
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
+            )
+            if fetch.returncode:
+                missing(
+                    "Apache Kafka",
+                    f"mvn could not fetch its jars: {fetch.stdout[-500:]}{fetch.stderr[-500:]}",
+                )
+            done.write_text(pom.read_text())
+    return KAFKA_LIBS
+
+
+@contextlib.contextmanager
+def kafka_broker(libs: Path, directory: Path) -> Iterator[str]:
+    """Run one broker in ``directory`` until the block ends."""
+    port, controller = free_port(), free_port()
+    properties = directory / "server.properties"
+    properties.write_text(
+        f"""process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={directory / "data"}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+auto.create.topics.enable=false
+"""
+    )
+    classpath = f"{libs}/*"
+    storage = ["java", "-Xshare:auto", "-cp", classpath, "kafka.tools.StorageTool"]
+    cluster = subprocess.run([*storage, "random-uuid"], capture_output=True, text=True, check=True, timeout=60)
+    subprocess.run(
+        [*storage, "format", "-t", cluster.stdout.split()[-1], "-c", str(properties)],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    log = directory / "broker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["java", "-Xms256m", "-Xmx512m", "-cp", classpath, "kafka.Kafka", str(properties)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_port(port, process, log)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + KAFKA_READY_TIMEOUT_S
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Kafka did not start:\n{log.read_text(errors='replace')[-3000:]}")
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":  # a broker to try things on: python -m tests.servers
+    with tempfile.TemporaryDirectory() as folder, kafka_broker(kafka_libs(), Path(folder)) as where:
+        print(where, os.getpid(), flush=True)
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -1,0 +1,177 @@
+"""An API in this process: real endpoints over a log, a Redis and models written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from api.app import Application
+from api.auth import KeysInForce
+from api.catalog import PreparedInForce
+from api.metrics import ApiMetrics
+from api.models import ModelsInMemory
+from api.services import Learned, Services
+from eventlog.port import Position, Record
+from eventlog.topics import VISITOR_LOG
+from personalization.catalog import Catalog, Content, Placement, Source
+from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.decision_record import decode_record
+from personalization.entry import Entry, decode_entry
+from personalization.errors import Unavailable
+from personalization.visitor_state import VisitorState
+from state.model_store import Followed
+
+NOW = 1_700_000_000_000
+WRITE = {"Authorization": "Bearer pk_dev"}
+SERVER = {"X-API-Key": "sk_dev"}
+
+
+def shop() -> Catalog:
+    return Catalog(
+        placements={
+            "home.hero": Placement(content=("shoes", "tents", "bags"), default="shoes"),
+            "home.list": Placement(content=("shoes", "tents", "bags", "hello"), default="shoes", slots=2),
+        },
+        content={
+            "shoes": Content(type="html", body="<b>Shoes</b>"),
+            "tents": Content(body={"title": "Tents"}),
+            "bags": Content(type="redirect", body="https://shop.example/bags"),
+            "hello": Content(type="html", body="Hello {{traits.first_name|there}}"),
+        },
+        segments={"buyers": "n_orders > 0"},
+        sources={
+            "web": Source(write_keys=("pk_dev",), server_keys=("sk_dev",), consent_default="granted"),
+            "strict": Source(write_keys=("pk_strict",)),
+        },
+    )
+
+
+@dataclass
+class FakeLog:
+    """Keeps what is appended; fails when told to."""
+
+    records: list[Record] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def append(self, records: Sequence[Record]) -> list[Position]:
+        if self.error is not None:
+            raise self.error
+        self.records += records
+        return [Position(record.topic, 0, offset) for offset, record in enumerate(records)]
+
+
+@dataclass
+class FakeSpool:
+    records: list[Record] = field(default_factory=list)
+    full: bool = False
+
+    def put(self, record: Record) -> bool:
+        if not self.full:
+            self.records.append(record)
+        return not self.full
+
+    def entries(self) -> list[tuple[str, Entry]]:
+        return [(r.key, decode_entry(r.value)) for r in self.records if r.topic == VISITOR_LOG]
+
+    def decisions(self) -> list[Any]:
+        return [decode_record(r.value) for r in self.records if r.topic != VISITOR_LOG]
+
+
+@dataclass
+class FakeVisitors:
+    states: dict[str, VisitorState] = field(default_factory=dict)
+    away: bool = False
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]:
+        self.asked.append(tuple(keys))
+        if self.away:
+            raise Unavailable("away on purpose")
+        return [self.states[key] for key in keys if key in self.states]
+
+    async def read_canonical(self, key: str) -> tuple[str, list[VisitorState]]:
+        if self.away:
+            raise Unavailable("away on purpose")
+        return key, [self.states[key]] if key in self.states else []
+
+
+@dataclass
+class FakeFollower:
+    reached_ms: int = 1
+    models: dict[str, Followed] = field(default_factory=dict)
+
+    def get(self, placement: str) -> Followed | None:
+        return self.models.get(placement)
+
+
+@dataclass
+class Site:
+    """The parts of one API, and a client of it."""
+
+    compiled: CompiledCatalog = field(default_factory=lambda: compile_catalog(shop(), 12))
+    log: FakeLog = field(default_factory=FakeLog)
+    spool: FakeSpool = field(default_factory=FakeSpool)
+    visitors: FakeVisitors = field(default_factory=FakeVisitors)
+    follower: FakeFollower = field(default_factory=FakeFollower)
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
+    missing: list[str] = field(default_factory=list)
+    learned: Learned | None = None
+    client: httpx.AsyncClient = field(init=False)
+
+    @property
+    def current(self) -> CompiledCatalog:
+        return self.compiled
+
+    def services(self) -> Services:
+        catalog = PreparedInForce(self)
+
+        async def open_decisions(key: str) -> int:
+            return len(key)
+
+        async def learned(_: str) -> Learned | None:
+            return self.learned
+
+        return Services(
+            secret=b"test-secret",
+            catalog=catalog,
+            keys=KeysInForce(catalog),
+            models=ModelsInMemory(self.follower, catalog),
+            visitors=self.visitors,
+            log=self.log,
+            spool=self.spool,
+            metrics=self.metrics,
+            clock_ms=lambda: NOW,
+            open_decisions=open_decisions,
+            learned=learned,
+            ready=lambda: self.missing,
+            max_body_bytes=1_000_000,
+        )
+
+    async def decide(self, *placements: Any, headers: dict[str, str] = WRITE, **body: Any) -> httpx.Response:
+        body = {"visitor": {"anonymousId": "a1"}, "placements": list(placements) or ["home.hero"], **body}
+        return await self.client.post("/v1/decide", json=body, headers=headers)
+
+    async def collect(self, *events: Any, **more: Any) -> httpx.Response:
+        return await self.client.post("/v1/events", json={"events": list(events), **more}, headers=WRITE)
+
+    def entries(self) -> list[tuple[str, Entry]]:
+        return [(record.key, decode_entry(record.value)) for record in self.log.records]
+
+
+@asynccontextmanager
+async def open_site() -> AsyncIterator[Site]:
+    site = Site()
+
+    @asynccontextmanager
+    async def services() -> AsyncIterator[Services]:
+        yield site.services()
+
+    app = Application(services)
+    transport = httpx.ASGITransport(app=app)
+    async with app.started(), httpx.AsyncClient(transport=transport, base_url="http://site") as client:
+        site.client = client
+        yield site

@@ -1,0 +1,127 @@
+"""Bad input: a 4xx that names the field, soon, and nothing else disturbed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from api.json_check import find_trouble
+from tests.unit.api.site import WRITE
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+DEEP_OBJECTS = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+
+
+def decide_body(**parts: bytes) -> bytes:
+    fields = {"visitor": b'{"anonymousId":"a1"}', "placements": b'["home.hero"]', **parts}
+    return b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in fields.items()) + b"}"
+
+
+def event_body(
+    properties: bytes = b"{}", anonymous_id: bytes = b'"a1"', around: bytes = b'{"events":[%s]}'
+) -> bytes:
+    return around % (
+        b'{"type":"track","event":"Viewed","anonymousId":%s,"properties":%s}' % (anonymous_id, properties)
+    )
+
+
+BAD = [
+    ("decide", decide_body(context=b'{"price":NaN}'), 400, "context.price"),
+    ("decide", decide_body(context=b'{"price":-Infinity}'), 400, "context.price"),
+    ("decide", decide_body(context=b'{"price":1e999}'), 400, "context.price"),
+    ("decide", decide_body(context=b'{"a":' + DEEP + b"}"), 400, "context.a[0][0][0][0]"),
+    ("decide", decide_body(context=DEEP_OBJECTS), 400, "context.a.a.a.a.a"),
+    ("decide", decide_body(context=b'{"a":"x\\u0000"}'), 400, "context.a"),
+    ("decide", decide_body(context=b'{"a":["\\ud800 x"]}'), 400, "context.a[0]"),
+    ("decide", decide_body(context=b'{"a":"\xed\xa0\x80"}'), 400, "context.a"),
+    ("decide", decide_body(context=b"17"), 400, "context"),
+    ("decide", decide_body(visitor=b"{}"), 400, "visitor"),
+    ("decide", decide_body(visitor=b'{"anonymousId":""}'), 400, "visitor"),
+    ("decide", decide_body(visitor=b'{"anonymousId":"a\\u0000"}'), 400, "visitor.anonymousId"),
+    ("decide", decide_body(visitor=b'{"anonymousId":"\\udc00"}'), 400, "visitor.anonymousId"),
+    ("decide", decide_body(visitor=b'{"userId":7}'), 400, "visitor.userId"),
+    ("decide", decide_body(visitor=b'{"userId":"%s"}' % (b"x" * 257)), 400, "visitor.userId"),
+    ("decide", decide_body(visitor=b'{"userId":"%s"}' % ("é" * 129).encode()), 400, "visitor.userId"),
+    ("decide", decide_body(placements=b'["home.hero","nowhere"]'), 400, "placements[1]"),
+    ("decide", decide_body(placements=b'[{"placement":"home.hero","slots":99}]'), 400, "placements[0].slots"),
+    ("decide", decide_body(placements=b"[17]"), 400, "placements[0]"),
+    ("decide", decide_body(events=b'[{"type":"track","anonymousId":"a1"}]'), 400, "events[0].event"),
+    ("decide", decide_body(events=b'[{"type":"track","event":"x","properties":{"n":1e999}}]'), 400,
+     "events[0].properties.n"),
+    ("decide", decide_body(deadlineMs=b'"soon"'), 400, "deadlineMs"),
+    ("decide", b'{"visitor":{"anonymousId":"a1"}}', 400, "placements"),
+    ("decide", b"", 400, "body"),
+    ("decide", b'{"visitor"', 400, "body"),
+    ("decide", b"[]", 400, "body"),
+    ("decide", DEEP, 400, "[0][0][0][0][0][0]"),
+    ("decide", b'{"visitor":' + b" " * 10_000_000, 413, "body"),
+    ("events", event_body(b'{"price":NaN}'), 400, "events[0].properties.price"),
+    ("events", event_body(b'{"price":1e999}'), 400, "events[0].properties.price"),
+    ("events", event_body(b'{"a":' + DEEP + b"}"), 400, "events[0].properties.a[0][0]"),
+    ("events", event_body(b'{"a":%s}' % (b"[" * 40 + b"]" * 40)), 400, "events[0].properties.a[0][0][0][0]"),
+    ("events", event_body(b'{"a":{"b":"\\u0000"}}'), 400, "events[0].properties.a.b"),
+    ("events", event_body(b'{"a":"\\ud83d"}'), 400, "events[0].properties.a"),
+    ("events", event_body(b'{"a":"\xff"}'), 400, "events[0].properties.a"),
+    ("events", event_body(b"{}", b'"\\u0000"'), 400, "events[0].anonymousId"),
+    ("events", event_body(b"{}", b'""'), 400, "events[0].anonymousId"),
+    ("events", event_body(b'{"price":NaN}', around=b"%s"), 400, "properties.price"),
+    ("events", event_body(b"{}", b"null", around=b"%s"), 400, "anonymousId"),
+    ("events", b'{"events":17}', 400, "events"),
+    ("events", b'{"events":[]}', 400, "events"),
+    ("events", b"{}", 400, "events"),
+    ("events", b'{"events":[' + b" " * 10_000_000, 413, "body"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("endpoint", "body", "status", "field"), BAD, ids=range(len(BAD)))
+async def test_bad_input_is_named_soon_and_disturbs_nothing(site, endpoint, body, status, field):
+    began = time.process_time()
+    response = await site.client.post(f"/v1/{endpoint}", content=body, headers=WRITE)
+    spent_s = time.process_time() - began
+    assert response.status_code == status, response.text
+    answer = response.json()
+    assert answer["field"] == field, answer
+    assert answer["code"]
+    assert answer["message"]
+    assert answer["requestId"]
+    assert spent_s < 0.05, "CPU of this process, client included"
+    assert site.log.records == site.spool.records == []
+    assert (await site.decide()).status_code == 200
+
+
+async def test_the_good_events_beside_a_bad_number_are_kept(site):
+    good = b'{"type":"page","anonymousId":"a1"}'
+    bad = b'{"type":"page","anonymousId":"a1","properties":{"n":1e999}}'
+    body = b'{"events":[%s,%s]}' % (good, bad)
+    response = await site.client.post("/v1/events", content=body, headers=WRITE)
+    assert (response.status_code, response.json()["accepted"]) == (200, 1)
+    assert response.json()["rejected"][0]["field"] == "events[1].properties.n"
+
+
+async def test_text_that_only_looks_bad_is_taken(site):
+    event = {
+        "type": "page",
+        "anonymousId": "ä😀",
+        "properties": {"a": "\\u0000 \\ud800", "b": "😀", "c": [[]] * 40},
+    }
+    for body in (json.dumps(event), json.dumps(event, ensure_ascii=False)):
+        response = await site.client.post("/v1/events", content=body.encode(), headers=WRITE)
+        assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("/v1/nothing", 404, "not_found"), ("/v1/events", 405, "method_not_allowed")]
+)
+async def test_every_error_has_the_one_shape(site, path, status, code):
+    response = await site.client.get(path)
+    assert response.status_code == status
+    assert response.json()["code"] == code
+    assert response.json()["requestId"]
+
+
+def test_finding_trouble_is_bounded():
+    began = time.process_time()
+    assert find_trouble(b'{"a":[' + b"1," * 2_000_000 + b"]}") is None
+    assert time.process_time() - began < 0.5

@@ -1,0 +1,175 @@
+"""``/v1/decide``: as the protocol says, and at all times an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from online_models.snapshot import ModelSnapshot
+from personalization.decision_id import key_of
+from personalization.event import DecisionMade, Link, Track
+from personalization.visitor_state import VisitorState
+from state.model_store import Followed
+from tests.unit.api.site import NOW, WRITE
+
+UNREACHABLE_REDIS = {"tier": "rules"}
+
+
+async def test_the_answer_has_the_shape_of_the_protocol(site):
+    site.visitors.states["a:a1"] = VisitorState(revision=41, now_ms=NOW - 7)
+    site.follower.models["home.hero"] = Followed(ModelSnapshot.prior(), NOW - 140)
+    response = await site.decide("home.hero", {"placement": "home.list", "slots": 2})
+    assert response.status_code == 200
+    body = response.json()
+    assert set(body) == {"requestId", "decisions", "stateAgeMs", "stateRevision", "modelAgeMs", "catalogVersion"}
+    assert (body["stateAgeMs"], body["stateRevision"], body["modelAgeMs"]) == (7, 41, 140)
+    assert body["catalogVersion"] == 12
+    assert [(d["placement"], d["slot"]) for d in body["decisions"]] == [
+        ("home.hero", 0),
+        ("home.list", 0),
+        ("home.list", 1),
+    ]
+    for decision in body["decisions"]:
+        assert set(decision) == {
+            "placement", "slot", "decisionId", "contentId", "content", "probability", "policy", "tier", "reason",
+            "holdout",
+        }  # fmt: skip
+        assert decision["tier"] == "personalised"
+        assert 0 < decision["probability"] <= 1
+    assert len({d["contentId"] for d in body["decisions"]}) == 3
+
+
+async def test_content_comes_ready_to_show(site):
+    site.visitors.states["a:a1"] = VisitorState(traits={"first_name": "<Ada>"})
+    shown = {}
+    for _ in range(40):
+        for decision in (await site.decide({"placement": "home.list", "slots": 4})).json()["decisions"]:
+            shown[decision["contentId"]] = decision["content"]
+    assert shown == {
+        "shoes": {"type": "html", "html": "<b>Shoes</b>"},
+        "tents": {"type": "json", "json": {"title": "Tents"}},
+        "bags": {"type": "redirect", "url": "https://shop.example/bags"},
+        "hello": {"type": "html", "html": "Hello &lt;Ada&gt;"},
+    }
+
+
+async def test_decisions_go_to_both_topics_by_way_of_the_spool(site):
+    body = (await site.decide()).json()
+    ((key, entry),) = site.spool.entries()
+    (record,) = site.spool.decisions()
+    assert key == "a:a1" == key_of(b"test-secret", body["decisions"][0]["decisionId"])
+    assert isinstance(entry.event, DecisionMade)
+    assert entry.event.decision_id == record.decision_id == body["decisions"][0]["decisionId"]
+    assert record.request_id == body["requestId"]
+    assert site.log.records == [], "the path never awaits the log"
+
+
+async def test_a_spool_that_is_full_changes_nothing_for_the_visitor(site):
+    site.spool.full = True
+    assert (await site.decide()).json()["decisions"][0]["tier"] == "personalised"
+    assert 'nextbest_unlogged_total{reason="spool_full"} 2.0' in site.metrics.exposition().decode()
+
+
+async def test_events_sent_along_are_logged_before_the_decision(site):
+    event = {"type": "track", "event": "Viewed", "messageId": "m"}
+    await site.decide(visitor={"anonymousId": "a1", "userId": "u1"}, events=[event])
+    keys = [key for key, _ in site.spool.entries()]
+    events = [entry.event for _, entry in site.spool.entries()]
+    assert keys == ["u:u1", "a:a1", "u:u1"]
+    assert isinstance(events[0], Track)
+    assert isinstance(events[1], Link)
+    assert isinstance(events[2], DecisionMade)
+
+
+async def test_ids_of_events_sent_along_are_ids_of_the_request(site):
+    await site.decide(events=[{"type": "identify", "userId": "u1", "anonymousId": "a1", "traits": {}}])
+    assert site.visitors.asked == [("u:u1", "a:a1")]
+
+
+async def test_events_of_another_visitor_are_refused(site):
+    response = await site.decide(events=[{"type": "page", "anonymousId": "other"}])
+    assert (response.status_code, response.json()["field"]) == (400, "events[0].anonymousId")
+    assert site.spool.records == []
+
+
+async def test_redis_away_answers_by_rules_and_logs_nothing(site):
+    site.visitors.away = True
+    body = (await site.decide()).json()
+    assert body["decisions"][0]["tier"] == "rules"
+    assert body["stateRevision"] is body["stateAgeMs"] is None
+    assert site.spool.records == []
+
+
+async def test_a_model_store_never_reached_means_rules(site):
+    site.follower.reached_ms = 0
+    (decision,) = (await site.decide()).json()["decisions"]
+    assert decision["tier"] == "rules"
+
+
+async def test_a_catalogs_new_model_starts_from_the_prior(site):
+    site.follower.models["home.hero"] = Followed(ModelSnapshot.prior("river.linear_model.Perceptron"), NOW)
+    (decision,) = (await site.decide()).json()["decisions"]
+    assert decision["tier"] == "personalised"
+    assert site.spool.decisions()[0].model_version == 0
+
+
+async def test_a_deadline_that_has_passed_means_rules(site):
+    class Slow:
+        async def read(self, keys, registered):
+            import asyncio
+
+            await asyncio.get_running_loop().create_future()
+
+    site.visitors.read = Slow().read
+    body = (await site.decide(deadlineMs=5)).json()
+    assert body["decisions"][0]["tier"] == "rules"
+
+
+async def test_probing_the_state_logs_nothing(site):
+    site.visitors.states["a:a1"] = VisitorState(revision=3, now_ms=NOW)
+    response = await site.client.post(
+        "/v1/decide", json={"visitor": {"anonymousId": "a1"}, "placements": []}, headers=WRITE
+    )
+    assert response.json()["stateRevision"] == 3
+    assert response.json()["decisions"] == []
+    assert site.spool.records == []
+
+
+async def test_get_serves_beacons_and_includes(site):
+    response = await site.client.get("/v1/decide?visitor=a1&placement=home.hero&placement=home.list&key=pk_dev")
+    assert response.status_code == 200
+    assert len(response.json()["decisions"]) == 3
+    assert response.headers["access-control-allow-origin"] == "*"
+    missing = await site.client.get("/v1/decide?visitor=a1", headers=WRITE)
+    assert (missing.status_code, missing.json()["field"]) == (400, "placement")
+
+
+async def test_a_source_that_assumes_no_consent(site):
+    body = (await site.decide(headers={"X-API-Key": "pk_strict"})).json()
+    assert body["decisions"][0]["tier"] == "rules"
+    assert site.spool.records == []
+    granted = await site.decide(headers={"X-API-Key": "pk_strict"}, context={"consent": {"personalization": True}})
+    assert granted.json()["decisions"][0]["tier"] == "personalised"
+
+
+async def test_a_refusal_sent_along_is_logged_though_nothing_else_is(site):
+    page = {"type": "page", "messageId": "m1"}
+    refusal = {"type": "track", "event": "Consent Updated", "properties": {"personalization": False}}
+    body = (await site.decide(events=[page, refusal])).json()
+    assert body["decisions"][0]["tier"] == "rules"
+    assert [entry.event.event for _, entry in site.spool.entries()] == ["Consent Updated"]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_without_a_key_nothing_is_decided(site, method):
+    response = await site.client.request(method, "/v1/decide", headers={"Authorization": "Bearer nobody"})
+    assert response.status_code == 401
+    assert response.json()["code"] == "unauthorized"
+
+
+async def test_metrics_tell_latency_by_tier_and_placement(site):
+    await site.decide()
+    site.visitors.away = True
+    await site.decide()
+    text = (await site.client.get("/metrics")).text
+    assert 'nextbest_decision_seconds_count{placement="home.hero",tier="personalised"} 1.0' in text
+    assert 'nextbest_fallbacks_total{placement="home.hero",tier="rules"} 1.0' in text

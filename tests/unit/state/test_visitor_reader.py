@@ -1,0 +1,126 @@
+"""The coalesced read: one round trip per loop tick, redirects within bounds, microseconds when Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from personalization.errors import Unavailable
+from personalization.visitor_state import VisitorState
+from state.circuit_breaker import CircuitBreaker
+from state.keys import Keys
+from state.visitor_reader import VisitorReader
+from state.visitor_store import pack_visitor
+
+KEYS = Keys("t")
+
+
+class FakeRedis:
+    def __init__(self, **states: VisitorState) -> None:
+        self.values = {KEYS.visitor(key.replace("_", ":", 1)): pack_visitor(state) for key, state in states.items()}
+        self.calls: list[list[str]] = []
+        self.error: Exception | None = None
+        self.hangs = False
+
+    async def mget(self, names: list[str]) -> list[bytes | None]:
+        self.calls.append(names)
+        if self.hangs:
+            await asyncio.get_running_loop().create_future()
+        if self.error is not None:
+            raise self.error
+        return [self.values.get(name) for name in names]
+
+
+def reader_of(redis: FakeRedis, **terms) -> VisitorReader:
+    return VisitorReader(redis.mget, KEYS, terms.pop("timeout_s", 5.0), **terms)
+
+
+async def test_all_requests_of_one_tick_share_one_read():
+    redis = FakeRedis(a_1=VisitorState(revision=1), a_2=VisitorState(revision=2))
+    reader = reader_of(redis)
+    found = await asyncio.gather(*(reader.read([f"a:{n % 3}"], None) for n in range(30)))
+    assert redis.calls == [[KEYS.visitor(f"a:{n}") for n in range(3)]]
+    assert [[state.revision for state in states] for states in found] == [[], [1], [2]] * 10
+
+
+async def test_every_request_gets_a_state_of_its_own():
+    reader = reader_of(FakeRedis(a_1=VisitorState()))
+    (one,), (other,) = await asyncio.gather(reader.read(["a:1"], None), reader.read(["a:1"], None))
+    one.revision = 99
+    assert other.revision == 0
+
+
+async def test_the_winner_of_a_merge_comes_first():
+    reader = reader_of(FakeRedis(a_1=VisitorState(revision=1), u_2=VisitorState(revision=2)))
+    assert [state.revision for state in await reader.read(["a:1", "u:2"], "u:2")] == [2, 1]
+
+
+@pytest.mark.parametrize(("registered", "revisions"), [(None, []), ("u:8", []), ("u:7", [7])])
+async def test_a_redirect_to_a_registered_id_is_followed_only_for_the_request_that_names_it(registered, revisions):
+    reader = reader_of(FakeRedis(a_1=VisitorState(redirect="u:7"), u_7=VisitorState(revision=7)))
+    assert [state.revision for state in await reader.read(["a:1"], registered)] == revisions
+
+
+async def test_a_redirect_to_an_anonymous_id_is_followed_and_nothing_read_twice():
+    redis = FakeRedis(
+        a_3=VisitorState(redirect="a:2"), a_2=VisitorState(redirect="a:1"), a_1=VisitorState(revision=1)
+    )
+    reader = reader_of(redis)
+    assert [state.revision for state in await reader.read(["a:3", "a:1"], None)] == [1]
+    assert len(redis.calls) == 2
+
+
+async def test_a_ring_of_redirects_ends():
+    reader = reader_of(FakeRedis(a_1=VisitorState(redirect="a:2"), a_2=VisitorState(redirect="a:1")))
+    assert await reader.read(["a:1"], None) == []
+
+
+async def test_what_is_no_visitor_is_unavailable_to_its_own_request_alone():
+    redis = FakeRedis(a_1=VisitorState(revision=1))
+    redis.values[KEYS.visitor("a:2")] = b"nonsense beyond the fence"
+    reader = reader_of(redis)
+    good, bad = await asyncio.gather(reader.read(["a:1"], None), reader.read(["a:2"], None), return_exceptions=True)
+    assert good[0].revision == 1
+    assert isinstance(bad, Unavailable)
+
+
+async def test_a_redis_that_hangs_is_given_up_in_time():
+    redis = FakeRedis()
+    redis.hangs = True
+    reader = reader_of(redis, timeout_s=0.02)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await reader.read(["a:1"], None)
+    assert time.monotonic() - began < 1.0
+
+
+async def test_a_redis_that_is_away_costs_microseconds_and_comes_back():
+    redis, now = FakeRedis(a_1=VisitorState(revision=1)), [0.0]
+    redis.error = RedisConnectionError("refused")
+    reader = reader_of(redis, breaker=CircuitBreaker(lambda: now[0], threshold=3, pause_s=0.5))
+    for _ in range(50):
+        with pytest.raises(Unavailable):
+            await reader.read(["a:1"], None)
+    assert len(redis.calls) == 3
+    now[0] = 0.6
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await reader.read(["a:1"], None)
+    assert len(redis.calls) == 4, "one probe per pause"
+    redis.error, now[0] = None, 1.2
+    assert (await reader.read(["a:1"], None))[0].revision == 1
+    assert (await reader.read(["a:1"], None))[0].revision == 1
+
+
+async def test_reads_are_observed():
+    seen = []
+    redis = FakeRedis()
+    reader = reader_of(redis, observe=lambda seconds, worked: seen.append(worked))
+    await reader.read(["a:1"], None)
+    redis.error = OSError("gone")
+    with pytest.raises(Unavailable):
+        await reader.read(["a:1"], None)
+    assert seen == [True, False]

@@ -1,0 +1,212 @@
+"""The folder's promises, over parts in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventlog.port import Record
+from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
+from personalization.compiled import compile_catalog
+from personalization.entry import Entry, decode_entry, encode_entry
+from personalization.errors import InvalidInput, Refused, Unavailable
+from personalization.event import DecisionMade, Event, Link, Merged, Rewarded, TimedOut, Track
+from personalization.outcome import decode_outcome
+from personalization.visitor_state import VisitorState
+from state.timers import Timer
+from state.visitor_store import Stored, pack_visitor, unpack_visitor
+from stream import folder as module
+from stream.clock import Clock
+from stream.dead_letters import decode_dead_letter
+from stream.folder import Folder, Message
+from stream.metrics import FolderMetrics
+from tests.integration.workload import WINDOW_MS, catalog
+from tests.unit.stream.fakes import FixedCatalog, MemoryLog, MemoryTimers, MemoryVisitors
+
+NOW_MS = 1_700_000_000_000
+CATALOG = FixedCatalog(compile_catalog(catalog(), 1))
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.visitors, self.timers, self.log = MemoryVisitors(), MemoryTimers(), MemoryLog()
+        self.metrics = FolderMetrics()
+        self.settled: list[Timer] = []
+        self.folder = Folder(
+            self.visitors, self.timers, self.log, CATALOG, 1, self.metrics, on_time_out=self.settled.append
+        )
+        self.offset = -1
+
+    def message(self, key: str, event: Event, at_ms: int = NOW_MS) -> Message:
+        self.offset += 1
+        entry = Entry(received_at_ms=at_ms, occurred_at_ms=at_ms, catalog_version=1, event=event)
+        # The log as the folder may ask for its end.
+        self.log.of(VISITOR_LOG)[0].append(Record(VISITOR_LOG, key, encode_entry(entry)))
+        return Message(0, self.offset, key.encode(), encode_entry(entry))
+
+    def state(self, key: str) -> VisitorState:
+        return unpack_visitor(self.visitors.stored[key].visitor_value)
+
+    def counted(self, outcome: str, reason: str = "") -> float:
+        return self.metrics.entries.labels(outcome, reason)._value.get()
+
+
+def track(n: int) -> Track:
+    return Track(message_id=f"m{n}", anonymous_id="1", event="Product Viewed")
+
+
+def decision(n: int) -> DecisionMade:
+    return DecisionMade(message_id=f"d{n}", decision_id=f"d{n}", placement="hero", slot=0, arm="red", weight=2**31)
+
+
+async def test_fold_once_however_often_an_entry_is_delivered() -> None:
+    bench = Bench()
+    batch = [bench.message("a:1", track(n)) for n in range(100)]  # more than the message ids remembered
+    await bench.folder.process(batch)
+    before = dict(bench.visitors.stored)
+    await bench.folder.process(batch)
+    await bench.folder.process(batch[:50])
+    assert bench.visitors.stored == before
+    assert bench.state("a:1").event_count == 100
+    assert (bench.counted("applied"), bench.counted("redelivered")) == (100, 150)
+
+
+async def test_adding_up() -> None:
+    bench = Bench()
+    batch = [
+        bench.message("a:1", track(1)),
+        bench.message("a:1", track(1)),
+        bench.message("u:1", Link(canonical="u:2")),
+        Message(0, bench.offset + 1, b"a:1", b"\xc1"),
+        Message(0, bench.offset + 2, None, b"\xc1"),
+    ]
+    await bench.folder.process(batch)
+    assert bench.counted("applied") == 1
+    assert bench.counted("duplicate") == 1
+    assert bench.counted("dropped", "two_registered_ids") == 1
+    assert bench.counted("dead_letter", "bad_entry") == 1
+    assert bench.counted("dead_letter", "no_key") == 1
+    letters = [decode_dead_letter(record.value) for record in bench.log.all(DEAD_LETTERS)]
+    assert {(letter.code, letter.offset) for letter in letters} == {("bad_entry", 3), ("no_key", 4)}
+
+
+async def test_emit_then_remember() -> None:
+    bench = Bench()
+    await bench.folder.process([bench.message("a:1", decision(1))])
+    stored = bench.visitors.stored["a:1"]
+    bench.log.failures = [Unavailable("away"), Unavailable("still away")]
+    final = Rewarded(message_id="r", decision_id="d1", value=1.0, final=True)
+    seen_at_save = []
+    bench.visitors.before_save.append(lambda: seen_at_save.append(len(bench.log.all(OUTCOMES))))
+    await bench.folder.process([bench.message("a:1", final)])
+    assert seen_at_save == [1], "the outcome is in the log before the state is written"
+    assert bench.visitors.stored["a:1"] != stored
+    assert decode_outcome(bench.log.all(OUTCOMES)[0].value).reward == 1.0
+
+
+async def test_a_lost_race_is_folded_again_from_what_the_winner_wrote() -> None:
+    bench, winner = Bench(), Bench()
+    batch = [bench.message("a:1", track(n)) for n in range(6)]
+    await winner.folder.process(batch[:4])
+    bench.visitors.before_save.append(lambda: bench.visitors.stored.update(winner.visitors.stored))
+    await bench.folder.process(batch)
+    assert bench.state("a:1").event_count == 6
+    assert bench.metrics.lost_races._value.get() == 1
+
+
+async def test_timers_are_there_before_the_state_and_go_with_the_time_out() -> None:
+    bench = Bench()
+    timers_at_save: list[set[Timer]] = []
+    bench.visitors.before_save.append(lambda: timers_at_save.append(set(bench.timers.timers)))
+    await bench.folder.process([bench.message("a:1", decision(1))])
+    due = Timer(NOW_MS + WINDOW_MS, "a:1")
+    assert timers_at_save == [{due}]
+    await bench.folder.process([bench.message("a:1", TimedOut(due_ms=due.due_ms), at_ms=due.due_ms + 7)])
+    assert bench.timers.timers == set()
+    assert bench.settled == [due]
+    assert len(bench.log.all(OUTCOMES)) == 1
+
+
+async def test_merged_takes_over_a_decision_whose_window_has_ended_with_a_timer_of_its_own() -> None:
+    bench = Bench()
+    await bench.folder.process([bench.message("a:1", decision(1))])
+    late_ms = NOW_MS + 10 * WINDOW_MS
+    await bench.folder.process([bench.message("u:7", track(2), at_ms=late_ms)])
+    await bench.folder.process([bench.message("a:1", Link(canonical="u:7"), at_ms=late_ms)])
+    (merged,) = [r for r in bench.log.all(VISITOR_LOG) if isinstance(decode_entry(r.value).event, Merged)]
+    await bench.folder.process([bench.message("u:7", decode_entry(merged.value).event, at_ms=late_ms)])
+    assert Timer(late_ms + 1, "u:7") in bench.timers.timers
+
+
+async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    first, poison = bench.message("a:1", track(0)), bench.message("a:1", track(1))
+    real = module.fold
+
+    def fold(visitor, key, position, entry, compiled):  # type: ignore[no-untyped-def]
+        done = real(visitor, key, position, entry, compiled)
+        if position.offset == poison.offset:
+            raise ZeroDivisionError("a bug")
+        return done
+
+    monkeypatch.setattr(module, "fold", fold)
+    await bench.folder.process([first, poison, bench.message("a:1", track(2))])
+    assert bench.state("a:1").event_count == 2
+    assert bench.counted("dead_letter", "not_foldable") == 1
+
+
+async def test_an_emission_the_log_can_never_take_is_a_dead_letter() -> None:
+    bench = Bench()
+    await bench.folder.process([bench.message("a:1", decision(1))])
+    final = Rewarded(message_id="r", decision_id="d1", value=1.0, final=True)
+    too_large = InvalidInput("value", "too large")
+    bench.log.failures = [too_large, too_large]
+    await bench.folder.process([bench.message("a:1", final)])
+    (letter,) = [decode_dead_letter(record.value) for record in bench.log.all(DEAD_LETTERS)]
+    assert letter.code == "emission_refused"
+    assert bench.state("a:1").offset == bench.offset
+
+
+async def test_unreadable_states_are_dead_letters() -> None:
+    bench = Bench()
+    bench.visitors.stored["a:1"] = Stored(b"\xff" * 20, None)
+    await bench.folder.process([bench.message("a:1", track(1)), bench.message("a:2", track(2))])
+    assert bench.counted("dead_letter", "state_unreadable") == 1
+    assert bench.state("a:2").event_count == 1
+
+
+async def test_a_fence_beyond_the_log_is_refused() -> None:
+    bench = Bench()
+    bench.visitors.stored["a:1"] = Stored(pack_visitor(VisitorState(epoch=1, offset=1_000)), None)
+    with pytest.raises(Refused, match="nextbest epoch open"):
+        await bench.folder.process([bench.message("a:1", track(1))])
+
+
+async def test_the_clock_appends_what_is_due_once_until_the_folder_has_seen_it() -> None:
+    bench = Bench()
+    now_ms = NOW_MS
+    clock = Clock(bench.timers, bench.log, CATALOG, lambda: range(4), 4, bench.metrics, lambda: now_ms)
+    timer, later = Timer(NOW_MS, "a:1"), Timer(NOW_MS + 50, "a:2")
+    await bench.timers.add([timer, later])
+    assert [await clock.tick(), await clock.tick()] == [1, 0]
+    (record,) = bench.log.all(VISITOR_LOG)
+    entry = decode_entry(record.value)
+    assert (record.key, entry.event, entry.received_at_ms) == ("a:1", TimedOut(due_ms=NOW_MS), NOW_MS)
+    clock.settled(timer)  # folded, yet still due: it is needed again
+    assert await clock.tick() == 1
+    now_ms = NOW_MS + 50
+    bench.log.failures = [Unavailable("away")]
+    with pytest.raises(Unavailable):
+        await clock.tick()
+    assert await clock.tick() == 1, "what the log did not take is tried again"
+
+
+async def test_the_clock_serves_only_the_partitions_owned() -> None:
+    bench = Bench()
+    owned: list[int] = []
+    clock = Clock(bench.timers, bench.log, CATALOG, lambda: owned, 4, bench.metrics, lambda: NOW_MS)
+    await bench.timers.add([Timer(NOW_MS, f"a:{n}") for n in range(40)])
+    assert await clock.tick() == 0
+    owned = [0, 1, 2, 3]
+    assert await clock.tick() == 40

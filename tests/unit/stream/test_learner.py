@@ -1,0 +1,217 @@
+"""The learner's promises, over a log in memory and stores that can be taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from eventlog.partition import partition_of
+from eventlog.port import Record
+from eventlog.topics import DEAD_LETTERS, OUTCOMES
+from online_models.snapshot import ModelSnapshot
+from personalization.compiled import compile_catalog
+from personalization.outcome import ClosingReason, Outcome, encode_outcome
+from state.checkpoint_store import CheckpointHeader, StoredCheckpoint
+from state.model_store import Published
+from stream.learner import LearnedMessage, Learner
+from stream.metrics import LearnerMetrics
+from tests.integration.workload import catalog
+from tests.unit.stream.fakes import N_PARTITIONS, FixedCatalog, MemoryLog
+
+CATALOG = FixedCatalog(compile_catalog(catalog(), 1))
+HERO = partition_of("hero", N_PARTITIONS)
+
+
+class MemoryCheckpoints:
+    def __init__(self) -> None:
+        self.generation = 0
+        self.kept: dict[str, StoredCheckpoint] = {}
+
+    async def open(self, partition: int) -> int:
+        self.generation += 1
+        return self.generation
+
+    async def load(self, partition: int, which: str = "current") -> StoredCheckpoint | None:
+        return self.kept.get(which) if partition == HERO else None
+
+    async def save(
+        self,
+        partition: int,
+        header: CheckpointHeader,
+        blobs: Mapping[str, bytes],
+        last_good: CheckpointHeader | None,
+        obsolete: Collection[CheckpointHeader] = (),
+    ) -> bool:
+        if header.generation < self.generation:
+            return False
+        if partition == HERO:
+            if last_good is not None:
+                self.kept["previous"] = self.kept["current"]
+            held = self.kept.get("current")
+            self.kept["current"] = StoredCheckpoint(header, {**(held.blobs if held else {}), **blobs})
+        return True
+
+
+class MemoryPublisher:
+    def __init__(self) -> None:
+        self.published: list[ModelSnapshot] = []
+        self.result = Published.DONE
+
+    async def publish(self, placement: str, snapshot: ModelSnapshot, at_ms: int) -> tuple[Published, int]:
+        if self.result is Published.DONE:
+            self.published.append(snapshot)
+        return self.result, 10
+
+    def forget(self, placement: str) -> None:
+        pass
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.log, self.checkpoints, self.publisher = MemoryLog(), MemoryCheckpoints(), MemoryPublisher()
+        self.commits: list[dict[int, int]] = []
+        self.metrics = LearnerMetrics()
+
+    def learner(self) -> Learner:
+        async def commit(offsets: dict[int, int]) -> None:
+            self.commits.append(offsets)
+
+        parts = (self.log, self.checkpoints, self.publisher, CATALOG)
+        return Learner(*parts, b"secret", 1, self.metrics, commit)  # type: ignore[arg-type]
+
+    async def outcomes(self, first: int, n: int) -> None:
+        for number in range(first, first + n):
+            outcome = Outcome(f"d{number}", "hero", 0, "red", 2**31, float(number % 2), ClosingReason.WINDOW, 0, 1)
+            await self.log.append([Record(OUTCOMES, "hero", encode_outcome(outcome))])
+
+    def messages(self, first: int, to: int, assignment: int) -> list[LearnedMessage]:
+        records = self.log.of(OUTCOMES)[HERO]
+        return [
+            LearnedMessage(HERO, offset, b"hero", records[offset].value, assignment) for offset in range(first, to)
+        ]
+
+    def counted(self, result: str, placement: str = "hero") -> float:
+        return self.metrics.outcomes.labels(placement, result)._value.get()
+
+
+async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_model() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 30)
+    first = bench.learner()
+    assert await first.assigned([HERO], 1) == {HERO: 0}
+    await first.process(bench.messages(0, 10, 1))
+    assert await first.save() == 1
+    assert bench.commits == [{HERO: 10}]
+    await first.process(bench.messages(10, 20, 1))  # never saved: as if killed here
+    second = bench.learner()
+    assert await second.assigned([HERO], 1) == {HERO: 10}
+    await second.process(bench.messages(10, 30, 1))
+    straight = bench.learner()
+    bench.checkpoints.kept.clear()
+    await straight.assigned([HERO], 1)
+    await straight.process(bench.messages(0, 30, 1))
+    left, right = second.model("hero"), straight.model("hero")
+    assert left is not None
+    assert right is not None
+    assert left.dump()["model"] == right.dump()["model"]
+
+
+async def test_redelivered_and_repeated_outcomes_train_once() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 5)
+    await bench.outcomes(0, 5)  # a folder that died before its write emits again
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 10, 1))
+    await learner.process(bench.messages(3, 10, 1))
+    assert (bench.counted("learned"), bench.counted("duplicate"), bench.counted("redelivered", "")) == (5, 5, 7)
+
+
+async def test_what_was_fetched_under_an_older_assignment_is_left_to_its_owner() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 10)
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.assigned([HERO], 2)
+    await learner.process(bench.messages(5, 10, 1))
+    assert learner.reached == {HERO: -1}
+
+
+async def test_a_paused_flow_goes_on_behind_what_is_learned() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 10)
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 7, 1))
+    assert await learner.assigned([HERO], 1) == {HERO: 7}
+    assert bench.checkpoints.generation == 1
+
+
+async def test_one_that_is_fenced_off_drops_everything_and_does_not_take_it_back() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 10)
+    zombie = bench.learner()
+    await zombie.assigned([HERO], 1)
+    await zombie.process(bench.messages(0, 5, 1))
+    await bench.learner().assigned([HERO], 1)
+    assert await zombie.save() == 0
+    assert zombie.reached == {}
+    assert await zombie.assigned([HERO], 1) == {}
+    bench.publisher.result = Published.FENCED
+    assert await zombie.publish() == 0
+
+
+async def test_a_damaged_checkpoint_gives_way_to_the_one_before() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 20)
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    for first in (0, 5):
+        await learner.process(bench.messages(first, first + 5, 1))
+        await learner.save()
+    damaged = bench.checkpoints.kept["current"]
+    blob = damaged.blobs["hero"]
+    assert blob is not None
+    bench.checkpoints.kept["current"] = StoredCheckpoint(damaged.header, {"hero": blob[:-1] + b"\x00"})
+    successor = bench.learner()
+    assert await successor.assigned([HERO], 1) == {HERO: 5}
+    await successor.process(bench.messages(5, 20, 1))
+    model = successor.model("hero")
+    assert model is not None
+    assert model.n_learned == 20
+
+
+async def test_outcomes_are_kept_from_the_previous_good_checkpoint_on() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 20)
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 5, 1))
+    await learner.save()
+    assert not hasattr(bench.log, "floors")
+    await learner.process(bench.messages(5, 12, 1))
+    await learner.save()
+    assert bench.log.floors == {HERO: 5}
+
+
+async def test_only_what_learned_is_published_and_generations_count() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 4)
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 4, 1))
+    assert [await learner.publish(), await learner.publish()] == [1, 0]
+    await learner.save()
+    successor = bench.learner()
+    await successor.assigned([HERO], 1)
+    assert await successor.publish() == 1, "at once under the new generation: the older one is fenced off by it"
+    assert bench.publisher.published[1].version > bench.publisher.published[0].version
+
+
+async def test_no_outcome_at_all_is_a_dead_letter() -> None:
+    bench = Bench()
+    await bench.log.append([Record(OUTCOMES, "hero", b"\xc1")])
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 1, 1))
+    assert len(bench.log.all(DEAD_LETTERS)) == 1
+    assert learner.reached == {HERO: 0}
