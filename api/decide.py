@@ -149,7 +149,9 @@ class DecideEndpoint:
                 dropped += kept.count(False)
                 if all(kept):
                     services.linker.appended(links)
+                services.metrics.events.labels("accepted" if kept[0] else "dropped").inc()
             else:
+                services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
         put = services.spool.put
         key = answer.key

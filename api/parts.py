@@ -20,7 +20,7 @@ from api.auth import KeysInForce
 from api.catalog import PreparedInForce
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
-from api.services import Services
+from api.services import Learned, Services
 from api.wire import BATCH, DECIDE, EVENT, REWARD
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
@@ -29,11 +29,12 @@ from eventlog.partition import partition_of
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.spool import Spool
 from eventlog.topics import Topics
+from online_models import checkpoint
 from personalization.errors import NextbestError, Unavailable
 from personalization.folder_state import decode_folder
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
-from state.checkpoint_store import CheckpointHeader
+from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.visitor_reader import VisitorReader, decider_client, fetch_with
@@ -82,16 +83,22 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"open decisions cannot be read: {error}") from error
 
-        async def trained_through(placement: str) -> dict[str, int] | None:
+        checkpoints = CheckpointStore(background, keys)
+
+        async def learned(placement: str) -> Learned | None:
             try:
                 partition = partition_of(placement, (await log.identity()).n_partitions)
-                value = await cast("Any", background.get(keys.checkpoint(partition, "current")))
-                if not value:
+                stored = await checkpoints.load(partition)
+                blob = stored.blobs.get(placement) if stored is not None else None
+                if stored is None or blob is None:
                     return None
-                header = msgspec.msgpack.decode(value, type=CheckpointHeader)
+                # Off the loop: a large model takes milliseconds to load.
+                book = await asyncio.to_thread(checkpoint.load, blob, secret, placement=placement)
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"the checkpoint cannot be read: {error}") from error
-            return {"epoch": header.epoch, "partition": partition, "offset": header.position}
+            header = stored.header
+            through = {"epoch": header.epoch, "partition": partition, "offset": header.position}
+            return Learned(book.model.report(), through)
 
         services = Services(
             secret=secret,
@@ -104,7 +111,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             metrics=metrics,
             clock_ms=lambda: time.time_ns() // 1_000_000,
             open_decisions=open_decisions,
-            trained_through=trained_through,
+            learned=learned,
             ready=lambda: _missing(follower, models, log),
             deadline_ms=settings.deadline_ms,
             redis_timeout_ms=settings.redis_timeout_ms,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,10 +9,8 @@ from starlette.responses import Response
 from api.auth import authorise
 from api.errors import not_found
 from api.services import Services
+from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot, unpack_version
-
-Z_95 = 1.959963984540054
-"""Quantile of the standard normal: a 95 % interval is mean ± z · sd."""
 
 
 class PlacementEndpoint:
@@ -24,7 +20,7 @@ class PlacementEndpoint:
         self._services = services
 
     async def get(self, request: Request) -> Response:
-        """One placement: per arm the outcomes learned from, the estimate in an empty context, its interval."""
+        """One placement: what each arm brought as of the last durable checkpoint, and the model that decides."""
         services = self._services
         authorise(request.scope, services.keys, server=True)
         name = request.path_params["name"]
@@ -32,24 +28,21 @@ class PlacementEndpoint:
         if prepared is None:
             raise not_found(request.url.path)
         model = services.models.get(name)
+        book = await services.learned(name)
+        reports = {report.arm: report for report in book.arms} if book else {}
+        low, high = prepared.compiled.spec.reward_range
         arms = []
-        if isinstance(model, ModelSnapshot):
-            low, high = model.reward_range
-            estimates = model.estimate(prepared.arms, {})
-            for arm, mean, sd, n in zip(estimates.arms, estimates.mean, estimates.sd, estimates.n, strict=True):
-                centre = low + float(mean) * (high - low)
-                spread = Z_95 * float(sd) * (high - low)
-                arms.append(
-                    {
-                        "contentId": arm,
-                        "exposures": float(n),
-                        "rewards": float(n) * centre,
-                        "mean": centre,
-                        "interval": [max(low, centre - spread), min(high, centre + spread)]
-                        if math.isfinite(spread)
-                        else [low, high],
-                    }
-                )
+        for arm in prepared.arms:
+            report = reports.get(arm) or ArmReport(arm, 0, 0.0, low, low, high)
+            arms.append(
+                {
+                    "contentId": arm,
+                    "exposures": report.exposures,
+                    "rewards": report.rewards,
+                    "mean": report.mean if report.exposures else None,
+                    "interval": [report.low, report.high],
+                }
+            )
         version = model.version if isinstance(model, ModelSnapshot) else None
         generation, n_learned = unpack_version(version) if version is not None else (None, None)
         return Response(
@@ -57,11 +50,12 @@ class PlacementEndpoint:
                 {
                     "placement": name,
                     "arms": arms,
+                    "model": model.model if isinstance(model, ModelSnapshot) else None,
                     "modelVersion": version,
                     "modelGeneration": generation,
                     "learned": n_learned,
                     "modelAgeMs": services.models.age_ms([name], services.clock_ms()),
-                    "trainedThrough": await services.trained_through(name),
+                    "trainedThrough": book.trained_through if book else None,
                     "catalogVersion": services.catalog.current.catalog.version,
                 }
             ),

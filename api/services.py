@@ -13,6 +13,7 @@ from api.exchange import Randomness
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from eventlog.port import Position, Record
+from online_models.placement_model import ArmReport
 from personalization.decision_id import NONCE_BYTES
 from personalization.visitor_state import VisitorState
 
@@ -45,6 +46,14 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The books of a placement's learner, and where in ``outcomes`` they end: epoch, partition, offset."""
+
+    arms: list[ArmReport]
+    trained_through: dict[str, int]
+
+
 @dataclass(slots=True)
 class Services:
     """One process's parts.
@@ -55,8 +64,8 @@ class Services:
         Wall clock, milliseconds since 1970.
     open_decisions
         How many decisions of a visitor (by key) are open; raises ``Unavailable``.
-    trained_through
-        Offsets of ``outcomes`` that a placement's durable model was trained through, by partition.
+    learned
+        What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
     ready
         What is not ready, by name; empty: all is.
     """
@@ -71,7 +80,7 @@ class Services:
     metrics: ApiMetrics
     clock_ms: Callable[[], int]
     open_decisions: Callable[[str], Awaitable[int]]
-    trained_through: Callable[[str], Awaitable[dict[str, int] | None]]
+    learned: Callable[[str], Awaitable[Learned | None]]
     ready: Callable[[], list[str]] = list
     deadline_ms: int = 50
     redis_timeout_ms: int = 20

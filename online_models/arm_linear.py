@@ -5,10 +5,12 @@ symmetric rank-one update: k = Pφ/(1 + φᵀPφ), θ += k(y − θᵀφ), S += 
 mean((Sφ)²) estimates φᵀPφ, so that scoring K arms is one matrix-vector product and the decider never sees P.
 
 How strongly the weights are held at zero decides much (at 2 % clicks a hundred times more than for
-handwritten digits), and nobody should have to know it. So a few prior precisions are carried along, each with
-its own P, θ and S; every outcome is first predicted by all of them. The first leads unless another's squared
-error is clearly smaller, old outcomes fading; the leader is what deciders get. (Marginal likelihood settles
-the same question too early: it prefers strong priors before the arms have been tried. .44 → .37 on letters.)
+handwritten digits), and nobody should have to know it. So a strong and a weak prior are carried along, each with
+its own P, θ and S; every outcome is first predicted by both. The strong one leads unless the other's squared
+error is clearly smaller, old outcomes fading; the leader is what deciders get. Measured: leading with the strong
+one is worth .010 on the MovieLens stream at 20,000 events, 15 % at 2 % clicks in the first half, and costs
+nothing on digits (64 features: the weak one takes over within 100 rows), .12 on letters (26 arms). Marginal
+likelihood as the judge settles too early for strong priors (digits .857 → .787).
 """
 
 from __future__ import annotations
@@ -36,12 +38,11 @@ REFRESH = 64
 """The scaler in use follows the running statistics every so many outcomes: decided by the same numbers as
 learned, and deltas stay small."""
 
-FADE = 0.999
-"""The comparison remembers about 1,000 outcomes: what was too flexible at first may be right later."""
+FADE = 0.9998
+"""The comparison remembers about 5,000 outcomes: what was too flexible at first may be right later."""
 
-CLEAR_GAIN = 2.5
-"""Standard errors by which another prior must predict better than the first before it takes over: the first
-explores most, and letting go of that too early cannot be made good."""
+CLEAR_GAIN = 1.0
+"""Standard errors by which another prior must predict better than the first before it takes over."""
 
 MAX_REWARD = 1e6
 
@@ -90,7 +91,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
 
     def __init__(
         self,
-        precisions: tuple[float, ...] = (1.0, 10.0, 100.0),
+        precisions: tuple[float, ...] = (100.0, 1.0),
         optimism: float = 1.0,
         n_samples: int = 16,
         max_dims: int = 160,
@@ -114,8 +115,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         self._n = np.zeros(0)
         self._last = np.zeros(0, np.int64)
         n_priors = len(self.precisions)
-        self._weights: Float32Array = np.zeros((0, n_priors, 1 + n_samples, GROWTH), np.float32)
-        self._covariance: Float32Array = np.zeros((0, n_priors, GROWTH, GROWTH), np.float32)
+        self._weights: Float32Array = np.zeros((n_priors, 0, 1 + n_samples, GROWTH), np.float32)
+        self._covariance: Float32Array = np.zeros((n_priors, 0, GROWTH, GROWTH), np.float32)
         self._gain = np.zeros(n_priors)
         self._gain_squares = np.zeros(n_priors)
         self._leader = 0
@@ -167,7 +168,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
             self._scorer = LinearScorer(
                 self._frozen,
                 tuple(self._arms),
-                self._weights[:n_arms, self._leader].copy(),
+                self._weights[self._leader, :n_arms].copy(),
                 self._n[:n_arms].copy(),
                 np.maximum(self._last[:n_arms], self._all_touched),
                 prior_precision=self.precisions[self._leader],
@@ -183,7 +184,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
     def _update(self, arm: str, context: dict[Any, Any], reward: float, counter: int) -> None:
         row = self._row(arm)
         phi = feature_vector(self._frozen, context, self._weights.shape[-1], self._scale)
-        covariance, weights = self._covariance[row], self._weights[row]  # (priors, F, F), (priors, 1 + B, F)
+        covariance, weights = self._covariance[:, row], self._weights[:, row]  # (priors, F, F), (priors, 1 + B, F)
         gain = covariance @ phi
         spread = 1.0 + gain @ phi
         if not (spread.min() >= 1.0 and spread.max() < np.inf):  # rounding has cost P its definiteness
@@ -235,9 +236,9 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         needed = 1 + self._frozen.n_dims
         if needed > width:
             wider = -(-needed // GROWTH) * GROWTH
-            n_arms, n_priors, n_rows, _ = self._weights.shape
-            weights = np.zeros((n_arms, n_priors, n_rows, wider), np.float32)
-            covariance = np.zeros((n_arms, n_priors, wider, wider), np.float32)
+            n_priors, n_arms, n_rows, _ = self._weights.shape
+            weights = np.zeros((n_priors, n_arms, n_rows, wider), np.float32)
+            covariance = np.zeros((n_priors, n_arms, wider, wider), np.float32)
             weights[..., :width] = self._weights
             covariance[..., :width, :width] = self._covariance
             self._weights, self._covariance = weights, covariance
@@ -274,7 +275,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         else:
             row = len(self._arms)
             self._arms.append(arm)
-            if row >= self._weights.shape[0]:
+            if row >= self._weights.shape[1]:
                 self._make_room_for_arms()
         self._rows[arm] = row
         self._n[row] = 0
@@ -282,28 +283,30 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         return row
 
     def _make_room_for_arms(self) -> None:
-        def extended(array: Any) -> Any:
-            return np.concatenate([array, np.zeros((GROWTH, *array.shape[1:]), array.dtype)])
+        def extended(array: Any, axis: int = 0) -> Any:
+            more = list(array.shape)
+            more[axis] = GROWTH
+            return np.concatenate([array, np.zeros(more, array.dtype)], axis=axis)
 
-        self._weights, self._covariance = extended(self._weights), extended(self._covariance)
+        self._weights, self._covariance = extended(self._weights, 1), extended(self._covariance, 1)
         self._n, self._last = extended(self._n), extended(self._last)
 
     def _set_prior(self, row: int, arm: str, first: int) -> None:
         """The prior in all dimensions from ``first`` on."""
         width = self._weights.shape[-1]
         variances = self._prior_variances()[:, first:]
-        covariance = self._covariance[row]
+        covariance = self._covariance[:, row]
         covariance[:, first:, :] = 0.0
         covariance[:, :, first:] = 0.0
         diagonal = np.arange(first, width)
         covariance[:, diagonal, diagonal] = variances
-        self._weights[row, :, 0, first:] = 0.0
+        self._weights[:, row, 0, first:] = 0.0
         samples = _normals(self.seed, arm, first, shape=(self.n_samples, width - first))
-        self._weights[row, :, 1:, first:] = samples * np.sqrt(variances)[:, None, :]
+        self._weights[:, row, 1:, first:] = samples * np.sqrt(variances)[:, None, :]
 
     def _reset_covariance(self, row: int) -> None:
         width = self._weights.shape[-1]
-        self._covariance[row] = self._prior_variances()[:, :, None] * np.eye(width, dtype=np.float32)
+        self._covariance[:, row] = self._prior_variances()[:, :, None] * np.eye(width, dtype=np.float32)
 
     def _prior_variances(self) -> Float32Array:
         """Shape (priors, F): 1 for the intercept, 1/λ for the rest."""
@@ -335,8 +338,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
             "leader": self._leader,
             "n": self._n[:n_arms].tobytes(),
             "last": self._last[:n_arms].tobytes(),
-            "weights": self._weights[:n_arms].tobytes(),
-            "covariance": self._covariance[:n_arms].tobytes(),
+            "weights": self._weights[:, :n_arms].tobytes(),
+            "covariance": self._covariance[:, :n_arms].tobytes(),
             "buffer": [list(row) for row in self._buffer],
         }
 
@@ -349,7 +352,7 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         layout = model._encoder.freeze()
         mean, inverse_sd = (np.frombuffer(part, np.float64) for part in state["frozen"])
         model._frozen = FrozenEncoder(
-            layout.numeric, layout.missing, layout.levels, mean, inverse_sd, layout.hashed_from
+            layout.numeric, layout.missing, layout.levels, mean, inverse_sd, layout.absent, layout.hashed_from
         )
         model._all_touched = state["all_touched"]
         model._offset, model._scale = state["offset"], state["scale"]
@@ -360,8 +363,8 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         model._last = np.frombuffer(state["last"], np.int64).copy()
         n_priors = len(model.precisions)
         weights, covariance = (np.frombuffer(state[part], np.float32) for part in ("weights", "covariance"))
-        model._weights = weights.reshape(n_arms, n_priors, 1 + model.n_samples, width).copy()
-        model._covariance = covariance.reshape(n_arms, n_priors, width, width).copy()
+        model._weights = weights.reshape(n_priors, n_arms, 1 + model.n_samples, width).copy()
+        model._covariance = covariance.reshape(n_priors, n_arms, width, width).copy()
         model._gain = np.frombuffer(state["gain"], np.float64).copy()
         model._gain_squares = np.frombuffer(state["gain_squares"], np.float64).copy()
         model._leader = state["leader"]

@@ -1,9 +1,10 @@
 """Raw features to numbers, online: scaled, one-hot, bounded, finite.
 
 A numeric feature becomes its z-score under the mean and deviation seen so far, clipped to ±5; where it has
-been missing at times, a second dimension says so. A category becomes one dimension per level. Names and
-levels beyond the bounds share hashed dimensions, so that the width never exceeds ``max_dims`` whatever
-callers send. Nothing here looks at a name's meaning.
+been missing at times, a second dimension says so; but in a family (``affinities.x``, ``affinities.y`` …: the
+keys of one map) what is absent is 0. A category becomes one dimension per level. Names and levels beyond the
+bounds share hashed dimensions, so that the width never exceeds ``max_dims`` whatever callers send. Nothing here
+looks at what a name means.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ N_HASHED = 16
 MAX_LEVELS = 48
 """Levels of one category with a dimension of their own; later ones are hashed."""
 
+FAMILY = 3
+"""So many numeric names with one prefix up to their last dot are the keys of a map: a missing key is a zero."""
+
 MIN_DEVIATION = 1e-9
 """Below this share of its own magnitude a feature counts as constant and is 0."""
 
@@ -42,6 +46,7 @@ class EncoderState(msgspec.Struct, frozen=True):
     levels: dict[str, dict[str, int]]
     mean: bytes
     inverse_sd: bytes
+    absent: bytes
     hashed_from: int
 
 
@@ -56,11 +61,13 @@ class FrozenEncoder:
         Name → level → dimension.
     mean, inverse_sd
         Shape (d,), float64; ``inverse_sd`` is 0 for a dimension that never varied.
+    absent
+        Shape (d,), float64: raw value where a context does not name the dimension; NaN: its mean.
     hashed_from
         First of the ``N_HASHED`` shared dimensions, or −1.
     """
 
-    __slots__ = ("base", "hashed_from", "inverse_sd", "levels", "mean", "missing", "numeric")
+    __slots__ = ("absent", "base", "hashed_from", "inverse_sd", "levels", "mean", "missing", "numeric")
 
     def __init__(
         self,
@@ -69,19 +76,13 @@ class FrozenEncoder:
         levels: dict[str, dict[str, int]],
         mean: FloatArray,
         inverse_sd: FloatArray,
+        absent: FloatArray,
         hashed_from: int = -1,
     ) -> None:
         self.numeric, self.missing, self.levels = numeric, missing, levels
-        self.mean, self.inverse_sd, self.hashed_from = mean, inverse_sd, hashed_from
-        absent = mean.copy()
-        for by_level in levels.values():
-            for dim in by_level.values():
-                absent[dim] = 0.0
-        for dim in missing.values():
-            absent[dim] = 1.0
-        if hashed_from >= 0:
-            absent[hashed_from : hashed_from + N_HASHED] = 0.0
-        self.base = np.clip((absent - mean) * inverse_sd, -CLIP, CLIP).astype(np.float32)
+        self.mean, self.inverse_sd, self.absent, self.hashed_from = mean, inverse_sd, absent, hashed_from
+        raw = np.where(np.isnan(absent), mean, absent)
+        self.base = np.clip((raw - mean) * inverse_sd, -CLIP, CLIP).astype(np.float32)
 
     @property
     def n_dims(self) -> int:
@@ -114,6 +115,7 @@ class FrozenEncoder:
             self.levels,
             self.mean.tobytes(),
             self.inverse_sd.tobytes(),
+            self.absent.tobytes(),
             self.hashed_from,
         )
 
@@ -126,6 +128,7 @@ class FrozenEncoder:
             state.levels,
             np.frombuffer(state.mean, np.float64),
             np.frombuffer(state.inverse_sd, np.float64),
+            np.frombuffer(state.absent, np.float64),
             state.hashed_from,
         )
 
@@ -202,6 +205,7 @@ class Encoder:
         self.levels: dict[str, dict[str, int]] = {}
         self.hashed_from = -1
         self.n_seen = 0
+        self._families: dict[str, list[str]] = {}
         self._count: FloatArray = np.zeros(0)
         self._mean: FloatArray = np.zeros(0)
         self._m2: FloatArray = np.zeros(0)
@@ -240,6 +244,7 @@ class Encoder:
             {name: dict(by_level) for name, by_level in self.levels.items()},
             self._mean.copy(),
             inverse,
+            self._absent.copy(),
             self.hashed_from,
         )
 
@@ -257,20 +262,34 @@ class Encoder:
             elif clean(value) is not None:
                 n_known += 1
         new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
-        for _, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
+        if not new and n_known == len(self.numeric):
+            return
+        for text, name, level in new:
             if level is None:
-                late = self.n_seen > 0
+                family = text.rpartition(".")[0]
+                if family and len(self._families.get(family, ())) < self.max_dims:
+                    members = self._families.setdefault(family, [])
+                    members.append(name)
+                    if len(members) == FAMILY:
+                        for member in members:
+                            self._make_sparse(member)
+        for text, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
+            if level is None:
+                sparse = len(self._families.get(text.rpartition(".")[0], ())) >= FAMILY
+                late = self.n_seen > 0 and not sparse
                 if self._room_for(2 if late else 1):
-                    self.numeric[name] = self._add(np.nan)
+                    self.numeric[name] = self._add(0.0 if sparse else np.nan)
                     if late:  # it was missing in all that came before
                         self._flag_missing(name)
             else:
                 by_level = self.levels.get(name, {})
                 if level not in by_level and len(by_level) < MAX_LEVELS and self._room_for(1):
                     self.levels.setdefault(name, {})[level] = self._add(0.0)
-        if n_known + len(new) < len(self.numeric) and len(self.missing) < len(self.numeric):
+        if n_known + len(new) < len(self.numeric) and bool(np.isnan(self._absent).any()):
             for name in self.numeric:
-                if name not in self.missing and clean(features.get(name)) is None and self._room_for(1):
+                if name in self.missing or not np.isnan(self._absent[self.numeric[name]]):
+                    continue
+                if clean(features.get(name)) is None and self._room_for(1):
                     self._flag_missing(name)
 
     def _flag_missing(self, name: str) -> None:
@@ -282,6 +301,18 @@ class Encoder:
         if self.n_seen:
             self._mean[at] = absent / self.n_seen
             self._m2[at] = present * absent / self.n_seen
+
+    def _make_sparse(self, name: str) -> None:
+        """From now on, and in all that came before, absent is 0."""
+        if name not in self.numeric:
+            return
+        at = self.numeric[name]
+        present, n = self._count[at], float(self.n_seen)
+        if n:
+            mean = self._mean[at]
+            self._mean[at] = mean * present / n
+            self._m2[at] += mean * mean * present * (n - present) / n
+        self._count[at], self._absent[at] = n, 0.0
 
     def _room_for(self, n: int) -> bool:
         """Whether ``n`` more dimensions fit; the first refusal opens the shared ones."""
@@ -313,6 +344,7 @@ class Encoder:
             "levels": {name: dict(by_level) for name, by_level in self.levels.items()},
             "hashed_from": self.hashed_from,
             "n_seen": self.n_seen,
+            "families": {family: list(names) for family, names in self._families.items()},
             "arrays": np.stack([self._count, self._mean, self._m2, self._absent]).tobytes(),
         }
 
@@ -323,6 +355,7 @@ class Encoder:
         encoder.numeric, encoder.missing = dict(state["numeric"]), dict(state["missing"])
         encoder.levels = {name: dict(by_level) for name, by_level in state["levels"].items()}
         encoder.hashed_from, encoder.n_seen = state["hashed_from"], state["n_seen"]
+        encoder._families = {family: list(names) for family, names in state["families"].items()}
         arrays = np.frombuffer(state["arrays"], np.float64).reshape(4, -1).copy()
         encoder._count, encoder._mean, encoder._m2, encoder._absent = arrays
         return encoder

@@ -172,7 +172,7 @@ class _Slots:
         self.filtered: dict[str, str] = {}
         self.features: dict[str, FeatureValue] | None = None
         when = placement.compiled.when
-        self.open = when is None or when.holds(scope.rules)
+        self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()
         else:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 
 from personalization.errors import InvalidInput
+from personalization.keyed_hash import hmac_sha256
 
 _MAC_BYTES = 9
 NONCE_BYTES = 9
@@ -21,13 +21,13 @@ NONCE_BYTES = 9
 def mint(secret: bytes, key: str, nonce: bytes) -> str:
     """The id of a decision made for ``key``; equal nonces give equal ids."""
     body = nonce + key.encode()
-    mac = hmac.digest(secret, b"decision:" + body, hashlib.sha256)[:_MAC_BYTES]
+    mac = hmac_sha256(secret, b"decision:" + body)[:_MAC_BYTES]
     return base64.urlsafe_b64encode(mac + body).rstrip(b"=").decode()
 
 
 def derived_nonce(secret: bytes, *parts: str) -> bytes:
     """A nonce that everyone who agrees on ``parts`` arrives at."""
-    return hmac.digest(secret, "\x1f".join(("nonce", *parts)).encode(), hashlib.sha256)[:NONCE_BYTES]
+    return hmac_sha256(secret, "\x1f".join(("nonce", *parts)).encode())[:NONCE_BYTES]
 
 
 def key_of(secret: bytes, decision_id: str) -> str:
@@ -52,7 +52,7 @@ def key_of(secret: bytes, decision_id: str) -> str:
         key = body[NONCE_BYTES:].decode()
     except (binascii.Error, UnicodeError, ValueError):
         raise refusal from None
-    expected = hmac.digest(secret, b"decision:" + body, hashlib.sha256)[:_MAC_BYTES]
+    expected = hmac_sha256(secret, b"decision:" + body)[:_MAC_BYTES]
     if not key or not hmac.compare_digest(mac, expected):
         raise refusal
     return key

@@ -5,8 +5,6 @@ Integers make the logged propensity exact: what was drawn from is what is writte
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -14,6 +12,8 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from personalization.keyed_hash import hmac_sha256
 
 SCALE = 1 << 32
 """Probabilities are counts of 2⁻³²: exact to add, small to store, finer than any weight we would trust."""
@@ -98,4 +98,4 @@ def ticket(secret: bytes, name: str) -> int:
     >>> ticket(b"s", "d1") == ticket(b"s", "d1") != ticket(b"s", "d2")
     True
     """
-    return int.from_bytes(hmac.digest(secret, name.encode(), hashlib.sha256)[:4], "big")
+    return int.from_bytes(hmac_sha256(secret, name.encode())[:4], "big")

@@ -26,7 +26,7 @@ def refusal(arm: Arm, scope: VisitorScope, session: int) -> str | None:
         return NOT_STARTED
     if content.ends_ms is not None and scope.now_ms >= content.ends_ms:
         return ENDED
-    if arm.when is not None and not arm.when.holds(scope.rules):
+    if arm.when is not None and not scope.holds(arm.when):
         return RULE if scope.state is not None else NO_STATE
     if content.cap is not None:
         if scope.state is None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from personalization.catalog import Placement
-from personalization.distribution import SCALE
+from personalization.distribution import SCALE, ticket
 from personalization.visitor_state import VisitorState
 
 SALT = "holdout"
@@ -22,7 +20,4 @@ def is_control(secret: bytes, key: str, placement: str, spec: Placement, state: 
         side = state.holdouts.get(placement)
         if side is not None:
             return side.control
-    text = f"{SALT}\x1f{placement}\x1f{key}".encode()
-    # Keyed BLAKE2: a third of what an HMAC costs, on a path that every decision takes.
-    digest = hashlib.blake2b(text, key=secret[: hashlib.blake2b.MAX_KEY_SIZE], digest_size=4).digest()
-    return int.from_bytes(digest, "big") < spec.holdout * SCALE
+    return ticket(secret, f"{SALT}\x1f{placement}\x1f{key}") < spec.holdout * SCALE

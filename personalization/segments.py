@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from personalization.compiled import CompiledCatalog
+from personalization.rules import Rule
 
 
-def segments_of(catalog: CompiledCatalog, rules: Any) -> list[str]:
-    """Names of the segments the visitor in the scope ``rules`` is in, in the catalog's order."""
-    return [name for name, rule in catalog.segments.items() if rule.holds(rules)]
+def segments_of(catalog: CompiledCatalog, holds: Callable[[Rule], bool]) -> list[str]:
+    """Names of the segments whose rule ``holds``, in the catalog's order."""
+    return [name for name, rule in catalog.segments.items() if holds(rule)]

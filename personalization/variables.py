@@ -14,7 +14,7 @@ from personalization.catalog import DAY_MS
 from personalization.compiled import CompiledCatalog
 from personalization.device import device_of
 from personalization.local_time import local_hour
-from personalization.rules import scope
+from personalization.rules import Rule, scope
 from personalization.segments import segments_of
 from personalization.session import session_number
 from personalization.visitor_state import VisitorState
@@ -55,9 +55,11 @@ class VisitorScope:
         """The same request, as if nothing were known of the visitor."""
         return VisitorScope(None, self.context, self.catalog, self.now_ms, self.known)
 
-    @property
-    def rules(self) -> Any:
-        """The scope to evaluate rules in; made when first asked for."""
+    def holds(self, rule: Rule) -> bool:
+        """Whether ``rule`` is true here."""
+        return rule.holds_for(self.value, self._scope)
+
+    def _scope(self) -> Any:
         if self._rules is None:
             self._rules = scope(self.value)
         return self._rules
@@ -140,7 +142,7 @@ _OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
     "event_count": lambda _, state: state.event_count,
     "n_orders": lambda _, state: state.n_orders,
     "revenue": lambda _, state: state.revenue,
-    "segments": lambda scope, _: segments_of(scope.catalog, scope.rules),
+    "segments": lambda scope, _: segments_of(scope.catalog, scope.holds),
     "session": _session,
     "traits": lambda _, state: state.traits,
 }

@@ -111,6 +111,7 @@ class Learner:
         self._partitions: dict[int, _Partition] = {}
         self._assignment = 0
         self._lost: set[int] = set()
+        self._catalog_version = 0
 
     @property
     def reached(self) -> dict[int, int]:
@@ -168,8 +169,8 @@ class Learner:
         if held.current is not None and held.current.epoch == self._epoch:
             held.position = held.saved_position = held.current.position
         await self._relearn(number, held)
+        held.unpublished.update(held.models)
         for placement in held.models:
-            held.unpublished.add(placement)
             self._publisher.forget(placement)
         logger.info(
             "partition_taken_over",
@@ -209,6 +210,7 @@ class Learner:
         for name in stale:
             held.models[name] = self._new_model(name)
             held.unsaved.add(name)
+            held.unpublished.add(name)
         earliest = (await self._patiently("log", self._log.earliest_offsets, OUTCOMES))[number]
         async for entry in self._log.read(OUTCOMES, number, earliest, held.position + 1):
             if entry.key in stale:
@@ -292,9 +294,10 @@ class Learner:
     # -- publishing --------------------------------------------------------------------------------------
 
     async def publish(self) -> int:
-        """Publish every model that learned something since; how many."""
+        """Publish every model that learned something since, or is another one by now; how many."""
         n_published = 0
         async with self._lock:
+            await self._follow_catalog()
             for number, held in list(self._partitions.items()):
                 for placement in sorted(held.unpublished):
                     if not await self._publish(held, placement):
@@ -302,6 +305,15 @@ class Learner:
                         break
                     n_published += 1
         return n_published
+
+    async def _follow_catalog(self) -> None:
+        """Where a new version of the catalog names another model, that one takes over at once."""
+        version = self._catalog.current.version
+        if version == self._catalog_version:
+            return
+        for number, held in self._partitions.items():
+            await self._relearn(number, held)
+        self._catalog_version = version
 
     async def _publish(self, held: _Partition, placement: str) -> bool:
         model = held.models[placement]

@@ -21,7 +21,10 @@ from api.app import Application
 from api.parts import open_services
 from config.settings import Secret, Settings
 from eventlog.opening import open_log
+from eventlog.partition import partition_of
+from eventlog.port import LogIdentity
 from eventlog.topics import DECISIONS, VISITOR_LOG, Topics
+from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from personalization.consent import sign_consent
 from personalization.decision_record import decode_record, recompute
@@ -31,12 +34,13 @@ from personalization.event import DecisionMade
 from personalization.outcome import ClosingReason, Outcome
 from personalization.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
+from state.checkpoint_store import CheckpointHeader, CheckpointStore
 from state.embedded import EmbeddedRedis, free_port
 from state.keys import Keys
 from state.model_store import ModelPublisher, read_model
 from state.visitor_store import pack_visitor
 from tests.parts import require
-from tests.unit.api.site import WRITE, shop
+from tests.unit.api.site import SERVER, WRITE, shop
 
 pytestmark = pytest.mark.redis
 
@@ -176,6 +180,28 @@ async def test_a_published_model_changes_what_is_served(redis_url, tmp_path):
         chosen = [(await decide(client, f"a{n}"))["decisions"][0]["contentId"] for n in range(60)]
         assert chosen.count("tents") > 50
         assert (await read_model(redis, KEYS, "home.hero", SECRET)) is not None
+        await save_checkpoint(redis, model, (await log_identity(redis_url)).n_partitions)
+        body = (await client.get("/v1/placements/home.hero", headers=SERVER)).json()
+        assert body["trainedThrough"]["offset"] == 599
+        assert [arm["exposures"] for arm in body["arms"]] == [200, 200, 200]
+        assert body["arms"][1]["mean"] == 1.0
+
+
+async def log_identity(url: str) -> LogIdentity:
+    log = open_log(url, Topics(prefix="test."))
+    try:
+        return await log.identity()
+    finally:
+        await log.close()
+
+
+async def save_checkpoint(redis: Redis, model: PlacementModel, n_partitions: int) -> None:
+    partition = partition_of("home.hero", n_partitions)
+    store = CheckpointStore(redis, KEYS)
+    generation = await store.open(partition)
+    header = CheckpointHeader(1, 599, generation, 1, {"home.hero": 1})
+    blob = checkpoint.dump(model, {partition: 600}, SECRET, generation=generation)
+    assert await store.save(partition, header, {"home.hero": blob}, None)
 
 
 async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(own_redis, tmp_path):

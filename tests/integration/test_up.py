@@ -2,122 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
 
 from tests.parts import require
-
-BOUND_S = 90.0
+from tests.running import Up, alive, free_port, start, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@dataclass
-class Up:
-    """A running ``nextbest up``."""
-
-    process: subprocess.Popen[str]
-    url: str
-    pids: dict[str, int]
-    said: list[str]
-
-    def call(self, method: str, path: str, body: Any = None, key: str = "sk_dev") -> Any:
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read() or b"null")
-
-    def redis_url(self) -> str:
-        return next(line.split()[1] for line in self.said if line.startswith("  redis "))
-
-    def event_count(self, visitor: str) -> int:
-        try:
-            return int(self.call("GET", f"/v1/visitors/{visitor}")["eventCount"])
-        except urllib.error.HTTPError as error:
-            # 404: not folded yet; 503: a Redis read took longer than a decision may wait, as on a busy machine.
-            if error.code in (404, 503):
-                return 0
-            raise
-
-    def track(self, visitor: str, message_id: str) -> None:
-        event = {"type": "track", "event": "Product Viewed", "messageId": message_id, "anonymousId": visitor}
-
-        def accepted() -> bool:
-            try:
-                return bool(self.call("POST", "/v1/events", event)["accepted"] == 1)
-            except urllib.error.HTTPError as error:
-                if error.code == 503:  # "send again": the log is away or slow; the message id is the same
-                    return False
-                raise
-
-        until(accepted, f"the log takes {message_id}")
-
-    def wait_for_line(self, words: str) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-            if words in line:
-                return line
-        raise AssertionError(f"never said {words!r}:\n{''.join(self.said)}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return not state.stdout.startswith("Z") and state.stdout != ""
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < end, f"not within {BOUND_S:.0f} s: {what}"
-        time.sleep(0.05)
-
-
-def start(data_dir: Path, *more: str) -> Up:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cli", "up", "--data-dir", str(data_dir), "--port", str(port), *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**environment, "NEXTBEST_LEASE_MS": "1500"},
-        start_new_session=True,
-    )
-    up = Up(process, f"http://127.0.0.1:{port}", {}, [])
-    up.wait_for_line("nextbest is ready at")
-    words = up.wait_for_line("processes").removeprefix("  processes").split(",")
-    up.pids = {word.split()[0]: int(word.split()[1]) for word in words}
-    up.wait_for_line("Ctrl-C stops everything")
-    return up
 
 
 @pytest.fixture

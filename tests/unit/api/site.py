@@ -14,7 +14,7 @@ from api.auth import KeysInForce
 from api.catalog import PreparedInForce
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
-from api.services import Services
+from api.services import Learned, Services
 from eventlog.port import Position, Record
 from eventlog.topics import VISITOR_LOG
 from personalization.catalog import Catalog, Content, Placement, Source
@@ -119,6 +119,7 @@ class Site:
     follower: FakeFollower = field(default_factory=FakeFollower)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     missing: list[str] = field(default_factory=list)
+    learned: Learned | None = None
     client: httpx.AsyncClient = field(init=False)
 
     @property
@@ -131,8 +132,8 @@ class Site:
         async def open_decisions(key: str) -> int:
             return len(key)
 
-        async def trained_through(_: str) -> dict[str, int] | None:
-            return {"epoch": 1, "partition": 0, "offset": 41}
+        async def learned(_: str) -> Learned | None:
+            return self.learned
 
         return Services(
             secret=b"test-secret",
@@ -145,7 +146,7 @@ class Site:
             metrics=self.metrics,
             clock_ms=lambda: NOW,
             open_decisions=open_decisions,
-            trained_through=trained_through,
+            learned=learned,
             ready=lambda: self.missing,
             max_body_bytes=1_000_000,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from api.services import Learned
+from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
 from personalization.decide import NOBODY
 from personalization.decision_id import mint
@@ -99,9 +101,13 @@ async def test_a_visitor_that_cannot_be_read_is_503(site):
 
 async def test_a_placement_as_learned(site):
     site.follower.models["home.hero"] = Followed(ModelSnapshot.prior(), NOW - 20)
+    site.learned = Learned([ArmReport("tents", 10, 4.0, 0.4, 0.2, 0.6)], {"epoch": 1, "partition": 0, "offset": 41})
     body = (await site.client.get("/v1/placements/home.hero", headers=SERVER)).json()
-    assert [arm["contentId"] for arm in body["arms"]] == ["shoes", "tents", "bags"]
-    assert body["arms"][0]["interval"][0] <= body["arms"][0]["mean"] <= body["arms"][0]["interval"][1]
+    assert body["arms"] == [
+        {"contentId": "shoes", "exposures": 0, "rewards": 0.0, "mean": None, "interval": [0.0, 1.0]},
+        {"contentId": "tents", "exposures": 10, "rewards": 4.0, "mean": 0.4, "interval": [0.2, 0.6]},
+        {"contentId": "bags", "exposures": 0, "rewards": 0.0, "mean": None, "interval": [0.0, 1.0]},
+    ]
     assert (body["modelVersion"], body["modelAgeMs"]) == (0, 20)
     assert body["trainedThrough"] == {"epoch": 1, "partition": 0, "offset": 41}
 

@@ -80,3 +80,20 @@ def test_wire_and_checkpoint_keep_every_bit() -> None:
     received = FrozenEncoder.from_state(copy.freeze().state())
     for row in rows:
         assert received.encode(row).tolist() == frozen.encode(row).tolist()
+
+
+@pytest.mark.parametrize("early", [0, 1, 40])
+def test_a_missing_key_of_a_map_is_a_zero(early: int) -> None:
+    """Whether a key appeared before or after its family was known, its past counts as zeros."""
+    rng = np.random.default_rng(2)
+    rows: list[dict[str, object]] = [{"affinities.a": 3.0} for _ in range(early)]
+    rows += [
+        {f"affinities.{key}": float(rng.integers(1, 9)) for key in "abcd" if rng.random() < 0.5} for _ in range(300)
+    ]
+    frozen = learned(rows).freeze()
+    for key in "abcd":
+        assert frozen.mean[frozen.numeric[f"affinities.{key}"]] == pytest.approx(
+            np.mean([row.get(f"affinities.{key}", 0.0) for row in rows])
+        )
+    assert "affinities.d" not in frozen.missing
+    assert frozen.encode({}).tolist() == frozen.encode({"affinities.d": 0.0}).tolist()
