@@ -87,9 +87,7 @@ def folded(catalog: CompiledCatalog, events: list[Event]) -> Visitor:
     visitor = Visitor.new()
     for offset, event in enumerate(events):
         now_ms = NOW_MS + offset * 20_000
-        entry = Entry(
-            received_at_ms=now_ms, occurred_at_ms=now_ms, catalog_version=catalog.version, event=event
-        )
+        entry = Entry(received_at_ms=now_ms, occurred_at_ms=now_ms, catalog_version=catalog.version, event=event)
         fold(visitor, KEY, Position(1, 1_000_000 + offset), entry, catalog)
     return visitor
 
