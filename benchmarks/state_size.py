@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,7 @@ from personalization.decision_id import mint
 from personalization.entry import Entry, Position
 from personalization.event import DecisionMade, Event, Identify, Page, Track
 from personalization.fold import Visitor, fold
+from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.visitor_store import ABSENT, Change, RedisVisitorStore
 
@@ -117,14 +119,11 @@ async def measure(redis: Redis, catalog: CompiledCatalog) -> list[dict[str, int]
     return rows
 
 
-async def main() -> None:
+async def report(url: str) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--redis", default="redis://127.0.0.1:6379/9")
-    arguments = parser.parse_args()
     shipped = Path(config.__file__).parent / "catalog"
     catalog = compile_catalog(load_catalog(shipped), 1)
-    redis: Redis = Redis.from_url(arguments.redis)
+    redis: Redis = Redis.from_url(url)
     try:
         rows = await measure(redis, catalog)
     finally:
@@ -134,5 +133,17 @@ async def main() -> None:
     print(f"{first} B read by the decider, goal {GOAL_BYTES}: {'met' if first <= GOAL_BYTES else 'NOT met'}")
 
 
+def main() -> None:
+    """Measure on the Redis given, or on one started for it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--redis", default="", help="URL; empty: a Redis is started for the measurement")
+    arguments = parser.parse_args()
+    if arguments.redis:
+        asyncio.run(report(arguments.redis))
+        return
+    with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder)) as server:
+        asyncio.run(report(server.url))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
