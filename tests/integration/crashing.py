@@ -81,6 +81,11 @@ class Worker:
         """Negative: the signal that ended it; None while it runs."""
         return self.process.exitcode
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.exit_code is None
+
     def go_on(self) -> None:
         """End a freeze."""
         self._send(signal.SIGCONT)

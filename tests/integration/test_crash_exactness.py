@@ -77,6 +77,8 @@ async def kill_them(system: System, points: dict[str, list[str]]) -> list[Worker
         for role, of_role in waiting.items():
             while of_role and sum(worker.role == role for worker in alive) < 2:
                 alive.append(system.start(role, of_role.pop(0)))
+        if len(dead) < n_doomed and not any(worker.role == "folder" for worker in system.workers if worker.runs):
+            system.start("folder")  # the learners left need outcomes to die of
         return len(dead) == n_doomed
 
     await system.burst_until(next_generation, f"{n_doomed} workers are dead", 30.0 + 15.0 * n_doomed)
