@@ -365,9 +365,7 @@ class KafkaLog:
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self.servers, request_timeout_ms=int(self._timeout_s * 1000)
-        )
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=int(self._timeout_s * 1000))
         try:
             await admin.start()
             yield admin

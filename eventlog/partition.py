@@ -79,7 +79,5 @@ def check_partition_count(n_partitions: int) -> int:
         If it is not a power of two between 1 and 1,024.
     """
     if not 1 <= n_partitions <= MAX_PARTITIONS or n_partitions & n_partitions - 1:
-        raise ValueError(
-            f"a log has a power of two of partitions, at most {MAX_PARTITIONS}: not {n_partitions}"
-        )
+        raise ValueError(f"a log has a power of two of partitions, at most {MAX_PARTITIONS}: not {n_partitions}")
     return n_partitions

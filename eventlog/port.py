@@ -163,10 +163,7 @@ def check_identity(
     Refused
         If going on would skip events, or fold them twice.
     """
-    remedy = (
-        "If this is meant, stop every producer and run `nextbest epoch open`: "
-        "states stay, offsets start anew."
-    )
+    remedy = "If this is meant, stop every producer and run `nextbest epoch open`: states stay, offsets start anew."
     if known is not None and known != actual:
         raise Refused(
             f"The states were folded from log {known.log_id} (epoch {known.epoch}, {known.n_partitions} "

@@ -234,9 +234,7 @@ class RedisStreamsLog:
                     if not done.done():
                         done.set_exception(error)
 
-    async def _write_batch(
-        self, batch: list[tuple[Sequence[Record], asyncio.Future[list[Position]]]]
-    ) -> None:
+    async def _write_batch(self, batch: list[tuple[Sequence[Record], asyncio.Future[list[Position]]]]) -> None:
         identity = await self.identity()
         mask = identity.n_partitions - 1
         index: dict[tuple[str, int], int] = {}
@@ -265,9 +263,7 @@ class RedisStreamsLog:
             last = i + len(records)
             if not done.done():
                 if offsets[i] < 0:
-                    done.set_exception(
-                        LogFull("the log holds as much as it may, and not all of it was read yet")
-                    )
+                    done.set_exception(LogFull("the log holds as much as it may, and not all of it was read yet"))
                 else:
                     done.set_result(
                         [Position(t, p, n) for (t, p), n in zip(where[i:last], offsets[i:last], strict=True)]

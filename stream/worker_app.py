@@ -73,9 +73,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]
     def channel_of(self, topic: str) -> Any:
         """The Faust topic of raw bytes for one of ours (``topics.VISITOR_LOG``…)."""
         name = self.event_log.topics.on_server(topic, self.log_identity.epoch)
-        return self.topic(
-            name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
+        return self.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     def tp(self, topic: str, partition: int) -> TP:
         """Faust's name of a partition of one of our topics."""

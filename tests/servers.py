@@ -116,9 +116,7 @@ auto.create.topics.enable=false
     )
     classpath = f"{libs}/*"
     storage = ["java", "-Xshare:auto", "-cp", classpath, "kafka.tools.StorageTool"]
-    cluster = subprocess.run(
-        [*storage, "random-uuid"], capture_output=True, text=True, check=True, timeout=60
-    )
+    cluster = subprocess.run([*storage, "random-uuid"], capture_output=True, text=True, check=True, timeout=60)
     subprocess.run(
         [*storage, "format", "-t", cluster.stdout.split()[-1], "-c", str(properties)],
         capture_output=True,
