@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from online_models.reward_model import FloatArray
+from online_models.reward_model import Float32Array, FloatArray
 from personalization.features import clean
 
 MAX_COLUMNS = 64
@@ -57,6 +57,7 @@ class Columns:
         self._m2: FloatArray = np.zeros(0)
         self._inverse: FloatArray = np.zeros(0)
         self._n_rows = 0
+        self._pending: list[Float32Array] = []
         self._category_columns: list[int] = []
 
     @property
@@ -69,21 +70,18 @@ class Columns:
         self.lay_out(features)
         self.learn_row(self.row(features))
 
-    def learn_row(self, row: FloatArray) -> None:
-        """Take a laid-out row into the statistics."""
-        known = row == row
-        self._count += known
-        delta = row - self._mean
-        delta[~known] = 0.0
-        self._mean += delta / np.maximum(self._count, 1.0)
-        # Welford's (x - old mean)(x - new mean), NaN kept out by its zero delta.
-        self._m2 += delta * delta * (1.0 - 1.0 / np.maximum(self._count, 1.0))
+    def learn_row(self, row: Float32Array) -> None:
+        """Take a laid-out row into the statistics, a block at a time (Chan et al., 1983)."""
+        self._pending.append(row)
         self._n_rows += 1
         if self._n_rows < REFRESH or not self._n_rows % REFRESH:
             self._refresh()
 
-    def row(self, features: Mapping[Any, Any]) -> FloatArray:
-        """Raw values, shape (C,): a number, a level's number, or NaN where missing."""
+    def row(self, features: Mapping[Any, Any]) -> Float32Array:
+        """Raw values, shape (C,): a number, a level's number, or NaN where missing.
+
+        In float32, as rows are kept: a question must be answered as when it was grown.
+        """
         values = [np.nan] * len(self.names)
         for name, value in features.items():
             if type(value) is float and -1e9 <= value <= 1e9:
@@ -102,18 +100,31 @@ class Columns:
                 at = self._numeric.get(name)
                 if at is not None:
                     values[at] = cleaned
-        # Through float32, in which rows are kept: a question must be answered as when it was grown.
-        return np.array(values, dtype=np.float32).astype(np.float64)
+        return np.array(values, dtype=np.float32)
 
-    def z(self, row: FloatArray) -> FloatArray:
+    def z(self, row: Float32Array) -> FloatArray:
         """Scores of the numeric columns, clipped to ±``CLIP``; 0 for categories, missing and constants."""
         z = (row - self._mean) * self._inverse
         z[z != z] = 0.0
         return np.minimum(np.maximum(z, -CLIP, out=z), CLIP, out=z)
 
     def _refresh(self) -> None:
-        """Work out 1 / deviation anew: 0 for a constant and for a category."""
-        n = np.maximum(self._count, 1.0)
+        """Merge the pending rows; work out 1 / deviation anew: 0 for a constant and for a category."""
+        block = np.full((len(self._pending), self.n), np.nan)
+        for at, row in enumerate(self._pending):
+            block[at, : row.shape[0]] = row
+        self._pending = []
+        known = block == block
+        count = known.sum(0)
+        block[~known] = 0.0
+        mean = block.sum(0) / np.maximum(count, 1)
+        m2 = (np.where(known, block - mean, 0.0) ** 2).sum(0)
+        total = self._count + count
+        delta = mean - self._mean
+        self._m2 += m2 + delta * delta * self._count * count / np.maximum(total, 1.0)
+        self._mean += delta * count / np.maximum(total, 1.0)
+        self._count = total
+        n = np.maximum(total, 1.0)
         varies = self._m2 > MIN_VARIANCE * n * np.maximum(self._mean * self._mean, 1.0)
         varies[self._category_columns] = False
         self._inverse = np.zeros_like(n)
@@ -127,8 +138,8 @@ class Columns:
             return N_LEVELS - 1
         return OWN_LEVELS + zlib.crc32(level.encode("utf-8", "surrogatepass")) % SHARED_LEVELS
 
-    def lay_out(self, features: Mapping[Any, Any]) -> None:
-        """Give what is new in ``features`` its column and level."""
+    def lay_out(self, features: Mapping[Any, Any]) -> bool:
+        """Give what is new in ``features`` its column and level; whether anything was."""
         new: list[tuple[str, Any, str | None]] = []
         for name, value in features.items():
             if isinstance(value, str):
@@ -148,6 +159,7 @@ class Columns:
                 levels = self._levels.get(name)
                 if levels is not None and len(levels) < OWN_LEVELS:
                     levels[level] = len(levels)
+        return bool(new)
 
     def _add(self, name: Any, kind: dict[str, int], *, category: bool) -> None:
         if self.n >= MAX_COLUMNS:
@@ -169,6 +181,7 @@ class Columns:
             "levels": {name: list(levels) for name, levels in self._levels.items()},
             "statistics": np.stack([self._count, self._mean, self._m2, self._inverse]).tobytes(),
             "n_rows": self._n_rows,
+            "pending": [row.tobytes() for row in self._pending],
         }
 
     @classmethod
@@ -182,4 +195,5 @@ class Columns:
         statistics = np.frombuffer(state["statistics"]).reshape(4, -1).copy()
         columns._count, columns._mean, columns._m2, columns._inverse = statistics
         columns._n_rows = state["n_rows"]
+        columns._pending = [np.frombuffer(row, np.float32) for row in state["pending"]]
         return columns

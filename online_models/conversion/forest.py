@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.conversion.columns import N_LEVELS
-from online_models.reward_model import FloatArray
+from online_models.reward_model import Float32Array, FloatArray
 
 N_TREES = 60
 DEPTH = 4
@@ -73,7 +73,7 @@ class Forest:
         self.bias, self.gains = bias, gains
         self._trees = np.arange(columns.shape[0]) * (1 << DEPTH)
 
-    def leaves(self, row: FloatArray) -> NDArray[np.int64]:
+    def leaves(self, row: Float32Array) -> NDArray[np.int64]:
         """Flat index of the leaf a row falls into, per tree, shape (T,); missing goes left."""
         ranked = row.copy()
         at = self.categories

@@ -1,13 +1,14 @@
 """Two logistic experts over the same tokens: every value, every pair of values, and the z-scores.
 
 One takes AdaGrad steps, which shrink as a weight settles: best where the world stands still. The other takes a
-small constant step and so never stops following: best where it moves. They share the hashing, which is most
-of the cost. Time and memory are linear in the number of pairs, at most ``MAX_CROSSED``² / 2.
+small constant step and so never stops following: best where it moves. They share hashing and table, which
+is most of the cost. Time is linear in the number of pairs, at most ``MAX_CROSSED``² / 2; memory is fixed.
+
+References: Duchi et al. (2011) for AdaGrad; Weinberger et al. (2009) for hashing.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from online_models.conversion.columns import MAX_COLUMNS
 from online_models.reward_model import Float32Array, FloatArray
 
 N_BITS = 16
+N_HASHED = 1 << N_BITS
 MAX_CROSSED = 24
 """Columns that are crossed: 276 pairs, some 20 µs. Which ones, the forest's gains say."""
 
@@ -30,136 +32,131 @@ ADAGRAD_STEP_Z = 0.1
 ADAGRAD_START = 3.0
 """Squared gradient a token is born with: the first few steps are as small as the rest."""
 
-TRACKING, ADAGRAD = 0, 1
-_ONES: Float32Array = np.ones(MAX_COLUMNS + MAX_CROSSED * (MAX_CROSSED - 1) // 2, np.float32)
+ADAGRAD_START_Z = 1e-8
+TRACKING, ADAGRAD, SQUARES = 0, 1, 2
+
+_HALF_STEP, _THREE_DIGITS = np.uint32(0x1000), np.uint32(0xFFFFE000)
+"""10 bits of a float's mantissa are three digits: numbers that agree in them share a token."""
+
+_MIX_1, _MIX_2 = np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B)
+_SHIFT, _DROPPED = np.uint32(15), np.uint32(32 - N_BITS)
 
 
 class Tokens(NamedTuple):
-    """One row ready for the experts: slots of its values (C,) then pairs, and z-scores (C,)."""
+    """One row ready for the experts.
+
+    Attributes
+    ----------
+    slots
+        Of its C values, their pairs, the C z-scores and the bias, shape (m,).
+    inputs
+        1, or the z-score, per slot, shape (m,).
+    table
+        What the slots held when they were read, shape (m, 3): both weights and AdaGrad's sum of squares.
+    """
 
     slots: NDArray[np.int64]
-    z: FloatArray
+    inputs: Float32Array
+    table: Float32Array
 
 
 class HashedLinear:
-    """Weights of both experts; scores are log-odds without the experts' common bias."""
+    """The table of both experts; a score is log-odds."""
 
     def __init__(self) -> None:
-        size = 1 << N_BITS
-        self._weights: Float32Array = np.zeros((size, 2), np.float32)
-        self._squares: Float32Array = np.full(size, ADAGRAD_START, np.float32)
-        self._z_weights: FloatArray = np.zeros((2, 0))
-        self._z_squares: FloatArray = np.zeros(0)
-        self._bias: FloatArray = np.zeros(2)
-        self._bias_square = 1e-8
+        self._table: Float32Array = np.zeros((N_HASHED + MAX_COLUMNS + 1, 3), np.float32)
+        self._table[:N_HASHED, SQUARES] = ADAGRAD_START
+        self._table[N_HASHED:, SQUARES] = ADAGRAD_START_Z
         self.crossed: tuple[int, ...] = ()
         self._fit_to(0)
 
-    def tokens(self, row: FloatArray, z: FloatArray) -> Tokens:
-        """Hash a row of raw values; a number counts to about three digits."""
-        if row.shape[0] != self._salts.shape[0]:
-            self._fit_to(row.shape[0])
-        # + 0.0 makes one zero of two; 10 bits of mantissa are three digits.
-        bits = ((row + 0.0).astype(np.float32).view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
-        bits[row != row] = 0x7FC00000
-        single = (bits.astype(np.uint64) + self._salts) * np.uint64(0x9E3779B97F4A7C15)
-        single ^= single >> np.uint64(29)
-        pairs = (single[self._left] * np.uint64(0xBF58476D1CE4E5B9)) ^ single[self._right]
-        pairs *= np.uint64(0x94D049BB133111EB)
-        slots = np.concatenate((single * np.uint64(0xD6E8FEB86659FD93), pairs)) >> np.uint64(64 - N_BITS)
-        return Tokens(slots.astype(np.int64), z)
+    def tokens(self, row: Float32Array, z: FloatArray) -> Tokens:
+        """Hash a row of raw values, shape (C,), and take its z-scores along."""
+        n = row.shape[0]
+        if n != self._n:
+            self._fit_to(n)
+        mixed = np.zeros(n + 1, np.uint32)
+        single = mixed[:n]
+        single += ((row.view(np.uint32) + _HALF_STEP) & _THREE_DIGITS) ^ self._salts
+        single *= _MIX_1
+        single ^= single >> _SHIFT
+        single *= _MIX_2
+        # A value alone is a pair with the zero at the end.
+        pairs = mixed.take(self._left)
+        pairs ^= mixed.take(self._right)
+        pairs *= _MIX_1
+        pairs >>= _DROPPED
+        slots = self._slots.copy()
+        slots[: pairs.shape[0]] = pairs
+        inputs = self._inputs.copy()
+        inputs[pairs.shape[0] : -1] = z
+        return Tokens(slots, inputs, self._table.take(slots, axis=0))
 
-    def score(self, tokens: Tokens) -> FloatArray:
-        """Log-odds by each expert, shape (2,)."""
-        scores: FloatArray = (_ONES[: tokens.slots.shape[0]] @ self._weights.take(tokens.slots, axis=0)).astype(
-            np.float64
-        )
-        scores += self._z_weights @ tokens.z
-        scores += self._bias
-        return scores
+    def score(self, tokens: Tokens) -> tuple[float, float]:
+        """Log-odds by each expert."""
+        tracking, adagrad, _ = (tokens.inputs @ tokens.table).tolist()
+        return tracking, adagrad
 
     def learn(self, tokens: Tokens, errors: tuple[float, float], weight: float) -> None:
-        """One step of each expert; ``errors`` = label − its own probability."""
-        slots, z = tokens.slots, tokens.z
-        tracking, adagrad = errors[TRACKING] * weight, errors[ADAGRAD] * weight
-        squares = self._squares.take(slots)
-        squares += np.float32(adagrad * adagrad)
-        self._squares[slots] = squares
-        steps = self._weights.take(slots, axis=0)
-        steps[:, TRACKING] += self._steps * np.float32(tracking)
-        steps[:, ADAGRAD] += np.float32(ADAGRAD_STEP * adagrad) / np.sqrt(squares)
-        self._weights[slots] = steps
-        self._z_weights[TRACKING] += (TRACKING_STEP_Z * tracking) * z
-        gradient = adagrad * z
-        self._z_squares += gradient * gradient
-        self._z_weights[ADAGRAD] += ADAGRAD_STEP_Z * gradient / np.sqrt(self._z_squares)
-        self._bias[TRACKING] += TRACKING_STEP_Z * tracking
-        self._bias_square += adagrad * adagrad
-        self._bias[ADAGRAD] += ADAGRAD_STEP_Z * adagrad / math.sqrt(self._bias_square)
+        """One step of each expert from ``tokens`` just read; ``errors`` = label − its own probability."""
+        slots, inputs, table = tokens
+        tracking, adagrad = np.float32(errors[TRACKING] * weight), np.float32(errors[ADAGRAD] * weight)
+        gradient = inputs * adagrad
+        squares = table[:, SQUARES] + gradient * gradient
+        gradient *= self._adagrad_steps
+        gradient /= np.sqrt(squares)
+        moved = np.empty_like(table)
+        moved[:, TRACKING] = table[:, TRACKING] + self._tracking_steps * inputs * tracking
+        moved[:, ADAGRAD] = table[:, ADAGRAD] + gradient
+        moved[:, SQUARES] = squares
+        self._table[slots] = moved
 
     def contributions(self, tokens: Tokens) -> tuple[FloatArray, FloatArray]:
         """What each column adds to each expert's log-odds, shape (2, C), and the biases, shape (2,).
 
         A pair's weight belongs half to either column.
         """
-        n = tokens.z.shape[0]
-        weights = self._weights[tokens.slots].T.astype(np.float64)
-        parts: FloatArray = weights[:, :n] + self._z_weights * tokens.z
+        n, n_pairs = self._n, self._left.shape[0]
+        added = (tokens.table[:, :SQUARES].T * tokens.inputs).astype(np.float64)
+        parts: FloatArray = added[:, :n] + added[:, n_pairs:-1]
         for expert in (TRACKING, ADAGRAD):
-            half = weights[expert, n:] / 2.0
-            parts[expert] += np.bincount(self._left, half, n) + np.bincount(self._right, half, n)
-        return parts, self._bias.copy()
+            half = added[expert, n:n_pairs] / 2.0
+            parts[expert] += np.bincount(self._left[n:], half, n) + np.bincount(self._right[n:], half, n)
+        return parts, added[:, -1]
 
     def cross(self, columns: tuple[int, ...]) -> None:
         """Cross these columns from now on (the first ``MAX_CROSSED``)."""
         self.crossed = tuple(sorted(columns[:MAX_CROSSED]))
-        self._fit_to(self._salts.shape[0])
+        self._fit_to(self._n)
 
     def _fit_to(self, n: int) -> None:
-        """Tables for ``n`` columns; what was learned stays."""
-        self._salts = np.arange(1, n + 1, dtype=np.uint64) << np.uint64(32)
+        """Lay out rows of ``n`` columns; what was learned stays."""
+        self._n = n
+        self._salts = np.arange(1, n + 1, dtype=np.uint32) * _MIX_2
         crossed = self.crossed or tuple(range(min(n, MAX_CROSSED)))
         at = np.array([c for c in crossed if c < n], dtype=np.int64)
         left, right = np.triu_indices(len(at), 1)
-        self._left, self._right = at[left], at[right]
-        self._steps: Float32Array = np.full(n + len(left), TRACKING_STEP, np.float32)
-        self._steps[:n] = TRACKING_STEP_SINGLE
-        more = n - self._z_squares.shape[0]
-        if more > 0:
-            self._z_weights = np.hstack((self._z_weights, np.zeros((2, more))))
-            self._z_squares = np.append(self._z_squares, np.full(more, 1e-8))
-
-    def finite(self) -> bool:
-        """Whether every number is one."""
-        return bool(
-            np.isfinite(self._weights).all()
-            and np.isfinite(self._z_weights).all()
-            and np.isfinite(self._bias).all()
-        )
+        self._left = np.append(np.arange(n), at[left])
+        self._right = np.append(np.full(n, n), at[right])
+        n_pairs = len(self._left)
+        own = N_HASHED + np.append(np.arange(n), MAX_COLUMNS)
+        self._slots: NDArray[np.int64] = np.append(np.zeros(n_pairs, np.int64), own)
+        self._inputs: Float32Array = np.ones(n_pairs + n + 1, np.float32)
+        self._tracking_steps: Float32Array = np.full(n_pairs + n + 1, TRACKING_STEP, np.float32)
+        self._tracking_steps[:n] = TRACKING_STEP_SINGLE
+        self._tracking_steps[n_pairs:] = TRACKING_STEP_Z
+        self._adagrad_steps: Float32Array = np.full(n_pairs + n + 1, ADAGRAD_STEP, np.float32)
+        self._adagrad_steps[n_pairs:] = ADAGRAD_STEP_Z
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint."""
-        return {
-            "weights": self._weights.tobytes(),
-            "squares": self._squares.tobytes(),
-            "z_weights": self._z_weights.tobytes(),
-            "z_squares": self._z_squares.tobytes(),
-            "bias": self._bias.tobytes(),
-            "bias_square": self._bias_square,
-            "crossed": list(self.crossed),
-            "n": self._salts.shape[0],
-        }
+        return {"table": self._table.tobytes(), "crossed": list(self.crossed), "n": self._n}
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> HashedLinear:
         """The inverse of ``dump``."""
         linear = cls()
-        linear._weights = np.frombuffer(state["weights"], np.float32).reshape(-1, 2).copy()
-        linear._squares = np.frombuffer(state["squares"], np.float32).copy()
-        linear._z_weights = np.frombuffer(state["z_weights"]).reshape(2, -1).copy()
-        linear._z_squares = np.frombuffer(state["z_squares"]).copy()
-        linear._bias = np.frombuffer(state["bias"]).copy()
-        linear._bias_square = state["bias_square"]
+        linear._table = np.frombuffer(state["table"], np.float32).reshape(-1, 3).copy()
         linear.crossed = tuple(state["crossed"])
         linear._fit_to(state["n"])
         return linear

