@@ -27,7 +27,9 @@ LINEAR_EXPERTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a prediction is what it is: ``bias`` + the sum of ``contributions`` = ``log_odds``, exactly.
+    """Why a prediction is what it is: ``bias`` + the sum of ``contributions`` = ``log_odds``.
+
+    Of the model served, not of a stand-in: the sum holds to the rounding of its float32 weights (1e-6).
 
     Attributes
     ----------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, TypeAlias
 
 from river import base
+from river.tree import HoeffdingTreeClassifier
 
 from online_models import registry as reward_models
 from online_models.conversion.model import ConversionModel
@@ -46,10 +48,27 @@ def make_conversion_model(spec: ModelSpec | str = "default", field: str = "model
             "dotted path, e.g. river.forest.ARFClassifier",
             "unknown_model",
         )
-    made = reward_models.make_model(spec, field)
+    made = reward_models.make_model(_completed(spec), field)
     estimator = getattr(made, "estimator", None)
     if not isinstance(estimator, base.Classifier):
         raise InvalidInput(
             field, f"{spec.name} is no classifier: a conversion model gives a probability", "unknown_model"
         )
     return RiverClassifier(estimator)
+
+
+def _completed(spec: ModelSpec) -> ModelSpec:
+    """``spec`` with a Hoeffding tree as base model, where the class wraps one and none is given."""
+    module_name, _, class_name = spec.name.rpartition(".")
+    try:
+        wraps = issubclass(getattr(importlib.import_module(module_name), class_name), base.Wrapper | base.Ensemble)
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return spec  # make_model says what is wrong
+    if not wraps or spec.params:
+        return spec
+    try:
+        reward_models.make_model(spec)
+    except InvalidInput:
+        params: dict[str, Any] = {"model": HoeffdingTreeClassifier()}
+        return ModelSpec(spec.name, params)
+    return spec
