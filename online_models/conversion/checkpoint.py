@@ -41,10 +41,8 @@ class Checkpoint:
 
 def dump(model: ConversionModelImpl, score: str, offsets: dict[int, int], secret: bytes) -> bytes:
     """The checkpoint of the model behind ``score`` (its name in the catalog)."""
-    if isinstance(model, RiverClassifier):
-        kind, payload = RIVER, model.dump()
-    else:
-        kind, payload = OURS, msgspec.msgpack.encode(model.dump())
+    dumped = model.dump()
+    kind, payload = (RIVER, dumped) if isinstance(dumped, bytes) else (OURS, msgspec.msgpack.encode(dumped))
     body = msgspec.msgpack.encode(CheckpointBody(FORMAT, river.__version__, kind, score, offsets, payload))
     return MAGIC + hmac.digest(secret, body, hashlib.sha256) + body
 

@@ -55,7 +55,7 @@ class Correction:
         return max(0.05, self.scale) * log_odds + self.shift
 
     def learn(self, log_odds: float, label: float) -> None:
-        """One matured label of what was predicted (uncorrected) when it was served."""
+        """One matured label, and the uncorrected prediction for it."""
         s = min(8.0, max(-8.0, log_odds))
         p = sigmoid(self.scale * s + self.shift)
         aa, ab, bb = (value / FORGETTING for value in self._p)
@@ -75,7 +75,6 @@ class _Open(NamedTuple):
     key: str
     x: Mapping[Any, Any]
     served: float
-    corrected: float
 
 
 class LabelWindow:
@@ -142,7 +141,7 @@ class LabelWindow:
         raw = self._raw(x)
         served = sigmoid(self.correction.apply(raw))
         closes_ms = now_ms + self.horizon_ms
-        self._open[session] = _Open(closes_ms, session, dict(x), raw, served)
+        self._open[session] = _Open(closes_ms, session, dict(x), served)
         heapq.heappush(self._due, (closes_ms, session))
         while len(self._open) > self.max_open:
             self._evict()
@@ -189,8 +188,10 @@ class LabelWindow:
 
     def _mature(self, example: _Open, label: float) -> None:
         self.n_matured += 1
-        self._matured.append((example.corrected, label))
-        self.correction.learn(example.served, label)
+        self._matured.append((example.served, label))
+        # Today's model on yesterday's visitor: the correction is for the model that serves next, and what it said a
+        # horizon ago, perhaps untrained, would be corrected twice.
+        self.correction.learn(self._raw(example.x), label)
         if self.labels == "mature":
             self.model.learn_one(example.x, bool(label))
 
