@@ -1,0 +1,180 @@
+"""``nextbest backtest``: how well would the conversion model have done on this history?"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from online_models.conversion.backtest import (
+    IMPORTANCE_REPEATS,
+    Importance,
+    Run,
+    permutation_importance,
+    progressive,
+    rolling_origin,
+    shuffles,
+)
+from online_models.conversion.backtest import Progress as Tick
+from online_models.conversion.history import History, read_history
+from online_models.conversion.metrics import Scorecard
+from online_models.conversion.registry import make_conversion_model
+
+
+@click.command()
+@click.argument("file", metavar="FILE.csv[.gz]", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--label", required=True, metavar="COLUMN", help="Column that says who converted: 1 or 0.")
+@click.option("--model", default="default", metavar="NAME", help="default, or a River classifier's dotted path.")
+@click.option("--shuffle", type=click.IntRange(0), default=0, metavar="N", help="Means over N shuffled orders.")
+@click.option("--folds", type=click.IntRange(1, 100), metavar="K", help="Rolling-origin validation besides.")
+@click.option("--importance", is_flag=True, help="Permutation importance of every column, with intervals.")
+@click.option("--limit", type=click.IntRange(2), metavar="N", help="Only the first N rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def backtest(
+    file: Path,
+    label: str,
+    model: str,
+    shuffle: int,
+    folds: int | None,
+    importance: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Predict each row of a history, then learn it: what a conversion model would have been worth live.
+
+    Rows are visitors in time order. Numbers are numeric columns, anything else is a category, empty is missing.
+    """
+    make = partial(make_conversion_model, model, "--model")
+    make()
+    history = read_history(file, label, limit)
+    report: dict[str, Any] = {}
+    with _progress("rows", len(history.rows) * max(1, shuffle)) as tick:
+        if shuffle:
+            runs = [
+                progressive(make(), [history.rows[i] for i in order], history.labels[order], tick)
+                for order in shuffles(len(history.rows), shuffle)
+            ]
+            report = _mean_report(runs)
+        else:
+            report = _run_report(progressive(make(), history.rows, history.labels, tick))
+    if folds is not None:
+        if len(history.rows) < 2 * (folds + 1):
+            raise click.BadParameter(
+                f"{len(history.rows)} rows are too few for {folds} folds", param_hint="--folds"
+            )
+        with _progress("folds", len(history.rows)) as tick:
+            cards = rolling_origin(make, history.rows, history.labels, folds, tick)
+        report["folds"] = [_card_report(card) for card in cards]
+    if importance:
+        report["importance"] = [_importance_report(item) for item in _importances(make, history)]
+    if as_json:
+        click.echo(json.dumps(report, allow_nan=False))
+    else:
+        _show(report, model)
+
+
+def _importances(make: Any, history: History) -> list[Importance]:
+    features = {name for row in history.rows for name in row}
+    n = len(history.rows)
+    held = min(n - n * 2 // 3, 4_000)
+    with _progress("importance", n * 2 // 3 + held * len(features)) as tick:
+        return permutation_importance(make, history.rows, history.labels, tick)
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Tick]:
+    """A bar on stderr where somebody looks; nothing in a pipe."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+def _number(value: float, digits: int = 6) -> float | None:
+    """A finite number for JSON; None where there is none, e.g. the AUC of a stretch with one outcome."""
+    return round(float(value), digits) if math.isfinite(value) else None
+
+
+def _card_report(card: Scorecard) -> dict[str, Any]:
+    return {
+        "auc": _number(card.auc.value),
+        "auc_low": _number(card.auc.low),
+        "auc_high": _number(card.auc.high),
+        "log_loss": _number(card.log_loss),
+        "calibration_error": _number(card.calibration.error),
+        "calibration_floor": _number(card.calibration.floor),
+        "rows": card.rows,
+    }
+
+
+def _run_report(run: Run) -> dict[str, Any]:
+    return {**_card_report(run.scores), "us_per_event": _number(run.cpu_us_per_event, 1)}
+
+
+def _mean_report(runs: list[Run]) -> dict[str, Any]:
+    reports = [_run_report(run) for run in runs]
+    means: dict[str, Any] = {}
+    for name in reports[0]:
+        values = [report[name] for report in reports]
+        means[name] = None if None in values else _number(float(np.mean(values)))
+    aucs = [run.scores.auc.value for run in runs]
+    means["rows"] = reports[0]["rows"]
+    means["per_order"] = [_number(value) for value in aucs]
+    means["auc_sd"] = _number(float(np.std(aucs, ddof=1))) if len(aucs) > 1 else None
+    return means
+
+
+def _importance_report(item: Importance) -> dict[str, Any]:
+    return {
+        "feature": item.feature,
+        "auc_loss": _number(item.auc_loss),
+        "low": _number(item.low),
+        "high": _number(item.high),
+    }
+
+
+def _show(report: dict[str, Any], model: str) -> None:
+    """For people."""
+    console = Console(highlight=False)
+    console.print(
+        f"{report['rows']:,} rows, model {model}: AUC [bold]{_text(report['auc'])}[/] "
+        f"({_text(report['auc_low'])}-{_text(report['auc_high'])}), log loss {_text(report['log_loss'])}, "
+        f"calibration error {_text(report['calibration_error'])} (sampling alone: "
+        f"{_text(report['calibration_floor'])}), {report['us_per_event']:.0f} µs CPU an event"
+    )
+    if "folds" in report:
+        table = Table("fold", "rows", "AUC", "95 %", "log loss", "calibration", "by sampling")
+        for i, fold in enumerate(report["folds"], 1):
+            table.add_row(
+                str(i),
+                f"{fold['rows']:,}",
+                _text(fold["auc"]),
+                f"{_text(fold['auc_low'])}-{_text(fold['auc_high'])}",
+                _text(fold["log_loss"]),
+                _text(fold["calibration_error"]),
+                _text(fold["calibration_floor"]),
+            )
+        console.print(table)
+    if "importance" in report:
+        table = Table(
+            "feature", "AUC lost", "95 %", title=f"shuffled {IMPORTANCE_REPEATS} times, last third of the rows"
+        )
+        for item in report["importance"]:
+            table.add_row(
+                item["feature"], _text(item["auc_loss"]), f"{_text(item['low'])} to {_text(item['high'])}"
+            )
+        console.print(table)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

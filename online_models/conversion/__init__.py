@@ -1,0 +1,1 @@
+"""Conversion (lead-score) models: how likely is this visitor to buy within the horizon."""

@@ -1,0 +1,199 @@
+"""One visitor's features as a short row of floats: a column per name, a small number per level.
+
+Nothing looks at a name's meaning. A name may carry numbers and strings; each kind gets its own column. The
+row keeps raw values, so that whoever reads it (hashes, trees) bins it as it likes, and may do so again later.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from online_models.reward_model import Float32Array, FloatArray
+from personalization.features import clean
+
+MAX_COLUMNS = 64
+"""Names beyond these share nothing and are ignored: a bound on time and memory per example."""
+
+OWN_LEVELS = 96
+"""Levels of one category with a number of their own; later ones share ``SHARED_LEVELS`` hashed ones."""
+
+SHARED_LEVELS = 31
+REFRESH = 32
+"""Rows between two looks at the deviations; every row before the first."""
+
+MIN_VARIANCE = 1e-18
+"""Below this share of its own square a feature counts as constant."""
+
+N_LEVELS = OWN_LEVELS + SHARED_LEVELS + 1
+"""The last number means missing, or not seen when a table was made."""
+
+CLIP = 4.0
+SETTLE = 8.0
+"""A deviation is trusted fully after about so many values; before, z is damped (n/(n + SETTLE))."""
+
+
+class Columns:
+    """The layout, and running mean and deviation of every numeric column (Welford, 1962).
+
+    >>> columns = Columns()
+    >>> columns.learn({"age": 40, "device": "phone"}), columns.names
+    (None, ['age', 'device'])
+    >>> columns.row({"device": "phone", "age": float("inf"), "unheard_of": 3}).tolist()
+    [nan, 0.0]
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.is_category: list[bool] = []
+        self._numeric: dict[str, int] = {}
+        self._category: dict[str, int] = {}
+        self._levels: dict[str, dict[str, int]] = {}
+        self._count: FloatArray = np.zeros(0)
+        self._mean: FloatArray = np.zeros(0)
+        self._m2: FloatArray = np.zeros(0)
+        self._inverse: FloatArray = np.zeros(0)
+        self._n_rows = 0
+        self._pending: list[Float32Array] = []
+        self._category_columns: list[int] = []
+
+    @property
+    def n(self) -> int:
+        """Number of columns C."""
+        return len(self.names)
+
+    def learn(self, features: Mapping[Any, Any]) -> None:
+        """Give what is new in ``features`` its column and level, and take the numbers into the statistics."""
+        self.lay_out(features)
+        self.learn_row(self.row(features))
+
+    def learn_row(self, row: Float32Array) -> None:
+        """Take a laid-out row into the statistics, a block at a time (Chan et al., 1983)."""
+        self._pending.append(row)
+        self._n_rows += 1
+        if self._n_rows < REFRESH or not self._n_rows % REFRESH:
+            self._refresh()
+
+    def row(self, features: Mapping[Any, Any]) -> Float32Array:
+        """Raw values, shape (C,): a number, a level's number, or NaN where missing.
+
+        In float32, as rows are kept: a question must be answered as when it was grown.
+        """
+        values = [np.nan] * len(self.names)
+        for name, value in features.items():
+            if type(value) is float and -1e9 <= value <= 1e9:
+                at = self._numeric.get(name)
+                if at is not None:
+                    values[at] = value
+                continue
+            cleaned = clean(value)
+            if cleaned is None:
+                continue
+            if isinstance(cleaned, str):
+                at = self._category.get(name)
+                if at is not None:
+                    values[at] = self._level(name, cleaned)
+            else:
+                at = self._numeric.get(name)
+                if at is not None:
+                    values[at] = cleaned
+        return np.array(values, dtype=np.float32)
+
+    def z(self, row: Float32Array) -> FloatArray:
+        """Scores of the numeric columns, clipped to ±``CLIP``; 0 for categories, missing and constants."""
+        z = (row - self._mean) * self._inverse
+        z[z != z] = 0.0
+        return np.minimum(np.maximum(z, -CLIP, out=z), CLIP, out=z)
+
+    def _refresh(self) -> None:
+        """Merge the pending rows; work out 1 / deviation anew: 0 for a constant and for a category."""
+        block = np.full((len(self._pending), self.n), np.nan)
+        for at, row in enumerate(self._pending):
+            block[at, : row.shape[0]] = row
+        self._pending = []
+        known = block == block
+        count = known.sum(0)
+        block[~known] = 0.0
+        mean = block.sum(0) / np.maximum(count, 1)
+        m2 = (np.where(known, block - mean, 0.0) ** 2).sum(0)
+        total = self._count + count
+        delta = mean - self._mean
+        self._m2 += m2 + delta * delta * self._count * count / np.maximum(total, 1.0)
+        self._mean += delta * count / np.maximum(total, 1.0)
+        self._count = total
+        n = np.maximum(total, 1.0)
+        varies = self._m2 > MIN_VARIANCE * n * np.maximum(self._mean * self._mean, 1.0)
+        varies[self._category_columns] = False
+        self._inverse = np.zeros_like(n)
+        np.divide(n / (n + SETTLE), np.sqrt(self._m2 / n), where=varies, out=self._inverse)
+
+    def _level(self, name: str, level: str) -> int:
+        own = self._levels[name].get(level)
+        if own is not None:
+            return own
+        if len(self._levels[name]) < OWN_LEVELS:
+            return N_LEVELS - 1
+        return OWN_LEVELS + zlib.crc32(level.encode("utf-8", "surrogatepass")) % SHARED_LEVELS
+
+    def lay_out(self, features: Mapping[Any, Any]) -> bool:
+        """Give what is new in ``features`` its column and level; whether anything was."""
+        new: list[tuple[str, Any, str | None]] = []
+        for name, value in features.items():
+            if isinstance(value, str):
+                if value not in self._levels.get(name, ()):
+                    level = clean(value)
+                    if isinstance(level, str) and level not in self._levels.get(name, ()):
+                        new.append((str(name), name, level))
+            elif name not in self._numeric and clean(value) is not None:
+                new.append((str(name), name, None))
+        # Sorted: the order of a dict must not matter.
+        for _, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
+            if level is None:
+                self._add(name, self._numeric, category=False)
+            else:
+                if name not in self._category:
+                    self._add(name, self._category, category=True)
+                levels = self._levels.get(name)
+                if levels is not None and len(levels) < OWN_LEVELS:
+                    levels[level] = len(levels)
+        return bool(new)
+
+    def _add(self, name: Any, kind: dict[str, int], *, category: bool) -> None:
+        if self.n >= MAX_COLUMNS:
+            return
+        kind[name] = self.n
+        if category:
+            self._levels[name] = {}
+            self._category_columns = [*self._category_columns, self.n]
+        self.names.append(name)
+        self.is_category.append(category)
+        for field in ("_count", "_mean", "_m2", "_inverse"):
+            setattr(self, field, np.append(getattr(self, field), 0.0))
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint."""
+        return {
+            "names": list(self.names),
+            "is_category": list(self.is_category),
+            "levels": {name: list(levels) for name, levels in self._levels.items()},
+            "statistics": np.stack([self._count, self._mean, self._m2, self._inverse]).tobytes(),
+            "n_rows": self._n_rows,
+            "pending": [row.tobytes() for row in self._pending],
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Columns:
+        """The inverse of ``dump``: continues bit for bit."""
+        columns = cls()
+        for name, category in zip(state["names"], state["is_category"], strict=True):
+            columns._add(name, columns._category if category else columns._numeric, category=category)
+        for name, levels in state["levels"].items():
+            columns._levels[name] = {level: i for i, level in enumerate(levels)}
+        statistics = np.frombuffer(state["statistics"]).reshape(4, -1).copy()
+        columns._count, columns._mean, columns._m2, columns._inverse = statistics
+        columns._n_rows = state["n_rows"]
+        columns._pending = [np.frombuffer(row, np.float32) for row in state["pending"]]
+        return columns

@@ -1,0 +1,162 @@
+"""Two logistic experts over the same tokens: every value, every pair of values, and the z-scores.
+
+One takes AdaGrad steps, which shrink as a weight settles: best where the world stands still. The other takes a
+small constant step and so never stops following: best where it moves. They share hashing and table, which
+is most of the cost. Time is linear in the number of pairs, at most ``MAX_CROSSED``² / 2; memory is fixed.
+
+References: Duchi et al. (2011) for AdaGrad; Weinberger et al. (2009) for hashing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.conversion.columns import MAX_COLUMNS
+from online_models.reward_model import Float32Array, FloatArray
+
+N_BITS = 16
+N_HASHED = 1 << N_BITS
+MAX_CROSSED = 24
+"""Columns that are crossed: 276 pairs, some 20 µs. Which ones, the forest's gains say."""
+
+TRACKING_STEP = 0.001
+TRACKING_STEP_SINGLE = 0.004
+"""A value's own weight may move as fast as its pairs' together would not: four pairs' worth."""
+
+TRACKING_STEP_Z = 0.003
+ADAGRAD_STEP = 0.01
+ADAGRAD_STEP_Z = 0.1
+ADAGRAD_START = 3.0
+"""Squared gradient a token is born with: the first few steps are as small as the rest."""
+
+ADAGRAD_START_Z = 1e-8
+TRACKING, ADAGRAD, SQUARES = 0, 1, 2
+
+_HALF_STEP, _THREE_DIGITS = np.uint32(0x1000), np.uint32(0xFFFFE000)
+"""10 bits of a float's mantissa are three digits: numbers that agree in them share a token."""
+
+_MIX_1, _MIX_2 = np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B)
+_SHIFT, _DROPPED = np.uint32(15), np.uint32(32 - N_BITS)
+
+
+class Tokens(NamedTuple):
+    """One row ready for the experts.
+
+    Attributes
+    ----------
+    slots
+        Of its C values, their pairs, the C z-scores and the bias, shape (m,).
+    inputs
+        1, or the z-score, per slot, shape (m,).
+    table
+        What the slots held when they were read, shape (m, 3): both weights and AdaGrad's sum of squares.
+    """
+
+    slots: NDArray[np.int64]
+    inputs: Float32Array
+    table: Float32Array
+
+
+class HashedLinear:
+    """The table of both experts; a score is log-odds."""
+
+    def __init__(self) -> None:
+        self._table: Float32Array = np.zeros((N_HASHED + MAX_COLUMNS + 1, 3), np.float32)
+        self._table[:N_HASHED, SQUARES] = ADAGRAD_START
+        self._table[N_HASHED:, SQUARES] = ADAGRAD_START_Z
+        self.crossed: tuple[int, ...] = ()
+        self._fit_to(0)
+
+    def tokens(self, row: Float32Array, z: FloatArray) -> Tokens:
+        """Hash a row of raw values, shape (C,), and take its z-scores along."""
+        n = row.shape[0]
+        if n != self._n:
+            self._fit_to(n)
+        mixed = np.zeros(n + 1, np.uint32)
+        single = mixed[:n]
+        single += ((row.view(np.uint32) + _HALF_STEP) & _THREE_DIGITS) ^ self._salts
+        single *= _MIX_1
+        single ^= single >> _SHIFT
+        single *= _MIX_2
+        # A value alone is a pair with the zero at the end.
+        pairs = mixed.take(self._left)
+        pairs ^= mixed.take(self._right)
+        pairs *= _MIX_1
+        pairs >>= _DROPPED
+        slots = self._slots.copy()
+        slots[: pairs.shape[0]] = pairs
+        inputs = self._inputs.copy()
+        inputs[pairs.shape[0] : -1] = z
+        return Tokens(slots, inputs, self._table.take(slots, axis=0))
+
+    def score(self, tokens: Tokens) -> tuple[float, float]:
+        """Log-odds by each expert."""
+        tracking, adagrad, _ = (tokens.inputs @ tokens.table).tolist()
+        return tracking, adagrad
+
+    def learn(self, tokens: Tokens, errors: tuple[float, float], weight: float) -> None:
+        """One step of each expert from ``tokens`` just read; ``errors`` = label − its own probability."""
+        slots, inputs, table = tokens
+        tracking, adagrad = np.float32(errors[TRACKING] * weight), np.float32(errors[ADAGRAD] * weight)
+        gradient = inputs * adagrad
+        squares = table[:, SQUARES] + gradient * gradient
+        gradient *= self._adagrad_steps
+        gradient /= np.sqrt(squares)
+        moved = np.empty_like(table)
+        moved[:, TRACKING] = table[:, TRACKING] + self._tracking_steps * inputs * tracking
+        moved[:, ADAGRAD] = table[:, ADAGRAD] + gradient
+        moved[:, SQUARES] = squares
+        self._table[slots] = moved
+
+    def contributions(self, tokens: Tokens) -> tuple[FloatArray, FloatArray]:
+        """What each column adds to each expert's log-odds, shape (2, C), and the biases, shape (2,).
+
+        A pair's weight belongs half to either column.
+        """
+        n, n_pairs = self._n, self._left.shape[0]
+        added = (tokens.table[:, :SQUARES].T * tokens.inputs).astype(np.float64)
+        parts: FloatArray = added[:, :n] + added[:, n_pairs:-1]
+        for expert in (TRACKING, ADAGRAD):
+            half = added[expert, n:n_pairs] / 2.0
+            parts[expert] += np.bincount(self._left[n:], half, n) + np.bincount(self._right[n:], half, n)
+        return parts, added[:, -1]
+
+    def cross(self, columns: tuple[int, ...]) -> None:
+        """Cross these columns from now on (the first ``MAX_CROSSED``)."""
+        self.crossed = tuple(sorted(columns[:MAX_CROSSED]))
+        self._fit_to(self._n)
+
+    def _fit_to(self, n: int) -> None:
+        """Lay out rows of ``n`` columns; what was learned stays."""
+        self._n = n
+        self._salts = np.arange(1, n + 1, dtype=np.uint32) * _MIX_2
+        crossed = self.crossed or tuple(range(min(n, MAX_CROSSED)))
+        at = np.array([c for c in crossed if c < n], dtype=np.int64)
+        left, right = np.triu_indices(len(at), 1)
+        self._left = np.append(np.arange(n), at[left])
+        self._right = np.append(np.full(n, n), at[right])
+        n_pairs = len(self._left)
+        own = N_HASHED + np.append(np.arange(n), MAX_COLUMNS)
+        self._slots: NDArray[np.int64] = np.append(np.zeros(n_pairs, np.int64), own)
+        self._inputs: Float32Array = np.ones(n_pairs + n + 1, np.float32)
+        self._tracking_steps: Float32Array = np.full(n_pairs + n + 1, TRACKING_STEP, np.float32)
+        self._tracking_steps[:n] = TRACKING_STEP_SINGLE
+        self._tracking_steps[n_pairs:] = TRACKING_STEP_Z
+        self._adagrad_steps: Float32Array = np.full(n_pairs + n + 1, ADAGRAD_STEP, np.float32)
+        self._adagrad_steps[n_pairs:] = ADAGRAD_STEP_Z
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint."""
+        return {"table": self._table.tobytes(), "crossed": list(self.crossed), "n": self._n}
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> HashedLinear:
+        """The inverse of ``dump``."""
+        linear = cls()
+        linear._table = np.frombuffer(state["table"], np.float32).reshape(-1, 3).copy()
+        linear.crossed = tuple(state["crossed"])
+        linear._fit_to(state["n"])
+        return linear
