@@ -22,6 +22,10 @@ COMMANDS = {
     "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
     "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
     "replay": ("cli.replay:replay", "Fold the log anew and compare with the stored states."),
+    "backtest": (
+        "cli.backtest:backtest",
+        "Predict and learn a history row by row: how good is the conversion model?",
+    ),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
