@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from state.embedded import EmbeddedRedis
-from tests.integration.crashing import System, settings_of, until
+from tests.integration.crashing import System, Worker, settings_of, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(60)]
 
@@ -18,12 +18,12 @@ async def test_a_standby_stops_cleanly(
 ) -> None:
     async with System(settings_of("", redis_server.url, namespace), tmp_path, seed=1) as system:
         owner = system.start(role)
-        await until(lambda: _said(owner.output_path, "own the lease"), "the owner owns", 20)
+        await until(lambda: _said(owner, "own the lease"), "the owner owns", 20)
         standby = system.start(role)
-        await until(lambda: _said(standby.output_path, "[^-Consumer]: Starting"), "the standby stands by", 20)
+        await until(lambda: _said(standby, "[^-Consumer]: Starting"), "the standby stands by", 20)
         assert standby.stop() == 0, standby.output()
         assert owner.stop() == 0, owner.output()
 
 
-async def _said(path: Path, text: str) -> bool:
-    return text in path.read_text(errors="replace")
+async def _said(worker: Worker, text: str) -> bool:
+    return text in worker.output()
