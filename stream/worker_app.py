@@ -183,14 +183,20 @@ async def run_app(app: WorkerApp, stop: asyncio.Event | None = None) -> None:
                 undo.callback(loop.remove_signal_handler, number)
         stopping = asyncio.create_task(stop.wait())
         crashing = asyncio.create_task(app._crashed.wait())
+        # A standby's start lasts until it owns something: it must be possible to stop it before.
+        starting = asyncio.create_task(app.start())
         try:
-            await app.start()
-            await asyncio.wait([stopping, crashing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([starting, stopping, crashing], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await asyncio.wait([stopping, crashing], return_when=asyncio.FIRST_COMPLETED)
         except (OSError, ConnectionError) as error:
             raise Unavailable(f"the log does not answer: {error}") from error
         finally:
             stopping.cancel()
             crashing.cancel()
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
             await app.stop()
     if app.crash_reason is not None:
         raise app.crash_reason
