@@ -16,10 +16,10 @@ from cli.demo.replay import Measured
 from cli.demo.scores import Scores
 
 INTRO = (
-    "Real people rating films (MovieLens-100k), in the order it happened, through the\n"
-    "HTTP API. Each rating is an event; each time, home.hero shows one of eight shelves\n"
-    "of films, and it counts as clicked when the next film that person likes stands on\n"
-    "it. nextbest learns from every click and every missing click while it serves."
+    "Real people rating films (MovieLens-100k), in the order it happened, through\n"
+    "the HTTP API. Each rating is an event; each time, home.hero shows one of eight\n"
+    "shelves of films, and it counts as clicked when the next film that person likes\n"
+    "stands on it. nextbest learns from every click and every missing click."
 )
 
 
@@ -57,9 +57,9 @@ class Report:
         for name, rate, colour in rates:
             table.add_row(name, _share(rate), Text("█" * _bar(rate), style=colour))
         table.add_row(
-            "difference",
+            "− most popular",
             f"{difference.mean:+.3f}" if scores.n else "–",
-            f"to most popular; 95 %: {difference.low:+.3f} … {difference.high:+.3f} by {scores.n_people} people"
+            f"95 %: {difference.low:+.3f} … {difference.high:+.3f}, by {scores.n_people} people"
             if scores.n_people > 1
             else "",
         )

@@ -21,6 +21,7 @@ from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.folder_state import HOLD_MS
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
@@ -169,7 +170,14 @@ class System:
                 return False
             return not learner or not await self._lag("learner", OUTCOMES)
 
-        await until(quiet, "everything is folded", within_s, self.outputs)
+        try:
+            await until(quiet, "everything is folded", within_s, self.outputs)
+        except AssertionError:
+            committed = await self.log.committed_offsets("folder", VISITOR_LOG)
+            ends = await self.log.end_offsets(VISITOR_LOG)
+            raise AssertionError(
+                f"committed {committed} of {ends}, {await self._n_timers()} timers\n{self.outputs()}"
+            ) from None
 
     async def _lag(self, group: str, topic: str) -> int:
         committed = await self.log.committed_offsets(group, topic)
@@ -178,9 +186,11 @@ class System:
         )
 
     async def _n_timers(self) -> int:
+        # A reward whose decision is gone (closed long ago; or lost, without a safeguard) waits a minute for it.
+        before_ms = time.time_ns() // 1_000_000 + HOLD_MS // 2
         pipeline = self.redis.pipeline(transaction=False)
         for bucket in range(N_BUCKETS):
-            pipeline.zcard(self.keys.timers(bucket))
+            pipeline.zcount(self.keys.timers(bucket), "-inf", before_ms)
         return sum(await pipeline.execute())
 
     async def learned(self) -> dict[str, PlacementModel]:

@@ -16,7 +16,7 @@ from online_models.placement_model import PlacementModel
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
 from personalization.fold import DerivedEntry, Status, Visitor, fold
-from personalization.folder_state import encode_folder, next_due_ms
+from personalization.folder_state import encode_folder
 from personalization.outcome import Outcome, decode_outcome, encode_outcome
 from state.keys import Keys
 from state.visitor_store import pack_visitor
@@ -96,7 +96,7 @@ async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: Compiled
             found.append(f"{key}: another state")
         elif await redis.get(keys.folder(key)) != encode_folder(visitor.folder):
             found.append(f"{key}: another folder state")
-        elif next_due_ms(visitor.folder) is not None:
+        elif visitor.folder.open:
             found.append(f"{key}: still open")
     emitted = {outcome.decision_id: encode_outcome(outcome) for _, outcome in await all_outcomes(log)}
     found += _compare("outcome", emitted, oracle.outcomes)
