@@ -21,10 +21,7 @@ COMMANDS = {
     "rollback": ("cli.catalog_commands:rollback", "Put an earlier version of the catalog in force again."),
     "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
     "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
-    "simulate": (
-        "cli.simulate:simulate",
-        "Play policies over your own history (CSV); what would they have brought?",
-    ),
+    "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
     "replay": ("cli.replay:replay", "Fold the log anew and compare with the stored states."),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),

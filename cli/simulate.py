@@ -79,9 +79,9 @@ def simulate(
     as_json: bool,
     plot_file: Path | None,
 ) -> None:
-    """Play policies over the rows of a CSV file (.gz too), learning as they go.
+    """Play policies over the rows of a CSV file, learning as they go.
 
-    Columns that are not named by an option are the visitor's context: numbers are numeric, everything else is
+    The file may be gzipped. Columns that are not named by an option are the visitor's context: numbers are numeric, everything else is
     a category, an empty cell is missing. Nothing is known before it is seen.
     """
     table = _load(file, label, rewards, shown, reward, propensity, limit)
