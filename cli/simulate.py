@@ -81,8 +81,8 @@ def simulate(
 ) -> None:
     """Play policies over the rows of a CSV file, learning as they go.
 
-    The file may be gzipped. Columns that are not named by an option are the visitor's context: numbers are numeric, everything else is
-    a category, an empty cell is missing. Nothing is known before it is seen.
+    The file may be gzipped. Columns that are not named by an option are the visitor's context: numbers are
+    numeric, everything else is a category, an empty cell is missing. Nothing is known before it is seen.
     """
     table = _load(file, label, rewards, shown, reward, propensity, limit)
     names = policies or ("default",)
