@@ -21,6 +21,7 @@ COMMANDS = {
     "rollback": ("cli.catalog_commands:rollback", "Put an earlier version of the catalog in force again."),
     "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
     "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
+    "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
     "replay": ("cli.replay:replay", "Fold the log anew and compare with the stored states."),
     "backtest": (
         "cli.backtest:backtest",

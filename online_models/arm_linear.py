@@ -98,7 +98,11 @@ class ArmLinear(base.Regressor):  # type: ignore[misc]
         max_arms: int = 1000,
         seed: int = 0,
     ) -> None:
-        self.precisions = tuple(precisions)
+        self.precisions = tuple(float(precision) for precision in precisions)
+        if not self.precisions or min(self.precisions) <= 0.0:
+            raise ValueError(f"precisions must be positive numbers, at least one; not {precisions!r}")
+        if n_samples < 1 or max_arms < 1:
+            raise ValueError("n_samples and max_arms must be at least 1")
         self.optimism = optimism
         self.n_samples = n_samples
         self.max_dims = max_dims

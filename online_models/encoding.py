@@ -99,13 +99,20 @@ class FrozenEncoder:
         >>> bool(np.isfinite(z).all())
         True
         """
-        dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
         z = self.base.copy()
+        self.encode_into(z, features)
+        return z
+
+    def encode_into(self, z: Float32Array, features: Mapping[Any, Any]) -> None:
+        """Set in ``z``, a copy of ``base``, the dimensions that ``features`` name."""
+        dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
         if dims:
             at = np.array(dims)
-            scaled = (np.array(values) - self.mean[at]) * self.inverse_sd[at]
-            z[at] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
-        return z
+            scaled = np.array(values)
+            scaled -= self.mean[at]
+            scaled *= self.inverse_sd[at]
+            np.maximum(scaled, -CLIP, out=scaled)
+            z[at] = np.minimum(scaled, CLIP, out=scaled)
 
     def state(self) -> EncoderState:
         """For the wire."""

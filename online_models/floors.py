@@ -30,8 +30,17 @@ def apply_floors(probabilities: FloatArray, estimates: Estimates, spec: PolicySp
         return np.ones(1)
     p = probabilities
     least = min(1.0 / k, max(spec.epsilon * estimates.room / k, spec.min_probability or 0.0))
-    if estimates.n.min() >= spec.new_arm_exposures and p.min() >= least:
-        return p
+    if estimates.n.min() >= spec.new_arm_exposures:  # the usual case, and the decider's hot path
+        if p.min() >= least:
+            return p
+        raised = np.maximum(p, least)
+        raised -= least
+        above = float(raised.sum())
+        if above <= 0.0:
+            return np.full(k, 1.0 / k)
+        raised *= (1.0 - k * least) / above
+        raised += least
+        return raised
     new = estimates.n < spec.new_arm_exposures
     n_new = int(np.count_nonzero(new))
     floor = np.where(new, max(least, 0.5 / k), least)

@@ -150,7 +150,9 @@ def feature_vector(
 ) -> Float32Array:
     """φ(context) = [1, scale · z, 0 …], shape (n_features,), float32: the one used to learn and to decide."""
     phi = np.zeros(n_features, np.float32)
-    z = encoder.encode(context)
     phi[0] = 1.0
-    np.multiply(z, np.float32(scale), out=phi[1 : 1 + z.shape[0]])
+    z = phi[1 : 1 + encoder.n_dims]
+    z[:] = encoder.base
+    encoder.encode_into(z, context)
+    z *= np.float32(scale)
     return phi

@@ -53,8 +53,8 @@ class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         ``default``, a name of ``online_models.registry.model_names()``, or e.g.
         ``river.linear_model.LogisticRegression``.
     params
-        Keyword arguments of its constructor; plain numbers and strings.
+        Keyword arguments of its constructor; plain values.
     """
 
     name: str = "default"
-    params: dict[str, float | str | bool | None] = {}
+    params: dict[str, Any] = {}

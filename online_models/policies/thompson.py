@@ -8,7 +8,7 @@ from scipy.special import ndtr
 from online_models.reward_model import Estimates, FloatArray
 from personalization.policy_spec import PolicySpec
 
-UNIFORM_NODES = 28
+GRID = np.linspace(0.0, 1.0, 28)
 QUANTILES = np.array([-3.0, -1.8, -1.0, -0.4, 0.2, 0.8, 1.5, 2.5])
 """Extra nodes at the quantiles of the leading arms: a deviation far below the grid's step would otherwise
 fall between two nodes."""
@@ -45,7 +45,7 @@ def highest(mean: FloatArray, sd: FloatArray) -> FloatArray:
     low, high = float((mean - REACH * sd).max()), float(upper.max())
     leaders = np.argsort(-mean, kind="stable")[:LEADERS]
     nodes = np.concatenate(
-        [np.linspace(low, high, UNIFORM_NODES), (mean[leaders, None] + sd[leaders, None] * QUANTILES).ravel()]
+        [low + (high - low) * GRID, (mean[leaders, None] + sd[leaders, None] * QUANTILES).ravel()]
     )
     nodes = np.sort(nodes.clip(low, high))
     below = ndtr((nodes - mean[:, None]) / sd[:, None])  # (K, nodes), ≥ Φ(−REACH)

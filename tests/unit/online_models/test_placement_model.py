@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from online_models.placement_model import PlacementModel
+from online_models.registry import check_model
 from online_models.snapshot import ModelSnapshot
+from personalization.errors import InvalidInput
 from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import PolicySpec
+from personalization.policy_spec import ModelSpec, PolicySpec
 
 
 def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: object) -> Outcome:
@@ -63,3 +66,19 @@ def test_a_new_arm_beside_proven_ones_gets_its_first_exposures() -> None:
         learner.learn(outcome(f"d{i}", "ab"[i % 2], float(i % 10 < 9)))
     d = learner.snapshot().distribution(("a", "b", "new"), {"age": 3.0}, policy=PolicySpec())
     assert 1 / 6 - 1e-6 <= d.probability(2) <= 0.5 + 1e-6
+
+
+def test_model_parameters_come_through_a_checkpoint_as_they_were() -> None:
+    learner = PlacementModel("home.hero", ModelSpec("default", {"precisions": [30, 2], "optimism": 0.5}))
+    learner.learn(outcome("d1"))
+    copy = PlacementModel.load(msgspec.msgpack.decode(msgspec.msgpack.encode(learner.dump())))
+    assert copy.spec == learner.spec
+    assert copy.schema() == learner.schema()
+    assert copy.snapshot().encode() == learner.snapshot().encode()
+
+
+@pytest.mark.parametrize("parameters", [{"precisions": []}, {"precisions": [-1]}, {"n_samples": 0}, {"unknown": 1}])
+def test_model_parameters_that_make_no_sense_are_refused(parameters: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_model(ModelSpec("default", parameters), "placements.home.model")
+    assert caught.value.field == "placements.home.model.params"

@@ -1,0 +1,147 @@
+"""What the runs of one policy add up to: means over orders, off-policy estimates, a learning curve."""
+
+from __future__ import annotations
+
+import html
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cli.simulation.play import Run
+from cli.simulation.table import Table
+from online_models.reward_model import FloatArray
+from personalization.errors import InvalidInput
+
+Z95 = 1.959964
+COLOURS = ("#1f6feb", "#d9480f", "#2b8a3e", "#862e9c", "#c92a2a", "#495057")
+
+
+def summary(table: Table, runs: Sequence[Run]) -> dict[str, Any]:
+    """One policy's figures, as printed by ``--json``."""
+    per_order = [_mean(run.accepted) for run in runs]
+    halves = np.array([[_mean(half) for half in _halves(run)] for run in runs])
+    n = sum(len(run.rewards) for run in runs)
+    updates = max(1, sum(run.n_updates for run in runs))
+    figures: dict[str, Any] = {
+        "mean_reward": float(np.mean(per_order)),
+        "sd": float(np.std(per_order, ddof=1)) if len(runs) > 1 else 0.0,
+        "per_order": per_order,
+        "first_half": float(halves[:, 0].mean()),
+        "second_half": float(halves[:, 1].mean()),
+        "accepted": int(np.mean([len(run.accepted) for run in runs])),
+        "us_per_decision": round(sum(run.decide_s for run in runs) / n * 1e6, 1),
+        "us_per_update": round(sum(run.update_s for run in runs) / updates * 1e6, 1),
+    }
+    if table.logged:
+        figures["off_policy"] = off_policy(table, runs)
+    return figures
+
+
+def off_policy(table: Table, runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """IPS, SNIPS and doubly robust estimates of the policy's value over all rows, with 95 % intervals.
+
+    References
+    ----------
+    Dudík, Langford, Li (2011), Doubly Robust Policy Evaluation and Learning.
+    """
+    parts: dict[str, list[tuple[float, float]]] = {"ips": [], "snips": [], "dr": []}
+    for run in runs:
+        at = run.order
+        reward = table.rewards[at, table.shown[at]]
+        weight = run.probability_of_shown / table.propensity[at]
+        robust = run.estimate_of_policy + weight * (reward - run.estimate_of_shown)
+        snips = float((weight * reward).sum() / weight.sum())
+        n = len(reward)
+        parts["ips"].append((_mean(weight * reward), float((weight * reward).std() / n**0.5)))
+        residual = weight * (reward - snips) / weight.mean()
+        parts["snips"].append((snips, float(residual.std() / n**0.5)))
+        parts["dr"].append((_mean(robust), float(robust.std() / n**0.5)))
+    estimates = {}
+    for name, values in parts.items():
+        value, error = np.mean(values, axis=0)  # the orders share the rows: their errors do not average out
+        estimates[name] = {
+            "value": float(value),
+            "low": float(value - Z95 * error),
+            "high": float(value + Z95 * error),
+        }
+    return estimates
+
+
+def curve(runs: Sequence[Run], n_points: int = 100) -> tuple[FloatArray, FloatArray]:
+    """Rows seen and mean reward so far, averaged over orders, at up to ``n_points`` points."""
+    n = len(runs[0].rewards)
+    at = np.unique(np.linspace(max(1, n // n_points), n, n_points).astype(int))
+    means = []
+    for run in runs:
+        known = ~np.isnan(run.rewards)
+        total, count = np.cumsum(np.where(known, run.rewards, 0.0)), np.cumsum(known)
+        means.append(total[at - 1] / np.maximum(count[at - 1], 1))
+    return at.astype(np.float64), np.mean(means, axis=0)
+
+
+def plot(path: Path, title: str, curves: dict[str, tuple[FloatArray, FloatArray]]) -> None:
+    """Write the learning curves as a page of their own (``.html``) or, where matplotlib is there, a ``.png``."""
+    if path.suffix == ".html":
+        path.write_text(_page(title, curves), encoding="utf-8")
+        return
+    if path.suffix != ".png":
+        raise InvalidInput("--plot", "the file must end in .html or .png")
+    try:
+        figure = importlib.import_module("matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
+    except ImportError as error:
+        raise InvalidInput(
+            "--plot", "a .png needs matplotlib (pip install matplotlib); .html needs nothing"
+        ) from error
+    axes = figure.subplots()
+    for name, (x, y) in curves.items():
+        axes.plot(x, y, label=name)
+    axes.set(title=title, xlabel="visitors", ylabel="mean reward so far")
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def _page(title: str, curves: dict[str, tuple[FloatArray, FloatArray]]) -> str:
+    width, height, left, bottom = 860, 420, 70, 40
+    right = max(float(x[-1]) for x, _ in curves.values())
+    low = min(float(y.min()) for _, y in curves.values())
+    high = max(float(y.max()) for _, y in curves.values())
+    high = high if high > low else low + 1.0
+
+    def px(x: float) -> float:
+        return left + x / right * (width - left - 20)
+
+    def py(y: float) -> float:
+        return 20 + (high - y) / (high - low) * (height - bottom - 20)
+
+    marks = []
+    for value in np.linspace(low, high, 6):
+        y = py(float(value))
+        marks.append(f'<path d="M{left} {y:.1f}H{width - 20}" stroke="#dee2e6"/>')
+        marks.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
+    for value in np.linspace(0, right, 6):
+        marks.append(f'<text x="{px(float(value)):.1f}" y="{height - 15}" text-anchor="middle">{value:.0f}</text>')
+    for index, (name, (seen, means)) in enumerate(curves.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        points = " ".join(f"{px(float(a)):.1f},{py(float(b)):.1f}" for a, b in zip(seen, means, strict=True))
+        marks.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        marks.append(f'<text x="{left + 12}" y="{36 + 18 * index}" fill="{colour}">{html.escape(name)}</text>')
+    heading = html.escape(title)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{heading}</title>'
+        f'<body style="font:14px sans-serif"><h1 style="font-size:18px">{heading}: mean reward so far</h1>'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" font-size="12" fill="#343a40">'
+        f"{''.join(marks)}</svg></body></html>\n"
+    )
+
+
+def _halves(run: Run) -> tuple[FloatArray, FloatArray]:
+    middle = len(run.rewards) // 2
+    first, second = run.rewards[:middle], run.rewards[middle:]
+    return first[~np.isnan(first)], second[~np.isnan(second)]
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) else 0.0
