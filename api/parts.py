@@ -130,7 +130,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 def _log(settings: Settings) -> RedisStreamsLog | KafkaLog:
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    return open_log(url, Topics(prefix=f"{settings.namespace}."))
+    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
+    return open_log(url, topics)
 
 
 def _plain(url: str) -> str:

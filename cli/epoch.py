@@ -95,7 +95,8 @@ async def _demand_drained(log: EventLog) -> None:
 
 def _parts(settings: Settings) -> tuple[RedisStreamsLog | KafkaLog, LogIdentityStore]:
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    log = open_log(url, Topics(prefix=f"{settings.namespace}."))
+    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
+    log = open_log(url, topics)
     return log, LogIdentityStore(worker_client(settings.redis), Keys(settings.namespace))
 
 

@@ -84,7 +84,8 @@ def _name(what: str, keys: Sequence[str]) -> None:
 
 async def _run(settings: Settings) -> Checked:
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    log = open_log(url, Topics(prefix=f"{settings.namespace}."))
+    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
+    log = open_log(url, topics)
     async with Redis.from_url(settings.redis) as redis:
         try:
             await log.start()

@@ -12,7 +12,9 @@ DEFAULT_PARTITIONS = {"kafka": 64, "redis": 4}
 """Kafka shares partitions among workers, so there are enough to grow into; on Redis one worker has all."""
 
 
-def open_log(url: str, topics: Topics | None = None, *, replication: int = 1) -> RedisStreamsLog | KafkaLog:
+def open_log(
+    url: str, topics: Topics | None = None, *, replication: int = 1, headroom_share: float = 0.0
+) -> RedisStreamsLog | KafkaLog:
     """The log at ``url``; nothing is connected yet.
 
     Parameters
@@ -23,6 +25,8 @@ def open_log(url: str, topics: Topics | None = None, *, replication: int = 1) ->
         The namespace.
     replication
         Of topics created on Kafka.
+    headroom_share
+        See ``RedisStreamsLog``.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def open_log(url: str, topics: Topics | None = None, *, replication: int = 1) ->
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("redis", "rediss", "unix"):
-        return RedisStreamsLog(url, topics)
+        return RedisStreamsLog(url, topics, headroom_share=headroom_share)
     if scheme == "kafka" and rest:
         return KafkaLog(rest.strip("/"), topics, replication=replication)
     raise InvalidInput("log_url", f"{url!r}: write redis://host:port/db, unix:///path or kafka://host:port")

@@ -48,6 +48,9 @@ class RedisStreamsLog:
         How long one call may take. An append that meets it raises ``Unavailable``, and may have happened.
     max_pending_bytes
         Bound of what waits to be sent; beyond it ``append`` raises ``Unavailable`` at once.
+    headroom_share
+        How far beyond a topic's bytes this one may still append. Who reads the log needs some: a log filled to
+        its bound with entries not folded yet must still take what folding them emits, or neither ever ends.
     """
 
     def __init__(
@@ -57,9 +60,11 @@ class RedisStreamsLog:
         *,
         timeout_s: float = 2.0,
         max_pending_bytes: int = 64 * 1024 * 1024,
+        headroom_share: float = 0.0,
     ) -> None:
         self.url = url
         self._topics = topics or Topics()
+        self._room = 1.0 + headroom_share
         self._redis: Redis = Redis.from_url(
             url,
             socket_timeout=timeout_s,
@@ -206,7 +211,7 @@ class RedisStreamsLog:
         self._keys.clear()
         self._limits = {
             topic: (
-                max(1, r.max_bytes // self._identity.n_partitions),
+                max(1, int(r.max_bytes * self._room) // self._identity.n_partitions),
                 max(1, r.max_bytes // self._identity.n_partitions // N_SEGMENTS),
                 r.max_age_ms,
                 max(1, r.max_age_ms // N_SEGMENTS),

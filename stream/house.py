@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 CATALOG_POLL_S = 0.25
 
+HEADROOM_SHARE = 0.5
+"""A worker appends into a log that is full for collectors: an entry emits less than itself, save a merge."""
+
 TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES}
 
 
@@ -48,7 +51,8 @@ class House:
 def log_of(settings: Settings) -> RedisStreamsLog | KafkaLog:
     """The log the settings name: Kafka if there is one, else Redis Streams; not connected yet."""
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    return open_log(url, Topics(prefix=f"{settings.namespace}."))
+    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
+    return open_log(url, topics, headroom_share=HEADROOM_SHARE)
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:

@@ -48,6 +48,18 @@ async def test_blocks_when_full_of_what_nobody_has_folded(log: RedisStreamsLog) 
     assert await log.end_offsets(VISITOR_LOG) == [640]
 
 
+async def test_who_reads_a_full_log_may_still_append_to_it(log: RedisStreamsLog, redis_url: str) -> None:
+    with pytest.raises(LogFull):
+        await fill(log, VISITOR_LOG, 1000)
+    reader = RedisStreamsLog(redis_url, log.topics, headroom_share=0.5)
+    try:
+        await fill(reader, VISITOR_LOG, 300)
+        with pytest.raises(LogFull):
+            await fill(reader, VISITOR_LOG, 30)
+    finally:
+        await reader.close()
+
+
 async def test_folding_makes_room_but_only_below_the_committed_offset(log: RedisStreamsLog) -> None:
     await fill(log, VISITOR_LOG, 640)
     await log.set_trim_floor(VISITOR_LOG, 0, 333)
