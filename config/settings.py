@@ -14,6 +14,8 @@ from typing import Any, get_type_hints
 from personalization.errors import InvalidInput, NextbestError
 
 PREFIX = "NEXTBEST_"
+DEVELOPMENT_SECRET = "development-secret"
+LOOPBACK = ("127.", "localhost", "::1")
 
 
 class Secret(str):
@@ -46,9 +48,7 @@ class Settings:
     namespace: str = _row(
         "nextbest", "prefix of every Redis key and Kafka topic, so that several live side by side"
     )
-    secret: Secret = _row(
-        Secret("development-secret"), "key of decision ids, draws and checkpoints; same everywhere"
-    )
+    secret: Secret = _row(Secret(DEVELOPMENT_SECRET), "key of decision ids, draws and checkpoints; same everywhere")
     host: str = _row("127.0.0.1", "address the API listens on")
     port: int = _row(8700, "port the API listens on")
     api_processes: int = _row(1, "API processes that share the port")
@@ -115,6 +115,14 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "PORT", "must lie between 0 and 65535"))
     if not settings.secret:
         found.append(InvalidInput(PREFIX + "SECRET", "must not be empty"))
+    if settings.secret == DEVELOPMENT_SECRET and not settings.host.startswith(LOOPBACK):
+        found.append(
+            InvalidInput(
+                PREFIX + "SECRET",
+                f"must be one of your own where the API listens beyond this machine ({settings.host}): whoever "
+                "knows it can forge decision ids",
+            )
+        )
     for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))

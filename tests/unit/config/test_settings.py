@@ -37,6 +37,12 @@ def test_the_secret_hides_itself() -> None:
     assert settings.secret.encode() == b"hunter2"
 
 
+def test_the_development_secret_stays_on_this_machine() -> None:
+    with pytest.raises(InvalidSettings, match="must be one of your own"):
+        Settings.from_environment({"NEXTBEST_HOST": "0.0.0.0"})
+    assert Settings.from_environment({"NEXTBEST_HOST": "0.0.0.0", "NEXTBEST_SECRET": "x"}).host == "0.0.0.0"
+
+
 def test_no_setting_is_only_talk() -> None:
     sources = "\n".join(path.read_text() for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
     unused = [
