@@ -4,8 +4,9 @@ What the loop's own lag costs is the difference between this and ``nextbest demo
 film that decides them arrives, as there. Contexts are the demo catalog's, computed here directly: decayed counts of
 genres rated and liked, and, with ``--traits``, age, gender and occupation.
 
-    .venv/bin/python -m benchmarks.movielens_offline [--events 20000] [--rated 0.8] [--liked 0.8] [--long 0.98] [--seeds 2]
-        [--policy-parameters '{"alpha": 0.3}'] [--model NAME] [--model-parameters JSON] [--traits] [--dataset FILE]
+    .venv/bin/python -m benchmarks.movielens_offline [--events 20000] [--rated 0.8] [--liked 0.8] [--long 0.98]
+        [--seeds 2] [--policy-parameters '{"alpha": 0.3}'] [--model NAME] [--model-parameters JSON] [--traits]
+        [--dataset FILE]
 """
 
 from __future__ import annotations
