@@ -4,8 +4,9 @@ What the loop's own lag costs is the difference between this and ``nextbest demo
 film that decides them arrives, as there. Contexts are the demo catalog's, computed here directly: decayed counts of
 genres rated and liked, and, with ``--traits``, age, gender and occupation.
 
-    .venv/bin/python -m benchmarks.movielens_offline [--events 20000] [--decay 0.8] [--seeds 2]
-        [--policy-parameters '{"alpha": 0.3}'] [--model NAME] [--model-parameters JSON] [--traits] [--dataset FILE]
+    .venv/bin/python -m benchmarks.movielens_offline [--events 20000] [--rated 0.8] [--liked 0.8] [--long 0.98]
+        [--seeds 2] [--policy-parameters '{"alpha": 0.3}'] [--model NAME] [--model-parameters JSON] [--traits]
+        [--dataset FILE]
 """
 
 from __future__ import annotations
@@ -41,14 +42,16 @@ class Waiting:
 class Tastes:
     """Decayed genre counts of one person, as the demo catalog's affinities keep them."""
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-        self.weights: dict[str, dict[str, float]] = {"rated": {}, "liked": {}}
+    def __init__(self, decays: dict[str, float]) -> None:
+        self.decays = decays
+        self.weights: dict[str, dict[str, float]] = {name: {} for name in decays}
 
     def rate(self, genres: tuple[str, ...], liked: bool) -> None:
         """One more film."""
-        for name in ("rated", "liked") if liked else ("rated",):
-            faded = {genre: weight * self.decay for genre, weight in self.weights[name].items()}
+        for name, decay in self.decays.items():
+            if name != "rated" and not liked:
+                continue
+            faded = {genre: weight * decay for genre, weight in self.weights[name].items()}
             self.weights[name] = faded | {genre: faded.get(genre, 0.0) + 1.0 for genre in genres}
 
     def features(self) -> dict[str, FeatureValue]:
@@ -65,7 +68,7 @@ def play(
     ratings: tuple[Rating, ...],
     model: ModelSpec,
     policy: PolicySpec,
-    decay: float,
+    decays: dict[str, float],
     traits: bool,
     seed: int,
 ) -> Scores:
@@ -73,7 +76,7 @@ def play(
     learner = PlacementModel(PLACEMENT, model)
     arms = tuple(SHELVES)
     popular, scores = MostPopular(list(arms)), Scores()
-    tastes: dict[int, Tastes] = defaultdict(lambda: Tastes(decay))
+    tastes: dict[int, Tastes] = defaultdict(lambda: Tastes(decays))
     waiting: dict[int, list[Waiting]] = defaultdict(list)
     snapshot = learner.snapshot()
     secret = f"movielens {seed}".encode()
@@ -120,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--dataset", type=Path)
-    parser.add_argument("--decay", type=float, default=0.8)
+    parser.add_argument("--rated", type=float, default=0.8, help="what remains per film of genres rated")
+    parser.add_argument("--liked", type=float, default=0.8, help="the same of genres liked")
+    parser.add_argument("--long", type=float, help="genres liked once more, fading slower")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--traits", action="store_true")
     parser.add_argument("--model", default="default")
@@ -131,9 +136,12 @@ def main() -> None:
     data = load(options.dataset)
     model = ModelSpec(options.model, options.model_parameters)
     policy = PolicySpec(name=options.policy, parameters=options.policy_parameters)
+    decays = {"rated": options.rated, "liked": options.liked}
+    if options.long is not None:
+        decays["long"] = options.long
     runs = []
     for seed in range(options.seeds):
-        scores = play(data, data.ratings[: options.events], model, policy, options.decay, options.traits, seed)
+        scores = play(data, data.ratings[: options.events], model, policy, decays, options.traits, seed)
         difference = scores.difference()
         run: dict[str, Any] = {
             "hit_rate": {
