@@ -29,7 +29,7 @@ DEMO_DIR = "demo"
 
 TELL_EVERY_S = 10.0
 
-PUBLISH_MS = "20"
+PUBLISH_MS = "2"
 """Months are replayed in a minute: at the default 200 ms, weights would be 60 ratings old, days of their time."""
 
 
