@@ -34,7 +34,7 @@ from stream.worker_app import WorkerApp, make_app, run_app
 ROLE = "learner"
 
 LEARN_WAIT_S = 0.005
-"""How long a batch of outcomes waits to fill; weights are published every ``publish_ms`` anyway."""
+"""How long a batch of outcomes waits to fill, unless weights are to be published sooner than that."""
 
 
 async def main(settings: Settings, stop: asyncio.Event | None = None) -> None:
@@ -111,7 +111,8 @@ async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Le
 def _add_agent(app: WorkerApp, learner: Learner, settings: Settings) -> None:
     @app.agent(app.channel_of(OUTCOMES))  # type: ignore[untyped-decorator]
     async def learn(stream: Any) -> None:
-        async for batch in batches(stream, settings.fold_batch, LEARN_WAIT_S):
+        wait_s = min(LEARN_WAIT_S, settings.publish_ms / 2_000)
+        async for batch in batches(stream, settings.fold_batch, wait_s):
             messages = [event.message for event in batch]
             await learner.process(
                 [LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id) for m in messages]

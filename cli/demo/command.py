@@ -29,8 +29,9 @@ DEMO_DIR = "demo"
 
 TELL_EVERY_S = 10.0
 
-PUBLISH_MS = "2"
-"""Months are replayed in a minute: at the default 200 ms, weights would be 60 ratings old, days of their time."""
+HURRY = {"NEXTBEST_PUBLISH_MS": "2", "NEXTBEST_FOLD_WAIT_MS": "0"}
+"""Months are replayed in minutes: at the default 200 ms, weights would be 60 ratings old, days of their time. So
+nothing waits for a batch to fill here, at the price of more work per event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ async def _installation(options: DemoOptions, console: Console) -> AsyncIterator
         workers=1,
     )
     show: Callable[[str], None] = lambda line: console.print(line, markup=False)  # noqa: E731
-    more = {"NEXTBEST_PUBLISH_MS": os.environ.get("NEXTBEST_PUBLISH_MS", PUBLISH_MS)}
+    more = {name: os.environ.get(name, value) for name, value in HURRY.items()}
     if os.environ.get("NEXTBEST_REDIS") or os.environ.get("NEXTBEST_KAFKA"):
         # Servers of somebody's own: beside whatever lives there.
         more["NEXTBEST_NAMESPACE"] = f"nextbest-demo-{secrets.token_hex(3)}"
