@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import time
@@ -178,6 +179,7 @@ async def running(
         listening = stack.enter_context(contextlib.closing(listening_socket(settings.host, options.port)))
         if fresh:
             data_dir.empty()
+        options = dataclasses.replace(options, port=listening.getsockname()[1])  # 0 meant: any free one
         supervisor = Supervisor(data_dir.logs, say)
         ready = False
         try:
