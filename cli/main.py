@@ -25,7 +25,7 @@ COMMANDS = {
     "replay": ("cli.replay:replay", "Fold the log anew and compare with the stored states."),
     "backtest": (
         "cli.backtest:backtest",
-        "Predict and learn a history row by row: how good is the conversion model?",
+        "Predict each row of a history, then learn it: what a conversion model would have been worth live.",
     ),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
