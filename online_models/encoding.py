@@ -10,7 +10,7 @@ looks at what a name means.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -99,12 +99,24 @@ class FrozenEncoder:
         >>> bool(np.isfinite(z).all())
         True
         """
-        dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
-        z = self.base.copy()
+        z: Float32Array = self.encode_all([features])[0]
+        return z
+
+    def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
+        """``encode`` for each of B contexts: shape (B, d)."""
+        dims: list[int] = []
+        values: list[float] = []
+        counts: list[int] = []
+        for features in contexts:
+            found, amounts = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
+            dims += found
+            values += amounts
+            counts.append(len(found))
+        z = self.base[None].repeat(len(contexts), axis=0)
         if dims:
             at = np.array(dims)
             scaled = (np.array(values) - self.mean[at]) * self.inverse_sd[at]
-            z[at] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
+            z[np.arange(len(contexts)).repeat(counts), at] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
         return z
 
     def state(self) -> EncoderState:

@@ -31,12 +31,15 @@ class Scores(NamedTuple):
 class Estimates:
     """All that an exploration policy may look at. Rewards are on the scale [0, 1].
 
+    For one context, or for B contexts with the same eligible arms at once: a policy works along the last axis,
+    so that a context's probabilities are the same bits whatever others it is scored with.
+
     Attributes
     ----------
     arms
         Ids of the K eligible arms.
     mean, sd
-        Reward estimate and its posterior standard deviation, shape (K,).
+        Reward estimate and its posterior standard deviation, shape (K,) or (B, K).
     n
         Outcomes learned per arm, shape (K,).
     noise_sd
@@ -50,12 +53,13 @@ class Estimates:
     noise_sd: float = 0.5
 
     @property
-    def room(self) -> float:
-        """What is still to be gained: 1 − the best estimate, in [0.02, 1].
+    def room(self) -> FloatArray:
+        """What is still to be gained: 1 − the best estimate, in [0.02, 1], shape (1,) or (B, 1).
 
         Near the top of the scale exploring can win little, so optimism and floors shrink with it.
         """
-        return min(1.0, max(0.02, 1.0 - float(self.mean.max())))
+        best = np.maximum.reduce(self.mean, axis=-1, keepdims=True)
+        return np.minimum(1.0, np.maximum(0.02, 1.0 - best))
 
 
 @runtime_checkable

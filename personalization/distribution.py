@@ -82,14 +82,21 @@ def quantise(probabilities: FloatArray | Sequence[float]) -> tuple[int, ...]:
     >>> sum(quantise([1, 1, 1])) == 2**32
     True
     """
-    p = np.asarray(probabilities, dtype=np.float64)
-    total = float(p.sum())
-    if not (p.size and 0 < total < math.inf and float(p.min()) >= 0):
+    return quantise_all(np.asarray(probabilities, dtype=np.float64)[None])[0]
+
+
+def quantise_all(probabilities: FloatArray) -> list[tuple[int, ...]]:
+    """``quantise`` for each row of B distributions over the same K arms, shape (B, K)."""
+    p = probabilities
+    total = np.add.reduce(p, axis=-1, keepdims=True)
+    # Comparisons with NaN are false, so this refuses it too.
+    if not (p.size and (total > 0).all() and (total < math.inf).all() and (p >= 0).all()):
         raise ValueError(f"not a distribution: {p!r}")
-    weights: list[int] = (p * (SCALE / total)).astype(np.int64).tolist()
-    # What truncation left over, at most K of 2³² (or, where rounding went up, taken back), is the likeliest arm's.
-    weights[int(p.argmax())] += SCALE - sum(weights)
-    return tuple(weights)
+    rows: list[list[int]] = (p * (SCALE / total)).astype(np.int64).tolist()
+    for weights, likeliest in zip(rows, p.argmax(axis=-1).tolist(), strict=True):
+        # What truncation left over, at most K of 2³² (or, where rounding went up, taken back), is the likeliest's.
+        weights[likeliest] += SCALE - sum(weights)
+    return [tuple(weights) for weights in rows]
 
 
 def ticket(secret: bytes, name: str) -> int:
