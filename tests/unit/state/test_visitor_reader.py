@@ -124,3 +124,55 @@ async def test_reads_are_observed():
     with pytest.raises(Unavailable):
         await reader.read(["a:1"], None)
     assert seen == [True, False]
+
+
+async def test_what_arrives_while_a_read_is_under_way_goes_with_the_next():
+    redis = SlowRedis()
+    reader = reader_of(redis)
+    first = asyncio.create_task(reader.read(["a:1"], None))
+    await redis.asked(1)
+    rest = []
+    for key in ("a:2", "a:3"):
+        rest.append(asyncio.create_task(reader.read([key], None)))
+        await asyncio.sleep(0)
+    redis.answer()
+    await first
+    await redis.asked(2)
+    redis.answer()
+    await asyncio.gather(*rest)
+    assert redis.calls == [[KEYS.visitor("a:1")], [KEYS.visitor("a:2"), KEYS.visitor("a:3")]]
+
+
+async def test_a_read_that_does_not_come_back_holds_nobody_up_for_long():
+    redis = SlowRedis()
+    reader = reader_of(redis)
+    stuck = asyncio.create_task(reader.read(["a:1"], None))
+    await redis.asked(1)
+    other = asyncio.create_task(reader.read(["a:2"], None))
+    await redis.asked(2)  # while the first is still out
+    assert not stuck.done()
+    redis.answer()
+    assert await asyncio.gather(stuck, other) == [[], []]
+
+
+class SlowRedis:
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.gate = asyncio.Event()
+
+    async def mget(self, names: list[str]) -> list[bytes | None]:
+        self.calls.append(names)
+        gate = self.gate
+        await gate.wait()
+        return [None] * len(names)
+
+    def answer(self) -> None:
+        self.gate.set()
+        self.gate = asyncio.Event()
+
+    async def asked(self, n_calls: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.calls) < n_calls:
+                await asyncio.sleep(0)
