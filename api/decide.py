@@ -58,8 +58,6 @@ class DecideEndpoint:
         self._services = services
         self._scoring = CoalescedScoring()
         self._limit_bytes = min(MAX_BODY_BYTES, services.max_body_bytes)
-        requests = services.metrics.requests
-        self._n_answered = requests.labels("decide", "200")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -74,7 +72,7 @@ class DecideEndpoint:
                 logger.exception("decide_failed", extra={"request_id": request_id})
             return
         await respond(send, 200, body, _NO_STORE)
-        self._n_answered.inc()
+        self._services.metrics.decide_answered()
 
     async def _answer(self, scope: Scope, receive: Receive, began: float, request_id: str) -> bytes:
         services = self._services
