@@ -130,14 +130,14 @@ async def test_what_arrives_while_a_read_is_under_way_goes_with_the_next():
     redis = SlowRedis()
     reader = reader_of(redis)
     first = asyncio.create_task(reader.read(["a:1"], None))
-    await redis.asked(1)
+    await redis.asked()
     rest = []
     for key in ("a:2", "a:3"):
         rest.append(asyncio.create_task(reader.read([key], None)))
         await asyncio.sleep(0)
     redis.answer()
     await first
-    await redis.asked(2)
+    await redis.asked()
     redis.answer()
     await asyncio.gather(*rest)
     assert redis.calls == [[KEYS.visitor("a:1")], [KEYS.visitor("a:2"), KEYS.visitor("a:3")]]
@@ -147,9 +147,9 @@ async def test_a_read_that_does_not_come_back_holds_nobody_up_for_long():
     redis = SlowRedis()
     reader = reader_of(redis)
     stuck = asyncio.create_task(reader.read(["a:1"], None))
-    await redis.asked(1)
+    await redis.asked()
     other = asyncio.create_task(reader.read(["a:2"], None))
-    await redis.asked(2)  # while the first is still out
+    await redis.asked()  # while the first is still out
     assert not stuck.done()
     redis.answer()
     assert await asyncio.gather(stuck, other) == [[], []]
@@ -161,9 +161,11 @@ class SlowRedis:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.gate = asyncio.Event()
+        self.arrivals = asyncio.Semaphore(0)
 
     async def mget(self, names: list[str]) -> list[bytes | None]:
         self.calls.append(names)
+        self.arrivals.release()
         gate = self.gate
         await gate.wait()
         return [None] * len(names)
@@ -172,7 +174,7 @@ class SlowRedis:
         self.gate.set()
         self.gate = asyncio.Event()
 
-    async def asked(self, n_calls: int) -> None:
+    async def asked(self) -> None:
+        """Once for each call."""
         async with asyncio.timeout(5):
-            while len(self.calls) < n_calls:
-                await asyncio.sleep(0)
+            await self.arrivals.acquire()
