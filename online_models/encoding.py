@@ -104,19 +104,20 @@ class FrozenEncoder:
 
     def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
         """``encode`` for each of B contexts: shape (B, d)."""
+        starts: list[int] = []
         dims: list[int] = []
         values: list[float] = []
-        counts: list[int] = []
-        for features in contexts:
+        for row, features in enumerate(contexts):
             found, amounts = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
+            starts += [row * self.n_dims] * len(found)
             dims += found
             values += amounts
-            counts.append(len(found))
-        z = self.base[None].repeat(len(contexts), axis=0)
+        z = np.empty((len(contexts), len(self.base)), np.float32)
+        z[:] = self.base
         if dims:
             at = np.array(dims)
-            scaled = (np.array(values) - self.mean[at]) * self.inverse_sd[at]
-            z[np.arange(len(contexts)).repeat(counts), at] = np.minimum(np.maximum(scaled, -CLIP), CLIP)
+            scaled = (np.array(values) - self.mean.take(at)) * self.inverse_sd.take(at)
+            z.put(at + starts if len(contexts) > 1 else at, np.minimum(np.maximum(scaled, -CLIP), CLIP))
         return z
 
     def state(self) -> EncoderState:

@@ -30,13 +30,10 @@ def apply_floors(probabilities: FloatArray, estimates: Estimates, spec: PolicySp
     if k == 1:
         return np.ones(p.shape)
     least = np.minimum(1.0 / k, np.maximum(estimates.room * (spec.epsilon / k), spec.min_probability or 0.0))
+    if np.minimum.reduce(estimates.n) >= spec.new_arm_exposures:
+        return _fill(p, least, 1.0)
     new = estimates.n < spec.new_arm_exposures
     n_new = int(np.count_nonzero(new))
-    if not n_new:
-        enough = np.minimum.reduce(p, axis=-1, keepdims=True) >= least
-        if enough.all():
-            return p
-        return np.where(enough, p, _fill(p, least, 1.0))
     least_new = np.maximum(least, 0.5 / k)
     if n_new == k:
         return _fill(p, least_new, 1.0)
@@ -54,7 +51,7 @@ def _fill(p: FloatArray, floor: FloatArray, total: FloatArray | float) -> FloatA
     """Distribute ``total``: to each its ``floor``, the rest in proportion to what ``p`` has above it."""
     excess = np.maximum(p - floor, 0.0)
     above = _total(excess)
-    if not above.all():  # where nothing has more than its floor, all share alike
+    if np.minimum.reduce(above, axis=None) <= 0.0:  # where nothing has more than its floor, all share alike
         excess = np.where(above > 0.0, excess, 1.0)
         above = _total(excess)
     filled: FloatArray = floor + excess * ((total - p.shape[-1] * floor) / above)

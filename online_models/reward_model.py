@@ -7,7 +7,7 @@ One that also offers ``score_arms`` is scored for all arms in one vectorised cal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -44,6 +44,9 @@ class Estimates:
         Outcomes learned per arm, shape (K,).
     noise_sd
         Standard deviation of one reward around its mean (σ), a scalar.
+    room
+        What is still to be gained: 1 − the best estimate, in [0.02, 1], shape (1,) or (B, 1). Near the top of the
+        scale exploring can win little, so optimism and floors shrink with it.
     """
 
     arms: tuple[str, ...]
@@ -51,15 +54,12 @@ class Estimates:
     sd: FloatArray
     n: FloatArray
     noise_sd: float = 0.5
+    room: FloatArray = field(init=False, repr=False, compare=False)
 
-    @property
-    def room(self) -> FloatArray:
-        """What is still to be gained: 1 − the best estimate, in [0.02, 1], shape (1,) or (B, 1).
-
-        Near the top of the scale exploring can win little, so optimism and floors shrink with it.
-        """
+    def __post_init__(self) -> None:
+        """Work out the room once: policy and floors both ask for it."""
         best = np.maximum.reduce(self.mean, axis=-1, keepdims=True)
-        return np.minimum(1.0, np.maximum(0.02, 1.0 - best))
+        object.__setattr__(self, "room", np.minimum(1.0, np.maximum(0.02, 1.0 - best)))
 
 
 @runtime_checkable

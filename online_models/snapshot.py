@@ -23,7 +23,7 @@ from online_models.linear_scorer import LinearScorer, noise_sd
 from online_models.registry import POLICIES, WITHOUT_FLOORS
 from online_models.reward_model import Estimates
 from online_models.river_model import RiverModel
-from personalization.distribution import ArmDistribution, quantise_all
+from personalization.distribution import ArmDistribution, quantise
 from personalization.errors import Refused
 from personalization.features import Features
 from personalization.policy_spec import PolicySpec
@@ -192,8 +192,8 @@ class ModelSnapshot:
         if (low, high) != (0.0, 1.0):
             mean, sd = low + mean * (high - low), sd * (high - low)
         return [
-            ArmDistribution(estimates.arms, weights, tuple(means), tuple(sds), policy.name, self.version)
-            for weights, means, sds in zip(quantise_all(p), mean.tolist(), sd.tolist(), strict=True)
+            ArmDistribution(estimates.arms, quantise(shares), tuple(means), tuple(sds), policy.name, self.version)
+            for shares, means, sds in zip(p.tolist(), mean.tolist(), sd.tolist(), strict=True)
         ]
 
     # The wire
