@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.reward_model import Float32Array, FloatArray
 from personalization.features import clean
@@ -115,9 +116,9 @@ class FrozenEncoder:
         z = np.empty((len(contexts), len(self.base)), np.float32)
         z[:] = self.base
         if dims:
-            at = np.array(dims)
+            at: NDArray[np.intp] = np.array(dims)
             scaled = (np.array(values) - self.mean.take(at)) * self.inverse_sd.take(at)
-            z.put(at + starts if len(contexts) > 1 else at, np.minimum(np.maximum(scaled, -CLIP), CLIP))
+            z.put(at + np.array(starts) if len(contexts) > 1 else at, np.minimum(np.maximum(scaled, -CLIP), CLIP))
         return z
 
     def state(self) -> EncoderState:
