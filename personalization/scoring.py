@@ -33,14 +33,14 @@ Outcome: TypeAlias = ArmDistribution | Exception
 def answers(questions: Sequence[Question]) -> list[Outcome]:
     """The answer to each of ``questions``, or what its model raised.
 
-    Those to one model over the same arms are asked together; the answers are the same bits as one by one.
+    Those to one model by one policy over the same arms are asked together: the same bits as one by one.
     """
     if len(questions) == 1:
         return [_answer(questions[0])]
-    alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-    for place, question in enumerate(questions):
-        # A snapshot belongs to one placement: its questions differ in arms and context alone.
-        alike.setdefault((id(question.scorer), question.arms), []).append(place)
+    alike: dict[tuple[int, int, int, tuple[str, ...]], list[int]] = {}
+    for place, (scorer, arms, _, policy, arm_features) in enumerate(questions):
+        # By identity: policy and arm features are a placement's own, and placements may share a scorer (the prior).
+        alike.setdefault((id(scorer), id(policy), id(arm_features), arms), []).append(place)
     found: list[Outcome | None] = [None] * len(questions)
     for places in alike.values():
         for place, outcome in zip(places, _answer_alike([questions[place] for place in places]), strict=True):

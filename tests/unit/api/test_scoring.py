@@ -12,6 +12,8 @@ from personalization.distribution import SCALE, ArmDistribution
 from personalization.policy_spec import PolicySpec
 from personalization.scoring import Question
 
+POLICY = PolicySpec()
+
 
 class Model:
     """Says who asked; refuses whoever is called nobody."""
@@ -34,7 +36,7 @@ def deciding(model: Model, who: str, n_questions: int = 1) -> Deciding:
     heard = []
     for _ in range(n_questions):
         try:
-            distribution = yield Question(model, ("a",), {"who": who}, PolicySpec(), None)
+            distribution = yield Question(model, ("a",), {"who": who}, POLICY, None)
             heard.append(distribution.arms[0])
         except ValueError as error:
             heard.append(f"raised {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from online_models.snapshot import ModelSnapshot
 from personalization.distribution import ArmDistribution
 from personalization.features import Features
 from personalization.policy_spec import PolicySpec
@@ -38,8 +39,11 @@ class Counting(Likes):
         return [self.distribution(arms, one, policy=policy, arm_features=arm_features) for one in contexts]
 
 
-def question(scorer: Any, arms: tuple[str, ...] = ARMS, **features: float) -> Question:
-    return Question(scorer, arms, features, PolicySpec(), None)
+POLICY = PolicySpec()
+
+
+def question(scorer: Any, arms: tuple[str, ...] = ARMS, policy: PolicySpec = POLICY, **features: float) -> Question:
+    return Question(scorer, arms, features, policy, None)
 
 
 def test_one_question_is_asked_alone() -> None:
@@ -60,6 +64,15 @@ def test_alike_questions_are_asked_together_and_answered_in_order() -> None:
     assert answers(asked) == [one.answer() for one in asked]
     assert first.together == [2]
     assert second.together == []
+
+
+def test_placements_that_share_the_prior_keep_their_policies() -> None:
+    prior = ModelSnapshot.prior()
+    fixed = PolicySpec(name="fixed", parameters={"arm": "green"})
+    asked = [question(prior), question(prior, policy=fixed), question(prior), question(prior, policy=fixed)]
+    found = answers(asked)
+    assert [one.policy for one in found if isinstance(one, ArmDistribution)] == ["default", "fixed"] * 2
+    assert found == [one.answer() for one in asked]
 
 
 def test_a_failure_is_of_the_question_that_caused_it() -> None:
