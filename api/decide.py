@@ -27,11 +27,12 @@ from api.events import (
     record_of,
 )
 from api.exchange import new_request_id, read_body, respond, respond_error
+from api.scoring import CoalescedScoring
 from api.services import Services
 from api.wire import DECIDE, WireDecide, WirePlacement, WireVisitor
 from eventlog.port import Record
 from eventlog.topics import DECISIONS, VISITOR_LOG
-from personalization.decide import check, decide
+from personalization.decide import check, deciding
 from personalization.decision import Answer, Decision
 from personalization.decision_record import encode_record
 from personalization.entry import encode_entry
@@ -55,9 +56,8 @@ class DecideEndpoint:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._scoring = CoalescedScoring()
         self._limit_bytes = min(MAX_BODY_BYTES, services.max_body_bytes)
-        requests = services.metrics.requests
-        self._n_answered = requests.labels("decide", "200")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -72,7 +72,7 @@ class DecideEndpoint:
                 logger.exception("decide_failed", extra={"request_id": request_id})
             return
         await respond(send, 200, body, _NO_STORE)
-        self._n_answered.inc()
+        self._services.metrics.decide_answered()
 
     async def _answer(self, scope: Scope, receive: Receive, began: float, request_id: str) -> bytes:
         services = self._services
@@ -95,7 +95,7 @@ class DecideEndpoint:
         deadline = began + deadline_ms / 1000
         states = await self._states(request, deadline)
         reading_done = time.perf_counter()
-        answer = decide(
+        steps = deciding(
             request,
             states,
             catalog,
@@ -105,6 +105,7 @@ class DecideEndpoint:
             nonce=services.nonce,
             out_of_time=lambda: time.perf_counter() > deadline,
         )
+        answer = await self._scoring.run(steps)
         services.metrics.scored(time.perf_counter() - reading_done)
         self._log(request, answer, now_ms, catalog.catalog.version)
         body = orjson.dumps(

@@ -12,6 +12,7 @@ import tempfile
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from api.http_protocol import JoiningProtocol
 from api.metrics import MULTIPROCESS_DIR
 from config.settings import Settings
 
@@ -34,7 +35,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         port=settings.port,
         workers=settings.api_processes,
         loop="uvloop",
-        http="httptools",
+        http=JoiningProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

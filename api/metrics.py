@@ -94,6 +94,11 @@ class ApiMetrics:
             ProcessCollector(registry=r)
         self._latencies: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self._scorings: list[float] = []
+        self._n_decide = 0
+
+    def decide_answered(self) -> None:
+        """One request for decisions answered with 200."""
+        self._n_decide += 1
 
     def decided(self, tier: str, placement: str, seconds: float) -> None:
         """One decision answered."""
@@ -116,6 +121,8 @@ class ApiMetrics:
                 self.fallbacks.labels(tier, placement).inc(len(seconds))
         scorings, self._scorings = self._scorings, []
         _observe_all(self.scoring_seconds, scorings)
+        n_decide, self._n_decide = self._n_decide, 0
+        self.requests.labels("decide", "200").inc(n_decide)
 
     def exposition(self) -> bytes:
         """The metrics as text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""

@@ -10,11 +10,12 @@ looks at what a name means.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.reward_model import Float32Array, FloatArray
 from personalization.features import clean
@@ -99,20 +100,26 @@ class FrozenEncoder:
         >>> bool(np.isfinite(z).all())
         True
         """
-        z = self.base.copy()
-        self.encode_into(z, features)
+        z: Float32Array = self.encode_all([features])[0]
         return z
 
-    def encode_into(self, z: Float32Array, features: Mapping[Any, Any]) -> None:
-        """Set in ``z``, a copy of ``base``, the dimensions that ``features`` name."""
-        dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
+    def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
+        """``encode`` for each of B contexts: shape (B, d)."""
+        starts: list[int] = []
+        dims: list[int] = []
+        values: list[float] = []
+        for row, features in enumerate(contexts):
+            found, amounts = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
+            starts += [row * self.n_dims] * len(found)
+            dims += found
+            values += amounts
+        z = np.empty((len(contexts), len(self.base)), np.float32)
+        z[:] = self.base
         if dims:
-            at = np.array(dims)
-            scaled = np.array(values)
-            scaled -= self.mean[at]
-            scaled *= self.inverse_sd[at]
-            np.maximum(scaled, -CLIP, out=scaled)
-            z[at] = np.minimum(scaled, CLIP, out=scaled)
+            at: NDArray[np.intp] = np.array(dims)
+            scaled = (np.array(values) - self.mean.take(at)) * self.inverse_sd.take(at)
+            z.put(at + np.array(starts) if len(contexts) > 1 else at, np.minimum(np.maximum(scaled, -CLIP), CLIP))
+        return z
 
     def state(self) -> EncoderState:
         """For the wire."""

@@ -106,29 +106,40 @@ class LinearScorer:
         return feature_vector(self.encoder, context, self.weights.shape[2], self.scale)
 
     def estimate(self, arms: Sequence[str], context: Mapping[Any, Any]) -> Estimates:
-        """Mean, deviation and count of the K ``arms``; one that is not known has the prior."""
+        """Mean, deviation and count of the K ``arms``, shape (K,); one that is not known has the prior."""
+        found = self.estimate_all(arms, [context])
+        return Estimates(found.arms, found.mean[0], found.sd[0], found.n, found.noise_sd)
+
+    def estimate_all(self, arms: Sequence[str], contexts: Sequence[Mapping[Any, Any]]) -> Estimates:
+        """``estimate`` for B contexts at once, shape (B, K): the same bits as one by one.
+
+        B products of a matrix and a vector, not one of two matrices: that would add up in another order, and a
+        decision made again from its record would differ in the last digit.
+        """
         key = tuple(arms)
         selection = self._selections.get(key)
         if selection is None:
             selection = self._select(key)
         rows, n, unknown, whole = selection
-        phi = self.features(context)
-        n_arms, width, _ = self.weights.shape
+        n_arms, width, n_features = self.weights.shape
+        phi = feature_vectors(self.encoder, contexts, n_features, self.scale)
+        columns = phi[:, :, None]
         if whole or 2 * len(key) >= n_arms > 0:
-            projected = (self._flat @ phi).reshape(n_arms, width)
+            projected = (self._flat @ columns).reshape(-1, n_arms, width)
             if not whole:
-                projected = projected[rows]
+                projected = projected.take(rows, axis=1)
         elif n_arms:
-            projected = (self.weights[rows].reshape(len(key) * width, -1) @ phi).reshape(len(key), width)
+            projected = (self.weights[rows].reshape(-1, n_features) @ columns).reshape(-1, len(key), width)
         else:
-            projected = np.zeros((len(key), width), np.float32)
-        squares = projected * projected
-        variance = (squares.sum(axis=1) - squares[:, 0]).astype(np.float64)
+            projected = np.zeros((len(contexts), len(key), width), np.float32)
+        samples = projected[:, :, 1:]
+        variance = np.add.reduce(samples * samples, axis=2).astype(np.float64)
         variance *= 1.0 / (width - 1)
-        mean = projected[:, 0].astype(np.float64)
+        mean = projected[:, :, 0].astype(np.float64)
         if unknown is not None:
-            mean[unknown] = 0.0
-            variance[unknown] = 1.0 + (float(phi @ phi) - 1.0) / self.prior_precision
+            mean[:, unknown] = 0.0
+            norms = np.add.reduce(phi * phi, axis=1, keepdims=True)
+            variance[:, unknown] = 1.0 + (norms - 1.0) / self.prior_precision
         mean += self.offset
         sd = np.sqrt(variance, out=variance)
         sd *= self._sd_factor
@@ -149,10 +160,16 @@ def feature_vector(
     encoder: FrozenEncoder, context: Mapping[Any, Any], n_features: int, scale: float
 ) -> Float32Array:
     """φ(context) = [1, scale · z, 0 …], shape (n_features,), float32: the one used to learn and to decide."""
-    phi = np.zeros(n_features, np.float32)
-    phi[0] = 1.0
-    z = phi[1 : 1 + encoder.n_dims]
-    z[:] = encoder.base
-    encoder.encode_into(z, context)
-    z *= np.float32(scale)
+    phi: Float32Array = feature_vectors(encoder, [context], n_features, scale)[0]
+    return phi
+
+
+def feature_vectors(
+    encoder: FrozenEncoder, contexts: Sequence[Mapping[Any, Any]], n_features: int, scale: float
+) -> Float32Array:
+    """``feature_vector`` for each of B contexts: shape (B, n_features)."""
+    z = encoder.encode_all(contexts)
+    phi = np.zeros((len(contexts), n_features), np.float32)
+    phi[:, 0] = 1.0
+    np.multiply(z, np.float32(scale), out=phi[:, 1 : 1 + z.shape[1]])
     return phi

@@ -7,7 +7,7 @@ One that also offers ``score_arms`` is scored for all arms in one vectorised cal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -31,16 +31,22 @@ class Scores(NamedTuple):
 class Estimates:
     """All that an exploration policy may look at. Rewards are on the scale [0, 1].
 
+    For one context, or for B contexts with the same eligible arms at once: a policy works along the last axis,
+    so that a context's probabilities are the same bits whatever others it is scored with.
+
     Attributes
     ----------
     arms
         Ids of the K eligible arms.
     mean, sd
-        Reward estimate and its posterior standard deviation, shape (K,).
+        Reward estimate and its posterior standard deviation, shape (K,) or (B, K).
     n
         Outcomes learned per arm, shape (K,).
     noise_sd
         Standard deviation of one reward around its mean (σ), a scalar.
+    room
+        What is still to be gained: 1 − the best estimate, in [0.02, 1], shape (1,) or (B, 1). Near the top of the
+        scale exploring can win little, so optimism and floors shrink with it.
     """
 
     arms: tuple[str, ...]
@@ -48,14 +54,12 @@ class Estimates:
     sd: FloatArray
     n: FloatArray
     noise_sd: float = 0.5
+    room: FloatArray = field(init=False, repr=False, compare=False)
 
-    @property
-    def room(self) -> float:
-        """What is still to be gained: 1 − the best estimate, in [0.02, 1].
-
-        Near the top of the scale exploring can win little, so optimism and floors shrink with it.
-        """
-        return min(1.0, max(0.02, 1.0 - float(self.mean.max())))
+    def __post_init__(self) -> None:
+        """Work out the room once: policy and floors both ask for it."""
+        best = np.maximum.reduce(self.mean, axis=-1, keepdims=True)
+        object.__setattr__(self, "room", np.minimum(1.0, np.maximum(0.02, 1.0 - best)))
 
 
 @runtime_checkable

@@ -116,6 +116,12 @@ class RiverModel:
         sd = np.sqrt(np.minimum(residual, 4.0 * noise**2) * parameters / (parameters + n))
         return Estimates(tuple(arms), mean, sd, n, noise)
 
+    def estimate_all(self, arms: Sequence[str], contexts: Sequence[Mapping[Any, Any]]) -> Estimates:
+        """``estimate`` for B contexts, shape (B, K): one by one, as River's estimators predict."""
+        found = [self.estimate(arms, context) for context in contexts]
+        mean, sd = np.stack([one.mean for one in found]), np.stack([one.sd for one in found])
+        return Estimates(found[0].arms, mean, sd, found[0].n, found[0].noise_sd)
+
     # Input and output guards
 
     def _shared(self, context: Mapping[Any, Any]) -> dict[str, float]:

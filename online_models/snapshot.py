@@ -169,7 +169,21 @@ class ModelSnapshot:
         arm_features
             Features of the arms themselves, by arm.
         """
-        estimates = self.scorer.estimate(arms, features)
+        return self.distributions(arms, [features], policy=policy, arm_features=arm_features)[0]
+
+    def distributions(
+        self,
+        arms: Sequence[str],
+        contexts: Sequence[Features],
+        *,
+        policy: PolicySpec,
+        arm_features: Mapping[str, Features] | None = None,
+    ) -> list[ArmDistribution]:
+        """``distribution`` for B contexts with the same eligible arms: the same bits, at a fraction of the cost.
+
+        With 20 arms nearly all of the time is what numpy takes per call, however much a call has to do.
+        """
+        estimates = self.scorer.estimate_all(arms, contexts)
         p = POLICIES[policy.name](estimates, policy)
         if policy.name not in WITHOUT_FLOORS:
             p = apply_floors(p, estimates, policy)
@@ -177,9 +191,10 @@ class ModelSnapshot:
         mean, sd = estimates.mean, estimates.sd
         if (low, high) != (0.0, 1.0):
             mean, sd = low + mean * (high - low), sd * (high - low)
-        return ArmDistribution(
-            estimates.arms, quantise(p), tuple(mean.tolist()), tuple(sd.tolist()), policy.name, self.version
-        )
+        return [
+            ArmDistribution(estimates.arms, quantise(shares), tuple(means), tuple(sds), policy.name, self.version)
+            for shares, means, sds in zip(p.tolist(), mean.tolist(), sd.tolist(), strict=True)
+        ]
 
     # The wire
 

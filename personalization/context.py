@@ -77,8 +77,8 @@ def raw_features(names: tuple[FeatureName, ...], scope: VisitorScope) -> dict[st
         kind = type(value)
         if kind is dict or kind is list:
             _spread(features, feature, value, _MAX_DEPTH)
-        elif kind is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
-            features[feature.name] = value
+        elif (kind is float or kind is int) and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+            features[feature.name] = float(value)
         else:
             cleaned = clean(value)
             if cleaned is not None:
@@ -98,8 +98,8 @@ def _spread(features: dict[str, FeatureValue], feature: FeatureName, value: Any,
         if len(features) >= MAX_FEATURES:
             return
         kind = type(item)
-        if kind is float and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:
-            features[feature.entry(key).name] = item
+        if (kind is float or kind is int) and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:
+            features[feature.entry(key).name] = float(item)
         elif kind is dict:
             if depth > 1:
                 _spread(features, feature.entry(key), item, depth - 1)

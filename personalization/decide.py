@@ -1,12 +1,14 @@
 """The decision, pure: consent → eligibility → distribution → holdout → draw, slot by slot.
 
 ``decide`` takes what was read and answers; it waits for nothing, and everything random in it is a keyed hash
-of an id that comes in. The same inputs give the same answer, bit for bit.
+of an id that comes in. The same inputs give the same answer, bit for bit. ``deciding`` is the same, halting at
+each question to a model, so that a server can ask those of many requests at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TypeAlias
 
 from personalization.consent import Consents
 from personalization.context import raw_features
@@ -31,6 +33,7 @@ from personalization.prepared import PreparedCatalog, PreparedPlacement
 from personalization.profile import apply_event
 from personalization.request import DecideRequest, PlacementRequest
 from personalization.scorer import Scorer
+from personalization.scoring import Question
 from personalization.session import session_number
 from personalization.variables import VisitorScope
 from personalization.visitor_state import VisitorState
@@ -44,6 +47,10 @@ COLLECTING = "personalization"
 
 NonceSource = Callable[[], bytes]
 """Gives ``decision_id.NONCE_BYTES`` that were never given before."""
+
+
+Deciding: TypeAlias = Generator[Question, ArmDistribution, Answer]
+"""A decision under way: asks, is sent the distribution (or thrown what the model raised), returns the answer."""
 
 
 def _never() -> bool:
@@ -78,8 +85,35 @@ def decide(
     InvalidInput
         For an unknown placement or a number of slots nobody can fill.
     """
+    steps = deciding(request, states, catalog, models, now_ms, secret=secret, nonce=nonce, out_of_time=out_of_time)
+    try:
+        question = next(steps)
+        while True:
+            try:
+                distribution = question.answer()
+            except Exception as error:  # the model's: the decision knows what to do without one
+                question = steps.throw(error)
+            else:
+                question = steps.send(distribution)
+    except StopIteration as finished:
+        answer: Answer = finished.value
+        return answer
+
+
+def deciding(
+    request: DecideRequest,
+    states: Sequence[VisitorState] | None,
+    catalog: PreparedCatalog,
+    models: Mapping[str, Scorer],
+    now_ms: int,
+    *,
+    secret: bytes,
+    nonce: NonceSource,
+    out_of_time: Callable[[], bool] = _never,
+) -> Deciding:
+    """``decide`` step by step: each question to a model is handed out."""
     check(request, catalog)
-    return _Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time).answer
+    return (yield from _Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time).run())
 
 
 def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
@@ -131,8 +165,12 @@ class _Call:
             # Where the state cannot be read the events go the way of any others: only a refusal stops them.
             refused = self.consents.refused(COLLECTING)
             self.answer.events_kept = not (refused if states is None else not self.consents.granted(COLLECTING))
-        for asked in request.placements:
-            self._place(asked)
+
+    def run(self) -> Deciding:
+        """Decide all placements, in order."""
+        for asked in self.request.placements:
+            yield from self._place(asked)
+        return self.answer
 
     def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
         """All ids merged in memory, events sent along applied."""
@@ -148,13 +186,13 @@ class _Call:
             apply_event(state, sent.event, sent.occurred_at_ms, clock_ms, catalog)
         return state
 
-    def _place(self, asked: PlacementRequest) -> None:
+    def _place(self, asked: PlacementRequest) -> Generator[Question, ArmDistribution, None]:
         placement = self.catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = self.consents.missing(spec.consent)
         slots = _Slots(self, placement, self.scope if missing is None else self.nobody, missing)
         for slot in range(asked.slots or spec.slots):
-            if not slots.fill(slot):
+            if not (yield from slots.fill(slot)):
                 break
 
 
@@ -183,7 +221,7 @@ class _Slots:
                     self.arms = placement.without(self.filtered)
         self.control = missing is None and is_control(call.secret, call.key, self.name, self.spec, scope.state)
 
-    def fill(self, slot: int) -> bool:
+    def fill(self, slot: int) -> Generator[Question, ArmDistribution, bool]:
         """Decide one slot; False where nothing is left to show."""
         taken = self.call.taken
         arms = self.arms
@@ -201,7 +239,7 @@ class _Slots:
             return self._serve_default(slot)
         obstacle = self._obstacle()
         if obstacle is None:
-            distribution = self._scored(arms)
+            distribution = yield from self._scored(arms)
             if distribution is not None:
                 return self._draw(slot, distribution)
             obstacle = "the model failed to answer"
@@ -218,13 +256,12 @@ class _Slots:
             return "the deadline has passed"
         return None
 
-    def _scored(self, arms: tuple[str, ...]) -> ArmDistribution | None:
+    def _scored(self, arms: tuple[str, ...]) -> Generator[Question, ArmDistribution, ArmDistribution | None]:
         if self.features is None:
             self.features = raw_features(self.placement.features, self.scope)
         try:
-            return self.call.models[self.name].distribution(
-                arms, self.features, policy=self.spec.policy, arm_features=self.placement.arm_features
-            )
+            scorer = self.call.models[self.name]
+            return (yield Question(scorer, arms, self.features, self.spec.policy, self.placement.arm_features))
         except Exception as error:  # whatever a model may raise, the visitor gets an answer; the caller counts it
             self.call.answer.faults.append((self.name, error))
             return None

@@ -29,7 +29,7 @@ def clean(value: object) -> FeatureValue | None:
     """
     if isinstance(value, str):
         return value[:MAX_CATEGORY_CHARS] or None
-    if isinstance(value, bool | int | float):
+    if isinstance(value, int | float):  # a bool is an int
         try:
             number = float(value)
         except OverflowError:

@@ -16,10 +16,16 @@ import cel
 
 from personalization.errors import InvalidInput
 
-PLAIN_VARIABLES = frozenset({"device", "event_count", "hour", "known", "n_orders", "segments", "weekday"})
-"""Variables of one type each and few values: what rules over them give is remembered."""
+PLAIN_VARIABLES = frozenset(
+    {"cart_value", "device", "event_count", "hour", "known", "n_orders", "segments", "weekday"}
+)
+"""Variables of few values (most carts are empty): what rules over them give is remembered. Besides these, single
+traits (``traits.plan``), which are numbers, texts and booleans."""
 
 _MAX_KNOWN = 1024
+_ABSENT = object()
+_TRAITS = re.compile(r"\btraits\b")
+_TRAIT = re.compile(r"\btraits\.(\w+)")
 
 Resolver: TypeAlias = Callable[[str], Any]
 """Gives a variable's value by name, None where there is none."""
@@ -72,20 +78,24 @@ class Rule:
         functions = {name for name in self._program.references()["functions"] if name.isidentifier()}
         for name in sorted(functions - FUNCTIONS):
             raise InvalidInput(field, f"unknown function {name!r}; {_nearest(name, FUNCTIONS)}", "unknown_name")
-        self.plain = tuple(sorted(self.variables)) if self.variables <= PLAIN_VARIABLES else ()
+        self.plain = _plain(source, self.variables)
         self._known: dict[tuple[Any, ...], bool] = {}
 
     def holds_for(self, resolve: Resolver, scope: Callable[[], Any]) -> bool:
-        """``holds``, remembered where the rule looks only at variables of few values (``PLAIN_VARIABLES``).
+        """``holds``, remembered where the rule looks only at what has few values (``PLAIN_VARIABLES``).
 
-        Looking it up costs a quarter of evaluating it, and most visitors share their answers.
+        Looking it up costs a quarter of evaluating it (for traits, which CEL converts all of, a tenth), and most
+        visitors share their answers.
         """
         if not self.plain:
             return self.holds(scope())
-        values = []
-        for name in self.plain:
+        values: list[Any] = []
+        for name, trait in self.plain:
             value = resolve(name)
-            values.append(tuple(value) if isinstance(value, list) else value)
+            if trait and value is not None:
+                value = value.get(trait, _ABSENT)
+            kind = type(value)
+            values += (kind, tuple(value) if kind is list else value)  # to CEL 1, 1.0 and true are three things
         key = tuple(values)
         known = self._known.get(key)
         if known is None:
@@ -121,6 +131,18 @@ class Rule:
             return self._program.execute(scope)
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
             return None
+
+
+def _plain(source: str, variables: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """What decides the rule, as (variable, trait or nothing); empty where that may have many values."""
+    if not variables - {"traits"} <= PLAIN_VARIABLES:
+        return ()
+    named = _TRAIT.findall(source)
+    # Any other mention (`size(traits)`, `traits["plan"]`, even within a text) and the rule is not remembered.
+    if len(named) != len(_TRAITS.findall(source)):
+        return ()
+    names = {(name, "") for name in variables - {"traits"}}
+    return tuple(sorted(names | {("traits", trait) for trait in named if "traits" in variables}))
 
 
 _SYNTAX_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): Syntax error: (.*)")

@@ -23,3 +23,14 @@ class Scorer(Protocol):
     ) -> ArmDistribution:
         """The probabilities of ``arms`` (K ≥ 1) in this context; same inputs, same answer."""
         ...
+
+    def distributions(
+        self,
+        arms: Sequence[str],
+        contexts: Sequence[Features],
+        *,
+        policy: PolicySpec,
+        arm_features: Mapping[str, Features] | None = None,
+    ) -> Sequence[ArmDistribution]:
+        """``distribution`` in each of several contexts, the very same answers."""
+        ...

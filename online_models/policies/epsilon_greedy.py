@@ -15,6 +15,6 @@ def epsilon_greedy(estimates: Estimates, spec: PolicySpec) -> FloatArray:
         ``epsilon`` (default 0.05), in [0, 1].
     """
     epsilon = min(1.0, max(0.0, spec.number("epsilon", 0.05)))
-    best = estimates.mean >= estimates.mean.max() - 1e-12
-    p: FloatArray = epsilon / len(best) + (1.0 - epsilon) * best / best.sum()
+    best = estimates.mean >= estimates.mean.max(axis=-1, keepdims=True) - 1e-12
+    p: FloatArray = epsilon / best.shape[-1] + (1.0 - epsilon) * best / best.sum(axis=-1, keepdims=True)
     return p

@@ -20,4 +20,4 @@ def fixed(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     if not 0.0 < total < np.inf:
         p[:] = 0.0
         p[0] = total = 1.0
-    return p / total
+    return np.broadcast_to(p / total, estimates.mean.shape)

@@ -29,6 +29,7 @@ def linucb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     optimism = alpha * min(1.0, 2.0 * sigma)
     spread = room * np.sqrt((optimism * estimates.sd) ** 2 + sigma**2 / (estimates.n + 1.0))
     bound = estimates.mean + spread
-    weights: FloatArray = np.exp((bound - bound.max()) / (temperature * spread))
-    weights /= weights.sum()
+    highest = np.maximum.reduce(bound, axis=-1, keepdims=True)
+    weights: FloatArray = np.exp((bound - highest) / (temperature * spread))
+    weights /= np.add.reduce(weights, axis=-1, keepdims=True)
     return weights

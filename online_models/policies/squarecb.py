@@ -20,10 +20,11 @@ def squarecb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     ----------
     Foster and Rakhlin (2020), Beyond UCB: Optimal and Efficient Contextual Bandits.
     """
-    k = len(estimates.mean)
+    k = len(estimates.arms)
     gamma = spec.number("gamma", 4.0) * np.sqrt(k * (1.0 + estimates.n.sum())) / (2.0 * estimates.noise_sd)
-    best = int(np.argmax(estimates.mean))
-    p: FloatArray = 1.0 / (k + gamma * (estimates.mean[best] - estimates.mean))
-    p[best] = 0.0
-    p[best] = 1.0 - p.sum()
+    best = estimates.mean.argmax(axis=-1, keepdims=True)
+    highest = np.take_along_axis(estimates.mean, best, axis=-1)
+    p: FloatArray = 1.0 / (k + gamma * (highest - estimates.mean))
+    np.put_along_axis(p, best, 0.0, axis=-1)
+    np.put_along_axis(p, best, 1.0 - p.sum(axis=-1, keepdims=True), axis=-1)
     return p

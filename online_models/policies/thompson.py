@@ -30,7 +30,9 @@ def thompson(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     """
     scale = spec.number("scale", 1.0) * min(1.0, 2.0 * estimates.noise_sd) * estimates.room
     mean, sd = estimates.mean, np.maximum(estimates.sd * scale, 1e-9)
-    return highest(mean, sd)
+    if mean.ndim == 1:
+        return highest(mean, sd)
+    return np.stack([highest(*row) for row in zip(mean, sd, strict=True)])
 
 
 def highest(mean: FloatArray, sd: FloatArray) -> FloatArray:

@@ -10,5 +10,4 @@ from personalization.policy_spec import PolicySpec
 
 def uniform(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     """1/K each."""
-    k = len(estimates.arms)
-    return np.full(k, 1.0 / k)
+    return np.full(estimates.mean.shape, 1.0 / len(estimates.arms))

@@ -42,12 +42,24 @@ class Likes:
         means = tuple(value / 10 for value in p)
         return ArmDistribution(tuple(arms), quantise(p), means, (0.25,) * len(arms), policy.name, self.version)
 
+    def distributions(
+        self,
+        arms: Sequence[str],
+        contexts: Sequence[Features],
+        *,
+        policy: PolicySpec,
+        arm_features: Mapping[str, Features] | None = None,
+    ) -> list[ArmDistribution]:
+        return [self.distribution(arms, one, policy=policy, arm_features=arm_features) for one in contexts]
+
 
 class Broken:
     """A scorer that fails."""
 
     def distribution(self, *_: Any, **__: Any) -> ArmDistribution:
         raise ZeroDivisionError("broken on purpose")
+
+    distributions = distribution
 
 
 def catalog(contents: dict[str, Content] | None = None, **placements: Placement) -> PreparedCatalog:

@@ -13,6 +13,11 @@ SOURCES = (
     "device == 'mobile' || hour > 17",
     "event_count >= 3",
     "known",
+    "cart_value < 50.0",
+    "traits.age > 30",
+    "has(traits.plan) && traits.plan.startsWith('free')",
+    "!has(traits.age) || traits.age == 1",
+    "traits.age > 30 && known || device == 'traits.age'",
 )
 
 
@@ -27,6 +32,14 @@ SOURCES = (
                 "hour": st.integers(0, 23),
                 "event_count": st.integers(0, 5),
                 "known": st.booleans(),
+                "cart_value": st.sampled_from([0, 0.0, 20.0, 80.0]),
+                "traits": st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "age": st.sampled_from([1, 1.0, True, 31, 31.5, "old"]),
+                        "plan": st.sampled_from(["free", "freelance", "paid", 0]),
+                    },
+                ),
             },
         ),
         max_size=30,
@@ -43,5 +56,7 @@ def test_what_is_remembered_is_what_would_be_evaluated(visitors):
 
 
 def test_rules_over_anything_else_are_evaluated():
-    assert Rule("traits.age > 30 && known", "when", VISITOR_VARIABLES).plain == ()
+    assert Rule("revenue > 30.0 && known", "when", VISITOR_VARIABLES).plain == ()
+    assert Rule("size(traits) > 3", "when", VISITOR_VARIABLES).plain == ()
+    assert Rule("traits.age > 3 && traits['plan'] == 'free'", "when", VISITOR_VARIABLES).plain == ()
     assert Rule("true", "when", VISITOR_VARIABLES).plain == ()

@@ -124,3 +124,57 @@ async def test_reads_are_observed():
     with pytest.raises(Unavailable):
         await reader.read(["a:1"], None)
     assert seen == [True, False]
+
+
+async def test_what_arrives_while_a_read_is_under_way_goes_with_the_next():
+    redis = SlowRedis()
+    reader = reader_of(redis)
+    first = asyncio.create_task(reader.read(["a:1"], None))
+    await redis.asked()
+    rest = []
+    for key in ("a:2", "a:3"):
+        rest.append(asyncio.create_task(reader.read([key], None)))
+        await asyncio.sleep(0)
+    redis.answer()
+    await first
+    await redis.asked()
+    redis.answer()
+    await asyncio.gather(*rest)
+    assert redis.calls == [[KEYS.visitor("a:1")], [KEYS.visitor("a:2"), KEYS.visitor("a:3")]]
+
+
+async def test_a_read_that_does_not_come_back_holds_nobody_up_for_long():
+    redis = SlowRedis()
+    reader = reader_of(redis)
+    stuck = asyncio.create_task(reader.read(["a:1"], None))
+    await redis.asked()
+    other = asyncio.create_task(reader.read(["a:2"], None))
+    await redis.asked()  # while the first is still out
+    assert not stuck.done()
+    redis.answer()
+    assert await asyncio.gather(stuck, other) == [[], []]
+
+
+class SlowRedis:
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.arrivals = asyncio.Semaphore(0)
+
+    async def mget(self, names: list[str]) -> list[bytes | None]:
+        self.calls.append(names)
+        self.arrivals.release()
+        gate = self.gate
+        await gate.wait()
+        return [None] * len(names)
+
+    def answer(self) -> None:
+        self.gate.set()
+        self.gate = asyncio.Event()
+
+    async def asked(self) -> None:
+        """Once for each call."""
+        async with asyncio.timeout(5):
+            await self.arrivals.acquire()

@@ -1,0 +1,85 @@
+"""Contexts scored together get the very bits they get alone: a record must lead to the same decision again."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from online_models.placement_model import PlacementModel
+from online_models.registry import POLICIES
+from online_models.snapshot import ModelSnapshot
+from personalization.outcome import ClosingReason, Outcome
+from personalization.policy_spec import ModelSpec, PolicySpec
+
+ARMS = tuple(f"arm{i}" for i in range(24))
+LEARNED_ARMS = 20
+"""The others are new to the model."""
+
+
+def learned(spec: ModelSpec, n_outcomes: int, seed: int) -> ModelSnapshot:
+    model = PlacementModel("p", spec, (0.0, 2.0))
+    rng = random.Random(seed)
+    for n in range(n_outcomes):
+        arm = rng.choice(ARMS[:LEARNED_ARMS])
+        x: dict[str, Any] = {"age": rng.gauss(40, 10), "device": rng.choice(["mobile", "desktop"])}
+        for i in range(rng.randrange(12)):
+            x[f"likes.{i}"] = rng.random()
+        reward = 2.0 * (rng.random() < 0.02 + 0.03 * (arm < "arm15"))
+        model.learn(Outcome(f"d{n}", "p", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1, features=x))
+    return model.snapshot(1)
+
+
+@pytest.fixture(scope="module")
+def snapshots() -> list[ModelSnapshot]:
+    return [
+        ModelSnapshot.prior(),
+        learned(ModelSpec("default"), 40, 1),
+        learned(ModelSpec("default"), 1500, 2),
+    ]
+
+
+value = st.one_of(
+    st.floats(-100, 100), st.sampled_from(["mobile", "desktop", "tv", ""]), st.just(float("nan")), st.booleans()
+)
+name = st.one_of(st.sampled_from(["age", "device"]), st.integers(0, 12).map("likes.{}".format))
+context = st.dictionaries(name, value, max_size=14)
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+@given(
+    contexts=st.lists(context, min_size=1, max_size=9),
+    arms=st.lists(st.sampled_from(ARMS), min_size=1, max_size=24, unique=True),
+    which=st.integers(0, 2),
+    minimum=st.sampled_from([None, 0.004]),
+    new_arm_exposures=st.sampled_from([0, 70, 100_000]),
+)
+@settings(max_examples=60, deadline=None)
+def test_together_is_one_by_one(
+    snapshots: list[ModelSnapshot],
+    policy: str,
+    contexts: list[dict[str, Any]],
+    arms: list[str],
+    which: int,
+    minimum: float | None,
+    new_arm_exposures: int,
+) -> None:
+    spec = PolicySpec(
+        name=policy,
+        parameters={"weights": {"arm1": 2.0, "arm7": 1.0}},
+        min_probability=minimum,
+        new_arm_exposures=new_arm_exposures,
+    )
+    snapshot = snapshots[which]
+    together = snapshot.distributions(tuple(arms), contexts, policy=spec)
+    assert together == [snapshot.distribution(tuple(arms), one, policy=spec) for one in contexts]
+
+
+def test_river_models_too() -> None:
+    snapshot = learned(ModelSpec("river.linear_model.LogisticRegression"), 200, 3)
+    contexts = [{"age": float(age), "device": "mobile"} for age in (20, 40, 60)]
+    together = snapshot.distributions(ARMS, contexts, policy=PolicySpec())
+    assert together == [snapshot.distribution(ARMS, one, policy=PolicySpec()) for one in contexts]
