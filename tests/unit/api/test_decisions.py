@@ -40,6 +40,19 @@ async def test_a_reward_that_is_no_number_is_named(site, body):
     assert (response.status_code, response.json()["field"]) == (400, "value")
 
 
+@pytest.mark.parametrize(
+    ("value", "headers", "status"),
+    [(1.0, WRITE, 204), (-1.0, WRITE, 204), (1.01, WRITE, 403), (-49.9, WRITE, 403), (49.9, SERVER, 204)],
+)
+async def test_money_is_rewarded_by_server_key_only(site, value, headers, status):
+    response = await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": value}, headers=headers)
+    assert response.status_code == status
+    assert len(site.log.records) == (status == 204)
+    if status == 403:
+        assert (response.json()["code"], response.json()["field"]) == ("forbidden", "value")
+        assert "server key" in response.json()["message"]
+
+
 @pytest.mark.parametrize("decision_id", ["x", ID[:-2] + "AA", mint(b"other", "u:u1", b"123456789"), "%ff"])
 async def test_an_id_we_did_not_make_is_refused(site, decision_id):
     response = await site.client.post(f"/v1/decisions/{decision_id}/reward", json={"value": 1}, headers=WRITE)
