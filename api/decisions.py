@@ -29,6 +29,12 @@ MAX_WRITE_KEY_REWARD = 1.0
 MAX_BODY_BYTES = 16 * 1024
 
 
+def _message_id(sent: str | None) -> str:
+    """The caller's id in a space of its own: the decision itself is known to the fold by its decision id."""
+    checked = check_id(sent, "messageId")
+    return f"reward:{checked}" if checked else uuid.uuid4().hex
+
+
 class DecisionEndpoints:
     """Rewards and activations."""
 
@@ -47,7 +53,7 @@ class DecisionEndpoints:
         await self._append(
             decision_id,
             Rewarded(
-                message_id=check_id(wire.message_id, "messageId") or uuid.uuid4().hex,
+                message_id=_message_id(wire.message_id),
                 decision_id=decision_id,
                 value=wire.value,
                 name=check_id(wire.name, "name") or "",
