@@ -89,7 +89,10 @@ async def reward(api: Transport, decision: dict[str, Any], value: float) -> None
 async def learned(api: Transport, n: int) -> None:
     """Wait until the process that decides has a model that learned ``n`` outcomes."""
     async with asyncio.timeout(BOUND_S):
-        while ((await api.request("GET", f"/v1/placements/{PLACEMENT}"))["learned"] or 0) < n:
+        while True:
+            placement = await api.request("GET", f"/v1/placements/{PLACEMENT}")
+            if (placement["learned"] or 0) >= n:
+                return
             await asyncio.sleep(0.005)
 
 
