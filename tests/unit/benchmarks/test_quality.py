@@ -1,11 +1,10 @@
-"""The quality benchmark plays ours as ``nextbest simulate`` does, goes on where it stopped, and says who is absent."""
+"""The quality benchmark plays ours as ``nextbest simulate`` does, goes on where it stopped, names who is absent."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import json
-import os
 import random
 import sys
 from collections.abc import Callable
@@ -54,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     monkeypatch.setattr(
         os, "nice", lambda _: 10
     )  # the priority of the test runner is not the benchmark's to change
