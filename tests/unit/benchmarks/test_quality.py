@@ -54,10 +54,6 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    monkeypatch.setattr(
-        os, "nice", lambda _: 10
-    )  # the priority of the test runner is not the benchmark's to change
-
     def call(*arguments: str) -> tuple[dict[str, Any], str]:
         cache = str(folder / "runs.jsonl")
         assert quality.main(["--data", str(folder), "--cache", cache, "--json", *arguments]) == 0
