@@ -23,6 +23,7 @@ from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
 from personalization.errors import InvalidInput, Refused
 from personalization.event import Merged, TimedOut
+from personalization.example import Example, encode_example, example_key
 from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
 from personalization.outcome import Outcome, encode_outcome
 from state.timers import Timer, TimerStore
@@ -258,7 +259,7 @@ class Folder:
         except InvalidInput:
             await self._emit_singly(records)
         for emission in work.emissions:
-            self._metrics.emitted.labels("outcome" if isinstance(emission, Outcome) else "derived").inc()
+            self._metrics.emitted.labels(_KINDS.get(type(emission), "derived")).inc()
         for _, code, _ in work.dead:
             self._metrics.entries.labels("dead_letter", code).inc()
 
@@ -348,7 +349,12 @@ class _Poisoned(Exception):
         self.offset = offset
 
 
+_KINDS: dict[type, str] = {Outcome: "outcome", Example: "example"}
+
+
 def _record(emission: Emission) -> Record:
     if isinstance(emission, Outcome):
         return Record(OUTCOMES, emission.placement, encode_outcome(emission))
+    if isinstance(emission, Example):
+        return Record(OUTCOMES, example_key(emission.conversion), encode_example(emission))
     return Record(VISITOR_LOG, emission.key, encode_entry(emission.entry))

@@ -27,7 +27,7 @@ class FolderMetrics:
         )
         self.notes = Counter(
             "nextbest_decision_notes",
-            "What happened to decisions: exposed, rewarded, closed_*, late, orphan",
+            "What happened to decisions (exposed, rewarded, closed_*, late, orphan) and to examples (example_*)",
             ["kind", "placement", "arm"],
             registry=r,
         )
