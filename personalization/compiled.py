@@ -93,6 +93,8 @@ class CompiledCatalog:
     ----------
     scored
         The conversions whose score a rule or a feature names: no other is worked out for a decision.
+    scored_segments
+        Whether a segment names a score: then what models see of segments is not what rules see of them.
     """
 
     version: int
@@ -104,6 +106,7 @@ class CompiledCatalog:
     conversions: dict[str, CompiledConversion] = field(default_factory=dict)
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
+    scored_segments: bool = False
 
 
 class _Check:
@@ -138,7 +141,8 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         With every mistake of meaning: unknown references, bad rules, numbers out of range.
     """
     check = _Check()
-    compiled = CompiledCatalog(version, catalog, scored=_scored(catalog))
+    scored_segments = any(_SCORES.search(rule) for rule in catalog.segments.values())
+    compiled = CompiledCatalog(version, catalog, scored=_scored(catalog), scored_segments=scored_segments)
     for name, source in catalog.segments.items():
         rule = check.rule(source, f"segments.{name}", VISITOR_VARIABLES - {"segments"})
         if rule is not None:
@@ -228,8 +232,9 @@ def scores_named(rule: str) -> set[str] | None:
 
 
 def _scored(catalog: Catalog) -> frozenset[str]:
-    rules = [*catalog.segments.values()]
-    rules += [each.when for each in (*catalog.content.values(), *catalog.placements.values()) if each.when]
+    conditions = [content.when for content in catalog.content.values()]
+    conditions += [placement.when for placement in catalog.placements.values()]
+    rules = [*catalog.segments.values(), *filter(None, conditions)]
     used: set[str] = set()
     for rule in rules:
         named = scores_named(rule)

@@ -97,7 +97,7 @@ def conversion_of(key: str) -> str | None:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(ConversionRecord)
+_decoder: msgspec.msgpack.Decoder[ConversionRecord] = msgspec.msgpack.Decoder(ConversionRecord)
 
 
 def encode_example(record: ConversionRecord) -> bytes:

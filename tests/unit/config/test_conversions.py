@@ -73,8 +73,8 @@ def test_every_mistake_has_its_place_and_its_remedy(terms: dict[str, str], expec
 
 def test_names_rules_cannot_write_and_more_than_there_may_be_are_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(
-        "placements: {'conversion:x': {content: [a], default: a}}\ncontent: {a: {}}\nconversions:\n  buys soon: {event: A}\n"
-        + "".join(f"  c{n}: {{event: A}}\n" for n in range(8))
+        "placements: {'conversion:x': {content: [a], default: a}}\ncontent: {a: {}}\n"
+        "conversions:\n  buys soon: {event: A}\n" + "".join(f"  c{n}: {{event: A}}\n" for n in range(8))
     )
     with pytest.raises(InvalidCatalog) as caught:
         load_catalog(tmp_path)
