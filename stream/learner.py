@@ -1,4 +1,4 @@
-"""The learner: one writer per placement, from outcomes to weights that deciders have within a second.
+"""The learner: one writer per placement and conversion, from outcomes to weights deciders have within a second.
 
 It owns partitions of ``outcomes``. On assignment it takes a new generation and goes on at the checkpoint; every
 outcome at or below the position a partition has reached is skipped, every outcome id a model knows is dropped. A
@@ -12,24 +12,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from online_models import checkpoint
+from online_models.conversion.book import ConversionBook
 from online_models.placement_model import PlacementModel
 from personalization.catalog import Placement
 from personalization.errors import InvalidInput, Refused
+from personalization.example import conversion_of, example_key
 from personalization.outcome import Outcome, decode_outcome
 from personalization.policy_spec import ModelSpec
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
 from state.model_store import ModelPublisher, Published
 from state.worker_client import until_done
 from stream.clock import CurrentCatalog, wall_clock_ms
+from stream.conversion_learner import ConversionLearning
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints
 from stream.metrics import LearnerMetrics
@@ -38,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
+
+Book: TypeAlias = PlacementModel | ConversionBook
+"""What is learned under one key of ``outcomes``: a placement, or a conversion."""
 
 NOTHING = -1
 """Position of a partition of which nothing is learned."""
@@ -62,7 +69,7 @@ class _Partition:
 
     generation: int
     position: int
-    models: dict[str, PlacementModel]
+    models: dict[str, Book]
     through: dict[str, int]
     """Placement → offset its model was already trained through when it was loaded from an older checkpoint."""
     current: CheckpointHeader | None
@@ -97,8 +104,11 @@ class Learner:
         metrics: LearnerMetrics,
         commit: Callable[[dict[int, int]], Awaitable[object]],
         failpoints: Failpoints | None = None,
+        *,
+        conversions: ConversionLearning,
     ) -> None:
         self._log = log
+        self._conversions = conversions
         self._checkpoints = checkpoints
         self._publisher = publisher
         self._catalog = catalog
@@ -120,10 +130,16 @@ class Learner:
 
     def model(self, placement: str) -> PlacementModel | None:
         """The model of a placement held here."""
-        for held in self._partitions.values():
-            if placement in held.models:
-                return held.models[placement]
-        return None
+        model = self._book(placement)
+        return model if isinstance(model, PlacementModel) else None
+
+    def conversion(self, name: str) -> ConversionBook | None:
+        """The book of a conversion held here."""
+        book = self._book(example_key(name))
+        return book if isinstance(book, ConversionBook) else None
+
+    def _book(self, key: str) -> Book | None:
+        return next((held.models[key] for held in self._partitions.values() if key in held.models), None)
 
     # -- assignment --------------------------------------------------------------------------------------
 
@@ -172,6 +188,7 @@ class Learner:
         held.unpublished.update(held.models)
         for placement in held.models:
             self._publisher.forget(placement)
+            self._conversions.forget(conversion_of(placement) or "")
         logger.info(
             "partition_taken_over",
             extra={"partition": number, "generation": generation, "position": held.position},
@@ -188,12 +205,16 @@ class Learner:
 
     def _adopt(self, held: _Partition, found: StoredCheckpoint) -> bool:
         """Load a checkpoint's models; False where one of them is damaged, so that the one before is used."""
-        models = {}
+        models: dict[str, Book] = {}
         for placement, blob in found.blobs.items():
             try:
                 if blob is None:
                     raise Refused("the checkpoint is missing: keep the last good one")
-                models[placement] = checkpoint.load(blob, self._secret, placement=placement).model
+                conversion = conversion_of(placement)
+                if conversion is not None:
+                    models[placement] = self._conversions.load(conversion, blob)
+                else:
+                    models[placement] = checkpoint.load(blob, self._secret, placement=placement).model
             except (Refused, msgspec.DecodeError) as error:
                 self._metrics.checkpoints.labels("refused").inc()
                 logger.error("checkpoint_refused", extra={"placement": placement, "reason": str(error)})
@@ -214,13 +235,17 @@ class Learner:
         earliest = (await self._patiently("log", self._log.earliest_offsets, OUTCOMES))[number]
         async for entry in self._log.read(OUTCOMES, number, earliest, held.position + 1):
             if entry.key in stale:
-                try:
-                    outcome = decode_outcome(entry.value)
-                except InvalidInput:
-                    continue
-                held.models[entry.key].learn(outcome)
+                with suppress(InvalidInput):
+                    model = held.models[entry.key]
+                    if isinstance(model, ConversionBook):
+                        self._conversions.relearn(model, entry.value)
+                    else:
+                        model.learn(decode_outcome(entry.value))
 
-    def _new_model(self, placement: str) -> PlacementModel:
+    def _new_model(self, placement: str) -> Book:
+        conversion = conversion_of(placement)
+        if conversion is not None:
+            return self._conversions.new_book(conversion, self._catalog.current)
         compiled = self._catalog.current.placements.get(placement)
         if compiled is None:  # taken out of the catalog while its last decisions were open
             return PlacementModel(placement)
@@ -254,20 +279,23 @@ class Learner:
         self._metrics.learn_seconds.observe(time.perf_counter() - started_s)
 
     async def _learn(self, held: _Partition, message: LearnedMessage) -> None:
+        key = (message.key or b"").decode(errors="replace")
         try:
-            outcome = decode_outcome(message.value or b"")
+            if conversion_of(key) is not None:
+                await self._learn_record(held, key, message.value or b"")
+            else:
+                self._learn_outcome(held, decode_outcome(message.value or b""))
         except InvalidInput as error:
             await self._give_up(message, error)
-        else:
-            self._learn_outcome(held, outcome)
         held.position = message.offset
         held.n_unsaved += 1
 
     def _learn_outcome(self, held: _Partition, outcome: Outcome) -> None:
         name = outcome.placement
-        model = held.models.get(name)
-        if model is None:
-            model = held.models[name] = self._new_model(name)
+        model = held.models.get(name) or self._new_model(name)
+        if not isinstance(model, PlacementModel):
+            raise InvalidInput("placement", f"{name!r} is a conversion's key", "bad_outcome")
+        held.models[name] = model
         before = dict(model.counts)
         model.learn(outcome)
         result = next(kind for kind, n in model.counts.items() if n != before.get(kind, 0))
@@ -276,6 +304,20 @@ class Learner:
         if result == "learned":
             held.unpublished.add(name)
             held.waiting_since_ms.setdefault(name, []).append(outcome.closed_at_ms)
+
+    async def _learn_record(self, held: _Partition, key: str, value: bytes) -> None:
+        book = held.models.get(key) or self._new_model(key)
+        assert isinstance(book, ConversionBook)
+
+        async def fetch(challenger_id: str) -> bytes | None:
+            return await self._patiently("challenger", self._conversions.fetch, challenger_id)
+
+        result = await self._conversions.learn(book, value, fetch)
+        held.models[key] = book
+        self._metrics.outcomes.labels(key, result).inc()
+        held.unsaved.add(key)
+        if result in ("learned", "judged", "challenger"):
+            held.unpublished.add(key)
 
     async def _give_up(self, message: LearnedMessage, error: InvalidInput) -> None:
         letter = DeadLetter(
@@ -300,6 +342,8 @@ class Learner:
             await self._follow_catalog()
             for number, held in list(self._partitions.items()):
                 for placement in sorted(held.unpublished):
+                    if not self._conversions.due(conversion_of(placement) or ""):
+                        continue
                     if not await self._publish(held, placement):
                         self._lose(number)
                         break
@@ -317,9 +361,12 @@ class Learner:
 
     async def _publish(self, held: _Partition, placement: str) -> bool:
         model = held.models[placement]
-        snapshot = model.snapshot(held.generation)
         at_ms = wall_clock_ms()
-        result, n_bytes = await self._patiently("publish", self._publisher.publish, placement, snapshot, at_ms)
+        if isinstance(model, ConversionBook):
+            publish = partial(self._conversions.publish, model, held.generation)
+        else:
+            publish = partial(self._publisher.publish, placement, model.snapshot(held.generation), at_ms)
+        result, n_bytes = await self._patiently("publish", publish)
         if result is Published.FENCED:
             return False
         held.unpublished.discard(placement)
@@ -356,13 +403,13 @@ class Learner:
         held.number += 1
         blobs = {}
         for placement in sorted(held.unsaved):
-            blobs[placement] = checkpoint.dump(
-                held.models[placement],
-                {number: held.position + 1},
-                self._secret,
-                generation=held.generation,
-                epoch=str(self._epoch),
-            )
+            model, offsets = held.models[placement], {number: held.position + 1}
+            if isinstance(model, ConversionBook):
+                blobs[placement] = await self._conversions.dump(model, offsets)
+            else:
+                blobs[placement] = checkpoint.dump(
+                    model, offsets, self._secret, generation=held.generation, epoch=str(self._epoch)
+                )
             self._metrics.checkpoint_bytes.labels(placement).set(len(blobs[placement]))
         kept = held.current.models if held.current else {}
         header = CheckpointHeader(

@@ -13,8 +13,10 @@ from eventlog.topics import OUTCOMES
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
+from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
 from stream.batches import batches
+from stream.conversion_learner import ConversionLearning
 from stream.health import health_server
 from stream.house import (
     House,
@@ -74,6 +76,12 @@ async def run_learner(house: House, catalogs: CatalogFollower, stop: asyncio.Eve
         metrics,
         commit,
         house.failpoints,
+        conversions=ConversionLearning(
+            ConversionPublisher(house.redis, house.keys),
+            secret,
+            metrics.registry,
+            max(settings.publish_ms, settings.publish_conversion_ms),
+        ),
     )
 
     async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:

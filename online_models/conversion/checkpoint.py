@@ -1,7 +1,7 @@
 """Conversion models outside a process: authenticated, versioned, refused whole where anything does not fit.
 
-Three kinds, one envelope: a learner's ``book``, a ``challenger`` to be entered, and what is ``served`` by deciders
-(compressed, without what only training needs).
+Three kinds, one envelope: a learner's ``book``, a ``challenger`` to be entered, and what is ``served`` by deciders,
+without what only training needs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from personalization.errors import Refused
 FORMAT = 2
 MAGIC = b"nbcv"
 COMPRESSION = 1
-"""Of what is served, half a megabyte and mostly zeros at first: the fastest level gains nearly all."""
+"""Tables are mostly zeros at first and never full: the fastest level gains nearly all."""
 
 Kind: TypeAlias = Literal["book", "challenger", "served"]
 
@@ -37,7 +37,7 @@ class Envelope(msgspec.Struct, frozen=True):
     offsets
         Of a book: partition → first offset *not* trained yet.
     payload
-        MessagePack; a River model within it is a pickle.
+        MessagePack, compressed; a River model within it is a pickle.
     """
 
     format: int
@@ -68,7 +68,7 @@ class Served:
 
 def dump(book: ConversionBook, offsets: dict[int, int], secret: bytes) -> bytes:
     """The checkpoint of a book."""
-    return _seal("book", book.conversion, 0, offsets, msgspec.msgpack.encode(book.dump()), secret)
+    return _seal("book", book.conversion, 0, offsets, book.dump(), secret)
 
 
 def load(data: bytes, secret: bytes, *, conversion: str | None = None) -> Checkpoint:
@@ -86,7 +86,7 @@ def load(data: bytes, secret: bytes, *, conversion: str | None = None) -> Checkp
 
 def dump_challenger(contender: Contender, conversion: str, secret: bytes) -> bytes:
     """A retrained model on its way to the learner."""
-    return _seal("challenger", conversion, 0, {}, msgspec.msgpack.encode(contender.dump()), secret)
+    return _seal("challenger", conversion, 0, {}, contender.dump(), secret)
 
 
 def load_challenger(data: bytes, secret: bytes, *, conversion: str | None = None) -> Contender:
@@ -96,14 +96,13 @@ def load_challenger(data: bytes, secret: bytes, *, conversion: str | None = None
 
 def dump_served(contender: Contender, conversion: str, version: int, secret: bytes) -> bytes:
     """What deciders need of a model. Some 10 ms of CPU, most of it compression."""
-    payload = zlib.compress(msgspec.msgpack.encode(contender.dump(training=False)), COMPRESSION)
-    return _seal("served", conversion, version, {}, payload, secret)
+    return _seal("served", conversion, version, {}, contender.dump(training=False), secret)
 
 
 def load_served(data: bytes, secret: bytes, *, conversion: str | None = None) -> Served:
     """The inverse of ``dump_served``; raises ``Refused`` as ``load`` does."""
     envelope = _open(data, secret, "served", conversion)
-    contender = Contender.load(_decoded(zlib.decompress(envelope.payload)))
+    contender = Contender.load(_decoded(envelope.payload))
     return Served(contender, envelope.conversion, envelope.version)
 
 
@@ -113,8 +112,9 @@ def digest(data: bytes) -> bytes:
 
 
 def _seal(
-    kind: Kind, conversion: str, version: int, offsets: dict[int, int], payload: bytes, secret: bytes
+    kind: Kind, conversion: str, version: int, offsets: dict[int, int], state: dict[str, Any], secret: bytes
 ) -> bytes:
+    payload = zlib.compress(msgspec.msgpack.encode(state), COMPRESSION)
     envelope = Envelope(FORMAT, river.__version__, kind, conversion, version, offsets, payload)
     body = msgspec.msgpack.encode(envelope)
     return MAGIC + hmac.digest(secret, body, hashlib.sha256) + body
@@ -145,5 +145,5 @@ def _open(data: bytes, secret: bytes, kind: Kind, conversion: str | None) -> Env
 
 
 def _decoded(payload: bytes) -> dict[str, Any]:
-    state: dict[str, Any] = msgspec.msgpack.decode(payload)
+    state: dict[str, Any] = msgspec.msgpack.decode(zlib.decompress(payload))
     return state

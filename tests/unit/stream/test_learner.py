@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from prometheus_client import CollectorRegistry
+
 from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
+from online_models.conversion.checkpoint import Served, load_served
 from online_models.snapshot import ModelSnapshot
 from personalization.compiled import compile_catalog
 from personalization.outcome import ClosingReason, Outcome, encode_outcome
 from state.checkpoint_store import CheckpointHeader, StoredCheckpoint
 from state.model_store import Published
+from stream.conversion_learner import ConversionLearning
 from stream.learner import LearnedMessage, Learner
 from stream.metrics import LearnerMetrics
 from tests.integration.workload import catalog
@@ -65,9 +69,27 @@ class MemoryPublisher:
         pass
 
 
+class MemoryConversions:
+    """A publisher of conversions."""
+
+    def __init__(self) -> None:
+        self.published: list[Served] = []
+        self.challengers: dict[str, bytes] = {}
+        self.result = Published.DONE
+
+    async def publish(self, conversion: str, version: int, model: bytes, at_ms: int) -> Published:
+        if self.result is Published.DONE:
+            self.published.append(load_served(model, b"secret", conversion=conversion))
+        return self.result
+
+    async def challenger(self, challenger_id: str) -> bytes | None:
+        return self.challengers.get(challenger_id)
+
+
 class Bench:
     def __init__(self) -> None:
         self.log, self.checkpoints, self.publisher = MemoryLog(), MemoryCheckpoints(), MemoryPublisher()
+        self.conversions = MemoryConversions()
         self.commits: list[dict[int, int]] = []
         self.metrics = LearnerMetrics()
 
@@ -76,7 +98,9 @@ class Bench:
             self.commits.append(offsets)
 
         parts = (self.log, self.checkpoints, self.publisher, CATALOG)
-        return Learner(*parts, b"secret", 1, self.metrics, commit)  # type: ignore[arg-type]
+        registry = CollectorRegistry()
+        conversions = ConversionLearning(self.conversions, b"secret", registry, publish_ms=0)  # type: ignore[arg-type]
+        return Learner(*parts, b"secret", 1, self.metrics, commit, conversions=conversions)  # type: ignore[arg-type]
 
     async def outcomes(self, first: int, n: int) -> None:
         for number in range(first, first + n):
