@@ -88,6 +88,11 @@ class ConversionFollower:
         """The model of a conversion; None: nothing was learned yet."""
         return self._models.get(conversion)
 
+    @property
+    def names(self) -> list[str]:
+        """The conversions that have a model."""
+        return sorted(self._models)
+
     async def refresh(self) -> None:
         """Read whatever is newer in Redis."""
         names = sorted(name.decode() for name in await cast("Any", self._redis.smembers(self._keys.conversions)))

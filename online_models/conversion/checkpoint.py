@@ -18,6 +18,7 @@ import river
 from online_models.conversion.book import ConversionBook
 from online_models.conversion.contender import Contender
 from personalization.errors import Refused
+from personalization.features import Features
 
 FORMAT = 2
 MAGIC = b"nbcv"
@@ -64,6 +65,10 @@ class Served:
     contender: Contender
     conversion: str
     version: int
+
+    def score(self, features: Features) -> float:
+        """Probability of the conversion within its horizon."""
+        return self.contender.predict(features)
 
 
 def dump(book: ConversionBook, offsets: dict[int, int], secret: bytes) -> bytes:
