@@ -7,7 +7,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import river
 
 from online_models.conversion.challenger import Trial, Verdict
@@ -142,7 +141,7 @@ class ConversionBook:
         """Everything, as plain values and bytes."""
         return {
             "conversion": self.conversion,
-            "spec": msgspec.to_builtins(self.spec),
+            "spec": [self.spec.name, dict(self.spec.params)],
             "champion": self.champion.dump(),
             "challenger": None if self.challenger is None else self.challenger.dump(),
             "challenger_id": self.challenger_id,
@@ -156,7 +155,7 @@ class ConversionBook:
     @classmethod
     def load(cls, state: dict[str, Any]) -> ConversionBook:
         """The inverse of ``dump``. Unpickles River estimators: authenticate first."""
-        book = cls(state["conversion"], msgspec.convert(state["spec"], ModelSpec))
+        book = cls(state["conversion"], ModelSpec(*state["spec"]))
         book.champion = Contender.load(state["champion"])
         book.challenger = None if state["challenger"] is None else Contender.load(state["challenger"])
         book.challenger_id, book.trial = state["challenger_id"], Trial.load(state["trial"])

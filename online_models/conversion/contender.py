@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from online_models.conversion.correction import Correction
 from online_models.conversion.model import ConversionModel, Explanation
 from online_models.conversion.registry import ConversionModelImpl, make_conversion_model
@@ -112,7 +110,7 @@ class Contender:
         self.check()
         model = self.model
         return {
-            "spec": msgspec.to_builtins(self.spec),
+            "spec": [self.spec.name, dict(self.spec.params)],
             "model": model.dump(training=training) if isinstance(model, ConversionModel) else model.dump(),
             "correction": self.correction.dump(),
             "counts": [self.n_learned, self.n_rollbacks],
@@ -121,7 +119,7 @@ class Contender:
     @classmethod
     def load(cls, state: dict[str, Any]) -> Contender:
         """The inverse of ``dump``. Unpickles River estimators: authenticate first."""
-        loaded = cls(msgspec.convert(state["spec"], ModelSpec), _loaded(state["model"]))
+        loaded = cls(ModelSpec(*state["spec"]), _loaded(state["model"]))
         loaded.correction = Correction.load(state["correction"])
         loaded.n_learned, loaded.n_rollbacks = state["counts"]
         loaded._last_good = state["model"]
