@@ -187,7 +187,9 @@ async def matured(log: EventLog, conversion: str) -> AsyncIterator[Example]:
             yield record
 
 
-async def _enter(settings: Settings, redis: Redis, log: EventLog, conversion: str, retrained: Retrained) -> str:
+async def _enter(
+    settings: Settings, secret: bytes, redis: Redis, log: EventLog, conversion: str, retrained: Retrained
+) -> str:
     """Keep the challenger, then say so in the log; gives its id."""
     data = checkpoint.dump_challenger(retrained.contender, conversion, secret)
     now_ms = time.time_ns() // 1_000_000

@@ -158,13 +158,21 @@ def test_a_model_retrained_from_the_log_competes_and_a_worse_one_is_retired(up: 
     until(lambda: counted("retire") in learner_metrics(up), "it knows the rate and nothing else")
 
 
-def test_figures_of_matured_examples_are_on_the_learners_page(up: Up) -> None:
-    page = learner_metrics(up)
-    found = {
-        line.split("{")[0]: float(line.split()[-1])
-        for line in page.splitlines()
+def figures(up: Up) -> dict[str, float]:
+    return {
+        line.split("{")[0].removeprefix("nextbest_conversion_"): float(line.split()[-1])
+        for line in learner_metrics(up).splitlines()
         if line.startswith("nextbest_conversion_") and 'conversion="buys_soon"' in line
     }
-    assert found["nextbest_conversion_auc"] > 0.6
-    assert 0.0 <= found["nextbest_conversion_calibration_error"] < 0.3
-    assert found["nextbest_conversion_matured_examples"] >= 400
+
+
+def test_figures_of_matured_examples_are_on_the_learners_page(up: Up) -> None:
+    before = figures(up)["matured_examples"]
+    visit(up, 800, seed=3)
+    until(lambda: figures(up)["matured_examples"] >= before + 800, "their horizons have closed")
+    found = figures(up)
+    # The first 400 were served before anything was known: they stay in the figures, as what was served.
+    assert found["auc"] > 0.65
+    assert 0.0 < found["calibration_error"] < 0.25
+    assert found["log_loss"] < 0.6
+    assert found["rollbacks"] == 0
