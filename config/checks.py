@@ -9,6 +9,7 @@ from typing import TypeAlias
 from config.catalog_errors import did_you_mean
 from personalization.catalog import Catalog, Conversion, Placement
 from personalization.compiled import scores_named
+from personalization.conversions import OF_THE_MOMENT
 from personalization.errors import InvalidInput
 from personalization.policy_spec import ModelSpec, PolicySpec
 from personalization.rules import VISITOR_VARIABLES
@@ -36,6 +37,14 @@ def check_names(
         where = f"conversions.{name}"
         yield from _model(conversion, where, check_conversion_model)
         yield from _features(catalog, conversion.features, f"{where}.features")
+        for index, feature in enumerate(conversion.features):
+            if feature in OF_THE_MOMENT:
+                here = f"{where}.features[{index}]"
+                yield (
+                    here,
+                    f"{feature!r} is nearly the same at every session's start; leave it out",
+                    "invalid_field",
+                )
     yield from _features(catalog, catalog.features, "features")
     for path, rule in _visitor_rules(catalog):
         yield from _names_in_rule(catalog, path, rule)

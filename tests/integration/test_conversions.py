@@ -124,6 +124,16 @@ def test_the_served_score_learns_to_rank(up: Up) -> None:
     assert seen[0] > 0.5 > 0.0 > seen[1], "what was looked at is the reason, be it there or missing"
 
 
+def test_a_visit_that_goes_on_is_not_another_kind_of_visitor(up: Up) -> None:
+    visitor = looks(up, "Cart Viewed")
+    before = scores(up, visitor)["probability"]
+    for n in range(4):
+        identify = {"type": "identify", "anonymousId": visitor, "traits": {"step": n}}
+        up.call("POST", "/v1/events", identify, key="pk_dev")
+    until(lambda: up.event_count(visitor) == 5, "all is folded")
+    assert abs(scores(up, visitor)["probability"] - before) < 0.05
+
+
 def test_rules_decide_by_the_score_of_the_very_request(up: Up) -> None:
     until(lambda: n_learned(up) > 0, "a model is served")
     eligible = {}

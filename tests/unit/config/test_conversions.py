@@ -57,6 +57,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             {"more": ", features: [huor]"},
             "buys_soon.features[0]: nothing of a visitor or a request is called 'huor'",
         ),
+        (
+            {"more": ", features: [session.n_views]"},
+            "features[0]: 'session.n_views' is nearly the same at every sess",
+        ),
         ({"more": ", features: [scores.leaves]"}, "buys_soon.features[0]: a score cannot look at scores"),
         ({"when": "scores.buy_soon > 0.2"}, "no conversion 'buy_soon'; did you mean 'buys_soon'?"),
         ({"segment": "scores.buy_soon > 0.2"}, "no conversion 'buy_soon'; did you mean 'buys_soon'?"),

@@ -8,8 +8,9 @@ import pytest
 
 from personalization.catalog import Catalog, Content, Conversion, Placement
 from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.conversions import conversion_features
 from personalization.entry import decode_entry
-from personalization.event import Page, TimedOut, Track
+from personalization.event import Identify, Page, TimedOut, Track
 from personalization.example import Example
 from personalization.fold import Visitor
 from personalization.folder_state import (
@@ -18,6 +19,7 @@ from personalization.folder_state import (
     decode_folder,
     encode_folder,
 )
+from personalization.variables import VisitorScope
 from tests.unit.personalization.world import MINUTE, World
 
 HOUR = 60 * MINUTE
@@ -102,6 +104,24 @@ def test_features_are_of_the_sessions_start_and_as_a_decision_would_see_them() -
     assert opened.features["device"] == "mobile"
     assert "counts.Viewed" not in opened.features, "later knowledge"
     assert not any(name.startswith("traits") for name in opened.features)
+
+
+def test_what_runs_on_within_a_session_is_no_feature() -> None:
+    world = World(shop())
+    world.track(KEY, "Viewed")
+    state, now_ms = world.visitors[KEY].state, world.now_ms
+    at_start = world.examples[0].features
+    for minutes in (3, 9, 4):
+        world.send(KEY, Identify(message_id=world.message()), after_ms=minutes * MINUTE)
+    conversion = world.catalog.conversions["buys"]
+    scope = VisitorScope(state, {}, world.catalog, world.now_ms, known=False)
+    later = conversion_features(conversion, scope)
+    assert world.now_ms - now_ms == 16 * MINUTE
+    fading = {"counts.Viewed", "hour"}
+    assert later.keys() == at_start.keys()
+    assert {n: v for n, v in later.items() if n not in fading} == {
+        n: v for n, v in at_start.items() if n not in fading
+    }
 
 
 def test_the_due_time_is_asked_for_and_the_closing_happens_in_the_visitors_own_log() -> None:
