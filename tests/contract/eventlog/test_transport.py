@@ -20,8 +20,9 @@ from eventlog.kafka import KafkaLog
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG
+from stream.running import run_app
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerSettings, make_app, run_app
+from stream.worker_app import WorkerSettings, make_app
 from tests.servers import ROOT
 
 AnyLog = RedisStreamsLog | KafkaLog
