@@ -144,24 +144,24 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
 def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
-    ledger = Ledger(state, folder, state.now_ms)
+    ledger = Ledger(state, folder, state.now_ms, catalog)
     if isinstance(event, CLIENT_EVENTS):
         apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
-        attribute(ledger, event, catalog)
+        attribute(ledger, event)
     elif isinstance(event, DecisionMade):
-        ledger.open(event, catalog)
+        ledger.open(event)
     elif isinstance(event, TimedOut):
         ledger.time_out()
         due_before = None  # its timer goes away now: whatever is due next needs one of its own
     elif isinstance(event, Rewarded):
-        ledger.reward(event.decision_id, event.value, final=event.final)
+        ledger.reward(event.decision_id, event.value, final=event.final, name=event.name)
     elif isinstance(event, Activated):
         ledger.reward(event.decision_id, None, final=False)
     elif isinstance(event, Merged):
         merge_states(state, event.state, catalog)
         state.revision += 1
         arrivals = ledger.take_over(event.folder)
-        offer_recent(ledger, arrivals, catalog)
+        offer_recent(ledger, arrivals)
         folder.message_ids = push(folder.message_ids, event.folder.message_ids, MAX_MESSAGE_IDS)
         folder.recent = [*folder.recent, *event.folder.recent][-MAX_RECENT_CREDITS:]
         ledger.evict()
