@@ -27,6 +27,7 @@ async def run_worker(
     reached: Callable[[], Mapping[int, int]],
     *background: Background,
     stop: asyncio.Event,
+    told_lag: Callable[[int], None] = lambda entries: None,
 ) -> None:
     """Run ``app`` and the ``background`` tasks until ``stop``; what is reached and how far behind is on a port.
 
@@ -34,9 +35,11 @@ async def run_worker(
     ----------
     reached
         Per partition, the offset up to which everything is done.
+    told_lag
+        Called every second with how many entries are not done yet.
     """
     app.offset_policy.on_gap = metrics.gap
-    lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag)
+    lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, told_lag)
     settings = house.settings
     async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
         await run_together(run_app(app, stop), *background, lag.run())
