@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import authorise
+from api.errors import money_forbidden
 from api.events import check_id, record_of
 from api.exchange import read_body
 from api.services import Services
@@ -22,7 +23,16 @@ from personalization.errors import InvalidInput
 from personalization.event import Activated, Event, Rewarded
 
 MAX_REWARD = 1e9
+MAX_WRITE_KEY_REWARD = 1.0
+"""A write key may stand in a web page: whoever reads it can claim a success, but no sum of money."""
+
 MAX_BODY_BYTES = 16 * 1024
+
+
+def _message_id(sent: str | None) -> str:
+    """The caller's id in a space of its own: the decision itself is known to the fold by its decision id."""
+    checked = check_id(sent, "messageId")
+    return f"reward:{checked}" if checked else uuid.uuid4().hex
 
 
 class DecisionEndpoints:
@@ -33,15 +43,17 @@ class DecisionEndpoints:
 
     async def reward(self, request: Request) -> Response:
         """Take a reward."""
-        authorise(request.scope, self._services.keys)
+        access = authorise(request.scope, self._services.keys)
         wire = REWARD.read(await read_body(request.scope, request.receive, MAX_BODY_BYTES))
         if not math.isfinite(wire.value) or abs(wire.value) > MAX_REWARD:
             raise InvalidInput("value", f"must be a finite number within ±{MAX_REWARD:g}", "bad_number")
+        if access.role != "server" and abs(wire.value) > MAX_WRITE_KEY_REWARD:
+            raise money_forbidden(MAX_WRITE_KEY_REWARD)
         decision_id = request.path_params["decision_id"]
         await self._append(
             decision_id,
             Rewarded(
-                message_id=check_id(wire.message_id, "messageId") or uuid.uuid4().hex,
+                message_id=_message_id(wire.message_id),
                 decision_id=decision_id,
                 value=wire.value,
                 name=check_id(wire.name, "name") or "",

@@ -43,6 +43,17 @@ def forbidden() -> ApiError:
     )
 
 
+def money_forbidden(limit: float) -> ApiError:
+    """A write key that rewards with money."""
+    return ApiError(
+        403,
+        "forbidden",
+        f"by a write key a reward lies between -{limit:g} and {limit:g}; larger ones, such as money, need a server "
+        "key (sk_…)",
+        "value",
+    )
+
+
 def too_large(limit_bytes: int) -> ApiError:
     """A body beyond the limit."""
     return ApiError(413, "too_large", f"at most {limit_bytes} bytes, decompressed; send several requests", "body")

@@ -7,53 +7,61 @@ that several conversions spread over several exposures.
 
 from __future__ import annotations
 
+from personalization.closed_memory import late_for_credit
 from personalization.compiled import CompiledCatalog
 from personalization.event import ClientEvent, Track, event_name
 from personalization.event_scope import event_scope
 from personalization.folder_state import HOLD_MS, MAX_RECENT_CREDITS, Credit, FolderState, OpenDecision
 from personalization.ledger import Ledger
+from personalization.reward_total import worth_of
 
 IMPRESSION_EVENTS = frozenset({"Content Viewed", "Impression"})
 """Track events that activate the deferred decision named by ``properties.decisionId``."""
 
 
-def attribute(ledger: Ledger, event: ClientEvent, catalog: CompiledCatalog) -> None:
+def attribute(ledger: Ledger, event: ClientEvent) -> None:
     """Credit what the event is worth, placement by placement, and remember what found no decision."""
     named = event.properties.get("decisionId") if isinstance(event, Track) else None
     decision_id = named if isinstance(named, str) else None
     if decision_id is not None and event_name(event) in IMPRESSION_EVENTS:
         ledger.reward(decision_id, None, final=False)
-    for credit in worth(event, catalog, ledger.now_ms):
+    for credit in worth(event, ledger.catalog, ledger.now_ms):
         explicit = None if decision_id is None else ledger.find(decision_id)
         if explicit is not None and explicit.placement == credit.placement:
             ledger.credit(explicit, credit.value)
-        elif not settle(ledger, credit, ledger.folder.open, catalog):
+        elif not settle(ledger, credit, ledger.folder.open):
+            _note_late(ledger, credit)
             remember(ledger.folder, credit)
 
 
 def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Credit]:
-    """What the event is worth, at most once per placement: the first rule that holds."""
+    """What the event is worth, at most once per placement: of the rules of one name the first that holds.
+
+    The first rule of all that holds says which arm was acted on.
+    """
     rules = catalog.rewards_by_event.get(event_name(event))
     if not rules:
         return []
     scope = event_scope(event)
-    credits: dict[str, Credit] = {}
+    values: dict[str, dict[str, float]] = {}
+    arms: dict[str, str | None] = {}
     for rule in rules:
-        if rule.placement in credits or (rule.when is not None and not rule.when.holds(scope)):
+        found = values.setdefault(rule.placement, {})
+        if rule.name in found or (rule.when is not None and not rule.when.holds(scope)):
             continue
         value = rule.value if isinstance(rule.value, float) else rule.value.number(scope)
         if value is None:
             continue
-        credits[rule.placement] = Credit(
-            rule.placement, value, _acted_on(event) if rule.arm is None else rule.arm.text(scope), now_ms
-        )
-    return list(credits.values())
+        found[rule.name] = value * rule.weight
+        if rule.placement not in arms:
+            arms[rule.placement] = _acted_on(event) if rule.arm is None else rule.arm.text(scope)
+    totals = ((placement, worth_of(found)) for placement, found in values.items())
+    return [Credit(placement, total, arms[placement], now_ms) for placement, total in totals if total is not None]
 
 
-def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision], catalog: CompiledCatalog) -> bool:
+def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bool:
     """Credit the one decision among ``candidates`` that the credit belongs to; False where there is none."""
-    placement = catalog.placements.get(credit.placement)
-    attribution = "same_arm" if placement is None else placement.spec.attribution
+    attribution = _attribution(ledger, credit)
     best: tuple[tuple[bool, int, bool, int], OpenDecision] | None = None
     for decision in candidates:
         if decision.placement != credit.placement or decision.exposed_at_ms is None:
@@ -79,14 +87,27 @@ def remember(folder: FolderState, credit: Credit) -> None:
     folder.recent = [*alive, credit][-MAX_RECENT_CREDITS:]
 
 
-def offer_recent(ledger: Ledger, arrivals: list[OpenDecision], catalog: CompiledCatalog) -> None:
+def offer_recent(ledger: Ledger, arrivals: list[OpenDecision]) -> None:
     """Offer the remembered credits to decisions that came by a merge (log in, then buy)."""
     open_arrivals = [decision for decision in arrivals if decision in ledger.folder.open]
     ledger.folder.recent = [
         credit
         for credit in ledger.folder.recent
-        if credit.at_ms > ledger.now_ms - HOLD_MS and not settle(ledger, credit, open_arrivals, catalog)
+        if credit.at_ms > ledger.now_ms - HOLD_MS and not settle(ledger, credit, open_arrivals)
     ]
+
+
+def _attribution(ledger: Ledger, credit: Credit) -> str:
+    placement = ledger.catalog.placements.get(credit.placement)
+    return "same_arm" if placement is None else placement.spec.attribution
+
+
+def _note_late(ledger: Ledger, credit: Credit) -> None:
+    """Count a credit that would have been for a decision closed by now: it is never trained."""
+    same_arm = _attribution(ledger, credit) == "same_arm"
+    late = late_for_credit(ledger.folder, credit, ledger.catalog, same_arm=same_arm)
+    if late is not None:
+        ledger.notes.append(("late", *late))
 
 
 def _acted_on(event: ClientEvent) -> str | None:

@@ -84,12 +84,16 @@ class RewardRule(_Part, frozen=True, kw_only=True):
         A number, or CEL over the event giving one.
     arm
         CEL over the event giving the id of the content acted on; ``properties.contentId`` if absent.
+    name
+        What kind of success it is (``click``, ``revenue``): one of the placement's ``weights``. Of the rules of one
+        name the first that holds counts, so one event may bring several names.
     """
 
     event: str
     when: str | None = None
     value: float | str = 1.0
     arm: str | None = None
+    name: str = ""
 
 
 class Placement(_Part, frozen=True, kw_only=True):
@@ -114,7 +118,13 @@ class Placement(_Part, frozen=True, kw_only=True):
     features
         Names of what the model may look at (``personalization.context``); empty: the catalog's.
     rewards
-        Which events are worth what here; the first rule that holds for an event counts.
+        Which events are worth what here; of the rules of one name the first that holds for an event counts.
+    combine
+        What several rewards of one name within one decision count: their ``sum``, the largest (``max``), or the
+        ``first`` alone. Names add up.
+    weights
+        By what the values of each name are multiplied before anything else, e.g. of click, purchase and revenue. A
+        name that is not listed weighs 1, and all such count as one name.
     attribution
         Which decision an event rewards: the last one shown whose content it acted on (``same_arm``), the last
         one shown (``last_exposed``), or the last one shown without a reward yet (``any_exposed``).
@@ -147,6 +157,8 @@ class Placement(_Part, frozen=True, kw_only=True):
     window_ms: int = 30 * MINUTE_MS
     default_reward: float = 0.0
     reward_range: tuple[float, float] = (0.0, 1.0)
+    combine: Literal["sum", "max", "first"] = "sum"
+    weights: dict[str, float] = {}
     holdout: float = 0.0
     control: Literal["default", "uniform"] = "default"
     consent: tuple[str, ...] = ("personalization",)

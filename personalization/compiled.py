@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from dataclasses import dataclass, field
 from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
 from personalization.errors import InvalidInput, NextbestError
 from personalization.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
+
+MAX_WEIGHTS = 16
+"""Names of rewards per placement: an open decision may have to know each apart."""
 
 MAX_CONVERSIONS = 8
 """Each keeps examples open per visitor and a model in every process."""
@@ -44,9 +48,11 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class CompiledReward:
-    """A reward rule, ready: what one event is worth to ``placement``."""
+    """A reward rule, ready: what one event is worth to ``placement``, under ``name`` times ``weight``."""
 
     placement: str
+    name: str
+    weight: float
     when: Rule | None
     value: float | Rule
     arm: Rule | None
@@ -166,6 +172,12 @@ def _no_content(name: str, known: Collection[str]) -> str:
     return f"no content {name!r}; {remedy}"
 
 
+def _no_weight(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else f"say what it counts: weights: {{{name}: 1}}"
+    return f"the placement's weights have no {name!r}; {remedy}"
+
+
 def _compile_content(check: _Check, name: str, content: Content) -> Arm:
     where = f"content.{name}"
     check.demand(
@@ -269,8 +281,13 @@ def _compile_placement(
     check.demand(
         low >= high or low <= spec.default_reward <= high, f"{where}.default_reward", "must lie within reward_range"
     )
+    for kind, weight in spec.weights.items():
+        check.demand(math.isfinite(weight), f"{where}.weights.{kind}", "must be a finite number")
+    check.demand(len(spec.weights) <= MAX_WEIGHTS, f"{where}.weights", f"names more than {MAX_WEIGHTS}")
     for index, reward in enumerate(spec.rewards):
         here = f"{where}.rewards[{index}]"
+        if reward.name and reward.name not in spec.weights:
+            check.fail(f"{here}.name", _no_weight(reward.name, spec.weights), "unknown_name")
         value: float | Rule | None = (
             check.rule(reward.value, f"{here}.value", EVENT_VARIABLES)
             if isinstance(reward.value, str)
@@ -279,6 +296,8 @@ def _compile_placement(
         compiled.rewards_by_event.setdefault(reward.event, []).append(
             CompiledReward(
                 name,
+                reward.name,
+                spec.weights.get(reward.name, 1.0),
                 check.rule(reward.when, f"{here}.when", EVENT_VARIABLES),
                 0.0 if value is None else value,
                 check.rule(reward.arm, f"{here}.arm", EVENT_VARIABLES),

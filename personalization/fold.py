@@ -146,22 +146,22 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
 def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
-    ledger = Ledger(state, folder, state.now_ms)
+    ledger = Ledger(state, folder, state.now_ms, catalog)
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
         session_before = state.session.number
         apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
-        attribute(ledger, event, catalog)
+        attribute(ledger, event)
         if catalog.conversions or folder.conversions is not None:
             examples.observe(event, key, position, session_before=session_before)
     elif isinstance(event, DecisionMade):
-        ledger.open(event, catalog)
+        ledger.open(event)
     elif isinstance(event, TimedOut):
         ledger.time_out()
         examples.time_out()
         due_before = None  # its timer goes away now: whatever is due next needs one of its own
     elif isinstance(event, Rewarded):
-        ledger.reward(event.decision_id, event.value, final=event.final)
+        ledger.reward(event.decision_id, event.value, final=event.final, name=event.name)
     elif isinstance(event, Activated):
         ledger.reward(event.decision_id, None, final=False)
     elif isinstance(event, Merged):
@@ -170,7 +170,7 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         state.revision += 1
         examples.take_over(event.folder.conversions, *sessions)
         arrivals = ledger.take_over(event.folder)
-        offer_recent(ledger, arrivals, catalog)
+        offer_recent(ledger, arrivals)
         folder.message_ids = push(folder.message_ids, event.folder.message_ids, MAX_MESSAGE_IDS)
         folder.recent = [*folder.recent, *event.folder.recent][-MAX_RECENT_CREDITS:]
         ledger.evict()

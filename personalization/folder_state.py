@@ -26,7 +26,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """A decision whose reward window is open.
 
     ``due_ms`` is when it closes: exposure + window, or, while it was not shown, decision + window.
-    The terms (``window_ms``, ``default_reward``, ``low``, ``high``) are those of the catalog it was made under.
+    The terms (``window_ms``, ``default_reward``, ``low``, ``high``, ``combine``) are those of the catalog it was
+    made under.
     """
 
     decision_id: str
@@ -50,6 +51,9 @@ class OpenDecision(msgspec.Struct, array_like=True):
     catalog_version: int
     holdout: bool
     trains: bool
+    combine: str = "sum"
+    by_name: dict[str, float] = {}
+    """Weighted rewards so far by name, where ``combine`` has to know them apart; ``reward`` is their sum."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):
@@ -59,13 +63,17 @@ class HeldReward(msgspec.Struct, array_like=True):
     value: float | None
     final: bool
     until_ms: int
+    name: str = ""
 
 
 class Credit(msgspec.Struct, array_like=True):
-    """What one client event is worth to one placement, and which arm was acted on, where it says."""
+    """What one client event is worth to one placement, and which arm was acted on, where it says.
+
+    ``value`` is weighted; by name where the event brought more than the nameless kind.
+    """
 
     placement: str
-    value: float
+    value: float | dict[str, float]
     arm: str | None
     at_ms: int
 
@@ -105,6 +113,8 @@ class FolderState(msgspec.Struct, array_like=True):
     recent: list[Credit] = []
     closed: bytes = b""
     """8-byte hashes of the decisions closed latest, oldest first."""
+    closed_arms: bytes = b""
+    """Beside each of them four bytes of its placement and arm (``closed_memory``)."""
     conversions: Conversions | None = None
     """None where the catalog asks for none: then nothing of it is stored."""
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from personalization import bounded
-from personalization.bounded import contains, push, short_hash
 from personalization.catalog import DAY_MS, MINUTE_MS
+from personalization.closed_memory import is_closed, late_for_decision, remember_closed, take_over_closed
 from personalization.compiled import CompiledCatalog
 from personalization.event import DecisionMade
 from personalization.folder_state import (
     HOLD_MS,
-    MAX_CLOSED,
     MAX_HELD_REWARDS,
     MAX_OPEN_DECISIONS,
     FolderState,
@@ -24,6 +23,7 @@ from personalization.folder_state import (
 )
 from personalization.merge import merged_holdout
 from personalization.outcome import ClosingReason, Outcome
+from personalization.reward_total import Worth, add_reward, total_reward, weighted, worth_of
 from personalization.visitor_state import (
     MAX_EXPOSURES,
     MAX_HOLDOUTS,
@@ -42,12 +42,13 @@ Note = tuple[str, str, str]
 class Ledger:
     """The open decisions of one visitor while one entry is folded.
 
-    ``outcomes`` and ``notes`` collect what the entry caused.
+    ``outcomes`` and ``notes`` collect what the entry caused; ``catalog`` is the one stamped on it.
     """
 
     state: VisitorState
     folder: FolderState
     now_ms: int
+    catalog: CompiledCatalog
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -58,17 +59,17 @@ class Ledger:
                 return decision
         return None
 
-    def open(self, made: DecisionMade, catalog: CompiledCatalog) -> None:
+    def open(self, made: DecisionMade) -> None:
         """Enter a decision; a repeat of one known adds an exposure and no trial."""
-        self._keep_choice(made, catalog)
+        self._keep_choice(made)
         known = self.find(made.decision_id)
-        if known is not None or contains(self.folder.closed, short_hash(made.decision_id)):
+        if known is not None or is_closed(self.folder, made.decision_id):
             if made.exposed:
                 self._count_exposure(made.arm, made.session)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
             return
-        placement = catalog.placements.get(made.placement)
+        placement = self.catalog.placements.get(made.placement)
         window_ms = placement.spec.window_ms if placement else 30 * MINUTE_MS
         low, high = placement.spec.reward_range if placement else (0.0, 1.0)
         decision = OpenDecision(
@@ -90,9 +91,10 @@ class Ledger:
             arm_features=made.arm_features,
             policy=made.policy,
             model_version=made.model_version,
-            catalog_version=catalog.version,
+            catalog_version=self.catalog.version,
             holdout=made.holdout,
             trains=made.trains,
+            combine=placement.spec.combine if placement else "sum",
         )
         self.folder.open.append(decision)
         if made.exposed:
@@ -106,20 +108,18 @@ class Ledger:
             self._start_window(decision)
             self._count_exposure(decision.arm, session)
 
-    def credit(self, decision: OpenDecision, value: float) -> None:
-        """Add a reward to an open decision."""
-        decision.reward += value
-        decision.n_rewards += 1
+    def credit(self, decision: OpenDecision, worth: Worth) -> None:
+        """Add a weighted reward to an open decision."""
+        add_reward(decision, worth)
         self.notes.append(("rewarded", decision.placement, decision.arm))
 
     def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
         """Close an open decision into its outcome."""
         self.folder.open.remove(decision)
-        self.folder.closed = push(self.folder.closed, short_hash(decision.decision_id), MAX_CLOSED)
+        remember_closed(self.folder, decision)
         exposed = decision.exposed_at_ms is not None
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
-        total = decision.reward if decision.n_rewards else decision.default_reward
         self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
         self.outcomes.append(
             Outcome(
@@ -128,7 +128,7 @@ class Ledger:
                 slot=decision.slot,
                 arm=decision.arm,
                 weight=decision.weight,
-                reward=max(decision.low, min(decision.high, total)),
+                reward=total_reward(decision),
                 reason=reason,
                 decided_at_ms=decision.decided_at_ms,
                 closed_at_ms=self.now_ms,
@@ -144,15 +144,16 @@ class Ledger:
             )
         )
 
-    def reward(self, decision_id: str, value: float | None, *, final: bool) -> None:
+    def reward(self, decision_id: str, value: float | None, *, final: bool, name: str = "") -> None:
         """An explicit reward (or, with ``value`` None, an activation) by decision id; held if it came too early."""
         decision = self.find(decision_id)
         if decision is not None:
-            self._apply_explicit(decision, value, final=final)
-        elif contains(self.folder.closed, short_hash(decision_id)):
-            self.notes.append(("late", "", ""))
+            self._apply_explicit(decision, value, final=final, name=name)
+        elif is_closed(self.folder, decision_id):
+            if value is not None:
+                self.notes.append(("late", *late_for_decision(self.folder, decision_id, self.catalog)))
         else:
-            self.folder.held.append(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS))
+            self.folder.held.append(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS, name))
             while len(self.folder.held) > MAX_HELD_REWARDS:
                 self.folder.held.pop(0)
                 self.notes.append(("orphan", "", ""))
@@ -165,7 +166,7 @@ class Ledger:
         self.folder.held = [held for held in self.folder.held if held.decision_id != decision.decision_id]
         for held in sorted(waiting, key=lambda held: held.value is not None):  # activations first
             if decision in self.folder.open:
-                self._apply_explicit(decision, held.value, final=held.final)
+                self._apply_explicit(decision, held.value, final=held.final, name=held.name)
 
     def time_out(self) -> None:
         """Close every window that has ended by now, and give up on rewards held too long."""
@@ -183,12 +184,11 @@ class Ledger:
 
     def take_over(self, other: FolderState) -> list[OpenDecision]:
         """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""
-        self.folder.closed = push(self.folder.closed, other.closed, MAX_CLOSED)
+        take_over_closed(self.folder, other)
         arrivals = [
             decision
             for decision in other.open
-            if self.find(decision.decision_id) is None
-            and not contains(self.folder.closed, short_hash(decision.decision_id))
+            if self.find(decision.decision_id) is None and not is_closed(self.folder, decision.decision_id)
         ]
         self.folder.open = sorted([*self.folder.open, *arrivals], key=lambda decision: decision.decided_at_ms)
         for decision in arrivals:
@@ -196,7 +196,7 @@ class Ledger:
         for held in other.held:
             awaited = self.find(held.decision_id)
             if awaited is not None:
-                self._apply_explicit(awaited, held.value, final=held.final)
+                self._apply_explicit(awaited, held.value, final=held.final, name=held.name)
             else:
                 self.folder.held.append(held)
         while len(self.folder.held) > MAX_HELD_REWARDS:
@@ -204,11 +204,14 @@ class Ledger:
             self.notes.append(("orphan", "", ""))
         return arrivals
 
-    def _apply_explicit(self, decision: OpenDecision, value: float | None, *, final: bool) -> None:
+    def _apply_explicit(self, decision: OpenDecision, value: float | None, *, final: bool, name: str) -> None:
         if value is None:
             self.expose(decision, self.state.session.number)
         else:
-            self.credit(decision, value)
+            placement = self.catalog.placements.get(decision.placement)
+            worth = worth_of(dict((weighted(name, value, None if placement is None else placement.spec),)))
+            if worth is not None:
+                self.credit(decision, worth)
         if final:
             self.close(decision, ClosingReason.FINAL)
 
@@ -217,7 +220,7 @@ class Ledger:
         decision.due_ms = self.now_ms + decision.window_ms
         self.notes.append(("exposed", decision.placement, decision.arm))
 
-    def _keep_choice(self, made: DecisionMade, catalog: CompiledCatalog) -> None:
+    def _keep_choice(self, made: DecisionMade) -> None:
         """The first sticky choice of a session stays; the side of a holdout is that of the first exposure."""
         if made.sticky:
             slot = f"{made.placement}/{made.slot}"
@@ -225,7 +228,7 @@ class Ledger:
             if kept is None or kept.session != made.session:
                 self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, made.session)
                 bounded.trim(self.state.sticky, MAX_STICKY, lambda choice: choice.session)
-        placement = catalog.placements.get(made.placement)
+        placement = self.catalog.placements.get(made.placement)
         if made.exposed and placement is not None and placement.spec.holdout > 0:
             side = Holdout(made.holdout, self.now_ms)
             self.state.holdouts[made.placement] = merged_holdout(self.state.holdouts.get(made.placement), side)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -36,3 +37,13 @@ def require(part: str) -> None:
                 missing(command, "Apache Kafka runs on Java, and its jars come by Maven")
     elif shutil.which(part) is None:
         missing(part, "not on PATH")
+
+
+def data_file(name: str) -> Path:
+    """A file of the data folder beside the project, or in ``NEXTBEST_DATA``; skips or fails where it is not."""
+    folders = [Path(os.environ["NEXTBEST_DATA"])] if "NEXTBEST_DATA" in os.environ else []
+    folders += [parent / "shared" / "data" for parent in Path(__file__).resolve().parents]
+    for folder in folders:
+        if (folder / name).exists():
+            return folder / name
+    missing(name, "it lies in ../shared/data, or in the folder NEXTBEST_DATA names")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from river import datasets
@@ -12,18 +9,7 @@ from river import datasets
 from online_models.conversion.backtest import Run, progressive
 from online_models.conversion.history import read_history
 from online_models.conversion.registry import make_conversion_model
-from tests.parts import missing
-
-
-def data_file(name: str) -> Path:
-    """The file in the data folder beside the project, or in ``NEXTBEST_DATA``."""
-    here = Path(__file__).resolve()
-    folders = [Path(os.environ["NEXTBEST_DATA"])] if "NEXTBEST_DATA" in os.environ else []
-    folders += [parent / "shared" / "data" for parent in here.parents]
-    for folder in folders:
-        if (folder / name).exists():
-            return folder / name
-    missing(name, "it lies in ../shared/data, or in the folder NEXTBEST_DATA names")
+from tests.parts import data_file
 
 
 def backtested(name: str) -> Run:

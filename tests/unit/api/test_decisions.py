@@ -24,7 +24,7 @@ async def test_a_reward_is_appended_under_the_key_the_id_carries(site):
     assert (response.status_code, response.content) == (204, b"")
     ((key, entry),) = site.entries()
     assert key == "u:u1"
-    assert entry.event == Rewarded(message_id="m1", decision_id=ID, value=0.5, name="click", final=True)
+    assert entry.event == Rewarded(message_id="reward:m1", decision_id=ID, value=0.5, name="click", final=True)
     assert site.visitors.asked == []
 
 
@@ -38,6 +38,33 @@ async def test_activation_is_appended(site):
 async def test_a_reward_that_is_no_number_is_named(site, body):
     response = await site.client.post(f"/v1/decisions/{ID}/reward", content=body, headers=WRITE)
     assert (response.status_code, response.json()["field"]) == (400, "value")
+
+
+async def test_a_reward_may_be_sent_under_the_decisions_own_id(site):
+    """The fold knows the decision by that id already, and would take the reward for the same message."""
+    answer = await site.decide()
+    (decision,) = answer.json()["decisions"]
+    decision_id = decision["decisionId"]
+    body = {"value": 1, "messageId": decision_id}
+    assert (
+        await site.client.post(f"/v1/decisions/{decision_id}/reward", json=body, headers=WRITE)
+    ).status_code == 204
+    ((_, made),), ((_, rewarded),) = site.spool.entries(), site.entries()
+    assert made.event.decision_id == rewarded.event.decision_id == decision_id
+    assert made.event.message_id != rewarded.event.message_id
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "status"),
+    [(1.0, WRITE, 204), (-1.0, WRITE, 204), (1.01, WRITE, 403), (-49.9, WRITE, 403), (49.9, SERVER, 204)],
+)
+async def test_money_is_rewarded_by_server_key_only(site, value, headers, status):
+    response = await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": value}, headers=headers)
+    assert response.status_code == status
+    assert len(site.log.records) == (status == 204)
+    if status == 403:
+        assert (response.json()["code"], response.json()["field"]) == ("forbidden", "value")
+        assert "server key" in response.json()["message"]
 
 
 @pytest.mark.parametrize("decision_id", ["x", ID[:-2] + "AA", mint(b"other", "u:u1", b"123456789"), "%ff"])

@@ -107,6 +107,13 @@ BAD_FIELDS = {
     "rewards: [{event: Bought, value: .inf}]": (
         "placements.home.hero.rewards[0].value: must be a finite number, not .inf"
     ),
+    "combine: earliest": "placements.home.hero.combine: must be one of first, max, sum, not 'earliest'",
+    "weights: {click: much}": "placements.home.hero.weights.click: must be a number such as 0.5, not 'much'",
+    "weights: {click: .inf}": "placements.home.hero.weights.click: must be a finite number, not .inf",
+    "rewards: [{event: Bought, name: click}]": (
+        "placements.home.hero.rewards[0].name: the placement's weights have no 'click'; "
+        "say what it counts: weights: {click: 1}"
+    ),
     "default: a": "placements.home.hero.default: is written twice, first at shop.yaml:5; keep one",
 }
 

@@ -7,11 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from personalization.catalog import RewardRule
 from personalization.event import Activated, Track
 from personalization.fold import Folded
-from personalization.folder_state import HOLD_MS, MAX_OPEN_DECISIONS
+from personalization.folder_state import (
+    HOLD_MS,
+    MAX_CLOSED,
+    MAX_OPEN_DECISIONS,
+    Credit,
+    FolderState,
+    HeldReward,
+    OpenDecision,
+    decode_folder,
+    encode_folder,
+)
 from tests.unit.personalization.world import MINUTE, START, World, shop
 
 KEY = "a:1"
@@ -131,6 +143,10 @@ def tell(world: World, step: Step) -> Folded:
             return world.track(KEY, "Ordered", banner=arm, revenue=revenue)
         case ("reward", decision, value):
             return world.reward(KEY, decision, value)
+        case ("reward", decision, value, name):
+            return world.reward(KEY, decision, value, name=name)
+        case ("buy", arm, revenue):
+            return world.track(KEY, "Bought", contentId=arm, revenue=revenue)
         case ("final", decision, value):
             return world.reward(KEY, decision, value, final=True)
         case ("activate", decision):
@@ -221,7 +237,7 @@ def test_notes_count_what_the_shares_are_made_of() -> None:
     assert ("orphan", "", "") in world.time_out(KEY, after_ms=HOLD_MS).notes
     world.decide(KEY, "d1", "red")
     world.reward(KEY, "d1", 1.0, final=True)
-    assert world.reward(KEY, "d1", 1.0).notes == [("late", "", "")]
+    assert world.reward(KEY, "d1", 1.0).notes == [("late", "hero", "red")]
 
 
 def test_a_reward_rule_that_cannot_be_evaluated_is_worth_nothing() -> None:
@@ -230,3 +246,165 @@ def test_a_reward_rule_that_cannot_be_evaluated_is_worth_nothing() -> None:
     world.send(KEY, Track(message_id="x", event="Ordered", properties={"banner": "red"}))
     world.send(KEY, Track(message_id="y", event="Ordered", properties={"banner": "red", "revenue": "much"}))
     assert world.visitors[KEY].folder.open[0].n_rewards == 0
+
+
+THREE_NAMES = {
+    "rewards": (
+        RewardRule(event="Clicked", name="click"),
+        RewardRule(event="Bought", name="purchase"),
+        RewardRule(event="Bought", name="revenue", value="double(properties.revenue)"),
+        RewardRule(event="Bought", name="revenue", value=1e6),  # never: the first of a name counts
+    ),
+    "weights": {"click": 0.1, "purchase": 0.5, "revenue": 0.01},
+    "reward_range": (-5.0, 5.0),
+}
+
+COMBINED: dict[str, tuple[list[Step], tuple[float, float, float]]] = {
+    # name: (steps after the decision, total under (sum, max, first))
+    "nothing": ([], (0.0, 0.0, 0.0)),
+    "one click": ([("click", "red")], (0.1, 0.1, 0.1)),
+    "one order brings two names": ([("buy", "red", 40.0)], (0.9, 0.9, 0.9)),
+    "two clicks and two orders": (
+        [("click", "red"), ("click", "red"), ("buy", "red", 40.0), ("buy", "red", 60.0)],
+        (2.2, 1.2, 1.0),
+    ),
+    "the largest need not be the last": ([("buy", "red", 60.0), ("buy", "red", 40.0)], (2.0, 1.1, 1.1)),
+    "by name over the API, weighted alike": (
+        [("reward", "d1", 60.0, "revenue"), ("reward", "d1", 90.0, "revenue"), ("click", "red")],
+        (1.6, 1.0, 0.7),
+    ),
+    "names nobody listed are one, by 1": (
+        [("reward", "d1", 0.5, "smile"), ("reward", "d1", 0.75, "nod"), ("reward", "d1", 0.25)],
+        (1.5, 0.75, 0.5),
+    ),
+    "something bad takes away": ([("click", "red"), ("reward", "d1", -2.0)], (-1.9, -1.9, -1.9)),
+    "the total is held within the range": ([("buy", "red", 900.0), ("buy", "red", 2.0)], (5.0, 5.0, 5.0)),
+}
+
+
+@pytest.mark.parametrize("story", COMBINED, ids=lambda name: name.replace(" ", "_"))
+@pytest.mark.parametrize("combine", ["sum", "max", "first"])
+def test_several_rewards_of_one_decision(story: str, combine: str) -> None:
+    steps, totals = COMBINED[story]
+    world = World(shop(combine=combine, **THREE_NAMES))
+    for step in [("decide", "d1", "red"), *steps, ("wait", WINDOW)]:
+        tell(world, step)
+    (outcome,) = world.outcomes
+    assert outcome.reward == pytest.approx(totals[("sum", "max", "first").index(combine)])
+    assert outcome.n_rewards == len(steps)
+
+
+@pytest.mark.parametrize(("combine", "total"), [("sum", 4.0), ("max", 2.0), ("first", 1.0)])
+def test_without_weights_all_rewards_are_of_one_kind(combine: str, total: float) -> None:
+    world = World(shop(combine=combine, reward_range=(0.0, 9.0)))
+    for step in [("decide", "d1", "red"), ("click", "red"), ("reward", "d1", 2.0, "vote"), ("click", "red")]:
+        tell(world, step)
+    tell(world, ("wait", WINDOW))
+    assert world.outcomes[0].reward == total
+
+
+def test_all_names_of_one_event_go_to_one_decision() -> None:
+    """``any_exposed`` looks for a decision without a reward: the second name must not go to the next one."""
+    world = World(shop(attribution="any_exposed", **THREE_NAMES))
+    world.decide(KEY, "d1", "red")
+    world.decide(KEY, "d2", "red")
+    world.track(KEY, "Bought", contentId="red", revenue=40.0)
+    world.time_out(KEY, after_ms=WINDOW)
+    assert {o.decision_id: (o.reward, o.n_rewards) for o in world.outcomes} == {
+        "d1": (0.0, 0),
+        "d2": (pytest.approx(0.9), 1),
+    }
+
+
+def test_names_survive_waiting_for_a_decision_and_a_merge() -> None:
+    world = World(shop(combine="max", **THREE_NAMES))
+    world.reward(KEY, "d1", 30.0, name="revenue")
+    world.decide(KEY, "d1", "red")
+    world.track("u:7", "Bought", contentId="red", revenue=40.0)
+    world.link(KEY, "u:7")
+    world.time_out("u:7", after_ms=WINDOW)
+    assert [(o.decision_id, o.reward, o.n_rewards) for o in world.outcomes] == [("d1", pytest.approx(0.9), 2)]
+
+
+def test_a_value_that_overflows_with_its_weight_is_worth_nothing() -> None:
+    world = World(shop(weights={"revenue": 10.0}, rewards=THREE_NAMES["rewards"][2:3], reward_range=(0.0, 9.0)))
+    world.decide(KEY, "d1", "red")
+    world.track(KEY, "Bought", contentId="red", revenue=1e308)
+    assert world.visitors[KEY].folder.open[0].n_rewards == 0
+
+
+LATE: dict[str, tuple[str, Step, list[tuple[str, str, str]]]] = {
+    # name: (attribution, what comes after the window of d1, red, what is noted)
+    "by decision id": ("same_arm", ("reward", "d1", 1.0), [("late", "hero", "red")]),
+    "by final": ("same_arm", ("final", "d1", 0.0), [("late", "hero", "red")]),
+    "an event on the arm shown": ("same_arm", ("click", "red"), [("late", "hero", "red")]),
+    "an event on another arm": ("same_arm", ("click", "blue"), []),
+    "whatever the event was on": ("last_exposed", ("click", "blue"), [("late", "hero", "red")]),
+    "an activation is no reward": ("same_arm", ("activate", "d1"), []),
+}
+
+
+@pytest.mark.parametrize("story", LATE, ids=lambda name: name.replace(" ", "_"))
+def test_late_rewards_are_counted_by_arm_and_never_trained(story: str) -> None:
+    attribution, step, notes = LATE[story]
+    world = World(shop(attribution=attribution))
+    for before in (("decide", "d1", "red"), ("wait", WINDOW)):
+        tell(world, before)
+    assert tell(world, step).notes == notes
+    assert [(o.decision_id, o.reward) for o in world.outcomes] == [("d1", 0.0)]
+
+
+def test_nothing_is_late_for_a_decision_that_was_never_shown() -> None:
+    world = World()
+    for step in (("defer", "d1", "red"), ("wait", WINDOW)):
+        tell(world, step)
+    assert tell(world, ("click", "red")).notes == []
+    assert tell(world, ("reward", "d1", 1.0)).notes == [("late", "", "")]
+
+
+def test_late_is_known_behind_a_merge_and_forgotten_beyond_the_bound() -> None:
+    world = World()
+    world.decide("a:1", "d1", "blue")
+    world.time_out("a:1", after_ms=WINDOW)
+    world.link("a:1", "u:7")
+    assert world.track("u:7", "Clicked", contentId="blue").notes == [("late", "hero", "blue")]
+    for n in range(MAX_CLOSED):
+        world.decide("u:7", f"d-{n}", "red")
+        world.reward("u:7", f"d-{n}", 0.0, final=True)
+    assert world.track("u:7", "Clicked", contentId="blue").notes == []
+    assert len(world.visitors["u:7"].folder.closed_arms) == 4 * MAX_CLOSED
+
+
+def _without(struct: type, *added: str) -> list[str]:
+    return [name for name in struct.__struct_fields__ if name not in added]
+
+
+def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
+    """Its bytes lack the fields at the end, and its credits are plain numbers."""
+    world = World()
+    world.decide(KEY, "d0", "blue")
+    world.time_out(KEY, after_ms=WINDOW)
+    world.decide(KEY, "d1", "red")
+    world.track(KEY, "Clicked", contentId="red")
+    world.track(KEY, "Clicked", contentId="green")
+    world.reward(KEY, "d2", 0.5)
+    folder = world.visitors[KEY].folder
+    old = [getattr(folder, name) for name in _without(FolderState, "closed_arms")]
+    places = {name: index for index, name in enumerate(_without(FolderState))}
+    for name, struct, added in (
+        ("open", OpenDecision, ("combine", "by_name")),
+        ("held", HeldReward, ("name",)),
+        ("recent", Credit, ()),
+    ):
+        old[places[name]] = [
+            [getattr(each, part) for part in _without(struct, *added)] for each in getattr(folder, name)
+        ]
+    loaded = decode_folder(msgspec.msgpack.encode(old))
+    assert loaded.closed_arms == b""
+    folder.closed_arms = b""
+    assert encode_folder(loaded) == encode_folder(folder)
+    world.visitors[KEY].folder = loaded
+    assert world.reward(KEY, "d0", 1.0).notes == [("late", "", "")]
+    world.reward(KEY, "d1", 1.0, final=True)
+    assert world.outcomes[-1].reward == 2.0
+    assert world.reward(KEY, "d1", 1.0).notes == [("late", "hero", "red")]

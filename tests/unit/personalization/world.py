@@ -112,8 +112,8 @@ class World:
         )
         return self.send(key, made, after_ms=after_ms)
 
-    def reward(self, key: str, decision_id: str, value: float, *, final: bool = False) -> Folded:
-        event = Rewarded(message_id=self.message(), decision_id=decision_id, value=value, final=final)
+    def reward(self, key: str, decision_id: str, value: float, *, final: bool = False, name: str = "") -> Folded:
+        event = Rewarded(message_id=self.message(), decision_id=decision_id, value=value, final=final, name=name)
         return self.send(key, event)
 
     def link(self, key: str, canonical: str) -> Folded:
