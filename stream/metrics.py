@@ -93,7 +93,8 @@ class LearnerMetrics(WorkerMetrics):
         r = self.registry
         self.outcomes = Counter(
             "nextbest_outcomes",
-            "Outcomes by what became of them: trained, duplicate, untrained, invalid, redelivered, dead_letter",
+            "Outcomes, and examples of conversions, by what became of them: learned, served, judged, challenger, "
+            "duplicate, untrained, invalid, redelivered, dead_letter",
             ["placement", "result"],
             registry=r,
         )
