@@ -104,6 +104,7 @@ class DecideEndpoint:
             secret=services.secret,
             nonce=services.nonce,
             out_of_time=lambda: time.perf_counter() > deadline,
+            scorers=services.conversions,
         )
         answer = await self._scoring.run(steps)
         services.metrics.scored(time.perf_counter() - reading_done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,7 +18,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 _FAST_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
@@ -68,7 +69,7 @@ class ApiMetrics:
         self.unknown_fields = Gauge(
             "nextbest_unknown_fields",
             "Objects received that held a field nobody knows",
-            multiprocess_mode="livesum",
+            multiprocess_mode="sum",
             registry=r,
         )
         self.spool_depth = Gauge(
@@ -77,7 +78,7 @@ class ApiMetrics:
         self.spool_dropped = Gauge(
             "nextbest_spool_dropped_records",
             "Records lost for want of room",
-            multiprocess_mode="livesum",
+            multiprocess_mode="sum",
             registry=r,
         )
         self.model_age_seconds = Gauge(
@@ -127,11 +128,25 @@ class ApiMetrics:
     def exposition(self) -> bytes:
         """The metrics as text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""
         self.flush()
-        if MULTIPROCESS_DIR in os.environ:
+        folder = os.environ.get(MULTIPROCESS_DIR)
+        if folder is not None:
+            forget_the_dead(Path(folder))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             return generate_latest(registry)
         return generate_latest(self.registry)
+
+
+def forget_the_dead(folder: Path) -> None:
+    """Take what processes that have ended said of themselves (queue lengths, versions) out of the sums.
+
+    Whoever is asked does it: nobody is sure to see the others end. Counts and times of the dead stay.
+    """
+    for pid in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}:
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, PermissionError):  # ended; or its number is a stranger's by now
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _observe_all(histogram: Histogram, values: list[float]) -> None:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from api.auth import KeysInForce
 from api.catalog import PreparedInForce
+from api.conversions import ConversionsInMemory
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.services import Learned, Services
@@ -35,6 +36,7 @@ from personalization.folder_state import decode_folder
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
+from state.conversion_store import ConversionFollower
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.visitor_reader import VisitorReader, decider_client, fetch_with
@@ -68,6 +70,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         catalog = PreparedInForce(follower)
         models = ModelFollower(background, keys, secret)
         await _begin(stack, models.run(), "model-follower")
+        conversions = ConversionFollower(background, keys, secret)
+        await _begin(stack, conversions.run(), "conversion-follower")
         log = _log(settings)
         await log.start()
         stack.push_async_callback(log.close)
@@ -105,6 +109,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catalog=catalog,
             keys=KeysInForce(catalog),
             models=ModelsInMemory(models, catalog),
+            conversions=ConversionsInMemory(conversions),
             visitors=reader,
             log=log,
             spool=spool,

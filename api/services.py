@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from api.exchange import Randomness
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from eventlog.port import Position, Record
+from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
 from personalization.decision_id import NONCE_BYTES
 from personalization.visitor_state import VisitorState
@@ -64,6 +65,8 @@ class Services:
         Wall clock, milliseconds since 1970.
     open_decisions
         How many decisions of a visitor (by key) are open; raises ``Unavailable``.
+    conversions
+        The conversion models in memory, by conversion; one that has learned nothing yet is absent.
     learned
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
     ready
@@ -81,6 +84,7 @@ class Services:
     clock_ms: Callable[[], int]
     open_decisions: Callable[[str], Awaitable[int]]
     learned: Callable[[str], Awaitable[Learned | None]]
+    conversions: Mapping[str, Served] = field(default_factory=dict)
     ready: Callable[[], list[str]] = list
     deadline_ms: int = 50
     redis_timeout_ms: int = 20

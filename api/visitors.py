@@ -9,13 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import authorise
+from api.conversions import shown_scores
 from api.errors import not_found
 from api.events import check_id
 from api.services import Services
 from personalization.errors import InvalidInput
 from personalization.merge import merge_states
+from personalization.scores import Scores
 from personalization.variables import VisitorScope
-from personalization.visitor_key import anonymous_key, user_key
+from personalization.visitor_key import anonymous_key, is_registered, user_key
 from personalization.visitor_state import VisitorState
 
 
@@ -52,7 +54,8 @@ class VisitorEndpoint:
         state = states[0]
         for other in states[1:]:
             merge_states(state, other, catalog)
-        scope = VisitorScope(state, {}, catalog, services.clock_ms(), canonical.startswith("u:"))
+        known, conversions = is_registered(canonical), services.conversions
+        scope = VisitorScope(state, {}, catalog, services.clock_ms(), known, Scores(conversions, []))
         return {
             "visitorId": visitor_id,
             "canonicalId": canonical[2:],
@@ -61,7 +64,7 @@ class VisitorEndpoint:
             "lastEventMs": state.last_ms or None,
             "traits": state.traits,
             "segments": scope.value("segments"),
-            "scores": {},
+            "scores": shown_scores(conversions, scope),
             "affinities": scope.value("affinities"),
             "consent": state.consents,
             "assignments": {

@@ -15,6 +15,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -32,10 +33,16 @@ class Load:
     ----------
     rate
         Events per second, probes included.
+    batch
+        Events of the background per request: 1 as a page sends them, more as servers and apps do. A probe's event
+        always travels alone.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, rate: float, n_visitors: int = 500) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, rate: float, batch: int = 1, n_visitors: int = 500
+    ) -> None:
         self._session = session
+        self._batch = batch
         self._url = url
         self._rate = rate
         self._run = uuid.uuid4().hex[:8]
@@ -55,40 +62,49 @@ class Load:
         n = 0
         while (due_s := started_s + n / self._rate) < started_s + seconds:
             n += 1
+            probe = due_s >= next_probe_s
+            if not probe and n % self._batch:
+                continue
             wait_s = due_s - time.perf_counter()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            if due_s >= next_probe_s:
+            if probe:
                 next_probe_s += PROBE_EVERY_S
                 task = asyncio.create_task(self._probe(due_s))
             else:
-                task = asyncio.create_task(self._event(f"{self._run}-{n % self._n_visitors}"))
+                visitors = [f"{self._run}-{(n + i) % self._n_visitors}" for i in range(self._batch)]
+                task = asyncio.create_task(self._send(visitors))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
         if under_way:
             await asyncio.wait(under_way, timeout=2 * GIVE_UP_S)
 
-    async def _event(self, visitor: str) -> None:
-        self._n += 1
-        body = {
-            "type": "track",
-            "messageId": f"{self._run}-{self._n}",
-            "anonymousId": visitor,
-            "event": "Product Viewed",
-            "properties": {"category": ("shoes", "hats", "bags")[self._n % 3]},
-        }
+    async def _send(self, visitors: Sequence[str]) -> None:
+        """One request with an event of each of the ``visitors``."""
+        events = [self._event(visitor) for visitor in visitors]
+        body = events[0] if len(events) == 1 else {"events": events}
         try:
             async with self._session.post(f"{self._url}/v1/events", json=body) as answer:
                 await answer.read()
                 self.n_failed += answer.status != 200
         except aiohttp.ClientError:
             self.n_failed += 1
-        self.n_sent += 1
+        self.n_sent += len(events)
+
+    def _event(self, visitor: str) -> dict[str, Any]:
+        self._n += 1
+        return {
+            "type": "track",
+            "messageId": f"{self._run}-{self._n}",
+            "anonymousId": visitor,
+            "event": "Product Viewed",
+            "properties": {"category": ("shoes", "hats", "bags")[self._n % 3]},
+        }
 
     async def _probe(self, due_s: float) -> None:
         """One event of a visitor nobody has seen: its revision starts at 0."""
         visitor = f"{self._run}-probe-{uuid.uuid4().hex[:8]}"
-        sending = asyncio.create_task(self._event(visitor))
+        sending = asyncio.create_task(self._send([visitor]))
         while time.perf_counter() - due_s < GIVE_UP_S:
             asked_s = time.perf_counter()
             if await self._revision(visitor) > 0:
@@ -115,15 +131,17 @@ async def main() -> None:
     parser.add_argument("--key", default="pk_dev")
     parser.add_argument("--rate", type=float, default=1_000.0)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--batch", type=int, default=1, help="events of the background per request")
     arguments = parser.parse_args()
     connector = aiohttp.TCPConnector(limit=256)
     headers = {"Authorization": f"Bearer {arguments.key}"}
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-        load = Load(session, arguments.url.rstrip("/"), arguments.rate)
+        load = Load(session, arguments.url.rstrip("/"), arguments.rate, arguments.batch)
         await load.run(arguments.seconds)
     measured = load.histogram
     report = {
         "rate": arguments.rate,
+        "batch": arguments.batch,
         "sent": load.n_sent,
         "failed": load.n_failed,
         "probes": measured.get_total_count(),

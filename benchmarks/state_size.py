@@ -4,7 +4,8 @@
 
 Folds a typical visit (pages, products of three categories, a basket, an order, an identify with four traits)
 by the pure fold under the shipped example catalog, writes it as the folder does, and asks Redis. Bytes of values
-and of memory (``MEMORY USAGE``: value, name and bookkeeping), for what the decider reads and for all keys.
+and of memory (``MEMORY USAGE``: value, name and bookkeeping), for what the decider reads and for all keys. The last
+rows ask for no conversion, as most shops do, and keep as many examples open as there may be.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+from msgspec import structs
 from redis.asyncio import Redis
 
 import config
 from config.loader import load_catalog
+from personalization.catalog import Catalog, Content
 from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.decision_id import mint
 from personalization.entry import Entry, Position
 from personalization.event import DecisionMade, Event, Identify, Page, Track
 from personalization.fold import Visitor, fold
+from personalization.folder_state import MAX_OPEN_EXAMPLES
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.visitor_store import ABSENT, Change, RedisVisitorStore
@@ -99,8 +103,16 @@ async def measure(redis: Redis, catalog: CompiledCatalog) -> list[dict[str, int]
     keys = Keys(f"size{time.time_ns()}")
     store = RedisVisitorStore(redis, keys)
     rows = []
-    for n_open in (0, 4, 32):
-        visitor = folded(catalog, visit() + decisions(catalog, n_open))
+    spec = catalog.catalog
+    plain = compile_catalog(structs.replace(spec, conversions={}, content=_unscored(spec)), 1)
+    for shop, n_open, n_examples in (
+        *((catalog, n_open, 1) for n_open in (0, 4, 32)),
+        (plain, 0, 0),
+        (catalog, 0, MAX_OPEN_EXAMPLES),
+    ):
+        visitor = folded(shop, visit() + decisions(shop, n_open))
+        if n_examples > 1 and visitor.folder.conversions is not None:
+            visitor.folder.conversions.open *= n_examples
         names = [keys.visitor(KEY), keys.folder(KEY)]
         await redis.delete(*names)
         await store.save([Change(KEY, ABSENT, visitor)])
@@ -109,6 +121,7 @@ async def measure(redis: Redis, catalog: CompiledCatalog) -> list[dict[str, int]
         rows.append(
             {
                 "open_decisions": len(visitor.folder.open),
+                "open_examples": len(visitor.folder.conversions.open) if visitor.folder.conversions else 0,
                 "decider_value_bytes": values[0],
                 "decider_memory_bytes": memory[0],
                 "all_value_bytes": sum(values),
@@ -117,6 +130,14 @@ async def measure(redis: Redis, catalog: CompiledCatalog) -> list[dict[str, int]
         )
         await redis.delete(*names)
     return rows
+
+
+def _unscored(catalog: Catalog) -> dict[str, Content]:
+    """The contents without rules that name a score."""
+    return {
+        name: structs.replace(content, when=None) if content.when and "scores" in content.when else content
+        for name, content in catalog.content.items()
+    }
 
 
 async def report(url: str) -> None:

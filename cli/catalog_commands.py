@@ -191,7 +191,8 @@ def _print_mistakes(invalid: InvalidCatalog, as_json: bool) -> None:
 
 def _counts(catalog: Catalog) -> dict[str, int]:
     return {
-        name: len(getattr(catalog, name)) for name in ("placements", "content", "segments", "affinities", "sources")
+        name: len(getattr(catalog, name))
+        for name in ("placements", "content", "segments", "affinities", "conversions", "sources")
     }
 
 

@@ -27,6 +27,10 @@ COMMANDS = {
         "cli.backtest:backtest",
         "Predict each row of a history, then learn it: what a conversion model would have been worth live.",
     ),
+    "retrain": (
+        "cli.retrain:retrain",
+        "Learn a conversion anew from history, and enter it as a challenger.",
+    ),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from cli.child import ChildSpec
 from cli.http_probe import free_port, is_ready
 from cli.roles import LISTEN_FD
-from state.embedded import find_redis_server
+from state.embedded import find_redis_server, redis_options
 
 LOOPBACK = "127.0.0.1"
 
@@ -42,13 +42,7 @@ def redis_part(data_dir: Path, port: int, lock_fd: int) -> ChildSpec:
 
     return ChildSpec(
         name="redis",
-        command=(
-            *(*_TETHER, str(binary)),
-            *("--bind", LOOPBACK, "--port", str(port), "--protected-mode", "yes"),
-            *("--dir", str(folder), "--logfile", ""),
-            *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-            *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
-        ),
+        command=(*_TETHER, str(binary), *redis_options(folder, port, "")),
         ready=ready,
         inherit=(lock_fd,),
         stop_within_s=30.0,

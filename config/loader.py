@@ -41,6 +41,7 @@ def load_catalog(
     *,
     check_model: CheckModel | None = None,
     check_policy: CheckPolicy | None = None,
+    check_conversion_model: CheckModel | None = None,
 ) -> Catalog:
     """Read every ``*.yaml`` under ``folder`` as one catalog.
 
@@ -48,9 +49,9 @@ def load_catalog(
     ----------
     folder
         Top-level names may be spread over its files in any way.
-    check_model, check_policy
-        Raise ``InvalidInput`` for a name or parameters that a placement may not use; absent, what
-        ``online_models.registry`` knows is what there is.
+    check_model, check_policy, check_conversion_model
+        Raise ``InvalidInput`` for a name or parameters that a placement or a conversion may not use; absent, what
+        the registries of ``online_models`` know is what there is.
 
     Raises
     ------
@@ -65,7 +66,12 @@ def load_catalog(
     shape_errors = {(mistake.path, mistake.code) for mistake in converter.mistakes.found}
     for path, message, code in [
         *_compile_errors(catalog),
-        *check_names(catalog, check_model or known_model, check_policy or known_policy),
+        *check_names(
+            catalog,
+            check_model or known_model,
+            check_policy or known_policy,
+            check_conversion_model or known_conversion_model,
+        ),
     ]:
         if (whole or code != "unknown_name") and not _follows_from(path, {path for path, _ in shape_errors}):
             place = _place_of(path, converter.places, Place(folder.name))
@@ -79,6 +85,13 @@ def known_model(spec: ModelSpec, field: str) -> None:
     from online_models.registry import check_model  # River takes a second to import: only where it is needed
 
     check_model(spec, field)
+
+
+def known_conversion_model(spec: ModelSpec, field: str) -> None:
+    """Raise ``InvalidInput`` unless this is our conversion model or a River classifier."""
+    from online_models.conversion.registry import make_conversion_model
+
+    make_conversion_model(spec, field)
 
 
 def known_policy(spec: PolicySpec, field: str) -> None:

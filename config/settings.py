@@ -64,6 +64,9 @@ class Settings:
     checkpoint_ms: int = _row(10_000, "between two durable checkpoints of a model, at most")
     checkpoint_outcomes: int = _row(5_000, "outcomes between two durable checkpoints of a model, at most")
     publish_ms: int = _row(200, "between two published snapshots of a model, at least")
+    publish_conversion_ms: int = _row(
+        5_000, "between two published models of a conversion, at least: they are read whole"
+    )
     timer_poll_ms: int = _row(200, "between two looks for due time-outs")
     fold_batch: int = _row(500, "entries folded in one round trip, at most")
     fold_wait_ms: int = _row(2, "how long a batch waits to fill")

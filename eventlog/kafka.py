@@ -4,88 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
     NotCoordinatorForGroupError,
-    RequestTimedOutError,
     TopicAlreadyExistsError,
     for_code,
 )
 
+from eventlog.kafka_connection import KafkaConnection, foreign
 from eventlog.kafka_metadata import fetch_metadata
-from eventlog.partition import check_partition_count, hash_of
+from eventlog.kafka_writer import KafkaWriter, Layout
+from eventlog.partition import check_partition_count
 from eventlog.port import Entry, LogIdentity, Position, Record
 from eventlog.topics import VISITOR_LOG, Topics
-from personalization.errors import InvalidInput, Unavailable
-
-logger = logging.getLogger(__name__)
-
-RECONNECT_S = 0.5
-
-MAX_VALUE_BYTES = 1_000_000
-"""A broker takes batches of 1 MiB (``max.message.bytes``), headers included."""
-
-MAX_BATCH_BYTES = 256 * 1024
-"""aiokafka's default of 16 KiB is a dozen decision records."""
-
-_TRANSIENT = (KafkaTimeoutError, RequestTimedOutError, MessageSizeTooLargeError)
-
-
-class _Append:
-    """One call of ``append`` on its way: done when every record is acknowledged."""
-
-    __slots__ = ("done", "left", "n_bytes", "positions", "records")
-
-    def __init__(self, records: Sequence[Record], n_bytes: int, done: asyncio.Future[list[Position]]) -> None:
-        self.records = records
-        self.n_bytes = n_bytes
-        self.done = done
-        self.left = len(records)
-        self.positions: list[Position] = [Position("", 0, 0)] * len(records)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.done.done():
-            self.done.set_exception(_foreign(error))
-
-
-class _Batch:
-    """Records of one partition that travel together, of any number of calls: one future for all of them."""
-
-    __slots__ = ("members", "partition", "topic")
-
-    def __init__(self, topic: str, partition: int, members: list[tuple[_Append, int]]) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.members = members
-
-    def __call__(self, sent: asyncio.Future[Any]) -> None:
-        """Tell every call of the batch that its records are acknowledged, or not."""
-        if sent.cancelled():
-            self.fail(Unavailable("the producer was closed"))
-        elif (error := sent.exception()) is not None:
-            self.fail(error)
-        else:
-            offset = sent.result().offset
-            for call, at in self.members:
-                call.positions[at] = Position(self.topic, self.partition, offset)
-                offset += 1
-                call.left -= 1
-                if not call.left and not call.done.done():
-                    call.done.set_result(call.positions)
-
-    def fail(self, error: BaseException) -> None:
-        for call, _ in self.members:
-            call.fail(error)
+from personalization.errors import Unavailable
 
 
 class KafkaLog:
@@ -121,16 +59,8 @@ class KafkaLog:
         self._topics = topics or Topics()
         self._replication = replication
         self._timeout_s = timeout_s
-        self._linger_ms = linger_ms
-        self._max_pending_bytes = max_pending_bytes
-        self._pending: list[_Append] = []
-        self._pending_bytes = 0
-        self._wake = asyncio.Event()
-        self._producer: AIOKafkaProducer | None = None
-        self._writer: asyncio.Task[None] | None = None
-        self._connected = asyncio.Event()
-        self._connecting = asyncio.Lock()
-        self._closing = False
+        self._connection = KafkaConnection(servers, timeout_s, linger_ms)
+        self._writer = KafkaWriter(self._connection, self._layout, timeout_s, max_pending_bytes)
         self._identity: LogIdentity | None = None
         self._names: dict[str, str] = {}
 
@@ -141,37 +71,30 @@ class KafkaLog:
 
     async def start(self) -> None:
         """Begin connecting, and go on trying while the brokers are away."""
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._run(), name="log-writer")
+        self._writer.start()
 
     async def close(self) -> None:
         """Send what waits, then disconnect."""
-        self._closing = True
-        self._wake.set()
-        if self._writer is not None:
-            if not self._connected.is_set():
-                self._writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._writer
-        await self._drop_producer()
+        await self._writer.close()
+        await self._connection.drop()
 
     async def create(self, n_partitions: int) -> LogIdentity:
         """Create missing topics of the current epoch (of the first, on a new server)."""
         try:
             identity = await self.identity()
         except Unavailable:
-            await self._client()  # unavailable for good, not for want of topics
+            await self._connection.client()  # unavailable for good, not for want of topics
             return await self._create_topics(n_partitions, epoch=1)
         return await self._create_topics(identity.n_partitions, identity.epoch)
 
     async def identity(self) -> LogIdentity:
         """The newest epoch's visitor log: its cluster, its topic id."""
         if self._identity is None:
-            client = await self._client()
+            client = await self._connection.client()
             try:
                 cluster = await fetch_metadata(client)
             except KafkaError as error:
-                raise _foreign(error) from error
+                raise foreign(error) from error
             epochs = {
                 epoch: found
                 for name, found in cluster.topics.items()
@@ -191,35 +114,13 @@ class KafkaLog:
         try:
             now = (await self.identity()).epoch
         except Unavailable:
-            await self._client()
+            await self._connection.client()
             now = 0
         return await self._create_topics(n_partitions, max(now, after) + 1)
 
     async def append(self, records: Sequence[Record]) -> list[Position]:
         """Append; see the port."""
-        if not records:
-            return []
-        n_bytes = 0
-        for record in records:
-            n_bytes += len(record.value) + len(record.key)
-            if len(record.value) > MAX_VALUE_BYTES:
-                raise InvalidInput(
-                    "value", f"{len(record.value)} bytes; the log takes {MAX_VALUE_BYTES}", "too_large"
-                )
-        if self._pending_bytes + n_bytes > self._max_pending_bytes:
-            raise Unavailable(f"{self._pending_bytes} bytes wait to be acknowledged by Kafka already")
-        await self.start()
-        loop = asyncio.get_running_loop()
-        call = _Append(records, n_bytes, loop.create_future())
-        self._pending_bytes += n_bytes
-        self._pending.append(call)
-        self._wake.set()
-        timer = loop.call_later(self._timeout_s, _expire, call)
-        try:
-            return await call.done
-        finally:
-            timer.cancel()
-            self._pending_bytes -= n_bytes
+        return await self._writer.append(records)
 
     async def read(
         self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
@@ -227,7 +128,7 @@ class KafkaLog:
         """Entries in order; see the port."""
         await self.identity()
         at = TopicPartition(self._names[topic], partition)
-        async with self._reader() as consumer:
+        async with self._connection.reader() as consumer:
             end = (await consumer.end_offsets([at]))[at] if to_offset is None else to_offset
             start = max(from_offset, (await consumer.beginning_offsets([at]))[at])
             if start >= end:
@@ -245,14 +146,14 @@ class KafkaLog:
     async def end_offsets(self, topic: str) -> list[int]:
         """The offset the next entry will get, per partition."""
         tps = await self._partitions(topic)
-        async with self._reader() as consumer:
+        async with self._connection.reader() as consumer:
             found = await consumer.end_offsets(tps)
         return [found[tp] for tp in tps]
 
     async def earliest_offsets(self, topic: str) -> list[int]:
         """The offset of the oldest entry kept, per partition."""
         tps = await self._partitions(topic)
-        async with self._reader() as consumer:
+        async with self._connection.reader() as consumer:
             found = await consumer.beginning_offsets(tps)
         return [found[tp] for tp in tps]
 
@@ -261,7 +162,7 @@ class KafkaLog:
         tps = await self._partitions(topic)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
-        async with self._admin() as admin:
+        async with self._connection.admin() as admin:
             while True:
                 try:
                     found = await admin.list_consumer_group_offsets(self._topics.prefix + group, partitions=tps)
@@ -282,107 +183,9 @@ class KafkaLog:
 
     # -- inside -----------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        """Connect, and hand records to the producer in the order they came."""
-        while not (self._closing and not self._pending):
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                if not await self._connect():
-                    continue
-                calls, self._pending = self._pending, []
-                await self._send(calls)
-
-    async def _connect(self) -> bool:
-        if self._connected.is_set():
-            return True
-        try:
-            await self.identity()
-        except Unavailable as error:
-            logger.warning("log_unavailable: %s", error)
-            self._pending = [call for call in self._pending if not call.done.done()]
-            await asyncio.sleep(RECONNECT_S)
-            return False
-        self._connected.set()
-        return True
-
-    async def _send(self, calls: list[_Append]) -> None:
-        """Send the records of ``calls`` as one batch per partition, in order.
-
-        aiokafka's own ``send`` makes a future and a callback per record: twice the cost.
-        """
-        assert self._identity is not None
-        mask = self._identity.n_partitions - 1
-        groups: dict[tuple[str, int], list[tuple[_Append, int]]] = {}
-        for call in calls:
-            if call.done.done():  # gave up meanwhile
-                continue
-            for at, record in enumerate(call.records):
-                place = (record.topic, hash_of(record.key) & mask)
-                groups.setdefault(place, []).append((call, at))
-        for (topic, partition), members in groups.items():
-            builder: Any = None
-            first = 0
-            for i, (call, at) in enumerate(members):
-                record = call.records[at]
-                key = record.key.encode()
-                if builder is not None and not builder.append(timestamp=None, key=key, value=record.value):
-                    await self._submit(builder, _Batch(topic, partition, members[first:i]))
-                    builder = None
-                if builder is None:
-                    try:
-                        builder = (await self._connected_producer()).create_batch()
-                    except Unavailable as error:
-                        _Batch(topic, partition, members[i:]).fail(error)
-                        break
-                    first = i
-                    builder.append(timestamp=None, key=key, value=record.value)
-            else:
-                await self._submit(builder, _Batch(topic, partition, members[first:]))
-
-    async def _submit(self, builder: Any, batch: _Batch) -> None:
-        try:
-            producer = await self._connected_producer()
-            sent = await producer.send_batch(builder, self._names[batch.topic], partition=batch.partition)
-        except (KafkaError, Unavailable, OSError) as error:
-            batch.fail(error)
-            if not isinstance(error, _TRANSIENT):
-                await self._drop_producer()  # an idempotent producer does not survive a fatal error
-            return
-        sent.add_done_callback(batch)
-
-    async def _connected_producer(self) -> Any:
-        if self._producer is None:
-            await self._client()
-        return self._producer
-
-    async def _client(self) -> Any:
-        """The producer's client, connected."""
-        async with self._connecting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self.servers,
-                    acks="all",
-                    enable_idempotence=True,
-                    linger_ms=self._linger_ms,
-                    max_batch_size=MAX_BATCH_BYTES,
-                    request_timeout_ms=int(self._timeout_s * 1000),
-                )
-                try:
-                    await producer.start()
-                except (KafkaError, OSError) as error:
-                    with contextlib.suppress(Exception):
-                        await producer.stop()
-                    raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
-                self._producer = producer
-            return self._producer.client
-
-    async def _drop_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        self._connected.clear()
-        if producer is not None:
-            with contextlib.suppress(KafkaError, OSError):
-                await asyncio.wait_for(producer.stop(), self._timeout_s)
+    async def _layout(self) -> Layout:
+        identity = await self.identity()
+        return Layout(identity.n_partitions, self._names)
 
     async def _create_topics(self, n_partitions: int, epoch: int) -> LogIdentity:
         check_partition_count(n_partitions)
@@ -395,7 +198,7 @@ class KafkaLog:
             )
             for topic, kept in self._topics.retention.items()
         ]
-        async with self._admin() as admin:
+        async with self._connection.admin() as admin:
             response = await admin.create_topics(topics)
         for error in response.topic_errors:
             kind = for_code(error[1])
@@ -410,7 +213,7 @@ class KafkaLog:
             self._identity = None
             with contextlib.suppress(Unavailable):
                 identity = await self.identity()
-                client = await self._client()
+                client = await self._connection.client()
                 known = (await fetch_metadata(client)).topics
                 if identity.epoch == epoch and all(name in known for name in self._names.values()):
                     await client.force_metadata_update()
@@ -422,45 +225,3 @@ class KafkaLog:
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         identity = await self.identity()
         return [TopicPartition(self._names[topic], p) for p in range(identity.n_partitions)]
-
-    @contextlib.asynccontextmanager
-    async def _reader(self) -> AsyncIterator[Any]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.servers,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
-            request_timeout_ms=int(self._timeout_s * 1000),
-        )
-        try:
-            await consumer.start()
-            yield consumer
-        except (KafkaError, OSError) as error:
-            raise _foreign(error) from error
-        finally:
-            await consumer.stop()
-
-    @contextlib.asynccontextmanager
-    async def _admin(self) -> AsyncIterator[Any]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=int(self._timeout_s * 1000))
-        try:
-            await admin.start()
-            yield admin
-        except (KafkaError, OSError) as error:
-            raise _foreign(error) from error
-        finally:
-            await admin.close()
-
-
-def _expire(call: _Append) -> None:
-    if not call.done.done():
-        call.done.set_exception(Unavailable("Kafka did not acknowledge in time"))
-
-
-def _foreign(error: BaseException) -> Exception:
-    """Kafka's error as one of ours."""
-    if isinstance(error, Unavailable | InvalidInput):
-        return error
-    if isinstance(error, MessageSizeTooLargeError):
-        return InvalidInput("value", f"larger than the log takes: {error}", code="too_large")
-    return Unavailable(f"Kafka: {type(error).__name__} {error}".rstrip())

@@ -204,6 +204,37 @@ class AffinitySpec(_Part, frozen=True, kw_only=True):
     decay_per_event: float = 1.0
 
 
+class Conversion(_Part, frozen=True, kw_only=True):
+    """Something visitors may do within a horizon: how likely it is becomes the score of that name.
+
+    Attributes
+    ----------
+    event
+        The event that is the conversion.
+    when
+        CEL over the event: which of them count; all if absent.
+    horizon_ms
+        It counts when it comes at most this long after a session's start.
+    labels
+        When a model learns whether it came: when the horizon has closed (``mature``), or at once, with what
+        undoes the conversions still to come (``early``).
+    model
+        ``default``, or any River classifier by dotted name.
+    model_parameters
+        Keyword arguments of the model's constructor.
+    features
+        Names of what the model may look at; empty: the catalog's. Never scores.
+    """
+
+    event: str
+    when: str | None = None
+    horizon_ms: int = 7 * DAY_MS
+    labels: Literal["mature", "early"] = "mature"
+    model: str = "default"
+    model_parameters: dict[str, Any] = {}
+    features: tuple[str, ...] = ()
+
+
 class Source(_Part, frozen=True, kw_only=True):
     """Where events and requests come from, and the keys they show.
 
@@ -237,6 +268,8 @@ class Catalog(_Part, frozen=True, kw_only=True):
         Names for groups of visitors: CEL over the visitor, used elsewhere as ``"name" in segments``.
     affinities
         What visitors like, by name, learned from events.
+    conversions
+        What visitors may do soon, by name: how likely is ``scores.name`` in rules and features.
     features
         Names of what models may look at where a placement names none; empty: a sensible set without traits.
     count_half_life_ms
@@ -251,6 +284,7 @@ class Catalog(_Part, frozen=True, kw_only=True):
     content: dict[str, Content]
     segments: dict[str, str] = {}
     affinities: dict[str, AffinitySpec] = {}
+    conversions: dict[str, Conversion] = {}
     features: tuple[str, ...] = ()
     count_half_life_ms: int = 30 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from personalization.catalog import AffinitySpec, Catalog, Content, Placement
+from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
 from personalization.errors import InvalidInput, NextbestError
 from personalization.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
 
 MAX_WEIGHTS = 16
 """Names of rewards per placement: an open decision may have to know each apart."""
+
+MAX_CONVERSIONS = 8
+"""Each keeps examples open per visitor and a model in every process."""
+
+CONVERSION_KEY = "conversion:"
+"""Before a conversion's name in the keys of ``outcomes``; no placement may begin so."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_SCORES = re.compile(r"\bscores\b")
+_SCORE = re.compile(r"""\bscores(?:\.(?P<dotted>\w+)|\[\s*(["'])(?P<quoted>[^"']+)\2\s*\])""")
 
 
 class InvalidCatalog(NextbestError):
@@ -71,8 +82,26 @@ class CompiledAffinity:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledConversion:
+    """A conversion, ready: which events are it, and what its model looks at."""
+
+    name: str
+    spec: Conversion
+    when: Rule | None
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledCatalog:
-    """One version of the catalog as folder and decider use it."""
+    """One version of the catalog as folder and decider use it.
+
+    Attributes
+    ----------
+    scored
+        The conversions whose score a rule or a feature names: no other is worked out for a decision.
+    scored_segments
+        Whether a segment names a score: then what models see of segments is not what rules see of them.
+    """
 
     version: int
     catalog: Catalog
@@ -80,6 +109,10 @@ class CompiledCatalog:
     segments: dict[str, Rule] = field(default_factory=dict)
     rewards_by_event: dict[str, list[CompiledReward]] = field(default_factory=dict)
     affinities_by_event: dict[str, list[CompiledAffinity]] = field(default_factory=dict)
+    conversions: dict[str, CompiledConversion] = field(default_factory=dict)
+    conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
+    scored: frozenset[str] = frozenset()
+    scored_segments: bool = False
 
 
 class _Check:
@@ -114,7 +147,8 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         With every mistake of meaning: unknown references, bad rules, numbers out of range.
     """
     check = _Check()
-    compiled = CompiledCatalog(version, catalog)
+    scored_segments = any(_SCORES.search(rule) for rule in catalog.segments.values())
+    compiled = CompiledCatalog(version, catalog, scored=_scored(catalog), scored_segments=scored_segments)
     for name, source in catalog.segments.items():
         rule = check.rule(source, f"segments.{name}", VISITOR_VARIABLES - {"segments"})
         if rule is not None:
@@ -122,6 +156,9 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     arms = {name: _compile_content(check, name, content) for name, content in catalog.content.items()}
     for name, spec in catalog.affinities.items():
         _compile_affinity(check, compiled, name, spec)
+    for name, conversion in catalog.conversions.items():
+        _compile_conversion(check, compiled, name, conversion)
+    check.demand(len(catalog.conversions) <= MAX_CONVERSIONS, "conversions", f"are at most {MAX_CONVERSIONS}")
     for name, placement in catalog.placements.items():
         _compile_placement(check, compiled, arms, name, placement)
     if check.errors:
@@ -172,10 +209,60 @@ def _compile_affinity(check: _Check, compiled: CompiledCatalog, name: str, spec:
         )
 
 
+def _compile_conversion(check: _Check, compiled: CompiledCatalog, name: str, spec: Conversion) -> None:
+    where = f"conversions.{name}"
+    check.demand(
+        _NAME.fullmatch(name) is not None,
+        where,
+        "rules name it as scores.name: use at most 64 letters, digits and _, beginning with a letter or _",
+    )
+    check.demand(bool(spec.event), f"{where}.event", "must name the event that is the conversion")
+    check.demand(spec.horizon_ms > 0, f"{where}.horizon", "must be longer than nothing, e.g. 7d")
+    for index, feature in enumerate(spec.features):
+        if feature.split(".")[0] == "scores":
+            check.fail(f"{where}.features[{index}]", "a score cannot look at scores; name what they are made of")
+    made = CompiledConversion(
+        name,
+        spec,
+        check.rule(spec.when, f"{where}.when", EVENT_VARIABLES),
+        spec.features or tuple(one for one in compiled.catalog.features if one.split(".")[0] != "scores"),
+    )
+    compiled.conversions[name] = made
+    compiled.conversions_by_event.setdefault(spec.event, []).append(made)
+
+
+def scores_named(rule: str) -> set[str] | None:
+    """The conversions whose score a rule names; None where it takes the whole map.
+
+    >>> scores_named("scores.buys_soon > 0.2 && scores['leaves'] < 0.1") == {"buys_soon", "leaves"}
+    True
+    >>> scores_named("size(scores) > 0") is None
+    True
+    """
+    named = [match["dotted"] or match["quoted"] for match in _SCORE.finditer(rule)]
+    return set(named) if len(named) == len(_SCORES.findall(rule)) else None
+
+
+def _scored(catalog: Catalog) -> frozenset[str]:
+    conditions = [content.when for content in catalog.content.values()]
+    conditions += [placement.when for placement in catalog.placements.values()]
+    rules = [*catalog.segments.values(), *filter(None, conditions)]
+    used: set[str] = set()
+    for rule in rules:
+        named = scores_named(rule)
+        used |= set(catalog.conversions) if named is None else named
+    for features in (catalog.features, *(placement.features for placement in catalog.placements.values())):
+        for first, *rest in (feature.split(".") for feature in features):
+            if first == "scores":
+                used |= set(rest[:1] or catalog.conversions)
+    return frozenset(used & catalog.conversions.keys())
+
+
 def _compile_placement(
     check: _Check, compiled: CompiledCatalog, arms: dict[str, Arm], name: str, spec: Placement
 ) -> None:
     where = f"placements.{name}"
+    check.demand(not name.startswith(CONVERSION_KEY), where, f"must not begin with {CONVERSION_KEY!r}")
     known: list[Arm] = []
     check.demand(bool(spec.content), f"{where}.content", "must name at least one content")
     for index, content in enumerate(spec.content):

@@ -33,6 +33,7 @@ from personalization.prepared import PreparedCatalog, PreparedPlacement
 from personalization.profile import apply_event
 from personalization.request import DecideRequest, PlacementRequest
 from personalization.scorer import Scorer
+from personalization.scores import Scorers, Scores
 from personalization.scoring import Question
 from personalization.session import session_number
 from personalization.variables import VisitorScope
@@ -42,6 +43,7 @@ NOBODY = "-"
 """The key of decisions made without consent: their ids lead to no visitor, and rewards for them to no log."""
 
 MAX_SLOTS = 50
+NO_SCORERS: Scorers = {}
 COLLECTING = "personalization"
 """The purpose without which events sent along are not logged."""
 
@@ -67,6 +69,7 @@ def decide(
     secret: bytes,
     nonce: NonceSource,
     out_of_time: Callable[[], bool] = _never,
+    scorers: Scorers = NO_SCORERS,
 ) -> Answer:
     """Decide every slot asked for.
 
@@ -79,13 +82,25 @@ def decide(
         By placement; a placement without one is decided by rules.
     out_of_time
         Asked before each scoring; once true, rules answer the rest.
+    scorers
+        By conversion; asked only where a rule or a feature names its score.
 
     Raises
     ------
     InvalidInput
         For an unknown placement or a number of slots nobody can fill.
     """
-    steps = deciding(request, states, catalog, models, now_ms, secret=secret, nonce=nonce, out_of_time=out_of_time)
+    steps = deciding(
+        request,
+        states,
+        catalog,
+        models,
+        now_ms,
+        secret=secret,
+        nonce=nonce,
+        out_of_time=out_of_time,
+        scorers=scorers,
+    )
     try:
         question = next(steps)
         while True:
@@ -110,10 +125,12 @@ def deciding(
     secret: bytes,
     nonce: NonceSource,
     out_of_time: Callable[[], bool] = _never,
+    scorers: Scorers = NO_SCORERS,
 ) -> Deciding:
     """``decide`` step by step: each question to a model is handed out."""
     check(request, catalog)
-    return (yield from _Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time).run())
+    call = _Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
+    return (yield from call.run())
 
 
 def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
@@ -142,6 +159,7 @@ class _Call:
         secret: bytes,
         nonce: NonceSource,
         out_of_time: Callable[[], bool],
+        scorers: Scorers,
     ) -> None:
         self.request = request
         self.catalog = catalog
@@ -158,7 +176,8 @@ class _Call:
         gap_ms = catalog.catalog.catalog.session_gap_ms
         self.session = 0 if self.state is None else session_number(self.state, clock_ms, gap_ms)
         known = request.user_id is not None
-        self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known)
+        scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
+        self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)
         self.nobody = self.scope if self.state is None else self.scope.without_state()
         self.consents = Consents(secret, request, self.state, now_ms)
         if request.events:

@@ -19,6 +19,7 @@ from personalization import identity
 from personalization.attribution import attribute, offer_recent
 from personalization.bounded import contains, push, short_hash
 from personalization.compiled import CompiledCatalog
+from personalization.conversions import Examples
 from personalization.entry import Entry, Position, Provenance
 from personalization.event import (
     CLIENT_EVENTS,
@@ -31,6 +32,7 @@ from personalization.event import (
     Rewarded,
     TimedOut,
 )
+from personalization.example import Example
 from personalization.folder_state import MAX_MESSAGE_IDS, MAX_RECENT_CREDITS, MAX_SOURCES, FolderState, next_due_ms
 from personalization.ledger import Ledger, Note
 from personalization.merge import merge_states
@@ -80,7 +82,7 @@ class DerivedEntry:
     entry: Entry
 
 
-Emission: TypeAlias = DerivedEntry | Outcome
+Emission: TypeAlias = DerivedEntry | Outcome | Example
 
 
 @dataclass(slots=True)
@@ -145,21 +147,28 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
     ledger = Ledger(state, folder, state.now_ms, catalog)
+    examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
+        session_before = state.session.number
         apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
         attribute(ledger, event)
+        if catalog.conversions or folder.conversions is not None:
+            examples.observe(event, key, position, session_before=session_before)
     elif isinstance(event, DecisionMade):
         ledger.open(event)
     elif isinstance(event, TimedOut):
         ledger.time_out()
+        examples.time_out()
         due_before = None  # its timer goes away now: whatever is due next needs one of its own
     elif isinstance(event, Rewarded):
         ledger.reward(event.decision_id, event.value, final=event.final, name=event.name)
     elif isinstance(event, Activated):
         ledger.reward(event.decision_id, None, final=False)
     elif isinstance(event, Merged):
+        sessions = structs.replace(state.session), event.state.session
         merge_states(state, event.state, catalog)
         state.revision += 1
+        examples.take_over(event.folder.conversions, *sessions)
         arrivals = ledger.take_over(event.folder)
         offer_recent(ledger, arrivals)
         folder.message_ids = push(folder.message_ids, event.folder.message_ids, MAX_MESSAGE_IDS)
@@ -172,9 +181,9 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
     due_ms = next_due_ms(folder)
     return Folded(
         Status.APPLIED,
-        emissions=list(ledger.outcomes),
+        emissions=[*ledger.outcomes, *examples.told],
         due_ms=due_ms if due_ms != due_before else None,
-        notes=ledger.notes,
+        notes=ledger.notes + examples.notes if examples.notes else ledger.notes,
     )
 
 

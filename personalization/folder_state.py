@@ -15,6 +15,9 @@ MAX_MESSAGE_IDS = 64
 MAX_HELD_REWARDS = 16
 MAX_RECENT_CREDITS = 16
 MAX_CLOSED = 64
+MAX_OPEN_EXAMPLES = 16
+"""Of all conversions together: half a month of daily visits, for one."""
+
 HOLD_MS = 60_000
 """How long a reward waits for its decision, and a reward-capable event for a decision that comes by a merge."""
 
@@ -75,6 +78,28 @@ class Credit(msgspec.Struct, array_like=True):
     at_ms: int
 
 
+class OpenExample(msgspec.Struct, array_like=True):
+    """A session's start that waits to be labelled: does ``conversion`` come by ``due_ms``?
+
+    ``due_ms`` and ``early`` are the terms of the catalog it was opened under.
+    """
+
+    example_id: str
+    conversion: str
+    opened_ms: int
+    due_ms: int
+    early: bool
+    converted: bool
+    features: dict[str, FeatureValue]
+
+
+class Conversions(msgspec.Struct, array_like=True):
+    """A visitor's open examples, oldest first, and when each conversion was seen last."""
+
+    open: list[OpenExample] = []
+    last_ms: dict[str, int] = {}
+
+
 class FolderState(msgspec.Struct, array_like=True):
     """The folder's own part of a visitor."""
 
@@ -90,15 +115,25 @@ class FolderState(msgspec.Struct, array_like=True):
     """8-byte hashes of the decisions closed latest, oldest first."""
     closed_arms: bytes = b""
     """Beside each of them four bytes of its placement and arm (``closed_memory``)."""
+    conversions: Conversions | None = None
+    """None where the catalog asks for none: then nothing of it is stored."""
 
+
+_N_FIELDS = len(FolderState.__struct_fields__)
+_ALL, _BUT_LAST = bytes([0x90 | _N_FIELDS]), bytes([0x90 | (_N_FIELDS - 1)])
+"""Heads of a msgpack array of up to 15 items."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(FolderState)
 
 
 def encode_folder(folder: FolderState) -> bytes:
-    """The folder's part as stored."""
-    return _encoder.encode(folder)
+    """The folder's part as stored; without ``conversions`` byte for byte as before there were any."""
+    data = _encoder.encode(folder)
+    if folder.conversions is None:
+        assert data[:1] == _ALL
+        return _BUT_LAST + data[1:-1]
+    return data
 
 
 def decode_folder(data: bytes) -> FolderState:
@@ -110,4 +145,6 @@ def next_due_ms(folder: FolderState) -> int | None:
     """When the visitor next needs a time-out, None for never."""
     dues = [decision.due_ms for decision in folder.open]
     dues.extend(held.until_ms for held in folder.held)
+    if folder.conversions is not None:
+        dues.extend(example.due_ms for example in folder.conversions.open)
     return min(dues, default=None)

@@ -227,6 +227,7 @@ VISITOR_VARIABLES = frozenset(
         "known",  # registered
         "n_orders",
         "revenue",
+        "scores",  # map conversion → how likely, 0…1
         "segments",  # list of names
         "session",  # number, n_events, n_views, seconds
         "traits",

@@ -31,9 +31,11 @@ class VisitorScope:
         None where it could not be read or may not be used.
     known
         Whether the request names a registered visitor.
+    scores
+        Gives the variable ``scores`` when it is first named; None: nobody has any.
     """
 
-    __slots__ = ("_found", "_rules", "catalog", "context", "known", "now_ms", "state")
+    __slots__ = ("_found", "_rules", "_scores", "catalog", "context", "known", "now_ms", "state")
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class VisitorScope:
         catalog: CompiledCatalog,
         now_ms: int,
         known: bool,
+        scores: Callable[[VisitorScope], dict[str, float]] | None = None,
     ) -> None:
         self.state = state
         self.context = context
@@ -50,10 +53,19 @@ class VisitorScope:
         self.known = known
         self._found: dict[str, Any] = {}
         self._rules: Any = None
+        self._scores = scores
 
     def without_state(self) -> VisitorScope:
         """The same request, as if nothing were known of the visitor."""
         return VisitorScope(None, self.context, self.catalog, self.now_ms, self.known)
+
+    def without_scores(self) -> VisitorScope:
+        """The same request and visitor, as if nobody had a score."""
+        return VisitorScope(self.state, self.context, self.catalog, self.now_ms, self.known)
+
+    def scores(self) -> dict[str, float]:
+        """How likely the visitor is to convert, by conversion."""
+        return {} if self._scores is None else self._scores(self)
 
     def holds(self, rule: Rule) -> bool:
         """Whether ``rule`` is true here."""
@@ -142,6 +154,7 @@ _OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
     "event_count": lambda _, state: state.event_count,
     "n_orders": lambda _, state: state.n_orders,
     "revenue": lambda _, state: state.revenue,
+    "scores": lambda scope, _: scope.scores(),
     "segments": lambda scope, _: segments_of(scope.catalog, scope.holds),
     "session": _session,
     "traits": lambda _, state: state.traits,

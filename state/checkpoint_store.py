@@ -8,6 +8,7 @@ that lost its partition cannot overwrite what its successor wrote.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -80,6 +81,19 @@ class CheckpointStore:
         generation = int(await cast("Any", self._redis.incr(self._keys.generations)))
         await self._open(keys=[self._keys.generation(partition)], args=[generation])
         return generation
+
+    async def positions(self, n_partitions: int, epoch: int) -> dict[int, int]:
+        """Per partition that has a current checkpoint in the ``epoch``, the offset trained through."""
+        names = [self._keys.checkpoint(partition, "current") for partition in range(n_partitions)]
+        found: dict[int, int] = {}
+        for partition, value in enumerate(cast("list[bytes | None]", await self._redis.mget(names))):
+            if value is None:
+                continue
+            with contextlib.suppress(msgspec.DecodeError):  # damaged: the learner goes on from the one before
+                header = _decoder.decode(value)
+                if header.epoch == epoch:
+                    found[partition] = header.position
+        return found
 
     async def load(self, partition: int, which: str = "current") -> StoredCheckpoint | None:
         """The ``current`` or ``previous`` checkpoint; None where there is none.

@@ -55,6 +55,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def redis_options(folder: Path, port: int, logfile: str) -> tuple[str, ...]:
+    """How ours runs: loopback only, durable by its append-only file in ``folder``, never evicting.
+
+    Parameters
+    ----------
+    logfile
+        A path, or "" for standard output.
+    """
+    return (
+        *("--bind", "127.0.0.1", "--port", str(port), "--protected-mode", "yes"),
+        *("--dir", str(folder), "--logfile", logfile),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+        *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+    )
+
+
 @dataclass(slots=True)
 class EmbeddedRedis:
     """One Redis process, durable by its append-only file.
@@ -104,10 +120,7 @@ class EmbeddedRedis:
         self.process = subprocess.Popen(
             [
                 str(binary),
-                *("--bind", "127.0.0.1", "--port", str(self.port), "--protected-mode", "yes"),
-                *("--dir", str(self.data_dir.resolve()), "--logfile", str(log.resolve())),
-                *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-                *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+                *redis_options(self.data_dir.resolve(), self.port, str(log.resolve())),
                 *self.extra,
             ],
             stdin=subprocess.DEVNULL,

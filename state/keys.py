@@ -55,6 +55,19 @@ class Keys:
         """The channel on which changed arms are published."""
         return f"{self.namespace}:model-changes"
 
+    def conversion(self, name: str) -> str:
+        """The model of a conversion, as deciders have it."""
+        return f"{self.namespace}:conversion:{name}"
+
+    @property
+    def conversions(self) -> str:
+        """The set of conversions that have a model."""
+        return f"{self.namespace}:conversions"
+
+    def challenger(self, challenger_id: str) -> str:
+        """A retrained model that a record in ``outcomes`` enters into the contest."""
+        return f"{self.namespace}:challenger:{challenger_id}"
+
     @property
     def generations(self) -> str:
         """Counts the learners there have been: each take-over of a partition takes the next number."""

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from eventlog.port import EventLog, Record
@@ -23,15 +22,16 @@ from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
 from personalization.errors import InvalidInput, Refused
 from personalization.event import Merged, TimedOut
+from personalization.example import Example, encode_example, example_key
 from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
 from personalization.outcome import Outcome, encode_outcome
 from state.timers import Timer, TimerStore
 from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorStore
-from state.worker_client import until_done
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints, Safeguard
 from stream.metrics import FolderMetrics
+from stream.patience import Patience
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +105,7 @@ class Folder:
         self._catalogs = catalogs
         self._epoch = epoch
         self._metrics = metrics
+        self._patiently = Patience(metrics.retries)
         self._failpoints = failpoints or Failpoints()
         self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
@@ -258,7 +259,7 @@ class Folder:
         except InvalidInput:
             await self._emit_singly(records)
         for emission in work.emissions:
-            self._metrics.emitted.labels("outcome" if isinstance(emission, Outcome) else "derived").inc()
+            self._metrics.emitted.labels(_KINDS.get(type(emission), "derived")).inc()
         for _, code, _ in work.dead:
             self._metrics.entries.labels("dead_letter", code).inc()
 
@@ -328,15 +329,6 @@ class Folder:
             )
         )
 
-    async def _patiently(
-        self, part: str, attempt: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        def failed(error: BaseException) -> None:
-            self._metrics.retries.labels(part).inc()
-            logger.warning("retrying", extra={"part": part, "reason": repr(error)})
-
-        return await until_done(partial(attempt, *args, **kwargs), failed)
-
     @staticmethod
     def _facts(pending: dict[str, list[Pending]]) -> dict[str, int]:
         sizes = [len(entries) for entries in pending.values()]
@@ -348,7 +340,12 @@ class _Poisoned(Exception):
         self.offset = offset
 
 
+_KINDS: dict[type, str] = {Outcome: "outcome", Example: "example"}
+
+
 def _record(emission: Emission) -> Record:
     if isinstance(emission, Outcome):
         return Record(OUTCOMES, emission.placement, encode_outcome(emission))
+    if isinstance(emission, Example):
+        return Record(OUTCOMES, example_key(emission.conversion), encode_example(emission))
     return Record(VISITOR_LOG, emission.key, encode_entry(emission.entry))

@@ -9,66 +9,51 @@ from typing import Any
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
 from personalization.errors import Refused
-from state.catalog_follower import CatalogFollower
-from state.catalog_store import CatalogStore
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore
 from stream.batches import batches
 from stream.clock import Clock
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
-from stream.health import health_server
-from stream.house import House, first_catalog, open_house, run_together, set_up_logging, worker_settings
-from stream.lag import LagWatch
+from stream.house import open_house, worker_settings
+from stream.log_lines import set_up_logging
 from stream.metrics import FolderMetrics
-from stream.worker_app import WorkerApp, make_app, run_app
+from stream.running import run_worker, stop_signals
+from stream.worker_app import WorkerApp, make_app
 
 ROLE = "folder"
 
 
-async def main(settings: Settings, stop: asyncio.Event | None = None) -> None:
-    """Fold until told to stop (SIGTERM, SIGINT, or ``stop``).
+async def main(settings: Settings) -> None:
+    """Fold until told to stop (SIGTERM, SIGINT).
 
     Raises
     ------
     Refused
         Where log and states do not belong together.
     """
-    async with (
-        open_house(settings, ROLE) as house,
-        CatalogFollower(CatalogStore(house.redis, settings.namespace)) as catalogs,
-    ):
-        await run_folder(house, catalogs, stop)
-
-
-async def run_folder(house: House, catalogs: CatalogFollower, stop: asyncio.Event | None = None) -> None:
-    """The folder over the parts of a house."""
-    settings = house.settings
-    await first_catalog(catalogs)
-    metrics = FolderMetrics()
-    app = make_app(ROLE, house.log, house.identity, worker_settings(settings))
-
-    def owned() -> list[int]:
-        return [tp.partition for tp in app.owned_partitions()]
-
-    timers = RedisTimerStore(house.redis, house.keys)
-    clock = Clock(timers, house.log, catalogs, owned, house.identity.n_partitions, metrics)
-    compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
-    folder = Folder(
-        RedisVisitorStore(house.redis, house.keys, compare=compare),
-        timers,
-        house.log,
-        catalogs,
-        house.identity.epoch,
-        metrics,
-        house.failpoints,
-        clock.settled,
-    )
-    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    _add_agent(app, folder, settings, refused)
-    lag = LagWatch(house.log, ROLE, VISITOR_LOG, owned, lambda: folder.reached, metrics.lag)
-    async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
-        await run_together(run_app(app, stop), _raise_from(refused), clock.run(settings.timer_poll_ms), lag.run())
+    async with open_house(settings, ROLE) as house:
+        metrics = FolderMetrics()
+        app = make_app(ROLE, house.log, house.identity, worker_settings(settings))
+        timers = RedisTimerStore(house.redis, house.keys)
+        n_partitions = house.identity.n_partitions
+        clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, n_partitions, metrics)
+        compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
+        folder = Folder(
+            RedisVisitorStore(house.redis, house.keys, compare=compare),
+            timers,
+            house.log,
+            house.catalogs,
+            house.identity.epoch,
+            metrics,
+            house.failpoints,
+            clock.settled,
+        )
+        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        _add_agent(app, folder, settings, refused)
+        background = (_raise_from(refused), clock.run(settings.timer_poll_ms))
+        with stop_signals() as stop:
+            await run_worker(house, ROLE, VISITOR_LOG, app, metrics, lambda: folder.reached, *background, stop=stop)
 
 
 def _add_agent(app: WorkerApp, folder: Folder, settings: Settings, refused: asyncio.Future[None]) -> None:

@@ -10,26 +10,22 @@ from faust.types import TP
 
 from config.settings import Settings
 from eventlog.topics import OUTCOMES
-from state.catalog_follower import CatalogFollower
-from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
+from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
 from stream.batches import batches
-from stream.health import health_server
-from stream.house import (
-    House,
-    first_catalog,
-    open_house,
-    run_together,
-    set_up_logging,
-    stop_signals,
-    worker_settings,
-)
-from stream.lag import LagWatch
+from stream.conversion_training import ConversionTraining
+from stream.held_partition import Partitions
+from stream.house import open_house, worker_settings
 from stream.learner import LearnedMessage, Learner
+from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
+from stream.placement_training import PlacementTraining
+from stream.running import run_worker, stop_signals
+from stream.sampling import Sampling
+from stream.training import Trainings
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerApp, make_app, run_app
+from stream.worker_app import WorkerApp, make_app
 
 ROLE = "learner"
 
@@ -37,67 +33,65 @@ LEARN_WAIT_S = 0.005
 """How long a batch of outcomes waits to fill, unless weights are to be published sooner than that."""
 
 
-async def main(settings: Settings, stop: asyncio.Event | None = None) -> None:
-    """Learn until told to stop (SIGTERM, SIGINT, or ``stop``).
+async def main(settings: Settings) -> None:
+    """Learn until told to stop (SIGTERM, SIGINT).
 
     Raises
     ------
     Refused
-        Where log and states do not belong together.
+        Where log, states and checkpoints do not belong together.
     """
-    async with (
-        open_house(settings, ROLE) as house,
-        CatalogFollower(CatalogStore(house.redis, settings.namespace)) as catalogs,
-    ):
-        await run_learner(house, catalogs, stop)
+    async with open_house(settings, ROLE) as house:
+        metrics = LearnerMetrics()
+        policy = OffsetPolicy(commits_acked=False)
+        app = make_app(ROLE, house.log, house.identity, worker_settings(settings), offset_policy=policy)
 
+        async def commit(offsets: dict[int, int]) -> bool:
+            return await app.commit_offsets({app.tp(OUTCOMES, at): offset for at, offset in offsets.items()})
 
-async def run_learner(house: House, catalogs: CatalogFollower, stop: asyncio.Event | None = None) -> None:
-    """The learner over the parts of a house."""
-    settings = house.settings
-    await first_catalog(catalogs)
-    metrics = LearnerMetrics()
-    secret = settings.secret.encode()
-    policy = OffsetPolicy(commits_acked=False)
-    app = make_app(ROLE, house.log, house.identity, worker_settings(settings), offset_policy=policy)
+        secret = settings.secret.encode()
+        sampling = Sampling()
+        trainings = Trainings(
+            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret, sampling),
+            ConversionTraining(
+                ConversionPublisher(house.redis, house.keys),
+                secret,
+                metrics,
+                max(settings.publish_ms, settings.publish_conversion_ms),
+            ),
+        )
+        checkpoints = CheckpointStore(house.redis, house.keys)
+        epoch = house.identity.epoch
+        partitions = Partitions(house.log, checkpoints, trainings, house.catalogs, epoch, metrics)
+        learner = Learner(house.log, partitions, trainings, house.catalogs, metrics, commit, house.failpoints)
 
-    async def commit(offsets: dict[int, int]) -> bool:
-        return await app.commit_offsets({app.tp(OUTCOMES, number): offset for number, offset in offsets.items()})
+        def told_lag(entries: int) -> None:
+            sampling.look(entries)
+            metrics.share.set(sampling.share)
 
-    learner = Learner(
-        house.log,
-        CheckpointStore(house.redis, house.keys),
-        ModelPublisher(house.redis, house.keys, secret),
-        catalogs,
-        secret,
-        house.identity.epoch,
-        metrics,
-        commit,
-        house.failpoints,
-    )
+        async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:
+            reached = await learner.assigned({tp.partition for tp in assigned}, app.lease_generation)
+            return {app.tp(OUTCOMES, number): offset for number, offset in reached.items()}
 
-    async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:
-        partitions = {tp.partition for tp in assigned}
-        reached = await learner.assigned(partitions, app.lease_generation)
-        return {app.tp(OUTCOMES, number): offset for number, offset in reached.items()}
-
-    policy.start_offsets = start_offsets
-    _add_agent(app, learner, settings)
-
-    def owned() -> list[int]:
-        return [tp.partition for tp in app.owned_partitions()]
-
-    lag = LagWatch(house.log, ROLE, OUTCOMES, owned, lambda: learner.reached, metrics.lag)
-    async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
-        with stop_signals() as signalled:
-            stop = stop or signalled
-            stopping = asyncio.Event()
-            await run_together(
-                run_app(app, stopping),
+        policy.start_offsets = start_offsets
+        _add_agent(app, learner, settings)
+        stopping = asyncio.Event()
+        with stop_signals() as stop:
+            background = (
                 _save_before(stop, stopping, learner),
                 learner.run_publishing(settings.publish_ms),
                 learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes),
-                lag.run(),
+            )
+            await run_worker(
+                house,
+                ROLE,
+                OUTCOMES,
+                app,
+                metrics,
+                lambda: learner.reached,
+                *background,
+                stop=stopping,
+                told_lag=told_lag,
             )
 
 

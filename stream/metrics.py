@@ -6,19 +6,51 @@ The rule *Adding up* is checked against these: received = applied + duplicate + 
 
 from __future__ import annotations
 
+import logging
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+logger = logging.getLogger(__name__)
 
 _FAST_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _BATCH = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-class FolderMetrics:
+class WorkerMetrics:
+    """What both workers show.
+
+    Parameters
+    ----------
+    behind
+        What ``lag`` counts.
+    """
+
+    def __init__(self, behind: str, registry: CollectorRegistry | None = None) -> None:
+        self.registry = r = registry if registry is not None else CollectorRegistry()
+        ProcessCollector(registry=r)
+        self.retries = Counter(
+            "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
+        )
+        self.lag = Gauge("nextbest_log_lag_entries", f"{behind}, per partition owned", ["partition"], registry=r)
+        self.skipped = Counter(
+            "nextbest_log_skipped_entries",
+            "Entries the log no longer had when the worker came to them: lost for it",
+            ["partition"],
+            registry=r,
+        )
+
+    def gap(self, partition: int, n_entries: int) -> None:
+        """The log went on ``n_entries`` further than it should: say so, loudly."""
+        logger.error("entries_missing_from_log", extra={"partition": partition, "n_entries": n_entries})
+        self.skipped.labels(str(partition)).inc(n_entries)
+
+
+class FolderMetrics(WorkerMetrics):
     """What the folder shows on ``/metrics``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry if registry is not None else CollectorRegistry()
+        super().__init__("Entries not folded yet", registry)
         r = self.registry
-        ProcessCollector(registry=r)
         self.entries = Counter(
             "nextbest_entries",
             "Entries of the visitor log by what became of them",
@@ -27,7 +59,7 @@ class FolderMetrics:
         )
         self.notes = Counter(
             "nextbest_decision_notes",
-            "What happened to decisions: exposed, rewarded, closed_*, late, orphan",
+            "What happened to decisions (exposed, rewarded, closed_*, late, orphan) and to examples (example_*)",
             ["kind", "placement", "arm"],
             registry=r,
         )
@@ -51,27 +83,27 @@ class FolderMetrics:
         self.lost_races = Counter(
             "nextbest_fold_lost_races", "Visitors written by somebody else meanwhile and folded again", registry=r
         )
-        self.retries = Counter(
-            "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
-        )
-        self.lag = Gauge(
-            "nextbest_log_lag_entries", "Entries not folded yet, per partition owned", ["partition"], registry=r
-        )
 
 
-class LearnerMetrics:
+class LearnerMetrics(WorkerMetrics):
     """What the learner shows on ``/metrics``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry if registry is not None else CollectorRegistry()
+        super().__init__("Outcomes not learned yet", registry)
         r = self.registry
-        ProcessCollector(registry=r)
         self.outcomes = Counter(
             "nextbest_outcomes",
-            "Outcomes by what became of them: trained, duplicate, untrained, invalid, redelivered, dead_letter",
+            "Outcomes, and examples of conversions, by what became of them: learned, served, judged, challenger, "
+            "duplicate, untrained, invalid, sampled_out, redelivered, dead_letter",
             ["placement", "result"],
             registry=r,
         )
+        self.share = Gauge(
+            "nextbest_learned_share",
+            "Share of the outcomes that is learned: below 1 while the learner cannot keep up",
+            registry=r,
+        )
+        self.share.set(1.0)
         self.reward_to_weights = Histogram(
             "nextbest_reward_to_weights_seconds",
             "From the closing of a decision until weights that know it are published",
@@ -103,10 +135,4 @@ class LearnerMetrics:
         )
         self.checkpointed = Gauge(
             "nextbest_checkpoint_timestamp_seconds", "When the last checkpoint was written", registry=r
-        )
-        self.retries = Counter(
-            "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
-        )
-        self.lag = Gauge(
-            "nextbest_log_lag_entries", "Outcomes not learned yet, per partition owned", ["partition"], registry=r
         )

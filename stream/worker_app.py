@@ -1,4 +1,4 @@
-"""Makes the Faust app of a role, with every setting that matters, and runs it inside an asyncio program.
+"""Makes the Faust app of a role, with every setting that matters.
 
 Handlers have one shape::
 
@@ -12,9 +12,6 @@ Handlers have one shape::
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +24,6 @@ from yarl import URL
 from eventlog.kafka import KafkaLog
 from eventlog.port import LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
-from personalization.errors import Unavailable
 from stream.transports.offsets import OffsetPolicy
 
 START_TIMEOUT_S = 30.0
@@ -98,6 +94,10 @@ class WorkerApp(faust.App):  # type: ignore[misc]
         except ConsumerNotStarted:  # on Kafka it lives in a thread, which starts a little later
             return set()
 
+    def owned_numbers(self) -> list[int]:
+        """The numbers of the partitions this worker owns now."""
+        return [tp.partition for tp in self.owned_partitions()]
+
     async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
         """Commit now what was reached under ``generation``; false when that ownership is over."""
         return bool(await self.consumer.commit_offsets(offsets, generation))
@@ -162,41 +162,3 @@ def _broker(log: RedisStreamsLog | KafkaLog) -> list[URL]:
     if isinstance(log, RedisStreamsLog):
         return [URL("redis+streams://log")]  # the transport takes the server from the app's log
     return [URL(f"nextbest+kafka://{server.strip()}") for server in log.servers.split(",")]
-
-
-async def run_app(app: WorkerApp, stop: asyncio.Event | None = None) -> None:
-    """Run ``app`` until ``stop`` is set (by SIGTERM and SIGINT, if none is given), then stop it cleanly.
-
-    Raises
-    ------
-    Unavailable
-        If the log does not answer at the start: the supervisor tries again.
-    Exception
-        Whatever crashed the app.
-    """
-    with contextlib.ExitStack() as undo:
-        if stop is None:
-            stop = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stop.set)
-                undo.callback(loop.remove_signal_handler, number)
-        stopping = asyncio.create_task(stop.wait())
-        crashing = asyncio.create_task(app._crashed.wait())
-        # A standby's start lasts until it owns something: it must be possible to stop it before.
-        starting = asyncio.create_task(app.start())
-        try:
-            await asyncio.wait([starting, stopping, crashing], return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                starting.result()
-                await asyncio.wait([stopping, crashing], return_when=asyncio.FIRST_COMPLETED)
-        except (OSError, ConnectionError) as error:
-            raise Unavailable(f"the log does not answer: {error}") from error
-        finally:
-            stopping.cancel()
-            crashing.cancel()
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            await app.stop()
-    if app.crash_reason is not None:
-        raise app.crash_reason

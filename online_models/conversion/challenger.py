@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from online_models.conversion.labels import Classifier
+from online_models.conversion.contender import Contender
 
 MIN_ROWS = 200
 """The sequence is asymptotic: no verdict before the variance is known."""
@@ -84,39 +84,28 @@ class Trial:
                 self.verdict = Verdict.RETIRE
         return self.verdict
 
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint."""
+        return {
+            "terms": [self.max_rows, self.alpha],
+            "sums": [self.n, self._mean, self._m2],
+            "verdict": self.verdict.value,
+        }
 
-def retrain(fresh: Classifier, history: Iterable[tuple[Mapping[Any, Any], Any]]) -> Classifier:
-    """A challenger: ``fresh`` after learning matured ``history`` in its order."""
-    for x, y in history:
-        fresh.learn_one(x, y)
-    return fresh
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Trial:
+        """The inverse of ``dump``."""
+        trial = cls(*state["terms"])
+        trial.n, trial._mean, trial._m2 = state["sums"]
+        trial.verdict = Verdict(state["verdict"])
+        return trial
 
 
-class Contest:
-    """Champion and challenger side by side; behaves like the champion, and swaps on promotion."""
-
-    def __init__(self, champion: Classifier, challenger: Classifier, trial: Trial | None = None) -> None:
-        self.champion = champion
-        self.challenger: Classifier | None = challenger
-        self.trial = trial or Trial()
-
-    def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[bool, float]:
-        """What is served: the champion's."""
-        return self.champion.predict_proba_one(x)
-
-    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0) -> None:
-        """Judge both on this row, then teach both; the winner serves from the next row on."""
-        if self.challenger is not None and w == 1.0 and (y == 0 or y == 1):
-            verdict = self.trial.observe(
-                self.champion.predict_proba_one(x)[True], self.challenger.predict_proba_one(x)[True], bool(y)
-            )
-            if verdict is Verdict.PROMOTE:
-                self.champion, self.challenger = self.challenger, None
-            elif verdict is Verdict.RETIRE:
-                self.challenger = None
-        self.champion.learn_one(x, y, w)
-        if self.challenger is not None:
-            self.challenger.learn_one(x, y, w)
+def retrain(challenger: Contender, history: Iterable[tuple[Mapping[Any, Any], bool]]) -> Contender:
+    """``challenger`` after learning matured ``history`` in its order."""
+    for x, label in history:
+        challenger.mature(x, label)
+    return challenger
 
 
 def _loss(p: float, label: bool) -> float:

@@ -70,6 +70,11 @@ class HashedLinear:
         self.crossed: tuple[int, ...] = ()
         self._fit_to(0)
 
+    @property
+    def table(self) -> Float32Array:
+        """Both weights and AdaGrad's sum of squares by slot, shape (slots, 3)."""
+        return self._table
+
     def tokens(self, row: Float32Array, z: FloatArray) -> Tokens:
         """Hash a row of raw values, shape (C,), and take its z-scores along."""
         n = row.shape[0]
@@ -148,15 +153,17 @@ class HashedLinear:
         self._adagrad_steps: Float32Array = np.full(n_pairs + n + 1, ADAGRAD_STEP, np.float32)
         self._adagrad_steps[n_pairs:] = ADAGRAD_STEP_Z
 
-    def dump(self) -> dict[str, Any]:
-        """Everything, as plain values for a checkpoint."""
-        return {"table": self._table.tobytes(), "crossed": list(self.crossed), "n": self._n}
+    def dump(self, *, training: bool = True) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint; without ``training`` only what predicting needs."""
+        table = self._table if training else np.ascontiguousarray(self._table[:, :SQUARES])
+        return {"table": table.tobytes(), "crossed": list(self.crossed), "n": self._n}
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> HashedLinear:
         """The inverse of ``dump``."""
         linear = cls()
-        linear._table = np.frombuffer(state["table"], np.float32).reshape(-1, 3).copy()
+        table = np.frombuffer(state["table"], np.float32).reshape(linear._table.shape[0], -1)
+        linear._table[:, : table.shape[1]] = table
         linear.crossed = tuple(state["crossed"])
         linear._fit_to(state["n"])
         return linear

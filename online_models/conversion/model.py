@@ -183,6 +183,12 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         """A copy for deciders that later learning does not touch."""
         return copy.deepcopy(self)
 
+    def is_sound(self) -> bool:
+        """Whether every weight is finite: some 0.1 ms."""
+        forest = True if self._forest is None else bool(np.isfinite(self._forest.values).all())
+        stack = all(map(math.isfinite, self._stack.combined()))
+        return forest and stack and bool(np.isfinite(self._linear.table).all())
+
     def _read(self, x: Mapping[Any, Any]) -> _Reading:
         """Read a row; the last reading is kept until something is learned, since learning often follows at once."""
         if self._last is None or not _same(self._last[0], x):
@@ -216,16 +222,16 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         self.n_grown += 1
         self._linear.cross(tuple(np.argsort(-grown.gains, kind="stable").tolist()))
 
-    def dump(self) -> dict[str, Any]:
-        """Everything, as plain values for a checkpoint."""
-        n, c = min(self.n_learned, self.buffer_rows), self._columns.n
+    def dump(self, *, training: bool = True) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint; without ``training`` only what predicting needs."""
+        n, c = min(self.n_learned, self.buffer_rows) if training else 0, self._columns.n
         return {
             "buffer_rows": self.buffer_rows,
             "seed": self.seed,
             "counts": [self.n_learned, self.n_grown, self._next_growth],
             "sums": [self._positive, self._seen],
             "columns": self._columns.dump(),
-            "linear": self._linear.dump(),
+            "linear": self._linear.dump(training=training),
             "forest": None if self._forest is None else self._forest.dump(),
             "stack": self._stack.dump(),
             "rows": np.ascontiguousarray(self._rows[:n, :c]).tobytes(),
@@ -243,7 +249,7 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         model._linear = HashedLinear.load(state["linear"])
         model._forest = None if state["forest"] is None else Forest.load(state["forest"])
         model._stack = Stack.load(state["stack"])
-        n, c = min(model.n_learned, model.buffer_rows), model._columns.n
+        n, c = len(state["labels"]) // model._labels.itemsize, model._columns.n
         if n:
             model._rows[:n, :c] = np.frombuffer(state["rows"], np.float32).reshape(n, c)
             model._labels[:n] = np.frombuffer(state["labels"])

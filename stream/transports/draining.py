@@ -37,6 +37,7 @@ class DrainingMixin:
                         continue  # read again after a seek back
                     if reached and offset - reached > 1 and topics.acks_enabled_for(message.topic):
                         await consumer._add_gap(tp, reached + 1, offset - 1)
+                        consumer.app.offset_policy.on_gap(tp.partition, offset - reached - 1)
                     if self._is_free(tp):
                         await consumer.callback(message)
                     else:

@@ -27,10 +27,14 @@ class OffsetPolicy:
         returns is where reading goes on. Partitions it leaves out go on at the committed offset.
     commits_acked
         Whether acked events are committed at an interval. If not, only ``commit_offsets`` commits.
+    on_gap
+        Told of a partition and how many entries of it the log no longer had between two that were read: they
+        were removed (by age, or by hand) before this worker came to them.
     """
 
     start_offsets: StartOffsets | None = None
     commits_acked: bool = True
+    on_gap: Callable[[int, int], None] = lambda partition, n_entries: None
 
 
 class OffsetPolicyMixin:

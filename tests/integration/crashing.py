@@ -19,14 +19,16 @@ from config.settings import Settings
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models import checkpoint
-from online_models.placement_model import PlacementModel
+from online_models.conversion import checkpoint as book_checkpoint
 from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.example import conversion_of
 from personalization.folder_state import HOLD_MS
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
 from state.timers import N_BUCKETS
 from stream.house import log_of
+from stream.learner import Book
 from tests.integration import workload
 from tests.integration.workload import OF_ONE, Workload
 
@@ -198,16 +200,19 @@ class System:
             pipeline.zcount(self.keys.timers(bucket), "-inf", before_ms)
         return sum(await pipeline.execute())
 
-    async def learned(self) -> dict[str, PlacementModel]:
-        """The models of the current checkpoints."""
+    async def learned(self) -> dict[str, Book]:
+        """The models and books of the current checkpoints."""
         store = CheckpointStore(self.redis, self.keys)
         secret = self.settings.secret.encode()
-        models = {}
+        models: dict[str, Book] = {}
         for partition in range(self.settings.partitions):
             found = await store.load(partition)
             for placement, blob in (found.blobs if found else {}).items():
                 assert blob is not None
-                models[placement] = checkpoint.load(blob, secret, placement=placement).model
+                if conversion_of(placement) is None:
+                    models[placement] = checkpoint.load(blob, secret, placement=placement).model
+                else:
+                    models[placement] = book_checkpoint.load(blob, secret).model
         return models
 
     def outputs(self) -> str:

@@ -12,15 +12,18 @@ from redis.asyncio import Redis
 
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
+from online_models.conversion.book import ConversionBook
 from online_models.placement_model import PlacementModel
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
+from personalization.example import Example, conversion_of, decode_example, encode_example, example_key
 from personalization.fold import DerivedEntry, Status, Visitor, fold
 from personalization.folder_state import encode_folder
 from personalization.outcome import Outcome, decode_outcome, encode_outcome
 from state.keys import Keys
 from state.visitor_store import pack_visitor
-from stream.learner import model_spec
+from stream.placement_training import model_spec
+from stream.training import Book
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Oracle:
     derived
         (target key, source, epoch, offset, n) → the entry, encoded.
     outcomes
-        Decision id → the outcome, encoded.
+        Decision id → the outcome, encoded; record id → the example.
     """
 
     visitors: dict[str, Visitor] = field(default_factory=dict)
@@ -66,17 +69,30 @@ async def fold_all(log: EventLog, catalog: CompiledCatalog) -> Oracle:
                 if isinstance(emission, DerivedEntry):
                     oracle.derived[_derived_id(emission.key, emission.entry)] = encode_entry(emission.entry)
                 else:
-                    oracle.outcomes[emission.decision_id] = encode_outcome(emission)
+                    oracle.outcomes[_record_id(emission)] = _encoded(emission)
     return oracle
 
 
-async def all_outcomes(log: EventLog) -> list[tuple[int, Outcome]]:
-    """(partition, outcome) of everything in ``outcomes``, duplicates included, in order."""
-    found = []
+async def all_outcomes(log: EventLog) -> list[Outcome | Example]:
+    """Everything in ``outcomes``, duplicates included, partition by partition, in order."""
+    found: list[Outcome | Example] = []
     for partition in range((await log.identity()).n_partitions):
         async for read in log.read(OUTCOMES, partition, 0):
-            found.append((partition, decode_outcome(read.value)))
+            if conversion_of(read.key) is None:
+                found.append(decode_outcome(read.value))
+            else:
+                record = decode_example(read.value)
+                assert isinstance(record, Example)
+                found.append(record)
     return found
+
+
+def _record_id(told: Outcome | Example) -> str:
+    return told.decision_id if isinstance(told, Outcome) else told.record_id
+
+
+def _encoded(told: Outcome | Example) -> bytes:
+    return encode_outcome(told) if isinstance(told, Outcome) else encode_example(told)
 
 
 async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: CompiledCatalog) -> list[str]:
@@ -96,9 +112,9 @@ async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: Compiled
             found.append(f"{key}: another state")
         elif await redis.get(keys.folder(key)) != encode_folder(visitor.folder):
             found.append(f"{key}: another folder state")
-        elif visitor.folder.open:
+        elif visitor.folder.open or (visitor.folder.conversions and visitor.folder.conversions.open):
             found.append(f"{key}: still open")
-    emitted = {outcome.decision_id: encode_outcome(outcome) for _, outcome in await all_outcomes(log)}
+    emitted = {_record_id(told): _encoded(told) for told in await all_outcomes(log)}
     found += _compare("outcome", emitted, oracle.outcomes)
     found += _compare("derived entry", oracle.found_derived, oracle.derived)
     return found
@@ -113,12 +129,18 @@ def _compare(what: str, emitted: dict[Any, bytes], expected: dict[Any, bytes]) -
     return found
 
 
-async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, PlacementModel]:
-    """Every placement's model, learned by a plain loop over the outcomes as they stand."""
-    models: dict[str, PlacementModel] = {}
-    for _, outcome in await all_outcomes(log):
-        if outcome.placement not in models:
-            spec = catalog.placements[outcome.placement].spec
-            models[outcome.placement] = PlacementModel(outcome.placement, model_spec(spec), spec.reward_range)
-        models[outcome.placement].learn(outcome)
+async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Book]:
+    """Every placement's model and every conversion's book, by their keys, learned by a plain loop."""
+    models: dict[str, Book] = {}
+    for told in await all_outcomes(log):
+        if isinstance(told, Outcome):
+            key = told.placement
+            spec = catalog.placements[key].spec
+            model = models.setdefault(key, PlacementModel(key, model_spec(spec), spec.reward_range))
+            assert isinstance(model, PlacementModel)
+            model.learn(told)
+        else:
+            book = models.setdefault(example_key(told.conversion), ConversionBook(told.conversion))
+            assert isinstance(book, ConversionBook)
+            book.learn(told)
     return models

@@ -17,6 +17,7 @@ from personalization.catalog import (
     AffinitySpec,
     Catalog,
     Content,
+    Conversion,
     Placement,
     RewardRule,
     Source,
@@ -31,7 +32,7 @@ ARMS = ("red", "green", "blue")
 
 
 def catalog() -> Catalog:
-    """Two placements with windows short enough to end while a test watches."""
+    """Two placements and two conversions with windows short enough to end while a test watches."""
     rewards = (RewardRule(event="Order Completed", value=1.0), RewardRule(event="Product Clicked", value=0.5))
     placement = Placement(
         content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed"
@@ -42,7 +43,12 @@ def catalog() -> Catalog:
         affinities={
             "category": AffinitySpec(rules=(AffinityRule(event="Product Viewed", key="properties.category"),))
         },
-        features=("session.n_views",),
+        conversions={
+            "buys": Conversion(event="Order Completed", horizon_ms=2 * WINDOW_MS),
+            "clicks": Conversion(event="Product Clicked", horizon_ms=3 * WINDOW_MS, labels="early"),
+        },
+        session_gap_ms=WINDOW_MS,  # of bursts that lie further apart each begins a session
+        features=("session.n_views", "counts"),
         sources={"test": Source(write_keys=("pk",), consent_default="granted")},
     )
 

@@ -17,11 +17,15 @@ from typing import Any
 import pytest
 
 from eventlog.kafka import KafkaLog
+from eventlog.partition import partition_of
 from eventlog.port import Record
+from eventlog.redis_keys import partition_keys
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG
+from state.worker_client import worker_client
+from stream.running import run_app
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerSettings, make_app, run_app
+from stream.worker_app import WorkerSettings, make_app
 from tests.servers import ROOT
 
 AnyLog = RedisStreamsLog | KafkaLog
@@ -269,3 +273,33 @@ async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(lo
     pauses = [b - a for a, b in itertools.pairwise(handled_at) if b - a > 0.8]
     assert len(pauses) <= 2, pauses
     await until_committed(log, 4000)
+
+
+@pytest.mark.parametrize("log_url", ["redis"], indirect=True)  # Kafka removes nothing inside a partition
+async def test_entries_the_log_lost_are_noticed(log: RedisStreamsLog) -> None:
+    await log.append([Record(VISITOR_LOG, "somebody", str(i).encode()) for i in range(5)])
+    partition = partition_of("somebody", 4)
+    redis = worker_client(log.url)
+    stream = partition_keys(log.topics.on_server(VISITOR_LOG, 1), partition).stream
+    assert await redis.xdel(stream, "0-3", "0-4") == 2
+    await redis.aclose()
+    gaps: list[tuple[int, int]] = []
+    values: list[int] = []
+    policy = OffsetPolicy(on_gap=lambda partition, n_entries: gaps.append((partition, n_entries)))
+    app = make_app("folder", log, await log.identity(), WorkerSettings(), offset_policy=policy)
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for event in stream.noack().events():
+            values.append(int(event.value))
+            await stream.ack(event)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        await until(lambda: len(values) >= 3, "what is left is handled")
+    finally:
+        stop.set()
+        await running
+    assert values == [0, 1, 4]
+    assert gaps == [(partition, 2)]

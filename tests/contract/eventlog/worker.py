@@ -18,8 +18,9 @@ from typing import Any
 
 from eventlog.opening import open_log
 from eventlog.topics import VISITOR_LOG, Topics
+from stream.running import run_app, stop_signals
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerSettings, make_app, run_app
+from stream.worker_app import WorkerSettings, make_app
 
 
 def say(what: str, **fields: Any) -> None:
@@ -74,7 +75,8 @@ async def main() -> None:
 
     obeying = asyncio.create_task(obey())
     try:
-        await run_app(app)
+        with stop_signals() as stop:
+            await run_app(app, stop)
         say("stopped")
     finally:
         obeying.cancel()

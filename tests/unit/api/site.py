@@ -17,6 +17,7 @@ from api.models import ModelsInMemory
 from api.services import Learned, Services
 from eventlog.port import Position, Record
 from eventlog.topics import VISITOR_LOG
+from online_models.conversion.checkpoint import Served
 from personalization.catalog import Catalog, Content, Placement, Source
 from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.decision_record import decode_record
@@ -120,6 +121,7 @@ class Site:
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     missing: list[str] = field(default_factory=list)
     learned: Learned | None = None
+    conversions: dict[str, Served] = field(default_factory=dict)
     client: httpx.AsyncClient = field(init=False)
 
     @property
@@ -147,6 +149,7 @@ class Site:
             clock_ms=lambda: NOW,
             open_decisions=open_decisions,
             learned=learned,
+            conversions=self.conversions,
             ready=lambda: self.missing,
             max_body_bytes=1_000_000,
         )

@@ -210,8 +210,8 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
     "deep": (b"a: " + b"[" * 100_000, "shop.yaml:1: nested more than 64 deep"),
     "a list": (
         b"- a\n- b\n",
-        "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, features, "
-        "count_half_life, session_gap, sources, not a list",
+        "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, conversions, "
+        "features, count_half_life, session_gap, sources, not a list",
     ),
 }
 

@@ -9,6 +9,7 @@ from personalization.catalog import AffinityRule, AffinitySpec, Catalog, Content
 from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
 from personalization.event import DecisionMade, Event, Identify, Link, Rewarded, TimedOut, Track
+from personalization.example import Example
 from personalization.fold import DerivedEntry, Folded, Visitor, fold
 from personalization.folder_state import next_due_ms
 from personalization.outcome import Outcome
@@ -50,6 +51,7 @@ class World:
     log: list[tuple[str, bytes]] = field(default_factory=list)
     visitors: dict[str, Visitor] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
     folded: list[Folded] = field(default_factory=list)
     done: int = 0
     now_ms: int = START
@@ -78,6 +80,8 @@ class World:
         for emission in folded.emissions:
             if isinstance(emission, DerivedEntry):
                 self.log.append((emission.key, encode_entry(emission.entry)))
+            elif isinstance(emission, Example):
+                self.examples.append(emission)
             else:
                 self.outcomes.append(emission)
         return folded

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.conversion.challenger import Contest, Trial, Verdict, retrain
-from online_models.conversion.model import ConversionModel
-from tests.unit.online_models.conversion.test_labels import Notebook
+from online_models.conversion.book import ConversionBook
+from online_models.conversion.challenger import Trial, Verdict, retrain
+from online_models.conversion.contender import Contender
+from personalization.example import Example, Stage
 
 
 def run(champion: float, challenger: float, n: int, seed: int, rate: float = 0.2) -> Trial:
@@ -42,15 +43,54 @@ def test_a_verdict_stays() -> None:
     assert trial.verdict is Verdict.PROMOTE
 
 
-def test_retraining_publishes_a_challenger_that_takes_over_after_it_won() -> None:
-    rng = np.random.default_rng(4)
-    rows = [({"z": float(z)}, bool(rng.random() < (0.6 if z > 0 else 0.1))) for z in rng.normal(size=3_000)]
-    stale = Notebook(p=0.5)
-    challenger = retrain(ConversionModel(buffer_rows=512), rows[:1_000])
-    contest = Contest(stale, challenger)
-    assert contest.predict_proba_one({"z": 1.0})[True] == 0.5, "not before it won"
-    for x, y in rows[1_000:]:
-        contest.learn_one(x, y)
-    assert contest.trial.verdict is Verdict.PROMOTE
-    assert contest.champion is challenger
-    assert contest.predict_proba_one({"z": -1.0})[True] < 0.3
+def rows(n: int, seed: int) -> list[tuple[dict[str, float], bool]]:
+    rng = np.random.default_rng(seed)
+    return [({"z": float(z)}, bool(rng.random() < (0.6 if z > 0 else 0.1))) for z in rng.normal(size=n)]
+
+
+def closed(n: int, seed: int) -> list[Example]:
+    return [
+        Example(f"e{seed}-{i}", "buys", Stage.CLOSED, 0, i, label=y, features=x)
+        for i, (x, y) in enumerate(rows(n, seed))
+    ]
+
+
+def test_a_retrained_model_takes_over_after_it_won_and_not_before() -> None:
+    book = ConversionBook("buys", "river.dummy.PriorClassifier")  # knows the rate and nothing else
+    for example in closed(400, 1):
+        book.learn(example)
+    challenger = retrain(Contender("default"), rows(1_500, 2))
+    assert book.challenge(challenger, "c1")
+    assert book.champion is not challenger
+    before = book.champion
+    n_judged = 0
+    for example in closed(4_000, 3):
+        if book.champion is not before:
+            break
+        book.learn(example)
+        n_judged += 1
+    assert n_judged >= 200, "not on a handful"
+    assert book.champion is challenger
+    assert (book.challenger, dict(book.verdicts)) == (None, {"entered": 1, "promote": 1})
+    assert book.champion.predict({"z": -1.0}) < 0.3 < book.champion.predict({"z": 1.0})
+    assert not book.challenge(challenger, "c1"), "told twice by the log, it enters once"
+
+
+def test_one_that_is_worse_is_retired_and_the_champion_stays() -> None:
+    book = ConversionBook("buys")
+    for example in closed(1_000, 1):
+        book.learn(example)
+    champion = book.champion
+    upside_down = retrain(Contender("default"), [(x, not y) for x, y in rows(800, 2)])
+    book.challenge(upside_down, "c1")
+    for example in closed(2_000, 3):
+        book.learn(example)
+    assert (book.champion is champion, book.challenger) == (True, None)
+    assert dict(book.verdicts) == {"entered": 1, "retire": 1}
+
+
+def test_a_newer_challenger_takes_the_place_of_one_under_trial() -> None:
+    book = ConversionBook("buys")
+    book.challenge(Contender("default"), "c1")
+    book.challenge(Contender("default"), "c2")
+    assert (book.challenger_id, dict(book.verdicts)) == ("c2", {"entered": 2, "replaced": 1})

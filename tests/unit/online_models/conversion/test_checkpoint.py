@@ -4,34 +4,78 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Any
 
 import msgspec
 import pytest
 
 from online_models.conversion import checkpoint
+from online_models.conversion.book import ConversionBook
+from online_models.conversion.challenger import retrain
+from online_models.conversion.contender import Contender
 from online_models.conversion.registry import make_conversion_model
 from personalization.errors import InvalidInput, Refused
+from personalization.example import Example, Stage
 from tests.unit.online_models.conversion.test_model import visitors
 
 SECRET = b"server secret"
 MODELS = ("default", "river.linear_model.LogisticRegression", "river.tree.HoeffdingTreeClassifier")
 
 
+def moments(n: int, seed: int = 0, early: bool = False) -> list[Example]:
+    """Examples that open, some that convert, and all that close, in that order."""
+    told: list[Example] = []
+    for number, (x, y) in enumerate(visitors(n, seed)):
+        name = f"e{seed}-{number}"
+        terms: dict[str, Any] = {"features": x, "early": early}
+        told.append(Example(name, "buys", Stage.OPENED, number, number, **terms))
+        if early and y:
+            told.append(Example(name, "buys", Stage.CONVERTED, number, number, label=True, **terms))
+        told.append(Example(name, "buys", Stage.CLOSED, number, number, label=bool(y), **terms))
+    return told
+
+
+def taught(name: str = "default", n: int = 300, early: bool = False) -> ConversionBook:
+    book = ConversionBook("buys", name)
+    for record in moments(n, early=early):
+        book.learn(record)
+    return book
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["mature", "early"])
 @pytest.mark.parametrize("name", MODELS)
-def test_round_trip(name: str) -> None:
-    model = make_conversion_model(name)
-    for x, y in visitors(300):
-        model.learn_one(x, y)
-    loaded = checkpoint.load(checkpoint.dump(model, "buyer", {0: 7}, SECRET), SECRET, score="buyer")
+def test_round_trip(name: str, early: bool) -> None:
+    book = taught(name, early=early)
+    book.challenge(retrain(Contender("default"), visitors(150, seed=5)), "c1")
+    for record in moments(50, seed=3, early=early):
+        book.learn(record)
+    loaded = checkpoint.load(checkpoint.dump(book, {0: 7}, SECRET), SECRET, conversion="buys")
     assert loaded.offsets == {0: 7}
-    for x, y in visitors(100, seed=1):
-        assert loaded.model.predict_proba_one(x) == model.predict_proba_one(x)
-        model.learn_one(x, y)
-        loaded.model.learn_one(x, y)
+    assert loaded.model.schema() == book.schema()
+    for record in moments(100, seed=1, early=early):
+        assert loaded.model.champion.predict(record.features) == book.champion.predict(record.features)
+        assert loaded.model.learn(record) == book.learn(record)
+    left, right = loaded.model, book
+    assert (left.counts, left.verdicts, left.trial.dump()) == (right.counts, right.verdicts, right.trial.dump())
+    assert left.scorecard() == right.scorecard()
+    if name == "default":
+        assert left.dump() == right.dump()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_served_says_the_same_in_fewer_bytes(name: str) -> None:
+    book = taught(name, 600)
+    data = checkpoint.dump_served(book.champion, "buys", 77, SECRET)
+    served = checkpoint.load_served(data, SECRET, conversion="buys")
+    assert (served.conversion, served.version) == ("buys", 77)
+    for x, _ in visitors(100, seed=1):
+        assert served.contender.predict(x) == book.champion.predict(x)
+        assert served.contender.explain(x) == book.champion.explain(x)
+    assert len(data) < len(checkpoint.dump(book, {}, SECRET)) * 0.7 or name != "default"
 
 
 def test_anything_that_does_not_fit_is_refused() -> None:
-    data = checkpoint.dump(make_conversion_model("river.naive_bayes.BernoulliNB"), "buyer", {}, SECRET)
+    data = checkpoint.dump(taught("river.naive_bayes.BernoulliNB", 20), {}, SECRET)
     damaged = bytearray(data)
     damaged[len(data) // 2] ^= 1
     for bad in (b"", data[:-1], bytes(damaged), b"x" + data):
@@ -39,11 +83,18 @@ def test_anything_that_does_not_fit_is_refused() -> None:
             checkpoint.load(bad, SECRET)
     with pytest.raises(Refused, match="secret"):
         checkpoint.load(data, b"another")
-    with pytest.raises(Refused, match="score"):
-        checkpoint.load(data, SECRET, score="churner")
-    body = msgspec.msgpack.encode({**msgspec.msgpack.decode(data[36:]), "river_version": "0.1.0"})
-    with pytest.raises(Refused, match="River"):
-        checkpoint.load(checkpoint.MAGIC + hmac.digest(SECRET, body, hashlib.sha256) + body, SECRET)
+    with pytest.raises(Refused, match="conversion"):
+        checkpoint.load(data, SECRET, conversion="leaves")
+    with pytest.raises(Refused, match="not a served"):
+        checkpoint.load_served(data, SECRET)
+    for field, value, words in (
+        ("river_version", "0.1.0", "River"),
+        ("format", 1, "format"),
+        ("kind", 3, "release"),
+    ):
+        body = msgspec.msgpack.encode({**msgspec.msgpack.decode(data[36:]), field: value})
+        with pytest.raises(Refused, match=words):
+            checkpoint.load(checkpoint.MAGIC + hmac.digest(SECRET, body, hashlib.sha256) + body, SECRET)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Connections to Kafka: one idempotent producer kept, readers and admin clients as needed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from personalization.errors import InvalidInput, Unavailable
+
+MAX_BATCH_BYTES = 256 * 1024
+"""aiokafka's default of 16 KiB is a dozen decision records."""
+
+
+class KafkaConnection:
+    """Who talks to the brokers.
+
+    Parameters
+    ----------
+    servers
+        ``host:port`` of one or more brokers, separated by commas.
+    timeout_s
+        Of one request.
+    linger_ms
+        How long records wait for company in the producer.
+    """
+
+    def __init__(self, servers: str, timeout_s: float, linger_ms: int) -> None:
+        self.servers = servers
+        self.timeout_s = timeout_s
+        self.linger_ms = linger_ms
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer now."""
+        return self._producer is not None
+
+    async def producer(self) -> Any:
+        """The producer, connected.
+
+        Raises
+        ------
+        Unavailable
+            Where no broker answers.
+        """
+        if self._producer is None:
+            await self.client()
+        return self._producer
+
+    async def client(self) -> Any:
+        """The producer's client, connected; raises as ``producer``."""
+        async with self._connecting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self.servers,
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=self.linger_ms,
+                    max_batch_size=MAX_BATCH_BYTES,
+                    request_timeout_ms=int(self.timeout_s * 1000),
+                )
+                try:
+                    await producer.start()
+                except (KafkaError, OSError) as error:
+                    with contextlib.suppress(Exception):
+                        await producer.stop()
+                    raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
+                self._producer = producer
+            return self._producer.client
+
+    async def drop(self) -> None:
+        """Disconnect the producer; the next who needs one connects anew."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaError, OSError):
+                await asyncio.wait_for(producer.stop(), self.timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def reader(self) -> AsyncIterator[Any]:
+        """A consumer of no group, for as long as the block runs."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+            request_timeout_ms=int(self.timeout_s * 1000),
+        )
+        try:
+            await consumer.start()
+            yield consumer
+        except (KafkaError, OSError) as error:
+            raise foreign(error) from error
+        finally:
+            await consumer.stop()
+
+    @contextlib.asynccontextmanager
+    async def admin(self) -> AsyncIterator[Any]:
+        """An admin client, for as long as the block runs."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=int(self.timeout_s * 1000))
+        try:
+            await admin.start()
+            yield admin
+        except (KafkaError, OSError) as error:
+            raise foreign(error) from error
+        finally:
+            await admin.close()
+
+
+def foreign(error: BaseException) -> Exception:
+    """Kafka's error as one of ours."""
+    if isinstance(error, Unavailable | InvalidInput):
+        return error
+    if isinstance(error, MessageSizeTooLargeError):
+        return InvalidInput("value", f"larger than the log takes: {error}", code="too_large")
+    return Unavailable(f"Kafka: {type(error).__name__} {error}".rstrip())

@@ -1,0 +1,131 @@
+"""Conversion models in Redis: one writer per conversion publishes, every process follows, challengers wait.
+
+A model is one value, read whole: it changes every few seconds at most, and what it learns is a horizon old. Readers
+look at the versions now and then; nothing of this is on a decision's path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from online_models.conversion import checkpoint
+from online_models.conversion.checkpoint import Served
+from online_models.snapshot import unpack_version
+from personalization.errors import Refused
+from state.keys import Keys
+from state.model_store import Published
+
+logger = logging.getLogger(__name__)
+
+POLL_MS = 1_000
+
+_PUBLISH = """
+local held = tonumber(redis.call('HGET', KEYS[1], 'generation') or '-1')
+if held > tonumber(ARGV[1]) then return 'fenced' end
+redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'version', ARGV[2], 'at_ms', ARGV[3], 'model', ARGV[4])
+return 'done'
+"""
+
+
+class ConversionPublisher:
+    """The learner's side; a newer generation of the learner always wins."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._script = redis.register_script(_PUBLISH)
+
+    async def publish(self, conversion: str, version: int, model: bytes, at_ms: int) -> Published:
+        """Publish a model (``checkpoint.dump_served``) under its packed version."""
+        generation, _ = unpack_version(version)
+        await cast("Any", self._redis.sadd(self._keys.conversions, conversion))
+        arguments: list[Any] = [generation, version, at_ms, model]
+        result = await self._script(keys=[self._keys.conversion(conversion)], args=arguments)
+        return Published(result.decode())
+
+    async def challenger(self, challenger_id: str) -> bytes | None:
+        """The bytes of a challenger; None where they are gone."""
+        return cast("bytes | None", await self._redis.get(self._keys.challenger(challenger_id)))
+
+
+async def keep_challenger(redis: Redis, keys: Keys, challenger_id: str, model: bytes, keep_ms: int) -> None:
+    """Keep a challenger for as long as the record that enters it may be read."""
+    await redis.set(keys.challenger(challenger_id), model, px=keep_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedConversion:
+    """A model as held here, and when the learner published it."""
+
+    served: Served
+    at_ms: int
+
+
+class ConversionFollower:
+    """The deciders' side: the newest model of every conversion, in memory.
+
+    Parameters
+    ----------
+    redis
+        Not the decider's own client.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, secret: bytes, poll_ms: int = POLL_MS) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._secret = secret
+        self._poll_ms = poll_ms
+        self._models: dict[str, FollowedConversion] = {}
+        self._refused: dict[str, int] = {}
+
+    def get(self, conversion: str) -> FollowedConversion | None:
+        """The model of a conversion; None: nothing was learned yet."""
+        return self._models.get(conversion)
+
+    @property
+    def names(self) -> list[str]:
+        """The conversions that have a model."""
+        return sorted(self._models)
+
+    async def refresh(self) -> None:
+        """Read whatever is newer in Redis."""
+        names = sorted(name.decode() for name in await cast("Any", self._redis.smembers(self._keys.conversions)))
+        if not names:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipeline.hget(self._keys.conversion(name), "version")
+        for name, version in zip(names, await pipeline.execute(), strict=True):
+            held = self._models.get(name)
+            if version is None or (held is not None and held.served.version == int(version)):
+                continue
+            if self._refused.get(name) != int(version):
+                await self._read(name, int(version))
+
+    async def run(self) -> None:
+        """Follow until cancelled, through failures of Redis."""
+        while True:
+            try:
+                await self.refresh()
+            except (RedisError, OSError) as error:
+                logger.warning("conversions_unreachable", extra={"reason": repr(error)})
+            await asyncio.sleep(self._poll_ms / 1000)
+
+    async def _read(self, name: str, version: int) -> None:
+        model, at_ms = await cast("Any", self._redis.hmget(self._keys.conversion(name), ["model", "at_ms"]))
+        if model is None:
+            return
+        try:
+            # Off the loop: half a megabyte takes milliseconds to unpack.
+            served = await asyncio.to_thread(checkpoint.load_served, model, self._secret, conversion=name)
+        except Refused as error:
+            self._refused[name] = version
+            logger.error("conversion_refused", extra={"conversion": name, "reason": str(error)})
+            return
+        self._models[name] = FollowedConversion(served, int(at_ms))
