@@ -59,6 +59,8 @@ class Columns:
         self._n_rows = 0
         self._pending: list[Float32Array] = []
         self._category_columns: list[int] = []
+        self.complete = False
+        """Whether every value of the row made last has its column and level: then there is nothing to lay out."""
 
     @property
     def n(self) -> int:
@@ -83,12 +85,23 @@ class Columns:
         In float32, as rows are kept: a question must be answered as when it was grown.
         """
         values = [np.nan] * len(self.names)
+        self.complete = True
         for name, value in features.items():
-            if type(value) is float and -1e9 <= value <= 1e9:
+            kind = type(value)
+            if kind is float and -1e9 <= value <= 1e9:
                 at = self._numeric.get(name)
                 if at is not None:
                     values[at] = value
+                else:
+                    self.complete = False
                 continue
+            if kind is str:
+                levels = self._levels.get(name)
+                own = None if levels is None else levels.get(value)
+                if own is not None:
+                    values[self._category[name]] = own
+                    continue
+            self.complete = False
             cleaned = clean(value)
             if cleaned is None:
                 continue

@@ -34,8 +34,6 @@ LEAF_STEP = 0.3
 MIN_STEP = 0.001
 """A leaf that has seen everything still follows."""
 
-_POWERS = 1 << np.arange(DEPTH)[::-1]
-
 
 class Forest:
     """Grown trees.
@@ -72,6 +70,11 @@ class Forest:
         self.ranks, self.categories = ranks, categories
         self.bias, self.gains = bias, gains
         self._trees = np.arange(columns.shape[0]) * (1 << DEPTH)
+        # A byte per tree, its first bits never set: one call packs the answers of all trees into leaves.
+        self._asked = np.zeros((columns.shape[0], 8), np.int64)
+        self._asked[:, -DEPTH:] = columns
+        self._limits = np.full((columns.shape[0], 8), np.inf)
+        self._limits[:, -DEPTH:] = thresholds
 
     def leaves(self, row: Float32Array) -> NDArray[np.int64]:
         """Flat index of the leaf a row falls into, per tree, shape (T,); missing goes left."""
@@ -81,7 +84,7 @@ class Forest:
             level = row.take(at)
             level[level != level] = N_LEVELS - 1
             ranked[at] = self.ranks[at, level.astype(np.int64)]
-        found: NDArray[np.int64] = (ranked.take(self.columns) > self.thresholds) @ _POWERS + self._trees
+        found: NDArray[np.int64] = np.packbits(ranked.take(self._asked) > self._limits) + self._trees
         return found
 
     def score(self, leaves: NDArray[np.int64]) -> float:

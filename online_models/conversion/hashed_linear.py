@@ -103,18 +103,20 @@ class HashedLinear:
         return tracking, adagrad
 
     def learn(self, tokens: Tokens, errors: tuple[float, float], weight: float) -> None:
-        """One step of each expert from ``tokens`` just read; ``errors`` = label − its own probability."""
+        """One step of each expert from ``tokens`` just read; ``errors`` = label − its own probability.
+
+        The tokens' own copy of the table is worked on: they are of no use afterwards.
+        """
         slots, inputs, table = tokens
         tracking, adagrad = np.float32(errors[TRACKING] * weight), np.float32(errors[ADAGRAD] * weight)
         gradient = inputs * adagrad
-        squares = table[:, SQUARES] + gradient * gradient
+        squares = table[:, SQUARES]
+        squares += gradient * gradient
         gradient *= self._adagrad_steps
         gradient /= np.sqrt(squares)
-        moved = np.empty_like(table)
-        moved[:, TRACKING] = table[:, TRACKING] + self._tracking_steps * inputs * tracking
-        moved[:, ADAGRAD] = table[:, ADAGRAD] + gradient
-        moved[:, SQUARES] = squares
-        self._table[slots] = moved
+        table[:, ADAGRAD] += gradient
+        table[:, TRACKING] += self._tracking_steps * inputs * tracking
+        self._table[slots] = table
 
     def contributions(self, tokens: Tokens) -> tuple[FloatArray, FloatArray]:
         """What each column adds to each expert's log-odds, shape (2, C), and the biases, shape (2,).

