@@ -120,11 +120,11 @@ contender of each column in bold. Conversions are predicted, then learned, once,
 
 {notes}
 
-Contenders: {versions}. Ours is the shipped default and draws from its own logged probabilities. VW crosses arm and
-context, has a letter before every numeric feature's name, and the learning rate that did best on parts of these
-very sets; *crossed* has the products of every two features besides. MABWiser and River get features standardised
-online and categories one-hot (MABWiser's known in advance); their policies choose without probabilities. *Best
-fixed arm* is known only afterwards.
+Contenders: {versions}. Ours is the shipped default and draws from its own logged probabilities. Theirs get features
+standardised online and categories one-hot (MABWiser's known in advance). VW crosses arm and context and has a
+letter before every numeric feature's name; *crossed* has the products of every two features besides; its settings
+are the best of 50 tried on parts of these very sets. MABWiser's policies and River's choose without probabilities.
+*Best fixed arm* is known only afterwards.
 {absent}{late}
 ## How the numbers were got
 
