@@ -17,10 +17,10 @@ from api.events import check_id, record_of
 from api.exchange import read_body
 from api.services import Services
 from api.wire import REWARD
-from personalization.decide import NOBODY
 from personalization.decision_id import key_of
 from personalization.errors import InvalidInput
 from personalization.event import Activated, Event, Rewarded
+from personalization.slots import NOBODY
 
 MAX_REWARD = 1e9
 MAX_WRITE_KEY_REWARD = 1.0

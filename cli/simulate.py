@@ -46,6 +46,7 @@ class RewardRange(click.ParamType):
 @click.option("--shown", help="Logged data: column naming the arm that was shown.")
 @click.option("--reward", help="Logged data: column with what it brought.")
 @click.option("--propensity", help="Logged data: column with its probability; without it all were equally likely.")
+@click.option("--ignore", help="Columns, by commas, that are no context, e.g. what is only known afterwards.")
 @click.option(
     "--policy", "policies", multiple=True, help="Policy to play; repeatable. The shipped default if none."
 )
@@ -69,6 +70,7 @@ def simulate(
     shown: str | None,
     reward: str | None,
     propensity: str | None,
+    ignore: str | None,
     policies: tuple[str, ...],
     model: str,
     orders: int,
@@ -84,7 +86,7 @@ def simulate(
     The file may be gzipped. Columns that are not named by an option are the visitor's context: numbers are
     numeric, everything else is a category, an empty cell is missing. Nothing is known before it is seen.
     """
-    table = _load(file, label, rewards, shown, reward, propensity, limit)
+    table = _load(file, label, rewards, shown, reward, propensity, limit, _columns(ignore))
     names = policies or ("default",)
     specs = [PolicySpec(name=name) for name in names]
     for spec in specs:
@@ -139,16 +141,21 @@ def _load(
     reward: str | None,
     propensity: str | None,
     limit: int | None,
+    ignored: list[str],
 ) -> Table:
     if sum(each is not None for each in (label, rewards, shown)) != 1:
         raise click.UsageError("say what the rows hold: one of --label, --rewards, or --shown with --reward")
     if shown is not None:
         if reward is None:
             raise click.UsageError("--shown needs --reward")
-        return by_log(file, shown, reward, propensity, limit)
+        return by_log(file, shown, reward, propensity, limit, ignored)
     if reward is not None or propensity is not None:
         raise click.UsageError("--reward and --propensity belong to --shown")
     if label is not None:
-        return by_label(file, label, limit)
+        return by_label(file, label, limit, ignored)
     assert rewards is not None
-    return by_rewards(file, [column.strip() for column in rewards.split(",")], limit)
+    return by_rewards(file, _columns(rewards), limit, ignored)
+
+
+def _columns(names: str | None) -> list[str]:
+    return [column.strip() for column in names.split(",")] if names else []

@@ -10,46 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeAlias
 
-from personalization.consent import Consents
-from personalization.context import raw_features
-from personalization.decision import Answer, Decision, Tier
-from personalization.decision_id import mint
-from personalization.decision_record import (
-    DecisionRecord,
-    draw_name,
-    pack_f32,
-    sticky_decision_id,
-    uniform,
-)
-from personalization.distribution import SCALE, ArmDistribution, ticket
-from personalization.eligibility import TAKEN, refusals
-from personalization.entry import Entry
+from personalization.call import Call, NonceSource
+from personalization.decision import Answer
+from personalization.distribution import ArmDistribution
 from personalization.errors import InvalidInput
-from personalization.event import DecisionMade
-from personalization.features import FeatureValue
-from personalization.holdout import is_control
-from personalization.merge import merge_states
-from personalization.prepared import PreparedCatalog, PreparedPlacement
-from personalization.profile import apply_event
-from personalization.request import DecideRequest, PlacementRequest
+from personalization.prepared import PreparedCatalog
+from personalization.request import DecideRequest
 from personalization.scorer import Scorer
-from personalization.scores import Scorers, Scores
+from personalization.scores import Scorers
 from personalization.scoring import Question
-from personalization.session import session_number
-from personalization.variables import VisitorScope
+from personalization.slots import Slots
 from personalization.visitor_state import VisitorState
-
-NOBODY = "-"
-"""The key of decisions made without consent: their ids lead to no visitor, and rewards for them to no log."""
 
 MAX_SLOTS = 50
 NO_SCORERS: Scorers = {}
-COLLECTING = "personalization"
-"""The purpose without which events sent along are not logged."""
-
-NonceSource = Callable[[], bytes]
-"""Gives ``decision_id.NONCE_BYTES`` that were never given before."""
-
 
 Deciding: TypeAlias = Generator[Question, ArmDistribution, Answer]
 """A decision under way: asks, is sent the distribution (or thrown what the model raised), returns the answer."""
@@ -129,8 +103,16 @@ def deciding(
 ) -> Deciding:
     """``decide`` step by step: each question to a model is handed out."""
     check(request, catalog)
-    call = _Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
-    return (yield from call.run())
+    call = Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
+    for asked in request.placements:
+        placement = catalog.placements[asked.placement]
+        spec = placement.compiled.spec
+        missing = call.consents.missing(spec.consent)
+        slots = Slots(call, placement, call.scope if missing is None else call.nobody, missing)
+        for slot in range(asked.slots or spec.slots):
+            if not (yield from slots.fill(slot)):
+                break
+    return call.answer
 
 
 def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
@@ -144,340 +126,3 @@ def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
             )
         if asked.slots is not None and not 1 <= asked.slots <= MAX_SLOTS:
             raise InvalidInput(f"placements[{index}].slots", f"must lie between 1 and {MAX_SLOTS}")
-
-
-class _Call:
-    """One request while it is decided."""
-
-    def __init__(
-        self,
-        request: DecideRequest,
-        states: Sequence[VisitorState] | None,
-        catalog: PreparedCatalog,
-        models: Mapping[str, Scorer],
-        now_ms: int,
-        secret: bytes,
-        nonce: NonceSource,
-        out_of_time: Callable[[], bool],
-        scorers: Scorers,
-    ) -> None:
-        self.request = request
-        self.catalog = catalog
-        self.models = models
-        self.secret = secret
-        self.nonce = nonce
-        self.out_of_time = out_of_time
-        self.now_ms = now_ms
-        self.key = request.key
-        self.answer = Answer(self.key, [], [], [])
-        self.taken: list[str] = []
-        self.state = None if states is None else self._state_after_request(states)
-        clock_ms = now_ms if self.state is None else max(now_ms, self.state.now_ms)
-        gap_ms = catalog.catalog.catalog.session_gap_ms
-        self.session = 0 if self.state is None else session_number(self.state, clock_ms, gap_ms)
-        known = request.user_id is not None
-        scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
-        self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)
-        self.nobody = self.scope if self.state is None else self.scope.without_state()
-        self.consents = Consents(secret, request, self.state, now_ms)
-        if request.events:
-            # Where the state cannot be read the events go the way of any others: only a refusal stops them.
-            refused = self.consents.refused(COLLECTING)
-            self.answer.events_kept = not (refused if states is None else not self.consents.granted(COLLECTING))
-
-    def run(self) -> Deciding:
-        """Decide all placements, in order."""
-        for asked in self.request.placements:
-            yield from self._place(asked)
-        return self.answer
-
-    def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
-        """All ids merged in memory, events sent along applied."""
-        state = states[0] if states else VisitorState()
-        catalog = self.catalog.catalog
-        for other in states[1:]:
-            merge_states(state, other, catalog)
-        self.answer.state_revision = state.revision
-        if states:
-            self.answer.state_age_ms = max(0, self.now_ms - max(one.now_ms for one in states))
-        clock_ms = max(self.now_ms, state.now_ms)
-        for sent in self.request.events:
-            apply_event(state, sent.event, sent.occurred_at_ms, clock_ms, catalog)
-        return state
-
-    def _place(self, asked: PlacementRequest) -> Generator[Question, ArmDistribution, None]:
-        placement = self.catalog.placements[asked.placement]
-        spec = placement.compiled.spec
-        missing = self.consents.missing(spec.consent)
-        slots = _Slots(self, placement, self.scope if missing is None else self.nobody, missing)
-        for slot in range(asked.slots or spec.slots):
-            if not (yield from slots.fill(slot)):
-                break
-
-
-class _Slots:
-    """The slots of one placement while they are filled."""
-
-    def __init__(self, call: _Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
-        self.call = call
-        self.placement = placement
-        self.spec = placement.compiled.spec
-        self.name = placement.compiled.name
-        self.scope = scope
-        self.missing = missing
-        """The purpose that lacks consent."""
-        self.filtered: dict[str, str] = {}
-        self.features: dict[str, FeatureValue] | None = None
-        when = placement.compiled.when
-        self.open = when is None or scope.holds(when)
-        if not self.open:
-            self.arms: tuple[str, ...] = ()
-        else:
-            self.arms = placement.arms
-            if placement.conditional:
-                self.filtered = refusals(placement.conditional, scope, call.session)
-                if self.filtered:
-                    self.arms = placement.without(self.filtered)
-        self.control = missing is None and is_control(call.secret, call.key, self.name, self.spec, scope.state)
-
-    def fill(self, slot: int) -> Generator[Question, ArmDistribution, bool]:
-        """Decide one slot; False where nothing is left to show."""
-        taken = self.call.taken
-        arms = self.arms
-        if taken:
-            arms = tuple(arm for arm in arms if arm not in taken)
-            if len(arms) != len(self.arms):
-                for arm in self.arms:
-                    if arm in taken:
-                        self.filtered[arm] = TAKEN
-        if self._keep(slot, arms):
-            return True
-        if self.missing is None and self.control and self.open:
-            return self._serve_control(slot, arms)
-        if not arms:
-            return self._serve_default(slot)
-        obstacle = self._obstacle()
-        if obstacle is None:
-            distribution = yield from self._scored(arms)
-            if distribution is not None:
-                return self._draw(slot, distribution)
-            obstacle = "the model failed to answer"
-        chosen = next(arm for arm in self.placement.by_priority if arm in arms)
-        return self._serve(slot, chosen, Tier.RULES, "rules", f"{obstacle}: the first eligible by priority")
-
-    def _obstacle(self) -> str | None:
-        """Why the model may not choose."""
-        if self.missing is not None:
-            return f"no consent to {self.missing}"
-        if self.name not in self.call.models:
-            return "no model could be read"
-        if self.call.out_of_time():
-            return "the deadline has passed"
-        return None
-
-    def _scored(self, arms: tuple[str, ...]) -> Generator[Question, ArmDistribution, ArmDistribution | None]:
-        if self.features is None:
-            self.features = raw_features(self.placement.features, self.scope)
-        try:
-            scorer = self.call.models[self.name]
-            return (yield Question(scorer, arms, self.features, self.spec.policy, self.placement.arm_features))
-        except Exception as error:  # whatever a model may raise, the visitor gets an answer; the caller counts it
-            self.call.answer.faults.append((self.name, error))
-            return None
-
-    def _keep(self, slot: int, arms: tuple[str, ...]) -> bool:
-        """Serve the choice this session has already, if it still may be shown."""
-        state = self.scope.state
-        if not self.spec.sticky or state is None or self.missing is not None:
-            return False
-        kept = state.sticky.get(f"{self.name}/{slot}")
-        if kept is None or kept.session != self.call.session:
-            return False
-        if kept.arm not in arms and not (self.control and kept.arm == self.spec.default):
-            return False
-        if kept.arm in self.call.taken:
-            return False
-        call = self.call
-        policy = "control" if self.control else self.spec.policy.name
-        self._answer(
-            slot, kept.decision_id, kept.arm, kept.weight, Tier.PERSONALISED, policy, "kept in this session"
-        )
-        call.answer.entries.append(
-            self._entry(
-                DecisionMade(
-                    message_id=call.nonce().hex(),
-                    decision_id=kept.decision_id,
-                    placement=self.name,
-                    slot=slot,
-                    arm=kept.arm,
-                    weight=kept.weight,
-                    exposed=call.request.activate,
-                    policy=policy,
-                    holdout=self.control,
-                    trains=False,
-                    sticky=True,
-                    session=call.session,
-                )
-            )
-        )
-        return True
-
-    def _serve_control(self, slot: int, arms: tuple[str, ...]) -> bool:
-        if self.spec.control == "uniform":
-            return self._draw(slot, uniform(arms, "uniform")) if arms else self._serve_default(slot)
-        default = self.spec.default
-        if default in self.call.taken:
-            rest = [arm for arm in self.placement.by_priority if arm in arms]
-            if not rest:
-                return False
-            default = rest[0]
-        return self._serve(slot, default, self._tier(), "default", "held out: the placement's control")
-
-    def _serve_default(self, slot: int) -> bool:
-        if self.spec.default in self.call.taken:
-            return False
-        why = "nothing is eligible" if self.open else "the placement's rule does not hold"
-        return self._serve(slot, self.spec.default, Tier.DEFAULT, "default", f"{why}: the default content")
-
-    def _tier(self) -> Tier:
-        return Tier.PERSONALISED if self.scope.state is not None else Tier.CONTEXTUAL
-
-    def _draw(self, slot: int, distribution: ArmDistribution) -> bool:
-        """Draw from the distribution, and write down what it was."""
-        call = self.call
-        sticky = self.spec.sticky and self.scope.state is not None
-        decision_id = "" if sticky else mint(call.secret, call.key, call.nonce())
-        name = draw_name(
-            decision_id, sticky=sticky, key=call.key, placement=self.name, slot=slot, session=call.session
-        )
-        drawn = ticket(call.secret, name)
-        index = distribution.draw(drawn)
-        arm = distribution.arms[index]
-        if sticky:
-            decision_id = sticky_decision_id(
-                call.secret, key=call.key, placement=self.name, slot=slot, session=call.session, arm=arm
-            )
-        n = len(distribution.arms)
-        if self.control:
-            reason = f"held out: drawn evenly from {n} eligible"
-        elif self.scope.state is not None:
-            reason = f"drawn by {distribution.policy} from {n} eligible"
-        else:
-            reason = f"visitor state unreadable: drawn by {distribution.policy} from {n} eligible"
-        self._record(slot, decision_id, arm, distribution, index, drawn, self._tier(), reason, sticky)
-        return True
-
-    def _serve(self, slot: int, arm: str, tier: Tier, policy: str, reason: str) -> bool:
-        """Serve ``arm`` without a draw."""
-        call = self.call
-        key = call.key if self.missing is None else NOBODY
-        decision_id = mint(call.secret, key, call.nonce())
-        certain = ArmDistribution((arm,), (SCALE,), (0.0,), (0.0,), policy, 0)
-        self._record(slot, decision_id, arm, certain, 0, None, tier, reason, False)
-        return True
-
-    def _record(
-        self,
-        slot: int,
-        decision_id: str,
-        arm: str,
-        distribution: ArmDistribution,
-        index: int,
-        drawn: int | None,
-        tier: Tier,
-        reason: str,
-        sticky: bool,
-    ) -> None:
-        call = self.call
-        weight = distribution.weights[index]
-        policy = distribution.policy
-        above = tuple(call.taken)
-        self._answer(slot, decision_id, arm, weight, tier, policy, reason)
-        if self.missing is not None:
-            return  # without consent nothing is logged under a visitor's key
-        message_id = call.nonce().hex() if sticky else decision_id
-        trains = drawn is not None and tier is Tier.PERSONALISED and not self.control
-        features = self.features or {}
-        arm_features = self.placement.arm_features
-        call.answer.entries.append(
-            self._entry(
-                DecisionMade(
-                    message_id=message_id,
-                    decision_id=decision_id,
-                    placement=self.name,
-                    slot=slot,
-                    arm=arm,
-                    weight=weight,
-                    exposed=call.request.activate,
-                    features=features if trains else {},
-                    arm_features=arm_features.get(arm, {}) if arm_features and trains else {},
-                    policy=policy,
-                    model_version=distribution.model_version,
-                    holdout=self.control,
-                    trains=trains,
-                    sticky=sticky,
-                    session=call.session,
-                )
-            )
-        )
-        call.answer.records.append(
-            DecisionRecord(
-                decision_id=decision_id,
-                message_id=message_id,
-                request_id=call.request.request_id,
-                key=call.key,
-                placement=self.name,
-                slot=slot,
-                arm=arm,
-                weight=weight,
-                tier=tier.value,
-                reason=reason,
-                policy=policy,
-                decided_at_ms=call.now_ms,
-                catalog_version=call.catalog.catalog.version,
-                model_version=distribution.model_version,
-                arms=distribution.arms,
-                weights=distribution.weights,
-                means_f32=pack_f32(distribution.means),
-                sds_f32=pack_f32(distribution.sds),
-                filtered=dict(self.filtered),
-                above=above,
-                features=features if drawn is not None else {},
-                state_revision=call.answer.state_revision,
-                state_age_ms=call.answer.state_age_ms,
-                ticket=drawn,
-                session=call.session,
-                exposed=call.request.activate,
-                holdout=self.control,
-                sticky=sticky,
-                trains=trains,
-            )
-        )
-
-    def _entry(self, made: DecisionMade) -> Entry:
-        now_ms = self.call.now_ms
-        return Entry(
-            received_at_ms=now_ms,
-            occurred_at_ms=now_ms,
-            catalog_version=self.call.catalog.catalog.version,
-            event=made,
-        )
-
-    def _answer(
-        self, slot: int, decision_id: str, arm: str, weight: int, tier: Tier, policy: str, reason: str
-    ) -> None:
-        self.call.taken.append(arm)
-        self.call.answer.decisions.append(
-            Decision(
-                self.name,
-                slot,
-                decision_id,
-                arm,
-                self.call.catalog.renderers[arm].render(self.scope),
-                weight / SCALE,
-                policy,
-                tier,
-                reason,
-                self.control,
-            )
-        )

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from eventlog.port import EventLog, Record
@@ -28,11 +27,11 @@ from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, f
 from personalization.outcome import Outcome, encode_outcome
 from state.timers import Timer, TimerStore
 from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorStore
-from state.worker_client import until_done
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints, Safeguard
 from stream.metrics import FolderMetrics
+from stream.patience import Patience
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +105,7 @@ class Folder:
         self._catalogs = catalogs
         self._epoch = epoch
         self._metrics = metrics
+        self._patiently = Patience(metrics.retries)
         self._failpoints = failpoints or Failpoints()
         self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
@@ -328,15 +328,6 @@ class Folder:
                 wall_clock_ms(),
             )
         )
-
-    async def _patiently(
-        self, part: str, attempt: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        def failed(error: BaseException) -> None:
-            self._metrics.retries.labels(part).inc()
-            logger.warning("retrying", extra={"part": part, "reason": repr(error)})
-
-        return await until_done(partial(attempt, *args, **kwargs), failed)
 
     @staticmethod
     def _facts(pending: dict[str, list[Pending]]) -> dict[str, int]:

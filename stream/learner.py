@@ -12,42 +12,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
-from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
-
-import msgspec
+from typing import NamedTuple
 
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
-from online_models import checkpoint
-from online_models.conversion.book import ConversionBook
-from online_models.placement_model import PlacementModel
-from personalization.catalog import Placement
-from personalization.errors import InvalidInput, Refused
-from personalization.example import conversion_of, example_key
-from personalization.outcome import Outcome, decode_outcome
-from personalization.policy_spec import ModelSpec
-from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
-from state.model_store import ModelPublisher, Published
-from state.worker_client import until_done
+from personalization.errors import InvalidInput
+from state.model_store import Published
 from stream.clock import CurrentCatalog, wall_clock_ms
-from stream.conversion_learner import ConversionLearning
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints
+from stream.held_partition import NOTHING, HeldPartition, Partitions
 from stream.metrics import LearnerMetrics
+from stream.patience import Patience
+from stream.training import Book, Trainings
 
 logger = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-_P = ParamSpec("_P")
-
-Book: TypeAlias = PlacementModel | ConversionBook
-"""What is learned under one key of ``outcomes``: a placement, or a conversion."""
-
-NOTHING = -1
-"""Position of a partition of which nothing is learned."""
 
 YIELD_AFTER_S = 0.02
 """Learning gives the loop a turn after this long: heartbeats must not wait for a large batch."""
@@ -63,32 +42,11 @@ class LearnedMessage(NamedTuple):
     assignment: int
 
 
-@dataclass(slots=True)
-class _Partition:
-    """What is held of one partition."""
-
-    generation: int
-    position: int
-    models: dict[str, Book]
-    through: dict[str, int]
-    """Placement → offset its model was already trained through when it was loaded from an older checkpoint."""
-    current: CheckpointHeader | None
-    obsolete: tuple[CheckpointHeader, ...]
-    number: int
-    saved_position: int
-    unsaved: set[str] = field(default_factory=set)
-    unpublished: set[str] = field(default_factory=set)
-    waiting_since_ms: dict[str, list[int]] = field(default_factory=dict)
-    n_unsaved: int = 0
-
-
 class Learner:
     """Learns, publishes, checkpoints.
 
     Parameters
     ----------
-    epoch
-        The log's.
     commit
         Commits {partition: next offset} for the group; what it says is for people and lag, not for us.
     """
@@ -96,29 +54,23 @@ class Learner:
     def __init__(
         self,
         log: EventLog,
-        checkpoints: CheckpointStore,
-        publisher: ModelPublisher,
+        partitions: Partitions,
+        trainings: Trainings,
         catalog: CurrentCatalog,
-        secret: bytes,
-        epoch: int,
         metrics: LearnerMetrics,
         commit: Callable[[dict[int, int]], Awaitable[object]],
         failpoints: Failpoints | None = None,
-        *,
-        conversions: ConversionLearning,
     ) -> None:
         self._log = log
-        self._conversions = conversions
-        self._checkpoints = checkpoints
-        self._publisher = publisher
+        self._taking = partitions
+        self._trainings = trainings
         self._catalog = catalog
-        self._secret = secret
-        self._epoch = epoch
         self._metrics = metrics
         self._commit = commit
         self._failpoints = failpoints or Failpoints()
+        self._patiently = Patience(metrics.retries)
         self._lock = asyncio.Lock()
-        self._partitions: dict[int, _Partition] = {}
+        self._held: dict[int, HeldPartition] = {}
         self._assignment = 0
         self._lost: set[int] = set()
         self._catalog_version = 0
@@ -126,22 +78,11 @@ class Learner:
     @property
     def reached(self) -> dict[int, int]:
         """Per partition held, the offset up to which it is learned."""
-        return {number: held.position for number, held in self._partitions.items()}
+        return {number: held.position for number, held in self._held.items()}
 
-    def model(self, placement: str) -> PlacementModel | None:
-        """The model of a placement held here."""
-        model = self._book(placement)
-        return model if isinstance(model, PlacementModel) else None
-
-    def conversion(self, name: str) -> ConversionBook | None:
-        """The book of a conversion held here."""
-        book = self._book(example_key(name))
-        return book if isinstance(book, ConversionBook) else None
-
-    def _book(self, key: str) -> Book | None:
-        return next((held.models[key] for held in self._partitions.values() if key in held.models), None)
-
-    # -- assignment --------------------------------------------------------------------------------------
+    def book(self, key: str) -> Book | None:
+        """What is learned under a key of a partition held here."""
+        return next((held.books[key] for held in self._held.values() if key in held.books), None)
 
     async def assigned(self, partitions: Collection[int], assignment: int) -> dict[int, int]:
         """Where reading goes on: asked after every assignment, and whenever the flow paused.
@@ -151,105 +92,14 @@ class Learner:
         """
         async with self._lock:
             if assignment != self._assignment:
-                self._partitions.clear()
+                self._held.clear()
                 self._lost.clear()
                 self._assignment = assignment
-            for number in sorted(set(partitions) - set(self._partitions) - self._lost):
-                self._partitions[number] = await self._take_over(number)
-            for number in set(self._partitions) - set(partitions):
-                del self._partitions[number]
-            return {number: held.position + 1 for number, held in self._partitions.items()}
-
-    async def _take_over(self, number: int) -> _Partition:
-        generation = await self._patiently("checkpoint", self._checkpoints.open, number)
-        current = await self._read_header(number, "current")
-        previous = await self._read_header(number, "previous")
-        held = _Partition(
-            generation=generation,
-            position=NOTHING,
-            models={},
-            through={},
-            current=None,
-            obsolete=(),
-            number=max((found.header.number for found in (current, previous) if found), default=0),
-            saved_position=NOTHING,
-        )
-        for found in (current, previous):
-            if found is None or (found is previous and held.current is not None):
-                continue
-            if self._adopt(held, found):
-                held.current = found.header
-        held.obsolete = tuple(
-            found.header for found in (current, previous) if found and found.header != held.current
-        )
-        if held.current is not None and held.current.epoch == self._epoch:
-            held.position = held.saved_position = held.current.position
-        await self._relearn(number, held)
-        held.unpublished.update(held.models)
-        for placement in held.models:
-            self._publisher.forget(placement)
-            self._conversions.forget(conversion_of(placement) or "")
-        logger.info(
-            "partition_taken_over",
-            extra={"partition": number, "generation": generation, "position": held.position},
-        )
-        return held
-
-    async def _read_header(self, number: int, which: str) -> StoredCheckpoint | None:
-        try:
-            return await self._patiently("checkpoint", self._checkpoints.load, number, which)
-        except msgspec.DecodeError as error:
-            self._metrics.checkpoints.labels("refused").inc()
-            logger.error("checkpoint_refused", extra={"partition": number, "which": which, "reason": str(error)})
-            return None
-
-    def _adopt(self, held: _Partition, found: StoredCheckpoint) -> bool:
-        """Load a checkpoint's models; False where one of them is damaged, so that the one before is used."""
-        models: dict[str, Book] = {}
-        for placement, blob in found.blobs.items():
-            try:
-                if blob is None:
-                    raise Refused("the checkpoint is missing: keep the last good one")
-                conversion = conversion_of(placement)
-                if conversion is not None:
-                    models[placement] = self._conversions.load(conversion, blob)
-                else:
-                    models[placement] = checkpoint.load(blob, self._secret, placement=placement).model
-            except (Refused, msgspec.DecodeError) as error:
-                self._metrics.checkpoints.labels("refused").inc()
-                logger.error("checkpoint_refused", extra={"placement": placement, "reason": str(error)})
-                return False
-        held.models = models
-        return True
-
-    async def _relearn(self, number: int, held: _Partition) -> None:
-        """A placement that has another model by now learns what the log still holds, from the beginning."""
-        stale = {name for name, model in held.models.items() if model.schema() != self._new_model(name).schema()}
-        if not stale:
-            return
-        logger.warning("models_changed", extra={"placements": sorted(stale), "partition": number})
-        for name in stale:
-            held.models[name] = self._new_model(name)
-            held.unsaved.add(name)
-            held.unpublished.add(name)
-        earliest = (await self._patiently("log", self._log.earliest_offsets, OUTCOMES))[number]
-        async for entry in self._log.read(OUTCOMES, number, earliest, held.position + 1):
-            if entry.key in stale:
-                with suppress(InvalidInput):
-                    model = held.models[entry.key]
-                    if isinstance(model, ConversionBook):
-                        self._conversions.relearn(model, entry.value)
-                    else:
-                        model.learn(decode_outcome(entry.value))
-
-    def _new_model(self, placement: str) -> Book:
-        conversion = conversion_of(placement)
-        if conversion is not None:
-            return self._conversions.new_book(conversion, self._catalog.current)
-        compiled = self._catalog.current.placements.get(placement)
-        if compiled is None:  # taken out of the catalog while its last decisions were open
-            return PlacementModel(placement)
-        return PlacementModel(placement, model_spec(compiled.spec), compiled.spec.reward_range)
+            for number in sorted(set(partitions) - set(self._held) - self._lost):
+                self._held[number] = await self._taking.take_over(number)
+            for number in set(self._held) - set(partitions):
+                del self._held[number]
+            return {number: held.position + 1 for number, held in self._held.items()}
 
     # -- learning ----------------------------------------------------------------------------------------
 
@@ -259,7 +109,7 @@ class Learner:
         async with self._lock:
             n_learned = 0
             for message in messages:
-                held = self._partitions.get(message.partition)
+                held = self._held.get(message.partition)
                 if held is None or message.assignment != self._assignment:
                     continue  # fetched under an assignment that is over: its owner reads it again
                 if message.offset <= held.position:
@@ -274,50 +124,28 @@ class Learner:
                 self._failpoints.hit(
                     Failpoint.TRAINED,
                     entries=n_learned,
-                    unsaved=sum(held.n_unsaved for held in self._partitions.values()),
+                    unsaved=sum(held.n_unsaved for held in self._held.values()),
                 )
         self._metrics.learn_seconds.observe(time.perf_counter() - started_s)
 
-    async def _learn(self, held: _Partition, message: LearnedMessage) -> None:
+    async def _learn(self, held: HeldPartition, message: LearnedMessage) -> None:
         key = (message.key or b"").decode(errors="replace")
+        training = self._trainings.of(key)
         try:
-            if conversion_of(key) is not None:
-                await self._learn_record(held, key, message.value or b"")
-            else:
-                self._learn_outcome(held, decode_outcome(message.value or b""))
+            book = held.books.get(key) or training.new(key, self._catalog.current)
+            learned = await training.learn(book, message.value or b"")
         except InvalidInput as error:
             await self._give_up(message, error)
+        else:
+            held.books[key] = book
+            held.unsaved.add(key)
+            self._metrics.outcomes.labels(key, learned.result).inc()
+            if learned.changed:
+                held.unpublished.add(key)
+            if learned.closed_at_ms is not None:
+                held.waiting_since_ms.setdefault(key, []).append(learned.closed_at_ms)
         held.position = message.offset
         held.n_unsaved += 1
-
-    def _learn_outcome(self, held: _Partition, outcome: Outcome) -> None:
-        name = outcome.placement
-        model = held.models.get(name) or self._new_model(name)
-        if not isinstance(model, PlacementModel):
-            raise InvalidInput("placement", f"{name!r} is a conversion's key", "bad_outcome")
-        held.models[name] = model
-        before = dict(model.counts)
-        model.learn(outcome)
-        result = next(kind for kind, n in model.counts.items() if n != before.get(kind, 0))
-        self._metrics.outcomes.labels(name, result).inc()
-        held.unsaved.add(name)
-        if result == "learned":
-            held.unpublished.add(name)
-            held.waiting_since_ms.setdefault(name, []).append(outcome.closed_at_ms)
-
-    async def _learn_record(self, held: _Partition, key: str, value: bytes) -> None:
-        book = held.models.get(key) or self._new_model(key)
-        assert isinstance(book, ConversionBook)
-
-        async def fetch(challenger_id: str) -> bytes | None:
-            return await self._patiently("challenger", self._conversions.fetch, challenger_id)
-
-        result = await self._conversions.learn(book, value, fetch)
-        held.models[key] = book
-        self._metrics.outcomes.labels(key, result).inc()
-        held.unsaved.add(key)
-        if result in ("learned", "judged", "challenger"):
-            held.unpublished.add(key)
 
     async def _give_up(self, message: LearnedMessage, error: InvalidInput) -> None:
         letter = DeadLetter(
@@ -340,11 +168,11 @@ class Learner:
         n_published = 0
         async with self._lock:
             await self._follow_catalog()
-            for number, held in list(self._partitions.items()):
-                for placement in sorted(held.unpublished):
-                    if not self._conversions.due(conversion_of(placement) or ""):
+            for number, held in list(self._held.items()):
+                for key in sorted(held.unpublished):
+                    if not self._trainings.of(key).due(key):
                         continue
-                    if not await self._publish(held, placement):
+                    if not await self._publish(held, key):
                         self._lose(number)
                         break
                     n_published += 1
@@ -355,25 +183,22 @@ class Learner:
         version = self._catalog.current.version
         if version == self._catalog_version:
             return
-        for number, held in self._partitions.items():
-            await self._relearn(number, held)
+        for number, held in self._held.items():
+            await self._taking.follow_catalog(number, held)
         self._catalog_version = version
 
-    async def _publish(self, held: _Partition, placement: str) -> bool:
-        model = held.models[placement]
+    async def _publish(self, held: HeldPartition, key: str) -> bool:
+        book = held.books[key]
         at_ms = wall_clock_ms()
-        if isinstance(model, ConversionBook):
-            publish = partial(self._conversions.publish, model, held.generation)
-        else:
-            publish = partial(self._publisher.publish, placement, model.snapshot(held.generation), at_ms)
-        result, n_bytes = await self._patiently("publish", publish)
+        publish = self._trainings.of(key).publish
+        result, n_bytes = await self._patiently("publish", publish, book, held.generation, at_ms)
         if result is Published.FENCED:
             return False
-        held.unpublished.discard(placement)
-        self._metrics.published_bytes.labels(placement).observe(n_bytes)
-        self._metrics.published_ms.labels(placement).set(at_ms / 1000)
-        self._metrics.version.labels(placement).set(model.n_learned)
-        for closed_at_ms in held.waiting_since_ms.pop(placement, ()):
+        held.unpublished.discard(key)
+        self._metrics.published_bytes.labels(key).observe(n_bytes)
+        self._metrics.published_ms.labels(key).set(at_ms / 1000)
+        self._metrics.version.labels(key).set(book.n_learned)
+        for closed_at_ms in held.waiting_since_ms.pop(key, ()):
             self._metrics.reward_to_weights.observe(max(0, at_ms - closed_at_ms) / 1000)
         return True
 
@@ -389,49 +214,20 @@ class Learner:
         """Write a checkpoint of every partition that moved; how many."""
         n_saved = 0
         async with self._lock:
-            for number, held in list(self._partitions.items()):
+            for number, held in list(self._held.items()):
                 if held.position == held.saved_position and not held.unsaved:
                     continue
                 if await self._save(number, held):
                     n_saved += 1
                 else:
-                    self._metrics.checkpoints.labels("fenced").inc()
                     self._lose(number)
         return n_saved
 
-    async def _save(self, number: int, held: _Partition) -> bool:
-        held.number += 1
-        blobs = {}
-        for placement in sorted(held.unsaved):
-            model, offsets = held.models[placement], {number: held.position + 1}
-            if isinstance(model, ConversionBook):
-                blobs[placement] = await self._conversions.dump(model, offsets)
-            else:
-                blobs[placement] = checkpoint.dump(
-                    model, offsets, self._secret, generation=held.generation, epoch=str(self._epoch)
-                )
-            self._metrics.checkpoint_bytes.labels(placement).set(len(blobs[placement]))
-        kept = held.current.models if held.current else {}
-        header = CheckpointHeader(
-            epoch=self._epoch,
-            position=held.position,
-            generation=held.generation,
-            number=held.number,
-            models={**kept, **dict.fromkeys(blobs, held.number)},
-        )
-        saved = await self._patiently(
-            "checkpoint", self._checkpoints.save, number, header, blobs, held.current, held.obsolete
-        )
-        if not saved:
+    async def _save(self, number: int, held: HeldPartition) -> bool:
+        floor = held.saved_position
+        if not await self._taking.save(number, held):
             return False
         self._failpoints.hit(Failpoint.CHECKPOINTED, partition=number, position=held.position)
-        floor = held.saved_position
-        held.obsolete = (held.current,) if held.current else ()
-        held.current, held.saved_position = header, held.position
-        held.unsaved.clear()
-        held.n_unsaved = 0
-        self._metrics.checkpoints.labels("saved").inc()
-        self._metrics.checkpointed.set(wall_clock_ms() / 1000)
         await self._patiently("commit", self._commit, {number: held.position + 1})
         if floor > NOTHING:
             # Below the checkpoint before this one: should this one turn out damaged, that one goes on from there.
@@ -444,7 +240,7 @@ class Learner:
         next_s = loop.time() + checkpoint_ms / 1000
         while True:
             await asyncio.sleep(min(0.1, checkpoint_ms / 1000))
-            n_unsaved = sum(held.n_unsaved for held in self._partitions.values())
+            n_unsaved = sum(held.n_unsaved for held in self._held.values())
             if loop.time() >= next_s or n_unsaved >= checkpoint_outcomes:
                 await self.save()
                 next_s = loop.time() + checkpoint_ms / 1000
@@ -452,19 +248,5 @@ class Learner:
     def _lose(self, number: int) -> None:
         """Somebody newer has the partition: drop what is held, wait for an assignment."""
         logger.warning("partition_lost", extra={"partition": number})
-        self._partitions.pop(number, None)
+        self._held.pop(number, None)
         self._lost.add(number)  # taking it over again under the same assignment would fence off its owner
-
-    async def _patiently(
-        self, part: str, attempt: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        def failed(error: BaseException) -> None:
-            self._metrics.retries.labels(part).inc()
-            logger.warning("retrying", extra={"part": part, "reason": repr(error)})
-
-        return await until_done(partial(attempt, *args, **kwargs), failed)
-
-
-def model_spec(placement: Placement) -> ModelSpec:
-    """Which reward model a placement asks for."""
-    return ModelSpec(placement.model, placement.model_parameters)

@@ -14,12 +14,16 @@ from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
 from stream.batches import batches
-from stream.conversion_learner import ConversionLearning
+from stream.conversion_training import ConversionTraining
+from stream.held_partition import Partitions
 from stream.house import open_house, worker_settings
 from stream.learner import LearnedMessage, Learner
 from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
+from stream.placement_training import PlacementTraining
 from stream.running import run_worker, stop_signals
+from stream.sampling import Sampling
+from stream.training import Trainings
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerApp, make_app
 
@@ -46,23 +50,24 @@ async def main(settings: Settings) -> None:
             return await app.commit_offsets({app.tp(OUTCOMES, at): offset for at, offset in offsets.items()})
 
         secret = settings.secret.encode()
-        learner = Learner(
-            house.log,
-            CheckpointStore(house.redis, house.keys),
-            ModelPublisher(house.redis, house.keys, secret),
-            house.catalogs,
-            secret,
-            house.identity.epoch,
-            metrics,
-            commit,
-            house.failpoints,
-            conversions=ConversionLearning(
+        sampling = Sampling()
+        trainings = Trainings(
+            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret, sampling),
+            ConversionTraining(
                 ConversionPublisher(house.redis, house.keys),
                 secret,
-                metrics.registry,
+                metrics,
                 max(settings.publish_ms, settings.publish_conversion_ms),
             ),
         )
+        checkpoints = CheckpointStore(house.redis, house.keys)
+        epoch = house.identity.epoch
+        partitions = Partitions(house.log, checkpoints, trainings, house.catalogs, epoch, metrics)
+        learner = Learner(house.log, partitions, trainings, house.catalogs, metrics, commit, house.failpoints)
+
+        def told_lag(entries: int) -> None:
+            sampling.look(entries)
+            metrics.share.set(sampling.share)
 
         async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:
             reached = await learner.assigned({tp.partition for tp in assigned}, app.lease_generation)
@@ -78,7 +83,15 @@ async def main(settings: Settings) -> None:
                 learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes),
             )
             await run_worker(
-                house, ROLE, OUTCOMES, app, metrics, lambda: learner.reached, *background, stop=stopping
+                house,
+                ROLE,
+                OUTCOMES,
+                app,
+                metrics,
+                lambda: learner.reached,
+                *background,
+                stop=stopping,
+                told_lag=told_lag,
             )
 
 

@@ -63,26 +63,33 @@ def cell(text: str) -> FeatureValue | None:
         return clean(text)
 
 
-def by_label(path: Path, label: str, limit: int | None = None) -> Table:
+def by_label(path: Path, label: str, limit: int | None = None, ignored: Sequence[str] = ()) -> Table:
     """Each distinct label is an arm; the row's own is worth 1, every other 0."""
-    rows = list(_read(path, [label], limit))
+    rows = list(_read(path, [label, *ignored], limit))
     arms = tuple(sorted({row[label] for row in rows}))
     index = {arm: i for i, arm in enumerate(arms)}
     rewards = np.zeros((len(rows), len(arms)))
     rewards[np.arange(len(rows)), [index[row[label]] for row in rows]] = 1.0
-    return Table([_context(row, {label}) for row in rows], arms, rewards)
+    return Table([_context(row, {label, *ignored}) for row in rows], arms, rewards)
 
 
-def by_rewards(path: Path, columns: Sequence[str], limit: int | None = None) -> Table:
+def by_rewards(path: Path, columns: Sequence[str], limit: int | None = None, ignored: Sequence[str] = ()) -> Table:
     """Each of the ``columns`` is an arm and holds what it would have brought."""
-    rows = list(_read(path, columns, limit))
+    rows = list(_read(path, [*columns, *ignored], limit))
     rewards = np.array([[_number(row, column, i) for column in columns] for i, row in enumerate(rows)])
-    return Table([_context(row, set(columns)) for row in rows], tuple(columns), rewards)
+    return Table([_context(row, {*columns, *ignored}) for row in rows], tuple(columns), rewards)
 
 
-def by_log(path: Path, shown: str, reward: str, propensity: str | None = None, limit: int | None = None) -> Table:
+def by_log(
+    path: Path,
+    shown: str,
+    reward: str,
+    propensity: str | None = None,
+    limit: int | None = None,
+    ignored: Sequence[str] = (),
+) -> Table:
     """What was shown and what it brought; without a ``propensity`` column every arm counts as equally likely."""
-    wanted = [shown, reward, *([propensity] if propensity else [])]
+    wanted = [shown, reward, *([propensity] if propensity else []), *ignored]
     rows = list(_read(path, wanted, limit))
     arms = tuple(sorted({row[shown] for row in rows}))
     index = {arm: i for i, arm in enumerate(arms)}

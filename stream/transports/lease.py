@@ -36,6 +36,7 @@ class Lease:
         self.generation = 0
         self.ttl_s = ttl_s
         self._keys = group_keys("", group)
+        self._redis = redis
         self._ttl_ms = int(ttl_s * 1000)
         self._take = redis.register_script(scripts.TAKE_LEASE)
         self._keep = redis.register_script(scripts.KEEP_LEASE)
@@ -46,15 +47,23 @@ class Lease:
         """Wait until the lease is ours; returns its generation."""
         while True:
             try:
-                found = await self._take(
-                    keys=[self._keys.lease, self._keys.generation], args=[self.owner, self._ttl_ms]
-                )
-                if found:
-                    self.generation = int(found)
+                if await self.take():
                     return self.generation
             except (RedisError, OSError):
                 pass  # Redis is away: nobody can own anything now
             await asyncio.sleep(self.ttl_s / RENEWALS)
+
+    async def take(self) -> bool:
+        """Take the lease if nobody has it now."""
+        found = await self._take(keys=[self._keys.lease, self._keys.generation], args=[self.owner, self._ttl_ms])
+        if found:
+            self.generation = int(found)
+        return bool(found)
+
+    async def holder(self) -> str:
+        """Who has the lease now (``host:process:…``); empty: nobody."""
+        owner = await self._redis.get(self._keys.lease)
+        return owner.decode() if isinstance(owner, bytes) else owner or ""
 
     async def hold(self) -> None:
         """Renew until somebody else has the lease; returns then."""

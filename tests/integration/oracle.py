@@ -22,7 +22,8 @@ from personalization.folder_state import encode_folder
 from personalization.outcome import Outcome, decode_outcome, encode_outcome
 from state.keys import Keys
 from state.visitor_store import pack_visitor
-from stream.learner import Book, model_spec
+from stream.placement_training import model_spec
+from stream.training import Book
 
 
 @dataclass(slots=True)

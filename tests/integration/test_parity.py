@@ -24,7 +24,7 @@ from eventlog.topics import OUTCOMES, Topics
 from online_models.placement_model import PlacementModel
 from personalization.outcome import Outcome, decode_outcome
 from personalization.policy_spec import PolicySpec
-from stream.learner import model_spec
+from stream.placement_training import model_spec
 from tests.parts import data_file, require
 from tests.running import BOUND_S, Up, start, stop
 

@@ -93,7 +93,7 @@ def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> No
     assert not any(alive(pid) for pid in again.pids.values())
 
 
-def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up]) -> None:
+def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up], tmp_path: Path) -> None:
     up = ups()
     n = 0
     for name in ("folder", "learner", "redis", "api"):
@@ -112,18 +112,33 @@ def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up]) -> N
         redis.set("nextbest:visitor:{a:a2}", redis.get("nextbest:visitor:{a:a2}")[:-1] + b"?")
     assert "Different from what is stored: a:a2" in replay_check(up, 1)
 
+    # While it runs nothing is written anew; of the stopped data folder everything is.
+    data_dir = str(tmp_path / "data")
+    assert "in use by another `nextbest up`" in replay(1, "--rebuild", "--data-dir", data_dir)
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert "all written anew" in replay(0, "--rebuild", "--data-dir", data_dir)
+    assert "Every stored state is what the log says." in replay(0, "--check", "--data-dir", data_dir)
+    again = ups()
+    assert again.event_count("a2") == n + 1
+
 
 def replay_check(up: Up, expected: int) -> str:
+    return replay(expected, "--check", NEXTBEST_REDIS=up.redis_url())
+
+
+def replay(expected: int, *arguments: str, **settings: str) -> str:
+    """``nextbest replay``: what it said, having ended as ``expected``."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "replay", "--check"],
+        [sys.executable, "-P", "-m", "cli", "replay", *arguments],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "NEXTBEST_REDIS": up.redis_url()},
+        env={**os.environ, **settings},
         check=False,
     )
     assert done.returncode == expected, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_no_orphans_after_kill_9(ups: Callable[..., Up]) -> None:

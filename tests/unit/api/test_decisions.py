@@ -7,10 +7,10 @@ import pytest
 from api.services import Learned
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
-from personalization.decide import NOBODY
 from personalization.decision_id import mint
 from personalization.errors import LogFull
 from personalization.event import Activated, Rewarded
+from personalization.slots import NOBODY
 from personalization.visitor_state import Affinity, Holdout, VisitorState
 from state.model_store import Followed
 from tests.unit.api.site import NOW, SERVER, WRITE

@@ -134,6 +134,15 @@ def test_delay_and_rare_updates_are_played(visitors: Path) -> None:
     assert never.rewards.mean() == pytest.approx(1 / 3, abs=0.08)
 
 
+def test_what_is_only_known_afterwards_is_no_context(visitors: Path) -> None:
+    table = by_label(visitors, "best", ignored=["device"])
+    assert {name for context in table.contexts for name in context} == {
+        name for context in by_label(visitors, "best").contexts for name in context if name != "device"
+    }
+    result = run(str(visitors), "--label", "best", "--ignore", "device", "--orders", "1", "--limit", "50")
+    assert result["rows"] == 50
+
+
 def test_the_plot_is_a_page_of_its_own(visitors: Path, tmp_path: Path) -> None:
     page = tmp_path / "curve.html"
     run(str(leave_only(visitors, "age", "best")), "--label", "best", "--orders", "1", "--plot", str(page))
@@ -144,6 +153,7 @@ def test_the_plot_is_a_page_of_its_own(visitors: Path, tmp_path: Path) -> None:
     ("arguments", "names"),
     [
         (["--label", "nothing"], "nothing"),
+        (["--label", "best", "--ignore", "nothing"], "nothing"),
         (["--label", "best", "--policy", "better"], "--policy"),
         (["--label", "best", "--model", "os.system"], "--model"),
         ([], "--label"),

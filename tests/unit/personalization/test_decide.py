@@ -9,7 +9,6 @@ import pytest
 
 from personalization.catalog import Content, Placement
 from personalization.consent import sign_consent
-from personalization.decide import NOBODY
 from personalization.decision import Tier
 from personalization.decision_id import key_of
 from personalization.decision_record import decode_record, encode_record, recompute
@@ -18,6 +17,7 @@ from personalization.entry import decode_entry, encode_entry
 from personalization.errors import InvalidInput
 from personalization.event import DecisionMade, Identify, Track
 from personalization.request import PlacementRequest, SentEvent
+from personalization.slots import NOBODY
 from personalization.visitor_state import Exposure, Session, VisitorState
 from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, run
 

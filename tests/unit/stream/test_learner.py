@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from prometheus_client import CollectorRegistry
-
 from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
@@ -15,9 +13,13 @@ from personalization.compiled import compile_catalog
 from personalization.outcome import ClosingReason, Outcome, encode_outcome
 from state.checkpoint_store import CheckpointHeader, StoredCheckpoint
 from state.model_store import Published
-from stream.conversion_learner import ConversionLearning
+from stream.conversion_training import ConversionTraining
+from stream.held_partition import Partitions
 from stream.learner import LearnedMessage, Learner
 from stream.metrics import LearnerMetrics
+from stream.placement_training import PlacementTraining
+from stream.sampling import Sampling
+from stream.training import Trainings
 from tests.integration.workload import catalog
 from tests.unit.stream.fakes import N_PARTITIONS, FixedCatalog, MemoryLog
 
@@ -92,15 +94,18 @@ class Bench:
         self.conversions = MemoryConversions()
         self.commits: list[dict[int, int]] = []
         self.metrics = LearnerMetrics()
+        self.sampling = Sampling()
 
     def learner(self) -> Learner:
         async def commit(offsets: dict[int, int]) -> None:
             self.commits.append(offsets)
 
-        parts = (self.log, self.checkpoints, self.publisher, CATALOG)
-        registry = CollectorRegistry()
-        conversions = ConversionLearning(self.conversions, b"secret", registry, publish_ms=0)  # type: ignore[arg-type]
-        return Learner(*parts, b"secret", 1, self.metrics, commit, conversions=conversions)  # type: ignore[arg-type]
+        trainings = Trainings(
+            PlacementTraining(self.publisher, b"secret", self.sampling),  # type: ignore[arg-type]
+            ConversionTraining(self.conversions, b"secret", LearnerMetrics(), publish_ms=0),  # type: ignore[arg-type]
+        )
+        partitions = Partitions(self.log, self.checkpoints, trainings, CATALOG, 1, self.metrics)  # type: ignore[arg-type]
+        return Learner(self.log, partitions, trainings, CATALOG, self.metrics, commit)  # type: ignore[arg-type]
 
     async def outcomes(self, first: int, n: int) -> None:
         for number in range(first, first + n):
@@ -133,7 +138,7 @@ async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_mod
     bench.checkpoints.kept.clear()
     await straight.assigned([HERO], 1)
     await straight.process(bench.messages(0, 30, 1))
-    left, right = second.model("hero"), straight.model("hero")
+    left, right = second.book("hero"), straight.book("hero")
     assert left is not None
     assert right is not None
     assert left.dump()["model"] == right.dump()["model"]
@@ -199,7 +204,7 @@ async def test_a_damaged_checkpoint_gives_way_to_the_one_before() -> None:
     successor = bench.learner()
     assert await successor.assigned([HERO], 1) == {HERO: 5}
     await successor.process(bench.messages(5, 20, 1))
-    model = successor.model("hero")
+    model = successor.book("hero")
     assert model is not None
     assert model.n_learned == 20
 
@@ -239,3 +244,17 @@ async def test_no_outcome_at_all_is_a_dead_letter() -> None:
     await learner.process(bench.messages(0, 1, 1))
     assert len(bench.log.all(DEAD_LETTERS)) == 1
     assert learner.reached == {HERO: 0}
+
+
+async def test_above_its_capacity_a_share_is_learned_and_all_of_it_is_behind() -> None:
+    bench = Bench()
+    await bench.outcomes(0, 400)
+    for lag_entries in (20_000, 30_000, 40_000):
+        bench.sampling.look(lag_entries)
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 400, 1))
+    learned = bench.counted("learned")
+    assert 60 < learned < 140, "a quarter of 400"
+    assert bench.counted("sampled_out") == 400 - learned
+    assert learner.reached == {HERO: 399}

@@ -66,7 +66,7 @@ async def test_a_placement_and_a_conversion_learn_from_one_partition() -> None:
     await shop.outcomes(10, 10)
     learner = await shop.learned(shop.learner())
     assert learner.reached == {HERO: shop.n_records() - 1}
-    hero, buys = learner.model("hero"), learner.conversion(BUYS)
+    hero, buys = learner.book("hero"), learner.book(example_key(BUYS))
     assert hero is not None
     assert buys is not None
     assert (hero.n_learned, buys.counts["learned"], buys.counts["served"]) == (20, 300, 300)
@@ -88,7 +88,7 @@ async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_boo
     await second.process(shop.all_messages(150, shop.n_records(), 1))
     shop.checkpoints.kept.clear()
     straight = await shop.learned(shop.learner())
-    left, right = second.conversion(BUYS), straight.conversion(BUYS)
+    left, right = second.book(example_key(BUYS)), straight.book(example_key(BUYS))
     assert left is not None
     assert right is not None
     assert left.dump() == right.dump()
@@ -127,7 +127,7 @@ async def test_records_emitted_again_and_no_records_at_all_teach_nothing() -> No
     await shop.sessions(0, 20)  # a folder that died before its write emits again
     await shop.log.append([Record(OUTCOMES, example_key(BUYS), b"\xc1")])
     learner = await shop.learned(shop.learner())
-    book = learner.conversion(BUYS)
+    book = learner.book(example_key(BUYS))
     assert book is not None
     assert (book.counts["learned"], book.counts["duplicate"]) == (20, 40)
     assert len(shop.log.all(DEAD_LETTERS)) == 1
@@ -152,14 +152,14 @@ async def test_a_challenger_enters_by_the_log_and_its_contest_survives_a_restart
     await first.assigned([HERO], 1)
     await first.process(shop.all_messages(0, 300, 1))
     await first.save()
-    book = first.conversion(BUYS)
+    book = first.book(example_key(BUYS))
     assert book is not None
     assert (book.challenger_id, book.trial.n) == ("c1", (300 - 81) // 2)
     shop.conversions.challengers.clear()  # it is in the checkpoint: nobody asks for it again
     second = shop.learner()
     await second.assigned([HERO], 1)
     await second.process(shop.all_messages(300, shop.n_records(), 1))
-    book = second.conversion(BUYS)
+    book = second.book(example_key(BUYS))
     assert book is not None
     assert book.trial.n == 300
 
@@ -170,7 +170,7 @@ async def test_one_that_loses_is_retired_and_counted() -> None:
     await shop.tell(a_challenger(shop, upside_down=True))
     await shop.sessions(300, 600)
     learner = await shop.learned(shop.learner())
-    book = learner.conversion(BUYS)
+    book = learner.book(example_key(BUYS))
     assert book is not None
     assert dict(book.verdicts) == {"entered": 1, "retire": 1}
 
@@ -182,7 +182,7 @@ async def test_a_challenger_that_is_gone_or_another_is_refused_and_nothing_else_
     await shop.tell(challenge, Challenge("c2", BUYS, b"", 0))
     await shop.sessions(0, 10)
     learner = await shop.learned(shop.learner())
-    book = learner.conversion(BUYS)
+    book = learner.book(example_key(BUYS))
     assert book is not None
     assert (book.challenger, book.counts["learned"]) == (None, 10)
     assert shop.counted("challenger_refused", example_key(BUYS)) == 2

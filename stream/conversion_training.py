@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -18,11 +17,13 @@ from online_models.conversion.book import ConversionBook
 from online_models.snapshot import pack_version
 from personalization.compiled import CompiledCatalog
 from personalization.errors import Refused
-from personalization.example import Challenge, Example, decode_example
+from personalization.example import Challenge, Example, conversion_of, decode_example
 from personalization.policy_spec import ModelSpec
 from state.conversion_store import ConversionPublisher
 from state.model_store import Published
-from stream.clock import wall_clock_ms
+from stream.metrics import LearnerMetrics
+from stream.patience import Patience
+from stream.training import Learned, Place
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ PUBLISH_MS = 5_000
 
 REPORT_EVERY = 100
 """Labels between two reckonings of AUC and calibration over 5,000: 3 ms."""
+
+
+CHANGING = frozenset({"learned", "judged", "challenger"})
+"""Results after which another model may be served."""
 
 
 class ConversionMetrics:
@@ -78,8 +83,8 @@ class ConversionMetrics:
         self.rollbacks.labels(name).set(book.champion.n_rollbacks)
 
 
-class ConversionLearning:
-    """The learner's hand for conversions.
+class ConversionTraining:
+    """``Training`` of conversions.
 
     Parameters
     ----------
@@ -91,65 +96,49 @@ class ConversionLearning:
         self,
         publisher: ConversionPublisher,
         secret: bytes,
-        registry: CollectorRegistry,
+        metrics: LearnerMetrics,
         publish_ms: int = PUBLISH_MS,
     ) -> None:
         self._publisher = publisher
         self._secret = secret
         self._publish_ms = publish_ms
-        self._metrics = ConversionMetrics(registry)
+        self._metrics = ConversionMetrics(metrics.registry)
+        self._patiently = Patience(metrics.retries)
         self._published_s: dict[str, float] = {}
         self._shown: dict[str, int] = {}
 
-    def new_book(self, conversion: str, catalog: CompiledCatalog) -> ConversionBook:
+    def new(self, key: str, catalog: CompiledCatalog) -> ConversionBook:
         """An empty book with the model the catalog names."""
+        conversion = _name(key)
         compiled = catalog.conversions.get(conversion)
         if compiled is None:  # taken out of the catalog while its last examples were open
             return ConversionBook(conversion)
         return ConversionBook(conversion, ModelSpec(compiled.spec.model, compiled.spec.model_parameters))
 
-    def load(self, conversion: str, blob: bytes) -> ConversionBook:
+    def load(self, key: str, blob: bytes) -> ConversionBook:
         """A book from its checkpoint; raises ``Refused``."""
-        return checkpoint.load(blob, self._secret, conversion=conversion).model
+        return checkpoint.load(blob, self._secret, conversion=_name(key)).model
 
-    async def dump(self, book: ConversionBook, offsets: dict[int, int]) -> bytes:
-        """A book's checkpoint, trained on every record before ``offsets``; the caller's lock keeps it as it is."""
-        return await asyncio.to_thread(checkpoint.dump, book, offsets, self._secret)
+    async def dump(self, book: ConversionBook, place: Place) -> bytes:
+        """A book's checkpoint; the caller's lock keeps it as it is."""
+        return await asyncio.to_thread(checkpoint.dump, book, {place.partition: place.offset}, self._secret)
 
-    async def learn(
-        self, book: ConversionBook, value: bytes, fetch: Callable[[str], Awaitable[bytes | None]]
-    ) -> str:
-        """Take one record of the log into its book; what became of it.
-
-        Parameters
-        ----------
-        fetch
-            Gives a challenger's bytes, however long Redis is away.
-
-        Raises
-        ------
-        InvalidInput
-            Where the bytes are no record.
-        """
+    async def learn(self, book: ConversionBook, value: bytes) -> Learned:
+        """Take one record of the log into its book; raises ``InvalidInput`` for what is none."""
         record = decode_example(value)
         if isinstance(record, Challenge):
-            return await self._enter(book, record, fetch)
-        before = dict(book.verdicts)
-        result = book.learn(record)
-        if book.verdicts != before:
-            self._tell(book, before)
-        if book.n_learned // REPORT_EVERY != self._shown.get(book.conversion):
-            self.show(book)
-        return result
+            result = await self._enter(book, record)
+        else:
+            before = dict(book.verdicts)
+            result = book.learn(record)
+            if book.verdicts != before:
+                self._tell(book, before)
+            if book.n_learned // REPORT_EVERY != self._shown.get(book.conversion):
+                self.show(book)
+        return Learned(result, result in CHANGING)
 
     def relearn(self, book: ConversionBook, value: bytes) -> None:
-        """Take an old record into a new book; a challenger met its champion once and does so no more.
-
-        Raises
-        ------
-        InvalidInput
-            Where the bytes are no record.
-        """
+        """Take an old record into a new book; a challenger met its champion once and does so no more."""
         record = decode_example(value)
         if isinstance(record, Example):
             book.learn(record)
@@ -159,38 +148,32 @@ class ConversionLearning:
         self._shown[book.conversion] = book.n_learned // REPORT_EVERY
         self._metrics.show(book)
 
-    def due(self, conversion: str) -> bool:
+    def due(self, key: str) -> bool:
         """Whether the last publish is long enough ago."""
-        last_s = self._published_s.get(conversion)
+        last_s = self._published_s.get(_name(key))
         return last_s is None or (time.monotonic() - last_s) * 1000 >= self._publish_ms
 
-    async def publish(self, book: ConversionBook, generation: int) -> tuple[Published, int]:
+    async def publish(self, book: ConversionBook, generation: int, at_ms: int) -> tuple[Published, int]:
         """Publish the model that serves; how it went, and its bytes."""
         version = pack_version(generation, book.n_learned)
         # Off the loop, so that heartbeats go on; the caller's lock keeps learning away from the model meanwhile.
         model = await asyncio.to_thread(
             checkpoint.dump_served, book.champion, book.conversion, version, self._secret
         )
-        result = await self._publisher.publish(book.conversion, version, model, wall_clock_ms())
+        result = await self._publisher.publish(book.conversion, version, model, at_ms)
         self._published_s[book.conversion] = time.monotonic()
         self.show(book)
         return result, len(model)
 
-    def forget(self, conversion: str) -> None:
+    def forget(self, key: str) -> None:
         """The conversion was taken over: publish it at once."""
-        self._published_s.pop(conversion, None)
-        self._shown.pop(conversion, None)
+        self._published_s.pop(_name(key), None)
+        self._shown.pop(_name(key), None)
 
-    async def fetch(self, challenger_id: str) -> bytes | None:
-        """A challenger's bytes."""
-        return await self._publisher.challenger(challenger_id)
-
-    async def _enter(
-        self, book: ConversionBook, record: Challenge, fetch: Callable[[str], Awaitable[bytes | None]]
-    ) -> str:
+    async def _enter(self, book: ConversionBook, record: Challenge) -> str:
         before = dict(book.verdicts)
         try:
-            data = await fetch(record.challenger_id)
+            data = await self._patiently("challenger", self._publisher.challenger, record.challenger_id)
             if data is None:
                 raise Refused("the challenger is gone: retrain again")
             if checkpoint.digest(data) != record.digest:
@@ -220,3 +203,8 @@ class ConversionLearning:
                     },
                 )
         self.show(book)
+
+
+def _name(key: str) -> str:
+    """The conversion whose records stand under ``key``."""
+    return conversion_of(key) or key

@@ -1,0 +1,161 @@
+"""``nextbest replay``: compare what is stored with the log, write it anew, save a base to begin from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from cli.replay.base import Base, read_base, save_base
+from cli.replay.check import Checked, check_states
+from cli.replay.models import rebuild_models
+from cli.replay.parts import Parts, installation, open_parts
+from cli.replay.states import rebuild_states
+from cli.replay.stopped import workers_stopped
+from config.settings import Settings
+from eventlog.port import check_identity
+from personalization.errors import Refused
+from state.log_identity import LogIdentityStore
+
+MAX_NAMED = 20
+
+
+@click.command(short_help="Fold the log anew: compare, or write states and models anew.")
+@click.option("--check", is_flag=True, help="Compare every stored state with the log; nothing is written.")
+@click.option("--rebuild", is_flag=True, help="Write states and models anew from the log. Workers must be stopped.")
+@click.option("--states", is_flag=True, help="With --rebuild: the states alone.")
+@click.option("--models", is_flag=True, help="With --rebuild: the models alone.")
+@click.option(
+    "--save-base",
+    "saved",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Save states, checkpoints and offsets, so that a replay can begin here once the log was trimmed.",
+)
+@click.option(
+    "--base",
+    "base_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Begin from such a file instead of the log's beginning.",
+)
+@click.option("--retained", is_flag=True, help="With --models: learn from what is still there, from nothing.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data folder of a stopped `nextbest up`: its Redis is started meanwhile.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def replay(
+    check: bool,
+    rebuild: bool,
+    states: bool,
+    models: bool,
+    saved: Path | None,
+    base_file: Path | None,
+    retained: bool,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Fold the log anew, without any worker.
+
+    --check compares every state with the stored one: they must be equal byte for byte, whatever crashed in between;
+    exit code 1 where they are not. --rebuild writes states and models anew, and emits nothing: what is not
+    committed yet is left to the workers, to be started afterwards. --save-base may be given while all runs.
+    """
+    if sum((check, rebuild, saved is not None)) != 1:
+        raise click.UsageError("say what to do: one of --check, --rebuild, --save-base FILE")
+    if (states or models or retained) and not rebuild:
+        raise click.UsageError("--states, --models and --retained belong to --rebuild")
+    if states and models:
+        states = models = False
+    with installation(Settings.from_environment(), data_dir) as settings:
+        if saved is not None:
+            report = asyncio.run(_with_parts(settings, lambda parts: _save(parts, saved)))
+        elif check:
+            report = asyncio.run(_with_parts(settings, lambda parts: _check(parts, base_file)))
+        else:
+            roles = [role for role, other in (("folder", models), ("learner", states)) if not other]
+            report = asyncio.run(
+                _with_parts(settings, lambda parts: _rebuild(parts, roles, base_file, retained=retained))
+            )
+    lines = report.pop("lines")
+    click.echo(orjson.dumps(report).decode() if as_json else "\n".join(lines))
+    if report.get("different") or report.get("unknown"):
+        raise SystemExit(1)
+
+
+async def _with_parts(settings: Settings, work: Callable[[Parts], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async with open_parts(settings) as parts:
+        return await work(parts)
+
+
+async def _read_base(parts: Parts, path: Path | None) -> Base | None:
+    return None if path is None else read_base(path, await parts.log.identity())
+
+
+async def _save(parts: Parts, path: Path) -> dict[str, Any]:
+    n_visitors = await save_base(parts, path)
+    return {"visitors": n_visitors, "lines": [f"{n_visitors:,} visitors and the models saved in {path}."]}
+
+
+async def _check(parts: Parts, base_file: Path | None) -> dict[str, Any]:
+    checked = await check_states(parts, await _read_base(parts, base_file))
+    return {
+        "entries": checked.n_entries,
+        "visitors": checked.n_visitors,
+        "dead": checked.n_dead,
+        "different": checked.different,
+        "unknown": checked.unknown,
+        "lines": _lines(checked),
+    }
+
+
+def _lines(checked: Checked) -> list[str]:
+    lines = [f"{checked.n_entries:,} entries folded into {checked.n_visitors:,} visitors."]
+    lines += _named("Different from what is stored", checked.different)
+    lines += _named("Stored, but not in the log", checked.unknown)
+    return [*lines, "Every stored state is what the log says."] if checked.exact else lines
+
+
+def _named(what: str, keys: Sequence[str]) -> list[str]:
+    if not keys:
+        return []
+    more = f" and {len(keys) - MAX_NAMED} more" if len(keys) > MAX_NAMED else ""
+    return [f"{what}: {', '.join(keys[:MAX_NAMED])}{more}"]
+
+
+async def _rebuild(parts: Parts, roles: Sequence[str], base_file: Path | None, *, retained: bool) -> dict[str, Any]:
+    identities = LogIdentityStore(parts.redis, parts.keys)
+    identity = await parts.log.identity()
+    check_identity(identity, await identities.known())
+    base = await _read_base(parts, base_file)
+    report: dict[str, Any] = {"lines": []}
+    async with workers_stopped(parts, roles):
+        if "folder" in roles:
+            states = await rebuild_states(parts, base)
+            await identities.remember_first(identity)
+            report["states"] = {
+                "entries": states.n_entries,
+                "visitors": states.n_visitors,
+                "dead": states.n_dead,
+                "removed": states.n_removed,
+            }
+            line = f"{states.n_entries:,} entries folded into {states.n_visitors:,} visitors, all written anew."
+            report["lines"].append(line)
+            if states.n_removed:
+                report["lines"].append(f"{states.n_removed:,} states removed that the log knows nothing of.")
+        if "learner" in roles:
+            try:
+                models = await rebuild_models(parts, base, retained=retained)
+            except Refused as refused:
+                done = "States are rebuilt; models are not: " if "states" in report else ""
+                raise Refused(f"{done}{refused}") from refused
+            report["models"] = {"outcomes": models.n_outcomes, "dead": models.n_dead, "learned": models.learned}
+            learned = ", ".join(f"{name} {n:,}" for name, n in sorted(models.learned.items())) or "nothing"
+            report["lines"].append(f"{models.n_outcomes:,} outcomes read; learned: {learned}.")
+    return report

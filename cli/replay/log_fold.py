@@ -1,0 +1,99 @@
+"""A plain loop over the pure fold: what every visitor's state must be, by the log alone.
+
+No workers, no batches, no failures, nothing emitted: what was emitted when the log was written stands in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from eventlog.port import EventLog
+from eventlog.topics import VISITOR_LOG
+from personalization.compiled import CompiledCatalog
+from personalization.entry import Entry, Position, decode_entry
+from personalization.errors import InvalidInput
+from personalization.fold import Visitor, fold
+
+logger = logging.getLogger(__name__)
+
+CatalogOf = Callable[[int], Awaitable[CompiledCatalog]]
+"""The catalog of a version, compiled."""
+
+
+@dataclass(slots=True)
+class PartitionFold:
+    """One partition of the visitor log, folded from ``first_offset`` on.
+
+    Attributes
+    ----------
+    initial
+        Makes the visitors as they were before ``first_offset``.
+    visitors
+        By key: as they are after the last entry read.
+    n_entries, n_dead
+        Entries read; those among them that are none, or cannot be folded: the folder puts them among the dead
+        letters.
+    """
+
+    partition: int
+    epoch: int
+    first_offset: int = 0
+    initial: Callable[[], dict[str, Visitor]] = dict
+    next_offset: int = field(init=False)
+    visitors: dict[str, Visitor] = field(init=False)
+    n_entries: int = field(init=False)
+    n_dead: int = field(init=False)
+    _poisoned: set[int] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._restart()
+
+    def _restart(self) -> None:
+        self.next_offset = self.first_offset
+        self.visitors = self.initial()
+        self.n_entries = self.n_dead = 0
+
+    async def advance(self, log: EventLog, catalog_of: CatalogOf, to_offset: int | None = None) -> None:
+        """Fold what stands between ``next_offset`` and ``to_offset`` (the end as it is now)."""
+        while True:
+            try:
+                await self._advance(log, catalog_of, to_offset)
+                return
+            except _NotFoldable as error:
+                # Its visitor is half changed: everything anew without it, as the folder does with one visitor.
+                logger.warning(
+                    "entry_not_foldable", extra={"offset": error.offset, "reason": repr(error.__cause__)}
+                )
+                self._poisoned.add(error.offset)
+                self._restart()
+
+    async def _advance(self, log: EventLog, catalog_of: CatalogOf, to_offset: int | None) -> None:
+        async for read in log.read(VISITOR_LOG, self.partition, self.next_offset, to_offset):
+            self.next_offset = read.offset + 1
+            self.n_entries += 1
+            try:
+                entry = decode_entry(read.value)
+            except InvalidInput:
+                self.n_dead += 1
+                continue
+            if read.offset in self._poisoned:
+                self.n_dead += 1
+                continue
+            self._apply(read.key, read.offset, entry, await catalog_of(entry.catalog_version))
+
+    def _apply(self, key: str, offset: int, entry: Entry, catalog: CompiledCatalog) -> None:
+        visitor = self.visitors.get(key)
+        if visitor is None:
+            visitor = self.visitors[key] = Visitor.new()
+        try:
+            fold(visitor, key, Position(self.epoch, offset), entry, catalog)
+        except Exception as error:
+            raise _NotFoldable(offset) from error
+
+
+class _NotFoldable(Exception):
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"entry at offset {offset}")
+        self.offset = offset

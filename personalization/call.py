@@ -1,0 +1,77 @@
+"""One request under decision: the visitor as of this very answer, the consents, what is taken already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from personalization.consent import Consents
+from personalization.decision import Answer
+from personalization.merge import merge_states
+from personalization.prepared import PreparedCatalog
+from personalization.profile import apply_event
+from personalization.request import DecideRequest
+from personalization.scorer import Scorer
+from personalization.scores import Scorers, Scores
+from personalization.session import session_number
+from personalization.variables import VisitorScope
+from personalization.visitor_state import VisitorState
+
+COLLECTING = "personalization"
+"""The purpose without which events sent along are not logged."""
+
+NonceSource = Callable[[], bytes]
+"""Gives ``decision_id.NONCE_BYTES`` that were never given before."""
+
+
+class Call:
+    """One request while it is decided: what it carries, what is known of the visitor, what is answered so far."""
+
+    def __init__(
+        self,
+        request: DecideRequest,
+        states: Sequence[VisitorState] | None,
+        catalog: PreparedCatalog,
+        models: Mapping[str, Scorer],
+        now_ms: int,
+        secret: bytes,
+        nonce: NonceSource,
+        out_of_time: Callable[[], bool],
+        scorers: Scorers,
+    ) -> None:
+        self.request = request
+        self.catalog = catalog
+        self.models = models
+        self.secret = secret
+        self.nonce = nonce
+        self.out_of_time = out_of_time
+        self.now_ms = now_ms
+        self.key = request.key
+        self.answer = Answer(self.key, [], [], [])
+        self.taken: list[str] = []
+        self.state = None if states is None else self._state_after_request(states)
+        clock_ms = now_ms if self.state is None else max(now_ms, self.state.now_ms)
+        gap_ms = catalog.catalog.catalog.session_gap_ms
+        self.session = 0 if self.state is None else session_number(self.state, clock_ms, gap_ms)
+        known = request.user_id is not None
+        scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
+        self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)
+        self.nobody = self.scope if self.state is None else self.scope.without_state()
+        self.consents = Consents(secret, request, self.state, now_ms)
+        if request.events:
+            # Where the state cannot be read the events go the way of any others: only a refusal stops them.
+            refused = self.consents.refused(COLLECTING)
+            self.answer.events_kept = not (refused if states is None else not self.consents.granted(COLLECTING))
+
+    def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
+        """All ids merged in memory, events sent along applied."""
+        state = states[0] if states else VisitorState()
+        catalog = self.catalog.catalog
+        for other in states[1:]:
+            merge_states(state, other, catalog)
+        self.answer.state_revision = state.revision
+        if states:
+            self.answer.state_age_ms = max(0, self.now_ms - max(one.now_ms for one in states))
+        clock_ms = max(self.now_ms, state.now_ms)
+        for sent in self.request.events:
+            apply_event(state, sent.event, sent.occurred_at_ms, clock_ms, catalog)
+        return state

@@ -1,0 +1,41 @@
+"""Trying again what a transient failure stopped, however long it takes, and counting how often."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from prometheus_client import Counter
+
+from state.worker_client import until_done
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+
+class Patience:
+    """Awaits a call until it is done.
+
+    Parameters
+    ----------
+    retries
+        Counts failed attempts by part.
+    """
+
+    def __init__(self, retries: Counter) -> None:
+        self._retries = retries
+
+    async def __call__(
+        self, part: str, attempt: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """``await attempt(…)``, again and again; ``part`` names for people what is waited for."""
+
+        def failed(error: BaseException) -> None:
+            self._retries.labels(part).inc()
+            logger.warning("retrying", extra={"part": part, "reason": repr(error)})
+
+        return await until_done(partial(attempt, *args, **kwargs), failed)

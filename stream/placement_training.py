@@ -1,0 +1,85 @@
+"""What the learner does for placements: outcomes into a reward model, its snapshot to the deciders."""
+
+from __future__ import annotations
+
+from online_models import checkpoint
+from online_models.placement_model import PlacementModel
+from personalization.catalog import Placement
+from personalization.compiled import CompiledCatalog
+from personalization.errors import InvalidInput
+from personalization.outcome import Outcome, decode_outcome
+from personalization.policy_spec import ModelSpec
+from state.model_store import ModelPublisher, Published
+from stream.sampling import Sampling
+from stream.training import Learned, Place
+
+
+class PlacementTraining:
+    """``Training`` of placements.
+
+    Parameters
+    ----------
+    sampling
+        Which outcomes are learned while the learner cannot keep up.
+    """
+
+    def __init__(self, publisher: ModelPublisher, secret: bytes, sampling: Sampling | None = None) -> None:
+        self._publisher = publisher
+        self._secret = secret
+        self._sampling = sampling or Sampling()
+
+    def new(self, key: str, catalog: CompiledCatalog) -> PlacementModel:
+        """An empty model, as the catalog wants it."""
+        compiled = catalog.placements.get(key)
+        if compiled is None:  # taken out of the catalog while its last decisions were open
+            return PlacementModel(key)
+        return PlacementModel(key, model_spec(compiled.spec), compiled.spec.reward_range)
+
+    def load(self, key: str, blob: bytes) -> PlacementModel:
+        """A model from its checkpoint; raises ``Refused``."""
+        return checkpoint.load(blob, self._secret, placement=key).model
+
+    async def dump(self, book: PlacementModel, place: Place) -> bytes:
+        """A model's checkpoint."""
+        offsets = {place.partition: place.offset}
+        return checkpoint.dump(book, offsets, self._secret, generation=place.generation, epoch=str(place.epoch))
+
+    async def learn(self, book: PlacementModel, value: bytes) -> Learned:
+        """Take one outcome; raises ``InvalidInput`` for what is none, or another placement's."""
+        outcome = self._outcome(book, value)
+        if not self._sampling.takes(outcome.decision_id):
+            return Learned("sampled_out", changed=False)
+        before = dict(book.counts)
+        book.learn(outcome)
+        result = next(kind for kind, n in book.counts.items() if n != before.get(kind, 0))
+        return Learned(result, result == "learned", outcome.closed_at_ms if result == "learned" else None)
+
+    def relearn(self, book: PlacementModel, value: bytes) -> None:
+        """Take an old outcome into a new model."""
+        book.learn(self._outcome(book, value))
+
+    def due(self, key: str) -> bool:
+        """Always: a change is some kilobytes."""
+        return True
+
+    async def publish(self, book: PlacementModel, generation: int, at_ms: int) -> tuple[Published, int]:
+        """Publish the model as it stands."""
+        return await self._publisher.publish(book.placement, book.snapshot(generation), at_ms)
+
+    def forget(self, key: str) -> None:
+        """The placement was taken over: its next publish is a whole one."""
+        self._publisher.forget(key)
+
+    @staticmethod
+    def _outcome(book: PlacementModel, value: bytes) -> Outcome:
+        outcome = decode_outcome(value)
+        if outcome.placement != book.placement:
+            raise InvalidInput(
+                "placement", f"{outcome.placement!r} stands under the key {book.placement!r}", "bad_outcome"
+            )
+        return outcome
+
+
+def model_spec(placement: Placement) -> ModelSpec:
+    """Which reward model a placement asks for."""
+    return ModelSpec(placement.model, placement.model_parameters)

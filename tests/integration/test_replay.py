@@ -1,0 +1,233 @@
+"""``nextbest replay --rebuild``: what was stored is there again, byte for byte, and the workers go on from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.replay.base import read_head
+from cli.replay.command import replay
+from cli.replay.parts import open_parts
+from cli.replay.stopped import workers_stopped
+from eventlog.port import Record
+from eventlog.redis_keys import entry_id, partition_keys
+from eventlog.topics import OUTCOMES, VISITOR_LOG
+from online_models.placement_model import PlacementModel
+from personalization.entry import Entry, encode_entry
+from personalization.errors import Refused
+from personalization.event import DecisionMade
+from personalization.folder_state import decode_folder
+from personalization.visitor_key import anonymous_key
+from personalization.visitor_state import VisitorState
+from state.model_store import read_model
+from state.timers import N_BUCKETS, bucket_of
+from state.visitor_store import pack_visitor
+from tests.integration.crashing import System, Worker, settings_of, until
+from tests.integration.oracle import differences, learn_all
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+LOGS = [
+    pytest.param("redis", marks=pytest.mark.redis),
+    pytest.param("kafka", marks=[pytest.mark.redis, pytest.mark.kafka]),
+]
+STRANGER = anonymous_key("nobody-knows-me")
+PATIENT = anonymous_key("patient")
+
+
+@pytest.fixture
+async def system(
+    request: pytest.FixtureRequest, redis_server: Any, namespace: str, tmp_path: Path
+) -> AsyncIterator[System]:
+    kafka = request.getfixturevalue("kafka_server") if getattr(request, "param", "redis") == "kafka" else ""
+    async with System(settings_of(kafka, redis_server.url, namespace), tmp_path, seed=41) as found:
+        yield found
+
+
+async def run(system: System, *arguments: str) -> dict[str, Any]:
+    """The command, as a process of its own would run it."""
+    environment = {"NEXTBEST_KAFKA": "", **system.environment}
+    result = await asyncio.to_thread(CliRunner().invoke, replay, [*arguments, "--json"], env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+async def wait_long(system: System) -> None:
+    """A visitor whose decision stays open: of a placement that the catalog does not know, for half an hour."""
+    now_ms = time.time_ns() // 1_000_000
+    made = DecisionMade(message_id="m", decision_id="d", placement="gone", slot=0, arm="red", weight=2**31)
+    entry = Entry(received_at_ms=now_ms, occurred_at_ms=now_ms, catalog_version=system.catalog.version, event=made)
+    await system.log.append([Record(VISITOR_LOG, PATIENT, encode_entry(entry))])
+
+
+async def worked(system: System, n_bursts: int = 3) -> list[Worker]:
+    """Folder and learner have worked on some bursts, the last of which is still on its way."""
+    workers = [system.start("folder"), system.start("learner")]
+    for _ in range(n_bursts):
+        await system.burst()
+    await system.settle(learner=True)
+    await system.burst()
+    return workers
+
+
+def stop(workers: list[Worker]) -> None:
+    for worker in workers:
+        assert worker.stop() == 0, worker.output()
+
+
+async def states(system: System) -> dict[bytes, bytes]:
+    """Every state as it is stored, by the name of its key."""
+    found = {}
+    for kind in ("visitor", "folder"):
+        async for name in system.redis.scan_iter(match=f"{system.keys.namespace}:{kind}:*", count=1000):
+            found[name] = await system.redis.get(name)
+    return found
+
+
+async def ruin(system: System) -> None:
+    """A state is altered, one is lost, one is nobody's; all timers are gone."""
+    stored = await states(system)
+    first, second, *_ = sorted(name for name in stored if b":visitor:" in name)
+    await system.redis.set(first, stored[first][:-1] + b"?")
+    await system.redis.delete(second, second.replace(b":visitor:", b":folder:"))
+    await system.redis.set(system.keys.visitor(STRANGER), pack_visitor(VisitorState(1, 7)))
+    await system.redis.delete(*(system.keys.timers(bucket) for bucket in range(N_BUCKETS)))
+
+
+async def timers_of(system: System, key: str) -> list[int]:
+    due = await system.redis.zrange(system.keys.timers(bucket_of(key)), 0, -1, withscores=True)
+    return [int(score) for member, score in due if member.endswith(key.encode())]
+
+
+def dumps(books: dict[str, Any]) -> dict[str, Any]:
+    found = {name: book.dump() for name, book in books.items()}
+    for name, book in books.items():
+        if isinstance(book, PlacementModel):
+            del found[name]["spec"]  # the same, however it is spelt
+    return found
+
+
+@pytest.mark.parametrize("system", LOGS, indirect=True)
+async def test_a_rebuild_gives_what_was_there_and_workers_go_on(system: System) -> None:
+    await wait_long(system)
+    workers = await worked(system)
+    stop(workers)
+    committed = sum(offset or 0 for offset in await system.log.committed_offsets("folder", VISITOR_LOG))
+    before = await states(system)
+    await ruin(system)
+    await system.redis.delete(
+        *[system.keys.checkpoint(p, which) for p in range(4) for which in ("current", "previous")]
+    )
+
+    report = await run(system, "--rebuild")
+
+    assert await states(system) == before
+    (due_ms,) = [decision.due_ms for decision in decode_folder(before[system.keys.folder(PATIENT).encode()]).open]
+    assert await timers_of(system, PATIENT) == [due_ms]
+    assert report["states"]["removed"] == 1
+    assert report["states"]["entries"] == committed
+    expected = await learn_all(system.log, system.catalog)
+    assert report["models"]["learned"] == {name: model.n_learned for name, model in expected.items()}
+    assert dumps(await system.learned()) == dumps(expected)
+    for name, model in expected.items():
+        if not isinstance(model, PlacementModel):
+            continue
+        published = await read_model(system.redis, system.keys, name, system.settings.secret.encode())
+        assert published is not None
+        assert published.snapshot.encode().arms == model.snapshot().encode().arms
+
+    # The workers take over, close what is open, and nothing is lost or counted twice.
+    workers = await worked(system, n_bursts=1)
+    await system.settle(learner=True)
+    stop(workers)
+    assert await differences(system.redis, system.keys, system.log, system.catalog) == [f"{PATIENT}: still open"]
+    assert dumps(await system.learned()) == dumps(await learn_all(system.log, system.catalog))
+
+
+@pytest.mark.parametrize("system", LOGS, indirect=True)
+async def test_a_rebuild_waits_for_nobody_who_works(system: System) -> None:
+    workers = [system.start("folder"), system.start("learner")]
+    await system.burst()
+    await system.settle(learner=True)
+    for options, role in ((["--states"], "folder"), (["--models"], "learner")):
+        with pytest.raises(Refused, match=f"a {role} is at work .*: stop it and try again"):
+            await run(system, "--rebuild", *options)
+    stop([worker for worker in workers if worker.role == "folder"])
+    assert "models" not in await run(system, "--rebuild", "--states"), "the learner may go on learning meanwhile"
+    stop([worker for worker in workers if worker.role == "learner"])
+
+
+@pytest.mark.redis
+async def test_a_worker_that_starts_meanwhile_waits_for_the_lease(system: System) -> None:
+    async with open_parts(system.settings) as parts, workers_stopped(parts, ["folder"]):
+        folder = system.start("folder")
+        await system.burst()
+        await until(lambda: _said(folder, "[^-Consumer]: Starting"), "the folder stands by", 20)
+        assert await system.log.committed_offsets("folder", VISITOR_LOG) == [None] * 4
+    await system.settle()
+    stop([folder])
+
+
+async def _said(worker: Worker, text: str) -> bool:
+    return text in worker.output()
+
+
+async def trim(system: System, topic: str, offsets: dict[int, int]) -> None:
+    """As age or bytes would: entries below ``offsets`` are gone."""
+    on_server = system.log.topics.on_server(topic, 1)
+    for partition, offset in offsets.items():
+        await system.redis.xtrim(
+            partition_keys(on_server, partition).stream, minid=entry_id(offset), approximate=False
+        )
+
+
+@pytest.mark.redis
+async def test_a_trimmed_log_needs_a_base(system: System, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    workers = await worked(system)
+    saved = await run(system, "--save-base", str(base))  # while all runs, and bursts are on their way
+    assert saved["visitors"] > 0
+    committed = [offset or 0 for offset in await system.log.committed_offsets("folder", VISITOR_LOG)]
+    await system.burst()
+    await system.settle(learner=True)
+    stop(workers)
+    before, learned = await states(system), dumps(await system.learned())
+    head = read_head(base)
+    assert head.folder_offsets <= committed
+    await trim(system, VISITOR_LOG, dict(enumerate(head.folder_offsets)))
+    await trim(system, OUTCOMES, {number: each.header.position + 1 for number, each in head.checkpoints.items()})
+    await ruin(system)
+
+    with pytest.raises(Refused, match=r"visitor-log no longer holds its beginning .*--save-base"):
+        await run(system, "--rebuild", "--states")
+    with pytest.raises(Refused, match=r"outcomes no longer holds its beginning .*--retained"):
+        await run(system, "--rebuild", "--models")
+    assert dumps(await system.learned()) == learned, "what is refused changes nothing"
+
+    rebuilt = await run(system, "--rebuild", "--base", str(base))
+    assert await states(system) == before
+    assert dumps(await system.learned()) == learned
+    checked = await run(system, "--check", "--base", str(base))
+    assert (checked["different"], checked["unknown"]) == ([], [])
+
+    retained = await run(system, "--rebuild", "--models", "--retained")
+    assert 0 < sum(retained["models"]["learned"].values()) < sum(rebuilt["models"]["learned"].values())
+
+
+@pytest.mark.redis
+async def test_a_damaged_base_is_refused(system: System, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    await run(system, "--save-base", str(base))
+    whole = base.read_bytes()
+    for bytes_ in (whole[:-9], b"", b"no base", whole[: len(whole) // 2]):
+        base.write_bytes(bytes_)
+        with pytest.raises(Refused, match=r"is no base|is cut short"):
+            await run(system, "--check", "--base", str(base))
