@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,7 +82,12 @@ def order_of(n: int, index: int, orders: int, keep_halves: bool) -> np.ndarray:
 
 
 def play(
-    table: Table, settings: Settings, order: np.ndarray, seed: int, advance: Callable[[int], None] = lambda n: None
+    table: Table,
+    settings: Settings,
+    order: np.ndarray,
+    seed: int,
+    advance: Callable[[int], None] = lambda n: None,
+    tickets: Sequence[int] | None = None,
 ) -> Run:
     """Play the rows in ``order``; the same seed makes the same draws.
 
@@ -90,6 +95,8 @@ def play(
     ----------
     advance
         Called now and then with the number of rows done since.
+    tickets
+        The draws, one a step, instead of the seed's own: with those of live decisions it plays what they played.
     """
     n = len(order)
     learner = PlacementModel(PLACEMENT, settings.model, settings.reward_range)
@@ -109,7 +116,7 @@ def play(
         name = f"{seed}-{step}"
         start = clock()
         distribution = snapshot.distribution(table.arms, context, policy=settings.policy)
-        chosen = distribution.draw(ticket(secret, name))
+        chosen = distribution.draw(ticket(secret, name) if tickets is None else tickets[step])
         run.decide_s += clock() - start
         if logged:
             shown = int(table.shown[row])
