@@ -224,6 +224,12 @@ def _print_summary(where: Path, catalog: Catalog) -> None:
         for name, rule in catalog.segments.items():
             table.add_row(name, escape(rule))
         console.print("", table)
+    if catalog.conversions:
+        table = _table("conversion", "event", "which of them", "within", "labels", "model")
+        for name, one in catalog.conversions.items():
+            rule = escape(one.when or "")
+            table.add_row(name, escape(one.event), rule, write_duration(one.horizon_ms), one.labels, one.model)
+        console.print("", table)
     used = {name for placement in catalog.placements.values() for name in (*placement.content, placement.default)}
     if unused := [name for name in catalog.content if name not in used]:
         console.print(f"\nNo placement shows: {', '.join(unused)}", markup=False)

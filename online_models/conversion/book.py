@@ -79,7 +79,7 @@ class ConversionBook:
         x = _usable(example.features)
         key = _short(example.example_id)
         if example.stage is Stage.OPENED:
-            self.cohort.serve(key, self.champion.predict(x))
+            self.cohort.serve(key, self.champion.predict(x), example.opened_at_ms)
             if not example.early:
                 return "served"
             for contender in self._contenders():
@@ -89,7 +89,7 @@ class ConversionBook:
             for contender in self._contenders():
                 contender.convert(x)
             return "learned"
-        self.cohort.close(key, example.label)
+        self.cohort.close(key, example.label, example.opened_at_ms)
         self._judge(x, example.label)
         for contender in self._contenders():
             contender.mature(x, example.label, teach=not example.early)

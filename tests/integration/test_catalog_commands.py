@@ -62,6 +62,7 @@ def test_check_reads_the_folder_of_the_settings(
         "content": 1,
         "segments": 0,
         "affinities": 0,
+        "conversions": 0,
         "sources": 0,
         "errors": [],
     }

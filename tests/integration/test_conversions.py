@@ -33,6 +33,7 @@ content:
   offer: {type: html, body: offer, when: scores.buys_soon > 0.35}
 conversions:
   buys_soon: {event: Bought, horizon: 1s}
+  guessed: {event: Bought, horizon: 1s, model: river.dummy.PriorClassifier}
 sources:
   site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}
 """
@@ -94,9 +95,9 @@ def looks(up: Up, name: str) -> str:
     return visitor
 
 
-def scores(up: Up, visitor: str) -> dict[str, Any]:
+def scores(up: Up, visitor: str, conversion: str = "buys_soon") -> dict[str, Any]:
     try:
-        return dict(up.call("GET", f"/v1/visitors/{visitor}")["scores"].get("buys_soon") or {})
+        return dict(up.call("GET", f"/v1/visitors/{visitor}")["scores"].get(conversion) or {})
     except urllib.error.HTTPError as error:
         if error.code in (404, 503):  # not folded yet; a busy machine
             return {}
@@ -155,25 +156,39 @@ def test_rules_decide_by_the_score_of_the_very_request(up: Up) -> None:
     assert eligible == {"Cart Viewed": {"plain", "offer"}, "Product Viewed": {"plain"}}
 
 
-def retrain(up: Up, *more: str) -> dict[str, Any]:
+def retrain(up: Up, conversion: str, *more: str) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
     environment |= {"NEXTBEST_REDIS": up.redis_url(), **_settings[up.url]}
-    command = [sys.executable, "-P", "-m", "cli", "retrain", "buys_soon", "--json", *more]
+    command = [sys.executable, "-P", "-m", "cli", "retrain", conversion, "--json", *more]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
 
-def counted(result: str) -> str:
-    return f'nextbest_conversion_challengers_total{{conversion="buys_soon",result="{result}"}} 1.0'
+def counted(result: str, conversion: str = "buys_soon") -> str:
+    return f'nextbest_conversion_challengers_total{{conversion="{conversion}",result="{result}"}} 1.0'
 
 
 def test_a_model_retrained_from_the_log_competes_and_a_worse_one_is_retired(up: Up) -> None:
-    told = retrain(up, "--model", "river.dummy.PriorClassifier")
+    told = retrain(up, "buys_soon", "--model", "river.dummy.PriorClassifier")
     assert told["examples"] >= 400
     visit(up, 500, seed=2)
     until(lambda: counted("entered") in learner_metrics(up), "the challenger has entered")
     until(lambda: counted("retire") in learner_metrics(up), "it knows the rate and nothing else")
+
+
+def test_a_better_one_is_promoted_and_serves(up: Up) -> None:
+    visitor = looks(up, "Cart Viewed")
+    until(lambda: bool(scores(up, visitor, "guessed")), "the model of the catalog serves")
+    before = scores(up, visitor, "guessed")
+    assert before["model"] == "river.dummy.PriorClassifier"
+    told = retrain(up, "guessed", "--model", "default")
+    assert told["auc"] > 0.6
+    visit(up, 500, seed=4)
+    until(lambda: counted("promote", "guessed") in learner_metrics(up), "it has won")
+    until(lambda: scores(up, visitor, "guessed")["model"] == "default", "it serves")
+    after, product = scores(up, visitor, "guessed"), scores(up, looks(up, "Product Viewed"), "guessed")
+    assert after["probability"] > before["probability"] > product["probability"]
 
 
 def figures(up: Up) -> dict[str, float]:

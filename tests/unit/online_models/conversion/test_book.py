@@ -15,6 +15,7 @@ from online_models.conversion.contender import GOOD_COPY_EVERY, Contender
 from online_models.conversion.correction import Correction
 from online_models.conversion.model import ConversionModel
 from online_models.conversion.stack import sigmoid
+from personalization.catalog import DAY_MS
 from personalization.example import Example, Stage
 from tests.unit.online_models.conversion.test_model import visitors
 
@@ -146,11 +147,26 @@ def test_waiting_predictions_are_bounded_and_stay_an_even_sample() -> None:
     rng = np.random.default_rng(3)
     ids = [rng.bytes(8) for _ in range(3 * MAX_WAITING)]
     for at, key in enumerate(ids):
-        cohort.serve(key, at / len(ids))
+        cohort.serve(key, at / len(ids), at)
     assert MAX_WAITING / 3 < cohort.n_waiting <= MAX_WAITING
-    kept = np.array(list(cohort._waiting.values()))
+    kept = np.array([served for served, _ in cohort._waiting.values()])
     assert abs(kept.mean() - 0.5) < 0.02, "of all times alike"
-    assert len(Cohort.load(cohort.dump())._waiting) == cohort.n_waiting
+    assert Cohort.load(cohort.dump()).dump() == cohort.dump()
+    for at, key in enumerate(ids):
+        cohort.close(key, False, at)
+    cohort.serve(ids[0], 0.5, 0)
+    cohort.serve(ids[1], 0.5, 0)
+    assert cohort.n_waiting == 2, "traffic went down: everybody is sampled again"
+
+
+def test_a_prediction_whose_example_was_dropped_does_not_wait_for_ever() -> None:
+    cohort = Cohort()
+    cohort.serve(b"dropped-", 0.5, opened_ms=0)
+    for day in range(1, 5):
+        name = f"example{day}".encode()
+        cohort.serve(name, 0.5, day * DAY_MS)
+        cohort.close(name, False, day * DAY_MS)
+    assert (cohort.n_waiting, cohort.scorecard().rows) == (0, 4)
 
 
 def test_the_correction_finds_a_wrong_level_and_slope() -> None:
