@@ -114,13 +114,15 @@ PAGE = """\
 Nobody here made these data, and nothing of ours is tuned to a set: one configuration for all. A contender sees the
 context of a row, chooses, and learns the chosen arm's reward alone. Every contender plays the same orders in the
 same run: {orders}. Shown are mean ± standard deviation over orders, the best
-contender of each column in bold. Conversions are predicted, then learned, once, in file order.
+contender of each column in bold; – was not played, no ± one order alone. Conversions are predicted, then learned,
+once, in file order.
 
 {table}
 
 {notes}
 
-Contenders: {versions}. Ours is the shipped default and draws from its own logged probabilities. Theirs get features
+Contenders: {versions}.
+Ours is the shipped default and draws from its own logged probabilities. Theirs get features
 standardised online and categories one-hot (MABWiser's known in advance). VW crosses arm and context and has a
 letter before every numeric feature's name; *crossed* has the products of every two features besides; its settings
 are the best of 50 tried on parts of these very sets. MABWiser's policies and River's choose without probabilities.
