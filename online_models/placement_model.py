@@ -11,7 +11,7 @@ import msgspec
 import river
 
 from online_models.registry import make_model
-from online_models.reward_model import ARM
+from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
 from personalization.features import MAX_FEATURES, clean
@@ -22,7 +22,6 @@ RECENT_IDS = 32_768
 """Outcomes remembered by id, 8 bytes each: a redelivered batch, or one emitted twice, lies well within."""
 
 WILSON_Z = 1.959964
-ARM_FEATURE_PREFIX = "arm."
 
 
 class ArmStatistics(msgspec.Struct):
@@ -120,11 +119,13 @@ class PlacementModel:
         x: dict[str, Any] = {}
         for name, value in outcome.features.items():
             usable = clean(value)
-            if usable is not None and name != ARM:
+            if usable is not None and name not in (ARM, ARM_FEATURES):
                 x[name] = usable
             if len(x) >= MAX_FEATURES:
                 break
         x[ARM] = outcome.arm
+        if outcome.arm_features:
+            x[ARM_FEATURES] = outcome.arm_features
         self.model.learn_one(x, (reward - low) / (high - low))
         self.counts["learned"] += 1
         return True
