@@ -23,7 +23,7 @@ from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import feature_map
 from online_models.linear_scorer import LinearScorer, encode_arm, noise_sd
 from online_models.metric import learned_metric
-from online_models.profile import FLEXIBLE, PROFILES, Profile
+from online_models.profile import PROFILES, Profile
 from online_models.rebuild import Built, Plan, rebuild
 from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
 from online_models.row_buffer import RowBuffer
@@ -33,8 +33,9 @@ GROWTH = 16
 NOISE_BLOCK = 64
 
 FIRST_REBUILD = 16
-REBUILD_GROWTH = 1.5
-"""Rebuilds at 16, 24, 36 … outcomes, then every half window: early, each is worth points; late, they cost."""
+REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.0
+"""Rebuilds at 16, 24, 36 … outcomes, from 512 on at every doubling, then every half window: early, each is worth
+points; late, they cost."""
 
 STEP_US = 1_500.0
 EARLY_STEP_US = 4_000.0
@@ -45,16 +46,16 @@ within three outcomes instead of ten, and outcomes are rare then."""
 WINDOW = 8_192
 """Rows fitted at a noise of ½; at 2 % clicks they would hold 160 clicks, so that it grows with 1/σ⁴."""
 
-TRIAL_ROWS = 768
+TRIAL_ROWS = 4_096
+"""That judge the profiles, at a noise of ½. As many as will be fitted, nearly: with 768 a linear profile won on
+letters and shuttles at 5,000 rows, because so few hold no more."""
+
 FIRST_TRIAL = 48
 """Rows below which no profile can be told from another."""
 
 METRIC_ROWS = 512
 OFFSET_ROWS = 64
 """m₀ is the mean reward of the first so many: chosen nearly at random, as an arm not known would bring."""
-
-SETTLED = 512
-"""Outcomes after which a dimension's scaling under random features waits for the next rebuild."""
 
 REFRESH = 64
 MAX_FLOATS = 8 << 20
@@ -190,7 +191,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._buffer.append(raw, row, reward)
         self._n[row] += 1
         self._last[row] = self.n_learned
-        self._learn(row, self._regressions.features.encode(context), reward)
+        self._learn(row, self._regressions.features.from_raw(raw[None])[0], reward)
         if self._steps is None and self.n_learned >= self._next_rebuild:
             self._begin()
         if self._steps is not None:
@@ -261,12 +262,10 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._begin(judge=False)
 
     def _refresh(self) -> None:
-        """Take over the running statistics, and make room for new features."""
+        """Take over the running statistics of features that came since the last rebuild, which rescales all."""
         fresh, before = self._encoder.freeze(), self._frozen
         features = self._regressions.features
-        if len(features.phases) or self.n_learned > OFFSET_ROWS:
-            settled = min(self._settled, before.n_dims)
-            fresh = fresh.with_scaling_of(before, settled)
+        fresh = fresh.with_scaling_of(before, min(self._settled, before.n_dims))
         self._frozen = fresh
         linear = features.linear
         if self.n_learned < FIRST_REBUILD:
@@ -326,14 +325,14 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._steps = rebuild(self._plan, buffer, self._arms, self._noise_row)
         next(self._steps)
         kept = n - self._first_row
-        self._next_rebuild = self.n_learned + max(
-            FIRST_REBUILD // 2, min(window // 2, int((REBUILD_GROWTH - 1.0) * kept))
-        )
+        growth = REBUILD_GROWTH if kept < EARLY else LATE_GROWTH
+        self._next_rebuild = self.n_learned + max(FIRST_REBUILD // 2, min(window // 2, int(growth * kept)))
 
     def _advance(self, credit_us: float) -> None:
         """Work on the rebuild for so long; take over what it built once it is done."""
         self._credit_us += credit_us
-        assert self._steps is not None and self._plan is not None
+        assert self._steps is not None
+        assert self._plan is not None
         try:
             while self._credit_us > 0.0:
                 self._credit_us -= self._steps.send(self._buffer.n)
@@ -346,7 +345,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             while self._regressions.n_arms < len(self._arms):
                 self._regressions.add_arm(self._arms[self._regressions.n_arms])
             self._frozen = plan.encoder
-            self._settled = plan.encoder.n_dims if plan.last >= SETTLED else 0
+            self._settled = plan.encoder.n_dims
             self._all_touched = self._features_touched = self.n_learned
             self._refresh()
 

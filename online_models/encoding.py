@@ -298,7 +298,7 @@ class Encoder:
             elif name not in self.numeric:
                 if clean(value) is not None:
                     new.append((str(name), name, None))
-            elif clean(value) is not None:
+            elif (type(value) is float and value - value == 0.0) or clean(value) is not None:
                 n_known += 1
         new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
         if not new and n_known == len(self.numeric):

@@ -14,7 +14,7 @@ LINEAR_SCALE = 2.5
 """The z-scores enter as 2.5/√d, so that one prior precision fits contexts of any width."""
 
 LENGTH_SCALE = 0.8
-"""Of the random features' Gaussian kernel, in units of √d: the distance of two typical z-scored contexts is √(2d)."""
+"""Of the random features' Gaussian kernel, in units of √d: two typical z-scored contexts are √(2d) apart."""
 
 
 class FeatureMap:

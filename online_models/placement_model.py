@@ -14,7 +14,7 @@ from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
-from personalization.features import MAX_FEATURES, clean
+from personalization.features import MAX_FEATURES, MAX_MAGNITUDE, clean
 from personalization.outcome import Outcome
 from personalization.policy_spec import ModelSpec
 
@@ -118,7 +118,8 @@ class PlacementModel:
         statistics.reward_sum += reward
         x: dict[str, Any] = {}
         for name, value in outcome.features.items():
-            usable = clean(value)
+            plain = type(value) is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE  # most are: no call for them
+            usable = value if plain else clean(value)
             if usable is not None and name not in (ARM, ARM_FEATURES):
                 x[name] = usable
             if len(x) >= MAX_FEATURES:

@@ -6,10 +6,11 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.reward_model import Float32Array, FloatArray
 
-CLEAR = 2.5
+CLEAR = 2.0
 """Standard errors by which another profile must predict better than the first before it takes over."""
 
 MAX_SQUARED_ERROR = 4.0
@@ -45,13 +46,14 @@ FLEXIBLE = Profile(1.0, 9.0, shared=False, optimism=2.0)
 
 PROFILES = (
     FLEXIBLE,
+    Profile(1.0, 0.0, shared=False, optimism=2.0),
+    Profile(1 / 6, 0.0, shared=False, optimism=1.5),
     Profile(1 / 30, 0.0, shared=False, optimism=1.0),
     Profile(1 / 100, 0.0, shared=False, optimism=1.0),
     Profile(1 / 100, 0.0, shared=True, optimism=1.0),
     Profile(1 / 500, 0.0, shared=True, optimism=1.0),
 )
-LINEAR_PROFILES = PROFILES[1:]
-"""All that many arms leave room for."""
+"""Judged in this order: the first leads unless another is clearly better. All but it are linear."""
 
 
 def leave_one_out(phi: FloatArray, y: FloatArray) -> FloatArray:
@@ -77,25 +79,43 @@ def leave_one_out(phi: FloatArray, y: FloatArray) -> FloatArray:
     return (y - phi @ (inverse @ (phi.T @ y))) / np.maximum(1.0 - leverage, 1e-6)  # type: ignore[no-any-return]
 
 
-def cost(n: int, n_features: int) -> float:
-    """Microseconds that ``leave_one_out`` takes, roughly; a count, so that every machine does the same steps."""
-    smaller = min(n, n_features)
-    return 60.0 + 1e-4 * smaller**3 + 2e-4 * n * smaller * n_features
+CHUNK_ROWS = 256
 
 
-class Trial:
-    """Squared leave-one-out errors of one profile over rows, filled in arm by arm."""
+def leave_one_out_steps(phi: Float32Array, y: FloatArray) -> Generator[float, int, FloatArray]:
+    """``leave_one_out`` in steps of a millisecond or so; yields their cost in µs (a count, not a clock)."""
+    n, n_features = phi.shape
+    if n <= n_features:
+        yield 60.0 + 2e-4 * n * n * (n + n_features)
+        return leave_one_out(phi.astype(np.float64), y)
+    gram, moment = np.eye(n_features), np.zeros(n_features)
+    for start in range(0, n, CHUNK_ROWS):
+        part = phi[start : start + CHUNK_ROWS]
+        gram += part.T @ part
+        moment += part.T @ y[start : start + CHUNK_ROWS]
+        yield 20.0 + 6e-5 * len(part) * n_features * n_features
+    inverse = np.linalg.inv(gram)
+    theta = inverse @ moment
+    yield 50.0 + 2e-4 * n_features**3
+    single, errors = inverse.astype(np.float32), np.empty(n)
+    for start in range(0, n, CHUNK_ROWS):
+        part, at = phi[start : start + CHUNK_ROWS], slice(start, start + CHUNK_ROWS)
+        leverage = np.add.reduce((part @ single) * part, axis=1, dtype=np.float64)
+        errors[at] = (y[at] - part @ theta) / np.maximum(1.0 - leverage, 1e-6)
+        yield 20.0 + 6e-5 * len(part) * n_features * n_features
+    return errors
 
-    def __init__(self, n_rows: int) -> None:
-        self.squared: FloatArray = np.zeros(n_rows)
 
-    def run(self, phi: Float32Array, arm: np.ndarray, target: FloatArray) -> Generator[float, int, None]:
-        """One step per arm."""
-        for row in np.unique(arm[arm >= 0]).tolist():
-            at = np.flatnonzero(arm == row)
-            error = leave_one_out(phi[at].astype(np.float64), target[at])
-            self.squared[at] = np.minimum(error * error, MAX_SQUARED_ERROR)
-            yield cost(len(at), phi.shape[1])
+def squared_errors(
+    phi: Float32Array, arm: NDArray[np.int32], target: FloatArray
+) -> Generator[float, int, FloatArray]:
+    """Squared leave-one-out errors of one profile, each arm fitted to its own rows; shape (n,)."""
+    squared = np.zeros(len(target))
+    for row in np.unique(arm).tolist():
+        at = np.flatnonzero(arm == row)
+        error = yield from leave_one_out_steps(phi[at], target[at])
+        squared[at] = np.minimum(error * error, MAX_SQUARED_ERROR)
+    return squared
 
 
 def best_of(squared: list[FloatArray]) -> int:

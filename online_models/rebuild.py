@@ -17,12 +17,12 @@ from scipy.linalg import lapack
 from online_models.arm_regressions import ArmRegressions, normals
 from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
-from online_models.profile import PROFILES, Profile, Trial, best_of, leave_one_out
+from online_models.profile import PROFILES, Profile, best_of, leave_one_out_steps, squared_errors
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.row_buffer import RowBuffer
 from online_models.shared_regression import SharedRegression
 
-CHUNK_ROWS = 512
+CHUNK_ROWS = 256
 CATCH_UP_ROWS = 8
 """Rows learned per step at the end: several arrive while it runs, so that it must be the faster one."""
 
@@ -117,15 +117,12 @@ class Built:
 
     regressions: ArmRegressions
     profile: int
-    cost_us: float = 0.0
-
-
-Steps = Generator[float, int, Any]
-"""Yields the microseconds a step is worth (a count, not a clock); is sent the number of rows there are."""
 
 
 def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> Generator[float, int, Built]:
     """Judge the profiles, fit the best, learn what came meanwhile.
+
+    Yields the microseconds a step is worth (a count, not a clock); is sent the number of rows there are.
 
     Parameters
     ----------
@@ -162,15 +159,17 @@ def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
     squared = []
     for index in plan.profiles:
         profile = PROFILES[index]
-        phi = plan.features(profile).from_raw(raw)
+        features = plan.features(profile)
+        phi = np.empty((len(raw), features.n_features), np.float32)
+        for start in range(0, len(raw), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            phi[part] = features.from_raw(raw[part])
+            yield 30.0 + 0.01 * phi[part].size
         left = target
         if plan.shares(profile):
             psi = SharedRegression(plan.width, plan.arm_features).rows(phi, arm)
-            left = leave_one_out(psi.astype(np.float64), target)
-        yield 50.0 + 0.02 * phi.size
-        trial = Trial(len(raw))
-        yield from trial.run(phi, arm, left)
-        squared.append(trial.squared)
+            left = yield from leave_one_out_steps(psi, target)
+        squared.append((yield from squared_errors(phi, arm, left)))
     return plan.profiles[best_of(squared)]
 
 

@@ -54,10 +54,7 @@ class SharedRegression:
 
     def update(self, row: int, phi: Float32Array, target: float) -> float:
         """Learn one target; what the prediction before left of it."""
-        if self.arm_features.shape[1]:
-            psi = self.rows(phi[None], np.array([row]))[0]
-        else:
-            psi = phi[: 1 + self.width]
+        psi = self.rows(phi[None], np.array([row]))[0]
         triangle = self.covariance.T
         gain = blas.ssymv(1.0, triangle, psi, lower=1)
         spread = 1.0 + float(gain @ psi)

@@ -69,7 +69,7 @@ def test_a_new_arm_beside_proven_ones_gets_its_first_exposures() -> None:
 
 
 def test_model_parameters_come_through_a_checkpoint_as_they_were() -> None:
-    learner = PlacementModel("home.hero", ModelSpec("default", {"precisions": [30, 2], "optimism": 0.5}))
+    learner = PlacementModel("home.hero", ModelSpec("default", {"n_random": 64, "optimism": 0.5}))
     learner.learn(outcome("d1"))
     copy = PlacementModel.load(msgspec.msgpack.decode(msgspec.msgpack.encode(learner.dump())))
     assert copy.spec == learner.spec
@@ -77,7 +77,7 @@ def test_model_parameters_come_through_a_checkpoint_as_they_were() -> None:
     assert copy.snapshot().encode() == learner.snapshot().encode()
 
 
-@pytest.mark.parametrize("parameters", [{"precisions": []}, {"precisions": [-1]}, {"n_samples": 0}, {"unknown": 1}])
+@pytest.mark.parametrize("parameters", [{"n_random": -1}, {"optimism": -1.0}, {"n_samples": 0}, {"unknown": 1}])
 def test_model_parameters_that_make_no_sense_are_refused(parameters: dict[str, object]) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_model(ModelSpec("default", parameters), "placements.home.model")
