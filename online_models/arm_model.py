@@ -61,7 +61,9 @@ REFRESH = 64
 MAX_FLOATS = 8 << 20
 """Of P over all arms (32 MB) up to which random features are allowed."""
 
-MAX_ARM_DIMS = 16
+MAX_ARM_DIMS = 48
+"""Of arm features: 32 of their own, 16 shared by what comes later."""
+
 MAX_REWARD = 1e6
 INFLATION = 1.4
 START = Profile(1 / 30, 0.0, shared=False, optimism=2.0)

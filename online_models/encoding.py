@@ -121,7 +121,7 @@ class FrozenEncoder:
             z.put(at + np.array(starts) if len(contexts) > 1 else at, np.minimum(np.maximum(scaled, -CLIP), CLIP))
         return z
 
-    def scale(self, raw: FloatArray) -> Float32Array:
+    def scale(self, raw: FloatArray | Float32Array) -> Float32Array:
         """z-scores of raw rows as ``Encoder.learn`` gives them: shape (n, r) → (n, d), NaN where missing.
 
         Rows from before a dimension existed (r < d) count as without it.

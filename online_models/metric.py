@@ -42,7 +42,10 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
     gradients = (theta[:, 1 : 1 + d] * features.linear + (slopes * theta[:, first_random:]) @ directions).astype(
         np.float64
     )
-    values, vectors = np.linalg.eigh(gradients.T @ gradients)
+    outer = gradients.T @ gradients
+    if not np.isfinite(outer).all():
+        return None
+    values, vectors = np.linalg.eigh(outer)
     values = np.sqrt(np.maximum(values, 0.0))
     if not TOO_FLAT < values.max() < np.inf:
         return None

@@ -76,7 +76,8 @@ def leave_one_out(phi: FloatArray, y: FloatArray) -> FloatArray:
         return (inverse @ y) / inverse.diagonal()  # type: ignore[no-any-return]
     inverse = np.linalg.inv(phi.T @ phi + np.eye(n_features))
     leverage = np.add.reduce((phi @ inverse) * phi, axis=1)
-    return (y - phi @ (inverse @ (phi.T @ y))) / np.maximum(1.0 - leverage, 1e-6)  # type: ignore[no-any-return]
+    errors: FloatArray = (y - phi @ (inverse @ (phi.T @ y))) / np.maximum(1.0 - leverage, 1e-6)
+    return errors
 
 
 CHUNK_ROWS = 256

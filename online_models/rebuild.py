@@ -87,8 +87,11 @@ class Plan:
         if state["metric"] is not None:
             metric = np.frombuffer(state["metric"], np.float64)
             metric = metric.reshape(int(len(metric) ** 0.5), -1).copy()
+        first, last, first_trial = state["rows"]
         return cls(
-            *state["rows"],
+            first,
+            last,
+            first_trial,
             tuple(state["profiles"]),
             FrozenEncoder.from_state(msgspec.msgpack.decode(state["encoder"], type=EncoderState)),
             state["width"],
@@ -192,10 +195,10 @@ def _fitted(
         gram, moment = np.zeros((n, n)), np.zeros(n)
         for start in range(0, len(raw), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
-            at = arm[part] >= 0
-            psi = shared.rows(features.from_raw(raw[part][at]), arm[part][at]).astype(np.float64)
+            known = arm[part] >= 0
+            psi = shared.rows(features.from_raw(raw[part][known]), arm[part][known]).astype(np.float64)
             gram += psi.T @ psi
-            moment += psi.T @ (reward[part][at] - plan.offset)
+            moment += psi.T @ (reward[part][known] - plan.offset)
             yield 50.0 + 1e-4 * len(psi) * n * n
         shared.fit(gram, moment)
     for row in range(n_arms):

@@ -13,7 +13,7 @@ from scipy.linalg import blas
 
 from online_models.reward_model import Float32Array
 
-MAX_CROSSED = 192
+MAX_CROSSED = 256
 """With more products of context and arm features than this, arm features only add, without products."""
 
 
