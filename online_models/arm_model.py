@@ -54,8 +54,9 @@ FIRST_TRIAL = 48
 """Rows below which no profile can be told from another."""
 
 METRIC_ROWS = 512
-OFFSET_ROWS = 64
-"""m₀ is the mean reward of the first so many: chosen nearly at random, as an arm not known would bring."""
+OFFSET_REWARDS = 16.0
+"""m₀ is the mean reward until so many have come: chosen nearly at random, as an arm not known would bring, and
+enough at any rate (the first 64 rows at 2 % may hold no click or three)."""
 
 REFRESH = 64
 MAX_FLOATS = 8 << 20
@@ -143,6 +144,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._all_touched = 0
         self._features_touched = 0
         self._offset = 0.0
+        self._offset_n = 0
         self._buffer = RowBuffer(GROWTH)
         self._first_row = 0
         self._metric: FloatArray | None = None
@@ -186,7 +188,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._regressions.widen(-(-len(raw) // GROWTH) * GROWTH, self._arms)
             self._all_touched = self._features_touched = self.n_learned
             self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
-        if len(raw) != self._frozen.n_dims or self.n_learned <= OFFSET_ROWS or not self.n_learned % REFRESH:
+        if len(raw) != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._refresh()
         if self._plan is not None and self._buffer.n + 1 - self._buffer.capacity > self._plan.first:
             self._advance(np.inf)  # the next row would overwrite one it needs
@@ -295,8 +297,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         quarter = 0.25 / sigma2
         window = min(buffer.capacity - buffer.capacity // 8, int(WINDOW * quarter * quarter))
         first = max(buffer.oldest, self._first_row, n - window)
-        if n <= OFFSET_ROWS or self._offset == 0.0:
-            self._offset = float(buffer.rows(first, n)[2].mean(dtype=np.float64))
+        if self._offset * self._offset_n < OFFSET_REWARDS:
+            self._offset, self._offset_n = float(buffer.rows(first, n)[2].mean(dtype=np.float64)), n - first
         encoder = self._encoder.freeze()
         if self._regressions.profile.random:
             raw, arm, _ = buffer.rows(max(first, n - METRIC_ROWS), n)
@@ -425,7 +427,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             "n": self._n[:n_arms].tobytes(),
             "last": self._last[:n_arms].tobytes(),
             "touched": [self._all_touched, self._features_touched],
-            "offset": self._offset,
+            "offset": [self._offset, self._offset_n],
             "buffer": self._buffer.dump(),
             "first_row": self._first_row,
             "metric": self._metric.tobytes() if self._metric is not None else None,
@@ -452,7 +454,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         model._n = np.frombuffer(state["n"], np.float64).copy()
         model._last = np.frombuffer(state["last"], np.int64).copy()
         model._all_touched, model._features_touched = state["touched"]
-        model._offset = state["offset"]
+        model._offset, model._offset_n = state["offset"]
         model._buffer, model._first_row = RowBuffer.load(state["buffer"]), state["first_row"]
         if state["metric"] is not None:
             metric = np.frombuffer(state["metric"], np.float64)

@@ -112,7 +112,7 @@ def test_an_arm_never_seen_is_guessed_from_its_features() -> None:
     model = ArmModel()
     rng = np.random.default_rng(0)
     kinds = ["sport", "music"]
-    for i in range(1200):
+    for _ in range(1200):
         arm, likes = int(rng.integers(8)), int(rng.integers(2))
         reward = float(rng.random() < (0.8 if arm % 2 == likes else 0.1))
         x = {"likes": kinds[likes], "arm": f"a{arm}", "arm_features": {"kind": kinds[arm % 2]}}

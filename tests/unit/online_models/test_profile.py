@@ -45,3 +45,12 @@ def test_the_first_profile_leads_until_another_is_clearly_better() -> None:
     assert best_of([first, first.copy()]) == 0
     assert best_of([first, first - 0.001 * rng.normal(size=400)]) == 0
     assert best_of([first, first + 0.1, first - 0.1]) == 2
+
+
+def test_of_profiles_that_predict_alike_the_most_rigid_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(400)
+    good = first - 0.1
+    alike = good + 0.01 * rng.normal(size=400)
+    assert best_of([first, good, alike]) == 2
+    assert best_of([first, good, good + 0.01]) == 1
