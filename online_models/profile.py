@@ -124,9 +124,9 @@ def squared_errors(
 def best_of(squared: list[FloatArray]) -> int:
     """Index of the profile to take; they are ordered from the most flexible to the most rigid.
 
-    The first, unless another predicts clearly better; then the most rigid one that is no worse than the best by more
-    than chance (the one-standard-error rule): at a few per cent leave-one-out error hardly separates the linear
-    profiles, and weights held too loosely cost more there than weights held too tightly.
+    The first, unless another predicts clearly better; then the most rigid one that is no worse than the best by
+    more than chance (the one-standard-error rule): at a few per cent leave-one-out error hardly separates the
+    linear profiles.
     """
     best = int(np.argmin([each.sum() for each in squared]))
     if _gain(squared[0], squared[best]) <= CLEAR:
