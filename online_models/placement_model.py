@@ -91,6 +91,19 @@ class PlacementModel:
         """Outcomes that reached the model."""
         return self.counts["learned"]
 
+    @property
+    def adaptations(self) -> dict[str, int]:
+        """What the model did about itself, counted: rebuilds, drift_inflations, drift_resets, rollbacks."""
+        model = self.model
+        if isinstance(model, RiverModel):
+            return {"rollbacks": model.n_rollbacks}
+        return {
+            "rebuilds": model.rebuilds,
+            "drift_inflations": model.drift_inflations,
+            "drift_resets": model.drift_resets,
+            "rollbacks": model.rollbacks,
+        }
+
     def learn(self, outcome: Outcome) -> bool:
         """Update the model with one outcome; False where it is not for training, known already, or broken."""
         key = hashlib.blake2b(outcome.decision_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -75,7 +75,7 @@ def leave_one_out(phi: FloatArray, y: FloatArray) -> FloatArray:
     n, n_features = phi.shape
     if n <= n_features:
         inverse = np.linalg.inv(phi @ phi.T + np.eye(n))
-        return (inverse @ y) / inverse.diagonal()  # type: ignore[no-any-return]
+        return (inverse @ y) / inverse.diagonal()
     inverse = np.linalg.inv(phi.T @ phi + np.eye(n_features))
     leverage = np.add.reduce((phi @ inverse) * phi, axis=1)
     errors: FloatArray = (y - phi @ (inverse @ (phi.T @ y))) / np.maximum(1.0 - leverage, 1e-6)

@@ -82,3 +82,15 @@ def test_model_parameters_that_make_no_sense_are_refused(parameters: dict[str, o
     with pytest.raises(InvalidInput) as caught:
         check_model(ModelSpec("default", parameters), "placements.home.model")
     assert caught.value.field == "placements.home.model.params"
+
+
+def test_what_a_model_does_about_itself_is_counted() -> None:
+    learner = PlacementModel("home.hero")
+    for i in range(100):
+        learner.learn(outcome(f"d{i}", "ab"[i % 2], float(i % 2)))
+    assert learner.adaptations["rebuilds"] >= 4
+    assert {name: learner.adaptations[name] for name in ("drift_resets", "rollbacks")} == {
+        "drift_resets": 0,
+        "rollbacks": 0,
+    }
+    assert PlacementModel("p", "river.linear_model.LogisticRegression").adaptations == {"rollbacks": 0}
