@@ -326,6 +326,8 @@ class Learner:
         self._metrics.published_bytes.labels(placement).observe(n_bytes)
         self._metrics.published_ms.labels(placement).set(at_ms / 1000)
         self._metrics.version.labels(placement).set(model.n_learned)
+        for kind, n in model.adaptations.items():
+            self._metrics.adaptations.labels(placement, kind).set(n)
         for closed_at_ms in held.waiting_since_ms.pop(placement, ()):
             self._metrics.reward_to_weights.observe(max(0, at_ms - closed_at_ms) / 1000)
         return True
