@@ -32,7 +32,7 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
     machine learning models (recursive feature machines, average gradient outer product).
     """
     features = regressions.features
-    if not len(features.phases) or not len(arm):
+    if not (len(features.phases) and len(arm) and features.encoder.n_dims):
         return None
     d, first_random = features.encoder.n_dims, 1 + features.width
     theta = regressions.weights[arm, 0]

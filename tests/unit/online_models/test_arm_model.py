@@ -141,3 +141,11 @@ def test_a_value_missing_at_times_harms_nobody() -> None:
     arms = ["a0", "a1"]
     assert np.argmax(model.score_arms({"z": 1.5, "other": 0.0}, arms).mean) == 1
     assert np.argmax(model.score_arms({"other": 0.0}, arms).mean) == 0
+
+
+def test_without_any_context_arms_are_told_apart_all_the_same() -> None:
+    model = ArmModel()
+    for i in range(300):
+        model.learn_one({"arm": f"a{i % 2}"}, float(i % 2))
+    mean = model.score_arms({}, ["a0", "a1"]).mean
+    assert mean[0] < 0.1 < 0.9 < mean[1]
