@@ -3,7 +3,7 @@
 Features are the z-scores and, where the rewards ask for it, random Fourier features of them under a learned metric
 (``feature_map``, ``metric``). How strongly weights are held at zero, whether the random features are worth having
 and whether arms share a regression decide much (at 2 % clicks a hundred times more than for handwritten digits),
-and nobody should have to know it: ``profile`` chooses by closed-form leave-one-out error. Everything is fitted anew
+and nobody should have to know it: ``profile`` chooses by cross-validation in closed form. Everything is fitted anew
 from the last rows at 16, 24, 36 … outcomes, a millisecond at a time beside the learning (``rebuild``). Shifts
 widen the deviations or let go of the rows before (``drift``).
 """

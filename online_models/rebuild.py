@@ -17,7 +17,7 @@ from scipy.linalg import lapack
 from online_models.arm_regressions import ArmRegressions, normals
 from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
-from online_models.profile import PROFILES, Profile, best_of, leave_one_out_steps, squared_errors
+from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.row_buffer import RowBuffer
 from online_models.shared_regression import SharedRegression
@@ -154,7 +154,7 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
 
 
 def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
-    """Index of the profile with the clearly smallest leave-one-out error."""
+    """Index of the profile with the clearly smallest error at rows left out."""
     raw, arm, reward = buffer.rows(plan.first_trial, plan.last)
     known = arm >= 0
     raw, arm, reward = raw[known], arm[known], reward[known]
@@ -171,7 +171,7 @@ def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
         left = target
         if plan.shares(profile):
             psi = SharedRegression(plan.width, plan.arm_features).rows(phi, arm)
-            left = yield from leave_one_out_steps(psi, target)
+            left = yield from left_out_errors(psi, target, block_rows(len(target)))
         squared.append((yield from squared_errors(phi, arm, left)))
     return plan.profiles[best_of(squared)]
 
