@@ -95,7 +95,7 @@ class FrozenEncoder:
 
         >>> encoder = Encoder()
         >>> for age in (20, 30, 40):
-        ...     encoder.learn({"age": age, "device": "phone"})
+        ...     _ = encoder.learn({"age": age, "device": "phone"})
         >>> z = encoder.freeze().encode({"age": float("nan"), "device": "phone"})
         >>> bool(np.isfinite(z).all())
         True
