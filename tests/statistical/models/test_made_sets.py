@@ -64,7 +64,7 @@ def test_the_default_closes_much_of_the_gap(base: float, lift: float, n: int, le
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("base", "lift", "least"), [(0.02, 2.0, 0.12), (0.05, 3.0, 0.5)])
 def test_at_a_few_per_cent_over_fifty_thousand_visitors(base: float, lift: float, least: float) -> None:
-    """Of all visitors' gap. A guard below the goals of .25 and .62: single seeds spread by .05 (docs/learning.md)."""
+    """Of all visitors' gap. A guard below the goals, .25 and .62: single seeds spread by .05."""
     assert play(base, lift, 50_000, seed=3, first=0) > least
 
 
