@@ -95,7 +95,7 @@ class FrozenEncoder:
 
         >>> encoder = Encoder()
         >>> for age in (20, 30, 40):
-        ...     encoder.learn({"age": age, "device": "phone"})
+        ...     _ = encoder.learn({"age": age, "device": "phone"})
         >>> z = encoder.freeze().encode({"age": float("nan"), "device": "phone"})
         >>> bool(np.isfinite(z).all())
         True
@@ -120,6 +120,30 @@ class FrozenEncoder:
             scaled = (np.array(values) - self.mean.take(at)) * self.inverse_sd.take(at)
             z.put(at + np.array(starts) if len(contexts) > 1 else at, np.minimum(np.maximum(scaled, -CLIP), CLIP))
         return z
+
+    def scale(self, raw: FloatArray | Float32Array) -> Float32Array:
+        """z-scores of raw rows as ``Encoder.learn`` gives them: shape (n, r) → (n, d), NaN where missing.
+
+        Rows from before a dimension existed (r < d) count as without it.
+        """
+        n_known = min(raw.shape[1], self.n_dims)
+        raw = raw[:, :n_known]
+        z = np.empty((len(raw), self.n_dims), np.float32)
+        z[:, n_known:] = self.base[n_known:]
+        scaled = (raw - self.mean[:n_known]) * self.inverse_sd[:n_known]
+        np.copyto(scaled, self.base[:n_known], where=np.isnan(scaled))
+        z[:, :n_known] = np.clip(scaled, -CLIP, CLIP)
+        return z
+
+    def with_scaling_of(self, before: FrozenEncoder, n: int) -> FrozenEncoder:
+        """The same layout, the first ``n`` dimensions scaled as they were ``before``."""
+        if not n:
+            return self
+        mean, inverse_sd = self.mean.copy(), self.inverse_sd.copy()
+        mean[:n], inverse_sd[:n] = before.mean[:n], before.inverse_sd[:n]
+        return FrozenEncoder(
+            self.numeric, self.missing, self.levels, mean, inverse_sd, self.absent, self.hashed_from
+        )
 
     def state(self) -> EncoderState:
         """For the wire."""
@@ -231,8 +255,8 @@ class Encoder:
         """Encoded width now."""
         return int(self._count.shape[0])
 
-    def learn(self, features: Mapping[Any, Any]) -> None:
-        """Take one context into layout and statistics."""
+    def learn(self, features: Mapping[Any, Any]) -> FloatArray:
+        """Take one context into layout and statistics; its raw values, shape (d,), NaN where missing."""
         self._lay_out(features)
         dims, values = raw_pairs(features, self.numeric, self.missing, self.levels, self.hashed_from)
         raw = self._absent.copy()
@@ -244,6 +268,7 @@ class Encoder:
         delta = np.where(known, raw - self._mean, 0.0)
         self._mean += delta / np.maximum(self._count, 1.0)
         self._m2 += np.where(known, delta * (raw - self._mean), 0.0)
+        return raw
 
     def freeze(self) -> FrozenEncoder:
         """The encoder as it stands, immutable."""
@@ -273,7 +298,7 @@ class Encoder:
             elif name not in self.numeric:
                 if clean(value) is not None:
                     new.append((str(name), name, None))
-            elif clean(value) is not None:
+            elif (type(value) is float and value - value == 0.0) or clean(value) is not None:
                 n_known += 1
         new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
         if not new and n_known == len(self.numeric):

@@ -1,4 +1,4 @@
-"""Scoring all arms of a linear model at once, from arrays alone: what a decider holds of it."""
+"""Scoring all arms of a model that is linear in its features at once, from arrays alone: what a decider holds."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.encoding import FrozenEncoder
+from online_models.feature_map import FeatureMap
 from online_models.reward_model import Estimates, Float32Array
 
 NOISE_PRIOR_N = 256
 """Rows of prior belief that half of all choices succeed: they keep early exploration wide (weight 64 dropped
 the best arm of a 2 % placement in one order of four)."""
 
-LINEAR_SCALE = 2.5
-"""The z-scores enter as 2.5/√d, so that one prior precision fits contexts of any width."""
+ARM_SCALE = 0.5
+"""Arm features enter the shared regression as 0.5/√G of their z-scores."""
 
 MAX_CACHED_SELECTIONS = 256
 
-_Selection: TypeAlias = tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_] | None, bool]
-"""Rows of the arms asked for, their counts, which of them are unknown, and whether they are all, in order."""
+_Selection: TypeAlias = tuple[
+    NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_] | None, bool, Float32Array | None
+]
+"""Rows of the arms asked for, their counts, which of them are unknown, whether they are all, in order, and their
+rows of the shared regression."""
 
 
 def noise_sd(n: float, total: float) -> float:
@@ -39,8 +43,8 @@ class LinearScorer:
 
     Parameters
     ----------
-    encoder
-        Raw features → d z-scores.
+    features
+        Raw context → φ, shape (F,).
     arms
         Ids of the A arms it knows.
     weights
@@ -49,68 +53,84 @@ class LinearScorer:
         Outcomes learned per arm, shape (A,).
     touched
         Outcome count at which each arm's numbers last changed, shape (A,): what a delta has to carry.
-    prior_precision
-        λ of the weights; the intercept's is 1.
+    prior_variance
+        φᵀPφ of a typical context before anything was learned.
     offset
         m₀, added to every estimate.
-    scale
-        Factor of the z-scores in φ = [1, scale · z].
     noise
         σ of one reward.
     optimism
         Factor of the posterior deviation, so that an arm never tried has about σ · optimism.
+    base
+        U, shape (1 + G, 1 + L): what arms have in common adds [1, g] U φ[: 1 + L]; None: nothing.
+    arm_features
+        g of each arm, shape (A, G); None without ``base``.
+    arm_encoder
+        Raw arm features → g, for arms it does not know.
+    features_touched
+        Outcome count at which the random features last changed.
     """
 
     __slots__ = (
         "_flat",
         "_sd_factor",
         "_selections",
+        "arm_encoder",
+        "arm_features",
         "arms",
-        "encoder",
+        "base",
+        "features",
+        "features_touched",
         "index",
         "n",
         "noise",
         "offset",
         "optimism",
-        "prior_precision",
-        "scale",
+        "prior_variance",
         "touched",
         "weights",
     )
 
     def __init__(
         self,
-        encoder: FrozenEncoder,
+        features: FeatureMap,
         arms: tuple[str, ...],
         weights: Float32Array,
         n: NDArray[np.float64],
         touched: NDArray[np.int64],
         *,
-        prior_precision: float,
+        prior_variance: float,
         offset: float,
-        scale: float,
         noise: float,
         optimism: float,
+        base: Float32Array | None = None,
+        arm_features: Float32Array | None = None,
+        arm_encoder: FrozenEncoder | None = None,
+        features_touched: int = 0,
     ) -> None:
-        self.encoder, self.arms, self.weights, self.n, self.touched = encoder, arms, weights, n, touched
-        self.prior_precision, self.offset, self.scale = prior_precision, offset, scale
+        self.features, self.arms, self.weights, self.n, self.touched = features, arms, weights, n, touched
+        self.prior_variance, self.offset = prior_variance, offset
         self.noise, self.optimism = noise, optimism
+        self.base, self.arm_features, self.arm_encoder = base, arm_features, arm_encoder
+        self.features_touched = features_touched
         self.index = {arm: i for i, arm in enumerate(arms)}
         self._flat = weights.reshape(-1, weights.shape[2])
         self._selections: dict[tuple[str, ...], _Selection] = {}
-        typical = (prior_precision + LINEAR_SCALE**2) / prior_precision
-        self._sd_factor = noise * optimism / typical**0.5
+        self._sd_factor = noise * optimism / prior_variance**0.5
 
-    def features(self, context: Mapping[Any, Any]) -> Float32Array:
-        """φ(context), shape (F,), float32: the intercept, the scaled z-scores, zeros up to F."""
-        return feature_vector(self.encoder, context, self.weights.shape[2], self.scale)
-
-    def estimate(self, arms: Sequence[str], context: Mapping[Any, Any]) -> Estimates:
+    def estimate(
+        self, arms: Sequence[str], context: Mapping[Any, Any], arm_features: Mapping[str, Any] | None = None
+    ) -> Estimates:
         """Mean, deviation and count of the K ``arms``, shape (K,); one that is not known has the prior."""
-        found = self.estimate_all(arms, [context])
+        found = self.estimate_all(arms, [context], arm_features)
         return Estimates(found.arms, found.mean[0], found.sd[0], found.n, found.noise_sd)
 
-    def estimate_all(self, arms: Sequence[str], contexts: Sequence[Mapping[Any, Any]]) -> Estimates:
+    def estimate_all(
+        self,
+        arms: Sequence[str],
+        contexts: Sequence[Mapping[Any, Any]],
+        arm_features: Mapping[str, Any] | None = None,
+    ) -> Estimates:
         """``estimate`` for B contexts at once, shape (B, K): the same bits as one by one.
 
         B products of a matrix and a vector, not one of two matrices: that would add up in another order, and a
@@ -119,10 +139,10 @@ class LinearScorer:
         key = tuple(arms)
         selection = self._selections.get(key)
         if selection is None:
-            selection = self._select(key)
-        rows, n, unknown, whole = selection
+            selection = self._select(key, arm_features)
+        rows, n, unknown, whole, bases = selection
         n_arms, width, n_features = self.weights.shape
-        phi = feature_vectors(self.encoder, contexts, n_features, self.scale)
+        phi = self.features.encode_all(contexts)
         columns = phi[:, :, None]
         if whole or 2 * len(key) >= n_arms > 0:
             projected = (self._flat @ columns).reshape(-1, n_arms, width)
@@ -138,38 +158,48 @@ class LinearScorer:
         mean = projected[:, :, 0].astype(np.float64)
         if unknown is not None:
             mean[:, unknown] = 0.0
-            norms = np.add.reduce(phi * phi, axis=1, keepdims=True)
-            variance[:, unknown] = 1.0 + (norms - 1.0) / self.prior_precision
+            variance[:, unknown] = np.add.reduce(phi * phi, axis=1, keepdims=True)
         mean += self.offset
+        if bases is not None:
+            mean += (bases @ columns[:, : bases.shape[1]])[:, :, 0]
         sd = np.sqrt(variance, out=variance)
         sd *= self._sd_factor
         return Estimates(key, mean, sd, n, self.noise)
 
-    def _select(self, key: tuple[str, ...]) -> _Selection:
+    def _select(self, key: tuple[str, ...], arm_features: Mapping[str, Any] | None) -> _Selection:
         rows = np.array([self.index.get(arm, -1) for arm in key], dtype=np.intp)
         unknown = rows < 0
         n = np.where(unknown, 0.0, self.n[rows]) if len(self.arms) else np.zeros(len(key))
-        selection = (rows, n, unknown if unknown.any() else None, key == self.arms)
+        bases = None
+        if self.base is not None:
+            n_arm_features = self.base.shape[0] - 1
+            known = np.zeros((len(key), n_arm_features), np.float32)
+            for at, arm in enumerate(key):
+                if not unknown[at]:
+                    assert self.arm_features is not None
+                    known[at] = self.arm_features[rows[at]]
+                elif self.arm_encoder is not None and arm_features is not None and arm in arm_features:
+                    known[at] = encode_arm(self.arm_encoder, arm_features[arm])
+            bases = _bases(self.base, known)
+        selection = (rows, n, unknown if unknown.any() else None, key == self.arms, bases)
         if len(self._selections) >= MAX_CACHED_SELECTIONS:
             self._selections.clear()
         self._selections[key] = selection
         return selection
 
 
-def feature_vector(
-    encoder: FrozenEncoder, context: Mapping[Any, Any], n_features: int, scale: float
-) -> Float32Array:
-    """φ(context) = [1, scale · z, 0 …], shape (n_features,), float32: the one used to learn and to decide."""
-    phi: Float32Array = feature_vectors(encoder, [context], n_features, scale)[0]
-    return phi
+def encode_arm(encoder: FrozenEncoder, raw: Mapping[Any, Any]) -> Float32Array:
+    """g, shape (G,): an arm's features as the shared regression takes them."""
+    z = encoder.encode(raw)
+    z *= np.float32(ARM_SCALE / max(1, len(z)) ** 0.5)
+    return z
 
 
-def feature_vectors(
-    encoder: FrozenEncoder, contexts: Sequence[Mapping[Any, Any]], n_features: int, scale: float
-) -> Float32Array:
-    """``feature_vector`` for each of B contexts: shape (B, n_features)."""
-    z = encoder.encode_all(contexts)
-    phi = np.zeros((len(contexts), n_features), np.float32)
-    phi[:, 0] = 1.0
-    np.multiply(z, np.float32(scale), out=phi[:, 1 : 1 + z.shape[1]])
-    return phi
+def _bases(base: Float32Array, arm_features: Float32Array) -> Float32Array:
+    """[1, g] U of each arm, shape (K, 1 + L), arm by arm: the same bits whatever others are asked for."""
+    if base.shape[0] == 1:
+        return np.broadcast_to(base, (len(arm_features), base.shape[1])).copy()
+    rows = np.empty((len(arm_features), base.shape[1]), np.float32)
+    for at, g in enumerate(arm_features):
+        rows[at] = base[0] + g @ base[1:]
+    return rows

@@ -11,10 +11,10 @@ import msgspec
 import river
 
 from online_models.registry import make_model
-from online_models.reward_model import ARM
+from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
-from personalization.features import MAX_FEATURES, clean
+from personalization.features import MAX_FEATURES, MAX_MAGNITUDE, clean
 from personalization.outcome import Outcome
 from personalization.policy_spec import ModelSpec
 
@@ -22,7 +22,6 @@ RECENT_IDS = 32_768
 """Outcomes remembered by id, 8 bytes each: a redelivered batch, or one emitted twice, lies well within."""
 
 WILSON_Z = 1.959964
-ARM_FEATURE_PREFIX = "arm."
 
 
 class ArmStatistics(msgspec.Struct):
@@ -92,6 +91,19 @@ class PlacementModel:
         """Outcomes that reached the model."""
         return self.counts["learned"]
 
+    @property
+    def adaptations(self) -> dict[str, int]:
+        """What the model did about itself, counted: rebuilds, drift_inflations, drift_resets, rollbacks."""
+        model = self.model
+        if isinstance(model, RiverModel):
+            return {"rollbacks": model.n_rollbacks}
+        return {
+            "rebuilds": model.rebuilds,
+            "drift_inflations": model.drift_inflations,
+            "drift_resets": model.drift_resets,
+            "rollbacks": model.rollbacks,
+        }
+
     def learn(self, outcome: Outcome) -> bool:
         """Update the model with one outcome; False where it is not for training, known already, or broken."""
         key = hashlib.blake2b(outcome.decision_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -119,12 +131,15 @@ class PlacementModel:
         statistics.reward_sum += reward
         x: dict[str, Any] = {}
         for name, value in outcome.features.items():
-            usable = clean(value)
-            if usable is not None and name != ARM:
+            plain = type(value) is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE  # most are: no call for them
+            usable = value if plain else clean(value)
+            if usable is not None and name not in (ARM, ARM_FEATURES):
                 x[name] = usable
             if len(x) >= MAX_FEATURES:
                 break
         x[ARM] = outcome.arm
+        if outcome.arm_features:
+            x[ARM_FEATURES] = outcome.arm_features
         self.model.learn_one(x, (reward - low) / (high - low))
         self.counts["learned"] += 1
         return True

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from river import base
 
 from online_models.arm_linear import ArmLinear
+from online_models.arm_model import ArmModel
 from online_models.policies.epsilon_greedy import epsilon_greedy
 from online_models.policies.fixed import fixed
 from online_models.policies.linucb import linucb
@@ -22,7 +23,7 @@ from personalization.errors import InvalidInput
 from personalization.policy_spec import ModelSpec, PolicySpec
 
 Policy: TypeAlias = Callable[[Estimates, PolicySpec], FloatArray]
-RewardModelImpl: TypeAlias = ArmLinear | RiverModel
+RewardModelImpl: TypeAlias = ArmModel | RiverModel
 
 POLICIES: dict[str, Policy] = {
     "default": linucb,
@@ -37,7 +38,7 @@ POLICIES: dict[str, Policy] = {
 WITHOUT_FLOORS = frozenset({"uniform", "fixed"})
 """Somebody's own choice, and the one that needs none."""
 
-_MODELS: dict[str, type[ArmLinear]] = {"default": ArmLinear, "arm_linear": ArmLinear}
+_MODELS: dict[str, type[ArmModel]] = {"default": ArmModel, "arm_linear": ArmLinear}
 _DOTTED = re.compile(r"river(\.[a-z][a-z_0-9]*)+\.[A-Z]\w*")
 
 

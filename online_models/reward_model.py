@@ -20,6 +20,10 @@ ARM = "arm"
 """Key of the arm's id in what a reward model learns from."""
 
 
+ARM_FEATURES = "arm_features"
+"""Key of the arm's own features there, a map; it may be missing."""
+
+
 class Scores(NamedTuple):
     """Estimated reward of K arms: posterior ``mean`` and standard deviation ``sd``, shape (K,), float64."""
 

@@ -18,7 +18,7 @@ from river import base
 
 from online_models.encoding import Encoder, FrozenEncoder
 from online_models.linear_scorer import noise_sd
-from online_models.reward_model import ARM, Estimates, Scores
+from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Scores
 
 CLIP_GRADIENT = 10.0
 """River's own default (1e12) clips nothing."""
@@ -71,7 +71,7 @@ class RiverModel:
         if not math.isfinite(reward):
             return
         arm = str(x.get(ARM, ""))
-        context = {name: value for name, value in x.items() if name != ARM}
+        context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
         if arm not in self.n and len(self.n) >= MAX_ARMS:
             return
         self._encoder.learn(context)
@@ -92,7 +92,7 @@ class RiverModel:
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The reward expected of ``x["arm"]``, in [0, 1]."""
-        context = {name: value for name, value in x.items() if name != ARM}
+        context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
         return self._predict(self._features(str(x.get(ARM, "")), self._shared(context)))
 
     def score_arms(self, x: dict[Any, Any], arms: Sequence[str]) -> Scores:
@@ -100,7 +100,9 @@ class RiverModel:
         estimates = self.estimate(arms, x)
         return Scores(estimates.mean, estimates.sd)
 
-    def estimate(self, arms: Sequence[str], context: Mapping[Any, Any]) -> Estimates:
+    def estimate(
+        self, arms: Sequence[str], context: Mapping[Any, Any], arm_features: Mapping[str, Any] | None = None
+    ) -> Estimates:
         """Mean, deviation and count of the ``arms``; one prediction of the estimator each."""
         shared = self._shared(context)
         noise = noise_sd(self.n_learned, self.reward_sum)
@@ -116,7 +118,12 @@ class RiverModel:
         sd = np.sqrt(np.minimum(residual, 4.0 * noise**2) * parameters / (parameters + n))
         return Estimates(tuple(arms), mean, sd, n, noise)
 
-    def estimate_all(self, arms: Sequence[str], contexts: Sequence[Mapping[Any, Any]]) -> Estimates:
+    def estimate_all(
+        self,
+        arms: Sequence[str],
+        contexts: Sequence[Mapping[Any, Any]],
+        arm_features: Mapping[str, Any] | None = None,
+    ) -> Estimates:
         """``estimate`` for B contexts, shape (B, K): one by one, as River's estimators predict."""
         found = [self.estimate(arms, context) for context in contexts]
         mean, sd = np.stack([one.mean for one in found]), np.stack([one.sd for one in found])

@@ -1,6 +1,7 @@
 """A model as deciders hold it: immutable, versioned, scored in memory.
 
-On the wire it is a header and one field per arm, so that a publish can carry the changed arms alone. Our own
+On the wire it is a header, one field per arm and one for the random features, so that a publish can carry what
+changed alone. Our own
 models travel as arrays; any other River estimator as a pickle that is authenticated before it is loaded.
 """
 
@@ -16,19 +17,24 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 import river
+from numpy.typing import NDArray
 
 from online_models.encoding import Encoder, EncoderState, FrozenEncoder
+from online_models.feature_map import FeatureMap, feature_map
 from online_models.floors import apply_floors
 from online_models.linear_scorer import LinearScorer, noise_sd
 from online_models.registry import POLICIES, WITHOUT_FLOORS
-from online_models.reward_model import Estimates
+from online_models.reward_model import Estimates, Float32Array, FloatArray
 from online_models.river_model import RiverModel
 from personalization.distribution import ArmDistribution, quantise
 from personalization.errors import Refused
 from personalization.features import Features
 from personalization.policy_spec import PolicySpec
 
-FORMAT = 1
+FORMAT = 2
+RANDOM_FEATURES = ""
+"""The field of the random features, beside the arms' fields: no arm is called so."""
+
 GENERATION_BITS = 40
 """Outcomes a generation may count before the next one's versions begin: 10¹²."""
 
@@ -50,7 +56,7 @@ def unpack_version(version: int) -> tuple[int, int]:
 
 
 class ArraysHeader(msgspec.Struct, frozen=True, tag="arrays"):
-    """All of a linear snapshot but its arms."""
+    """All of a linear snapshot but its arms and random features."""
 
     format: int
     model: str
@@ -58,13 +64,17 @@ class ArraysHeader(msgspec.Struct, frozen=True, tag="arrays"):
     low: float
     high: float
     encoder: EncoderState
+    arm_encoder: EncoderState | None
     width: int
     n_features: int
-    prior_precision: float
+    n_linear: int
+    linear: float
+    amplitude: float
+    prior_variance: float
     offset: float
-    scale: float
     noise: float
     optimism: float
+    base: bytes | None
 
 
 class PickleHeader(msgspec.Struct, frozen=True, tag="pickle"):
@@ -86,6 +96,15 @@ class ArmField(msgspec.Struct, frozen=True, array_like=True):
     touched: int
     n: float
     weights: bytes
+    features: bytes
+
+
+class RandomField(msgspec.Struct, frozen=True, array_like=True):
+    """The random features: directions (D, L) and phases (D,)."""
+
+    touched: int
+    directions: bytes
+    phases: bytes
 
 
 class SnapshotParts(msgspec.Struct, frozen=True):
@@ -116,6 +135,7 @@ class SnapshotDelta(msgspec.Struct, frozen=True):
 
 _HEADER = msgspec.msgpack.Decoder(ArraysHeader | PickleHeader)
 _ARM = msgspec.msgpack.Decoder(ArmField)
+_RANDOM = msgspec.msgpack.Decoder(RandomField)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +166,7 @@ class ModelSnapshot:
 
     def estimate(self, arms: Sequence[str], features: Features, arm_features: Any = None) -> Estimates:
         """Reward estimates of the ``arms`` on the scale [0, 1]."""
-        return self.scorer.estimate(arms, features)
+        return self.scorer.estimate(arms, features, arm_features)
 
     def distribution(
         self,
@@ -183,7 +203,7 @@ class ModelSnapshot:
 
         With 20 arms nearly all of the time is what numpy takes per call, however much a call has to do.
         """
-        estimates = self.scorer.estimate_all(arms, contexts)
+        estimates = self.scorer.estimate_all(arms, contexts, arm_features)
         p = POLICIES[policy.name](estimates, policy)
         if policy.name not in WITHOUT_FLOORS:
             p = apply_floors(p, estimates, policy)
@@ -203,23 +223,31 @@ class ModelSnapshot:
         scorer = self.scorer
         if isinstance(scorer, RiverModel):
             return SnapshotParts(self._header(secret), {})
-        return SnapshotParts(
-            self._header(secret), {arm: _arm_field(scorer, row) for row, arm in enumerate(scorer.arms)}
-        )
+        fields = {arm: _arm_field(scorer, row) for row, arm in enumerate(scorer.arms)}
+        if len(scorer.features.phases):
+            fields[RANDOM_FEATURES] = _random_field(scorer)
+        return SnapshotParts(self._header(secret), fields)
 
     def changed_since(self, previous: ModelSnapshot, secret: bytes = b"") -> SnapshotDelta:
-        """The header and the arms that changed after ``previous``."""
+        """The header, and the arms and random features that changed after ``previous``."""
         scorer, before = self.scorer, previous.scorer
         arms: dict[str, bytes] = {}
         removed: list[str] = []
         if isinstance(scorer, LinearScorer):
-            comparable = isinstance(before, LinearScorer) and before.weights.shape[1:] == scorer.weights.shape[1:]
+            linear = before if isinstance(before, LinearScorer) else None
+            comparable = linear if linear is not None and _shape(linear) == _shape(scorer) else None
             for row, arm in enumerate(scorer.arms):
-                at = before.index.get(arm, -1) if isinstance(before, LinearScorer) and comparable else -1
-                if at < 0 or before.touched[at] != scorer.touched[row]:  # type: ignore[union-attr]
+                at = comparable.index.get(arm, -1) if comparable is not None else -1
+                if comparable is None or at < 0 or comparable.touched[at] != scorer.touched[row]:
                     arms[arm] = _arm_field(scorer, row)
-            if isinstance(before, LinearScorer):
-                removed = [arm for arm in before.arms if arm not in scorer.index]
+            if len(scorer.features.phases) and (
+                comparable is None or comparable.features_touched != scorer.features_touched
+            ):
+                arms[RANDOM_FEATURES] = _random_field(scorer)
+            if linear is not None:
+                removed = [arm for arm in linear.arms if arm not in scorer.index]
+                if len(linear.features.phases) and not len(scorer.features.phases):
+                    removed.append(RANDOM_FEATURES)
         return SnapshotDelta(previous.version, self.version, self._header(secret), arms, removed)
 
     def apply(self, delta: SnapshotDelta, secret: bytes = b"") -> ModelSnapshot:
@@ -236,21 +264,33 @@ class ModelSnapshot:
         if isinstance(header, PickleHeader):
             return _from_pickle(header, secret)
         scorer = self.scorer
-        shape = (header.width, header.n_features)
-        if not isinstance(scorer, LinearScorer) or scorer.weights.shape[1:] != shape:
+        shape = (header.width, header.n_features, header.n_linear)
+        if not isinstance(scorer, LinearScorer) or _shape(scorer) != shape:
             return _from_arrays(header, delta.arms)
+        fields = dict(delta.arms)
+        random = fields.pop(RANDOM_FEATURES, None)
         gone = set(delta.removed)
         kept = [arm for arm in scorer.arms if arm not in gone]
-        arms = tuple(kept + [arm for arm in delta.arms if arm not in scorer.index])
+        arms = tuple(kept + [arm for arm in fields if arm not in scorer.index])
         source = np.array([scorer.index.get(arm, 0) for arm in arms], dtype=np.intp)
+        table = _Table.empty(header, len(arms))
         if len(scorer.arms):
-            weights, n, touched = scorer.weights[source], scorer.n[source], scorer.touched[source]
-        else:
-            weights, n, touched = _empty(len(arms), shape)
+            table.weights[:], table.n[:], table.touched[:] = (
+                scorer.weights[source],
+                scorer.n[source],
+                scorer.touched[source],
+            )
+            before = scorer.arm_features
+            if before is not None and before.shape[1] == table.features.shape[1]:
+                table.features[:] = before[source]
         index = {arm: row for row, arm in enumerate(arms)}
-        for arm, data in delta.arms.items():
-            _fill(weights, n, touched, index[arm], data)
-        return _linear(header, arms, weights, n, touched)
+        for arm, data in fields.items():
+            table.fill(index[arm], data)
+        if random is not None:
+            return _linear(header, arms, table, _random(random, header.n_linear))
+        return _linear(
+            header, arms, table, (scorer.features_touched, scorer.features.directions, scorer.features.phases)
+        )
 
     @classmethod
     def decode(cls, header: bytes, arms: Mapping[str, bytes], secret: bytes = b"") -> ModelSnapshot:
@@ -277,20 +317,25 @@ class ModelSnapshot:
             mac = _mac(secret, river.__version__, self.version, payload)
             header = PickleHeader(FORMAT, self.model, self.version, low, high, river.__version__, mac, payload)
         else:
+            arm_encoder = scorer.arm_encoder
             header = ArraysHeader(
                 FORMAT,
                 self.model,
                 self.version,
                 low,
                 high,
-                scorer.encoder.state(),
+                scorer.features.encoder.state(),
+                arm_encoder.state() if arm_encoder is not None else None,
                 scorer.weights.shape[1],
                 scorer.weights.shape[2],
-                scorer.prior_precision,
+                scorer.features.width,
+                scorer.features.linear,
+                scorer.features.amplitude,
+                scorer.prior_variance,
                 scorer.offset,
-                scorer.scale,
                 scorer.noise,
                 scorer.optimism,
+                scorer.base.tobytes() if scorer.base is not None else None,
             )
         return msgspec.msgpack.encode(header)
 
@@ -306,57 +351,116 @@ def _mac(secret: bytes, river_version: str, version: int, payload: bytes) -> byt
 
 
 def _prior_scorer() -> LinearScorer:
-    weights, n, touched = _empty(0, (2, 1))
     return LinearScorer(
-        Encoder().freeze(),
+        feature_map(Encoder().freeze(), 1, 1.0, 0.0, 0, None, 0),
         (),
-        weights,
-        n,
-        touched,
-        prior_precision=1.0,
+        np.zeros((0, 2, 2), np.float32),
+        np.zeros(0),
+        np.zeros(0, np.int64),
+        prior_variance=1.0,
         offset=0.0,
-        scale=1.0,
         noise=noise_sd(0, 0),
         optimism=1.0,
     )
 
 
-def _empty(n_arms: int, shape: tuple[int, int]) -> tuple[Any, Any, Any]:
-    return np.zeros((n_arms, *shape), np.float32), np.zeros(n_arms), np.zeros(n_arms, np.int64)
+def _shape(scorer: LinearScorer) -> tuple[int, int, int]:
+    """What two scorers must agree in for one's arms to stand beside the other's."""
+    return (*scorer.weights.shape[1:], scorer.features.width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The arrays of all arms."""
+
+    weights: Float32Array
+    n: FloatArray
+    touched: NDArray[np.int64]
+    features: Float32Array
+
+    @classmethod
+    def empty(cls, header: ArraysHeader, n_arms: int) -> _Table:
+        n_arm_features = 0
+        if header.base is not None:
+            n_arm_features = len(header.base) // 4 // (1 + header.n_linear) - 1
+        return cls(
+            np.zeros((n_arms, header.width, header.n_features), np.float32),
+            np.zeros(n_arms),
+            np.zeros(n_arms, np.int64),
+            np.zeros((n_arms, n_arm_features), np.float32),
+        )
+
+    def fill(self, row: int, data: bytes) -> None:
+        field = _ARM.decode(data)
+        self.touched[row], self.n[row] = field.touched, field.n
+        self.weights[row] = np.frombuffer(field.weights, np.float32).reshape(self.weights.shape[1:])
+        if self.features.shape[1]:
+            self.features[row] = np.frombuffer(field.features, np.float32)
+
+
+_Random: TypeAlias = tuple[int, Float32Array, Float32Array]
+"""When the random features last changed, their directions and phases."""
 
 
 def _arm_field(scorer: LinearScorer, row: int) -> bytes:
+    features = scorer.arm_features[row].tobytes() if scorer.arm_features is not None else b""
     return msgspec.msgpack.encode(
-        ArmField(int(scorer.touched[row]), float(scorer.n[row]), scorer.weights[row].tobytes())
+        ArmField(int(scorer.touched[row]), float(scorer.n[row]), scorer.weights[row].tobytes(), features)
     )
 
 
-def _fill(weights: Any, n: Any, touched: Any, row: int, data: bytes) -> None:
-    field = _ARM.decode(data)
-    touched[row], n[row] = field.touched, field.n
-    weights[row] = np.frombuffer(field.weights, np.float32).reshape(weights.shape[1:])
+def _random_field(scorer: LinearScorer) -> bytes:
+    features = scorer.features
+    return msgspec.msgpack.encode(
+        RandomField(scorer.features_touched, features.directions.tobytes(), features.phases.tobytes())
+    )
+
+
+def _random(data: bytes, width: int) -> _Random:
+    field = _RANDOM.decode(data)
+    phases = np.frombuffer(field.phases, np.float32)
+    return field.touched, np.frombuffer(field.directions, np.float32).reshape(len(phases), width), phases
 
 
 def _from_arrays(header: ArraysHeader, fields: Mapping[str, bytes]) -> ModelSnapshot:
-    arms = tuple(fields)
-    weights, n, touched = _empty(len(arms), (header.width, header.n_features))
-    for row, data in enumerate(fields.values()):
-        _fill(weights, n, touched, row, data)
-    return _linear(header, arms, weights, n, touched)
+    arms = tuple(arm for arm in fields if arm != RANDOM_FEATURES)
+    table = _Table.empty(header, len(arms))
+    for row, arm in enumerate(arms):
+        table.fill(row, fields[arm])
+    random = (0, np.zeros((0, header.n_linear), np.float32), np.zeros(0, np.float32))
+    if RANDOM_FEATURES in fields:
+        random = _random(fields[RANDOM_FEATURES], header.n_linear)
+    return _linear(header, arms, table, random)
 
 
-def _linear(header: ArraysHeader, arms: tuple[str, ...], weights: Any, n: Any, touched: Any) -> ModelSnapshot:
+def _linear(header: ArraysHeader, arms: tuple[str, ...], table: _Table, random: _Random) -> ModelSnapshot:
+    touched, directions, phases = random
+    if header.n_features != 1 + header.n_linear + len(phases):
+        raise Refused("the snapshot's random features do not fit its arms: read the whole snapshot")
+    base = None
+    if header.base is not None:
+        base = np.frombuffer(header.base, np.float32).reshape(-1, 1 + header.n_linear)
     scorer = LinearScorer(
-        FrozenEncoder.from_state(header.encoder),
+        FeatureMap(
+            FrozenEncoder.from_state(header.encoder),
+            header.n_linear,
+            header.linear,
+            directions,
+            phases,
+            header.amplitude,
+        ),
         arms,
-        weights,
-        n,
-        touched,
-        prior_precision=header.prior_precision,
+        table.weights,
+        table.n,
+        table.touched,
+        prior_variance=header.prior_variance,
         offset=header.offset,
-        scale=header.scale,
         noise=header.noise,
         optimism=header.optimism,
+        base=base,
+        arm_features=table.features if base is not None else None,
+        arm_encoder=FrozenEncoder.from_state(header.arm_encoder) if header.arm_encoder is not None else None,
+        features_touched=touched,
     )
     return ModelSnapshot(header.model, header.version, (header.low, header.high), scorer)
 

@@ -198,6 +198,8 @@ class Learner:
         self._metrics.published_bytes.labels(key).observe(n_bytes)
         self._metrics.published_ms.labels(key).set(at_ms / 1000)
         self._metrics.version.labels(key).set(book.n_learned)
+        for kind, n in book.adaptations.items():
+            self._metrics.adaptations.labels(key, kind).set(n)
         for closed_at_ms in held.waiting_since_ms.pop(key, ()):
             self._metrics.reward_to_weights.observe(max(0, at_ms - closed_at_ms) / 1000)
         return True

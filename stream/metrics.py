@@ -126,6 +126,12 @@ class LearnerMetrics(WorkerMetrics):
         self.version = Gauge(
             "nextbest_model_outcomes_learned", "Outcomes the published model has learned", ["placement"], registry=r
         )
+        self.adaptations = Gauge(
+            "nextbest_model_adaptations",
+            "What the model did about itself so far: rebuilds, drift_inflations, drift_resets, rollbacks",
+            ["placement", "kind"],
+            registry=r,
+        )
         self.learn_seconds = Histogram(
             "nextbest_learn_batch_seconds", "Learning one batch of outcomes", buckets=_FAST_S, registry=r
         )

@@ -6,6 +6,7 @@ knows its records, its models and its readers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from personalization.compiled import CompiledCatalog
@@ -19,6 +20,10 @@ class Book(Protocol):
     @property
     def n_learned(self) -> int:
         """Records that changed what is served."""
+
+    @property
+    def adaptations(self) -> Mapping[str, int]:
+        """What it did about itself so far, by kind: rebuilds, rollbacks, …"""
 
     def schema(self) -> str:
         """What a checkpoint must agree with to go on."""

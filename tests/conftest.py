@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from tests.servers import kafka_server, namespace, redis_server, redis_url
+import os
+
+from cli.main import ONE_THREAD
+
+for _name in ONE_THREAD:
+    os.environ.setdefault(_name, "1")
+
+from tests.servers import kafka_server, namespace, redis_server, redis_url  # noqa: E402
 
 __all__ = ["kafka_server", "namespace", "redis_server", "redis_url"]

@@ -61,6 +61,11 @@ class ConversionBook:
         """Records that changed what is served."""
         return self.counts["learned"] + self.counts["judged"]
 
+    @property
+    def adaptations(self) -> dict[str, int]:
+        """What the model that serves did about itself: times it went back to its last good copy."""
+        return {"rollbacks": self.champion.n_rollbacks}
+
     def learn(self, example: Example) -> str:
         """Take in one record; what became of it.
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from online_models.linear_scorer import LinearScorer
 from online_models.placement_model import PlacementModel
 from online_models.registry import POLICIES
 from online_models.snapshot import ModelSnapshot
@@ -33,12 +34,45 @@ def learned(spec: ModelSpec, n_outcomes: int, seed: int) -> ModelSnapshot:
     return model.snapshot(1)
 
 
+def curved(n_outcomes: int) -> ModelSnapshot:
+    """Learned from rewards that curve in the context, by arms with features: random features, a shared part."""
+    model = PlacementModel("p", "default", (0.0, 2.0))
+    rng = random.Random(5)
+    for n in range(n_outcomes):
+        arm, age, likes = rng.randrange(4), rng.gauss(40, 10), rng.random()
+        reward = 2.0 * ((abs(age - 40) > 7) + 2 * (likes > 0.5) == arm)
+        x = {"age": age, "likes.1": likes, "device": "mobile"}
+        kind = {"kind": "ab"[arm % 2]}
+        model.learn(
+            Outcome(
+                f"d{n}",
+                "p",
+                0,
+                f"arm{arm}",
+                2**31,
+                reward,
+                ClosingReason.WINDOW,
+                0,
+                1,
+                features=x,
+                arm_features=kind,
+            )
+        )
+    snapshot = model.snapshot(1)
+    assert isinstance(snapshot.scorer, LinearScorer)
+    assert len(snapshot.scorer.features.phases) > 0
+    assert snapshot.scorer.base is not None
+    parts = snapshot.encode()
+    return ModelSnapshot.decode(parts.header, parts.arms)
+
+
 @pytest.fixture(scope="module")
 def snapshots() -> list[ModelSnapshot]:
     return [
         ModelSnapshot.prior(),
         learned(ModelSpec("default"), 40, 1),
         learned(ModelSpec("default"), 1500, 2),
+        curved(700),
     ]
 
 
@@ -53,7 +87,7 @@ context = st.dictionaries(name, value, max_size=14)
 @given(
     contexts=st.lists(context, min_size=1, max_size=9),
     arms=st.lists(st.sampled_from(ARMS), min_size=1, max_size=24, unique=True),
-    which=st.integers(0, 2),
+    which=st.integers(0, 3),
     minimum=st.sampled_from([None, 0.004]),
     new_arm_exposures=st.sampled_from([0, 70, 100_000]),
 )

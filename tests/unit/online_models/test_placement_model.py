@@ -69,7 +69,7 @@ def test_a_new_arm_beside_proven_ones_gets_its_first_exposures() -> None:
 
 
 def test_model_parameters_come_through_a_checkpoint_as_they_were() -> None:
-    learner = PlacementModel("home.hero", ModelSpec("default", {"precisions": [30, 2], "optimism": 0.5}))
+    learner = PlacementModel("home.hero", ModelSpec("default", {"n_random": 64, "optimism": 0.5}))
     learner.learn(outcome("d1"))
     copy = PlacementModel.load(msgspec.msgpack.decode(msgspec.msgpack.encode(learner.dump())))
     assert copy.spec == learner.spec
@@ -77,8 +77,20 @@ def test_model_parameters_come_through_a_checkpoint_as_they_were() -> None:
     assert copy.snapshot().encode() == learner.snapshot().encode()
 
 
-@pytest.mark.parametrize("parameters", [{"precisions": []}, {"precisions": [-1]}, {"n_samples": 0}, {"unknown": 1}])
+@pytest.mark.parametrize("parameters", [{"n_random": -1}, {"optimism": -1.0}, {"n_samples": 0}, {"unknown": 1}])
 def test_model_parameters_that_make_no_sense_are_refused(parameters: dict[str, object]) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_model(ModelSpec("default", parameters), "placements.home.model")
     assert caught.value.field == "placements.home.model.params"
+
+
+def test_what_a_model_does_about_itself_is_counted() -> None:
+    learner = PlacementModel("home.hero")
+    for i in range(100):
+        learner.learn(outcome(f"d{i}", "ab"[i % 2], float(i % 2)))
+    assert learner.adaptations["rebuilds"] >= 4
+    assert {name: learner.adaptations[name] for name in ("drift_resets", "rollbacks")} == {
+        "drift_resets": 0,
+        "rollbacks": 0,
+    }
+    assert PlacementModel("p", "river.linear_model.LogisticRegression").adaptations == {"rollbacks": 0}

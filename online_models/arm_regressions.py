@@ -1,0 +1,193 @@
+"""One Bayesian linear regression per arm over one feature map, its uncertainty carried by samples.
+
+Per arm P = (I + Σφφᵀ)⁻¹, θ and B samples S of the posterior around zero; the prior variances are inside φ. One
+outcome costs one symmetric rank-one update: k = Pφ/(1 + φᵀPφ), θ += k(y − θᵀφ), S += (ε − Sφ)kᵀ with
+ε ~ N(0, I). Then mean((Sφ)²) estimates φᵀPφ, so that scoring K arms is one matrix-vector product and the decider
+never sees P. Of P only one triangle is kept up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from scipy.linalg import blas
+
+from online_models.feature_map import FeatureMap
+from online_models.profile import Profile
+from online_models.reward_model import Float32Array
+from online_models.shared_regression import SharedRegression
+
+GROWTH = 16
+"""Room for arms is added in steps of this many, so that growth is rare."""
+
+
+def normals(seed: int, *domain: int | str, shape: tuple[int, ...]) -> Float32Array:
+    """Standard normals that are a pure function of (seed, domain): a replay draws the same."""
+    digest = hashlib.blake2b(repr((seed, *domain)).encode(), digest_size=16).digest()
+    key = np.frombuffer(digest, np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
+
+
+class ArmRegressions:
+    """The regressions of all arms, learned one outcome at a time.
+
+    Parameters
+    ----------
+    features
+        φ.
+    profile
+        The prior inside φ.
+    shared
+        What arms have in common, fitted first; None: nothing.
+    offset
+        m₀, the reward expected of everything before anything was learned.
+    n_samples
+        B.
+    seed
+        Of the samples.
+
+    Attributes
+    ----------
+    weights
+        θ and S, shape (≥ A, 1 + B, F), float32.
+    covariance
+        P, shape (≥ A, F, F), float32, one triangle.
+    """
+
+    def __init__(
+        self,
+        features: FeatureMap,
+        profile: Profile,
+        shared: SharedRegression | None,
+        offset: float,
+        n_samples: int,
+        seed: int,
+    ) -> None:
+        self.features, self.profile, self.shared, self.offset = features, profile, shared, offset
+        self.n_samples, self.seed = n_samples, seed
+        self.n_arms = 0
+        self.weights: Float32Array = np.zeros((0, 1 + n_samples, features.n_features), np.float32)
+        self.covariance: Float32Array = np.zeros((0, features.n_features, features.n_features), np.float32)
+
+    def add_arm(self, arm: str, arm_features: Float32Array | None = None) -> None:
+        """One more arm, at its prior; ``arm_features`` (G,) where it has some."""
+        if self.n_arms >= len(self.weights):
+            self.weights = _extended(self.weights)
+            self.covariance = _extended(self.covariance)
+        self.n_arms += 1
+        self.set_prior(self.n_arms - 1, arm)
+        if self.shared is not None and self.n_arms > len(self.shared.arm_features):
+            self.shared.add_arm(arm_features)
+
+    def reserve(self, n_arms: int) -> None:
+        """Make room for so many arms at once."""
+        n_features = self.features.n_features
+        self.weights = np.zeros((n_arms, 1 + self.n_samples, n_features), np.float32)
+        self.covariance = np.zeros((n_arms, n_features, n_features), np.float32)
+
+    def set_prior(self, row: int, arm: str) -> None:
+        """Forget what was learned of the arm at ``row``; it is ``arm`` now."""
+        n_features = self.features.n_features
+        self.weights[row, 0] = 0.0
+        self.weights[row, 1:] = normals(self.seed, arm, 0, shape=(self.n_samples, n_features))
+        self.covariance[row] = np.eye(n_features, dtype=np.float32)
+
+    def update(self, row: int, phi: Float32Array, reward: float, noise: Float32Array) -> float:
+        """Learn one reward of the arm at ``row``; what was predicted is ``reward`` minus the result.
+
+        Parameters
+        ----------
+        phi
+            Shape (F,).
+        noise
+            Shape (1 + B,); the first place is overwritten.
+
+        Returns
+        -------
+        float
+            reward − prediction, NaN where numbers broke down: the arm is at its prior again then.
+        """
+        target = reward - self.offset
+        if self.shared is not None:
+            target = self.shared.update(row, phi, target)
+        weights, triangle = self.weights[row], self.covariance[row].T
+        gain = blas.ssymv(1.0, triangle, phi, lower=1)
+        spread = 1.0 + float(gain @ phi)
+        if not 1.0 <= spread < np.inf:  # rounding has cost P its definiteness
+            self.covariance[row] = np.eye(len(phi), dtype=np.float32)
+            gain = phi.copy()
+            spread = 1.0 + float(gain @ phi)
+        noise[0] = target
+        step = noise - weights @ phi
+        error = float(step[0])
+        step /= np.float32(spread)
+        weights += step[:, None] * gain
+        blas.ssyr(-1.0 / spread, gain, a=triangle, lower=1, overwrite_a=1)
+        return error
+
+    def inflate(self, factor: float) -> None:
+        """Widen every arm's deviation by ``factor``, the estimates staying: what is coming counts for more."""
+        self.covariance *= np.float32(factor * factor)
+        self.weights[:, 1:] *= np.float32(factor)
+
+    def widen(self, width: int, arms: list[str]) -> None:
+        """Make room for more linear features; they begin at their prior."""
+        features = self.features
+        before, n_features = features.width, features.n_features
+        grown = n_features + width - before
+        at = np.concatenate([np.arange(1 + before), np.arange(1 + width, grown)])
+        new = np.arange(1 + before, 1 + width)
+        directions = np.zeros((len(features.phases), width), np.float32)
+        directions[:, :before] = features.directions
+        self.features = FeatureMap(
+            features.encoder, width, features.linear, directions, features.phases, features.amplitude
+        )
+        weights, covariance = self.weights, self.covariance
+        self.weights = np.zeros((len(weights), 1 + self.n_samples, grown), np.float32)
+        self.covariance = np.zeros((len(weights), grown, grown), np.float32)
+        self.weights[..., at] = weights
+        self.covariance[:, at[:, None], at] = covariance
+        self.covariance[:, new, new] = 1.0
+        for row, arm in enumerate(arms):
+            self.weights[row, 1:, new] = normals(self.seed, arm, width, shape=(self.n_samples, len(new))).T
+        if self.shared is not None:
+            self.shared.widen(width)
+
+    def dump(self) -> dict[str, Any]:
+        """Everything but the encoder, as plain values."""
+        n = self.n_arms
+        features = self.features
+        return {
+            "n_arms": n,
+            "width": features.width,
+            "linear": features.linear,
+            "directions": features.directions.tobytes(),
+            "phases": features.phases.tobytes(),
+            "amplitude": features.amplitude,
+            "profile": list(self.profile),
+            "offset": self.offset,
+            "weights": self.weights[:n].tobytes(),
+            "covariance": self.covariance[:n].tobytes(),
+            "shared": self.shared.dump() if self.shared is not None else None,
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any], encoder: Any, n_samples: int, seed: int) -> ArmRegressions:
+        """The inverse of ``dump``."""
+        phases = np.frombuffer(state["phases"], np.float32).copy()
+        directions = np.frombuffer(state["directions"], np.float32).reshape(len(phases), state["width"]).copy()
+        features = FeatureMap(encoder, state["width"], state["linear"], directions, phases, state["amplitude"])
+        shared = SharedRegression.load(state["shared"]) if state["shared"] is not None else None
+        loaded = cls(features, Profile(*state["profile"]), shared, state["offset"], n_samples, seed)
+        n, n_features = state["n_arms"], features.n_features
+        loaded.n_arms = n
+        weights, covariance = (np.frombuffer(state[part], np.float32) for part in ("weights", "covariance"))
+        loaded.weights = weights.reshape(n, 1 + n_samples, n_features).copy()
+        loaded.covariance = covariance.reshape(n, n_features, n_features).copy()
+        return loaded
+
+
+def _extended(array: Float32Array) -> Float32Array:
+    return np.concatenate([array, np.zeros((GROWTH, *array.shape[1:]), array.dtype)])

@@ -1,0 +1,83 @@
+"""Noticing that the world has changed, from how much more is predicted than comes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from online_models.reward_model import FloatArray
+
+SMALLEST = 64
+LOOK_BACK = 8
+"""The last w outcomes are held against up to 8w before them."""
+
+MAX_KEPT = 16_384
+EVERY = 32
+
+
+class Drift(Enum):
+    """What to do about it."""
+
+    NONE = 0
+    INFLATE = 1
+    """Something may be wrong: widen the deviations."""
+    RESET = 2
+    """What was learned is wrong: keep the recent rows alone."""
+
+
+class DriftDetector:
+    """Watches prediction − reward; it sees large, harmful shifts only, and none where nothing shifts.
+
+    Disappointment is compared, not squared error: while a model learns, its errors change size in both
+    directions. A reset needs a rise above max(.1, ½ sd) by four standard errors, at any of the spans 64, 128 …;
+    half of that with three standard errors inflates.
+    """
+
+    def __init__(self) -> None:
+        self._errors: FloatArray = np.zeros(2 * MAX_KEPT)
+        self._n = 0
+
+    def add(self, disappointment: float) -> tuple[Drift, int]:
+        """One more outcome; what it calls for, and over how many outcomes that shows."""
+        if self._n == len(self._errors):
+            self._errors[:MAX_KEPT] = self._errors[MAX_KEPT:]
+            self._n = MAX_KEPT
+        self._errors[self._n] = disappointment
+        self._n += 1
+        return self._look() if self._n % EVERY == 0 else (Drift.NONE, 0)
+
+    def forget(self) -> None:
+        """Begin again: after a reset nothing of before says anything."""
+        self._n = 0
+
+    def _look(self) -> tuple[Drift, int]:
+        verdict, span = Drift.NONE, 0
+        w = SMALLEST
+        while 2 * w <= self._n:
+            window = self._errors[max(0, self._n - (1 + LOOK_BACK) * w) : self._n]
+            before = window[:-w]
+            rise = float(window[-w:].mean() - before.mean())
+            sd = float(window.std())
+            error = sd * (1.0 / w + 1.0 / len(before)) ** 0.5
+            least = max(0.1, 0.5 * sd)
+            if rise > least + 4.0 * error:
+                return Drift.RESET, w
+            if rise > 0.5 * least + 3.0 * error and verdict is Drift.NONE:
+                verdict, span = Drift.INFLATE, w
+            w *= 2
+        return verdict, span
+
+    def dump(self) -> bytes:
+        """Everything."""
+        return self._errors[: self._n].tobytes()
+
+    @classmethod
+    def load(cls, state: bytes) -> DriftDetector:
+        """The inverse of ``dump``."""
+        loaded = cls()
+        errors: Any = np.frombuffer(state, np.float64)
+        loaded._n = len(errors)
+        loaded._errors[: loaded._n] = errors
+        return loaded

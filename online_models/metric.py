@@ -1,0 +1,53 @@
+"""Which directions of the context matter, learned from the model's own gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from online_models.arm_regressions import ArmRegressions
+from online_models.reward_model import Float32Array, FloatArray
+
+IDENTITY_SHARE = 0.1
+"""Of the plain metric in the learned one: no direction is forgotten for good."""
+
+TOO_FLAT = 1e-12
+
+
+def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarray) -> FloatArray | None:
+    """The symmetric matrix T, shape (d, d), that contexts are transformed by before the random features.
+
+    M = Σ ggᵀ over gradients g of the chosen arm's estimate; T² is M^½ with mean eigenvalue 1, mixed with the
+    identity. None while the model knows nothing or has no random features.
+
+    Parameters
+    ----------
+    raw
+        Contexts as ``Encoder.learn`` gives them, shape (n, d).
+    arm
+        Row of each context's arm, shape (n,).
+
+    References
+    ----------
+    Radhakrishnan et al. (2024), Mechanism for feature learning in neural networks and backpropagation-free
+    machine learning models (recursive feature machines, average gradient outer product).
+    """
+    features = regressions.features
+    if not (len(features.phases) and len(arm) and features.encoder.n_dims):
+        return None
+    d, first_random = features.encoder.n_dims, 1 + features.width
+    theta = regressions.weights[arm, 0]
+    directions = features.directions[:, :d]
+    z = features.encoder.scale(raw)
+    slopes = np.sin(z @ directions.T + features.phases) * -features.amplitude
+    gradients = (theta[:, 1 : 1 + d] * features.linear + (slopes * theta[:, first_random:]) @ directions).astype(
+        np.float64
+    )
+    outer = gradients.T @ gradients
+    if not np.isfinite(outer).all():
+        return None
+    values, vectors = np.linalg.eigh(outer)
+    values = np.sqrt(np.maximum(values, 0.0))
+    if not TOO_FLAT < values.max() < np.inf:
+        return None
+    values = (1.0 - IDENTITY_SHARE) * values / values.mean() + IDENTITY_SHARE
+    return (vectors * np.sqrt(values)) @ vectors.T  # type: ignore[no-any-return]

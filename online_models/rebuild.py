@@ -1,0 +1,256 @@
+"""Fitting everything anew from the rows kept, in small steps between which learning goes on.
+
+A rebuild is a pure function of what it began with and of how many rows there were at each of its steps: a learner
+that starts again from a checkpoint repeats the steps taken and goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from scipy.linalg import lapack
+
+from online_models.arm_regressions import ArmRegressions, normals
+from online_models.encoding import EncoderState, FrozenEncoder
+from online_models.feature_map import FeatureMap, feature_map
+from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
+from online_models.reward_model import Float32Array, FloatArray
+from online_models.row_buffer import RowBuffer
+from online_models.shared_regression import SharedRegression
+
+CHUNK_ROWS = 256
+CATCH_UP_ROWS = 8
+"""Rows learned per step at the end: several arrive while it runs, so that it must be the faster one."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a rebuild begins with.
+
+    Attributes
+    ----------
+    first, last
+        Numbers of the rows to fit: [first, last).
+    first_trial
+        From this row on they also judge the profiles.
+    profiles
+        Indices of the profiles to judge; one alone is taken unseen.
+    encoder, width
+        The scaler from now on, and the room for linear features.
+    metric
+        See ``learned_metric``; None: the plain one.
+    n_random
+        Random features D of a profile that has them.
+    offset
+        m₀.
+    arm_features
+        g, shape (A, G).
+    """
+
+    first: int
+    last: int
+    first_trial: int
+    profiles: tuple[int, ...]
+    encoder: FrozenEncoder
+    width: int
+    metric: FloatArray | None
+    n_random: int
+    offset: float
+    arm_features: Float32Array
+    n_samples: int
+    seed: int
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return {
+            "rows": [self.first, self.last, self.first_trial],
+            "profiles": list(self.profiles),
+            "encoder": msgspec.msgpack.encode(self.encoder.state()),
+            "width": self.width,
+            "metric": self.metric.tobytes() if self.metric is not None else None,
+            "n_random": self.n_random,
+            "offset": self.offset,
+            "arm_features": [*self.arm_features.shape, self.arm_features.tobytes()],
+            "n_samples": self.n_samples,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Plan:
+        """The inverse of ``dump``."""
+        n_arms, n_arm_features, data = state["arm_features"]
+        metric = None
+        if state["metric"] is not None:
+            metric = np.frombuffer(state["metric"], np.float64)
+            metric = metric.reshape(int(len(metric) ** 0.5), -1).copy()
+        first, last, first_trial = state["rows"]
+        return cls(
+            first,
+            last,
+            first_trial,
+            tuple(state["profiles"]),
+            FrozenEncoder.from_state(msgspec.msgpack.decode(state["encoder"], type=EncoderState)),
+            state["width"],
+            metric,
+            state["n_random"],
+            state["offset"],
+            np.frombuffer(data, np.float32).reshape(n_arms, n_arm_features).copy(),
+            state["n_samples"],
+            state["seed"],
+        )
+
+    def features(self, profile: Profile) -> FeatureMap:
+        """φ under this profile."""
+        return feature_map(
+            self.encoder, self.width, profile.linear, profile.random, self.n_random, self.metric, self.seed
+        )
+
+    def shares(self, profile: Profile) -> bool:
+        """Whether arms have a regression in common."""
+        return profile.shared or self.arm_features.shape[1] > 0
+
+
+@dataclass(slots=True)
+class Built:
+    """What comes of it."""
+
+    regressions: ArmRegressions
+    profile: int
+
+
+def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> Generator[float, int, Built]:
+    """Judge the profiles, fit the best, learn what came meanwhile.
+
+    Yields the microseconds a step is worth (a count, not a clock); is sent the number of rows there are.
+
+    Parameters
+    ----------
+    arms
+        Names of the arms, those that come later too.
+    noise
+        Number of a row → its noise, as in ``ArmRegressions.update``.
+    """
+    profile = plan.profiles[0]
+    if len(plan.profiles) > 1:
+        profile = yield from _judged(plan, buffer)
+    regressions = yield from _fitted(plan, PROFILES[profile], buffer, arms)
+    done, available = plan.last, plan.last
+    while True:
+        raw, arm, reward = buffer.rows(done, min(available, done + CATCH_UP_ROWS))
+        while regressions.n_arms < len(arms):
+            regressions.add_arm(arms[regressions.n_arms])
+        phi = regressions.features.from_raw(raw)
+        for i in range(len(raw)):
+            if arm[i] >= 0:
+                regressions.update(int(arm[i]), phi[i], float(reward[i]), noise(done + i))
+        done += len(raw)
+        if done >= available:
+            return Built(regressions, profile)
+        available = yield 60.0 * CATCH_UP_ROWS
+
+
+def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
+    """Index of the profile with the clearly smallest error at rows left out."""
+    raw, arm, reward = buffer.rows(plan.first_trial, plan.last)
+    known = arm >= 0
+    raw, arm, reward = raw[known], arm[known], reward[known]
+    target = reward.astype(np.float64) - plan.offset
+    squared = []
+    for index in plan.profiles:
+        profile = PROFILES[index]
+        features = plan.features(profile)
+        phi = np.empty((len(raw), features.n_features), np.float32)
+        for start in range(0, len(raw), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            phi[part] = features.from_raw(raw[part])
+            yield 30.0 + 0.01 * phi[part].size
+        left = target
+        if plan.shares(profile):
+            psi = SharedRegression(plan.width, plan.arm_features).rows(phi, arm)
+            left = yield from left_out_errors(psi, target, block_rows(len(target)))
+        squared.append((yield from squared_errors(phi, arm, left)))
+    return plan.profiles[best_of(squared)]
+
+
+def _fitted(
+    plan: Plan, profile: Profile, buffer: RowBuffer, arms: Sequence[str]
+) -> Generator[float, int, ArmRegressions]:
+    features = plan.features(profile)
+    if not plan.n_random:
+        profile = profile._replace(random=0.0)
+    shared = SharedRegression(plan.width, plan.arm_features.copy()) if plan.shares(profile) else None
+    regressions = ArmRegressions(features, profile, shared, plan.offset, plan.n_samples, plan.seed)
+    n_arms = len(plan.arm_features)  # those that came later have no rows to fit
+    regressions.reserve(n_arms)
+    for name in arms[:n_arms]:
+        regressions.add_arm(name)
+        yield 5e-4 * features.n_features**2 + 0.5 * features.n_features
+    raw, arm, reward = buffer.rows(plan.first, plan.last)
+    if shared is not None:
+        n = len(shared.weights)
+        gram, moment = np.zeros((n, n)), np.zeros(n)
+        for start in range(0, len(raw), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            known = arm[part] >= 0
+            psi = shared.rows(features.from_raw(raw[part][known]), arm[part][known]).astype(np.float64)
+            gram += psi.T @ psi
+            moment += psi.T @ (reward[part][known] - plan.offset)
+            yield 50.0 + 1e-4 * len(psi) * n * n
+        shared.fit(gram, moment)
+    for row in range(n_arms):
+        at = np.flatnonzero(arm == row)
+        if len(at):
+            yield from _fit_arm(regressions, row, arms[row], raw[at], reward[at], plan)
+    return regressions
+
+
+def _fit_arm(
+    regressions: ArmRegressions, row: int, name: str, raw: Float32Array, reward: Float32Array, plan: Plan
+) -> Generator[float, int, None]:
+    """P, θ and S of one arm: in dual form where it has fewer rows than features, else by Cholesky."""
+    features, shared = regressions.features, regressions.shared
+    n, n_features = len(raw), features.n_features
+    target = reward - np.float32(plan.offset)
+    samples = regressions.weights[row, 1:].astype(np.float64)
+    if n < n_features:
+        phi32 = features.from_raw(raw)
+        phi = phi32.astype(np.float64)
+        target = _left(shared, phi32, row, target)
+        solved = phi.T @ np.linalg.inv(phi @ phi.T + np.eye(n))  # (F, n)
+        noise = normals(plan.seed, name, plan.last, shape=(plan.n_samples, n)).astype(np.float64)
+        regressions.weights[row, 0] = solved @ target
+        regressions.weights[row, 1:] = samples + (noise - samples @ phi.T) @ solved.T
+        covariance = solved @ phi
+        np.subtract(np.eye(n_features), covariance, out=covariance)
+        regressions.covariance[row] = covariance
+        yield 100.0 + 1e-4 * n * n * n + 1e-4 * n * n_features * n_features
+        return
+    gram = np.eye(n_features)
+    moment = np.zeros(n_features)
+    for start in range(0, n, CHUNK_ROWS):
+        phi32 = features.from_raw(raw[start : start + CHUNK_ROWS])
+        gram += phi32.T @ phi32
+        moment += phi32.T @ _left(shared, phi32, row, target[start : start + CHUNK_ROWS])
+        yield 50.0 + 3e-5 * len(phi32) * n_features * n_features
+    lower, _ = lapack.dpotrf(gram, lower=1)
+    covariance, _ = lapack.dpotri(lower, lower=1)
+    covariance = np.tril(covariance) + np.tril(covariance, -1).T
+    regressions.covariance[row] = covariance
+    regressions.weights[row, 0] = covariance @ moment
+    spread, _ = lapack.dtrtrs(lower, samples.T, lower=1, trans=1)
+    regressions.weights[row, 1:] = spread.T
+    yield 100.0 + 1e-4 * n_features**3
+
+
+def _left(shared: SharedRegression | None, phi: Float32Array, row: int, target: Float32Array) -> Float32Array:
+    """What the shared regression leaves of the targets of one arm, each as if it had not been among its rows."""
+    if shared is None:
+        return target
+    psi = shared.rows(phi, np.full(len(phi), row))
+    leverage = np.add.reduce((psi @ shared.covariance) * psi, axis=1)
+    left: Float32Array = (target - psi @ shared.weights) / np.maximum(np.float32(1.0) - leverage, np.float32(1e-3))
+    return left

@@ -1,0 +1,96 @@
+"""The last outcomes as raw numbers: what everything is fitted anew from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.reward_model import Float32Array, FloatArray
+
+MAX_ROWS = 65_536
+MAX_BYTES = 4 << 20
+"""Of raw values; a checkpoint carries them all."""
+
+GONE = -1
+"""In place of an arm that made room for another."""
+
+
+class RowBuffer:
+    """A ring of (raw context, arm, reward), addressed by the count of rows ever appended.
+
+    Parameters
+    ----------
+    width
+        Raw values per row; NaN where a row has none.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.n = 0
+        self._make_room(width, 0)
+
+    def _make_room(self, width: int, n_rows: int) -> None:
+        self.width = width
+        self.capacity = min(MAX_ROWS, MAX_BYTES // (4 * width))
+        n_rows = min(self.capacity, n_rows)
+        self._raw: Float32Array = np.full((n_rows, width), np.nan, np.float32)
+        self._arm = np.full(n_rows, GONE, np.int32)
+        self._reward = np.zeros(n_rows, np.float32)
+
+    @property
+    def oldest(self) -> int:
+        """Number of the oldest row still held."""
+        return max(0, self.n - self.capacity)
+
+    def append(self, raw: FloatArray, arm: int, reward: float) -> None:
+        """Keep one more row; the oldest goes where there is no room."""
+        if len(raw) > self.width:
+            self._refill(-(-len(raw) // 16) * 16, max(256, len(self._arm)))
+        at = self.n % self.capacity
+        if at >= len(self._arm):
+            self._refill(self.width, max(256, 2 * len(self._arm)))
+        self._raw[at, : len(raw)] = raw
+        self._raw[at, len(raw) :] = np.nan
+        self._arm[at], self._reward[at] = arm, reward
+        self.n += 1
+
+    def rows(self, first: int, last: int) -> tuple[Float32Array, NDArray[np.int32], Float32Array]:
+        """Raw values (n, width), arm rows (n,) and rewards (n,) of the rows numbered [first, last)."""
+        at = np.arange(first, last) % self.capacity
+        return self._raw[at], self._arm[at], self._reward[at]
+
+    def forget(self, arm: int) -> None:
+        """Rows of this arm are nobody's any more."""
+        self._arm[self._arm == arm] = GONE
+
+    def _refill(self, width: int, n_rows: int) -> None:
+        oldest = self.oldest
+        raw, arm, reward = self.rows(oldest, self.n)
+        before = self.width
+        self._make_room(width, n_rows)
+        first = max(oldest, self.n - self.capacity)
+        at = np.arange(first, self.n) % self.capacity
+        kept = slice(first - oldest, None)
+        self._raw[at, :before] = raw[kept]
+        self._arm[at], self._reward[at] = arm[kept], reward[kept]
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return {
+            "n": self.n,
+            "width": self.width,
+            "raw": self._raw.tobytes(),
+            "arm": self._arm.tobytes(),
+            "reward": self._reward.tobytes(),
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> RowBuffer:
+        """The inverse of ``dump``."""
+        buffer = cls(state["width"])
+        buffer.n = state["n"]
+        buffer._raw = np.frombuffer(state["raw"], np.float32).reshape(-1, buffer.width).copy()
+        buffer._arm = np.frombuffer(state["arm"], np.int32).copy()
+        buffer._reward = np.frombuffer(state["reward"], np.float32).copy()
+        return buffer

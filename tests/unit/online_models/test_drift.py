@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from online_models.drift import Drift, DriftDetector
+
+
+def verdicts(errors: np.ndarray) -> list[tuple[int, Drift]]:
+    detector, found = DriftDetector(), []
+    for i, error in enumerate(errors):
+        verdict, _ = detector.add(float(error))
+        if verdict is not Drift.NONE:
+            found.append((i, verdict))
+        if verdict is Drift.RESET:
+            detector.forget()
+    return found
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3, 0.8])
+def test_what_does_not_shift_raises_no_alarm(rate: float) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        errors = rate - (rng.random(20_000) < rate)
+        assert Drift.RESET not in [verdict for _, verdict in verdicts(errors)]
+
+
+def test_a_collapse_resets_once_soon_and_over_the_rows_that_show_it() -> None:
+    rng = np.random.default_rng(1)
+    errors = np.concatenate([0.8 - (rng.random(3000) < 0.8), 0.8 - (rng.random(100) < 0.1)])
+    found = verdicts(errors)
+    resets = [i for i, verdict in found if verdict is Drift.RESET]
+    assert len(resets) == 1
+    assert 3000 < resets[0] < 3100
+
+
+def test_a_milder_fall_inflates_and_does_not_reset() -> None:
+    rng = np.random.default_rng(2)
+    errors = np.concatenate([0.8 - (rng.random(3000) < 0.8), 0.8 - (rng.random(300) < 0.55)])
+    found = [verdict for i, verdict in verdicts(errors) if i >= 3000]
+    assert found[0] is Drift.INFLATE
+
+
+def test_it_survives_a_checkpoint() -> None:
+    rng = np.random.default_rng(3)
+    one = DriftDetector()
+    for error in rng.normal(size=40_000):
+        one.add(float(error) * 0.01)
+    other = DriftDetector.load(one.dump())
+    for error in rng.normal(0.6, 0.3, size=200):
+        assert one.add(float(error)) == other.add(float(error))
