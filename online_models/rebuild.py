@@ -49,6 +49,9 @@ class Plan:
         m₀.
     arm_features
         g, shape (A, G).
+    held
+        Index of the profile in force where its regressions know rows that are kept no more: it is not fitted
+        anew, and forgets nothing.
     """
 
     first: int
@@ -63,6 +66,7 @@ class Plan:
     arm_features: Float32Array
     n_samples: int
     seed: int
+    held: int | None = None
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -77,6 +81,7 @@ class Plan:
             "arm_features": [*self.arm_features.shape, self.arm_features.tobytes()],
             "n_samples": self.n_samples,
             "seed": self.seed,
+            "held": self.held,
         }
 
     @classmethod
@@ -101,6 +106,7 @@ class Plan:
             np.frombuffer(data, np.float32).reshape(n_arms, n_arm_features).copy(),
             state["n_samples"],
             state["seed"],
+            state["held"],
         )
 
     def features(self, profile: Profile) -> FeatureMap:
@@ -118,7 +124,7 @@ class Plan:
 class Built:
     """What comes of it."""
 
-    regressions: ArmRegressions
+    regressions: ArmRegressions | None
     profile: int
 
 
@@ -137,6 +143,8 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
     profile = plan.profiles[0]
     if len(plan.profiles) > 1:
         profile = yield from _judged(plan, buffer)
+    if profile == plan.held:
+        return Built(None, profile)
     regressions = yield from _fitted(plan, PROFILES[profile], buffer, arms)
     done, available = plan.last, plan.last
     while True:
