@@ -274,7 +274,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         """Take over the running statistics of features that came since the last rebuild, which rescales all."""
         fresh, before = self._encoder.freeze(), self._frozen
         features = self._regressions.features
-        fresh = fresh.with_scaling_of(before, min(self._settled, before.n_dims))
+        if self._regressions.profile.random:  # a linear model bears that its features are scaled a little anew
+            fresh = fresh.with_scaling_of(before, min(self._settled, before.n_dims))
         self._frozen = fresh
         linear = features.linear
         if self.n_learned < FIRST_REBUILD:

@@ -32,12 +32,15 @@ class DriftDetector:
 
     Disappointment is compared, not squared error: while a model learns, its errors change size in both
     directions. A reset needs a rise above max(.1, ½ sd) by four standard errors, at any of the spans 64, 128 …;
-    half of that with three standard errors inflates.
+    half of that with three standard errors inflates, once per stretch: bursts of a few visitors look like drift,
+    and widening again at every look cost .009 of the hit rate on a hundred thousand ratings of films.
     """
 
     def __init__(self) -> None:
         self._errors: FloatArray = np.zeros(2 * MAX_KEPT)
         self._n = 0
+        self._quiet = 0
+        """Outcomes during which nothing inflates."""
 
     def add(self, disappointment: float) -> tuple[Drift, int]:
         """One more outcome; what it calls for, and over how many outcomes that shows."""
@@ -46,6 +49,7 @@ class DriftDetector:
             self._n = MAX_KEPT
         self._errors[self._n] = disappointment
         self._n += 1
+        self._quiet = max(0, self._quiet - 1)
         return self._look() if self._n % EVERY == 0 else (Drift.NONE, 0)
 
     def forget(self) -> None:
@@ -64,20 +68,22 @@ class DriftDetector:
             least = max(0.1, 0.5 * sd)
             if rise > least + 4.0 * error:
                 return Drift.RESET, w
-            if rise > 0.5 * least + 3.0 * error and verdict is Drift.NONE:
+            if rise > 0.5 * least + 3.0 * error and verdict is Drift.NONE and not self._quiet:
                 verdict, span = Drift.INFLATE, w
             w *= 2
+        if verdict is Drift.INFLATE:
+            self._quiet = LOOK_BACK * span
         return verdict, span
 
     def dump(self) -> bytes:
         """Everything."""
-        return self._errors[: self._n].tobytes()
+        return np.append(self._errors[: self._n], float(self._quiet)).tobytes()
 
     @classmethod
     def load(cls, state: bytes) -> DriftDetector:
         """The inverse of ``dump``."""
         loaded = cls()
         errors: Any = np.frombuffer(state, np.float64)
-        loaded._n = len(errors)
-        loaded._errors[: loaded._n] = errors
+        loaded._n, loaded._quiet = len(errors) - 1, int(errors[-1])
+        loaded._errors[: loaded._n] = errors[:-1]
         return loaded
