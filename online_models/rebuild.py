@@ -140,6 +140,7 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
     noise
         Number of a row → its noise, as in ``ArmRegressions.update``.
     """
+    yield 0.0
     profile = plan.profiles[0]
     if len(plan.profiles) > 1:
         profile = yield from _judged(plan, buffer)
