@@ -67,6 +67,9 @@ class WorkerApp(faust.App):  # type: ignore[misc]
     log_identity: LogIdentity
     offset_policy: OffsetPolicy
 
+    def _create_directories(self) -> None:
+        """None: Faust would make three below the current directory, for RocksDB tables. We keep no tables."""
+
     def channel_of(self, topic: str) -> Any:
         """The Faust topic of raw bytes for one of ours (``topics.VISITOR_LOG``…)."""
         name = self.event_log.topics.on_server(topic, self.log_identity.epoch)
