@@ -52,7 +52,7 @@ class WorkerSettings:
     max_poll_events: int = 500
 
 
-class WorkerApp(faust.App):  # type: ignore[misc]
+class WorkerApp(faust.App):
     """A Faust app that reads one log.
 
     Attributes

@@ -174,7 +174,10 @@ async def test_a_standby_takes_over_under_load_and_nothing_is_lost(
         if start == 300:
             await until(lambda: first.handled(), "the owner handles")
             first.send(signal.SIGKILL)
-    values = lambda: {int(v) for w in (first, standby) for _, _, _, v in w.handled()}  # noqa: E731
+
+    def values() -> set[int]:
+        return {int(value) for worker in (first, standby) for _, _, _, value in worker.handled()}
+
     await until(lambda: len(values()) == 600, "all handled by one or the other")
     await until_committed(log, 600)
     assert standby.all("assigned")[-1]["generation"] > first.all("assigned")[0]["generation"]

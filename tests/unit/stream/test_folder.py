@@ -166,7 +166,7 @@ async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
     first, poison = bench.message("a:1", track(0)), bench.message("a:1", track(1))
     real = module.fold
 
-    def fold(visitor, key, position, entry, compiled):  # type: ignore[no-untyped-def]
+    def fold(visitor, key, position, entry, compiled):
         done = real(visitor, key, position, entry, compiled)
         if position.offset == poison.offset:
             raise ZeroDivisionError("a bug")
