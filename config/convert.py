@@ -7,7 +7,7 @@ the rest of the catalog is still checked for meaning.
 from __future__ import annotations
 
 import re
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from config import scalars
 from config.catalog_errors import Mistakes, Place, did_you_mean, listing
@@ -34,6 +34,11 @@ from config.yaml_tree import Borrowed, Fields, Items, Scalar, Tree, is_null, kin
 from personalization.catalog import Cap
 from personalization.policy_spec import PolicySpec
 
+_PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
+    "session": "session",
+    "day": "day",
+    "visitor": "visitor",
+}
 _CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z]+))?", re.IGNORECASE)
 
 
@@ -133,9 +138,9 @@ class Converter:
         if shape.cls is PolicySpec:
             return PolicySpec(name=tree.text)
         match = _CAP.fullmatch(tree.text.strip())
-        per = (match["per"] or "session").lower() if match else ""
-        if match and per in ("session", "day", "visitor"):
-            return Cap(limit=int(match["limit"]), per=per)  # type: ignore[arg-type]
+        per = _PERIODS.get((match["per"] or "session").lower()) if match else None
+        if match and per is not None:
+            return Cap(limit=int(match["limit"]), per=per)
         message = f"must be such as '3 per day' (or per session, per visitor), not {kind(tree)}"
         self._fail(tree, path, message)
         return placeholder(shape)

@@ -53,7 +53,7 @@ async def make_system(
 
     async def make(log: str, seed: int, unsafe: str = "") -> System:
         kafka = request.getfixturevalue("kafka_server") if log == "kafka" else ""
-        system = System(settings_of(kafka, redis_server.url, namespace), tmp_path, seed, unsafe)  # type: ignore[attr-defined]
+        system = System(settings_of(kafka, redis_server.url, namespace), tmp_path, seed, unsafe)
         systems.append(system)
         return await system.__aenter__()
 

@@ -34,7 +34,7 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         up.process.wait()
         assert up.process.stdout is not None
         up.process.stdout.close()
-        until(lambda up=up: not any(alive(pid) for pid in up.pids.values()), "children gone")  # type: ignore[misc]
+        until(lambda up=up: not any(alive(pid) for pid in up.pids.values()), "children gone")
 
 
 def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,7 +174,10 @@ async def test_a_standby_takes_over_under_load_and_nothing_is_lost(
         if start == 300:
             await until(lambda: first.handled(), "the owner handles")
             first.send(signal.SIGKILL)
-    values = lambda: {int(v) for w in (first, standby) for _, _, _, v in w.handled()}  # noqa: E731
+
+    def values() -> set[int]:
+        return {int(value) for worker in (first, standby) for _, _, _, value in worker.handled()}
+
     await until(lambda: len(values()) == 600, "all handled by one or the other")
     await until_committed(log, 600)
     assert standby.all("assigned")[-1]["generation"] > first.all("assigned")[0]["generation"]
@@ -273,6 +277,29 @@ async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(lo
     pauses = [b - a for a, b in itertools.pairwise(handled_at) if b - a > 0.8]
     assert len(pauses) <= 2, pauses
     await until_committed(log, 4000)
+
+
+async def test_a_worker_leaves_no_files(log: AnyLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    await append(log, 40)
+    app = make_app("folder", log, await log.identity())
+    assert not app.conf.datadir.is_absolute()  # Faust's default: what it made would lie here
+    values: list[bytes] = []
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for event in stream.noack().events():
+            values.append(event.value)
+            await stream.ack(event)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        await until(lambda: len(values) >= 40, "all is handled")
+    finally:
+        stop.set()
+        await running
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("log_url", ["redis"], indirect=True)  # Kafka removes nothing inside a partition
