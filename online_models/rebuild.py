@@ -17,6 +17,7 @@ from scipy.linalg import lapack
 from online_models.arm_regressions import ArmRegressions, normals
 from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
+from online_models.landmarks import Landmarks, landmarks_among
 from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.row_buffer import RowBuffer
@@ -44,7 +45,7 @@ class Plan:
     metric
         See ``learned_metric``; None: the plain one.
     n_random
-        Random features D of a profile that has them.
+        Landmarks D of a profile that has them, at most.
     offset
         m₀.
     arm_features
@@ -109,11 +110,9 @@ class Plan:
             state["held"],
         )
 
-    def features(self, profile: Profile) -> FeatureMap:
+    def features(self, profile: Profile, landmarks: Landmarks | None) -> FeatureMap:
         """φ under this profile."""
-        return feature_map(
-            self.encoder, self.width, profile.linear, profile.random, self.n_random, self.metric, self.seed
-        )
+        return feature_map(self.encoder, self.width, profile.linear, profile.random, landmarks)
 
     def shares(self, profile: Profile) -> bool:
         """Whether arms have a regression in common."""
@@ -142,11 +141,16 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
     """
     yield 0.0
     profile = plan.profiles[0]
+    landmarks = None
+    if plan.n_random and any(PROFILES[index].random for index in plan.profiles):
+        z = plan.encoder.scale(buffer.rows(plan.first, plan.last)[0])
+        landmarks = landmarks_among(z, plan.width, plan.n_random, plan.metric, plan.seed)
+        yield 100.0 + 1e-4 * len(landmarks) ** 3
     if len(plan.profiles) > 1:
-        profile = yield from _judged(plan, buffer)
+        profile = yield from _judged(plan, buffer, landmarks)
     if profile == plan.held:
         return Built(None, profile)
-    regressions = yield from _fitted(plan, PROFILES[profile], buffer, arms)
+    regressions = yield from _fitted(plan, PROFILES[profile], landmarks, buffer, arms)
     done, available = plan.last, plan.last
     while True:
         raw, arm, reward = buffer.rows(done, min(available, done + CATCH_UP_ROWS))
@@ -162,7 +166,7 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
         available = yield 60.0 * CATCH_UP_ROWS
 
 
-def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
+def _judged(plan: Plan, buffer: RowBuffer, landmarks: Landmarks | None) -> Generator[float, int, int]:
     """Index of the profile with the clearly smallest error at rows left out."""
     raw, arm, reward = buffer.rows(plan.first_trial, plan.last)
     known = arm >= 0
@@ -171,7 +175,7 @@ def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
     squared = []
     for index in plan.profiles:
         profile = PROFILES[index]
-        features = plan.features(profile)
+        features = plan.features(profile, landmarks)
         phi = np.empty((len(raw), features.n_features), np.float32)
         for start in range(0, len(raw), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
@@ -186,10 +190,10 @@ def _judged(plan: Plan, buffer: RowBuffer) -> Generator[float, int, int]:
 
 
 def _fitted(
-    plan: Plan, profile: Profile, buffer: RowBuffer, arms: Sequence[str]
+    plan: Plan, profile: Profile, landmarks: Landmarks | None, buffer: RowBuffer, arms: Sequence[str]
 ) -> Generator[float, int, ArmRegressions]:
-    features = plan.features(profile)
-    if not plan.n_random:
+    features = plan.features(profile, landmarks)
+    if not len(features.landmarks):
         profile = profile._replace(random=0.0)
     shared = SharedRegression(plan.width, plan.arm_features.copy()) if plan.shares(profile) else None
     regressions = ArmRegressions(features, profile, shared, plan.offset, plan.n_samples, plan.seed)
