@@ -1,11 +1,11 @@
 """The default reward model: regressions per arm over features that adapt to what is there to be learned.
 
-Features are the z-scores and, where the rewards ask for it, random Fourier features of them under a learned metric
-(``feature_map``, ``metric``). How strongly weights are held at zero, whether the random features are worth having
-and whether arms share a regression decide much (at 2 % clicks a hundred times more than for handwritten digits),
-and nobody should have to know it: ``profile`` chooses by cross-validation in closed form. Everything is fitted anew
-from the last rows at 16, 24, 36 … outcomes, a millisecond at a time beside the learning (``rebuild``). Shifts
-widen the deviations or let go of the rows before (``drift``).
+Features are the z-scores and, where the rewards ask for it, a kernel at random landmarks under a learned metric
+(``feature_map``, ``landmarks``, ``metric``). How strongly weights are held at zero, whether the landmarks are worth
+having and whether arms share a regression decide much (at 2 % clicks a hundred times more than for handwritten
+digits), and nobody should have to know it: ``profile`` chooses by cross-validation in closed form. Everything is
+fitted anew from the last rows at 16, 24, 36 … outcomes, a millisecond at a time beside the learning (``rebuild``).
+Shifts widen the deviations or let go of the rows before (``drift``).
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     n_samples
         Posterior samples B kept per arm; the deviation's own error is 1/√(2B).
     n_random
-        Random features D; 0: linear.
+        Random landmarks D, at most; 0: linear.
     max_dims
         Bound on encoded features.
     max_arms
         Bound on arms; the one learned longest ago makes room.
     seed
-        Of samples and random features. Same seed, same outcomes: the same model, bit for bit.
+        Of samples and landmarks. Same seed, same outcomes: the same model, bit for bit.
 
     Examples
     --------
@@ -285,7 +285,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._regressions.rescale(features.with_encoder(fresh, linear))
 
     def _start(self) -> ArmRegressions:
-        features = feature_map(self._frozen, GROWTH, START.linear, 0.0, 0, None, self.seed)
+        features = feature_map(self._frozen, GROWTH, START.linear)
         return ArmRegressions(features, START, None, 0.0, self.n_samples, self.seed)
 
     def _noise_row(self, number: int) -> Float32Array:

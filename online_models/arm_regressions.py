@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import blas
 
 from online_models.feature_map import FeatureMap
+from online_models.landmarks import Landmarks
 from online_models.profile import Profile
 from online_models.reward_model import Float32Array
 from online_models.shared_regression import SharedRegression
@@ -152,11 +153,7 @@ class ArmRegressions:
         grown = n_features + width - before
         at = np.concatenate([np.arange(1 + before), np.arange(1 + width, grown)])
         new = np.arange(1 + before, 1 + width)
-        directions = np.zeros((len(features.phases), width), np.float32)
-        directions[:, :before] = features.directions
-        self.features = FeatureMap(
-            features.encoder, width, features.linear, directions, features.phases, features.amplitude
-        )
+        self.features = features.widened(width)
         weights, covariance = self.weights, self.covariance
         self.weights = np.zeros((len(weights), 1 + self.n_samples, grown), np.float32)
         self.covariance = np.zeros((len(weights), grown, grown), np.float32)
@@ -176,8 +173,7 @@ class ArmRegressions:
             "n_arms": n,
             "width": features.width,
             "linear": features.linear,
-            "directions": features.directions.tobytes(),
-            "phases": features.phases.tobytes(),
+            "landmarks": features.landmarks.dump(),
             "amplitude": features.amplitude,
             "profile": list(self.profile),
             "offset": self.offset,
@@ -189,9 +185,8 @@ class ArmRegressions:
     @classmethod
     def load(cls, state: dict[str, Any], encoder: Any, n_samples: int, seed: int) -> ArmRegressions:
         """The inverse of ``dump``."""
-        phases = np.frombuffer(state["phases"], np.float32).copy()
-        directions = np.frombuffer(state["directions"], np.float32).reshape(len(phases), state["width"]).copy()
-        features = FeatureMap(encoder, state["width"], state["linear"], directions, phases, state["amplitude"])
+        landmarks = Landmarks.load(state["landmarks"])
+        features = FeatureMap(encoder, state["width"], state["linear"], landmarks, state["amplitude"])
         shared = SharedRegression.load(state["shared"], features) if state["shared"] is not None else None
         loaded = cls(features, Profile(*state["profile"]), shared, state["offset"], n_samples, seed)
         n, n_features = state["n_arms"], features.n_features

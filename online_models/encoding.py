@@ -182,8 +182,17 @@ def raw_pairs(
     dims: list[int] = []
     values: list[float] = []
     shared: dict[int, float] = {}
+    dim_of, add, put = numeric.get, dims.append, values.append
     for name, value in features.items():
-        if type(value) is float and value - value == 0.0 and -1e9 <= value <= 1e9:
+        if type(value) is float and -1e9 <= value <= 1e9:  # not NaN; most features end here
+            dim = dim_of(name)
+            if dim is not None:
+                add(dim)
+                put(value)
+                if missing and name in missing:
+                    add(missing[name])
+                    put(0.0)
+                continue
             usable: float | str = value
         else:
             cleaned = clean(value)

@@ -126,7 +126,7 @@ def fitted_matching(encoder: FrozenEncoder, arms: Sequence[Terms], raw: Float32A
     plain = Matching(
         tuple(Pair(family, attribute, 0.0, MATCH_SCALE / len(common) ** 0.5) for family, attribute in common)
     )
-    features = feature_map(encoder, encoder.n_dims, 1.0, 0.0, 0, None, 0)
+    features = feature_map(encoder, encoder.n_dims, 1.0)
     coefficients = plain.coefficients(features, plain.places(encoder, arms))
     matches = (coefficients[arm] * features.from_raw(raw)[:, None]).sum(axis=2, dtype=np.float64)
     return Matching(

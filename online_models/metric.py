@@ -14,10 +14,10 @@ TOO_FLAT = 1e-12
 
 
 def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarray) -> FloatArray | None:
-    """The symmetric matrix T, shape (d, d), that contexts are transformed by before the random features.
+    """The symmetric matrix T, shape (d, d), that contexts are transformed by before distances are taken.
 
     M = Σ ggᵀ over gradients g of the chosen arm's estimate; T² is M^½ with mean eigenvalue 1, mixed with the
-    identity. None while the model knows nothing or has no random features.
+    identity. None while the model knows nothing or has no landmarks.
 
     Parameters
     ----------
@@ -32,16 +32,12 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
     machine learning models (recursive feature machines, average gradient outer product).
     """
     features = regressions.features
-    if not (len(features.phases) and len(arm) and features.encoder.n_dims):
+    if not (len(features.landmarks) and len(arm) and features.encoder.n_dims):
         return None
-    d, first_random = features.encoder.n_dims, 1 + features.width
+    d, first_curved = features.encoder.n_dims, 1 + features.width
     theta = regressions.weights[arm, 0]
-    directions = features.directions[:, :d]
-    z = features.encoder.scale(raw)
-    slopes = np.sin(z @ directions.T + features.phases) * -features.amplitude
-    gradients = (theta[:, 1 : 1 + d] * features.linear + (slopes * theta[:, first_random:]) @ directions).astype(
-        np.float64
-    )
+    curved = features.landmarks.gradients(features.encoder.scale(raw), theta[:, first_curved:])
+    gradients = (theta[:, 1 : 1 + d] * features.linear + curved * features.amplitude).astype(np.float64)
     outer = gradients.T @ gradients
     if not np.isfinite(outer).all():
         return None

@@ -18,6 +18,7 @@ from online_models.arm_attributes import ArmAttributes
 from online_models.arm_regressions import ArmRegressions, normals
 from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
+from online_models.landmarks import Landmarks, landmarks_among
 from online_models.matching import Matching, fitted_matching
 from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
 from online_models.reward_model import Float32Array, FloatArray
@@ -47,7 +48,7 @@ class Plan:
     metric
         See ``learned_metric``; None: the plain one.
     n_random
-        Random features D of a profile that has them.
+        Landmarks D of a profile that has them, at most.
     offset
         m₀.
     attributes
@@ -111,11 +112,9 @@ class Plan:
             state["held"],
         )
 
-    def features(self, profile: Profile) -> FeatureMap:
+    def features(self, profile: Profile, landmarks: Landmarks | None) -> FeatureMap:
         """φ under this profile."""
-        return feature_map(
-            self.encoder, self.width, profile.linear, profile.random, self.n_random, self.metric, self.seed
-        )
+        return feature_map(self.encoder, self.width, profile.linear, profile.random, landmarks)
 
     def shares(self, profile: Profile) -> bool:
         """Whether arms have a regression in common."""
@@ -156,11 +155,16 @@ def rebuild(
     matching = plan.matching(buffer)
     yield 100.0 + 5.0 * MATCHING_ROWS * (len(matching.pairs) > 0)
     profile = plan.profiles[0]
+    landmarks = None
+    if plan.n_random and any(PROFILES[index].random for index in plan.profiles):
+        z = plan.encoder.scale(buffer.rows(plan.first, plan.last)[0])
+        landmarks = landmarks_among(z, plan.width, plan.n_random, plan.metric, plan.seed)
+        yield 100.0 + 1e-4 * len(landmarks) ** 3
     if len(plan.profiles) > 1:
-        profile = yield from _judged(plan, buffer, matching)
+        profile = yield from _judged(plan, buffer, landmarks, matching)
     if profile == plan.held:
         return Built(None, profile)
-    regressions = yield from _fitted(plan, PROFILES[profile], buffer, arms, matching)
+    regressions = yield from _fitted(plan, PROFILES[profile], landmarks, buffer, arms, matching)
     done, available = plan.last, plan.last
     while True:
         raw, arm, reward = buffer.rows(done, min(available, done + CATCH_UP_ROWS))
@@ -177,7 +181,9 @@ def rebuild(
         available = yield 60.0 * CATCH_UP_ROWS
 
 
-def _judged(plan: Plan, buffer: RowBuffer, matching: Matching) -> Generator[float, int, int]:
+def _judged(
+    plan: Plan, buffer: RowBuffer, landmarks: Landmarks | None, matching: Matching
+) -> Generator[float, int, int]:
     """Index of the profile with the clearly smallest error at rows left out."""
     raw, arm, reward = buffer.rows(plan.first_trial, plan.last)
     known = arm >= 0
@@ -186,7 +192,7 @@ def _judged(plan: Plan, buffer: RowBuffer, matching: Matching) -> Generator[floa
     squared = []
     for index in plan.profiles:
         profile = PROFILES[index]
-        features = plan.features(profile)
+        features = plan.features(profile, landmarks)
         phi = np.empty((len(raw), features.n_features), np.float32)
         for start in range(0, len(raw), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
@@ -201,10 +207,15 @@ def _judged(plan: Plan, buffer: RowBuffer, matching: Matching) -> Generator[floa
 
 
 def _fitted(
-    plan: Plan, profile: Profile, buffer: RowBuffer, arms: Sequence[str], matching: Matching
+    plan: Plan,
+    profile: Profile,
+    landmarks: Landmarks | None,
+    buffer: RowBuffer,
+    arms: Sequence[str],
+    matching: Matching,
 ) -> Generator[float, int, ArmRegressions]:
-    features = plan.features(profile)
-    if not plan.n_random:
+    features = plan.features(profile, landmarks)
+    if not len(features.landmarks):
         profile = profile._replace(random=0.0)
     shared = SharedRegression(features, plan.attributes.copy(), matching) if plan.shares(profile) else None
     regressions = ArmRegressions(features, profile, shared, plan.offset, plan.n_samples, plan.seed)

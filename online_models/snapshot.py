@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
 from online_models.floors import apply_floors
+from online_models.landmarks import Landmarks, no_landmarks
 from online_models.linear_scorer import LinearScorer, noise_sd
 from online_models.matching import Matching
 from online_models.registry import POLICIES, WITHOUT_FLOORS
@@ -103,11 +104,10 @@ class ArmField(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RandomField(msgspec.Struct, frozen=True, array_like=True):
-    """The random features: directions (D, L) and phases (D,)."""
+    """The random landmarks: see ``Landmarks``."""
 
     touched: int
-    directions: bytes
-    phases: bytes
+    landmarks: dict[str, Any]
 
 
 class SnapshotParts(msgspec.Struct, frozen=True):
@@ -227,7 +227,7 @@ class ModelSnapshot:
         if isinstance(scorer, RiverModel):
             return SnapshotParts(self._header(secret), {})
         fields = {arm: _arm_field(scorer, row) for row, arm in enumerate(scorer.arms)}
-        if len(scorer.features.phases):
+        if len(scorer.features.landmarks):
             fields[RANDOM_FEATURES] = _random_field(scorer)
         return SnapshotParts(self._header(secret), fields)
 
@@ -243,13 +243,13 @@ class ModelSnapshot:
                 at = comparable.index.get(arm, -1) if comparable is not None else -1
                 if comparable is None or at < 0 or comparable.touched[at] != scorer.touched[row]:
                     arms[arm] = _arm_field(scorer, row)
-            if len(scorer.features.phases) and (
+            if len(scorer.features.landmarks) and (
                 comparable is None or comparable.features_touched != scorer.features_touched
             ):
                 arms[RANDOM_FEATURES] = _random_field(scorer)
             if linear is not None:
                 removed = [arm for arm in linear.arms if arm not in scorer.index]
-                if len(linear.features.phases) and not len(scorer.features.phases):
+                if len(linear.features.landmarks) and not len(scorer.features.landmarks):
                     removed.append(RANDOM_FEATURES)
         return SnapshotDelta(previous.version, self.version, self._header(secret), arms, removed)
 
@@ -290,10 +290,8 @@ class ModelSnapshot:
         for arm, data in fields.items():
             table.fill(index[arm], data)
         if random is not None:
-            return _linear(header, arms, table, _random(random, header.n_linear))
-        return _linear(
-            header, arms, table, (scorer.features_touched, scorer.features.directions, scorer.features.phases)
-        )
+            return _linear(header, arms, table, _random(random))
+        return _linear(header, arms, table, (scorer.features_touched, scorer.features.landmarks))
 
     @classmethod
     def decode(cls, header: bytes, arms: Mapping[str, bytes], secret: bytes = b"") -> ModelSnapshot:
@@ -357,7 +355,7 @@ def _mac(secret: bytes, river_version: str, version: int, payload: bytes) -> byt
 
 def _prior_scorer() -> LinearScorer:
     return LinearScorer(
-        feature_map(Encoder().freeze(), 1, 1.0, 0.0, 0, None, 0),
+        feature_map(Encoder().freeze(), 1, 1.0),
         (),
         np.zeros((0, 2, 2), np.float32),
         np.zeros(0),
@@ -403,8 +401,8 @@ class _Table:
             self.features[row] = np.frombuffer(field.features, np.float32)
 
 
-_Random: TypeAlias = tuple[int, Float32Array, Float32Array]
-"""When the random features last changed, their directions and phases."""
+_Random: TypeAlias = tuple[int, Landmarks]
+"""When the landmarks last changed, and they."""
 
 
 def _arm_field(scorer: LinearScorer, row: int) -> bytes:
@@ -415,16 +413,12 @@ def _arm_field(scorer: LinearScorer, row: int) -> bytes:
 
 
 def _random_field(scorer: LinearScorer) -> bytes:
-    features = scorer.features
-    return msgspec.msgpack.encode(
-        RandomField(scorer.features_touched, features.directions.tobytes(), features.phases.tobytes())
-    )
+    return msgspec.msgpack.encode(RandomField(scorer.features_touched, scorer.features.landmarks.dump()))
 
 
-def _random(data: bytes, width: int) -> _Random:
+def _random(data: bytes) -> _Random:
     field = _RANDOM.decode(data)
-    phases = np.frombuffer(field.phases, np.float32)
-    return field.touched, np.frombuffer(field.directions, np.float32).reshape(len(phases), width), phases
+    return field.touched, Landmarks.load(field.landmarks)
 
 
 def _from_arrays(header: ArraysHeader, fields: Mapping[str, bytes]) -> ModelSnapshot:
@@ -432,15 +426,15 @@ def _from_arrays(header: ArraysHeader, fields: Mapping[str, bytes]) -> ModelSnap
     table = _Table.empty(header, len(arms))
     for row, arm in enumerate(arms):
         table.fill(row, fields[arm])
-    random = (0, np.zeros((0, header.n_linear), np.float32), np.zeros(0, np.float32))
+    random = (0, no_landmarks(header.n_linear))
     if RANDOM_FEATURES in fields:
-        random = _random(fields[RANDOM_FEATURES], header.n_linear)
+        random = _random(fields[RANDOM_FEATURES])
     return _linear(header, arms, table, random)
 
 
 def _linear(header: ArraysHeader, arms: tuple[str, ...], table: _Table, random: _Random) -> ModelSnapshot:
-    touched, directions, phases = random
-    if header.n_features != 1 + header.n_linear + len(phases):
+    touched, landmarks = random
+    if header.n_features != 1 + header.n_linear + len(landmarks):
         raise Refused("the snapshot's random features do not fit its arms: read the whole snapshot")
     base = None
     if header.base is not None:
@@ -450,8 +444,7 @@ def _linear(header: ArraysHeader, arms: tuple[str, ...], table: _Table, random: 
             FrozenEncoder.from_state(header.encoder),
             header.n_linear,
             header.linear,
-            directions,
-            phases,
+            landmarks,
             header.amplitude,
         ),
         arms,

@@ -32,7 +32,7 @@ class PolicySpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
     parameters: dict[str, Any] = {}
     min_probability: float | None = None
     epsilon: float = 0.02
-    new_arm_exposures: int = 4
+    new_arm_exposures: int = 1
 
     def number(self, key: str, default: float) -> float:
         """The numeric parameter ``key``, or ``default``.

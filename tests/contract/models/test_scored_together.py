@@ -60,7 +60,7 @@ def curved(n_outcomes: int) -> ModelSnapshot:
         )
     snapshot = model.snapshot(1)
     assert isinstance(snapshot.scorer, LinearScorer)
-    assert len(snapshot.scorer.features.phases) > 0
+    assert len(snapshot.scorer.features.landmarks) > 0
     assert snapshot.scorer.base is not None
     parts = snapshot.encode()
     return ModelSnapshot.decode(parts.header, parts.arms)

@@ -81,7 +81,7 @@ def test_many_arms_have_no_random_features_and_bounded_bytes() -> None:
     for i in range(1000):
         model.learn_one({"arm": f"more{i}", "f0": 1.0}, 0.0)
     assert len(model._arms) == 1000
-    assert not len(model._regressions.features.phases)
+    assert not len(model._regressions.features.landmarks)
     assert model._regressions.covariance.nbytes <= 4 * arm_model.MAX_FLOATS
     assert model._regressions.weights[:1000].nbytes < 3 << 20
 

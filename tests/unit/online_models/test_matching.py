@@ -65,7 +65,7 @@ def test_a_match_is_the_weight_a_visitor_has_for_what_an_arm_is_about() -> None:
     assert (pair.family, pair.attribute) == ("affinities.liked", "genres")
     assert pair.centre == pytest.approx(expected.mean(), rel=0.02)
     assert pair.scale == pytest.approx(expected.std(), rel=0.05)  # what lies beyond ±5 deviations is cut off
-    features = feature_map(frozen, frozen.n_dims + 3, 0.1, 0.0, 0, None, 0)
+    features = feature_map(frozen, frozen.n_dims + 3, 0.1)
     coefficients = matching.coefficients(features, matching.places(frozen, about))
     typical = np.abs(frozen.scale(raw)).max(axis=1) < 4.9
     found = np.array([coefficients[row, 0] @ u for row, u in zip(drawn, features.from_raw(raw), strict=True)])
