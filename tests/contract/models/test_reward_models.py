@@ -9,7 +9,8 @@ import pytest
 
 from online_models.placement_model import PlacementModel
 from online_models.registry import POLICIES, check_model, make_model, model_names
-from online_models.snapshot import ModelSnapshot, SnapshotDelta
+from online_models.snapshot import ModelSnapshot
+from online_models.wire import SnapshotDelta
 from personalization.distribution import SCALE, ticket
 from personalization.errors import InvalidInput, Refused
 from personalization.outcome import ClosingReason, Outcome
