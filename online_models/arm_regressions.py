@@ -8,7 +8,6 @@ never sees P. Of P only one triangle is kept up to date.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,19 +16,13 @@ from scipy.linalg import blas
 
 from online_models.feature_map import FeatureMap
 from online_models.landmarks import Landmarks
+from online_models.noise import normals
 from online_models.profile import Profile
 from online_models.reward_model import Float32Array
 from online_models.shared_regression import SharedRegression
 
 GROWTH = 16
 """Room for arms is added in steps of this many, so that growth is rare."""
-
-
-def normals(seed: int, *domain: int | str, shape: tuple[int, ...]) -> Float32Array:
-    """Standard normals that are a pure function of (seed, domain): a replay draws the same."""
-    digest = hashlib.blake2b(repr((seed, *domain)).encode(), digest_size=16).digest()
-    key = np.frombuffer(digest, np.uint64)
-    return np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
 
 
 class ArmRegressions:

@@ -142,7 +142,7 @@ def test_an_unknown_arm_is_scored_while_everything_is_fitted_anew(monkeypatch: p
     for i in range(200):
         kind = {f"kind{i % 7}": 1.0, "theme": f"t{i % 5}"}
         model.learn_one({"arm": f"a{i % 30}", "arm_features": kind, "x": float(rng.normal())}, float(i % 2))
-        under_way += model._plan is not None
+        under_way += model._rebuild is not None
         estimate = model.scorer().estimate(["new"], {"x": 0.0}, {"new": {"theme": "t1", "kind9": 2.0}})
         assert np.isfinite(estimate.mean).all()
     assert under_way > 20
