@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from online_models.reward_model import Float32Array, FloatArray
 
 CLEAR = 3.0
-"""Standard errors by which another profile must predict better than the first before it takes over. A policy that is
-right nearly always hardly tries what is wrong, so that "this arm brings 1" predicts as well as the truth: at 2 a linear
-profile once won on shuttles by six outliers (2.7) after 5,000 rows, and cost .02 of all rewards."""
+"""Standard errors by which another profile must predict better than the first before it takes over. A policy that
+is right nearly always hardly tries what is wrong, so that "this arm brings 1" predicts as well as the truth: at 2 a
+linear profile once won on shuttles by six outliers (2.7) after 5,000 rows, and cost .02 of all rewards."""
 
 AS_GOOD = 1.0
 """Standard errors within which a more rigid profile counts as good as the best."""
