@@ -1,4 +1,4 @@
-"""The default model without random features: where the answer is known to be linear, or memory is dear."""
+"""The default model without landmarks: where the answer is known to be linear, or memory is dear."""
 
 from __future__ import annotations
 

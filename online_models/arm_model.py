@@ -24,7 +24,8 @@ from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import feature_map
 from online_models.linear_scorer import LinearScorer, noise_sd
 from online_models.metric import learned_metric
-from online_models.noise import RowNoise
+from online_models.noise import RewardSpread
+from online_models.normals import RowNoise
 from online_models.profile import PROFILES, Profile
 from online_models.rebuild import Built, Plan
 from online_models.rebuild_run import RebuildRun
@@ -61,7 +62,7 @@ enough at any rate (the first 64 rows at 2 % may hold no click or three)."""
 
 REFRESH = 64
 MAX_FLOATS = 8 << 20
-"""Of P over all arms (32 MB) up to which random features are allowed."""
+"""Of P over all arms (32 MB) up to which landmarks are allowed."""
 
 MAX_REWARD = 1e6
 INFLATION = 1.4
@@ -132,6 +133,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.rollbacks = 0
         self._noise_n = 0
         self._noise_sum = 0.0
+        self._spread = RewardSpread()
         self._encoder = Encoder(max_dims)
         self._frozen = self._encoder.freeze()
         self._settled = 0
@@ -173,6 +175,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.n_learned += 1
         self._noise_n += 1
         self._noise_sum += reward
+        self._spread.add(reward)
         self._arms.learn_features(arm, x.get(ARM_FEATURES))
         row = self._row(arm)
         width = self._regressions.features.width
@@ -222,7 +225,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 np.maximum(arms.last, self._all_touched),
                 prior_variance=regressions.profile.variance,
                 offset=regressions.offset,
-                noise=noise_sd(self._noise_n, self._noise_sum),
+                noise=noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin,
                 optimism=self.optimism * regressions.profile.optimism,
                 base=shared.base() if shared is not None else None,
                 arm_features=shared.attributes.encoded[:n_arms].copy() if shared is not None else None,
@@ -342,7 +345,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     def _held(self, first: int) -> int | None:
         """The profile in force where fitting it to the rows from ``first`` on would only forget.
 
-        With random features a new fit also brings a better metric. At a hundred thousand ratings of films,
+        With landmarks a new fit also brings a better metric. At a hundred thousand ratings of films,
         forgetting costs .01 of the hit rate.
         """
         linear = not PROFILES[self._profile].random
@@ -381,6 +384,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             "params": self._get_params(),
             "counts": [getattr(self, name) for name in _COUNTS],
             "noise": [self._noise_n, self._noise_sum],
+            "spread": self._spread.dump(),
             "encoder": self._encoder.dump(),
             "frozen": msgspec.msgpack.encode(self._frozen.state()),
             "settled": self._settled,
@@ -404,6 +408,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         for name, value in zip(_COUNTS, state["counts"], strict=True):
             setattr(model, name, value)
         model._noise_n, model._noise_sum = state["noise"]
+        model._spread = RewardSpread.load(state["spread"])
         model._encoder, model._frozen = Encoder.load(state["encoder"]), _encoder_of(state["frozen"])
         model._settled = state["settled"]
         model._arms = ArmBook.load(state["arms"])

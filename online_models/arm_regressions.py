@@ -16,7 +16,7 @@ from scipy.linalg import blas
 
 from online_models.feature_map import FeatureMap
 from online_models.landmarks import Landmarks
-from online_models.noise import normals
+from online_models.normals import normals
 from online_models.profile import Profile
 from online_models.reward_model import Float32Array
 from online_models.shared_regression import SharedRegression

@@ -20,7 +20,7 @@ from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
 from online_models.landmarks import Landmarks, landmarks_among
 from online_models.matching import Matching, fitted_matching
-from online_models.noise import normals
+from online_models.normals import normals
 from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.row_buffer import RowBuffer
