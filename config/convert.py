@@ -22,6 +22,7 @@ from config.catalog_shape import (
     Moment,
     Number,
     NumberOrText,
+    OneOrMore,
     Pair,
     Shape,
     Text,
@@ -70,6 +71,8 @@ class Converter:
                 return self._map(tree, shape, path)
             case ListOf():
                 return self._list(tree, shape, path)
+            case OneOrMore() if isinstance(tree, Items):
+                return self._list(tree, _TEXTS, path)
             case Pair():
                 return self._pair(tree, path)
             case _:
@@ -182,7 +185,7 @@ class Converter:
             return placeholder(shape)
         value = self._read(tree, shape, path)
         if value is None:
-            if isinstance(shape, Number | NumberOrText) and scalars.is_not_finite(tree.text):
+            if isinstance(shape, Number | NumberOrText | OneOrMore) and scalars.is_not_finite(tree.text):
                 self._fail(tree, path, f"must be a finite number, not {tree.text}", "not_finite")
             elif isinstance(shape, Choice):
                 hint = did_you_mean(tree.text, shape.words)
@@ -213,6 +216,8 @@ class Converter:
                 if number is None and not shape.is_rule and text.lower() in ("true", "false"):
                     return float(text.lower() == "true")
                 return text if number is None else number
+            case OneOrMore():
+                return self._read(tree, shape.one, path)
             case YesNo():
                 return scalars.read_yes_no(text)
             case Choice():
@@ -258,6 +263,8 @@ class Converter:
         self.mistakes.add(tree.place, path, message, code)
 
 
+_TEXTS = ListOf(Text())
+
 _BRACES = "; put text that starts with { in quotes"
 
 
@@ -294,6 +301,8 @@ def _expected(shape: Shape) -> str:
             return "a number or a CEL expression"
         case NumberOrText():
             return "a number or text"
+        case OneOrMore():
+            return f"{_expected(shape.one)}, or a list of texts"
         case YesNo():
             return "true or false"
         case Choice():

@@ -17,11 +17,12 @@ import msgspec
 import numpy as np
 from river import base
 
+from online_models.arm_attributes import ArmAttributes
 from online_models.arm_regressions import ArmRegressions, normals
 from online_models.drift import Drift, DriftDetector
 from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import feature_map
-from online_models.linear_scorer import LinearScorer, encode_arm, noise_sd
+from online_models.linear_scorer import LinearScorer, noise_sd
 from online_models.metric import learned_metric
 from online_models.profile import PROFILES, Profile
 from online_models.rebuild import Built, Plan, rebuild
@@ -141,7 +142,6 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._arms: list[str] = []
         self._rows: dict[str, int] = {}
         self._raw_arm_features: dict[str, dict[str, Any]] = {}
-        self._frozen_arm = self._arm_encoder.freeze()
         self._n: FloatArray = np.zeros(0)
         self._last = np.zeros(0, np.int64)
         self._all_touched = 0
@@ -184,8 +184,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.n_learned += 1
         self._noise_n += 1
         self._noise_sum += reward
-        row = self._row(arm)
         self._learn_arm_features(arm, x.get(ARM_FEATURES))
+        row = self._row(arm)
         width = self._regressions.features.width
         if len(raw) > width:
             self._abort()
@@ -210,12 +210,12 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         """The reward expected of ``x["arm"]``."""
         arm = str(x.get(ARM, ""))
         features = x.get(ARM_FEATURES)
-        by_arm = {arm: features} if isinstance(features, dict) else None
+        by_arm = {arm: features} if isinstance(features, dict) else self._raw_arm_features
         return float(self.scorer().estimate([arm], x, by_arm).mean[0])
 
     def score_arms(self, x: dict[Any, Any], arms: Sequence[str]) -> Scores:
         """Means and standard deviations of the ``arms`` in the context ``x``."""
-        estimates = self.scorer().estimate(arms, x)
+        estimates = self.scorer().estimate(arms, x, self._raw_arm_features)
         return Scores(estimates.mean, estimates.sd)
 
     def scorer(self) -> LinearScorer:
@@ -234,8 +234,10 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 noise=noise_sd(self._noise_n, self._noise_sum),
                 optimism=self.optimism * regressions.profile.optimism,
                 base=shared.base() if shared is not None else None,
-                arm_features=shared.arm_features[:n_arms].copy() if shared is not None else None,
-                arm_encoder=self._frozen_arm if shared is not None and shared.arm_features.shape[1] else None,
+                arm_features=shared.attributes.encoded[:n_arms].copy() if shared is not None else None,
+                arm_encoder=shared.attributes.encoder if shared is not None and shared.attributes.width else None,
+                matching=shared.matching if shared is not None else None,
+                slopes=shared.slopes() if shared is not None else None,
                 features_touched=self._features_touched,
             )
         return self._scorer
@@ -280,7 +282,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         linear = features.linear
         if self.n_learned < FIRST_REBUILD:
             linear = self._start().features.linear
-        self._regressions.features = features.with_encoder(fresh, linear)
+        self._regressions.rescale(features.with_encoder(fresh, linear))
 
     def _start(self) -> ArmRegressions:
         features = feature_map(self._frozen, GROWTH, START.linear, 0.0, 0, None, self.seed)
@@ -316,7 +318,6 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             profiles = profiles[1:]
         if not judge or n < FIRST_TRIAL:
             profiles = (self._profile,) if self._profile in profiles else profiles[:1]
-        self._frozen_arm = self._arm_encoder.freeze()
         self._plan = Plan(
             first,
             n,
@@ -327,13 +328,13 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._metric,
             self.n_random,
             self._offset,
-            self._arm_matrix(),
+            ArmAttributes.of(self._arm_encoder.freeze(), [self._about(arm) for arm in self._arms]),
             self.n_samples,
             self.seed,
             self._held(first) if judge else None,
         )
         self._credit_us = 0.0
-        self._steps = rebuild(self._plan, buffer, self._arms, self._noise_row)
+        self._steps = rebuild(self._plan, buffer, self._arms, self._about, self._noise_row)
         next(self._steps)
         kept = n - self._first_row
         growth = REBUILD_GROWTH if kept < EARLY else LATE_GROWTH
@@ -357,7 +358,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._fitted = plan.last - plan.first
             self._regressions, self._profile = built.regressions, built.profile
             while self._regressions.n_arms < len(self._arms):
-                self._regressions.add_arm(self._arms[self._regressions.n_arms])
+                name = self._arms[self._regressions.n_arms]
+                self._regressions.add_arm(name, self._about(name))
             self._frozen = plan.encoder
             self._settled = plan.encoder.n_dims
             self._all_touched = self._features_touched = self.n_learned
@@ -393,7 +395,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._raw_arm_features.pop(self._arms[row], None)
             del self._rows[self._arms[row]]
             self._arms[row] = arm
-            self._regressions.set_prior(row, arm)
+            self._regressions.replace_arm(row, arm, self._about(arm))
         else:
             row = len(self._arms)
             self._arms.append(arm)
@@ -405,7 +407,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 self._begin(judge=False)
                 self._advance(np.inf)
             else:
-                self._regressions.add_arm(arm)
+                self._regressions.add_arm(arm, self._about(arm))
         self._rows[arm] = row
         self._n[row] = 0
         return row
@@ -418,14 +420,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._raw_arm_features[arm] = dict(list(usable.items())[:MAX_FEATURES])
             self._arm_encoder.learn(self._raw_arm_features[arm])
 
-    def _arm_matrix(self) -> Float32Array:
-        """g of every arm, shape (A, G); G = 0 while no arm has features."""
-        n_dims = self._frozen_arm.n_dims if self._raw_arm_features else 0
-        matrix = np.zeros((len(self._arms), n_dims), np.float32)
-        for row, arm in enumerate(self._arms):
-            if n_dims and arm in self._raw_arm_features:
-                matrix[row] = encode_arm(self._frozen_arm, self._raw_arm_features[arm])
-        return matrix
+    def _about(self, arm: str) -> dict[str, Any] | None:
+        return self._raw_arm_features.get(arm)
 
     # Checkpoints
 
@@ -440,7 +436,6 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             "frozen": msgspec.msgpack.encode(self._frozen.state()),
             "settled": self._settled,
             "arm_encoder": self._arm_encoder.dump(),
-            "frozen_arm": msgspec.msgpack.encode(self._frozen_arm.state()),
             "raw_arm_features": dict(self._raw_arm_features),
             "arms": list(self._arms),
             "n": self._n[:n_arms].tobytes(),
@@ -465,7 +460,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             setattr(model, name, value)
         model._noise_n, model._noise_sum = state["noise"]
         model._encoder, model._arm_encoder = Encoder.load(state["encoder"]), Encoder.load(state["arm_encoder"])
-        model._frozen, model._frozen_arm = _encoder_of(state["frozen"]), _encoder_of(state["frozen_arm"])
+        model._frozen = _encoder_of(state["frozen"])
         model._settled = state["settled"]
         model._raw_arm_features = {arm: dict(each) for arm, each in state["raw_arm_features"].items()}
         model._arms = list(state["arms"])
@@ -490,7 +485,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         """Take the steps that were taken between the rebuild's beginning and the checkpoint."""
         self._plan = plan
         self._credit_us = 0.0
-        self._steps = rebuild(plan, self._buffer, self._arms, self._noise_row)
+        self._steps = rebuild(plan, self._buffer, self._arms, self._about, self._noise_row)
         next(self._steps)
         for n_rows in range(plan.last, self._buffer.n + 1):
             self._credit_us += _step_us(n_rows)

@@ -23,6 +23,7 @@ from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
 from online_models.floors import apply_floors
 from online_models.linear_scorer import LinearScorer, noise_sd
+from online_models.matching import Matching
 from online_models.registry import POLICIES, WITHOUT_FLOORS
 from online_models.reward_model import Estimates, Float32Array, FloatArray
 from online_models.river_model import RiverModel
@@ -31,7 +32,7 @@ from personalization.errors import Refused
 from personalization.features import Features
 from personalization.policy_spec import PolicySpec
 
-FORMAT = 2
+FORMAT = 3
 RANDOM_FEATURES = ""
 """The field of the random features, beside the arms' fields: no arm is called so."""
 
@@ -75,6 +76,8 @@ class ArraysHeader(msgspec.Struct, frozen=True, tag="arrays"):
     noise: float
     optimism: float
     base: bytes | None
+    matching: Matching | None
+    slopes: bytes | None
 
 
 class PickleHeader(msgspec.Struct, frozen=True, tag="pickle"):
@@ -336,6 +339,8 @@ class ModelSnapshot:
                 scorer.noise,
                 scorer.optimism,
                 scorer.base.tobytes() if scorer.base is not None else None,
+                scorer.matching,
+                scorer.slopes.tobytes() if scorer.slopes is not None else None,
             )
         return msgspec.msgpack.encode(header)
 
@@ -460,6 +465,8 @@ def _linear(header: ArraysHeader, arms: tuple[str, ...], table: _Table, random: 
         base=base,
         arm_features=table.features if base is not None else None,
         arm_encoder=FrozenEncoder.from_state(header.arm_encoder) if header.arm_encoder is not None else None,
+        matching=header.matching,
+        slopes=np.frombuffer(header.slopes, np.float32) if header.slopes is not None else None,
         features_touched=touched,
     )
     return ModelSnapshot(header.model, header.version, (header.low, header.high), scorer)
