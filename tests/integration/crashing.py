@@ -34,8 +34,7 @@ from tests.integration.workload import OF_ONE, Workload
 
 LEASE_MS = 1_500
 BURST_PAUSE_S = 0.5
-"""While a lease runs out three bursts wait: whoever takes over finds its batches full, and what is learned in the end
-stays little."""
+"""While a lease runs out three bursts gather: enough for whoever takes over to die in mid batch."""
 
 
 def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
