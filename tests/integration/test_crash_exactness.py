@@ -155,7 +155,7 @@ async def freeze_and_go_on(system: System, role: str, point: str, topic_learned:
     await system.burst()
     await system.settle(learner=topic_learned)
     zombie.go_on()
-    for _ in range(3):
+    for _ in range(2):
         await system.burst()
         await system.settle(learner=topic_learned)
     return zombie

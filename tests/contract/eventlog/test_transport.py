@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +26,8 @@ from state.worker_client import worker_client
 from stream.running import run_app
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerSettings, make_app
-from tests.servers import ROOT
+from tests.contract.eventlog.worker import run as work
+from tests.forks import FORKS
 
 AnyLog = RedisStreamsLog | KafkaLog
 PATIENCE_S = 30.0
@@ -36,27 +36,26 @@ PATIENCE_S = 30.0
 class Worker:
     """A worker process and what it has said."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+    def __init__(self, url: str, log: AnyLog, *options: str) -> None:
+        obeyed, self._commands = FORKS.Pipe(duplex=False)
+        self._heard, told = FORKS.Pipe(duplex=False)
+        arguments = [url, log.topics.prefix, *options]
+        self.process = FORKS.Process(target=work, args=(arguments, obeyed, told), daemon=True)
+        self.process.start()
+        obeyed.close()
+        told.close()
         self.said: list[dict[str, Any]] = []
         self._listening = asyncio.create_task(self._listen())
 
-    @classmethod
-    async def start(cls, url: str, log: AnyLog, *options: str) -> Worker:
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "tests.contract.eventlog.worker", url, log.topics.prefix, *options),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-        )
-
     async def _listen(self) -> None:
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            self.said.append(json.loads(line))
+        stream = asyncio.StreamReader()
+        with os.fdopen(os.dup(self._heard.fileno()), "rb", buffering=0) as pipe:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(stream), pipe
+            )
+            while line := await stream.readline():
+                self.said.append(json.loads(line))
+            transport.close()
 
     def all(self, what: str) -> list[dict[str, Any]]:
         return [line for line in self.said if line["is"] == what]
@@ -65,18 +64,24 @@ class Worker:
         return [tuple(row) for line in self.all("handled") for row in line["batch"]]
 
     def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode() + b"\n")
+        os.write(self._commands.fileno(), line.encode() + b"\n")
 
     def send(self, number: int) -> None:
-        if self.process.returncode is None:
+        if self.process.exitcode is None:
+            assert self.process.pid is not None
             os.kill(self.process.pid, number)
+
+    async def wait(self) -> int | None:
+        await asyncio.to_thread(self.process.join, PATIENCE_S)
+        return self.process.exitcode
 
     async def stop(self) -> None:
         self.send(signal.SIGCONT)
         self.send(signal.SIGKILL)
-        await self.process.wait()
+        await self.wait()
         await self._listening
+        for end in (self._commands, self._heard):
+            end.close()
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ async def start_worker(log_url: str, log: AnyLog) -> AsyncIterator[Callable[...,
     workers: list[Worker] = []
 
     async def start(*options: str) -> Worker:
-        workers.append(await Worker.start(log_url, log, *options))
+        workers.append(Worker(log_url, log, *options))
         return workers[-1]
 
     yield start
@@ -154,7 +159,7 @@ async def test_a_clean_stop_commits_and_nothing_is_delivered_again(
     await until(lambda: len(first.handled()) >= 200, "the first worker handles")
     first.send(signal.SIGTERM)
     await until(lambda: first.all("stopped"), "the first worker stops")
-    assert await first.process.wait() == 0
+    assert await first.wait() == 0
     await until_committed(log, 200)
     second = await start_worker()
     await append(log, 10, start=200)
