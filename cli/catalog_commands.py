@@ -40,11 +40,7 @@ def check(folder: Path | None, as_json: bool) -> None:
     Prints what is in it, or every mistake with file, line and remedy; then the exit code is 1.
     """
     where = _folder(folder)
-    try:
-        catalog = load_catalog(where)
-    except InvalidCatalog as invalid:
-        _print_mistakes(invalid, as_json)
-        raise SystemExit(1) from None
+    catalog = _loaded(where, as_json)
     if as_json:
         click.echo(json.dumps({"ok": True, "folder": str(where), **_counts(catalog), "errors": []}))
     else:
@@ -57,12 +53,7 @@ def check(folder: Path | None, as_json: bool) -> None:
 @_JSON
 def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
     """Publish the catalog in FOLDER; every process follows at once. An unchanged one keeps its version."""
-    where = _folder(folder)
-    try:
-        catalog = load_catalog(where)
-    except InvalidCatalog as invalid:
-        _print_mistakes(invalid, as_json)
-        raise SystemExit(1) from None
+    catalog = _loaded(_folder(folder), as_json)
 
     async def run(store: Any) -> tuple[int, int]:
         return await store.latest_version(), await store.publish(catalog, _who(by))
@@ -165,6 +156,15 @@ def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
             f"Redis at {settings.redis} does not answer ({error}); start it with 'nextbest up', or point "
             "NEXTBEST_REDIS at it"
         ) from error
+
+
+def _loaded(where: Path, as_json: bool) -> Catalog:
+    """The catalog; where it has mistakes, they are printed and the exit code is 1."""
+    try:
+        return load_catalog(where)
+    except InvalidCatalog as invalid:
+        _print_mistakes(invalid, as_json)
+        raise SystemExit(1) from None
 
 
 def _print_mistakes(invalid: InvalidCatalog, as_json: bool) -> None:

@@ -9,27 +9,25 @@ from __future__ import annotations
 
 import inspect
 import math
-import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from river import base
 
-from online_models.encoding import Encoder, FrozenEncoder
+from online_models.encoding import FrozenEncoder
+from online_models.guarded_estimator import GuardedEstimator
 from online_models.linear_scorer import noise_sd
 from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Scores
 
 CLIP_GRADIENT = 10.0
 """River's own default (1e12) clips nothing."""
 
-GOOD_COPY_EVERY = 256
 PRIOR_ROWS = 8.0
-REFRESH = 64
 MAX_ARMS = 1000
 
 
-class RiverModel:
+class RiverModel(GuardedEstimator):
     """A River estimator behind the reward-model protocol.
 
     Parameters
@@ -50,18 +48,15 @@ class RiverModel:
     True
     """
 
+    good_copy_every = 256
+
     def __init__(self, estimator: Any, max_dims: int = 64) -> None:
-        self.estimator = estimator
+        super().__init__(estimator, max_dims)
         self.classifies = isinstance(estimator, base.Classifier)
         self.crosses = "linear_model" in type(estimator).__module__ or hasattr(estimator, "_weights")
-        self.n_learned = 0
-        self.n_rollbacks = 0
         self.reward_sum = 0.0
         self.n: dict[str, int] = {}
         self.squared_error: dict[str, float] = {}
-        self._encoder = Encoder(max_dims)
-        self._frozen = self._encoder.freeze()
-        self._last_good = pickle.dumps(estimator)
 
     # River's protocol
 
@@ -74,21 +69,14 @@ class RiverModel:
         context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
         if arm not in self.n and len(self.n) >= MAX_ARMS:
             return
-        self._encoder.learn(context)
-        self.n_learned += 1
+        self._meet(context)
         self.reward_sum += reward
-        if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
-            self._frozen = self._encoder.freeze()
         features = self._features(arm, self._shared(context))
         error = reward - self._predict(features)
         self.estimator.learn_one(features, reward > 0.0 if self.classifies else reward)
         self.n[arm] = self.n.get(arm, 0) + 1
         self.squared_error[arm] = self.squared_error.get(arm, 0.0) + min(1.0, error * error)
-        if not self._healthy(features):
-            self.estimator = pickle.loads(self._last_good)
-            self.n_rollbacks += 1
-        elif not self.n_learned % GOOD_COPY_EVERY:
-            self._last_good = pickle.dumps(self.estimator)
+        self._keep_or_roll_back(sound=self._healthy(features))
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The reward expected of ``x["arm"]``, in [0, 1]."""
@@ -159,28 +147,9 @@ class RiverModel:
         value = self.estimator.predict_one(features)
         return value is None or math.isfinite(value)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_last_good"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._last_good = pickle.dumps(self.estimator)
-
     def frozen(self) -> RiverModel:
         """A copy for deciders that later learning does not touch."""
         return self.load(self.dump())
-
-    def dump(self) -> bytes:
-        """Everything, pickled: load it only behind a MAC and under the same River version."""
-        return pickle.dumps(self)
-
-    @classmethod
-    def load(cls, payload: bytes) -> RiverModel:
-        """The inverse of ``dump``: authenticate the payload first."""
-        loaded = pickle.loads(payload)
-        if not isinstance(loaded, cls):
-            raise TypeError(f"not a {cls.__name__}: {type(loaded)}")
-        return loaded
 
     @property
     def encoder(self) -> FrozenEncoder:

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from eventlog.topics import VISITOR_LOG
 from state.worker_client import worker_client
 from stream.running import run_app
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerSettings, make_app
+from stream.worker_app import WorkerApp, WorkerSettings, make_app
 from tests.contract.eventlog.worker import run as work
 from tests.forks import FORKS
 
@@ -112,6 +113,18 @@ async def until_committed(log: AnyLog, total: int) -> list[int]:
             return committed
         assert time.monotonic() < deadline, f"committed {committed}, not {total} in all"
         await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def at_work(app: WorkerApp) -> AsyncIterator[None]:
+    """Run an app in this process while the block lasts."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
 
 
 async def append(log: AnyLog, n: int, start: int = 0) -> None:
@@ -241,17 +254,12 @@ async def test_an_append_wakes_the_worker(log: AnyLog) -> None:
             for event in batch:
                 await stream.ack(event)
 
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_app(app, stop))
-    try:
+    async with at_work(app):
         await until(app.owned_partitions, "assigned")
         for i in range(100):
             await log.append([Record(VISITOR_LOG, f"v{i}", str(time.perf_counter_ns()).encode())])
             await asyncio.sleep(0.005)
         await until(lambda: len(latencies_ms) >= 100, "handled")
-    finally:
-        stop.set()
-        await running
     assert statistics.median(latencies_ms[10:]) < 100
 
 
@@ -271,13 +279,8 @@ async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(lo
             for event in batch:
                 await stream.ack(event)
 
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_app(app, stop))
-    try:
+    async with at_work(app):
         await until(lambda: len(values) >= 4000, "the backlog is handled")
-    finally:
-        stop.set()
-        await running
     assert sorted(values) == list(range(4000))
     pauses = [b - a for a, b in itertools.pairwise(handled_at) if b - a > 0.8]
     assert len(pauses) <= 2, pauses
@@ -297,13 +300,8 @@ async def test_a_worker_leaves_no_files(log: AnyLog, tmp_path: Path, monkeypatch
             values.append(event.value)
             await stream.ack(event)
 
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_app(app, stop))
-    try:
+    async with at_work(app):
         await until(lambda: len(values) >= 40, "all is handled")
-    finally:
-        stop.set()
-        await running
     assert os.listdir(tmp_path) == []
 
 
@@ -326,12 +324,7 @@ async def test_entries_the_log_lost_are_noticed(log: RedisStreamsLog) -> None:
             values.append(int(event.value))
             await stream.ack(event)
 
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_app(app, stop))
-    try:
+    async with at_work(app):
         await until(lambda: len(values) >= 3, "what is left is handled")
-    finally:
-        stop.set()
-        await running
     assert values == [0, 1, 4]
     assert gaps == [(partition, 2)]
