@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.types import Scope
 
 from api.catalog import CatalogInForce
@@ -28,12 +30,13 @@ class KeysInForce:
 
 def key_in(scope: Scope) -> str | None:
     """The key a request shows: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
-    for name, value in scope["headers"]:
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    for name, value in headers:
         if name == b"authorization":
             if value[:7].lower() == b"bearer ":
-                return value[7:].strip().decode("latin-1")  # type: ignore[no-any-return]
+                return value[7:].strip().decode("latin-1")
         elif name == b"x-api-key":
-            return value.decode("latin-1")  # type: ignore[no-any-return]
+            return value.decode("latin-1")
     return None
 
 

@@ -132,7 +132,7 @@ class ApiMetrics:
         if folder is not None:
             forget_the_dead(Path(folder))
             registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
             return generate_latest(registry)
         return generate_latest(self.registry)
 
@@ -146,7 +146,7 @@ def forget_the_dead(folder: Path) -> None:
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, PermissionError):  # ended; or its number is a stranger's by now
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # nor here
 
 
 def _observe_all(histogram: Histogram, values: list[float]) -> None:

@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self.began = time.perf_counter()
-            self.transport.write(request)  # type: ignore[attr-defined]
+            self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         """Read the answer."""

@@ -2,11 +2,11 @@
 
 What the loop's own lag costs is the difference between this and ``nextbest demo``. Rewards are learned when the
 film that decides them arrives, as there. Contexts are the demo catalog's, computed here directly: decayed counts of
-genres rated and liked, and, with ``--traits``, age, gender and occupation.
+genres rated and liked, and, with ``--traits``, age, gender and occupation; shelves have their genres as features.
 
-    .venv/bin/python -m benchmarks.movielens_offline [--events 20000] [--rated 0.8] [--liked 0.8] [--long 0.98]
-        [--seeds 2] [--policy-parameters '{"alpha": 0.3}'] [--model NAME] [--model-parameters JSON] [--traits]
-        [--dataset FILE]
+    .venv/bin/python -m benchmarks.movielens_offline [--events 20000] [--rated 0.6] [--liked 0.8] [--long 0.98]
+        [--seeds 2] [--policy-parameters '{"alpha": 0.15}'] [--model NAME] [--model-parameters JSON] [--traits]
+        [--plain-shelves] [--dataset FILE]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cli.demo.scores import Scores
 from cli.demo.shelves import PLACEMENT, SHELVES, carried_by
 from online_models.placement_model import PlacementModel
 from personalization.distribution import ticket
-from personalization.features import FeatureValue
+from personalization.features import FeatureValue, flat
 from personalization.outcome import ClosingReason, Outcome
 from personalization.policy_spec import ModelSpec, PolicySpec
 
@@ -70,12 +70,14 @@ def play(
     policy: PolicySpec,
     decays: dict[str, float],
     traits: bool,
+    plain_shelves: bool,
     seed: int,
 ) -> Scores:
     """One pass over the ratings."""
     learner = PlacementModel(PLACEMENT, model)
     arms = tuple(SHELVES)
     popular, scores = MostPopular(list(arms)), Scores()
+    about = None if plain_shelves else {arm: flat({"genres": tuple(sorted(SHELVES[arm]))}) for arm in arms}
     tastes: dict[int, Tastes] = defaultdict(lambda: Tastes(decays))
     waiting: dict[int, list[Waiting]] = defaultdict(list)
     snapshot = learner.snapshot()
@@ -99,7 +101,7 @@ def play(
                 "traits.gender": who.gender,
                 "traits.occupation": who.occupation,
             }
-        distribution = snapshot.distribution(arms, context, policy=policy)
+        distribution = snapshot.distribution(arms, context, policy=policy, arm_features=about)
         at = distribution.draw(ticket(secret, str(index)))
         outcome = Outcome(
             str(index),
@@ -113,6 +115,7 @@ def play(
             index,
             index,
             features=context,
+            arm_features=about[arms[at]] if about is not None else {},
         )
         waiting[rating.user].append(Waiting(outcome, popular.choose()))
     return scores
@@ -123,25 +126,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--dataset", type=Path)
-    parser.add_argument("--rated", type=float, default=0.8, help="what remains per film of genres rated")
+    parser.add_argument("--rated", type=float, default=0.6, help="what remains per film of genres rated")
     parser.add_argument("--liked", type=float, default=0.8, help="the same of genres liked")
-    parser.add_argument("--long", type=float, help="genres liked once more, fading slower")
+    parser.add_argument("--long", type=float, default=0.98, help="genres liked once more, fading slower")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--traits", action="store_true")
+    parser.add_argument("--plain-shelves", action="store_true", help="the model is not told what is on a shelf")
     parser.add_argument("--model", default="default")
     parser.add_argument("--model-parameters", type=json.loads, default={})
     parser.add_argument("--policy", default="default")
-    parser.add_argument("--policy-parameters", type=json.loads, default={"alpha": 0.3})
+    parser.add_argument("--policy-parameters", type=json.loads, default={"alpha": 0.15})
+    parser.add_argument("--epsilon", type=float, default=0.005)
     options = parser.parse_args()
     data = load(options.dataset)
     model = ModelSpec(options.model, options.model_parameters)
-    policy = PolicySpec(name=options.policy, parameters=options.policy_parameters)
-    decays = {"rated": options.rated, "liked": options.liked}
-    if options.long is not None:
-        decays["long"] = options.long
+    policy = PolicySpec(name=options.policy, epsilon=options.epsilon, parameters=options.policy_parameters)
+    decays = {"rated": options.rated, "liked": options.liked, "long": options.long}
     runs = []
     for seed in range(options.seeds):
-        scores = play(data, data.ratings[: options.events], model, policy, decays, options.traits, seed)
+        scores = play(
+            data, data.ratings[: options.events], model, policy, decays, options.traits, options.plain_shelves, seed
+        )
         difference = scores.difference()
         run: dict[str, Any] = {
             "hit_rate": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -101,13 +102,9 @@ def simulate(
             runs[name] = []
             for index in range(orders):
                 order = order_of(len(table), index, orders, keep_halves)
-                advance = lambda n, task=task: progress.advance(task, n)  # noqa: E731
-                runs[name].append(play(table, settings, order, index, advance))
-    result = {
-        "rows": len(table),
-        "arms": list(table.arms),
-        "policies": {name: summary(table, played) for name, played in runs.items()},
-    }
+                runs[name].append(play(table, settings, order, index, partial(progress.advance, task)))
+    summaries = {name: summary(table, played) for name, played in runs.items()}
+    result = {"rows": len(table), "arms": list(table.arms), "policies": summaries}
     if plot_file is not None:
         plot(plot_file, file.name, {name: curve(played) for name, played in runs.items()})
     if as_json:
@@ -116,7 +113,7 @@ def simulate(
     shown_table = RichTable(
         "policy", "mean reward", "± sd", "1st half", "2nd half", "rows", "µs/decision", "µs/update"
     )
-    for name, figures in result["policies"].items():  # type: ignore[attr-defined]
+    for name, figures in summaries.items():
         shown_table.add_row(
             name,
             f"{figures['mean_reward']:.4f}",

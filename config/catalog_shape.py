@@ -78,6 +78,13 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """One scalar, or a list of texts."""
+
+    one: NumberOrText
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Exactly two numbers."""
 
@@ -134,6 +141,7 @@ Shape: TypeAlias = (
     | Moment
     | Anything
     | ListOf
+    | OneOrMore
     | Pair
     | MapOf
     | Maybe
@@ -189,7 +197,9 @@ def _shape(info: msgspec.inspect.Type, name: str) -> Shape:
             some = [part for part in info.types if not isinstance(part, kinds.NoneType)]
             if len(some) == 1:
                 return Maybe(_shape(some[0], name))
-            return NumberOrText(is_rule=name in _RULES)
+            one = NumberOrText(is_rule=name in _RULES)
+            several = any(isinstance(part, kinds.VarTupleType) for part in some)
+            return OneOrMore(one) if several else one
     raise TypeError(f"a catalog type nobody taught the loader to read: {info!r}")
 
 
@@ -232,6 +242,7 @@ _PLACEHOLDERS: dict[type, Any] = {
     Duration: 1,
     Moment: 0,
     ListOf: (),
+    OneOrMore: 0.0,
     MapOf: {},
 }
 

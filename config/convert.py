@@ -7,7 +7,7 @@ the rest of the catalog is still checked for meaning.
 from __future__ import annotations
 
 import re
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from config import scalars
 from config.catalog_errors import Mistakes, Place, did_you_mean, listing
@@ -22,6 +22,7 @@ from config.catalog_shape import (
     Moment,
     Number,
     NumberOrText,
+    OneOrMore,
     Pair,
     Shape,
     Text,
@@ -33,6 +34,11 @@ from config.yaml_tree import Borrowed, Fields, Items, Scalar, Tree, is_null, kin
 from personalization.catalog import Cap
 from personalization.policy_spec import PolicySpec
 
+_PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
+    "session": "session",
+    "day": "day",
+    "visitor": "visitor",
+}
 _CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z]+))?", re.IGNORECASE)
 
 
@@ -65,6 +71,8 @@ class Converter:
                 return self._map(tree, shape, path)
             case ListOf():
                 return self._list(tree, shape, path)
+            case OneOrMore() if isinstance(tree, Items):
+                return self._list(tree, _TEXTS, path)
             case Pair():
                 return self._pair(tree, path)
             case _:
@@ -130,9 +138,9 @@ class Converter:
         if shape.cls is PolicySpec:
             return PolicySpec(name=tree.text)
         match = _CAP.fullmatch(tree.text.strip())
-        per = (match["per"] or "session").lower() if match else ""
-        if match and per in ("session", "day", "visitor"):
-            return Cap(limit=int(match["limit"]), per=per)  # type: ignore[arg-type]
+        per = _PERIODS.get((match["per"] or "session").lower()) if match else None
+        if match and per is not None:
+            return Cap(limit=int(match["limit"]), per=per)
         message = f"must be such as '3 per day' (or per session, per visitor), not {kind(tree)}"
         self._fail(tree, path, message)
         return placeholder(shape)
@@ -177,7 +185,7 @@ class Converter:
             return placeholder(shape)
         value = self._read(tree, shape, path)
         if value is None:
-            if isinstance(shape, Number | NumberOrText) and scalars.is_not_finite(tree.text):
+            if isinstance(shape, Number | NumberOrText | OneOrMore) and scalars.is_not_finite(tree.text):
                 self._fail(tree, path, f"must be a finite number, not {tree.text}", "not_finite")
             elif isinstance(shape, Choice):
                 hint = did_you_mean(tree.text, shape.words)
@@ -208,6 +216,8 @@ class Converter:
                 if number is None and not shape.is_rule and text.lower() in ("true", "false"):
                     return float(text.lower() == "true")
                 return text if number is None else number
+            case OneOrMore():
+                return self._read(tree, shape.one, path)
             case YesNo():
                 return scalars.read_yes_no(text)
             case Choice():
@@ -253,6 +263,8 @@ class Converter:
         self.mistakes.add(tree.place, path, message, code)
 
 
+_TEXTS = ListOf(Text())
+
 _BRACES = "; put text that starts with { in quotes"
 
 
@@ -289,6 +301,8 @@ def _expected(shape: Shape) -> str:
             return "a number or a CEL expression"
         case NumberOrText():
             return "a number or text"
+        case OneOrMore():
+            return f"{_expected(shape.one)}, or a list of texts"
         case YesNo():
             return "true or false"
         case Choice():

@@ -149,8 +149,9 @@ def _combine(trees: list[Tree], converter: Converter, place: Place, whole: bool)
             if name not in combined:
                 if is_null(value):
                     continue
-                is_map = field is not None and isinstance(field.shape, MapOf) and isinstance(value, Fields)
-                combined[name] = (key, Fields(value.place, list(value.fields)) if is_map else value)  # type: ignore[union-attr]
+                if field is not None and isinstance(field.shape, MapOf) and isinstance(value, Fields):
+                    value = Fields(value.place, list(value.fields))  # others are added to it
+                combined[name] = (key, value)
                 continue
             _extend(combined[name], key, value, converter.mistakes)
     catalog = converter.struct(combined, shape, "", place, unread=not whole)

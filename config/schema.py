@@ -22,6 +22,7 @@ from config.catalog_shape import (
     Moment,
     Number,
     NumberOrText,
+    OneOrMore,
     Pair,
     Shape,
     Text,
@@ -111,6 +112,8 @@ def _schema(shape: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
         case ListOf():
             item = _schema(shape.item, definitions)
             return {"anyOf": [{"type": "array", "items": item}, item]}
+        case OneOrMore():
+            return {"anyOf": [_schema(shape.one, definitions), {"type": "array", "items": {"type": "string"}}]}
         case Pair():
             return {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
         case MapOf():

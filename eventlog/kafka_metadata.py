@@ -23,7 +23,7 @@ from aiokafka.protocol.types import (
 )
 
 
-class _Uuid(AbstractType):  # type: ignore[misc]
+class _Uuid(AbstractType):
     @classmethod
     def encode(cls, value: uuid.UUID) -> bytes:
         return value.bytes
@@ -33,7 +33,7 @@ class _Uuid(AbstractType):  # type: ignore[misc]
         return uuid.UUID(bytes=data.read(16))
 
 
-class _Response(Response):  # type: ignore[misc]
+class _Response(Response):
     API_KEY = 3
     API_VERSION = 12
     SCHEMA = Schema(
@@ -78,7 +78,7 @@ class _Response(Response):  # type: ignore[misc]
     )
 
 
-class _RequestV12(RequestStruct):  # type: ignore[misc]
+class _RequestV12(RequestStruct):
     FLEXIBLE_VERSION = True
     API_KEY = 3
     API_VERSION = 12
@@ -94,7 +94,7 @@ class _RequestV12(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _AllTopics(Request[_RequestV12]):  # type: ignore[misc]
+class _AllTopics(Request[_RequestV12]):
     API_KEY = 3
 
     def build(self, request_struct_class: type[_RequestV12]) -> _RequestV12:

@@ -10,28 +10,29 @@ Shifts widen the deviations or let go of the rows before (``drift``).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from river import base
 
-from online_models.arm_regressions import ArmRegressions, normals
+from online_models.arm_book import ArmBook
+from online_models.arm_regressions import ArmRegressions
 from online_models.drift import Drift, DriftDetector
 from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import feature_map
-from online_models.linear_scorer import LinearScorer, encode_arm, noise_sd
+from online_models.linear_scorer import LinearScorer, noise_sd
 from online_models.metric import learned_metric
 from online_models.noise import RewardSpread
+from online_models.normals import RowNoise
 from online_models.profile import PROFILES, Profile
-from online_models.rebuild import Built, Plan, rebuild
+from online_models.rebuild import Built, Plan
+from online_models.rebuild_run import RebuildRun
 from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
 from online_models.row_buffer import RowBuffer
-from personalization.features import MAX_FEATURES, clean
 
 GROWTH = 16
-NOISE_BLOCK = 64
 
 FIRST_REBUILD = 16
 REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.0
@@ -62,9 +63,6 @@ enough at any rate (the first 64 rows at 2 % may hold no click or three)."""
 REFRESH = 64
 MAX_FLOATS = 8 << 20
 """Of P over all arms (32 MB) up to which landmarks are allowed."""
-
-MAX_ARM_DIMS = 48
-"""Of arm features: 32 of their own, 16 shared by what comes later."""
 
 MAX_REWARD = 1e6
 INFLATION = 1.4
@@ -137,15 +135,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._noise_sum = 0.0
         self._spread = RewardSpread()
         self._encoder = Encoder(max_dims)
-        self._arm_encoder = Encoder(MAX_ARM_DIMS)
         self._frozen = self._encoder.freeze()
         self._settled = 0
-        self._arms: list[str] = []
-        self._rows: dict[str, int] = {}
-        self._raw_arm_features: dict[str, dict[str, Any]] = {}
-        self._frozen_arm = self._arm_encoder.freeze()
-        self._n: FloatArray = np.zeros(0)
-        self._last = np.zeros(0, np.int64)
+        self._arms = ArmBook()
         self._all_touched = 0
         self._features_touched = 0
         self._offset = 0.0
@@ -157,12 +149,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._fitted = 0
         self._regressions = self._start()
         self._drift = DriftDetector()
-        self._plan: Plan | None = None
-        self._steps: Generator[float, int, Built] | None = None
-        self._credit_us = 0.0
+        self._noise = RowNoise(seed, n_samples)
+        self._rebuild: RebuildRun | None = None
         self._next_rebuild = FIRST_REBUILD
-        self._noise: Float32Array | None = None
-        self._noise_block = -1
         self._scorer: LinearScorer | None = None
 
     @classmethod
@@ -187,58 +176,62 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._noise_n += 1
         self._noise_sum += reward
         self._spread.add(reward)
+        self._arms.learn_features(arm, x.get(ARM_FEATURES))
         row = self._row(arm)
-        self._learn_arm_features(arm, x.get(ARM_FEATURES))
         width = self._regressions.features.width
         if len(raw) > width:
-            self._abort()
-            self._regressions.widen(-(-len(raw) // GROWTH) * GROWTH, self._arms)
+            self._rebuild = None
+            self._regressions.widen(-(-len(raw) // GROWTH) * GROWTH, self._arms.names)
             self._all_touched = self._features_touched = self.n_learned
             self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
         if len(raw) != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._refresh()
-        if self._plan is not None and self._buffer.n + 1 - self._buffer.capacity > self._plan.first:
-            self._advance(np.inf)  # the next row would overwrite one it needs
+        run = self._rebuild
+        if run is not None and self._buffer.n + 1 - self._buffer.capacity > run.plan.first:
+            self._take(run, run.finish(self._buffer.n))  # the next row would overwrite one it needs
         self._buffer.append(raw, row, reward)
-        self._n[row] += 1
-        self._last[row] = self.n_learned
+        self._arms.learned(row, self.n_learned)
         self._learn(row, self._regressions.features.from_raw(raw[None])[0], reward)
-        if self._steps is None and self.n_learned >= self._next_rebuild:
-            self._begin()
-        if self._steps is not None:
-            self._advance(_step_us(self._buffer.n))
+        if self._rebuild is None and self.n_learned >= self._next_rebuild:
+            self._rebuild = self._begin()
+        if self._rebuild is not None:
+            built = self._rebuild.advance(_step_us(self._buffer.n), self._buffer.n)
+            if built is not None:
+                self._take(self._rebuild, built)
         self._scorer = None
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The reward expected of ``x["arm"]``."""
         arm = str(x.get(ARM, ""))
         features = x.get(ARM_FEATURES)
-        by_arm = {arm: features} if isinstance(features, dict) else None
+        by_arm = {arm: features} if isinstance(features, dict) else self._arms.features
         return float(self.scorer().estimate([arm], x, by_arm).mean[0])
 
     def score_arms(self, x: dict[Any, Any], arms: Sequence[str]) -> Scores:
         """Means and standard deviations of the ``arms`` in the context ``x``."""
-        estimates = self.scorer().estimate(arms, x)
+        estimates = self.scorer().estimate(arms, x, self._arms.features)
         return Scores(estimates.mean, estimates.sd)
 
     def scorer(self) -> LinearScorer:
         """The model as deciders see it, an immutable copy."""
         if self._scorer is None:
-            regressions, n_arms = self._regressions, len(self._arms)
+            regressions, arms, n_arms = self._regressions, self._arms, len(self._arms)
             shared = regressions.shared
             self._scorer = LinearScorer(
                 regressions.features,
-                tuple(self._arms),
+                tuple(arms.names),
                 regressions.weights[:n_arms].copy(),
-                self._n[:n_arms].copy(),
-                np.maximum(self._last[:n_arms], self._all_touched),
+                arms.n.copy(),
+                np.maximum(arms.last, self._all_touched),
                 prior_variance=regressions.profile.variance,
                 offset=regressions.offset,
                 noise=noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin,
                 optimism=self.optimism * regressions.profile.optimism,
                 base=shared.base() if shared is not None else None,
-                arm_features=shared.arm_features[:n_arms].copy() if shared is not None else None,
-                arm_encoder=self._frozen_arm if shared is not None and shared.arm_features.shape[1] else None,
+                arm_features=shared.attributes.encoded[:n_arms].copy() if shared is not None else None,
+                arm_encoder=shared.attributes.encoder if shared is not None and shared.attributes.width else None,
+                matching=shared.matching if shared is not None else None,
+                slopes=shared.slopes() if shared is not None else None,
                 features_touched=self._features_touched,
             )
         return self._scorer
@@ -246,11 +239,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     # Learning
 
     def _learn(self, row: int, phi: Float32Array, reward: float) -> None:
-        error = self._regressions.update(row, phi, reward, self._noise_row(self._buffer.n - 1))
+        error = self._regressions.update(row, phi, reward, self._noise(self._buffer.n - 1))
         if not np.isfinite(error):
             # Numbers broke down: this arm begins at its prior, and everything is fitted from the rows kept.
             self.rollbacks += 1
-            self._regressions.set_prior(row, self._arms[row])
+            self._regressions.set_prior(row, self._arms.names[row])
             self._next_rebuild = self.n_learned
             return
         found, span = self._drift.add(-error)
@@ -264,14 +257,13 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     def _reset(self, span: int) -> None:
         """Let go of all but the last ``span`` rows; the metric stays."""
-        self._abort()
         self._first_row = self._buffer.n - span
         self._fitted = 0
         _, arm, reward = self._buffer.rows(max(self._buffer.oldest, self._first_row), self._buffer.n)
-        self._n[:] = np.bincount(arm[arm >= 0], minlength=len(self._n))
+        self._arms.recount(arm)
         self._noise_n, self._noise_sum = len(reward), float(reward.sum(dtype=np.float64))
         self._drift.forget()
-        self._begin(judge=False)
+        self._rebuild = self._begin(judge=False)
 
     def _refresh(self) -> None:
         """Take over the running statistics of features that came since the last rebuild, which rescales all."""
@@ -283,24 +275,15 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         linear = features.linear
         if self.n_learned < FIRST_REBUILD:
             linear = self._start().features.linear
-        self._regressions.features = features.with_encoder(fresh, linear)
+        self._regressions.rescale(features.with_encoder(fresh, linear))
 
     def _start(self) -> ArmRegressions:
         features = feature_map(self._frozen, GROWTH, START.linear)
         return ArmRegressions(features, START, None, 0.0, self.n_samples, self.seed)
 
-    def _noise_row(self, number: int) -> Float32Array:
-        """[room for the reward, ε] of the row ``number``, a pure function of it."""
-        block, at = divmod(number, NOISE_BLOCK)
-        if block != self._noise_block or self._noise is None:
-            self._noise = normals(self.seed, "noise", block, shape=(NOISE_BLOCK, 1 + self.n_samples))
-            self._noise_block = block
-        row: Float32Array = self._noise[at].copy()
-        return row
-
     # Rebuilding
 
-    def _begin(self, judge: bool = True) -> None:
+    def _begin(self, judge: bool = True) -> RebuildRun:
         buffer, n = self._buffer, self._buffer.n
         sigma2 = noise_sd(self._noise_n, self._noise_sum) ** 2
         quarter = 0.25 / sigma2
@@ -319,8 +302,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             profiles = profiles[1:]
         if not judge or n < FIRST_TRIAL:
             profiles = (self._profile,) if self._profile in profiles else profiles[:1]
-        self._frozen_arm = self._arm_encoder.freeze()
-        self._plan = Plan(
+        plan = Plan(
             first,
             n,
             max(first, n - int(TRIAL_ROWS * quarter)),
@@ -330,41 +312,35 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._metric,
             self.n_random,
             self._offset,
-            self._arm_matrix(),
+            self._arms.attributes(),
             self.n_samples,
             self.seed,
             self._held(first) if judge else None,
         )
-        self._credit_us = 0.0
-        self._steps = rebuild(self._plan, buffer, self._arms, self._noise_row)
-        next(self._steps)
         kept = n - self._first_row
         growth = REBUILD_GROWTH if kept < EARLY else LATE_GROWTH
         self._next_rebuild = self.n_learned + max(FIRST_REBUILD // 2, min(window // 2, int(growth * kept)))
+        return self._run(plan)
 
-    def _advance(self, credit_us: float) -> None:
-        """Work on the rebuild for so long; take over what it built once it is done."""
-        self._credit_us += credit_us
-        assert self._steps is not None
-        assert self._plan is not None
-        try:
-            while self._credit_us > 0.0:
-                self._credit_us -= self._steps.send(self._buffer.n)
-        except StopIteration as done:
-            built: Built = done.value
-            plan = self._plan
-            self._abort()
-            self.rebuilds += 1
-            if built.regressions is None:
-                return
-            self._fitted = plan.last - plan.first
-            self._regressions, self._profile = built.regressions, built.profile
-            while self._regressions.n_arms < len(self._arms):
-                self._regressions.add_arm(self._arms[self._regressions.n_arms])
-            self._frozen = plan.encoder
-            self._settled = plan.encoder.n_dims
-            self._all_touched = self._features_touched = self.n_learned
-            self._refresh()
+    def _run(self, plan: Plan) -> RebuildRun:
+        return RebuildRun(plan, self._buffer, self._arms.names, self._arms.about, self._noise)
+
+    def _take(self, run: RebuildRun, built: Built) -> None:
+        """Go on with what was built."""
+        plan = run.plan
+        self._rebuild = None
+        self.rebuilds += 1
+        if built.regressions is None:
+            return
+        self._fitted = plan.last - plan.first
+        self._regressions, self._profile = built.regressions, built.profile
+        while self._regressions.n_arms < len(self._arms):
+            name = self._arms.names[self._regressions.n_arms]
+            self._regressions.add_arm(name, self._arms.about(name))
+        self._frozen = plan.encoder
+        self._settled = plan.encoder.n_dims
+        self._all_touched = self._features_touched = self.n_learned
+        self._refresh()
 
     def _held(self, first: int) -> int | None:
         """The profile in force where fitting it to the rows from ``first`` on would only forget.
@@ -375,9 +351,6 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         linear = not PROFILES[self._profile].random
         return self._profile if linear and self._fitted >= SETTLED_ROWS and first > self._first_row else None
 
-    def _abort(self) -> None:
-        self._plan = self._steps = None
-
     def _fits_random(self, n_arms: int) -> bool:
         n_features = 1 + self._regressions.features.width + self.n_random
         return n_arms * n_features * n_features <= MAX_FLOATS
@@ -385,56 +358,28 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     # Arms
 
     def _row(self, arm: str) -> int:
-        row = self._rows.get(arm)
-        if row is not None:
-            return row
-        if len(self._arms) >= self.max_arms:
-            row = int(np.argmin(self._last[: len(self._arms)]))
-            self._abort()
+        arms = self._arms
+        if arm in arms.rows:
+            return arms.rows[arm]
+        if len(arms) >= self.max_arms:
+            row = arms.replace_oldest(arm)
+            self._rebuild = None
             self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
             self._buffer.forget(row)
-            self._raw_arm_features.pop(self._arms[row], None)
-            del self._rows[self._arms[row]]
-            self._arms[row] = arm
-            self._regressions.set_prior(row, arm)
+            self._regressions.replace_arm(row, arm, arms.about(arm))
+            return row
+        row = arms.add(arm)
+        if self._regressions.profile.random and not self._fits_random(len(arms)):
+            run = self._begin(judge=False)
+            self._take(run, run.finish(self._buffer.n))
         else:
-            row = len(self._arms)
-            self._arms.append(arm)
-            if row >= len(self._n):
-                self._n = np.append(self._n, np.zeros(GROWTH))
-                self._last = np.append(self._last, np.zeros(GROWTH, np.int64))
-            if self._regressions.profile.random and not self._fits_random(row + 1):
-                self._abort()
-                self._begin(judge=False)
-                self._advance(np.inf)
-            else:
-                self._regressions.add_arm(arm)
-        self._rows[arm] = row
-        self._n[row] = 0
+            self._regressions.add_arm(arm, arms.about(arm))
         return row
-
-    def _learn_arm_features(self, arm: str, features: Any) -> None:
-        if not isinstance(features, dict) or not features or self._raw_arm_features.get(arm) == features:
-            return
-        usable = {name: value for name, raw in features.items() if (value := clean(raw)) is not None}
-        if usable and self._raw_arm_features.get(arm) != usable:
-            self._raw_arm_features[arm] = dict(list(usable.items())[:MAX_FEATURES])
-            self._arm_encoder.learn(self._raw_arm_features[arm])
-
-    def _arm_matrix(self) -> Float32Array:
-        """g of every arm, shape (A, G); G = 0 while no arm has features."""
-        n_dims = self._frozen_arm.n_dims if self._raw_arm_features else 0
-        matrix = np.zeros((len(self._arms), n_dims), np.float32)
-        for row, arm in enumerate(self._arms):
-            if n_dims and arm in self._raw_arm_features:
-                matrix[row] = encode_arm(self._frozen_arm, self._raw_arm_features[arm])
-        return matrix
 
     # Checkpoints
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values; ``load`` continues bit for bit."""
-        n_arms, plan = len(self._arms), self._plan
         return {
             "params": self._get_params(),
             "counts": [getattr(self, name) for name in _COUNTS],
@@ -443,12 +388,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             "encoder": self._encoder.dump(),
             "frozen": msgspec.msgpack.encode(self._frozen.state()),
             "settled": self._settled,
-            "arm_encoder": self._arm_encoder.dump(),
-            "frozen_arm": msgspec.msgpack.encode(self._frozen_arm.state()),
-            "raw_arm_features": dict(self._raw_arm_features),
-            "arms": list(self._arms),
-            "n": self._n[:n_arms].tobytes(),
-            "last": self._last[:n_arms].tobytes(),
+            "arms": self._arms.dump(),
             "touched": [self._all_touched, self._features_touched],
             "offset": [self._offset, self._offset_n],
             "buffer": self._buffer.dump(),
@@ -458,7 +398,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             "regressions": self._regressions.dump(),
             "drift": self._drift.dump(),
             "next_rebuild": self._next_rebuild,
-            "plan": plan.dump() if plan is not None else None,
+            "plan": self._rebuild.plan.dump() if self._rebuild is not None else None,
         }
 
     @classmethod
@@ -469,14 +409,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             setattr(model, name, value)
         model._noise_n, model._noise_sum = state["noise"]
         model._spread = RewardSpread.load(state["spread"])
-        model._encoder, model._arm_encoder = Encoder.load(state["encoder"]), Encoder.load(state["arm_encoder"])
-        model._frozen, model._frozen_arm = _encoder_of(state["frozen"]), _encoder_of(state["frozen_arm"])
+        model._encoder, model._frozen = Encoder.load(state["encoder"]), _encoder_of(state["frozen"])
         model._settled = state["settled"]
-        model._raw_arm_features = {arm: dict(each) for arm, each in state["raw_arm_features"].items()}
-        model._arms = list(state["arms"])
-        model._rows = {arm: row for row, arm in enumerate(model._arms)}
-        model._n = np.frombuffer(state["n"], np.float64).copy()
-        model._last = np.frombuffer(state["last"], np.int64).copy()
+        model._arms = ArmBook.load(state["arms"])
         model._all_touched, model._features_touched = state["touched"]
         model._offset, model._offset_n = state["offset"]
         model._buffer, model._first_row = RowBuffer.load(state["buffer"]), state["first_row"]
@@ -488,19 +423,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         model._drift = DriftDetector.load(state["drift"])
         model._next_rebuild = state["next_rebuild"]
         if state["plan"] is not None:
-            model._resume(Plan.load(state["plan"]))
+            model._rebuild = model._run(Plan.load(state["plan"]))
+            model._rebuild.repeat(_step_us, model._buffer.n)
         return model
-
-    def _resume(self, plan: Plan) -> None:
-        """Take the steps that were taken between the rebuild's beginning and the checkpoint."""
-        self._plan = plan
-        self._credit_us = 0.0
-        self._steps = rebuild(plan, self._buffer, self._arms, self._noise_row)
-        next(self._steps)
-        for n_rows in range(plan.last, self._buffer.n + 1):
-            self._credit_us += _step_us(n_rows)
-            while self._credit_us > 0.0:
-                self._credit_us -= self._steps.send(n_rows)
 
 
 def _step_us(n_rows: int) -> float:

@@ -8,7 +8,7 @@ never sees P. Of P only one triangle is kept up to date.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,13 @@ from scipy.linalg import blas
 
 from online_models.feature_map import FeatureMap
 from online_models.landmarks import Landmarks
+from online_models.normals import normals
 from online_models.profile import Profile
 from online_models.reward_model import Float32Array
 from online_models.shared_regression import SharedRegression
 
 GROWTH = 16
 """Room for arms is added in steps of this many, so that growth is rare."""
-
-
-def normals(seed: int, *domain: int | str, shape: tuple[int, ...]) -> Float32Array:
-    """Standard normals that are a pure function of (seed, domain): a replay draws the same."""
-    digest = hashlib.blake2b(repr((seed, *domain)).encode(), digest_size=16).digest()
-    key = np.frombuffer(digest, np.uint64)
-    return np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
 
 
 class ArmRegressions:
@@ -72,15 +66,27 @@ class ArmRegressions:
         self.weights: Float32Array = np.zeros((0, 1 + n_samples, features.n_features), np.float32)
         self.covariance: Float32Array = np.zeros((0, features.n_features, features.n_features), np.float32)
 
-    def add_arm(self, arm: str, arm_features: Float32Array | None = None) -> None:
-        """One more arm, at its prior; ``arm_features`` (G,) where it has some."""
+    def add_arm(self, arm: str, arm_features: Mapping[str, Any] | None = None) -> None:
+        """One more arm, at its prior, with its raw features where it has some."""
         if self.n_arms >= len(self.weights):
             self.weights = _extended(self.weights)
             self.covariance = _extended(self.covariance)
         self.n_arms += 1
         self.set_prior(self.n_arms - 1, arm)
-        if self.shared is not None and self.n_arms > len(self.shared.arm_features):
-            self.shared.add_arm(arm_features)
+        if self.shared is not None and self.n_arms > len(self.shared.attributes):
+            self.shared.add_arm(self.features, arm_features)
+
+    def replace_arm(self, row: int, arm: str, arm_features: Mapping[str, Any] | None) -> None:
+        """Another arm takes the place at ``row``."""
+        self.set_prior(row, arm)
+        if self.shared is not None:
+            self.shared.replace_arm(self.features, row, arm_features)
+
+    def rescale(self, features: FeatureMap) -> None:
+        """The same features scaled anew, or with more of the linear ones in use."""
+        self.features = features
+        if self.shared is not None:
+            self.shared.rescale(features)
 
     def reserve(self, n_arms: int) -> None:
         """Make room for so many arms at once."""
@@ -150,7 +156,7 @@ class ArmRegressions:
         for row, arm in enumerate(arms):
             self.weights[row, 1:, new] = normals(self.seed, arm, width, shape=(self.n_samples, len(new))).T
         if self.shared is not None:
-            self.shared.widen(width)
+            self.shared.widen(self.features)
 
     def dump(self) -> dict[str, Any]:
         """Everything but the encoder, as plain values."""
@@ -174,7 +180,7 @@ class ArmRegressions:
         """The inverse of ``dump``."""
         landmarks = Landmarks.load(state["landmarks"])
         features = FeatureMap(encoder, state["width"], state["linear"], landmarks, state["amplitude"])
-        shared = SharedRegression.load(state["shared"]) if state["shared"] is not None else None
+        shared = SharedRegression.load(state["shared"], features) if state["shared"] is not None else None
         loaded = cls(features, Profile(*state["profile"]), shared, state["offset"], n_samples, seed)
         n, n_features = state["n_arms"], features.n_features
         loaded.n_arms = n

@@ -1,15 +1,15 @@
-"""A placement's learner on disk: authenticated, versioned, refused whole where anything does not fit."""
+"""A placement's learner at rest: its model in an ``Envelope``, and where in ``outcomes`` it goes on."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 import river
 
+from online_models.envelope import Body, Envelope
 from online_models.placement_model import PlacementModel
 from personalization.errors import Refused
 from personalization.policy_spec import ModelSpec
@@ -18,8 +18,8 @@ FORMAT = 2
 MAGIC = b"nbck"
 
 
-class CheckpointBody(msgspec.Struct, frozen=True):
-    """Everything under the MAC.
+class CheckpointBody(Body, frozen=True):
+    """A placement's learner.
 
     Attributes
     ----------
@@ -31,8 +31,6 @@ class CheckpointBody(msgspec.Struct, frozen=True):
         ``PlacementModel.dump()`` in MessagePack.
     """
 
-    format: int
-    river_version: str
     schema_hash: bytes
     placement: str
     epoch: str
@@ -40,6 +38,9 @@ class CheckpointBody(msgspec.Struct, frozen=True):
     n_learned: int
     offsets: dict[int, int]
     payload: bytes
+
+
+ENVELOPE = Envelope(MAGIC, FORMAT, CheckpointBody, "a model checkpoint", "replay the outcomes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,18 @@ def dump(
     model: PlacementModel, offsets: Mapping[int, int], secret: bytes, *, generation: int = 0, epoch: str = ""
 ) -> bytes:
     """The checkpoint of ``model``, trained on every outcome before ``offsets`` (partition → next offset)."""
-    body = msgspec.msgpack.encode(
-        CheckpointBody(
-            FORMAT,
-            river.__version__,
-            _schema_hash(model),
-            model.placement,
-            epoch,
-            generation,
-            model.n_learned,
-            dict(offsets),
-            msgspec.msgpack.encode(model.dump()),
-        )
+    body = CheckpointBody(
+        FORMAT,
+        river.__version__,
+        _schema_hash(model),
+        model.placement,
+        epoch,
+        generation,
+        model.n_learned,
+        dict(offsets),
+        msgspec.msgpack.encode(model.dump()),
     )
-    return MAGIC + hmac.digest(secret, body, hashlib.sha256) + body
+    return ENVELOPE.seal(body, secret)
 
 
 def load(
@@ -93,19 +92,7 @@ def load(
         For damage, a foreign secret, another format or River version, or another schema. Nothing is unpickled
         before the MAC has been checked.
     """
-    if data[:4] != MAGIC or len(data) < 36:
-        raise Refused("not a model checkpoint: keep the last good one")
-    mac, body = data[4:36], data[36:]
-    if not hmac.compare_digest(mac, hmac.digest(secret, body, hashlib.sha256)):
-        raise Refused("the checkpoint is damaged or signed with another secret: keep the last good one")
-    checkpoint = msgspec.msgpack.decode(body, type=CheckpointBody)
-    if checkpoint.format != FORMAT:
-        raise Refused(f"checkpoint format {checkpoint.format}, this release reads {FORMAT}: replay the outcomes")
-    if checkpoint.river_version != river.__version__:
-        raise Refused(
-            f"the checkpoint is River {checkpoint.river_version}'s, here runs {river.__version__}: "
-            "go back to that version or replay the outcomes"
-        )
+    checkpoint = ENVELOPE.open(data, secret)
     if placement is not None and checkpoint.placement != placement:
         raise Refused(f"the checkpoint is of placement {checkpoint.placement!r}, not {placement!r}")
     if model is not None or reward_range is not None:

@@ -15,6 +15,7 @@ LOOK_BACK = 8
 
 MAX_KEPT = 16_384
 EVERY = 32
+MAX_BLOCKS = 64
 
 
 class Drift(Enum):
@@ -32,8 +33,9 @@ class DriftDetector:
 
     Disappointment is compared, not squared error: while a model learns, its errors change size in both
     directions. A reset needs a rise above max(.1, ½ sd) by four standard errors, at any of the spans 64, 128 …;
-    half of that with three standard errors inflates, once per stretch: bursts of a few visitors look like drift,
-    and widening again at every look cost .009 of the hit rate on a hundred thousand ratings of films.
+    half of that with three standard errors inflates, once per stretch. The standard error is what means over so
+    many outcomes varied by before, where that is more than their spread says: a visitor's outcomes come in bursts,
+    and one visitor who is hard to please is no drift.
     """
 
     def __init__(self) -> None:
@@ -64,7 +66,7 @@ class DriftDetector:
             before = window[:-w]
             rise = float(window[-w:].mean() - before.mean())
             sd = float(window.std())
-            error = sd * (1.0 / w + 1.0 / len(before)) ** 0.5
+            error = max(sd * (1.0 / w + 1.0 / len(before)) ** 0.5, self._bursts(w))
             least = max(0.1, 0.5 * sd)
             if rise > least + 4.0 * error:
                 return Drift.RESET, w
@@ -74,6 +76,14 @@ class DriftDetector:
         if verdict is Drift.INFLATE:
             self._quiet = LOOK_BACK * span
         return verdict, span
+
+    def _bursts(self, w: int) -> float:
+        """Deviation of the mean over w outcomes as it was before: a visitor's outcomes come in bursts and agree."""
+        n_blocks = min(MAX_BLOCKS, self._n // w - 1)
+        if n_blocks < LOOK_BACK:
+            return 0.0
+        blocks = self._errors[self._n - (1 + n_blocks) * w : self._n - w].reshape(n_blocks, w)
+        return float(blocks.mean(axis=1).std(ddof=1))
 
     def dump(self) -> bytes:
         """Everything."""

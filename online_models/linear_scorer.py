@@ -8,16 +8,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.arm_attributes import encode_arm
 from online_models.encoding import FrozenEncoder
 from online_models.feature_map import FeatureMap
+from online_models.matching import NO_TERMS, Matching, terms
 from online_models.reward_model import Estimates, Float32Array
 
 NOISE_PRIOR_N = 256
 """Rows of prior belief that half of all choices succeed: they keep early exploration wide (weight 64 dropped
 the best arm of a 2 % placement in one order of four)."""
-
-ARM_SCALE = 0.5
-"""Arm features enter the shared regression as 0.5/√G of their z-scores."""
 
 MAX_CACHED_SELECTIONS = 256
 
@@ -67,6 +66,8 @@ class LinearScorer:
         g of each arm, shape (A, G); None without ``base``.
     arm_encoder
         Raw arm features → g, for arms it does not know.
+    matching, slopes
+        What visitors like × what arms are about, and its weights, shape (P,); None: nothing.
     features_touched
         Outcome count at which the random features last changed.
     """
@@ -82,11 +83,13 @@ class LinearScorer:
         "features",
         "features_touched",
         "index",
+        "matching",
         "n",
         "noise",
         "offset",
         "optimism",
         "prior_variance",
+        "slopes",
         "touched",
         "weights",
     )
@@ -106,12 +109,15 @@ class LinearScorer:
         base: Float32Array | None = None,
         arm_features: Float32Array | None = None,
         arm_encoder: FrozenEncoder | None = None,
+        matching: Matching | None = None,
+        slopes: Float32Array | None = None,
         features_touched: int = 0,
     ) -> None:
         self.features, self.arms, self.weights, self.n, self.touched = features, arms, weights, n, touched
         self.prior_variance, self.offset = prior_variance, offset
         self.noise, self.optimism = noise, optimism
         self.base, self.arm_features, self.arm_encoder = base, arm_features, arm_encoder
+        self.matching, self.slopes = matching, slopes
         self.features_touched = features_touched
         self.index = {arm: i for i, arm in enumerate(arms)}
         self._flat = weights.reshape(-1, weights.shape[2])
@@ -181,18 +187,16 @@ class LinearScorer:
                 elif self.arm_encoder is not None and arm_features is not None and arm in arm_features:
                     known[at] = encode_arm(self.arm_encoder, arm_features[arm])
             bases = _bases(self.base, known)
+            if self.matching is not None and self.matching.pairs and self.slopes is not None:
+                about = [terms(arm_features.get(arm)) if arm_features else NO_TERMS for arm in key]
+                places = self.matching.places(self.features.encoder, about)
+                coefficients = self.matching.coefficients(self.features, places)
+                bases += (coefficients * self.slopes[:, None]).sum(axis=1)
         selection = (rows, n, unknown if unknown.any() else None, key == self.arms, bases)
         if len(self._selections) >= MAX_CACHED_SELECTIONS:
             self._selections.clear()
         self._selections[key] = selection
         return selection
-
-
-def encode_arm(encoder: FrozenEncoder, raw: Mapping[Any, Any]) -> Float32Array:
-    """g, shape (G,): an arm's features as the shared regression takes them."""
-    z = encoder.encode(raw)
-    z *= np.float32(ARM_SCALE / max(1, len(z)) ** 0.5)
-    return z
 
 
 def _bases(base: Float32Array, arm_features: Float32Array) -> Float32Array:

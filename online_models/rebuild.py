@@ -6,7 +6,7 @@ that starts again from a checkpoint repeats the steps taken and goes on as if no
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,20 @@ import msgspec
 import numpy as np
 from scipy.linalg import lapack
 
-from online_models.arm_regressions import ArmRegressions, normals
+from online_models.arm_attributes import ArmAttributes
+from online_models.arm_regressions import ArmRegressions
 from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
 from online_models.landmarks import Landmarks, landmarks_among
+from online_models.matching import Matching, fitted_matching
+from online_models.normals import normals
 from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.row_buffer import RowBuffer
 from online_models.shared_regression import SharedRegression
 
 CHUNK_ROWS = 256
+MATCHING_ROWS = 1_024
 CATCH_UP_ROWS = 8
 """Rows learned per step at the end: several arrive while it runs, so that it must be the faster one."""
 
@@ -48,8 +52,8 @@ class Plan:
         Landmarks D of a profile that has them, at most.
     offset
         m₀.
-    arm_features
-        g, shape (A, G).
+    attributes
+        Of the arms.
     held
         Index of the profile in force where its regressions know rows that are kept no more: it is not fitted
         anew, and forgets nothing.
@@ -64,7 +68,7 @@ class Plan:
     metric: FloatArray | None
     n_random: int
     offset: float
-    arm_features: Float32Array
+    attributes: ArmAttributes
     n_samples: int
     seed: int
     held: int | None = None
@@ -79,7 +83,7 @@ class Plan:
             "metric": self.metric.tobytes() if self.metric is not None else None,
             "n_random": self.n_random,
             "offset": self.offset,
-            "arm_features": [*self.arm_features.shape, self.arm_features.tobytes()],
+            "attributes": self.attributes.dump(),
             "n_samples": self.n_samples,
             "seed": self.seed,
             "held": self.held,
@@ -88,7 +92,6 @@ class Plan:
     @classmethod
     def load(cls, state: dict[str, Any]) -> Plan:
         """The inverse of ``dump``."""
-        n_arms, n_arm_features, data = state["arm_features"]
         metric = None
         if state["metric"] is not None:
             metric = np.frombuffer(state["metric"], np.float64)
@@ -104,7 +107,7 @@ class Plan:
             metric,
             state["n_random"],
             state["offset"],
-            np.frombuffer(data, np.float32).reshape(n_arms, n_arm_features).copy(),
+            ArmAttributes.load(state["attributes"]),
             state["n_samples"],
             state["seed"],
             state["held"],
@@ -116,7 +119,13 @@ class Plan:
 
     def shares(self, profile: Profile) -> bool:
         """Whether arms have a regression in common."""
-        return profile.shared or self.arm_features.shape[1] > 0
+        return profile.shared or self.attributes.width > 0
+
+    def matching(self, buffer: RowBuffer) -> Matching:
+        """The matches there are between what visitors like and what arms are about."""
+        raw, arm, _ = buffer.rows(max(self.first, self.last - MATCHING_ROWS), self.last)
+        known = arm >= 0
+        return fitted_matching(self.encoder, self.attributes.terms, raw[known], arm[known])
 
 
 @dataclass(slots=True)
@@ -127,7 +136,9 @@ class Built:
     profile: int
 
 
-def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> Generator[float, int, Built]:
+def rebuild(
+    plan: Plan, buffer: RowBuffer, arms: Sequence[str], about: Callable[[str], Mapping[str, Any] | None], noise: Any
+) -> Generator[float, int, Built]:
     """Judge the profiles, fit the best, learn what came meanwhile.
 
     Yields the microseconds a step is worth (a count, not a clock); is sent the number of rows there are.
@@ -136,10 +147,14 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
     ----------
     arms
         Names of the arms, those that come later too.
+    about
+        Name of an arm → its raw features.
     noise
         Number of a row → its noise, as in ``ArmRegressions.update``.
     """
     yield 0.0
+    matching = plan.matching(buffer)
+    yield 100.0 + 5.0 * MATCHING_ROWS * (len(matching.pairs) > 0)
     profile = plan.profiles[0]
     landmarks = None
     if plan.n_random and any(PROFILES[index].random for index in plan.profiles):
@@ -147,15 +162,16 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
         landmarks = landmarks_among(z, plan.width, plan.n_random, plan.metric, plan.seed)
         yield 100.0 + 1e-4 * len(landmarks) ** 3
     if len(plan.profiles) > 1:
-        profile = yield from _judged(plan, buffer, landmarks)
+        profile = yield from _judged(plan, buffer, landmarks, matching)
     if profile == plan.held:
         return Built(None, profile)
-    regressions = yield from _fitted(plan, PROFILES[profile], landmarks, buffer, arms)
+    regressions = yield from _fitted(plan, PROFILES[profile], landmarks, buffer, arms, matching)
     done, available = plan.last, plan.last
     while True:
         raw, arm, reward = buffer.rows(done, min(available, done + CATCH_UP_ROWS))
         while regressions.n_arms < len(arms):
-            regressions.add_arm(arms[regressions.n_arms])
+            name = arms[regressions.n_arms]
+            regressions.add_arm(name, about(name))
         phi = regressions.features.from_raw(raw)
         for i in range(len(raw)):
             if arm[i] >= 0:
@@ -166,7 +182,9 @@ def rebuild(plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Any) -> G
         available = yield 60.0 * CATCH_UP_ROWS
 
 
-def _judged(plan: Plan, buffer: RowBuffer, landmarks: Landmarks | None) -> Generator[float, int, int]:
+def _judged(
+    plan: Plan, buffer: RowBuffer, landmarks: Landmarks | None, matching: Matching
+) -> Generator[float, int, int]:
     """Index of the profile with the clearly smallest error at rows left out."""
     raw, arm, reward = buffer.rows(plan.first_trial, plan.last)
     known = arm >= 0
@@ -183,21 +201,26 @@ def _judged(plan: Plan, buffer: RowBuffer, landmarks: Landmarks | None) -> Gener
             yield 30.0 + 0.01 * phi[part].size
         left = target
         if plan.shares(profile):
-            psi = SharedRegression(plan.width, plan.arm_features).rows(phi, arm)
+            psi = SharedRegression(features, plan.attributes, matching).rows(phi, arm)
             left = yield from left_out_errors(psi, target, block_rows(len(target)))
         squared.append((yield from squared_errors(phi, arm, left)))
     return plan.profiles[best_of(squared)]
 
 
 def _fitted(
-    plan: Plan, profile: Profile, landmarks: Landmarks | None, buffer: RowBuffer, arms: Sequence[str]
+    plan: Plan,
+    profile: Profile,
+    landmarks: Landmarks | None,
+    buffer: RowBuffer,
+    arms: Sequence[str],
+    matching: Matching,
 ) -> Generator[float, int, ArmRegressions]:
     features = plan.features(profile, landmarks)
     if not len(features.landmarks):
         profile = profile._replace(random=0.0)
-    shared = SharedRegression(plan.width, plan.arm_features.copy()) if plan.shares(profile) else None
+    shared = SharedRegression(features, plan.attributes.copy(), matching) if plan.shares(profile) else None
     regressions = ArmRegressions(features, profile, shared, plan.offset, plan.n_samples, plan.seed)
-    n_arms = len(plan.arm_features)  # those that came later have no rows to fit
+    n_arms = len(plan.attributes)  # those that came later have no rows to fit
     regressions.reserve(n_arms)
     for name in arms[:n_arms]:
         regressions.add_arm(name)

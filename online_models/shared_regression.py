@@ -1,16 +1,22 @@
 """What all arms have in common: one regression over context and arm features, fitted before the arms' own.
 
 A visitor who likes everything is no news about one arm; and an arm never seen before gets its first guess from
-here: by the context alone, or, where arms have features of their own, by context × arm features.
+here: by the context alone, or, where arms have features of their own, by context × arm features and by how well the
+two match (``matching``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 from scipy.linalg import blas
 
+from online_models.arm_attributes import ArmAttributes
+from online_models.feature_map import FeatureMap
+from online_models.matching import Matching
 from online_models.reward_model import Float32Array
 
 MAX_CROSSED = 256
@@ -23,34 +29,51 @@ def crosses(width: int, n_arm_features: int) -> bool:
 
 
 class SharedRegression:
-    """One ridge regression over ψ(x, a): u(x) = [1, linear · z] and the arm's features g.
+    """One ridge regression over ψ(x, a): u(x) = [1, linear · z], the arm's features g, and the P matches C_a u.
 
     Parameters
     ----------
-    width
-        L, of the linear block.
-    arm_features
-        g of every arm, shape (A, G), float32; G may be 0.
+    features
+        φ, of which u are the first 1 + L.
+    attributes
+        Of the arms.
+    matching
+        The matches.
     """
 
-    def __init__(self, width: int, arm_features: Float32Array) -> None:
-        self.width, self.arm_features = width, arm_features
-        n_arm_features = arm_features.shape[1]
-        self.crossed = crosses(width, n_arm_features)
-        n = (1 + width) * (1 + n_arm_features) if self.crossed else 1 + width + n_arm_features
+    def __init__(self, features: FeatureMap, attributes: ArmAttributes, matching: Matching) -> None:
+        self.width, self.attributes, self.matching = features.width, attributes, matching
+        self.crossed = crosses(self.width, attributes.width)
+        n = self._n_base(self.width) + len(matching.pairs)
         self.weights: Float32Array = np.zeros(n, np.float32)
         self.covariance: Float32Array = np.eye(n, dtype=np.float32)
+        self._layout = -1
+        self.rescale(features)
+
+    def _n_base(self, width: int) -> int:
+        n_arm_features = self.attributes.width
+        return (1 + width) * (1 + n_arm_features) if self.crossed else 1 + width + n_arm_features
+
+    def rescale(self, features: FeatureMap) -> None:
+        """The features are scaled anew, or there are more of them."""
+        if not self.matching.pairs:
+            return
+        layout = features.encoder.n_dims
+        if self._layout != layout:
+            self._layout = layout
+            self._places = self.matching.places(features.encoder, self.attributes.terms)
+        self._coefficients = self.matching.coefficients(features, self._places)
 
     def rows(self, phi: Float32Array, arm: np.ndarray) -> Float32Array:
         """ψ of n rows, shape (n, ·)."""
         u = phi[:, : 1 + self.width]
-        if not self.arm_features.shape[1]:
-            return u
-        g = self.arm_features[arm]
-        if not self.crossed:
-            return np.concatenate([u, g], axis=1)
-        products = (g[:, :, None] * u[:, None, :]).reshape(len(u), -1)
-        return np.concatenate([u, products], axis=1)
+        parts = [u]
+        if self.attributes.width:
+            g = self.attributes.encoded[arm]
+            parts.append((g[:, :, None] * u[:, None, :]).reshape(len(u), -1) if self.crossed else g)
+        if self.matching.pairs:
+            parts.append((self._coefficients[arm] @ u[:, :, None])[:, :, 0])
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else u
 
     def update(self, row: int, phi: Float32Array, target: float) -> float:
         """Learn one target; what the prediction before left of it."""
@@ -73,58 +96,67 @@ class SharedRegression:
         self.covariance = covariance.astype(np.float32)
 
     def base(self) -> Float32Array:
-        """U, shape (1 + G, 1 + L): the prediction is [1, g] U u."""
-        n_arm_features, n = self.arm_features.shape[1], 1 + self.width
+        """U, shape (1 + G, 1 + L): without matches the prediction is [1, g] U u."""
+        n_arm_features, n = self.attributes.width, 1 + self.width
         if self.crossed:
-            return self.weights.reshape(1 + n_arm_features, n).copy()
+            return self.weights[: self._n_base(self.width)].reshape(1 + n_arm_features, n).copy()
         base = np.zeros((1 + n_arm_features, n), np.float32)
         base[0] = self.weights[:n]
-        base[1:, 0] = self.weights[n:]
+        base[1:, 0] = self.weights[n : n + n_arm_features]
         return base
 
-    def widen(self, width: int) -> None:
+    def slopes(self) -> Float32Array:
+        """Weights of the matches, shape (P,)."""
+        return self.weights[self._n_base(self.width) :].copy()
+
+    def widen(self, features: FeatureMap) -> None:
         """Make room for more context features."""
-        fresh = SharedRegression(width, self.arm_features)
-        if fresh.crossed != self.crossed:
-            fresh.crossed = self.crossed
-        n_blocks = 1 + self.arm_features.shape[1] if self.crossed else 1
-        before = 1 + self.width
+        before, width = 1 + self.width, features.width
+        n_arm_features = self.attributes.width
+        n_blocks = 1 + n_arm_features if self.crossed else 1
         at = np.concatenate([block * (1 + width) + np.arange(before) for block in range(n_blocks)])
-        n = n_blocks * (1 + width)
-        if not self.crossed:
-            n_more = self.arm_features.shape[1]
-            at = np.concatenate([at, n + np.arange(n_more)])
-            n += n_more
+        n_more = len(self.matching.pairs) + (0 if self.crossed else n_arm_features)
+        n = n_blocks * (1 + width) + n_more
+        at = np.concatenate([at, n - n_more + np.arange(n_more)])
         weights, covariance = self.weights, self.covariance
         self.weights, self.covariance = np.zeros(n, np.float32), np.eye(n, dtype=np.float32)
         self.weights[at] = weights
         self.covariance[at[:, None], at] = covariance
         self.width = width
+        self.rescale(features)
 
-    def add_arm(self, features: Float32Array | None) -> None:
-        """g of one more arm, shape (G,); None: nothing is known of it."""
-        if features is None:
-            features = np.zeros(self.arm_features.shape[1], np.float32)
-        self.arm_features = np.concatenate([self.arm_features, features[None]])
+    def add_arm(self, features: FeatureMap, raw: Mapping[str, Any] | None) -> None:
+        """One more arm, with these raw features."""
+        self.attributes.add(raw)
+        if self.matching.pairs:
+            places = self.matching.places(features.encoder, self.attributes.terms[-1:])
+            coefficients = self.matching.coefficients(features, places)
+            self._places = self._places.followed_by(places)
+            self._coefficients = np.concatenate([self._coefficients, coefficients])
+
+    def replace_arm(self, features: FeatureMap, row: int, raw: Mapping[str, Any] | None) -> None:
+        """Another arm took this one's place."""
+        self.attributes.replace(row, raw)
+        self._layout = -1
+        self.rescale(features)
 
     def dump(self) -> dict[str, Any]:
-        """Everything, as plain values."""
+        """Everything but the features, as plain values."""
         return {
             "width": self.width,
             "crossed": self.crossed,
-            "n_arm_features": self.arm_features.shape[1],
-            "arm_features": self.arm_features.tobytes(),
-            "n_arms": len(self.arm_features),
+            "attributes": self.attributes.dump(),
+            "matching": msgspec.to_builtins(self.matching),
             "weights": self.weights.tobytes(),
             "covariance": self.covariance.tobytes(),
         }
 
     @classmethod
-    def load(cls, state: dict[str, Any]) -> SharedRegression:
+    def load(cls, state: dict[str, Any], features: FeatureMap) -> SharedRegression:
         """The inverse of ``dump``."""
-        features = np.frombuffer(state["arm_features"], np.float32)
-        loaded = cls(state["width"], features.reshape(state["n_arms"], state["n_arm_features"]).copy())
-        loaded.crossed = state["crossed"]
+        matching = msgspec.convert(state["matching"], Matching)
+        loaded = cls(features, ArmAttributes.load(state["attributes"]), matching)
+        loaded.width, loaded.crossed = state["width"], state["crossed"]
         loaded.weights = np.frombuffer(state["weights"], np.float32).copy()
         n = len(loaded.weights)
         loaded.covariance = np.frombuffer(state["covariance"], np.float32).reshape(n, n).copy()

@@ -103,11 +103,11 @@ def _attribution(ledger: Ledger, credit: Credit) -> str:
 
 
 def _note_late(ledger: Ledger, credit: Credit) -> None:
-    """Count a credit that would have been for a decision closed by now: it is never trained."""
+    """Tell of a credit that would have been for a decision closed by now: it is never trained."""
     same_arm = _attribution(ledger, credit) == "same_arm"
-    late = late_for_credit(ledger.folder, credit, ledger.catalog, same_arm=same_arm)
+    late = late_for_credit(ledger.folder, credit, ledger.catalog, ledger.now_ms, same_arm=same_arm)
     if late is not None:
-        ledger.notes.append(("late", *late))
+        ledger.note_late(late)
 
 
 def _acted_on(event: ClientEvent) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from personalization.features import FeatureValue
+from personalization.features import Attribute
 from personalization.policy_spec import PolicySpec
 
 MINUTE_MS = 60_000
@@ -57,7 +57,9 @@ class Content(_Part, frozen=True, kw_only=True):
     cap
         How often one visitor may see it.
     features
-        What the model knows of it, e.g. category or price.
+        What the model knows of it, e.g. category or price; several categories as a list. Where a feature names what
+        an affinity of visitors does (``category: shoes``, ``affinities.category.shoes``), how much a visitor likes
+        what this content is about is learned across all contents.
     """
 
     type: Literal["html", "json", "redirect"] = "json"
@@ -68,7 +70,7 @@ class Content(_Part, frozen=True, kw_only=True):
     ends_ms: int | None = None
     priority: int = 0
     cap: Cap | None = None
-    features: dict[str, FeatureValue] = {}
+    features: dict[str, Attribute] = {}
 
 
 class RewardRule(_Part, frozen=True, kw_only=True):

@@ -1,20 +1,44 @@
-"""What is kept of closed decisions: enough to know one again, and to say whose reward came late.
+"""What is kept of closed decisions: enough to know one again, and to say whose reward came late, and how late.
 
-12 bytes each, the latest ``MAX_CLOSED``: 8 of the decision's id in ``FolderState.closed``, and beside them in
-``closed_arms`` two of its placement and two of its arm. The hashes are turned back into names by the catalog; two
-of its arms share one with a chance of 1 in 65,536, and then a late reward is counted for the other.
+16 bytes each, the latest ``MAX_CLOSED``: 8 of the decision's id in ``FolderState.closed``, and beside them in
+``closed_arms`` two of its placement, two of its arm and the second it closed. The hashes are turned back into names
+by the catalog; two of its arms share one with a chance of 1 in 65,536, and then a late reward is counted for the
+other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from personalization.bounded import HASH_BYTES, contains, push, short_hash
 from personalization.compiled import CompiledCatalog
 from personalization.folder_state import MAX_CLOSED, Credit, FolderState, OpenDecision
 
-TAG_BYTES = 4
-_NO_TAG = bytes(TAG_BYTES)
+NAME_BYTES = 2
+SECOND_BYTES = 4
+TAG_BYTES = 2 * NAME_BYTES + SECOND_BYTES
+_NO_NAMES = bytes(2 * NAME_BYTES)
+
+
+class LateReward(NamedTuple):
+    """A reward whose decision was closed when it came: counted and logged, never trained.
+
+    Attributes
+    ----------
+    decision
+        Its id where the reward names it, else the 16 hexadecimal digits of the id's hash.
+    placement, arm
+        Empty where they are not known any more.
+    late_ms
+        Since the decision closed, to the second; None where that is not known.
+    """
+
+    decision: str
+    placement: str
+    arm: str
+    late_ms: int | None
 
 
 def is_closed(folder: FolderState, decision_id: str) -> bool:
@@ -22,10 +46,11 @@ def is_closed(folder: FolderState, decision_id: str) -> bool:
     return contains(folder.closed, short_hash(decision_id))
 
 
-def remember_closed(folder: FolderState, decision: OpenDecision) -> None:
+def remember_closed(folder: FolderState, decision: OpenDecision, now_ms: int) -> None:
     """The decision is closed. One that was never shown is known again, but no event is late for it."""
-    tag = _NO_TAG if decision.exposed_at_ms is None else _tag(decision.placement, decision.arm)
-    _push(folder, short_hash(decision.decision_id), tag)
+    names = _NO_NAMES if decision.exposed_at_ms is None else _half(decision.placement) + _half(decision.arm)
+    second = (now_ms // 1000).to_bytes(SECOND_BYTES, "big")  # until the year 2106
+    _push(folder, short_hash(decision.decision_id), names + second)
 
 
 def take_over_closed(folder: FolderState, other: FolderState) -> None:
@@ -33,25 +58,21 @@ def take_over_closed(folder: FolderState, other: FolderState) -> None:
     _push(folder, other.closed, _tags(other))
 
 
-def late_for_decision(folder: FolderState, decision_id: str, catalog: CompiledCatalog) -> tuple[str, str]:
-    """(placement, arm) of a closed decision; empty where they are not known any more."""
-    digest, tags = short_hash(decision_id), _tags(folder)
-    for index in range(len(folder.closed) // HASH_BYTES):
-        if folder.closed[index * HASH_BYTES : (index + 1) * HASH_BYTES] == digest:
-            return _names(tags[index * TAG_BYTES : (index + 1) * TAG_BYTES], catalog)
-    return "", ""
+def late_for_decision(folder: FolderState, decision_id: str, catalog: CompiledCatalog, now_ms: int) -> LateReward:
+    """What a reward for a closed decision is late for."""
+    digest = short_hash(decision_id)
+    tag = next((tag for closed, tag in _latest_first(folder) if closed == digest), bytes(TAG_BYTES))
+    return _late(decision_id, tag, catalog, now_ms)
 
 
 def late_for_credit(
-    folder: FolderState, credit: Credit, catalog: CompiledCatalog, *, same_arm: bool
-) -> tuple[str, str] | None:
-    """(placement, arm) of the latest closed decision that a credit would have been for; None: of none."""
-    tags = folder.closed_arms
-    wanted = _tag(credit.placement, credit.arm or "")
-    length = TAG_BYTES if same_arm else TAG_BYTES // 2
-    for start in range(len(tags) - TAG_BYTES, -1, -TAG_BYTES):
-        if tags[start : start + length] == wanted[:length]:
-            return _names(tags[start : start + TAG_BYTES], catalog)
+    folder: FolderState, credit: Credit, catalog: CompiledCatalog, now_ms: int, *, same_arm: bool
+) -> LateReward | None:
+    """The latest closed decision that a credit would have been for; None: it is late for none."""
+    wanted = _half(credit.placement) + (_half(credit.arm or "") if same_arm else b"")
+    for closed, tag in _latest_first(folder):
+        if tag.startswith(wanted):
+            return _late(closed.hex(), tag, catalog, now_ms)
     return None
 
 
@@ -61,22 +82,35 @@ def _push(folder: FolderState, digests: bytes, tags: bytes) -> None:
 
 
 def _tags(folder: FolderState) -> bytes:
-    """One tag per remembered decision; those remembered by a release without tags have an empty one."""
-    return folder.closed_arms.rjust(len(folder.closed) // HASH_BYTES * TAG_BYTES, b"\0")
+    """One tag per remembered decision; an earlier release kept none, the one after it no second."""
+    tags, n_closed = folder.closed_arms, len(folder.closed) // HASH_BYTES
+    if len(tags) == n_closed * TAG_BYTES:
+        return tags
+    names = tags.rjust(n_closed * len(_NO_NAMES), b"\0")
+    step = len(_NO_NAMES)
+    return b"".join(names[i : i + step] + bytes(SECOND_BYTES) for i in range(0, len(names), step))
+
+
+def _latest_first(folder: FolderState) -> Iterator[tuple[bytes, bytes]]:
+    """(hash of the id, tag) of every remembered decision."""
+    tags = _tags(folder)
+    for i in range(len(folder.closed) // HASH_BYTES - 1, -1, -1):
+        yield folder.closed[i * HASH_BYTES : (i + 1) * HASH_BYTES], tags[i * TAG_BYTES : (i + 1) * TAG_BYTES]
+
+
+def _late(decision: str, tag: bytes, catalog: CompiledCatalog, now_ms: int) -> LateReward:
+    second = int.from_bytes(tag[2 * NAME_BYTES :], "big")
+    return LateReward(decision, *_names(tag, catalog), max(0, now_ms - second * 1000) if second else None)
 
 
 def _names(tag: bytes, catalog: CompiledCatalog) -> tuple[str, str]:
     for name, placement in catalog.placements.items():
-        if _half(name) == tag[: TAG_BYTES // 2]:
-            arms = (arm for arm in placement.spec.content if _half(arm) == tag[TAG_BYTES // 2 :])
+        if _half(name) == tag[:NAME_BYTES]:
+            arms = (arm for arm in placement.spec.content if _half(arm) == tag[NAME_BYTES : 2 * NAME_BYTES])
             return name, next(arms, "")
     return "", ""
 
 
-def _tag(placement: str, arm: str) -> bytes:
-    return _half(placement) + _half(arm)
-
-
 @lru_cache(maxsize=4096)
 def _half(name: str) -> bytes:
-    return short_hash(name)[: TAG_BYTES // 2]
+    return short_hash(name)[:NAME_BYTES]

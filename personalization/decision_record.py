@@ -11,7 +11,7 @@ from personalization.compiled import CompiledCatalog
 from personalization.decision_id import derived_nonce, mint
 from personalization.distribution import SCALE, ArmDistribution, ticket
 from personalization.errors import InvalidInput
-from personalization.features import FeatureValue
+from personalization.features import FeatureValue, flat
 from personalization.scorer import Scorer
 
 
@@ -185,7 +185,7 @@ def features_by_arm(
     content: dict[str, Content], arms: tuple[str, ...]
 ) -> dict[str, dict[str, FeatureValue]] | None:
     """What the model is told of the arms; None where the catalog says nothing of any of them."""
-    found = {arm: content[arm].features for arm in arms if content[arm].features}
+    found = {arm: flat(content[arm].features) for arm in arms if content[arm].features}
     return found or None
 
 

@@ -163,4 +163,4 @@ def event_name(event: ClientEvent) -> str:
     >>> event_name(Track(message_id="m", event="Order Completed")), event_name(Page(message_id="m"))
     ('Order Completed', 'page')
     """
-    return event.event if isinstance(event, Track) else event.__struct_config__.tag  # type: ignore[return-value]
+    return event.event if isinstance(event, Track) else str(event.__struct_config__.tag)

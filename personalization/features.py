@@ -13,12 +13,30 @@ from typing import TypeAlias
 FeatureValue: TypeAlias = float | str
 Features: TypeAlias = Mapping[str, FeatureValue]
 
+Attribute: TypeAlias = FeatureValue | tuple[str, ...]
+"""What a content is, as people write it: a number, a category, or several categories at once."""
+
 MAX_FEATURES = 256
 """More names than this in one context are dropped, in order: a bound on record size and model growth."""
 
 MAX_CATEGORY_CHARS = 64
 MAX_MAGNITUDE = 1e9
 """Numbers beyond this are somebody's bug, not a signal; they would drown every other feature."""
+
+
+def flat(attributes: Mapping[str, Attribute]) -> dict[str, FeatureValue]:
+    """Features of a content: of several categories at once, one each.
+
+    >>> flat({"price": 9.5, "genres": ("War", "Western")})
+    {'price': 9.5, 'genres.War': 1.0, 'genres.Western': 1.0}
+    """
+    features: dict[str, FeatureValue] = {}
+    for name, value in attributes.items():
+        if isinstance(value, tuple):
+            features |= {f"{name}.{member}": 1.0 for member in value}
+        else:
+            features[name] = value
+    return features
 
 
 def clean(value: object) -> FeatureValue | None:

@@ -18,6 +18,7 @@ from msgspec import structs
 from personalization import identity
 from personalization.attribution import attribute, offer_recent
 from personalization.bounded import contains, push, short_hash
+from personalization.closed_memory import LateReward
 from personalization.compiled import CompiledCatalog
 from personalization.conversions import Examples
 from personalization.entry import Entry, Position, Provenance
@@ -100,6 +101,8 @@ class Folded:
         ``closed_evicted``, …; placement and arm are empty where they are not known.
     reason
         Why the entry was dropped.
+    late
+        Rewards that came after their decision was closed, each in ``notes`` too.
     """
 
     status: Status
@@ -107,6 +110,7 @@ class Folded:
     due_ms: int | None = None
     notes: list[Note] = field(default_factory=list)
     reason: str = ""
+    late: list[LateReward] = field(default_factory=list)
 
 
 def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
@@ -184,6 +188,7 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         emissions=[*ledger.outcomes, *examples.told],
         due_ms=due_ms if due_ms != due_before else None,
         notes=ledger.notes + examples.notes if examples.notes else ledger.notes,
+        late=ledger.late,
     )
 
 

@@ -114,7 +114,7 @@ class FolderState(msgspec.Struct, array_like=True):
     closed: bytes = b""
     """8-byte hashes of the decisions closed latest, oldest first."""
     closed_arms: bytes = b""
-    """Beside each of them four bytes of its placement and arm (``closed_memory``)."""
+    """Beside each of them eight bytes: its placement, its arm, when it closed (``closed_memory``)."""
     conversions: Conversions | None = None
     """None where the catalog asks for none: then nothing of it is stored."""
 

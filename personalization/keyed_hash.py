@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import Any
 
 _BLOCK_BYTES = 64
 
@@ -27,11 +26,11 @@ def hmac_sha256(secret: bytes, message: bytes) -> bytes:
     first.update(message)
     second = outer.copy()
     second.update(first.digest())
-    return second.digest()  # type: ignore[no-any-return]
+    return second.digest()
 
 
 @lru_cache(maxsize=64)
-def _padded(secret: bytes) -> tuple[Any, Any]:
+def _padded(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     key = (hashlib.sha256(secret).digest() if len(secret) > _BLOCK_BYTES else secret).ljust(_BLOCK_BYTES, b"\0")
     return (
         hashlib.sha256(bytes(byte ^ 0x36 for byte in key)),

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 
 from personalization import bounded
 from personalization.catalog import DAY_MS, MINUTE_MS
-from personalization.closed_memory import is_closed, late_for_decision, remember_closed, take_over_closed
+from personalization.closed_memory import (
+    LateReward,
+    is_closed,
+    late_for_decision,
+    remember_closed,
+    take_over_closed,
+)
 from personalization.compiled import CompiledCatalog
 from personalization.event import DecisionMade
 from personalization.folder_state import (
@@ -42,7 +48,7 @@ Note = tuple[str, str, str]
 class Ledger:
     """The open decisions of one visitor while one entry is folded.
 
-    ``outcomes`` and ``notes`` collect what the entry caused; ``catalog`` is the one stamped on it.
+    ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it.
     """
 
     state: VisitorState
@@ -51,6 +57,7 @@ class Ledger:
     catalog: CompiledCatalog
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    late: list[LateReward] = field(default_factory=list)
 
     def find(self, decision_id: str) -> OpenDecision | None:
         """The open decision of that id."""
@@ -116,7 +123,7 @@ class Ledger:
     def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
         """Close an open decision into its outcome."""
         self.folder.open.remove(decision)
-        remember_closed(self.folder, decision)
+        remember_closed(self.folder, decision, self.now_ms)
         exposed = decision.exposed_at_ms is not None
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
@@ -151,12 +158,17 @@ class Ledger:
             self._apply_explicit(decision, value, final=final, name=name)
         elif is_closed(self.folder, decision_id):
             if value is not None:
-                self.notes.append(("late", *late_for_decision(self.folder, decision_id, self.catalog)))
+                self.note_late(late_for_decision(self.folder, decision_id, self.catalog, self.now_ms))
         else:
             self.folder.held.append(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS, name))
             while len(self.folder.held) > MAX_HELD_REWARDS:
                 self.folder.held.pop(0)
                 self.notes.append(("orphan", "", ""))
+
+    def note_late(self, late: LateReward) -> None:
+        """A reward came for a decision that is closed: it changes nothing and is told."""
+        self.notes.append(("late", late.placement, late.arm))
+        self.late.append(late)
 
     def settle_held(self, decision: OpenDecision) -> None:
         """Apply the rewards that waited for this decision."""

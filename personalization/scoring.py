@@ -41,11 +41,10 @@ def answers(questions: Sequence[Question]) -> list[Outcome]:
     for place, (scorer, arms, _, policy, arm_features) in enumerate(questions):
         # By identity: policy and arm features are a placement's own, and placements may share a scorer (the prior).
         alike.setdefault((id(scorer), id(policy), id(arm_features), arms), []).append(place)
-    found: list[Outcome | None] = [None] * len(questions)
+    found: dict[int, Outcome] = {}
     for places in alike.values():
-        for place, outcome in zip(places, _answer_alike([questions[place] for place in places]), strict=True):
-            found[place] = outcome
-    return found  # type: ignore[return-value]
+        found.update(zip(places, _answer_alike([questions[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(questions))]
 
 
 def _answer_alike(questions: list[Question]) -> Sequence[Outcome]:

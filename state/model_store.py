@@ -20,7 +20,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from online_models.snapshot import ModelSnapshot, SnapshotDelta, unpack_version
+from online_models.snapshot import ModelSnapshot, unpack_version
+from online_models.wire import SnapshotDelta
 from personalization.errors import Refused
 from state.keys import Keys
 

@@ -59,7 +59,6 @@ class ConversionMetrics:
         )
         self.trial = gauge("challenger_rows", "Examples the challenger under trial was judged on")
         self.gain = gauge("challenger_gain_nats", "Log loss the challenger under trial saves an example")
-        self.rollbacks = gauge("rollbacks", "Times the model went back to its last good copy")
         self.challengers = Counter(
             "nextbest_conversion_challengers",
             "Challengers by what became of them: entered, promote, retire, replaced, refused",
@@ -80,7 +79,6 @@ class ConversionMetrics:
         on_trial = book.challenger is not None
         self.trial.labels(name).set(book.trial.n if on_trial else 0)
         self.gain.labels(name).set(book.trial.gain if on_trial else 0.0)
-        self.rollbacks.labels(name).set(book.champion.n_rollbacks)
 
 
 class ConversionTraining:

@@ -30,6 +30,7 @@ from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorS
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints, Safeguard
+from stream.log_lines import SparseLine
 from stream.metrics import FolderMetrics
 from stream.patience import Patience
 
@@ -110,6 +111,7 @@ class Folder:
         self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
         self._on_time_out = on_time_out
+        self._late_line = SparseLine(logger, "late_reward")
         self.reached: dict[int, int] = {}
         """Per partition, the offset up to which everything is folded and written."""
         self._log_ends: dict[int, int] = {}
@@ -295,6 +297,8 @@ class Folder:
                     self._metrics.freshness.observe(max(0, now_ms - each.entry.received_at_ms) / 1000)
                 for kind, placement, arm in done.notes:
                     self._metrics.notes.labels(kind, placement, arm).inc()
+                for late in done.late:
+                    self._late_line.write(**late._asdict())
         return removed
 
     async def _check_fences(self, work: _Work, stored: dict[str, Stored]) -> None:

@@ -57,7 +57,7 @@ async def main(settings: Settings) -> None:
 
 
 def _add_agent(app: WorkerApp, folder: Folder, settings: Settings, refused: asyncio.Future[None]) -> None:
-    @app.agent(app.channel_of(VISITOR_LOG))  # type: ignore[untyped-decorator]
+    @app.agent(app.channel_of(VISITOR_LOG))
     async def fold(stream: Any) -> None:
         async for batch in batches(stream, settings.fold_batch, settings.fold_wait_ms / 1000):
             messages = [event.message for event in batch]

@@ -103,7 +103,7 @@ async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Le
 
 
 def _add_agent(app: WorkerApp, learner: Learner, settings: Settings) -> None:
-    @app.agent(app.channel_of(OUTCOMES))  # type: ignore[untyped-decorator]
+    @app.agent(app.channel_of(OUTCOMES))
     async def learn(stream: Any) -> None:
         wait_s = min(LEARN_WAIT_S, settings.publish_ms / 2_000)
         async for batch in batches(stream, settings.fold_batch, wait_s):

@@ -128,7 +128,8 @@ class LearnerMetrics(WorkerMetrics):
         )
         self.adaptations = Gauge(
             "nextbest_model_adaptations",
-            "What the model did about itself so far: rebuilds, drift_inflations, drift_resets, rollbacks",
+            "What the model of a placement, or of a conversion (conversion:NAME), did about itself so far: "
+            "rebuilds, drift_inflations, drift_resets, rollbacks",
             ["placement", "kind"],
             registry=r,
         )

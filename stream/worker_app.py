@@ -52,7 +52,7 @@ class WorkerSettings:
     max_poll_events: int = 500
 
 
-class WorkerApp(faust.App):  # type: ignore[misc]
+class WorkerApp(faust.App):
     """A Faust app that reads one log.
 
     Attributes
@@ -66,6 +66,9 @@ class WorkerApp(faust.App):  # type: ignore[misc]
     event_log: RedisStreamsLog | KafkaLog
     log_identity: LogIdentity
     offset_policy: OffsetPolicy
+
+    def _create_directories(self) -> None:
+        """None: Faust would make three below the current directory, for RocksDB tables. We keep no tables."""
 
     def channel_of(self, topic: str) -> Any:
         """The Faust topic of raw bytes for one of ours (``topics.VISITOR_LOG``…)."""

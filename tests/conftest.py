@@ -9,6 +9,6 @@ from cli.main import ONE_THREAD
 for _name in ONE_THREAD:
     os.environ.setdefault(_name, "1")
 
-from tests.servers import kafka_server, namespace, redis_server, redis_url  # noqa: E402
+from tests.servers import kafka_server, namespace, redis_server, redis_url  # noqa: E402 (numpy, behind these, reads them once)
 
 __all__ = ["kafka_server", "namespace", "redis_server", "redis_url"]

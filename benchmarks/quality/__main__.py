@@ -90,7 +90,7 @@ def _measured(
     data_set: DataSet, player: Contender, rows: object, index: int, orders: int, limit: int | None
 ) -> Cell:
     began = time.monotonic()
-    cell = measure(data_set, player, rows, index, orders, limit)  # type: ignore[arg-type]
+    cell = measure(data_set, player, rows, index, orders, limit)
     shown = " / ".join(f"{cell.figures[figure]:.4f}" for figure in data_set.figures)
     words = f"{data_set.name} {player.name} order {index + 1}: {shown}"
     print(f"{words} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)

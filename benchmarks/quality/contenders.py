@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,21 +79,23 @@ def _theirs(make: Callable[[Table, int], Any]) -> Callable[[Table, DataSet, np.n
     return lambda table, data_set, order, seed: play_contender(table, data_set, make(table, seed), order)
 
 
+def _named(player: Callable[[Table, str, int], Any], name: str) -> Callable[[Table, int], Any]:
+    return lambda table, seed: player(table, name, seed)
+
+
 def _vw() -> Iterator[Contender]:
     module = importlib.import_module("benchmarks.quality.vw_players")
     for name in module.ARGUMENTS:
-        make = lambda table, seed, name=name: module.VwPlayer(table, name, seed)  # noqa: E731
-        yield Contender(name, f"{module.VERSION} {_source(module)}", _theirs(make))
+        yield Contender(name, f"{module.VERSION} {_source(module)}", _theirs(_named(module.VwPlayer, name)))
     for name in module.CLASSIFIERS:
-        classifier = lambda name=name: module.VwClassifier(name)  # noqa: E731
+        classifier = partial(module.VwClassifier, name)
         yield Contender(name, f"{module.VERSION} {_source(module)}", classifier=classifier)
 
 
 def _mabwiser() -> Iterator[Contender]:
     module = importlib.import_module("benchmarks.quality.mabwiser_players")
     for name in module.POLICIES:
-        make = lambda table, seed, name=name: module.MabwiserPlayer(table, name, seed)  # noqa: E731
-        yield Contender(name, f"{module.VERSION} {_source(module)}", _theirs(make))
+        yield Contender(name, f"{module.VERSION} {_source(module)}", _theirs(_named(module.MabwiserPlayer, name)))
 
 
 def _river() -> Iterator[Contender]:

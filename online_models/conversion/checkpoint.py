@@ -1,13 +1,12 @@
-"""Conversion models outside a process: authenticated, versioned, refused whole where anything does not fit.
+"""Conversion models outside a process, each in an ``Envelope``.
 
-Three kinds, one envelope: a learner's ``book``, a ``challenger`` to be entered, and what is ``served`` by deciders,
+Three kinds: a learner's ``book``, a ``challenger`` to be entered, and what is ``served`` by deciders,
 without what only training needs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import zlib
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -17,6 +16,7 @@ import river
 
 from online_models.conversion.book import ConversionBook
 from online_models.conversion.contender import Contender
+from online_models.envelope import Body, Envelope
 from personalization.errors import Refused
 from personalization.features import Features
 
@@ -28,8 +28,8 @@ COMPRESSION = 1
 Kind: TypeAlias = Literal["book", "challenger", "served"]
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """Everything under the MAC.
+class CheckpointBody(Body, frozen=True):
+    """A conversion's book or model.
 
     Attributes
     ----------
@@ -41,13 +41,14 @@ class Envelope(msgspec.Struct, frozen=True):
         MessagePack, compressed; a River model within it is a pickle.
     """
 
-    format: int
-    river_version: str
     kind: Kind
     conversion: str
     version: int
     offsets: dict[int, int]
     payload: bytes
+
+
+ENVELOPE = Envelope(MAGIC, FORMAT, CheckpointBody, "a conversion model's checkpoint", "replay the examples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def load(data: bytes, secret: bytes, *, conversion: str | None = None) -> Checkp
         For damage, a foreign secret, another kind, format, River version or conversion. Nothing is unpickled before
         the MAC has been checked.
     """
-    envelope = _open(data, secret, "book", conversion)
-    return Checkpoint(ConversionBook.load(_decoded(envelope.payload)), envelope.offsets)
+    body = _open(data, secret, "book", conversion)
+    return Checkpoint(ConversionBook.load(_decoded(body.payload)), body.offsets)
 
 
 def dump_challenger(contender: Contender, conversion: str, secret: bytes) -> bytes:
@@ -106,9 +107,8 @@ def dump_served(contender: Contender, conversion: str, version: int, secret: byt
 
 def load_served(data: bytes, secret: bytes, *, conversion: str | None = None) -> Served:
     """The inverse of ``dump_served``; raises ``Refused`` as ``load`` does."""
-    envelope = _open(data, secret, "served", conversion)
-    contender = Contender.load(_decoded(envelope.payload))
-    return Served(contender, envelope.conversion, envelope.version)
+    body = _open(data, secret, "served", conversion)
+    return Served(Contender.load(_decoded(body.payload)), body.conversion, body.version)
 
 
 def digest(data: bytes) -> bytes:
@@ -120,33 +120,17 @@ def _seal(
     kind: Kind, conversion: str, version: int, offsets: dict[int, int], state: dict[str, Any], secret: bytes
 ) -> bytes:
     payload = zlib.compress(msgspec.msgpack.encode(state), COMPRESSION)
-    envelope = Envelope(FORMAT, river.__version__, kind, conversion, version, offsets, payload)
-    body = msgspec.msgpack.encode(envelope)
-    return MAGIC + hmac.digest(secret, body, hashlib.sha256) + body
+    body = CheckpointBody(FORMAT, river.__version__, kind, conversion, version, offsets, payload)
+    return ENVELOPE.seal(body, secret)
 
 
-def _open(data: bytes, secret: bytes, kind: Kind, conversion: str | None) -> Envelope:
-    if data[:4] != MAGIC or len(data) < 36:
-        raise Refused("not a conversion model's checkpoint: keep the last good one")
-    mac, body = data[4:36], data[36:]
-    if not hmac.compare_digest(mac, hmac.digest(secret, body, hashlib.sha256)):
-        raise Refused("the checkpoint is damaged or signed with another secret: keep the last good one")
-    try:
-        envelope = msgspec.msgpack.decode(body, type=Envelope)
-    except msgspec.DecodeError as error:
-        raise Refused(f"the checkpoint is of another release: replay the examples ({error})") from error
-    if envelope.format != FORMAT:
-        raise Refused(f"checkpoint format {envelope.format}, this release reads {FORMAT}: replay the examples")
-    if envelope.river_version != river.__version__:
-        raise Refused(
-            f"the checkpoint is River {envelope.river_version}'s, here runs {river.__version__}: "
-            "go back to that version or replay the examples"
-        )
-    if envelope.kind != kind:
-        raise Refused(f"this is a conversion model's {envelope.kind}, not a {kind}")
-    if conversion is not None and envelope.conversion != conversion:
-        raise Refused(f"the checkpoint is of conversion {envelope.conversion!r}, not {conversion!r}")
-    return envelope
+def _open(data: bytes, secret: bytes, kind: Kind, conversion: str | None) -> CheckpointBody:
+    body = ENVELOPE.open(data, secret)
+    if body.kind != kind:
+        raise Refused(f"this is a conversion model's {body.kind}, not a {kind}")
+    if conversion is not None and body.conversion != conversion:
+        raise Refused(f"the checkpoint is of conversion {body.conversion!r}, not {conversion!r}")
+    return body
 
 
 def _decoded(payload: bytes) -> dict[str, Any]:

@@ -36,8 +36,13 @@ class Contender:
         self.correction = Correction()
         self.n_learned = 0
         """Labels the model was taught."""
-        self.n_rollbacks = 0
+        self._n_rollbacks = 0
         self._last_good: dict[str, Any] | bytes | None = None
+
+    @property
+    def n_rollbacks(self) -> int:
+        """Times the model went back to a last good copy: this one's, or a River classifier's own."""
+        return self._n_rollbacks + (self.model.n_rollbacks if isinstance(self.model, RiverClassifier) else 0)
 
     def predict(self, x: Mapping[Any, Any]) -> float:
         """The probability to serve."""
@@ -98,9 +103,10 @@ class Contender:
         return False
 
     def _roll_back(self) -> None:
-        self.n_rollbacks += 1
+        n_rollbacks = self.n_rollbacks + 1
         good = self._last_good
         self.model = make_conversion_model(self.spec) if good is None else _loaded(good)
+        self._n_rollbacks += n_rollbacks - self.n_rollbacks
         self.correction = Correction()
 
     # Checkpoints
@@ -113,7 +119,7 @@ class Contender:
             "spec": [self.spec.name, dict(self.spec.params)],
             "model": model.dump(training=training) if isinstance(model, ConversionModel) else model.dump(),
             "correction": self.correction.dump(),
-            "counts": [self.n_learned, self.n_rollbacks],
+            "counts": [self.n_learned, self._n_rollbacks],
         }
 
     @classmethod
@@ -121,7 +127,7 @@ class Contender:
         """The inverse of ``dump``. Unpickles River estimators: authenticate first."""
         loaded = cls(ModelSpec(*state["spec"]), _loaded(state["model"]))
         loaded.correction = Correction.load(state["correction"])
-        loaded.n_learned, loaded.n_rollbacks = state["counts"]
+        loaded.n_learned, loaded._n_rollbacks = state["counts"]
         loaded._last_good = state["model"]
         return loaded
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from online_models.reward_model import FloatArray
 
@@ -49,6 +48,17 @@ def scorecard(labels: ArrayLike, probabilities: ArrayLike) -> Scorecard:
     return Scorecard(len(y), auc(y, p), log_loss(y, p), calibration(y, p))
 
 
+def midranks(values: FloatArray) -> FloatArray:
+    """Ranks from 1, equal values sharing their mean: ``scipy.stats.rankdata``, whose import takes a second.
+
+    >>> midranks(np.array([3.0, 1.0, 3.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: FloatArray = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
+
+
 def auc(labels: FloatArray, scores: FloatArray) -> Auc:
     """Area under the ROC curve by ranks (ties count half), with DeLong's interval on the logit scale.
 
@@ -61,10 +71,10 @@ def auc(labels: FloatArray, scores: FloatArray) -> Auc:
     m, n = int(positive.sum()), int((~positive).sum())
     if m == 0 or n == 0:
         return Auc(np.nan, np.nan, np.nan)
-    ranks = rankdata(scores)
+    ranks = midranks(scores)
     # Placements: the share of the other class each row beats.
-    beats = (ranks[positive] - rankdata(scores[positive])) / n
-    beaten = 1.0 - (ranks[~positive] - rankdata(scores[~positive])) / m
+    beats = (ranks[positive] - midranks(scores[positive])) / n
+    beaten = 1.0 - (ranks[~positive] - midranks(scores[~positive])) / m
     value = float(beats.mean())
     variance = _variance(beats) / m + _variance(beaten) / n
     if not 0.0 < value < 1.0:

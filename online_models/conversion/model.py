@@ -60,7 +60,7 @@ class _Reading(NamedTuple):
     """Whether every feature has its place already."""
 
 
-class ConversionModel(base.Classifier):  # type: ignore[misc]
+class ConversionModel(base.Classifier):
     """How likely is this visitor to buy within the horizon: a River binary classifier.
 
     Learns from every row as it comes, in bounded memory (about 2 MB plus the buffer), deterministically. Costs some

@@ -6,7 +6,6 @@ import importlib
 from typing import Any, TypeAlias
 
 from river import base
-from river.tree import HoeffdingTreeClassifier
 
 from online_models import registry as reward_models
 from online_models.conversion.model import ConversionModel
@@ -69,6 +68,8 @@ def _completed(spec: ModelSpec) -> ModelSpec:
     try:
         reward_models.make_model(spec)
     except InvalidInput:
+        from river.tree import HoeffdingTreeClassifier  # half a second, for those who ask for it
+
         params: dict[str, Any] = {"model": HoeffdingTreeClassifier()}
         return ModelSpec(spec.name, params)
     return spec

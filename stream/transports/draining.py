@@ -12,62 +12,65 @@ them at once: a worker once behind would stay a second behind.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
+
+if TYPE_CHECKING:
+    from faust.transport.consumer import Consumer as FaustConsumer
+else:
+    FaustConsumer = object  # the transport's own consumer stands behind the mixin
 
 FULL_BUFFER_WAIT_S = 0.002
 UNASSIGNED_WAIT_S = 0.1
 
 
-class DrainingMixin:
+class DrainingMixin(FaustConsumer):
     """Mixed into a Faust consumer: delivers at once what need not wait, and else as Faust does."""
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        consumer: Any = self
-        topics = consumer.app.topics
+        topics = self.app.topics
         try:
-            while not (consumer._stopped.is_set() or fetcher._stopped.is_set()):
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 await asyncio.sleep(0)
                 n_delivered = 0
-                async for tp, message in consumer.getmany(timeout=1.0):
+                async for tp, message in self.getmany(timeout=1.0):
                     offset = message.offset
-                    reached = consumer._read_offset[tp]
+                    reached = self._read_offset[tp]
                     if reached is not None and offset < reached:
                         continue  # read again after a seek back
                     if reached and offset - reached > 1 and topics.acks_enabled_for(message.topic):
-                        await consumer._add_gap(tp, reached + 1, offset - 1)
-                        consumer.app.offset_policy.on_gap(tp.partition, offset - reached - 1)
+                        await self._add_gap(tp, reached + 1, offset - 1)
+                        self.app.offset_policy.on_gap(tp.partition, offset - reached - 1)
                     if self._is_free(tp):
-                        await consumer.callback(message)
+                        await self.callback(message)
                     else:
-                        await consumer.wait_first(consumer.callback(message), consumer.suspend_flow.wait())
-                    consumer._read_offset[tp] = offset
+                        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+                    self._read_offset[tp] = offset
                     n_delivered += 1
                     if n_delivered % 100 == 0:
                         await asyncio.sleep(0)
-        except consumer.consumer_stopped_errors:
-            if not consumer.app.should_stop:
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
                 raise
         except asyncio.CancelledError:
-            if not consumer.app.should_stop:
+            if not self.app.should_stop:
                 raise
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
-        consumer: Any = self
-        if not consumer.flow_active:
-            await consumer.wait(consumer.can_resume_flow)
-        active = consumer._get_active_partitions()
-        if consumer._buffered_partitions:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        if self._buffered_partitions:
             timeout = FULL_BUFFER_WAIT_S
         if not active:
             await asyncio.sleep(min(timeout, UNASSIGNED_WAIT_S))
             return {}, active
-        return await consumer._getmany(active_partitions=active, timeout=timeout), active
+        return await self._getmany(active_partitions=active, timeout=timeout), active
 
     def _is_free(self, tp: TP) -> bool:
         """Whether a delivery to ``tp`` goes through without waiting for anything."""
-        app: Any = self.app  # type: ignore[attr-defined]
+        app = self.app
         return (
             app.flow_control.is_active()
             and not app.topics._tp_to_callback_lock.locked()

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faust.transport import base
 from faust.types import TP, RecordMetadata
+
+if TYPE_CHECKING:
+    from faust.transport.consumer import Consumer as FaustConsumer
+else:
+    FaustConsumer = object  # the transport's own consumer stands behind the mixin
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
@@ -37,20 +42,18 @@ class OffsetPolicy:
     on_gap: Callable[[int, int], None] = lambda partition, n_entries: None
 
 
-class OffsetPolicyMixin:
+class OffsetPolicyMixin(FaustConsumer):
     """Mixed into a Faust consumer in front of the transport's own class."""
-
-    app: Any
 
     async def seek_to_committed(self) -> dict[TP, int]:
         """Seek to where the policy says, else to the committed offsets (Faust calls this on its own)."""
-        offsets = dict(await super().seek_to_committed())  # type: ignore[misc]
+        offsets = dict(await super().seek_to_committed())
         policy: OffsetPolicy = self.app.offset_policy
         if policy.start_offsets is not None:
-            assigned = set(self.assignment())  # type: ignore[attr-defined]
+            assigned = set(self.assignment())
             chosen = {tp: n for tp, n in (await policy.start_offsets(assigned)).items() if tp in assigned}
             if chosen:
-                await self.seek_wait(chosen)  # type: ignore[attr-defined]
+                await self.seek_wait(chosen)
             offsets.update(chosen)
         return offsets
 
@@ -65,12 +68,12 @@ class OffsetPolicyMixin:
         """
         if generation is not None and generation != self.app.consumer_generation_id:
             return False
-        if not offsets or not set(offsets) <= set(self.assignment()):  # type: ignore[attr-defined]
+        if not offsets or not set(offsets) <= set(self.assignment()):
             return False
-        return bool(await super()._commit(offsets))  # type: ignore[misc]
+        return bool(await super()._commit(offsets))
 
 
-class PortProducer(base.Producer):  # type: ignore[misc]
+class PortProducer(base.Producer):
     """Stands where Faust wants a producer: handlers append through ``EventLog``, so this opens nothing."""
 
     async def send(self, topic: str, *args: Any, **kwargs: Any) -> Awaitable[RecordMetadata]:

@@ -39,7 +39,7 @@ class _Record:
         self.value = value
 
 
-class _Consumer(base.Consumer):  # type: ignore[misc]
+class _Consumer(base.Consumer):
     """What Faust asks of a consumer, said in Redis commands."""
 
     def __init__(self, transport: Transport, *args: Any, **kwargs: Any) -> None:
@@ -243,7 +243,7 @@ class Consumer(DrainingMixin, OffsetPolicyMixin, _Consumer):
     """The consumer Faust runs."""
 
 
-class Transport(base.Transport):  # type: ignore[misc]
+class Transport(base.Transport):
     """Registered for URLs of the scheme ``redis+streams``; the app carries the log (``worker_app``)."""
 
     Consumer: ClassVar[type[Consumer]] = Consumer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -29,13 +28,13 @@ from state.keys import Keys
 from state.timers import N_BUCKETS
 from stream.house import log_of
 from stream.learner import Book
+from tests.forks import FORKS
 from tests.integration import workload
 from tests.integration.workload import OF_ONE, Workload
 
 LEASE_MS = 1_500
-
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["stream.folder_main", "stream.learner_main", "tests.integration.crashing"])
+BURST_PAUSE_S = 0.5
+"""While a lease runs out three bursts gather: enough for whoever takes over to die in mid batch."""
 
 
 def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
@@ -50,8 +49,7 @@ def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
 class Worker:
     """A process of one role, armed or not.
 
-    Forked from a server that has imported everything: to start one costs milliseconds, and dying dozens of times
-    fits a test.
+    Forked (``tests.forks``): dying dozens of times fits a test.
     """
 
     def __init__(self, role: str, environment: dict[str, str], directory: Path, point: str = "") -> None:
@@ -67,7 +65,7 @@ class Worker:
             "NEXTBEST_FAILPOINT_OF_ONE": "1" if point.startswith("half-merged") else "65",
         }
         told = {**environment, **(armed if point else {})}
-        self.process = _forks.Process(target=_work, args=(role, told, self.output_path), daemon=True)
+        self.process = FORKS.Process(target=_work, args=(role, told, self.output_path), daemon=True)
         self.process.start()
 
     @property
@@ -165,7 +163,7 @@ class System:
         while not condition():
             assert time.monotonic() < deadline_s, f"not within {within_s} s: {what}\n{self.outputs()}"
             await self.burst()
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(BURST_PAUSE_S)
 
     async def settle(self, learner: bool = False, within_s: float = 60) -> None:
         """Wait until every window has ended, every entry is folded, and, on demand, every outcome is learned."""

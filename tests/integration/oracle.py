@@ -136,11 +136,16 @@ async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Book]:
         if isinstance(told, Outcome):
             key = told.placement
             spec = catalog.placements[key].spec
-            model = models.setdefault(key, PlacementModel(key, model_spec(spec), spec.reward_range))
+            if key not in models:
+                models[key] = PlacementModel(key, model_spec(spec), spec.reward_range)
+            model = models[key]
             assert isinstance(model, PlacementModel)
             model.learn(told)
         else:
-            book = models.setdefault(example_key(told.conversion), ConversionBook(told.conversion))
+            key = example_key(told.conversion)
+            if key not in models:
+                models[key] = ConversionBook(told.conversion)
+            book = models[key]
             assert isinstance(book, ConversionBook)
             book.learn(told)
     return models

@@ -27,7 +27,7 @@ def small(body: str = "hello", **more: object) -> Catalog:
     return Catalog(
         placements={"hero": Placement(content=("a",), default="a")},
         content={"a": Content(body=body)},
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -190,7 +190,7 @@ async def test_a_version_in_words_of_a_newer_release_is_refused(store: CatalogSt
     await store.publish(small())
     digest = (await store.history())[0].digest
     newer = zlib.compress(b'{"placements":{},"content":{},"journeys":{}}')
-    await redis.hset("test:{catalog}:bodies", digest, newer)  # type: ignore[misc]
+    await redis.hset("test:{catalog}:bodies", digest, newer)
     with pytest.raises(Refused, match="update nextbest"):
         await store.get(1)
     assert await store.publish(small("two")) == 2  # and it is no obstacle to the next

@@ -208,4 +208,5 @@ def test_figures_of_matured_examples_are_on_the_learners_page(up: Up) -> None:
     assert found["auc"] > 0.65
     assert 0.0 < found["calibration_error"] < 0.25
     assert found["log_loss"] < 0.6
-    assert found["rollbacks"] == 0
+    adaptations = 'nextbest_model_adaptations{kind="rollbacks",placement="conversion:buys_soon"}'
+    assert f"{adaptations} 0.0" in learner_metrics(up)

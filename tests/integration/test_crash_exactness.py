@@ -53,7 +53,7 @@ async def make_system(
 
     async def make(log: str, seed: int, unsafe: str = "") -> System:
         kafka = request.getfixturevalue("kafka_server") if log == "kafka" else ""
-        system = System(settings_of(kafka, redis_server.url, namespace), tmp_path, seed, unsafe)  # type: ignore[attr-defined]
+        system = System(settings_of(kafka, redis_server.url, namespace), tmp_path, seed, unsafe)
         systems.append(system)
         return await system.__aenter__()
 
@@ -155,7 +155,7 @@ async def freeze_and_go_on(system: System, role: str, point: str, topic_learned:
     await system.burst()
     await system.settle(learner=topic_learned)
     zombie.go_on()
-    for _ in range(3):
+    for _ in range(2):
         await system.burst()
         await system.settle(learner=topic_learned)
     return zombie

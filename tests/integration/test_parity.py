@@ -78,7 +78,7 @@ async def decide(api: Transport, visitor: str, context: dict[str, Any]) -> dict[
     }
     (decision,) = (await api.request("POST", "/v1/decide", body))["decisions"]
     assert decision["tier"] == "personalised"
-    return decision  # type: ignore[no-any-return]
+    return decision
 
 
 async def reward(api: Transport, decision: dict[str, Any], value: float) -> None:

@@ -57,7 +57,7 @@ async def run(system: System, *arguments: str) -> dict[str, Any]:
     result = await asyncio.to_thread(CliRunner().invoke, replay, [*arguments, "--json"], env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return json.loads(result.stdout)  # type: ignore[no-any-return]
+    return json.loads(result.stdout)
 
 
 async def wait_long(system: System) -> None:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from redis import Redis
 
+from cli.replay import command
+from personalization.errors import Refused
 from tests.parts import require
 from tests.running import Up, alive, free_port, start, until
 
@@ -34,7 +37,7 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         up.process.wait()
         assert up.process.stdout is not None
         up.process.stdout.close()
-        until(lambda up=up: not any(alive(pid) for pid in up.pids.values()), "children gone")  # type: ignore[misc]
+        until(lambda up=up: not any(alive(pid) for pid in up.pids.values()), "children gone")
 
 
 def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> None:
@@ -114,7 +117,8 @@ def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up], tmp_
 
     # While it runs nothing is written anew; of the stopped data folder everything is.
     data_dir = str(tmp_path / "data")
-    assert "in use by another `nextbest up`" in replay(1, "--rebuild", "--data-dir", data_dir)
+    with pytest.raises(Refused, match="in use by another `nextbest up`"):
+        replay(1, "--rebuild", "--data-dir", data_dir)
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
     assert "all written anew" in replay(0, "--rebuild", "--data-dir", data_dir)
@@ -128,17 +132,12 @@ def replay_check(up: Up, expected: int) -> str:
 
 
 def replay(expected: int, *arguments: str, **settings: str) -> str:
-    """``nextbest replay``: what it said, having ended as ``expected``."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "replay", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **settings},
-        check=False,
-    )
-    assert done.returncode == expected, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    """``nextbest replay``: what it said, having ended as ``expected``; raises what it refuses."""
+    done = CliRunner().invoke(command.replay, arguments, env=settings)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == expected, done.output
+    return done.output
 
 
 def test_no_orphans_after_kill_9(ups: Callable[..., Up]) -> None:

@@ -8,10 +8,10 @@ import json
 import os
 import signal
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +26,8 @@ from state.worker_client import worker_client
 from stream.running import run_app
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerSettings, make_app
-from tests.servers import ROOT
+from tests.contract.eventlog.worker import run as work
+from tests.forks import FORKS
 
 AnyLog = RedisStreamsLog | KafkaLog
 PATIENCE_S = 30.0
@@ -35,27 +36,26 @@ PATIENCE_S = 30.0
 class Worker:
     """A worker process and what it has said."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+    def __init__(self, url: str, log: AnyLog, *options: str) -> None:
+        obeyed, self._commands = FORKS.Pipe(duplex=False)
+        self._heard, told = FORKS.Pipe(duplex=False)
+        arguments = [url, log.topics.prefix, *options]
+        self.process = FORKS.Process(target=work, args=(arguments, obeyed, told), daemon=True)
+        self.process.start()
+        obeyed.close()
+        told.close()
         self.said: list[dict[str, Any]] = []
         self._listening = asyncio.create_task(self._listen())
 
-    @classmethod
-    async def start(cls, url: str, log: AnyLog, *options: str) -> Worker:
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "tests.contract.eventlog.worker", url, log.topics.prefix, *options),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-        )
-
     async def _listen(self) -> None:
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            self.said.append(json.loads(line))
+        stream = asyncio.StreamReader()
+        with os.fdopen(os.dup(self._heard.fileno()), "rb", buffering=0) as pipe:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(stream), pipe
+            )
+            while line := await stream.readline():
+                self.said.append(json.loads(line))
+            transport.close()
 
     def all(self, what: str) -> list[dict[str, Any]]:
         return [line for line in self.said if line["is"] == what]
@@ -64,18 +64,24 @@ class Worker:
         return [tuple(row) for line in self.all("handled") for row in line["batch"]]
 
     def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode() + b"\n")
+        os.write(self._commands.fileno(), line.encode() + b"\n")
 
     def send(self, number: int) -> None:
-        if self.process.returncode is None:
+        if self.process.exitcode is None:
+            assert self.process.pid is not None
             os.kill(self.process.pid, number)
+
+    async def wait(self) -> int | None:
+        await asyncio.to_thread(self.process.join, PATIENCE_S)
+        return self.process.exitcode
 
     async def stop(self) -> None:
         self.send(signal.SIGCONT)
         self.send(signal.SIGKILL)
-        await self.process.wait()
+        await self.wait()
         await self._listening
+        for end in (self._commands, self._heard):
+            end.close()
 
 
 @pytest.fixture
@@ -83,7 +89,7 @@ async def start_worker(log_url: str, log: AnyLog) -> AsyncIterator[Callable[...,
     workers: list[Worker] = []
 
     async def start(*options: str) -> Worker:
-        workers.append(await Worker.start(log_url, log, *options))
+        workers.append(Worker(log_url, log, *options))
         return workers[-1]
 
     yield start
@@ -153,7 +159,7 @@ async def test_a_clean_stop_commits_and_nothing_is_delivered_again(
     await until(lambda: len(first.handled()) >= 200, "the first worker handles")
     first.send(signal.SIGTERM)
     await until(lambda: first.all("stopped"), "the first worker stops")
-    assert await first.process.wait() == 0
+    assert await first.wait() == 0
     await until_committed(log, 200)
     second = await start_worker()
     await append(log, 10, start=200)
@@ -173,7 +179,10 @@ async def test_a_standby_takes_over_under_load_and_nothing_is_lost(
         if start == 300:
             await until(lambda: first.handled(), "the owner handles")
             first.send(signal.SIGKILL)
-    values = lambda: {int(v) for w in (first, standby) for _, _, _, v in w.handled()}  # noqa: E731
+
+    def values() -> set[int]:
+        return {int(value) for worker in (first, standby) for _, _, _, value in worker.handled()}
+
     await until(lambda: len(values()) == 600, "all handled by one or the other")
     await until_committed(log, 600)
     assert standby.all("assigned")[-1]["generation"] > first.all("assigned")[0]["generation"]
@@ -273,6 +282,29 @@ async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(lo
     pauses = [b - a for a, b in itertools.pairwise(handled_at) if b - a > 0.8]
     assert len(pauses) <= 2, pauses
     await until_committed(log, 4000)
+
+
+async def test_a_worker_leaves_no_files(log: AnyLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    await append(log, 40)
+    app = make_app("folder", log, await log.identity())
+    assert not app.conf.datadir.is_absolute()  # Faust's default: what it made would lie here
+    values: list[bytes] = []
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for event in stream.noack().events():
+            values.append(event.value)
+            await stream.ack(event)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_app(app, stop))
+    try:
+        await until(lambda: len(values) >= 40, "all is handled")
+    finally:
+        stop.set()
+        await running
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("log_url", ["redis"], indirect=True)  # Kafka removes nothing inside a partition

@@ -1,6 +1,6 @@
 """A worker in a process of its own, for tests that kill, stop and compare workers.
 
-It says what happens on stdout, one JSON object a line, and obeys lines on stdin.
+It says what happens on one pipe, one JSON object a line, and obeys the lines of another.
 
 - ``{"is": "assigned", "generation": 1, "partitions": 4}``
 - ``{"is": "handled", "batch": [[partition, offset, key, value], …]}``: written before the acks
@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import json
 import os
-import sys
+from multiprocessing.connection import Connection
 from typing import Any
 
 from eventlog.opening import open_log
@@ -23,18 +23,22 @@ from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerSettings, make_app
 
 
-def say(what: str, **fields: Any) -> None:
-    os.write(sys.stdout.fileno(), json.dumps({"is": what, **fields}).encode() + b"\n")
+def run(arguments: list[str], commands: Connection, told: Connection) -> None:
+    """The process: until SIGTERM."""
+    asyncio.run(main(arguments, commands, told))
 
 
-async def main() -> None:
+async def main(arguments: list[str], commands: Connection, told: Connection) -> None:
+    def say(what: str, **fields: Any) -> None:
+        os.write(told.fileno(), json.dumps({"is": what, **fields}).encode() + b"\n")
+
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("prefix")
     parser.add_argument("--commit-interval-s", type=float, default=0.2)
     parser.add_argument("--never-commit", action="store_true")
     parser.add_argument("--start-at", type=int)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     log = open_log(args.url, Topics(args.prefix))
     identity = await log.identity()
 
@@ -67,7 +71,8 @@ async def main() -> None:
     async def obey() -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        pipe = os.fdopen(os.dup(commands.fileno()), "rb", buffering=0)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
         while line := await reader.readline():
             _, partition, offset, generation = line.split()
             ok = await app.commit_offsets({app.tp(VISITOR_LOG, int(partition)): int(offset)}, int(generation))
@@ -81,7 +86,3 @@ async def main() -> None:
     finally:
         obeying.cancel()
         await log.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

@@ -9,7 +9,8 @@ import pytest
 
 from online_models.placement_model import PlacementModel
 from online_models.registry import POLICIES, check_model, make_model, model_names
-from online_models.snapshot import ModelSnapshot, SnapshotDelta
+from online_models.snapshot import ModelSnapshot
+from online_models.wire import SnapshotDelta
 from personalization.distribution import SCALE, ticket
 from personalization.errors import InvalidInput, Refused
 from personalization.outcome import ClosingReason, Outcome
@@ -32,7 +33,7 @@ POLICY_SPECS = [
 
 
 def outcome(i: int, arm: str, reward: float, **features: object) -> Outcome:
-    return Outcome(f"d{i}", "p", 0, arm, SCALE // 3, reward, ClosingReason.WINDOW, i, i + 1, i, 0, features)  # type: ignore[arg-type]
+    return Outcome(f"d{i}", "p", 0, arm, SCALE // 3, reward, ClosingReason.WINDOW, i, i + 1, i, 0, features)
 
 
 def context(rng: np.random.Generator) -> dict[str, float | str]:
@@ -174,7 +175,7 @@ def test_absurd_input_never_harms(model: str) -> None:
     assert len(parts.header) < (50_000 if own else 40_000_000)
     assert all(len(field) < 500_000 for field in parts.arms.values())
     for features in (*ABSURD, {"age": 40.0, "visits": 3.0, "device": "p"}):
-        d = snapshot.distribution(ARMS, features, policy=PolicySpec())  # type: ignore[arg-type]
+        d = snapshot.distribution(ARMS, features, policy=PolicySpec())
         assert all(math.isfinite(v) for v in (*d.means, *d.sds))
         assert sum(d.weights) == SCALE
     for i in range(400):  # and it can still learn
@@ -186,7 +187,7 @@ def test_absurd_input_never_harms(model: str) -> None:
 @pytest.mark.parametrize("name", RIVER)
 def test_river_models_load_by_dotted_name(name: str) -> None:
     check_model(name)
-    assert f"{type(make_model(name).estimator).__name__}" == name.rpartition(".")[2]  # type: ignore[union-attr]
+    assert f"{type(make_model(name).estimator).__name__}" == name.rpartition(".")[2]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from online_models.registry import _MODELS
 def without_sklearn(monkeypatch: pytest.MonkeyPatch) -> None:
     """River imports scikit-learn's data sets before it knows whether a check needs them; a regressor's do not."""
     package, datasets = types.ModuleType("sklearn"), types.ModuleType("sklearn.datasets")
-    package.datasets = datasets  # type: ignore[attr-defined]
+    package.datasets = datasets
     monkeypatch.setitem(sys.modules, "sklearn", package)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", datasets)
 

@@ -28,7 +28,7 @@ class Written:
 
 def joined() -> tuple[Written, Any]:
     written = Written()
-    return written, JoinedWrites(written, asyncio.get_running_loop())  # type: ignore[arg-type]
+    return written, JoinedWrites(written, asyncio.get_running_loop())
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"

@@ -181,7 +181,7 @@ async def test_counts_lost_and_duplicated_events() -> None:
         replay = Replay(data, api, "run")
         if drop:
             # A state that never knows an event would be probed to the limit: look at the accounts alone.
-            replay._probe = lambda *_: _nothing()  # type: ignore[method-assign]
+            replay._probe = lambda *_: _nothing()
         await replay.play(data.ratings)
         accounts = await accounting.count(api, replay.visitors(), settle_s=0.1)
         assert (accounts.lost, accounts.duplicates) == (drop, repeat)

@@ -43,7 +43,7 @@ async def test_it_learns_matured_examples_each_once_and_nothing_else() -> None:
         if partition_of(example_key(name), N_PARTITIONS) == partition_of(example_key("buys"), N_PARTITIONS)
     )
     await log.tell(Example("x", neighbour, Stage.CLOSED, 0, 0), neighbour)
-    found = [example async for example in matured(log, "buys")]  # type: ignore[arg-type]
+    found = [example async for example in matured(log, "buys")]
     assert [(example.example_id, example.label) for example in found] == [("e0", False), ("e1", True), ("e2", True)]
 
 

@@ -34,7 +34,7 @@ def ready(): pathlib.Path({str(ready_file)!r}).write_text(str(os.getpid()))
     async def ready() -> bool:
         return ready_file.exists() and ready_file.read_text() != ""
 
-    return ChildSpec(name=name, command=(sys.executable, "-c", program), ready=ready, **more)  # type: ignore[arg-type]
+    return ChildSpec(name=name, command=(sys.executable, "-c", program), ready=ready, **more)
 
 
 STEADY = "ready(); time.sleep(600)"

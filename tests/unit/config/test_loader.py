@@ -142,6 +142,10 @@ BAD_CONTENT = {
     "a: {cap: 0}": "content.a.cap.limit: must be 1 or more",
     "a: {cap: {per: day}}": "content.a.cap.limit: is missing: How often, 1 or more",
     "a: {features: {price: .nan}}": "content.a.features.price: must be a finite number, not .nan",
+    "a: {features: {themes: [sale, [new]]}}": "content.a.features.themes[1]: must be text, not a list",
+    "a: {features: {themes: {sale: 1}}}": (
+        "content.a.features.themes: must be a number or text, or a list of texts, not a group of fields"
+    ),
     "a: {body: [1, .inf]}": "content.a.body[1]: must be a finite number or text in quotes, not .inf",
     "a: {body: {x: 1, x: 2}}": "content.a.body.x: is written twice, first at shop.yaml:3; keep one",
     "a: hello": (
@@ -318,7 +322,7 @@ content:
     cap: 3 x per day
     starts: 2026-01-01
     ends: never
-    features: {new: true, size: "42", price: 42}
+    features: {new: true, size: "42", price: 42, themes: [sale, "7", 8]}
 affinities:
 segments: {always: true}
 """.replace("defaults: &base\n", ""),
@@ -331,7 +335,7 @@ segments: {always: true}
     assert a.locales == {"no": "Hei", "de-AT": "Servus"}
     assert a.cap == Cap(limit=3, per="day")
     assert (a.starts_ms, a.ends_ms) == (1_767_225_600_000, None)
-    assert a.features == {"new": 1.0, "size": "42", "price": 42.0}
+    assert a.features == {"new": 1.0, "size": "42", "price": 42.0, "themes": ("sale", "7", "8")}
     assert catalog.segments == {"always": "true"}
 
 
@@ -381,5 +385,5 @@ def test_the_demo_serves_eight_shelves_and_holds_nobody_out() -> None:
     demo = load_catalog(demo_catalog())
     hero = demo.placements["home.hero"]
     assert (len(hero.content), hero.holdout, hero.default_reward, hero.rewards) == (8, 0.0, 0.0, ())
-    genres = [genre for name in hero.content for genre in demo.content[name].body["genres"]]
+    genres = [genre for name in hero.content for genre in demo.content[name].features["genres"]]
     assert len(genres) == len(set(genres)) == 19

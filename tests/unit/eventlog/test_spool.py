@@ -62,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def spool_on(log: FakeLog, directory: Path, *, memory: int = 10**7, disk: int = 10**8) -> Spool:
-    spool = Spool(log, DiskQueue(directory, disk), max_memory_bytes=memory, linger_s=0)  # type: ignore[arg-type]
+    spool = Spool(log, DiskQueue(directory, disk), max_memory_bytes=memory, linger_s=0)
     spool.start()
     return spool
 
@@ -160,11 +160,11 @@ async def test_a_drained_spool_takes_nothing_more(tmp_path: Path) -> None:
 
 async def test_each_process_has_a_directory_of_its_own(tmp_path: Path) -> None:
     log = FakeLog()
-    first = Spool.below(log, tmp_path)  # type: ignore[arg-type]
-    second = Spool.below(log, tmp_path)  # type: ignore[arg-type]
+    first = Spool.below(log, tmp_path)
+    second = Spool.below(log, tmp_path)
     assert names_in(tmp_path) == ["0", "1"]
     await first.drain(1)
-    third = Spool.below(log, tmp_path)  # type: ignore[arg-type]
+    third = Spool.below(log, tmp_path)
     assert names_in(tmp_path) == ["0", "1"]
     await second.drain(1)
     await third.drain(1)

@@ -40,8 +40,8 @@ def test_a_checkpoint_at_any_point_goes_on_bit_for_bit() -> None:
     under_way = 0
     for i in range(0, 900, 5):
         learn(model, 5, first=i)
-        under_way += model._plan is not None
-        if i % 45 == 0 or model._plan is not None:
+        under_way += model._rebuild is not None
+        if i % 45 == 0 or model._rebuild is not None:
             copy, straight = again(model), again(model)
             assert same(copy, model)
             learn(copy, 20, first=10_000)
@@ -56,7 +56,7 @@ def test_a_checkpoint_at_any_point_goes_on_bit_for_bit() -> None:
 def test_a_rebuild_under_way_ends_as_if_there_had_been_no_checkpoint() -> None:
     model = ArmModel(n_random=64)
     learn(model, 60)
-    while model._plan is None:
+    while model._rebuild is None:
         learn(model, 1, first=model.n_learned)
     copy = again(model)
     n = model.rebuilds

@@ -15,7 +15,7 @@ from personalization.policy_spec import ModelSpec, PolicySpec
 
 def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: object) -> Outcome:
     fields: dict[str, object] = {"exposed_at_ms": 5, "features": {"age": 3.0}} | changes
-    return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, 9, **fields)  # type: ignore[arg-type]
+    return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, 9, **fields)
 
 
 def test_an_outcome_trains_once() -> None:

@@ -170,9 +170,9 @@ def test_which_events_count_is_a_rule() -> None:
     world = World(shop(buys=Conversion(event="Bought", when="properties.revenue > 20", horizon_ms=HOUR)))
     world.track(KEY, "Viewed")
     world.track(KEY, "Bought", revenue=10)
-    assert not world.visitors[KEY].folder.conversions.open[0].converted  # type: ignore[union-attr]
+    assert not world.visitors[KEY].folder.conversions.open[0].converted
     world.track(KEY, "Bought", revenue=30)
-    assert world.visitors[KEY].folder.conversions.open[0].converted  # type: ignore[union-attr]
+    assert world.visitors[KEY].folder.conversions.open[0].converted
 
 
 def test_open_examples_are_bounded_and_what_is_left_out_is_counted() -> None:

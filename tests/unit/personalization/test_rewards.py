@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from personalization.bounded import short_hash
 from personalization.catalog import RewardRule
+from personalization.closed_memory import SECOND_BYTES, TAG_BYTES, LateReward
 from personalization.event import Activated, Track
 from personalization.fold import Folded
 from personalization.folder_state import (
@@ -354,6 +356,33 @@ def test_late_rewards_are_counted_by_arm_and_never_trained(story: str) -> None:
     assert [(o.decision_id, o.reward) for o in world.outcomes] == [("d1", 0.0)]
 
 
+def test_late_rewards_say_for_which_decision_and_how_late() -> None:
+    world = World()
+    world.decide(KEY, "d0", "blue")
+    world.decide(KEY, "d1", "red")
+    world.time_out(KEY, after_ms=WINDOW)
+    closed_s = world.now_ms // 1000
+    world.now_ms += 7 * MINUTE
+    told = [*world.reward(KEY, "d1", 1.0).late, *world.track(KEY, "Clicked", contentId="blue").late]
+    assert told == [
+        LateReward("d1", "hero", "red", world.now_ms - 1 - closed_s * 1000),
+        LateReward(short_hash("d0").hex(), "hero", "blue", world.now_ms - closed_s * 1000),
+    ]
+    assert 7 * MINUTE <= world.now_ms - closed_s * 1000 < 7 * MINUTE + 1_010
+
+
+def test_what_closed_before_the_second_was_kept_is_late_by_an_unknown_time() -> None:
+    world = World()
+    world.decide(KEY, "d1", "red")
+    world.decide(KEY, "d2", "blue")
+    world.reward(KEY, "d1", 1.0, final=True)
+    folder = world.visitors[KEY].folder
+    folder.closed_arms = folder.closed_arms[: TAG_BYTES - SECOND_BYTES]  # as stored until then
+    world.reward(KEY, "d2", 1.0, final=True)
+    assert world.reward(KEY, "d1", 1.0).late == [LateReward("d1", "hero", "red", None)]
+    assert [late.late_ms is None for late in world.reward(KEY, "d2", 1.0).late] == [False]
+
+
 def test_nothing_is_late_for_a_decision_that_was_never_shown() -> None:
     world = World()
     for step in (("defer", "d1", "red"), ("wait", WINDOW)):
@@ -372,7 +401,7 @@ def test_late_is_known_behind_a_merge_and_forgotten_beyond_the_bound() -> None:
         world.decide("u:7", f"d-{n}", "red")
         world.reward("u:7", f"d-{n}", 0.0, final=True)
     assert world.track("u:7", "Clicked", contentId="blue").notes == []
-    assert len(world.visitors["u:7"].folder.closed_arms) == 4 * MAX_CLOSED
+    assert len(world.visitors["u:7"].folder.closed_arms) == TAG_BYTES * MAX_CLOSED
 
 
 def _without(struct: type, *added: str) -> list[str]:

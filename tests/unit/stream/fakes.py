@@ -24,7 +24,7 @@ class MemoryVisitors:
 
     async def save(self, changes: Sequence[Change]) -> list[str]:
         if self.before_save:
-            self.before_save.pop(0)()  # type: ignore[operator]
+            self.before_save.pop(0)()
         losers = []
         for change in changes:
             held = self.stored.get(change.key)

@@ -71,6 +71,9 @@ async def test_a_placement_and_a_conversion_learn_from_one_partition() -> None:
     assert buys is not None
     assert (hero.n_learned, buys.counts["learned"], buys.counts["served"]) == (20, 300, 300)
     assert await learner.publish() == 2
+    for key in ("hero", example_key(BUYS)):
+        labels = {"placement": key, "kind": "rollbacks"}
+        assert shop.metrics.registry.get_sample_value("nextbest_model_adaptations", labels) == 0
     (served,) = shop.conversions.published
     assert served.contender.predict({"carts": 2.0}) > 0.5 > served.contender.predict({"carts": 0.0})
 

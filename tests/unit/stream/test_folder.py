@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from eventlog.port import Record
@@ -113,6 +115,26 @@ async def test_a_lost_race_is_folded_again_from_what_the_winner_wrote() -> None:
     assert bench.metrics.lost_races._value.get() == 1
 
 
+async def test_a_late_reward_is_logged_once_however_often_it_is_folded(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="stream.folder")
+    bench, winner = Bench(), Bench()
+    final = Rewarded(message_id="r0", decision_id="d1", value=0.0, final=True)
+    closed = [bench.message("a:1", decision(1)), bench.message("a:1", final)]
+    late = Rewarded(message_id="r1", decision_id="d1", value=1.0)
+    batch = [bench.message("a:1", track(1)), bench.message("a:1", late, NOW_MS + 61_000)]
+    await bench.folder.process(closed)
+    await winner.folder.process([*closed, batch[0]])
+    bench.visitors.before_save.append(lambda: bench.visitors.stored.update(winner.visitors.stored))
+    await bench.folder.process(batch)
+    assert bench.metrics.lost_races._value.get() == 1, "it was folded twice"
+    await bench.folder.process(batch)
+    (line,) = (record for record in caplog.records if record.message == "late_reward")
+    fields = {name: vars(line)[name] for name in ("decision", "placement", "arm", "late_ms", "left_out")}
+    assert fields == {"decision": "d1", "placement": "hero", "arm": "red", "late_ms": 61_000, "left_out": 0}
+    assert bench.metrics.notes.labels("late", "hero", "red")._value.get() == 1
+    assert [record.key for record in bench.log.all(OUTCOMES)].count("hero") == 1, "it trains nothing"
+
+
 async def test_timers_are_there_before_the_state_and_go_with_the_time_out() -> None:
     bench = Bench()
     timers_at_save: list[set[Timer]] = []
@@ -144,7 +166,7 @@ async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
     first, poison = bench.message("a:1", track(0)), bench.message("a:1", track(1))
     real = module.fold
 
-    def fold(visitor, key, position, entry, compiled):  # type: ignore[no-untyped-def]
+    def fold(visitor, key, position, entry, compiled):
         done = real(visitor, key, position, entry, compiled)
         if position.offset == poison.offset:
             raise ZeroDivisionError("a bug")

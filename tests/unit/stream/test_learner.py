@@ -101,11 +101,11 @@ class Bench:
             self.commits.append(offsets)
 
         trainings = Trainings(
-            PlacementTraining(self.publisher, b"secret", self.sampling),  # type: ignore[arg-type]
-            ConversionTraining(self.conversions, b"secret", LearnerMetrics(), publish_ms=0),  # type: ignore[arg-type]
+            PlacementTraining(self.publisher, b"secret", self.sampling),
+            ConversionTraining(self.conversions, b"secret", LearnerMetrics(), publish_ms=0),
         )
-        partitions = Partitions(self.log, self.checkpoints, trainings, CATALOG, 1, self.metrics)  # type: ignore[arg-type]
-        return Learner(self.log, partitions, trainings, CATALOG, self.metrics, commit)  # type: ignore[arg-type]
+        partitions = Partitions(self.log, self.checkpoints, trainings, CATALOG, 1, self.metrics)
+        return Learner(self.log, partitions, trainings, CATALOG, self.metrics, commit)
 
     async def outcomes(self, first: int, n: int) -> None:
         for number in range(first, first + n):

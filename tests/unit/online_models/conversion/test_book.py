@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from river import base
 
 from online_models.conversion.book import ConversionBook
 from online_models.conversion.cohort import MAX_WAITING, Cohort
 from online_models.conversion.contender import GOOD_COPY_EVERY, Contender
 from online_models.conversion.correction import Correction
 from online_models.conversion.model import ConversionModel
+from online_models.conversion.river_classifier import RiverClassifier
 from online_models.conversion.stack import sigmoid
 from personalization.catalog import DAY_MS
 from personalization.example import Example, Stage
@@ -125,9 +127,33 @@ def test_a_model_that_breaks_goes_back_to_its_last_good_copy() -> None:
 def test_a_model_without_a_finite_answer_goes_back_at_once() -> None:
     contender = Contender()
     contender.model = Notebook()
-    contender.model.log_odds_one = lambda x: math.nan  # type: ignore[method-assign]
+    contender.model.log_odds_one = lambda x: math.nan
     assert contender.predict({"id": "a"}) == 0.5
     assert contender.n_rollbacks == 1
+
+
+class Breaking(base.Classifier):
+    """Says nothing finite once it was taught three labels."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def learn_one(self, x: dict[Any, Any], y: bool) -> None:
+        self.n += 1
+
+    def predict_proba_one(self, x: dict[Any, Any]) -> dict[bool, float]:
+        return {True: math.nan if self.n >= 3 else 0.5}
+
+
+def test_rollbacks_within_a_river_classifier_count_too() -> None:
+    book = ConversionBook("buys")
+    book.champion.model = RiverClassifier(Breaking())
+    for i in range(7):
+        book.champion.mature({"id": f"e{i}"}, True)
+    assert book.adaptations == {"rollbacks": 2}
+    book.champion._roll_back()  # the classifier is another one, and has forgotten its own
+    assert book.adaptations == {"rollbacks": 3}
+    assert ConversionBook.load(book.dump()).adaptations == {"rollbacks": 3}
 
 
 def test_contributions_add_up_to_the_corrected_log_odds() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
+from scipy.stats import rankdata
 
-from online_models.conversion.metrics import auc, calibration, log_loss
+from online_models.conversion.metrics import auc, calibration, log_loss, midranks
 
 
 def test_auc_is_the_share_of_pairs_in_order_ties_half() -> None:
@@ -25,6 +28,19 @@ def test_the_aucs_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         found = auc(y, rng.normal(size=400) + y)
         covered += found.low <= truth <= found.high
     assert 0.91 <= covered / 300 <= 0.985
+
+
+def test_midranks_are_scipys() -> None:
+    rng = np.random.default_rng(3)
+    for values in (np.zeros(0), np.ones(4), rng.normal(size=500), rng.integers(0, 9, 500) / 9.0):
+        assert midranks(values).tolist() == rankdata(values).tolist()
+
+
+def test_learning_and_serving_import_no_scipy_stats() -> None:
+    modules = "online_models.registry, online_models.conversion.checkpoint"
+    program = f"import sys, {modules}; print('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n", "its import takes a second of every worker's start"
 
 
 def test_one_outcome_has_no_auc() -> None:

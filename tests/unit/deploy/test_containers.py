@@ -1,0 +1,184 @@
+"""Dockerfile and compose.yaml speak of files, commands, settings and volumes that are there.
+
+They are built where there is an engine; what would fail there and can be read is checked here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from cli.main import nextbest
+from config.settings import PREFIX, InvalidSettings, Settings
+from state.embedded import redis_options
+from tests.servers import ROOT
+from tests.unit.deploy.container_files import CONTEXT, compose, in_context, stages
+
+STAGES = stages()
+IMAGE = STAGES[-1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+COMPOSE = compose(NEXTBEST_SECRET="a secret of their own")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service.get("build") == "."]
+SETTINGS = {PREFIX + row.name.upper() for row in fields(Settings)}
+
+
+def resolve(words: list[str]) -> None:
+    """See that click takes the words as a command of ours, arguments and all; raises ``click.ClickException``."""
+    group = click.Context(nextbest, info_name="nextbest")
+    name, command, rest = nextbest.resolve_command(group, list(words))
+    assert command is not None
+    command.make_context(name, rest, parent=group)
+
+
+def environment(service: str) -> dict[str, str]:
+    return IMAGE.environment() | {name: str(value) for name, value in SERVICES[service]["environment"].items()}
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_what_is_copied_is_there(stage: Any) -> None:
+    earlier = [other.name for other in STAGES[: STAGES.index(stage)]]
+    assert stage.copies()
+    for source, paths in stage.copies():
+        if source:
+            assert source in earlier
+            continue
+        for path in paths:
+            assert (CONTEXT / path).exists(), f"COPY {path}"
+            assert path == "." or in_context(CONTEXT / path), f".dockerignore keeps {path} out"
+
+
+def test_the_context_holds_what_the_wheel_is_made_of() -> None:
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    needed = [ROOT / "pyproject.toml", ROOT / PROJECT["project"]["readme"], ROOT / "LICENSE"]
+    for package in wheel:
+        files = [path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        assert files
+        needed += files
+    assert [str(path) for path in needed if not in_context(path)] == []
+
+
+@pytest.mark.parametrize(
+    "kept_out", [".git/HEAD", ".env", ".nextbest/secret", "tests/parts.py", "api/__pycache__/a.pyc"]
+)
+def test_the_context_holds_no_more(kept_out: str) -> None:
+    assert not in_context(CONTEXT / kept_out)
+
+
+def test_the_image_runs_on_a_python_the_project_takes() -> None:
+    for stage in STAGES:
+        name, _, tag = stage.image.partition(":")
+        assert name == "python"
+        version = tuple(int(part) for part in tag.removesuffix("-slim").split("."))
+        assert version >= tuple(
+            int(part) for part in PROJECT["project"]["requires-python"].removeprefix(">=").split(".")
+        )
+    assert STAGES[0].image == IMAGE.image, "a virtual environment is copied: the interpreter is the same"
+
+
+def test_the_image_starts_with_commands_of_ours() -> None:
+    (program,) = IMAGE.last_command("ENTRYPOINT")
+    assert program in PROJECT["project"]["scripts"]
+    resolve(IMAGE.last_command("CMD"))
+    check = IMAGE.all("HEALTHCHECK")[-1].partition("CMD ")[2]
+    assert check == f'["{program}", "ready"]'
+    resolve(["ready"])
+
+
+def test_the_images_environment_is_settings_with_ports_it_exposes() -> None:
+    told = {name: value for name, value in IMAGE.environment().items() if name.startswith(PREFIX)}
+    assert told.keys() <= SETTINGS
+    settings = Settings.from_environment({**told, "NEXTBEST_SECRET": "a secret of their own"})
+    assert {settings.port, settings.metrics_port} == {int(port) for port in IMAGE.all("EXPOSE")[-1].split()}
+    assert IMAGE.all("VOLUME") == [settings.data_dir]
+    assert settings.data_dir in IMAGE.all("RUN")[-1], "made for the user that runs"
+
+
+def test_without_a_secret_nothing_starts() -> None:
+    with pytest.raises(AssertionError, match="make a secret first"):
+        compose()
+    with pytest.raises(InvalidSettings, match="SECRET"):
+        Settings.from_environment(IMAGE.environment())
+
+
+def test_compose_runs_every_role() -> None:
+    assert {SERVICES[name]["command"][0] for name in OURS} == {"publish", "folder", "learner", "api"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_runs_a_command_of_ours(name: str) -> None:
+    service = SERVICES[name]
+    mounts = dict(_mount(volume) for volume in service.get("volumes", ()))
+    here = {target: source for target, source in mounts.items() if source.startswith(".")}
+    for source in here.values():
+        assert (ROOT / source).is_dir()
+    resolve([str(ROOT / here[word]) if word in here else word for word in service["command"]])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_services_environment_is_settings_of_servers_that_are_there(name: str) -> None:
+    told = environment(name)
+    assert {name for name in told if name.startswith(PREFIX)} <= SETTINGS
+    settings = Settings.from_environment(told)
+    kafka, _, kafka_port = settings.kafka.partition(":")
+    assert f"PLAINTEXT://{kafka}:{kafka_port}" == SERVICES[kafka]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert settings.redis == "redis://redis:6379/0"
+    assert {kafka, "redis"} <= SERVICES[name]["depends_on"].keys()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_read_only_service_writes_to_volumes_alone(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    keeps = dict(_mount(volume) for volume in service.get("volumes", ()))
+    assert (environment(name)["NEXTBEST_DATA_DIR"] in keeps) == (service["command"] == ["api"]), (
+        "the spool is its own"
+    )
+
+
+def test_the_published_port_is_the_apis() -> None:
+    (published,) = SERVICES["api"]["ports"]
+    assert published == f"127.0.0.1:8700:{environment('api')['NEXTBEST_PORT']}"
+
+
+def test_what_services_wait_for_is_there() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in SERVICES, name
+            if how["condition"] == "service_healthy":
+                assert "test" in SERVICES[other]["healthcheck"]
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert SERVICES[other]["restart"] == "no", "it ends"
+
+
+def test_volumes_are_declared_and_used() -> None:
+    mounted = {_mount(volume)[1] for service in SERVICES.values() for volume in service.get("volumes", ())}
+    assert {source for source in mounted if not source.startswith((".", "/"))} == COMPOSE["volumes"].keys()
+
+
+def test_redis_keeps_what_the_embedded_one_keeps() -> None:
+    words = iter(redis_options(Path("/data"), 6379, ""))
+    embedded = dict(zip(words, words, strict=True))
+    given = SERVICES["redis"]["command"]
+    assert given[0] == "redis-server"
+    in_compose = dict(zip(given[1::2], given[2::2], strict=True))
+    assert in_compose == {name: embedded[name] for name in in_compose}
+    assert {"--appendonly", "--maxmemory-policy"} <= in_compose.keys()
+
+
+def test_a_command_that_is_not_ours_would_be_found() -> None:
+    for words in (["fodler"], ["publish", "one", "two"], ["folder", "--loud"]):
+        with pytest.raises(click.ClickException):
+            resolve(words)
+
+
+def _mount(volume: str) -> tuple[str, str]:
+    """(target, source) of a volume in its short form."""
+    source, target = volume.split(":")[:2]
+    return target, source
