@@ -9,12 +9,14 @@ import numpy as np
 
 from online_models.reward_model import FloatArray
 
-SMALLEST = 64
+SMALLEST, MILD = 32, 64
 LOOK_BACK = 8
-"""The last w outcomes are held against up to 8w before them."""
+"""The last w outcomes are held against up to 8w before them, w ≥ 32; for a mild fall ≥ 64."""
 
 MAX_KEPT = 16_384
-EVERY = 32
+EVERY, LOOKS = 16, 4
+"""A span is looked at every quarter of itself, and not more often than every 16 outcomes."""
+STANDARD_ERRORS = 4.0
 MAX_BLOCKS = 64
 
 
@@ -32,10 +34,11 @@ class DriftDetector:
     """Watches prediction − reward; it sees large, harmful shifts only, and none where nothing shifts.
 
     Disappointment is compared, not squared error: while a model learns, its errors change size in both
-    directions. A reset needs a rise above max(.1, ½ sd) by four standard errors, at any of the spans 64, 128 …;
-    half of that with three standard errors inflates, once per stretch. The standard error is what means over so
-    many outcomes varied by before, where that is more than their spread says: a visitor's outcomes come in bursts,
-    and one visitor who is hard to please is no drift.
+    directions. A reset needs a rise above max(.1, ½ sd) by four standard errors and what few outcomes may do by
+    chance (16/3w, Bernstein's bound), at any of the spans 32, 64 …, and keeps what came after the split that tells
+    best; half of that with three standard errors inflates, once per stretch. The standard error is what means over
+    so many outcomes varied by before, where that is more than their spread says: a visitor's outcomes come in
+    bursts, and one visitor who is hard to please is no drift.
     """
 
     def __init__(self) -> None:
@@ -61,21 +64,30 @@ class DriftDetector:
     def _look(self) -> tuple[Drift, int]:
         verdict, span = Drift.NONE, 0
         w = SMALLEST
-        while 2 * w <= self._n:
+        while 2 * w <= self._n and self._n % max(EVERY, w // LOOKS) == 0:
             window = self._errors[max(0, self._n - (1 + LOOK_BACK) * w) : self._n]
             before = window[:-w]
             rise = float(window[-w:].mean() - before.mean())
-            sd = float(window.std())
+            sd = float(before.std())
             error = max(sd * (1.0 / w + 1.0 / len(before)) ** 0.5, self._bursts(w))
             least = max(0.1, 0.5 * sd)
-            if rise > least + 4.0 * error:
-                return Drift.RESET, w
-            if rise > 0.5 * least + 3.0 * error and verdict is Drift.NONE and not self._quiet:
+            surprise = STANDARD_ERRORS * error + STANDARD_ERRORS**2 / (3.0 * w)
+            if rise > least + surprise:
+                return Drift.RESET, self._since(2 * w)
+            if rise > 0.5 * least + 3.0 * error and w >= MILD and verdict is Drift.NONE and not self._quiet:
                 verdict, span = Drift.INFLATE, w
             w *= 2
         if verdict is Drift.INFLATE:
             self._quiet = LOOK_BACK * span
         return verdict, span
+
+    def _since(self, most: int) -> int:
+        """For how many of the last ``most`` outcomes things have been different: the split that explains best."""
+        window = self._errors[max(0, self._n - (1 + LOOK_BACK) * most) : self._n]
+        back = np.cumsum(window[::-1])
+        k = np.arange(1, min(most, len(window) - 1) + 1)
+        rise = back[k - 1] / k - (back[-1] - back[k - 1]) / (len(window) - k)
+        return int(k[np.argmax(rise * np.sqrt(k * (len(window) - k)))])
 
     def _bursts(self, w: int) -> float:
         """Deviation of the mean over w outcomes as it was before: a visitor's outcomes come in bursts and agree."""

@@ -14,6 +14,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from eventlog.cancelling import pause
 from online_models.conversion import checkpoint
 from online_models.conversion.checkpoint import Served
 from online_models.snapshot import unpack_version
@@ -115,7 +116,7 @@ class ConversionFollower:
                 await self.refresh()
             except (RedisError, OSError) as error:
                 logger.warning("conversions_unreachable", extra={"reason": repr(error)})
-            await asyncio.sleep(self._poll_ms / 1000)
+            await pause(self._poll_ms / 1000)
 
     async def _read(self, name: str, version: int) -> None:
         model, at_ms = await cast("Any", self._redis.hmget(self._keys.conversion(name), ["model", "at_ms"]))

@@ -20,6 +20,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from eventlog.cancelling import pause, stop_if_cancelled
 from online_models.snapshot import ModelSnapshot, unpack_version
 from online_models.wire import SnapshotDelta
 from personalization.errors import Refused
@@ -208,7 +209,7 @@ class ModelFollower:
                 await self._follow()
             except (RedisError, OSError) as error:
                 logger.warning("models_unreachable", extra={"reason": repr(error)})
-            await asyncio.sleep(self._poll_ms / 1000)
+            await pause(self._poll_ms / 1000)
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -218,6 +219,7 @@ class ModelFollower:
             await self.refresh()
             next_poll_s = loop.time() + self._poll_ms / 1000
             while True:
+                stop_if_cancelled()
                 message = await channel.get_message(timeout=max(0.001, next_poll_s - loop.time()))
                 if message is not None:
                     await self._on_announcement(message["data"])

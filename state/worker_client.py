@@ -6,7 +6,6 @@ a client of their own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from eventlog.cancelling import pause
 from personalization.errors import Unavailable
 
 T = TypeVar("T")
@@ -68,5 +68,5 @@ async def until_done(
         except TRANSIENT as error:
             if on_failure is not None:
                 on_failure(error)
-        await asyncio.sleep(pause_s)
+        await pause(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

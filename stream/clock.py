@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from eventlog.cancelling import pause
 from eventlog.port import EventLog, Record
 from eventlog.topics import VISITOR_LOG
 from personalization.compiled import CompiledCatalog
@@ -103,7 +103,7 @@ class Clock:
             except TRANSIENT:
                 self._metrics.retries.labels("clock").inc()
                 n_appended = 0
-            await asyncio.sleep(0 if n_appended >= BATCH else poll_ms / 1000)
+            await pause(0 if n_appended >= BATCH else poll_ms / 1000)
 
 
 def _time_out(timer: Timer, now_ms: int, catalog_version: int) -> Entry:

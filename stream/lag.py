@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 from prometheus_client import Gauge
 
+from eventlog.cancelling import pause
 from eventlog.port import EventLog
 from state.worker_client import TRANSIENT
 
@@ -78,7 +78,7 @@ class LagWatch:
                 await self.look()
             except TRANSIENT:
                 self.entries = None
-            await asyncio.sleep(LAG_POLL_S)
+            await pause(LAG_POLL_S)
 
     def not_ready(self) -> str | None:
         """Why a worker with this lag is not ready."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import uuid
@@ -12,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from eventlog import redis_scripts as scripts
+from eventlog.cancelling import pause
 from eventlog.redis_keys import group_keys
 
 RENEWALS = 3
@@ -51,7 +51,7 @@ class Lease:
                     return self.generation
             except (RedisError, OSError):
                 pass  # Redis is away: nobody can own anything now
-            await asyncio.sleep(self.ttl_s / RENEWALS)
+            await pause(self.ttl_s / RENEWALS)
 
     async def take(self) -> bool:
         """Take the lease if nobody has it now."""
@@ -68,7 +68,7 @@ class Lease:
     async def hold(self) -> None:
         """Renew until somebody else has the lease; returns then."""
         while True:
-            await asyncio.sleep(self.ttl_s / RENEWALS)
+            await pause(self.ttl_s / RENEWALS)
             try:
                 kept = await self._keep(
                     keys=[self._keys.lease, self._keys.generation],
