@@ -29,7 +29,9 @@ def apply_floors(probabilities: FloatArray, estimates: Estimates, spec: PolicySp
     k = p.shape[-1]
     if k == 1:
         return np.ones(p.shape)
-    least = np.minimum(1.0 / k, np.maximum(estimates.room * (spec.epsilon / k), spec.min_probability or 0.0))
+    least = estimates.room * (spec.epsilon / k)
+    if spec.min_probability:
+        least = np.minimum(1.0 / k, np.maximum(least, spec.min_probability))
     if np.minimum.reduce(estimates.n) >= spec.new_arm_exposures:
         return _fill(p, least, 1.0)
     new = estimates.n < spec.new_arm_exposures
@@ -49,12 +51,14 @@ def apply_floors(probabilities: FloatArray, estimates: Estimates, spec: PolicySp
 
 def _fill(p: FloatArray, floor: FloatArray, total: FloatArray | float) -> FloatArray:
     """Distribute ``total``: to each its ``floor``, the rest in proportion to what ``p`` has above it."""
-    excess = np.maximum(p - floor, 0.0)
-    above = _total(excess)
-    if np.minimum.reduce(above, axis=None) <= 0.0:  # where nothing has more than its floor, all share alike
-        excess = np.where(above > 0.0, excess, 1.0)
-        above = _total(excess)
-    filled: FloatArray = floor + excess * ((total - p.shape[-1] * floor) / above)
+    filled = p - floor
+    np.maximum(filled, 0.0, out=filled)
+    above = _total(filled)
+    if np.count_nonzero(above) < above.size:  # where nothing has more than its floor, all share alike
+        filled = np.where(above > 0.0, filled, 1.0)
+        above = _total(filled)
+    filled *= (total - p.shape[-1] * floor) / above
+    filled += floor
     return filled
 
 
