@@ -204,14 +204,15 @@ class LinearScorer:
         else:
             projected = np.zeros((len(contexts), len(key), width), np.float32)
         samples = projected[:, :, 1:]
-        squares = np.add.reduce(samples * samples, axis=2)
-        mean = np.add(projected[:, :, 0], self.offset, dtype=np.float64)
+        squares = np.vecdot(samples, samples)
+        mean = projected[:, :, 0].astype(np.float64)
+        mean += self.offset
         if unknown is not None:
             mean[:, unknown] = self.offset
             squares[:, unknown] = (width - 1) * np.add.reduce(phi * phi, axis=1, keepdims=True)
         if bases is not None:
             mean += (bases @ columns[:, : bases.shape[1]])[:, :, 0]
-        sd = np.sqrt(squares, dtype=np.float64)
+        sd = np.sqrt(squares.astype(np.float64))
         sd *= self._sd_factor
         return Estimates(key, mean, sd, n, self.noise)
 

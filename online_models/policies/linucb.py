@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.reward_model import Estimates, FloatArray
+from online_models.reward_model import Estimates, FloatArray, in_turn
 from personalization.policy_spec import PolicySpec
 
 TEMPERATURE = 0.1
@@ -38,5 +38,5 @@ def linucb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     spread *= temperature
     weights /= spread
     np.exp(weights, out=weights)
-    weights /= np.add.reduce(weights, axis=-1, keepdims=True)
+    weights /= in_turn(weights)
     return weights
