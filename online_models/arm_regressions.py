@@ -128,13 +128,13 @@ class ArmRegressions:
             target = self.shared.update(row, phi, target)
         weights, triangle = self.weights[row], self.covariance[row].T
         gain = blas.ssymv(1.0, triangle, phi, lower=1)
-        spread = 1.0 + float(gain @ phi)
+        spread = 1.0 + float(gain.dot(phi))  # `@` costs half a microsecond more a call
         if not 1.0 <= spread < np.inf:  # rounding has cost P its definiteness
             self.covariance[row] = np.eye(len(phi), dtype=np.float32)
             gain = phi.copy()
             spread = 1.0 + float(gain @ phi)
         noise[0] = target
-        step = noise - weights @ phi
+        step = noise - weights.dot(phi)
         error = float(step[0])
         blas.sger(1.0 / spread, gain, step, a=weights.T, overwrite_a=1)
         self._copies.changed(row)

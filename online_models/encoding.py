@@ -101,30 +101,30 @@ class FrozenEncoder:
         >>> bool(np.isfinite(z).all())
         True
         """
-        z: Float32Array = self.encode_all([features])[0]
-        return z
+        return self._clipped(np.frombuffer(self._raw(features)) - self.mean)
 
     def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
         """``encode`` for each of B contexts: shape (B, d)."""
-        rows = []
-        for features in contexts:
-            row = self._empty[:]
-            fill(row, features, self.numeric, self.missing, self.levels, self.hashed_from)
-            rows.append(row)
-        raw: FloatArray = np.frombuffer(rows[0] if len(rows) == 1 else b"".join(rows))
-        scaled = raw.reshape(len(rows), len(self._empty)) - self.mean
-        scaled *= self.inverse_sd
-        np.minimum(np.maximum(scaled, -CLIP, out=scaled), CLIP, out=scaled)
-        return scaled.astype(np.float32)
+        rows = [self._raw(features) for features in contexts]
+        raw: FloatArray = np.frombuffer(b"".join(rows)).reshape(len(rows), len(self._empty))
+        return self._clipped(raw - self.mean)
+
+    def _raw(self, features: Mapping[Any, Any]) -> array[float]:
+        row = self._empty[:]
+        fill(row, features, self.numeric, self.missing, self.levels, self.hashed_from)
+        return row
+
+    def _clipped(self, distance: FloatArray) -> Float32Array:
+        distance *= self.inverse_sd
+        np.minimum(np.maximum(distance, -CLIP, out=distance), CLIP, out=distance)
+        return distance.astype(np.float32)
 
     def scale_one(self, raw: FloatArray) -> Float32Array:
         """``scale`` of one row of the full width: shape (d,), (d,), with fewer calls."""
-        scaled = raw - self.mean
-        scaled *= self.inverse_sd
-        if not scaled.dot(scaled) >= 0.0:
-            np.copyto(scaled, self.base, where=np.isnan(scaled))
-        np.minimum(np.maximum(scaled, -CLIP, out=scaled), CLIP, out=scaled)
-        return scaled.astype(np.float32)
+        z = self._clipped(raw - self.mean)
+        if not z.dot(z) >= 0.0:
+            np.copyto(z, self.base, where=np.isnan(z))
+        return z
 
     def scale(self, raw: FloatArray | Float32Array) -> Float32Array:
         """z-scores of raw rows as ``Encoder.learn`` gives them: shape (n, r) → (n, d), NaN where missing.
@@ -135,9 +135,12 @@ class FrozenEncoder:
         raw = raw[:, :n_known]
         z = np.empty((len(raw), self.n_dims), np.float32)
         z[:, n_known:] = self.base[n_known:]
-        scaled = (raw - self.mean[:n_known]) * self.inverse_sd[:n_known]
-        np.copyto(scaled, self.base[:n_known], where=np.isnan(scaled))
-        z[:, :n_known] = np.clip(scaled, -CLIP, CLIP)
+        scaled = raw - self.mean[:n_known]
+        scaled *= self.inverse_sd[:n_known]
+        np.minimum(np.maximum(scaled, -CLIP, out=scaled), CLIP, out=scaled)
+        if np.isnan(scaled.sum()):
+            np.copyto(scaled, self.base[:n_known], where=np.isnan(scaled))
+        z[:, :n_known] = scaled
         return z
 
     def with_scaling_of(self, before: FrozenEncoder, n: int) -> FrozenEncoder:

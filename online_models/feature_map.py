@@ -55,6 +55,8 @@ class FeatureMap:
 
     def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
         """φ of B contexts, shape (B, F): each the same bits as alone."""
+        if len(contexts) == 1:
+            return self.encode(contexts[0])[None]
         z = self.encoder.encode_all(contexts)
         width, d = self.width, z.shape[1]
         phi = np.zeros((len(contexts), self.n_features), np.float32)
@@ -66,12 +68,13 @@ class FeatureMap:
 
     def encode(self, context: Mapping[Any, Any]) -> Float32Array:
         """φ(context), shape (F,)."""
-        phi: Float32Array = self.encode_all([context])[0]
-        return phi
+        return self._of_one(self.encoder.encode(context))
 
     def encode_raw(self, raw: FloatArray) -> Float32Array:
         """φ of one raw row of the encoder's width as ``Encoder.learn`` gives it, shape (F,): for learning."""
-        z = self.encoder.scale_one(raw)
+        return self._of_one(self.encoder.scale_one(raw))
+
+    def _of_one(self, z: Float32Array) -> Float32Array:
         phi = np.zeros(self.n_features, np.float32)
         phi[0] = self.intercept
         np.multiply(z, self.linear, out=phi[1 : 1 + len(z)])

@@ -53,12 +53,12 @@ class Landmarks:
         n, directions = len(self.half), self.directions[:, : z.shape[1]]
         features: Float32Array = np.empty((len(z), n), np.float32)
         for row, context in enumerate(z):
-            projected = directions @ context
+            projected = directions.dot(context)
             rest = projected[n:]
             kernel = projected[:n] - self.half
-            kernel -= 0.5 * float(rest @ rest)
+            kernel -= 0.5 * float(rest.dot(rest))
             np.exp(kernel, out=kernel)
-            np.matmul(self.whitening, kernel, out=features[row])
+            self.whitening.dot(kernel, out=features[row])
         return features
 
     def features_of_many(self, z: Float32Array) -> Float32Array:
