@@ -10,6 +10,7 @@ Shifts widen the deviations or let go of the rows before (``drift``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from online_models.arm_regressions import ArmRegressions
 from online_models.drift import Drift, DriftDetector
 from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import feature_map
-from online_models.linear_scorer import LinearScorer, noise_sd
+from online_models.linear_scorer import ArmIndex, LinearScorer, noise_sd
 from online_models.metric import learned_metric
 from online_models.noise import RewardSpread
 from online_models.normals import RowNoise
@@ -153,6 +154,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._rebuild: RebuildRun | None = None
         self._next_rebuild = FIRST_REBUILD
         self._scorer: LinearScorer | None = None
+        self._arm_index = ArmIndex(())
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -166,11 +168,13 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         ``x["arm_features"]``, where it is there, maps names to the arm's own features.
         """
         reward = float(y)
-        if not np.isfinite(reward):
+        if not math.isfinite(reward):
             return
         reward = min(MAX_REWARD, max(-MAX_REWARD, reward))
         arm = str(x.get(ARM, ""))
-        context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
+        context = dict(x)
+        context.pop(ARM, None)
+        context.pop(ARM_FEATURES, None)
         raw = self._encoder.learn(context)
         self.n_learned += 1
         self._noise_n += 1
@@ -191,7 +195,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._take(run, run.finish(self._buffer.n))  # the next row would overwrite one it needs
         self._buffer.append(raw, row, reward)
         self._arms.learned(row, self.n_learned)
-        self._learn(row, self._regressions.features.from_raw(raw[None])[0], reward)
+        self._learn(row, self._regressions.features.encode_raw(raw), reward)
         if self._rebuild is None and self.n_learned >= self._next_rebuild:
             self._rebuild = self._begin()
         if self._rebuild is not None:
@@ -217,10 +221,13 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         if self._scorer is None:
             regressions, arms, n_arms = self._regressions, self._arms, len(self._arms)
             shared = regressions.shared
+            names = tuple(arms.names)
+            if names != self._arm_index.arms:
+                self._arm_index = ArmIndex(names)
             self._scorer = LinearScorer(
                 regressions.features,
-                tuple(arms.names),
-                regressions.weights[:n_arms].copy(),
+                names,
+                regressions.frozen_weights(),
                 arms.n.copy(),
                 np.maximum(arms.last, self._all_touched),
                 prior_variance=regressions.profile.variance,
@@ -233,6 +240,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 matching=shared.matching if shared is not None else None,
                 slopes=shared.slopes() if shared is not None else None,
                 features_touched=self._features_touched,
+                arm_index=self._arm_index,
             )
         return self._scorer
 
@@ -240,7 +248,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     def _learn(self, row: int, phi: Float32Array, reward: float) -> None:
         error = self._regressions.update(row, phi, reward, self._noise(self._buffer.n - 1))
-        if not np.isfinite(error):
+        if not math.isfinite(error):
             # Numbers broke down: this arm begins at its prior, and everything is fitted from the rows kept.
             self.rollbacks += 1
             self._regressions.set_prior(row, self._arms.names[row])

@@ -19,6 +19,7 @@ from online_models.landmarks import Landmarks
 from online_models.normals import normals
 from online_models.profile import Profile
 from online_models.reward_model import Float32Array
+from online_models.row_copies import RowCopies
 from online_models.shared_regression import SharedRegression
 
 GROWTH = 16
@@ -65,6 +66,11 @@ class ArmRegressions:
         self.n_arms = 0
         self.weights: Float32Array = np.zeros((0, 1 + n_samples, features.n_features), np.float32)
         self.covariance: Float32Array = np.zeros((0, features.n_features, features.n_features), np.float32)
+        self._copies = RowCopies()
+
+    def frozen_weights(self) -> Float32Array:
+        """θ and S of the A arms as they are now, shape (A, 1 + B, F), read-only."""
+        return self._copies.of(self.weights, self.n_arms)
 
     def add_arm(self, arm: str, arm_features: Mapping[str, Any] | None = None) -> None:
         """One more arm, at its prior, with its raw features where it has some."""
@@ -97,6 +103,7 @@ class ArmRegressions:
     def set_prior(self, row: int, arm: str) -> None:
         """Forget what was learned of the arm at ``row``; it is ``arm`` now."""
         n_features = self.features.n_features
+        self._copies.changed(row)
         self.weights[row, 0] = 0.0
         self.weights[row, 1:] = normals(self.seed, arm, 0, shape=(self.n_samples, n_features))
         self.covariance[row] = np.eye(n_features, dtype=np.float32)
@@ -121,16 +128,16 @@ class ArmRegressions:
             target = self.shared.update(row, phi, target)
         weights, triangle = self.weights[row], self.covariance[row].T
         gain = blas.ssymv(1.0, triangle, phi, lower=1)
-        spread = 1.0 + float(gain @ phi)
+        spread = 1.0 + float(gain.dot(phi))  # `@` costs half a microsecond more a call
         if not 1.0 <= spread < np.inf:  # rounding has cost P its definiteness
             self.covariance[row] = np.eye(len(phi), dtype=np.float32)
             gain = phi.copy()
             spread = 1.0 + float(gain @ phi)
         noise[0] = target
-        step = noise - weights @ phi
+        step = noise - weights.dot(phi)
         error = float(step[0])
-        step /= np.float32(spread)
-        weights += step[:, None] * gain
+        blas.sger(1.0 / spread, gain, step, a=weights.T, overwrite_a=1)
+        self._copies.changed(row)
         blas.ssyr(-1.0 / spread, gain, a=triangle, lower=1, overwrite_a=1)
         return error
 
@@ -138,6 +145,7 @@ class ArmRegressions:
         """Widen every arm's deviation by ``factor``, the estimates staying: what is coming counts for more."""
         self.covariance *= np.float32(factor * factor)
         self.weights[:, 1:] *= np.float32(factor)
+        self._copies.changed_all()
 
     def widen(self, width: int, arms: list[str]) -> None:
         """Make room for more linear features; they begin at their prior."""
@@ -151,6 +159,7 @@ class ArmRegressions:
         self.weights = np.zeros((len(weights), 1 + self.n_samples, grown), np.float32)
         self.covariance = np.zeros((len(weights), grown, grown), np.float32)
         self.weights[..., at] = weights
+        self._copies = RowCopies()
         self.covariance[:, at[:, None], at] = covariance
         self.covariance[:, new, new] = 1.0
         for row, arm in enumerate(arms):

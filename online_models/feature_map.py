@@ -9,7 +9,7 @@ import numpy as np
 
 from online_models.encoding import FrozenEncoder
 from online_models.landmarks import Landmarks, no_landmarks
-from online_models.reward_model import Float32Array
+from online_models.reward_model import Float32Array, FloatArray
 
 LINEAR_SCALE = 2.5
 """The z-scores enter as 2.5/√d, so that one prior precision fits contexts of any width."""
@@ -55,20 +55,31 @@ class FeatureMap:
 
     def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
         """φ of B contexts, shape (B, F): each the same bits as alone."""
+        if len(contexts) == 1:
+            return self.encode(contexts[0])[None]
         z = self.encoder.encode_all(contexts)
         width, d = self.width, z.shape[1]
         phi = np.zeros((len(contexts), self.n_features), np.float32)
         phi[:, 0] = self.intercept
-        phi[:, 1 : 1 + d] = z
+        np.multiply(z, self.linear, out=phi[:, 1 : 1 + d])
         if len(self.landmarks):
-            curved = self.landmarks.features(phi[:, 1 : 1 + width])
-            np.multiply(curved, np.float32(self.amplitude), out=phi[:, 1 + width :])
-        phi[:, 1 : 1 + d] *= np.float32(self.linear)
+            np.multiply(self.landmarks.features(z), self.amplitude, out=phi[:, 1 + width :])
         return phi
 
     def encode(self, context: Mapping[Any, Any]) -> Float32Array:
         """φ(context), shape (F,)."""
-        phi: Float32Array = self.encode_all([context])[0]
+        return self._of_one(self.encoder.encode(context))
+
+    def encode_raw(self, raw: FloatArray) -> Float32Array:
+        """φ of one raw row of the encoder's width as ``Encoder.learn`` gives it, shape (F,): for learning."""
+        return self._of_one(self.encoder.scale_one(raw))
+
+    def _of_one(self, z: Float32Array) -> Float32Array:
+        phi = np.zeros(self.n_features, np.float32)
+        phi[0] = self.intercept
+        np.multiply(z, self.linear, out=phi[1 : 1 + len(z)])
+        if len(self.landmarks):
+            np.multiply(self.landmarks.features(z[None])[0], self.amplitude, out=phi[1 + self.width :])
         return phi
 
     def from_raw(self, raw: np.ndarray) -> Float32Array:

@@ -46,10 +46,19 @@ class Landmarks:
         return len(self.half)
 
     def features(self, z: Float32Array) -> Float32Array:
-        """φ of contexts of the full width L, shape (B, D): each the same bits as alone."""
-        projected = np.matmul(self.directions, z[:, :, None])[:, :, 0]
-        kernel = self._kernel(projected)
-        features: Float32Array = np.matmul(self.whitening, kernel[:, :, None])[:, :, 0]
+        """φ of contexts of any width d ≤ L, shape (B, D): each the same bits as alone.
+
+        One after the other, in calls that take vectors: at these sizes the products are all the cost.
+        """
+        n, directions = len(self.half), self.directions[:, : z.shape[1]]
+        features: Float32Array = np.empty((len(z), n), np.float32)
+        for row, context in enumerate(z):
+            projected = directions.dot(context)
+            rest = projected[n:]
+            kernel = projected[:n] - self.half
+            kernel -= 0.5 * float(rest.dot(rest))
+            np.exp(kernel, out=kernel)
+            self.whitening.dot(kernel, out=features[row])
         return features
 
     def features_of_many(self, z: Float32Array) -> Float32Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,50 @@ the best arm of a 2 % placement in one order of four)."""
 
 MAX_CACHED_SELECTIONS = 256
 
-_Selection: TypeAlias = tuple[
-    NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_] | None, bool, Float32Array | None
-]
-"""Rows of the arms asked for, their counts, which of them are unknown, whether they are all, in order, and their
-rows of the shared regression."""
+
+class Places(NamedTuple):
+    """Where the arms asked for are: their rows, which of them are unknown, whether they are all, in order."""
+
+    rows: NDArray[np.intp]
+    unknown: NDArray[np.bool_] | None
+    whole: bool
+
+
+class ArmIndex:
+    """Rows of arms by name. Snapshots in a row may share it: the same lists are asked for again and again.
+
+    Parameters
+    ----------
+    arms
+        Ids of the A arms.
+    """
+
+    __slots__ = ("_found", "arms", "rows")
+
+    def __init__(self, arms: tuple[str, ...]) -> None:
+        self.arms = arms
+        self.rows = {arm: row for row, arm in enumerate(arms)}
+        self._found: dict[tuple[str, ...], Places] = {}
+
+    def places(self, key: tuple[str, ...]) -> Places:
+        """Of these arms; row −1: unknown."""
+        places = self._found.get(key)
+        if places is None:
+            rows = np.array([self.rows.get(arm, -1) for arm in key], dtype=np.intp)
+            unknown = rows < 0
+            places = Places(rows, unknown if unknown.any() else None, key == self.arms)
+            if len(self._found) >= MAX_CACHED_SELECTIONS:
+                self._found.clear()
+            self._found[key] = places
+        return places
+
+
+class _Selection(NamedTuple):
+    """Of the arms asked for: places, counts, and rows of the shared regression."""
+
+    places: Places
+    n: NDArray[np.float64]
+    bases: Float32Array | None
 
 
 def noise_sd(n: float, total: float) -> float:
@@ -34,7 +74,7 @@ def noise_sd(n: float, total: float) -> float:
     (0.5, 0.144)
     """
     mean = min(0.5, max(1e-4, (NOISE_PRIOR_N / 2 + total) / (NOISE_PRIOR_N + n)))
-    return float(np.sqrt(mean * (1.0 - mean)))
+    return math.sqrt(mean * (1.0 - mean))
 
 
 class LinearScorer:
@@ -70,6 +110,8 @@ class LinearScorer:
         What visitors like × what arms are about, and its weights, shape (P,); None: nothing.
     features_touched
         Outcome count at which the random features last changed.
+    arm_index
+        Of the same arms, where there is one already.
     """
 
     __slots__ = (
@@ -78,6 +120,7 @@ class LinearScorer:
         "_selections",
         "arm_encoder",
         "arm_features",
+        "arm_index",
         "arms",
         "base",
         "features",
@@ -112,6 +155,7 @@ class LinearScorer:
         matching: Matching | None = None,
         slopes: Float32Array | None = None,
         features_touched: int = 0,
+        arm_index: ArmIndex | None = None,
     ) -> None:
         self.features, self.arms, self.weights, self.n, self.touched = features, arms, weights, n, touched
         self.prior_variance, self.offset = prior_variance, offset
@@ -119,10 +163,11 @@ class LinearScorer:
         self.base, self.arm_features, self.arm_encoder = base, arm_features, arm_encoder
         self.matching, self.slopes = matching, slopes
         self.features_touched = features_touched
-        self.index = {arm: i for i, arm in enumerate(arms)}
+        self.arm_index = arm_index if arm_index is not None else ArmIndex(arms)
+        self.index = self.arm_index.rows
         self._flat = weights.reshape(-1, weights.shape[2])
         self._selections: dict[tuple[str, ...], _Selection] = {}
-        self._sd_factor = noise * optimism / prior_variance**0.5
+        self._sd_factor = noise * optimism / math.sqrt(prior_variance * (weights.shape[1] - 1))
 
     def estimate(
         self, arms: Sequence[str], context: Mapping[Any, Any], arm_features: Mapping[str, Any] | None = None
@@ -146,7 +191,7 @@ class LinearScorer:
         selection = self._selections.get(key)
         if selection is None:
             selection = self._select(key, arm_features)
-        rows, n, unknown, whole, bases = selection
+        (rows, unknown, whole), n, bases = selection
         n_arms, width, n_features = self.weights.shape
         phi = self.features.encode_all(contexts)
         columns = phi[:, :, None]
@@ -159,29 +204,30 @@ class LinearScorer:
         else:
             projected = np.zeros((len(contexts), len(key), width), np.float32)
         samples = projected[:, :, 1:]
-        variance = np.add.reduce(samples * samples, axis=2).astype(np.float64)
-        variance *= 1.0 / (width - 1)
+        squares = np.vecdot(samples, samples)
         mean = projected[:, :, 0].astype(np.float64)
-        if unknown is not None:
-            mean[:, unknown] = 0.0
-            variance[:, unknown] = np.add.reduce(phi * phi, axis=1, keepdims=True)
         mean += self.offset
+        if unknown is not None:
+            mean[:, unknown] = self.offset
+            squares[:, unknown] = (width - 1) * np.add.reduce(phi * phi, axis=1, keepdims=True)
         if bases is not None:
             mean += (bases @ columns[:, : bases.shape[1]])[:, :, 0]
-        sd = np.sqrt(variance, out=variance)
+        sd = np.sqrt(squares.astype(np.float64))
         sd *= self._sd_factor
         return Estimates(key, mean, sd, n, self.noise)
 
     def _select(self, key: tuple[str, ...], arm_features: Mapping[str, Any] | None) -> _Selection:
-        rows = np.array([self.index.get(arm, -1) for arm in key], dtype=np.intp)
-        unknown = rows < 0
-        n = np.where(unknown, 0.0, self.n[rows]) if len(self.arms) else np.zeros(len(key))
+        places = self.arm_index.places(key)
+        rows, unknown, whole = places
+        n = self.n if whole else self.n.take(rows, mode="clip") if len(self.arms) else np.zeros(len(key))
+        if unknown is not None:
+            n[unknown] = 0.0
         bases = None
         if self.base is not None:
             n_arm_features = self.base.shape[0] - 1
             known = np.zeros((len(key), n_arm_features), np.float32)
             for at, arm in enumerate(key):
-                if not unknown[at]:
+                if rows[at] >= 0:
                     assert self.arm_features is not None
                     known[at] = self.arm_features[rows[at]]
                 elif self.arm_encoder is not None and arm_features is not None and arm in arm_features:
@@ -189,10 +235,10 @@ class LinearScorer:
             bases = _bases(self.base, known)
             if self.matching is not None and self.matching.pairs and self.slopes is not None:
                 about = [terms(arm_features.get(arm)) if arm_features else NO_TERMS for arm in key]
-                places = self.matching.places(self.features.encoder, about)
-                coefficients = self.matching.coefficients(self.features, places)
+                matches = self.matching.places(self.features.encoder, about)
+                coefficients = self.matching.coefficients(self.features, matches)
                 bases += (coefficients * self.slopes[:, None]).sum(axis=1)
-        selection = (rows, n, unknown if unknown.any() else None, key == self.arms, bases)
+        selection = _Selection(places, n, bases)
         if len(self._selections) >= MAX_CACHED_SELECTIONS:
             self._selections.clear()
         self._selections[key] = selection

@@ -9,6 +9,8 @@ import numpy as np
 from online_models.reward_model import Float32Array
 
 BLOCK = 64
+N_KEPT = 3
+"""Blocks: that of the row being learned, and two that a rebuild catching up with it is at."""
 
 
 def normals(seed: int, *domain: int | str, shape: tuple[int, ...]) -> Float32Array:
@@ -23,14 +25,15 @@ class RowNoise:
 
     def __init__(self, seed: int, n_samples: int) -> None:
         self._seed, self._shape = seed, (BLOCK, 1 + n_samples)
-        self._drawn: Float32Array = np.zeros(self._shape, np.float32)
-        self._block = -1
+        self._drawn: dict[int, Float32Array] = {}
 
     def __call__(self, number: int) -> Float32Array:
-        """Of the row with this number."""
+        """Of the row with this number; the first place may be written to."""
         block, at = divmod(number, BLOCK)
-        if block != self._block:
-            self._drawn = normals(self._seed, "noise", block, shape=self._shape)
-            self._block = block
-        row: Float32Array = self._drawn[at].copy()
+        drawn = self._drawn.get(block)
+        if drawn is None:
+            if len(self._drawn) >= N_KEPT:
+                del self._drawn[next(iter(self._drawn))]
+            drawn = self._drawn[block] = normals(self._seed, "noise", block, shape=self._shape)
+        row: Float32Array = drawn[at]
         return row

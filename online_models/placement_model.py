@@ -14,7 +14,7 @@ from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
-from personalization.features import MAX_FEATURES, MAX_MAGNITUDE, clean
+from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, Features, clean
 from personalization.outcome import Outcome
 from personalization.policy_spec import ModelSpec
 
@@ -129,14 +129,7 @@ class PlacementModel:
             return False
         statistics.exposures += 1
         statistics.reward_sum += reward
-        x: dict[str, Any] = {}
-        for name, value in outcome.features.items():
-            plain = type(value) is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE  # most are: no call for them
-            usable = value if plain else clean(value)
-            if usable is not None and name not in (ARM, ARM_FEATURES):
-                x[name] = usable
-            if len(x) >= MAX_FEATURES:
-                break
+        x = _usable(outcome.features)
         x[ARM] = outcome.arm
         if outcome.arm_features:
             x[ARM_FEATURES] = outcome.arm_features
@@ -192,6 +185,26 @@ class PlacementModel:
     def schema(self) -> str:
         """What a checkpoint must agree with to be loaded: model, its parameters, reward scale, River."""
         return repr((self.placement, self.spec, self.reward_range, river.__version__))
+
+
+def _usable(features: Features) -> dict[str, Any]:
+    """A copy without what no model can use."""
+    plain: dict[str, Any] = {
+        name: value
+        for name, value in features.items()
+        if (type(value) is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE)
+        or (type(value) is str and 0 < len(value) <= MAX_CATEGORY_CHARS)
+    }
+    if len(plain) == len(features) <= MAX_FEATURES and ARM not in plain and ARM_FEATURES not in plain:
+        return plain  # most are: no call for each of them
+    usable: dict[str, Any] = {}
+    for name, value in features.items():
+        cleaned = clean(value)
+        if cleaned is not None and name not in (ARM, ARM_FEATURES):
+            usable[name] = cleaned
+        if len(usable) >= MAX_FEATURES:
+            break
+    return usable
 
 
 def wilson(mean: float, n: int) -> tuple[float, float]:

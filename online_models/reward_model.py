@@ -24,6 +24,15 @@ ARM_FEATURES = "arm_features"
 """Key of the arm's own features there, a map; it may be missing."""
 
 
+MIN_ROOM = 0.02
+
+
+def in_turn(p: FloatArray) -> FloatArray:
+    """Sums along the last axis, kept, shape (…, 1), added up one after the other, as plain Python does."""
+    total: FloatArray = np.add.accumulate(p, axis=-1)[..., -1:]
+    return total
+
+
 class Scores(NamedTuple):
     """Estimated reward of K arms: posterior ``mean`` and standard deviation ``sd``, shape (K,), float64."""
 
@@ -48,9 +57,6 @@ class Estimates:
         Outcomes learned per arm, shape (K,).
     noise_sd
         Standard deviation of one reward around its mean (σ), a scalar.
-    room
-        What is still to be gained: 1 − the best estimate, in [0.02, 1], shape (1,) or (B, 1). Near the top of the
-        scale exploring can win little, so optimism and floors shrink with it.
     """
 
     arms: tuple[str, ...]
@@ -58,12 +64,18 @@ class Estimates:
     sd: FloatArray
     n: FloatArray
     noise_sd: float = 0.5
-    room: FloatArray = field(init=False, repr=False, compare=False)
+    _room: list[FloatArray] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Work out the room once: policy and floors both ask for it."""
-        best = np.maximum.reduce(self.mean, axis=-1, keepdims=True)
-        object.__setattr__(self, "room", np.minimum(1.0, np.maximum(0.02, 1.0 - best)))
+    @property
+    def room(self) -> FloatArray:
+        """What is still to be gained: 1 − the best estimate, in [0.02, 1], shape (1,) or (B, 1).
+
+        Near the top of the scale exploring can win little, so optimism and floors shrink with it.
+        """
+        if not self._room:  # worked out once: policy and floors both ask for it
+            best = np.maximum.reduce(self.mean, axis=-1, keepdims=True)
+            self._room.append(np.minimum(1.0, np.maximum(MIN_ROOM, 1.0 - best)))
+        return self._room[0]
 
 
 @runtime_checkable

@@ -14,6 +14,8 @@ from online_models.encoding import Encoder
 from online_models.feature_map import feature_map
 from online_models.floors import apply_floors
 from online_models.linear_scorer import LinearScorer, noise_sd
+from online_models.policies.linucb import linucb
+from online_models.policies.linucb_one import FEW_ARMS, linucb_with_floors
 from online_models.registry import POLICIES, WITHOUT_FLOORS
 from online_models.reward_model import Estimates
 from online_models.river_model import RiverModel
@@ -109,16 +111,14 @@ class ModelSnapshot:
         With 20 arms nearly all of the time is what numpy takes per call, however much a call has to do.
         """
         estimates = self.scorer.estimate_all(arms, contexts, arm_features)
-        p = POLICIES[policy.name](estimates, policy)
-        if policy.name not in WITHOUT_FLOORS:
-            p = apply_floors(p, estimates, policy)
+        shares = _probabilities(estimates, policy)
         low, high = self.reward_range
         mean, sd = estimates.mean, estimates.sd
         if (low, high) != (0.0, 1.0):
             mean, sd = low + mean * (high - low), sd * (high - low)
         return [
-            ArmDistribution(estimates.arms, quantise(shares), tuple(means), tuple(sds), policy.name, self.version)
-            for shares, means, sds in zip(p.tolist(), mean.tolist(), sd.tolist(), strict=True)
+            ArmDistribution(estimates.arms, quantise(p), tuple(means), tuple(sds), policy.name, self.version)
+            for p, means, sds in zip(shares, mean.tolist(), sd.tolist(), strict=True)
         ]
 
     # The wire
@@ -173,6 +173,21 @@ class ModelSnapshot:
         else:
             header = linear_wire.header_of(scorer, self.model, self.version, self.reward_range)
         return msgspec.msgpack.encode(header)
+
+
+def _probabilities(estimates: Estimates, policy: PolicySpec) -> list[list[float]]:
+    """Of B contexts, with floors where the policy has some: B lists of K."""
+    decide = POLICIES[policy.name]
+    if decide is linucb and len(estimates.mean) == 1 and len(estimates.arms) <= FEW_ARMS:
+        mean, sd = estimates.mean[0].tolist(), estimates.sd[0].tolist()
+        p = linucb_with_floors(mean, sd, estimates.n.tolist(), estimates.noise_sd, policy)
+        if p is not None:
+            return [p]
+    many = decide(estimates, policy)
+    if policy.name not in WITHOUT_FLOORS:
+        many = apply_floors(many, estimates, policy)
+    shares: list[list[float]] = many.tolist()
+    return shares
 
 
 def _decoded(header: ArraysHeader | PickleHeader, arms: Mapping[str, bytes], secret: bytes) -> ModelSnapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.reward_model import Estimates, FloatArray
+from online_models.reward_model import Estimates, FloatArray, in_turn
 from personalization.policy_spec import PolicySpec
 
 TEMPERATURE = 0.1
@@ -27,9 +27,16 @@ def linucb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     temperature = spec.number("temperature", TEMPERATURE)
     sigma, room = estimates.noise_sd, estimates.room
     optimism = alpha * min(1.0, 2.0 * sigma)
-    spread = room * np.sqrt((optimism * estimates.sd) ** 2 + sigma**2 / (estimates.n + 1.0))
-    bound = estimates.mean + spread
-    highest = np.maximum.reduce(bound, axis=-1, keepdims=True)
-    weights: FloatArray = np.exp((bound - highest) / (temperature * spread))
-    weights /= np.add.reduce(weights, axis=-1, keepdims=True)
+    # In place: what is written over here is nobody else's, and a decision pays for every array it makes.
+    spread = estimates.sd * optimism
+    spread *= spread
+    spread += sigma * sigma / (estimates.n + 1.0)
+    np.sqrt(spread, out=spread)
+    spread *= room
+    weights: FloatArray = estimates.mean + spread
+    weights -= np.maximum.reduce(weights, axis=-1, keepdims=True)
+    spread *= temperature
+    weights /= spread
+    np.exp(weights, out=weights)
+    weights /= in_turn(weights)
     return weights

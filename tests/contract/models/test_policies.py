@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_models.floors import apply_floors
+from online_models.policies.linucb import linucb
+from online_models.policies.linucb_one import FEW_ARMS, linucb_with_floors
 from online_models.policies.thompson import highest
 from online_models.registry import POLICIES, check_policy
 from online_models.reward_model import Estimates
@@ -23,6 +25,24 @@ def estimates(k: int, seed: int, *, n: float | None = None, noise: float = 0.5) 
     counts = np.full(k, n) if n is not None else rng.integers(0, 2000, k).astype(float)
     arms = tuple(f"arm{i}" for i in range(k))
     return Estimates(arms, rng.random(k), rng.gamma(1.0, 0.1, k) + 1e-6, counts, noise)
+
+
+@given(
+    k=st.integers(2, FEW_ARMS),
+    seed=st.integers(0, 10_000),
+    noise=st.floats(0.001, 0.5),
+    alpha=st.floats(0.0, 3.0),
+    minimum=st.sampled_from([None, 0.001, 0.2]),
+)
+@settings(max_examples=200, deadline=None)
+def test_plain_python_gives_the_bits_that_numpy_gives(
+    k: int, seed: int, noise: float, alpha: float, minimum: float | None
+) -> None:
+    e = estimates(k, seed, n=seed % 7 + 1.0, noise=noise)
+    spec = PolicySpec(parameters={"alpha": alpha}, min_probability=minimum)
+    p = linucb_with_floors(e.mean.tolist(), e.sd.tolist(), e.n.tolist(), noise, spec)
+    assert p is None or p == apply_floors(linucb(e, spec), e, spec).tolist()
+    assert p is not None or (minimum == 0.2 and k > 4)
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
