@@ -43,6 +43,9 @@ class DriftDetector:
 
     def __init__(self) -> None:
         self._errors: FloatArray = np.zeros(2 * MAX_KEPT)
+        self._sums: FloatArray = np.zeros(2 * MAX_KEPT + 1)
+        self._squares: FloatArray = np.zeros(2 * MAX_KEPT + 1)
+        """Running sums, one place ahead: a mean over any stretch is one subtraction."""
         self._n = 0
         self._quiet = 0
         """Outcomes during which nothing inflates."""
@@ -50,12 +53,20 @@ class DriftDetector:
     def add(self, disappointment: float) -> tuple[Drift, int]:
         """One more outcome; what it calls for, and over how many outcomes that shows."""
         if self._n == len(self._errors):
-            self._errors[:MAX_KEPT] = self._errors[MAX_KEPT:]
-            self._n = MAX_KEPT
-        self._errors[self._n] = disappointment
+            self._keep(self._errors[MAX_KEPT:].copy())
+        n = self._n
+        self._errors[n] = disappointment
+        self._sums[n + 1] = self._sums[n] + disappointment
+        self._squares[n + 1] = self._squares[n] + disappointment * disappointment
         self._n += 1
         self._quiet = max(0, self._quiet - 1)
         return self._look() if self._n % EVERY == 0 else (Drift.NONE, 0)
+
+    def _keep(self, errors: FloatArray) -> None:
+        n = self._n = len(errors)
+        self._errors[:n] = errors
+        np.cumsum(errors, out=self._sums[1 : n + 1])
+        np.cumsum(errors * errors, out=self._squares[1 : n + 1])
 
     def forget(self) -> None:
         """Begin again: after a reset nothing of before says anything."""
@@ -63,13 +74,15 @@ class DriftDetector:
 
     def _look(self) -> tuple[Drift, int]:
         verdict, span = Drift.NONE, 0
+        sums, squares = self._sums, self._squares
         w = SMALLEST
         while 2 * w <= self._n and self._n % max(EVERY, w // LOOKS) == 0:
-            window = self._errors[max(0, self._n - (1 + LOOK_BACK) * w) : self._n]
-            before = window[:-w]
-            rise = float(window[-w:].mean() - before.mean())
-            sd = float(before.std())
-            error = max(sd * (1.0 / w + 1.0 / len(before)) ** 0.5, self._bursts(w))
+            first, split = max(0, self._n - (1 + LOOK_BACK) * w), self._n - w
+            n_before = split - first
+            mean = (sums[split] - sums[first]) / n_before
+            rise = float((sums[self._n] - sums[split]) / w - mean)
+            sd = float(max(0.0, (squares[split] - squares[first]) / n_before - mean * mean)) ** 0.5
+            error = max(sd * (1.0 / w + 1.0 / n_before) ** 0.5, self._bursts(w))
             least = max(0.1, 0.5 * sd)
             surprise = STANDARD_ERRORS * error + STANDARD_ERRORS**2 / (3.0 * w)
             if rise > least + surprise:
@@ -94,8 +107,10 @@ class DriftDetector:
         n_blocks = min(MAX_BLOCKS, self._n // w - 1)
         if n_blocks < LOOK_BACK:
             return 0.0
-        blocks = self._errors[self._n - (1 + n_blocks) * w : self._n - w].reshape(n_blocks, w)
-        return float(blocks.mean(axis=1).std(ddof=1))
+        at = self._sums[self._n - (1 + n_blocks) * w : self._n - w + 1 : w]
+        means = (at[1:] - at[:-1]) / w
+        centred = means - np.add.reduce(means) / n_blocks
+        return float(np.sqrt(centred @ centred / (n_blocks - 1)))
 
     def dump(self) -> bytes:
         """Everything."""
@@ -106,6 +121,6 @@ class DriftDetector:
         """The inverse of ``dump``."""
         loaded = cls()
         errors: Any = np.frombuffer(state, np.float64)
-        loaded._n, loaded._quiet = len(errors) - 1, int(errors[-1])
-        loaded._errors[: loaded._n] = errors[:-1]
+        loaded._keep(errors[:-1])
+        loaded._quiet = int(errors[-1])
         return loaded
