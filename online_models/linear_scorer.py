@@ -109,7 +109,7 @@ class LinearScorer:
     matching, slopes
         What visitors like × what arms are about, and its weights, shape (P,); None: nothing.
     features_touched
-        Outcome count at which the random features last changed.
+        Outcome count at which the landmarks last changed.
     arm_index
         Of the same arms, where there is one already.
     """

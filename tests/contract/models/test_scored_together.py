@@ -35,7 +35,7 @@ def learned(spec: ModelSpec, n_outcomes: int, seed: int) -> ModelSnapshot:
 
 
 def curved(n_outcomes: int) -> ModelSnapshot:
-    """Learned from rewards that curve in the context, by arms with features: random features, a shared part."""
+    """Learned from rewards that curve in the context, by arms with features: landmarks, a shared part."""
     model = PlacementModel("p", "default", (0.0, 2.0))
     rng = random.Random(5)
     for n in range(n_outcomes):
