@@ -49,3 +49,28 @@ def test_it_survives_a_checkpoint() -> None:
     other = DriftDetector.load(one.dump())
     for error in rng.normal(0.6, 0.3, size=200):
         assert one.add(float(error)) == other.add(float(error))
+
+
+def test_a_reset_keeps_what_came_after_the_shift_and_hardly_more() -> None:
+    rng = np.random.default_rng(4)
+    detector = DriftDetector()
+    for error in 0.85 - (rng.random(3000) < 0.85):
+        assert detector.add(float(error))[0] is not Drift.RESET
+    found, span, n_since = Drift.NONE, 0, 0
+    while found is not Drift.RESET and n_since < 200:
+        found, span = detector.add(0.85 - float(rng.random() < 0.1))
+        n_since += 1
+    assert found is Drift.RESET
+    assert n_since <= 48
+    assert abs(span - n_since) <= 4
+
+
+def test_visitors_who_are_hard_to_please_are_no_drift() -> None:
+    rng = np.random.default_rng(5)
+    detector, resets = DriftDetector(), 0
+    for _ in range(150):  # a hundred outcomes in a row are of one visitor
+        rate = float(rng.beta(2.0, 2.0))
+        for _ in range(100):
+            found, _ = detector.add(0.5 - float(rng.random() < rate))
+            resets += found is Drift.RESET
+    assert resets == 0
