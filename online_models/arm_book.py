@@ -86,6 +86,10 @@ class ArmBook:
         """Nothing but these outcomes, one row of an arm each, counts any more; negative ones are nobody's."""
         self._n[:] = np.bincount(rows[rows >= 0], minlength=len(self._n))
 
+    def recount_one(self, row: int, n: int) -> None:
+        """So many outcomes of the arm at ``row`` count, and no others."""
+        self._n[row] = n
+
     def learn_features(self, name: str, features: Any) -> None:
         """Take in the raw features of an arm; what is no map or holds nothing usable changes nothing."""
         if not isinstance(features, dict) or not features or self._raw.get(name) == features:

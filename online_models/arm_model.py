@@ -20,7 +20,8 @@ from river import base
 
 from online_models.arm_book import ArmBook
 from online_models.arm_regressions import ArmRegressions
-from online_models.drift import Drift, DriftDetector
+from online_models.drift import Drift
+from online_models.drift_watch import DriftWatch, Shift
 from online_models.encoding import Encoder, EncoderState, FrozenEncoder
 from online_models.feature_map import feature_map
 from online_models.linear_scorer import ArmIndex, LinearScorer, noise_sd
@@ -131,6 +132,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.rebuilds = 0
         self.drift_inflations = 0
         self.drift_resets = 0
+        self.drift_arm_resets = 0
         self.rollbacks = 0
         self._noise_n = 0
         self._noise_sum = 0.0
@@ -149,7 +151,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._profile = 0
         self._fitted = 0
         self._regressions = self._start()
-        self._drift = DriftDetector()
+        self._drift = DriftWatch()
         self._noise = RowNoise(seed, n_samples)
         self._rebuild: RebuildRun | None = None
         self._next_rebuild = FIRST_REBUILD
@@ -254,14 +256,22 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._regressions.set_prior(row, self._arms.names[row])
             self._next_rebuild = self.n_learned
             return
-        found, span = self._drift.add(-error)
-        if found is Drift.INFLATE:
+        shift = self._drift.add(row, -error)
+        if shift is not None:
+            self._respond(shift)
+
+    def _respond(self, shift: Shift) -> None:
+        """Widen deviations, or let go of what no longer holds: of one arm, or of all."""
+        if shift.drift is Drift.INFLATE:
             self.drift_inflations += 1
             self._regressions.inflate(INFLATION)
             self._all_touched = self.n_learned
-        elif found is Drift.RESET:
+        elif shift.arm is not None:
+            self.drift_arm_resets += 1
+            self._reset_arm(shift.arm, shift.span)
+        else:
             self.drift_resets += 1
-            self._reset(span)
+            self._reset(shift.span)
 
     def _reset(self, span: int) -> None:
         """Let go of all but the last ``span`` rows; the metric stays."""
@@ -270,8 +280,21 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         _, arm, reward = self._buffer.rows(max(self._buffer.oldest, self._first_row), self._buffer.n)
         self._arms.recount(arm)
         self._noise_n, self._noise_sum = len(reward), float(reward.sum(dtype=np.float64))
-        self._drift.forget()
         self._rebuild = self._begin(judge=False)
+
+    def _reset_arm(self, row: int, span: int) -> None:
+        """Let go of all but the last ``span`` rows of one arm."""
+        buffer, regressions = self._buffer, self._regressions
+        kept = buffer.keep_last(row, span)
+        regressions.set_prior(row, self._arms.names[row])
+        for number in kept.tolist():
+            raw, _, reward = buffer.rows(number, number + 1)
+            phi = regressions.features.encode_raw(raw[0, : self._frozen.n_dims].astype(np.float64))
+            regressions.update(row, phi, float(reward[0]), self._noise(number))
+        self._arms.recount_one(row, len(kept))
+        if self._rebuild is not None:  # it is about rows that are gone
+            self._rebuild = None
+            self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
 
     def _refresh(self) -> None:
         """Take over the running statistics of features that came since the last rebuild, which rescales all."""
@@ -373,7 +396,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             row = arms.replace_oldest(arm)
             self._rebuild = None
             self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
-            self._buffer.forget(row)
+            self._buffer.keep_last(row, 0)
+            self._drift.forget(row)
             self._regressions.replace_arm(row, arm, arms.about(arm))
             return row
         row = arms.add(arm)
@@ -428,7 +452,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             model._metric = metric.reshape(int(len(metric) ** 0.5), -1).copy()
         model._profile = state["profile"]
         model._regressions = ArmRegressions.load(state["regressions"], model._frozen, model.n_samples, model.seed)
-        model._drift = DriftDetector.load(state["drift"])
+        model._drift = DriftWatch.load(state["drift"])
         model._next_rebuild = state["next_rebuild"]
         if state["plan"] is not None:
             model._rebuild = model._run(Plan.load(state["plan"]))
@@ -440,7 +464,7 @@ def _step_us(n_rows: int) -> float:
     return EARLY_STEP_US if n_rows < EARLY else STEP_US
 
 
-_COUNTS = ("n_learned", "rebuilds", "drift_inflations", "drift_resets", "rollbacks", "_fitted")
+_COUNTS = ("n_learned", "rebuilds", "drift_inflations", "drift_resets", "drift_arm_resets", "rollbacks", "_fitted")
 
 
 def _encoder_of(data: bytes) -> FrozenEncoder:

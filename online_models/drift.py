@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import log1p
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.reward_model import FloatArray
 
-SMALLEST, MILD = 32, 64
+SMALLEST, MILD = 16, 64
 LOOK_BACK = 8
-"""The last w outcomes are held against up to 8w before them, w ≥ 32; for a mild fall ≥ 64."""
+"""The last w outcomes are held against the 8w before them, w ≥ 16; for a mild fall ≥ 64."""
 
 MAX_KEPT = 16_384
-EVERY, LOOKS = 16, 4
-"""A span is looked at every quarter of itself, and not more often than every 16 outcomes."""
-STANDARD_ERRORS = 4.0
+EVERY, LOOKS = 4, 4
+"""A span is looked at every quarter of itself, and not more often than every 4 outcomes."""
+SURPRISE = 12.0
+"""−log of what chance may do, per look: six in a million."""
 MAX_BLOCKS = 64
 
 
@@ -34,17 +37,27 @@ class DriftDetector:
     """Watches prediction − reward; it sees large, harmful shifts only, and none where nothing shifts.
 
     Disappointment is compared, not squared error: while a model learns, its errors change size in both
-    directions. A reset needs a rise above max(.1, ½ sd) by four standard errors and what few outcomes may do by
-    chance (16/3w, Bernstein's bound), at any of the spans 32, 64 …, and keeps what came after the split that tells
-    best; half of that with three standard errors inflates, once per stretch. The standard error is what means over
-    so many outcomes varied by before, where that is more than their spread says: a visitor's outcomes come in
-    bursts, and one visitor who is hard to please is no drift.
+    directions. A reset needs a rise above max(.1, ½ sd), and above half of that by more than chance brings in six
+    of a million looks (Bennett's inequality), at any of the spans 16, 32 …; it keeps what came after the split that
+    tells best. Half of that rise and three standard errors inflate, once per stretch. The standard error is what
+    means over so many outcomes varied by before, where that is more than their spread says: a visitor's outcomes
+    come in bursts, and one visitor who is hard to please is no drift.
+
+    Parameters
+    ----------
+    most
+        Outcomes kept, at least; at most twice as many are. Memory grows with the outcomes up to there.
+
+    References
+    ----------
+    Bennett (1962), Probability inequalities for the sum of independent random variables.
     """
 
-    def __init__(self) -> None:
-        self._errors: FloatArray = np.zeros(2 * MAX_KEPT)
-        self._sums: FloatArray = np.zeros(2 * MAX_KEPT + 1)
-        self._squares: FloatArray = np.zeros(2 * MAX_KEPT + 1)
+    def __init__(self, most: int = MAX_KEPT) -> None:
+        self.most = most
+        self._errors: FloatArray = np.zeros(0)
+        self._sums: FloatArray = np.zeros(1)
+        self._squares: FloatArray = np.zeros(1)
         """Running sums, one place ahead: a mean over any stretch is one subtraction."""
         self._n = 0
         self._quiet = 0
@@ -53,7 +66,7 @@ class DriftDetector:
     def add(self, disappointment: float) -> tuple[Drift, int]:
         """One more outcome; what it calls for, and over how many outcomes that shows."""
         if self._n == len(self._errors):
-            self._keep(self._errors[MAX_KEPT:].copy())
+            self._make_room()
         n = self._n
         self._errors[n] = disappointment
         self._sums[n + 1] = self._sums[n] + disappointment
@@ -62,8 +75,15 @@ class DriftDetector:
         self._quiet = max(0, self._quiet - 1)
         return self._look() if self._n % EVERY == 0 else (Drift.NONE, 0)
 
-    def _keep(self, errors: FloatArray) -> None:
+    def _make_room(self) -> None:
+        errors = self._errors[: self._n]
+        if self._n == 2 * self.most:
+            errors = errors[self.most :]
+        self._take(errors, min(2 * self.most, max(4 * SMALLEST, 2 * len(errors))))
+
+    def _take(self, errors: FloatArray, room: int) -> None:
         n = self._n = len(errors)
+        self._errors, self._sums, self._squares = np.zeros(room), np.zeros(room + 1), np.zeros(room + 1)
         self._errors[:n] = errors
         np.cumsum(errors, out=self._sums[1 : n + 1])
         np.cumsum(errors * errors, out=self._squares[1 : n + 1])
@@ -72,23 +92,33 @@ class DriftDetector:
         """Begin again: after a reset nothing of before says anything."""
         self._n = 0
 
+    def last(self, n: int) -> FloatArray:
+        """The last n, in order."""
+        return self._errors[self._n - n : self._n]
+
+    def excuse(self, places: NDArray[np.intp]) -> None:
+        """Take these, counted from the last one, for as predicted."""
+        errors = self._errors[: self._n].copy()
+        errors[self._n - 1 - places[places < self._n]] = 0.0
+        self._take(errors, len(self._errors))
+
     def _look(self) -> tuple[Drift, int]:
         verdict, span = Drift.NONE, 0
         sums, squares = self._sums, self._squares
         w = SMALLEST
-        while 2 * w <= self._n and self._n % max(EVERY, w // LOOKS) == 0:
-            first, split = max(0, self._n - (1 + LOOK_BACK) * w), self._n - w
-            n_before = split - first
+        while (1 + LOOK_BACK) * w <= self._n and self._n % max(EVERY, w // LOOKS) == 0:
+            split, n_before = self._n - w, LOOK_BACK * w
+            first = split - n_before
             mean = (sums[split] - sums[first]) / n_before
             rise = float((sums[self._n] - sums[split]) / w - mean)
-            sd = float(max(0.0, (squares[split] - squares[first]) / n_before - mean * mean)) ** 0.5
-            error = max(sd * (1.0 / w + 1.0 / n_before) ** 0.5, self._bursts(w))
-            least = max(0.1, 0.5 * sd)
-            surprise = STANDARD_ERRORS * error + STANDARD_ERRORS**2 / (3.0 * w)
-            if rise > least + surprise:
-                return Drift.RESET, self._since(2 * w)
-            if rise > 0.5 * least + 3.0 * error and w >= MILD and verdict is Drift.NONE and not self._quiet:
-                verdict, span = Drift.INFLATE, w
+            variance = float(max(0.0, (squares[split] - squares[first]) / n_before - mean * mean))
+            least = max(0.1, 0.5 * variance**0.5)
+            if rise > 0.5 * least:
+                error = max((variance * (1.0 / w + 1.0 / n_before)) ** 0.5, self._bursts(w))
+                if rise > least and bennett(rise - 0.5 * least, w, error) > SURPRISE:
+                    return Drift.RESET, self._since(2 * w)
+                if rise > 0.5 * least + 3.0 * error and w >= MILD and verdict is Drift.NONE and not self._quiet:
+                    verdict, span = Drift.INFLATE, w
             w *= 2
         if verdict is Drift.INFLATE:
             self._quiet = LOOK_BACK * span
@@ -105,22 +135,36 @@ class DriftDetector:
     def _bursts(self, w: int) -> float:
         """Deviation of the mean over w outcomes as it was before: a visitor's outcomes come in bursts and agree."""
         n_blocks = min(MAX_BLOCKS, self._n // w - 1)
-        if n_blocks < LOOK_BACK:
-            return 0.0
         at = self._sums[self._n - (1 + n_blocks) * w : self._n - w + 1 : w]
         means = (at[1:] - at[:-1]) / w
         centred = means - np.add.reduce(means) / n_blocks
         return float(np.sqrt(centred @ centred / (n_blocks - 1)))
 
     def dump(self) -> bytes:
-        """Everything."""
+        """Everything but ``most``."""
         return np.append(self._errors[: self._n], float(self._quiet)).tobytes()
 
     @classmethod
-    def load(cls, state: bytes) -> DriftDetector:
+    def load(cls, state: bytes, most: int = MAX_KEPT) -> DriftDetector:
         """The inverse of ``dump``."""
-        loaded = cls()
+        loaded = cls(most)
         errors: Any = np.frombuffer(state, np.float64)
-        loaded._keep(errors[:-1])
+        loaded._take(errors[:-1], max(4 * SMALLEST, len(errors) - 1))
         loaded._quiet = int(errors[-1])
         return loaded
+
+
+def bennett(rise: float, n: int, error: float) -> float:
+    """−log of the chance, at most, that a mean of n numbers ≤ 1 lies so far above its expectation.
+
+    Parameters
+    ----------
+    error
+        Standard error of the mean.
+
+    >>> round(bennett(0.5, 16, 0.0875), 1), round(bennett(0.1, 1600, 0.00875), 1)
+    (8.2, 52.5)
+    """
+    variance = max(n * error * error, 1e-3)
+    ratio = rise / variance
+    return n * variance * ((1.0 + ratio) * log1p(ratio) - ratio)

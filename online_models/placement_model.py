@@ -93,7 +93,8 @@ class PlacementModel:
 
     @property
     def adaptations(self) -> dict[str, int]:
-        """What the model did about itself, counted: rebuilds, drift_inflations, drift_resets, rollbacks."""
+        """What the model did about itself, counted: rebuilds, drift_inflations, drift_resets, drift_arm_resets,
+        rollbacks."""
         model = self.model
         if isinstance(model, RiverModel):
             return {"rollbacks": model.n_rollbacks}
@@ -101,6 +102,7 @@ class PlacementModel:
             "rebuilds": model.rebuilds,
             "drift_inflations": model.drift_inflations,
             "drift_resets": model.drift_resets,
+            "drift_arm_resets": model.drift_arm_resets,
             "rollbacks": model.rollbacks,
         }
 

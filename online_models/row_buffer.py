@@ -60,9 +60,13 @@ class RowBuffer:
         at = np.arange(first, last) % self.capacity
         return self._raw[at], self._arm[at], self._reward[at]
 
-    def forget(self, arm: int) -> None:
-        """Rows of this arm are nobody's any more."""
-        self._arm[self._arm == arm] = GONE
+    def keep_last(self, arm: int, n: int) -> NDArray[np.intp]:
+        """Rows of this arm but the last n are nobody's any more; the numbers of those, in order."""
+        numbers = np.arange(self.oldest, self.n)
+        own = numbers[self._arm[numbers % self.capacity] == arm]
+        kept: NDArray[np.intp] = own[max(0, len(own) - n) :]
+        self._arm[own[: len(own) - len(kept)] % self.capacity] = GONE
+        return kept
 
     def _refill(self, width: int, n_rows: int) -> None:
         oldest = self.oldest

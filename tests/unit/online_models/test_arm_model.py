@@ -108,6 +108,43 @@ def test_a_shift_resets_and_is_counted() -> None:
     assert model.drift_resets == 1
 
 
+def collapsing(model: ArmModel, rng: np.random.Generator, n: int, rates: list[float]) -> list[dict[str, float]]:
+    """Contexts, after n outcomes with these rates, whatever the context."""
+    contexts = [{"f": float(rng.normal()), "g": float(rng.normal())} for _ in range(n)]
+    for x in contexts:
+        arm = int(rng.integers(len(rates)))
+        model.learn_one({"arm": f"a{arm}", **x}, float(rng.random() < rates[arm]))
+    return contexts
+
+
+def test_an_arm_that_collapses_is_let_go_of_and_the_others_are_not() -> None:
+    rng, model = np.random.default_rng(0), ArmModel()
+    collapsing(model, rng, 3000, [0.8, 0.7, 0.6])
+    contexts = collapsing(model, rng, 200, [0.0, 0.7, 0.6])
+    assert model.drift_arm_resets == 1
+    assert model.drift_resets == 0
+    means = np.array([model.score_arms(x, ["a0", "a1", "a2"]).mean for x in contexts]).mean(axis=0)
+    assert means[0] < 0.25
+    assert means[1:] == pytest.approx([0.7, 0.6], abs=0.08)
+    n = model.scorer().n
+    assert n[0] < 100
+    assert n[1:].min() > 900
+    loaded = ArmModel.load(model.dump())
+    for each in (model, loaded):
+        collapsing(each, np.random.default_rng(1), 100, [0.0, 0.7, 0.6])
+    assert np.array_equal(model.scorer().weights, loaded.scorer().weights)
+
+
+def test_an_arm_is_let_go_of_while_a_rebuild_runs() -> None:
+    rng, model = np.random.default_rng(2), ArmModel()
+    collapsing(model, rng, 3000, [0.8, 0.7])
+    model._rebuild = model._begin()
+    collapsing(model, rng, 150, [0.0, 0.7])
+    assert model.drift_arm_resets >= 1
+    collapsing(model, rng, 700, [0.0, 0.7])
+    assert model.predict_one({"arm": "a0", "f": 0.0, "g": 0.0}) < 0.1
+
+
 def test_an_arm_never_seen_is_guessed_from_its_features() -> None:
     model = ArmModel()
     rng = np.random.default_rng(0)

@@ -43,8 +43,18 @@ def test_a_wider_row_makes_room_and_keeps_the_others() -> None:
 
 def test_rows_of_a_forgotten_arm_are_nobodys() -> None:
     buffer = filled(9)
-    buffer.forget(1)
+    buffer.keep_last(1, 0)
     assert buffer.rows(0, 9)[1].tolist() == [0, GONE, 2] * 3
+
+
+def test_the_last_rows_of_an_arm_may_stay() -> None:
+    buffer = filled(9)
+    assert buffer.keep_last(1, 2).tolist() == [4, 7]
+    assert buffer.rows(0, 9)[1].tolist() == [0, GONE, 2, 0, 1, 2, 0, 1, 2]
+    buffer = filled(450)  # of which 300 are held
+    kept = buffer.keep_last(2, 1_000)
+    assert len(kept) == 100
+    assert kept[-1] == 449
 
 
 def test_it_comes_back_from_a_checkpoint_and_goes_on() -> None:
