@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from enum import Enum
+from itertools import accumulate
 from math import log1p
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ class Drift(Enum):
     """What was learned is wrong: keep the recent rows alone."""
 
 
+NOTHING = (Drift.NONE, 0)
+
+
 class DriftDetector:
     """Watches prediction − reward; it sees large, harmful shifts only, and none where nothing shifts.
 
@@ -55,66 +59,56 @@ class DriftDetector:
 
     def __init__(self, most: int = MAX_KEPT) -> None:
         self.most = most
-        self._errors: FloatArray = np.zeros(0)
-        self._sums: FloatArray = np.zeros(1)
-        self._squares: FloatArray = np.zeros(1)
+        self._errors = array("d")
+        self._sums, self._squares = array("d", [0.0]), array("d", [0.0])
         """Running sums, one place ahead: a mean over any stretch is one subtraction."""
-        self._n = 0
         self._quiet = 0
         """Outcomes during which nothing inflates."""
 
     def add(self, disappointment: float) -> tuple[Drift, int]:
         """One more outcome; what it calls for, and over how many outcomes that shows."""
-        if self._n == len(self._errors):
-            self._make_room()
-        n = self._n
-        self._errors[n] = disappointment
-        self._sums[n + 1] = self._sums[n] + disappointment
-        self._squares[n + 1] = self._squares[n] + disappointment * disappointment
-        self._n += 1
-        self._quiet = max(0, self._quiet - 1)
-        return self._look() if self._n % EVERY == 0 else (Drift.NONE, 0)
+        if len(self._errors) == 2 * self.most:
+            self._take(self._errors[self.most :])
+        self._errors.append(disappointment)
+        self._sums.append(self._sums[-1] + disappointment)
+        self._squares.append(self._squares[-1] + disappointment * disappointment)
+        if self._quiet:
+            self._quiet -= 1
+        return self._look() if len(self._errors) % EVERY == 0 else NOTHING
 
-    def _make_room(self) -> None:
-        errors = self._errors[: self._n]
-        if self._n == 2 * self.most:
-            errors = errors[self.most :]
-        self._take(errors, min(2 * self.most, max(4 * SMALLEST, 2 * len(errors))))
-
-    def _take(self, errors: FloatArray, room: int) -> None:
-        n = self._n = len(errors)
-        self._errors, self._sums, self._squares = np.zeros(room), np.zeros(room + 1), np.zeros(room + 1)
-        self._errors[:n] = errors
-        np.cumsum(errors, out=self._sums[1 : n + 1])
-        np.cumsum(errors * errors, out=self._squares[1 : n + 1])
+    def _take(self, errors: array[float]) -> None:
+        self._errors = errors
+        self._sums = array("d", accumulate(errors, initial=0.0))
+        self._squares = array("d", accumulate((each * each for each in errors), initial=0.0))
 
     def forget(self) -> None:
         """Begin again: after a reset nothing of before says anything."""
-        self._n = 0
+        self._take(array("d"))
 
     def last(self, n: int) -> FloatArray:
         """The last n, in order."""
-        return self._errors[self._n - n : self._n]
+        return np.array(self._errors[len(self._errors) - n :])
 
     def excuse(self, places: NDArray[np.intp]) -> None:
         """Take these, counted from the last one, for as predicted."""
-        errors = self._errors[: self._n].copy()
-        errors[self._n - 1 - places[places < self._n]] = 0.0
-        self._take(errors, len(self._errors))
+        errors = np.array(self._errors)
+        errors[len(errors) - 1 - places[places < len(errors)]] = 0.0
+        self._take(array("d", errors.tobytes()))
 
     def _look(self) -> tuple[Drift, int]:
-        verdict, span = Drift.NONE, 0
-        sums, squares = self._sums, self._squares
+        verdict, span = NOTHING
+        sums, squares, n = self._sums, self._squares, len(self._errors)
         w = SMALLEST
-        while (1 + LOOK_BACK) * w <= self._n and self._n % max(EVERY, w // LOOKS) == 0:
-            split, n_before = self._n - w, LOOK_BACK * w
+        while (1 + LOOK_BACK) * w <= n and n % max(EVERY, w // LOOKS) == 0:
+            split, n_before = n - w, LOOK_BACK * w
             first = split - n_before
             mean = (sums[split] - sums[first]) / n_before
-            rise = float((sums[self._n] - sums[split]) / w - mean)
-            variance = float(max(0.0, (squares[split] - squares[first]) / n_before - mean * mean))
+            rise = (sums[n] - sums[split]) / w - mean
+            variance = max(0.0, (squares[split] - squares[first]) / n_before - mean * mean)
             least = max(0.1, 0.5 * variance**0.5)
-            if rise > 0.5 * least:
-                error = max((variance * (1.0 / w + 1.0 / n_before)) ** 0.5, self._bursts(w))
+            error = (variance * (1.0 / w + 1.0 / n_before)) ** 0.5
+            if rise > 0.5 * least + 3.0 * error:
+                error = max(error, self._bursts(w))
                 if rise > least and bennett(rise - 0.5 * least, w, error) > SURPRISE:
                     return Drift.RESET, self._since(2 * w)
                 if rise > 0.5 * least + 3.0 * error and w >= MILD and verdict is Drift.NONE and not self._quiet:
@@ -126,7 +120,7 @@ class DriftDetector:
 
     def _since(self, most: int) -> int:
         """For how many of the last ``most`` outcomes things have been different: the split that explains best."""
-        window = self._errors[max(0, self._n - (1 + LOOK_BACK) * most) : self._n]
+        window = np.array(self._errors[-(1 + LOOK_BACK) * most :])
         back = np.cumsum(window[::-1])
         k = np.arange(1, min(most, len(window) - 1) + 1)
         rise = back[k - 1] / k - (back[-1] - back[k - 1]) / (len(window) - k)
@@ -134,23 +128,23 @@ class DriftDetector:
 
     def _bursts(self, w: int) -> float:
         """Deviation of the mean over w outcomes as it was before: a visitor's outcomes come in bursts and agree."""
-        n_blocks = min(MAX_BLOCKS, self._n // w - 1)
-        at = self._sums[self._n - (1 + n_blocks) * w : self._n - w + 1 : w]
+        n = len(self._errors)
+        n_blocks = min(MAX_BLOCKS, n // w - 1)
+        at = np.array(self._sums[n - (1 + n_blocks) * w : n - w + 1 : w])
         means = (at[1:] - at[:-1]) / w
         centred = means - np.add.reduce(means) / n_blocks
         return float(np.sqrt(centred @ centred / (n_blocks - 1)))
 
     def dump(self) -> bytes:
         """Everything but ``most``."""
-        return np.append(self._errors[: self._n], float(self._quiet)).tobytes()
+        return self._errors.tobytes() + array("d", [self._quiet]).tobytes()
 
     @classmethod
     def load(cls, state: bytes, most: int = MAX_KEPT) -> DriftDetector:
         """The inverse of ``dump``."""
-        loaded = cls(most)
-        errors: Any = np.frombuffer(state, np.float64)
-        loaded._take(errors[:-1], max(4 * SMALLEST, len(errors) - 1))
-        loaded._quiet = int(errors[-1])
+        loaded, errors = cls(most), array("d", state)
+        loaded._quiet = int(errors.pop())
+        loaded._take(errors)
         return loaded
 
 
