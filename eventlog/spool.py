@@ -13,6 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import Self
 
+from eventlog.cancelling import stop_if_cancelled
 from eventlog.disk_queue import DiskQueue
 from eventlog.port import EventLog, Record
 from personalization.errors import InvalidInput, Unavailable
@@ -165,6 +166,7 @@ class Spool:
     async def _run(self) -> None:
         retry_s = FIRST_RETRY_S
         while True:
+            stop_if_cancelled()
             if not self._under_way and not await self._next_batch():
                 return
             try:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
+from eventlog.cancelling import pause
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
@@ -208,7 +209,7 @@ class Learner:
         """Publish at most every ``publish_ms`` until cancelled."""
         while True:
             await self.publish()
-            await asyncio.sleep(publish_ms / 1000)
+            await pause(publish_ms / 1000)
 
     # -- checkpoints -------------------------------------------------------------------------------------
 
@@ -241,7 +242,7 @@ class Learner:
         loop = asyncio.get_running_loop()
         next_s = loop.time() + checkpoint_ms / 1000
         while True:
-            await asyncio.sleep(min(0.1, checkpoint_ms / 1000))
+            await pause(min(0.1, checkpoint_ms / 1000))
             n_unsaved = sum(held.n_unsaved for held in self._held.values())
             if loop.time() >= next_s or n_unsaved >= checkpoint_outcomes:
                 await self.save()

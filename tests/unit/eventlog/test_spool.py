@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -149,6 +150,30 @@ async def test_a_record_the_log_never_takes_is_counted_and_does_not_block(tmp_pa
     assert await spool.drain(5) == 0
     assert numbers(log) == [1, 2]
     assert (spool.n_rejected, spool.n_appended) == (1, 2)
+
+
+class DeafLog(FakeLog):
+    """Takes its time, and drops a cancellation that comes meanwhile, as ``asyncio.wait_for`` once did."""
+
+    async def append(self, records: Sequence[Record]) -> list[Position]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.3)
+        return await super().append(records)
+
+
+async def test_draining_ends_in_time_though_a_call_dropped_the_cancellation(tmp_path: Path) -> None:
+    log = DeafLog()
+    spool = spool_on(log, tmp_path)
+    n = 40 * MAX_BATCH_RECORDS  # twelve seconds' worth
+    for i in range(n):
+        spool.put(record(i))
+    began = time.monotonic()
+    left = await spool.drain(0.1)
+    assert time.monotonic() - began < 3
+    assert left == n - len(log.values) > 0
+    again = spool_on(FakeLog(), tmp_path)
+    assert again.n_restored == left
+    await again.drain(5)
 
 
 async def test_a_drained_spool_takes_nothing_more(tmp_path: Path) -> None:
