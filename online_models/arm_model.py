@@ -37,8 +37,8 @@ from online_models.row_buffer import RowBuffer
 GROWTH = 16
 
 FIRST_REBUILD = 16
-REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.0
-"""Rebuilds at 16, 24, 36 … outcomes, from 512 on at every doubling, then every half window: early, each is worth
+REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.5
+"""Rebuilds at 16, 24, 36 … outcomes, from 512 on at 2½ times as many, then every half window: early, each is worth
 points; late, they cost."""
 
 STEP_US = 1_500.0
@@ -50,9 +50,9 @@ within three outcomes instead of ten, and outcomes are rare then."""
 WINDOW = 8_192
 """Rows fitted at a noise of ½; at 2 % clicks they would hold 160 clicks, so that it grows with 1/σ⁴."""
 
-TRIAL_ROWS = 4_096
-"""That judge the profiles, at a noise of ½. As many as will be fitted, nearly: with 768 a linear profile won on
-letters and shuttles at 5,000 rows, because so few hold no more."""
+TRIAL_ROWS = 2_048
+"""That judge the profiles, at a noise of ½. With 768 a linear profile won on letters and shuttles at 5,000 rows,
+because so few hold no more; twice as many judge no better."""
 
 FIRST_TRIAL = 48
 """Rows below which no profile can be told from another."""
@@ -234,7 +234,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 np.maximum(arms.last, self._all_touched),
                 prior_variance=regressions.profile.variance,
                 offset=regressions.offset,
-                noise=noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin,
+                noise=self._noise_sd(),
                 optimism=self.optimism * regressions.profile.optimism,
                 base=shared.base() if shared is not None else None,
                 arm_features=shared.attributes.encoded[:n_arms].copy() if shared is not None else None,
@@ -308,6 +308,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             linear = self._start().features.linear
         self._regressions.rescale(features.with_encoder(fresh, linear))
 
+    def _noise_sd(self) -> float:
+        return noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin
+
     def _start(self) -> ArmRegressions:
         features = feature_map(self._frozen, GROWTH, START.linear)
         return ArmRegressions(features, START, None, 0.0, self.n_samples, self.seed)
@@ -343,6 +346,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._metric,
             self.n_random,
             self._offset,
+            self._noise_sd() ** 2,
             self._arms.attributes(),
             self.n_samples,
             self.seed,

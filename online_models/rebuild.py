@@ -52,6 +52,8 @@ class Plan:
         Landmarks D of a profile that has them, at most.
     offset
         m₀.
+    noise_variance
+        σ² of one reward.
     attributes
         Of the arms.
     held
@@ -68,6 +70,7 @@ class Plan:
     metric: FloatArray | None
     n_random: int
     offset: float
+    noise_variance: float
     attributes: ArmAttributes
     n_samples: int
     seed: int
@@ -83,6 +86,7 @@ class Plan:
             "metric": self.metric.tobytes() if self.metric is not None else None,
             "n_random": self.n_random,
             "offset": self.offset,
+            "noise_variance": self.noise_variance,
             "attributes": self.attributes.dump(),
             "n_samples": self.n_samples,
             "seed": self.seed,
@@ -107,6 +111,7 @@ class Plan:
             metric,
             state["n_random"],
             state["offset"],
+            state["noise_variance"],
             ArmAttributes.load(state["attributes"]),
             state["n_samples"],
             state["seed"],
@@ -204,7 +209,7 @@ def _judged(
             psi = SharedRegression(features, plan.attributes, matching).rows(phi, arm)
             left = yield from left_out_errors(psi, target, block_rows(len(target)))
         squared.append((yield from squared_errors(phi, arm, left)))
-    return plan.profiles[best_of(squared)]
+    return plan.profiles[best_of(squared, plan.noise_variance)]
 
 
 def _fitted(
