@@ -37,8 +37,8 @@ from online_models.row_buffer import RowBuffer
 GROWTH = 16
 
 FIRST_REBUILD = 16
-REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.5
-"""Rebuilds at 16, 24, 36 … outcomes, from 512 on at 2½ times as many, then every half window: early, each is worth
+REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.0
+"""Rebuilds at 16, 24, 36 … outcomes, from 512 on at every doubling, then every half window: early, each is worth
 points; late, they cost."""
 
 STEP_US = 1_500.0

@@ -15,8 +15,8 @@ CLEAR = 3.0
 
 MATERIAL = 0.02
 """Of the noise variance of one reward, by which it must do so besides. A policy that is right nearly always hardly
-tries what is wrong, so that "this arm brings 1" predicts a little better than the truth, and surely: .0025 by twenty
-standard errors, and a fifth of all rewards was lost. Where a linear profile is the better one, it gains .05 and more."""
+tries what is wrong, so that "this arm brings 1" predicts a little better than the truth, and surely: .0025 by
+twenty standard errors, and a fifth of all rewards was lost. Where linear ones belong, they gain .05 and more."""
 
 AS_GOOD = 1.0
 """Standard errors within which a more rigid profile counts as good as the best."""
@@ -163,9 +163,9 @@ def squared_errors(
 def best_of(squared: list[FloatArray], noise_variance: float) -> int:
     """Index of the profile to take; they are ordered from the most flexible to the most rigid.
 
-    The first, unless another predicts clearly and materially better; then the most rigid one that is no worse than the best by
-    more than chance (the one-standard-error rule): at a few per cent leave-one-out error hardly separates the
-    linear profiles.
+    The first, unless another predicts clearly and materially better; then the most rigid one that is no worse than
+    the best by more than chance (the one-standard-error rule): at a few per cent leave-one-out error hardly
+    separates the linear profiles.
     """
     best = int(np.argmin([each.sum() for each in squared]))
     gain = float((squared[0] - squared[best]).sum()) / max(1, len(squared[0]))
