@@ -50,9 +50,9 @@ within three outcomes instead of ten, and outcomes are rare then."""
 WINDOW = 8_192
 """Rows fitted at a noise of ½; at 2 % clicks they would hold 160 clicks, so that it grows with 1/σ⁴."""
 
-TRIAL_ROWS = 2_048
-"""That judge the profiles, at a noise of ½. With 768 a linear profile won on letters and shuttles at 5,000 rows,
-because so few hold no more; twice as many judge no better."""
+TRIAL_ROWS = 8_192
+"""That judge the profiles, at a noise of ½: as many as will be fitted. With 768 a linear profile won on letters and
+shuttles at 5,000 rows, because so few hold no more; with 2,048, on an exclusive or of four features."""
 
 FIRST_TRIAL = 48
 """Rows below which no profile can be told from another."""
@@ -234,7 +234,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 np.maximum(arms.last, self._all_touched),
                 prior_variance=regressions.profile.variance,
                 offset=regressions.offset,
-                noise=self._noise_sd(),
+                noise=noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin,
                 optimism=self.optimism * regressions.profile.optimism,
                 base=shared.base() if shared is not None else None,
                 arm_features=shared.attributes.encoded[:n_arms].copy() if shared is not None else None,
@@ -308,9 +308,6 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             linear = self._start().features.linear
         self._regressions.rescale(features.with_encoder(fresh, linear))
 
-    def _noise_sd(self) -> float:
-        return noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin
-
     def _start(self) -> ArmRegressions:
         features = feature_map(self._frozen, GROWTH, START.linear)
         return ArmRegressions(features, START, None, 0.0, self.n_samples, self.seed)
@@ -346,7 +343,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._metric,
             self.n_random,
             self._offset,
-            self._noise_sd() ** 2,
+            self._profile,
             self._arms.attributes(),
             self.n_samples,
             self.seed,

@@ -13,10 +13,14 @@ from online_models.reward_model import Float32Array, FloatArray
 CLEAR = 3.0
 """Standard errors by which another profile must predict better than the first before it takes over."""
 
+STAY = 1.0
+"""As many, by which it must go on doing so."""
+
 MATERIAL = 0.02
-"""Of the noise variance of one reward, by which it must do so besides. A policy that is right nearly always hardly
-tries what is wrong, so that "this arm brings 1" predicts a little better than the truth, and surely: .0025 by
-twenty standard errors, and a fifth of all rewards was lost. Where linear ones belong, they gain .05 and more."""
+"""Of the spread of one reward, by which it must do so before it takes over. A policy that is right nearly always
+hardly tries what is wrong, so that "this arm brings 1" predicts a little better than the truth, and surely: by
+.0025 and twenty standard errors, and a fifth of all rewards was lost. Where linear profiles belong, they gain .05
+and more."""
 
 AS_GOOD = 1.0
 """Standard errors within which a more rigid profile counts as good as the best."""
@@ -160,18 +164,41 @@ def squared_errors(
     return squared
 
 
-def best_of(squared: list[FloatArray], noise_variance: float) -> int:
+def best_of(squared: list[FloatArray], rewards: FloatArray, in_force: int = 0) -> int:
     """Index of the profile to take; they are ordered from the most flexible to the most rigid.
 
-    The first, unless another predicts clearly and materially better; then the most rigid one that is no worse than
-    the best by more than chance (the one-standard-error rule): at a few per cent leave-one-out error hardly
-    separates the linear profiles.
+    The first, unless another predicts clearly and materially better, or still by a standard error once the first is
+    left; then the most rigid one that is no worse than the best by more than chance (the one-standard-error rule):
+    at a few per cent leave-one-out error hardly separates the linear profiles.
+
+    Parameters
+    ----------
+    squared
+        Squared errors of each profile, shape (n,).
+    rewards
+        Shape (n,), in [0, 1].
+    in_force
+        Index of the profile there is.
     """
     best = int(np.argmin([each.sum() for each in squared]))
-    gain = float((squared[0] - squared[best]).sum()) / max(1, len(squared[0]))
-    if gain <= MATERIAL * noise_variance or _gain(squared[0], squared[best]) <= CLEAR:
+    standard_errors = _gain(squared[0], squared[best])
+    if in_force and standard_errors <= STAY:
+        return 0
+    material = float((squared[0] - squared[best]).mean()) > MATERIAL * spread_of(rewards)
+    if not in_force and (standard_errors <= CLEAR or not material):
         return 0
     return max(i for i, each in enumerate(squared) if i >= best and _gain(each, squared[best]) <= AS_GOOD)
+
+
+def spread_of(rewards: FloatArray) -> float:
+    """Variance of the rewards, as if no more than half of what could be had were: near the top it is not small.
+
+    >>> spread_of(np.array([1.0, 0.0, 0.0, 0.0])), spread_of(np.array([1.0, 1.0, 1.0, 0.0]))
+    (0.1875, 0.25)
+    """
+    mean = float(rewards.mean())
+    coin, capped = mean * (1.0 - mean), min(0.5, mean)
+    return capped * (1.0 - capped) * (float(rewards.var()) / coin if coin > 0.0 else 1.0)
 
 
 def _gain(worse: FloatArray, better: FloatArray) -> float:

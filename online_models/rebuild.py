@@ -52,8 +52,8 @@ class Plan:
         Landmarks D of a profile that has them, at most.
     offset
         m₀.
-    noise_variance
-        σ² of one reward.
+    in_force
+        Index of the profile there is.
     attributes
         Of the arms.
     held
@@ -70,7 +70,7 @@ class Plan:
     metric: FloatArray | None
     n_random: int
     offset: float
-    noise_variance: float
+    in_force: int
     attributes: ArmAttributes
     n_samples: int
     seed: int
@@ -86,7 +86,7 @@ class Plan:
             "metric": self.metric.tobytes() if self.metric is not None else None,
             "n_random": self.n_random,
             "offset": self.offset,
-            "noise_variance": self.noise_variance,
+            "in_force": self.in_force,
             "attributes": self.attributes.dump(),
             "n_samples": self.n_samples,
             "seed": self.seed,
@@ -111,7 +111,7 @@ class Plan:
             metric,
             state["n_random"],
             state["offset"],
-            state["noise_variance"],
+            state["in_force"],
             ArmAttributes.load(state["attributes"]),
             state["n_samples"],
             state["seed"],
@@ -209,7 +209,8 @@ def _judged(
             psi = SharedRegression(features, plan.attributes, matching).rows(phi, arm)
             left = yield from left_out_errors(psi, target, block_rows(len(target)))
         squared.append((yield from squared_errors(phi, arm, left)))
-    return plan.profiles[best_of(squared, plan.noise_variance)]
+    in_force = plan.profiles.index(plan.in_force) if plan.in_force in plan.profiles else 0
+    return plan.profiles[best_of(squared, reward.astype(np.float64), in_force)]
 
 
 def _fitted(

@@ -39,18 +39,32 @@ def test_errors_are_what_fitting_without_the_block_gives(n: int, n_features: int
     assert len(costs) == (1 if n <= n_features else 1 + 2 * -(-n // 256))
 
 
+COINS = np.arange(2000) % 2.0
+RARE = (np.arange(2000) % 50 == 0) * 1.0
+
+
 def test_the_first_profile_leads_until_another_is_clearly_better() -> None:
     rng = np.random.default_rng(0)
     first = rng.random(400)
-    assert best_of([first, first.copy()], 0.25) == 0
-    assert best_of([first, first - 0.001 * rng.normal(size=400)], 0.25) == 0
-    assert best_of([first, first + 0.1, first - 0.1], 0.25) == 2
+    assert best_of([first, first.copy()], COINS) == 0
+    assert best_of([first, first - 0.001 * rng.normal(size=400)], COINS) == 0
+    assert best_of([first, first + 0.1, first - 0.1], COINS) == 2
 
 
 def test_what_is_gained_surely_but_hardly_at_all_is_not_worth_a_change() -> None:
     first = np.full(2000, 0.0006)
-    assert best_of([first, np.full(2000, 0.0001)], 0.25) == 0
-    assert best_of([first, np.full(2000, 0.0001)], 0.02) == 1  # where rewards are rare, it is much
+    assert best_of([first, np.full(2000, 0.0001)], COINS) == 0
+    assert best_of([first, np.full(2000, 0.0001)], np.ones(2000)) == 0
+    assert best_of([first, np.full(2000, 0.0001)], RARE) == 1  # where rewards are rare, it is much
+
+
+def test_once_left_the_first_profile_comes_back_where_it_predicts_better() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(400)
+    a_little_better = first - 0.01 + 0.1 * rng.normal(size=400)  # by two standard errors
+    assert best_of([first, a_little_better], COINS) == 0
+    assert best_of([first, a_little_better], COINS, in_force=1) == 1
+    assert best_of([first, first + 0.02], COINS, in_force=1) == 0
 
 
 def test_of_profiles_that_predict_alike_the_most_rigid_is_taken() -> None:
@@ -58,5 +72,5 @@ def test_of_profiles_that_predict_alike_the_most_rigid_is_taken() -> None:
     first = rng.random(400)
     good = first - 0.1
     alike = good + 0.01 * rng.normal(size=400)
-    assert best_of([first, good, alike], 0.25) == 2
-    assert best_of([first, good, good + 0.01], 0.25) == 1
+    assert best_of([first, good, alike], COINS) == 2
+    assert best_of([first, good, good + 0.01], COINS) == 1
