@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cli.simulation.table import Table
 from online_models.placement_model import PlacementModel
@@ -48,6 +49,8 @@ class Run:
     ----------
     rewards
         Of the chosen arms, in order; for logged data NaN where the choice was not what had been shown.
+    chosen
+        Index of the arm, in order.
     probability_of_shown, estimate_of_shown, estimate_of_policy
         Logged data: π(shown), the model's estimate of it, and of the policy's own choice; per row.
     """
@@ -57,6 +60,7 @@ class Run:
     update_s: float
     n_updates: int
     order: np.ndarray
+    chosen: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     probability_of_shown: FloatArray = field(default_factory=lambda: np.zeros(0))
     estimate_of_shown: FloatArray = field(default_factory=lambda: np.zeros(0))
     estimate_of_policy: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -105,7 +109,7 @@ def play(
     waiting: deque[Outcome] = deque()
     rewards = np.full(n, np.nan)
     logged = table.logged
-    run = Run(rewards, 0.0, 0.0, 0, order)
+    run = Run(rewards, 0.0, 0.0, 0, order, np.zeros(n, np.intp))
     if logged:
         run.probability_of_shown, run.estimate_of_shown, run.estimate_of_policy = np.zeros((3, n))
     clock = time.process_time
@@ -118,6 +122,7 @@ def play(
         distribution = snapshot.distribution(table.arms, context, policy=settings.policy)
         chosen = distribution.draw(ticket(secret, name) if tickets is None else tickets[step])
         run.decide_s += clock() - start
+        run.chosen[step] = chosen
         if logged:
             shown = int(table.shown[row])
             probabilities = np.array(distribution.weights) / SCALE
