@@ -23,6 +23,11 @@ SURPRISE = 12.0
 """−log of what chance may do, per look: six in a million."""
 MAX_BLOCKS = 64
 
+SLOW, SETTLED = 512, 4
+"""A slow turn is looked for over the last w of at least 4w outcomes, w ≥ 512, every 512."""
+LEAN = 0.03
+"""Of the spread of rewards, at least, that is worth forgetting for: a third of what a turning world showed."""
+
 
 class Drift(Enum):
     """What to do about it."""
@@ -32,6 +37,8 @@ class Drift(Enum):
     """Something may be wrong: widen the deviations."""
     RESET = 2
     """What was learned is wrong: keep the recent rows alone."""
+    TURNED = 3
+    """What was learned long ago is wrong: the same, of all arms."""
 
 
 NOTHING = (Drift.NONE, 0)
@@ -43,9 +50,10 @@ class DriftDetector:
     Disappointment is compared, not squared error: while a model learns, its errors change size in both
     directions. A reset needs a rise above max(.1, ½ sd), and above half of that by more than chance brings in six
     of a million looks (Bennett's inequality), at any of the spans 16, 32 …; it keeps what came after the split that
-    tells best. Half of that rise and three standard errors inflate, once per stretch. The standard error is what
-    means over so many outcomes varied by before, where that is more than their spread says: a visitor's outcomes
-    come in bursts, and one visitor who is hard to please is no drift.
+    tells best. Half of that rise and three standard errors inflate, once per stretch. Where 512 outcomes or more,
+    up to a quarter of all, were clearly less than predicted, a world has turned slowly, and those are kept. The
+    standard error is what means over so many outcomes varied by before, where that is more than their spread says:
+    a visitor's outcomes come in bursts, and one visitor who is hard to please is no drift.
 
     Parameters
     ----------
@@ -116,7 +124,21 @@ class DriftDetector:
             w *= 2
         if verdict is Drift.INFLATE:
             self._quiet = LOOK_BACK * span
+        if n % SLOW == 0 and verdict is Drift.NONE:
+            return self._slow()
         return verdict, span
+
+    def _slow(self) -> tuple[Drift, int]:
+        """A world that turns slowly is never much worse than just before, and all the time than predicted."""
+        sums, squares, n = self._sums, self._squares, len(self._errors)
+        variance = squares[n] / n - (sums[n] / n) ** 2
+        w = SLOW
+        while SETTLED * w <= n:
+            error = max((variance / w) ** 0.5, self._bursts(w // LOOK_BACK) / LOOK_BACK**0.5)
+            if (sums[n] - sums[n - w]) / w > LEAN * variance**0.5 + 3.0 * error:
+                return Drift.TURNED, w
+            w *= 2
+        return NOTHING
 
     def _since(self, most: int) -> int:
         """For how many of the last ``most`` outcomes things have been different: the split that explains best."""

@@ -63,7 +63,9 @@ class DriftWatch:
         self._recent.append(row)
         own, own_span = self._arms[row].add(disappointment)
         drift, span = self._all.add(disappointment)
-        if drift is Drift.RESET:
+        if drift is Drift.TURNED:
+            shift = Shift(Drift.RESET, None, span)
+        elif drift is Drift.RESET:
             shift = self._laid_to(span)
         elif own is Drift.RESET:  # a mild fall of one arm may be no more than who came by
             shift = Shift(own, row, own_span)

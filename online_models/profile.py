@@ -13,14 +13,14 @@ from online_models.reward_model import Float32Array, FloatArray
 CLEAR = 3.0
 """Standard errors by which another profile must predict better than the first before it takes over."""
 
-STAY = 1.0
+STAY = 2.0
 """As many, by which it must go on doing so."""
 
-MATERIAL = 0.02
+MATERIAL = 0.006
 """Of the spread of one reward, by which it must do so before it takes over. A policy that is right nearly always
 hardly tries what is wrong, so that "this arm brings 1" predicts a little better than the truth, and surely: by
 .0025 and twenty standard errors, and a fifth of all rewards was lost. Where linear profiles belong, they gain .05
-and more."""
+and more while they are new."""
 
 AS_GOOD = 1.0
 """Standard errors within which a more rigid profile counts as good as the best."""
@@ -167,9 +167,9 @@ def squared_errors(
 def best_of(squared: list[FloatArray], rewards: FloatArray, in_force: int = 0) -> int:
     """Index of the profile to take; they are ordered from the most flexible to the most rigid.
 
-    The first, unless another predicts clearly and materially better, or still by a standard error once the first is
-    left; then the most rigid one that is no worse than the best by more than chance (the one-standard-error rule):
-    at a few per cent leave-one-out error hardly separates the linear profiles.
+    The first, unless another predicts clearly and materially better, or still by two standard errors once the first
+    is left; then the most rigid one that is no worse than the best by more than chance (the one-standard-error
+    rule): at a few per cent leave-one-out error hardly separates the linear profiles.
 
     Parameters
     ----------

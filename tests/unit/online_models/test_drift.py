@@ -22,7 +22,7 @@ def test_what_does_not_shift_raises_no_alarm(rate: float) -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         errors = rate - (rng.random(20_000) < rate)
-        assert Drift.RESET not in [verdict for _, verdict in verdicts(errors)]
+        assert not {Drift.RESET, Drift.TURNED} & {verdict for _, verdict in verdicts(errors)}
 
 
 def test_a_collapse_resets_once_soon_and_over_the_rows_that_show_it() -> None:
@@ -39,6 +39,23 @@ def test_a_milder_fall_inflates_and_does_not_reset() -> None:
     errors = np.concatenate([0.8 - (rng.random(3000) < 0.8), 0.8 - (rng.random(300) < 0.55)])
     found = [verdict for i, verdict in verdicts(errors) if i >= 3000]
     assert found[0] is Drift.INFLATE
+
+
+def test_what_is_always_a_little_less_than_predicted_has_turned_slowly() -> None:
+    rng = np.random.default_rng(6)
+    errors = np.concatenate([0.5 - (rng.random(3000) < 0.5), 0.56 - (rng.random(5000) < 0.5)])
+    found = [(i, verdict) for i, verdict in verdicts(errors) if verdict is not Drift.INFLATE]
+    assert found[0][1] is Drift.TURNED
+    assert found[0][0] > 3500
+
+
+def test_bursts_that_even_out_are_no_slow_turn() -> None:
+    """Forty outcomes of one visitor after another, each of whom likes more or less: none turns the world."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        rates = np.repeat(rng.beta(1.0, 1.0, size=500), 40)
+        errors = 0.5 - (rng.random(20_000) < rates)
+        assert Drift.TURNED not in [verdict for _, verdict in verdicts(errors)]
 
 
 def test_it_survives_a_checkpoint() -> None:

@@ -79,6 +79,14 @@ def test_arms_that_stay_as_they_are_raise_no_alarm() -> None:
         assert len(found) <= 2
 
 
+def test_a_world_that_turns_slowly_lets_go_of_all_arms() -> None:
+    rng, watch = np.random.default_rng(6), DriftWatch()
+    played(rng, watch, 4000, [0.5, 0.4], [0.5, 0.4], [0.6, 0.4])
+    _, shift = first_reset(played(rng, watch, 6000, [0.44, 0.34], [0.5, 0.4], [0.6, 0.4]))
+    assert shift.arm is None
+    assert shift.span >= 512
+
+
 def test_it_survives_a_checkpoint() -> None:
     rng = np.random.default_rng(4)
     believed, share = [0.8, 0.5, 0.3], [0.5, 0.3, 0.2]
