@@ -133,6 +133,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.drift_inflations = 0
         self.drift_resets = 0
         self.drift_arm_resets = 0
+        self.let_go: str | None = None
+        """The arm of the last reset; None: all of them."""
         self.rollbacks = 0
         self._noise_n = 0
         self._noise_sum = 0.0
@@ -268,9 +270,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._all_touched = self.n_learned
         elif shift.arm is not None:
             self.drift_arm_resets += 1
+            self.let_go = self._arms.names[shift.arm]
             self._reset_arm(shift.arm, shift.span)
         else:
             self.drift_resets += 1
+            self.let_go = None
             self._reset(shift.span)
 
     def _reset(self, span: int) -> None:

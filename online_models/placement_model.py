@@ -106,6 +106,18 @@ class PlacementModel:
             "rollbacks": model.rollbacks,
         }
 
+    @property
+    def drift_resets(self) -> int:
+        """Times the model has let go of what it knew, of one arm or of all."""
+        model = self.model
+        return 0 if isinstance(model, RiverModel) else model.drift_resets + model.drift_arm_resets
+
+    @property
+    def let_go(self) -> str | None:
+        """The arm of the last time; None: all of them."""
+        model = self.model
+        return None if isinstance(model, RiverModel) else model.let_go
+
     def learn(self, outcome: Outcome) -> bool:
         """Update the model with one outcome; False where it is not for training, known already, or broken."""
         key = hashlib.blake2b(outcome.decision_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from personalization.catalog import Placement
@@ -12,6 +14,8 @@ from personalization.policy_spec import ModelSpec
 from state.model_store import ModelPublisher, Published
 from stream.sampling import Sampling
 from stream.training import Learned, Place
+
+logger = logging.getLogger(__name__)
 
 
 class PlacementTraining:
@@ -49,8 +53,11 @@ class PlacementTraining:
         outcome = self._outcome(book, value)
         if not self._sampling.takes(outcome.decision_id):
             return Learned("sampled_out", changed=False)
-        before = dict(book.counts)
+        before, resets = dict(book.counts), book.drift_resets
         book.learn(outcome)
+        if book.drift_resets != resets:
+            arm = book.let_go if book.let_go is not None else "all"
+            logger.warning("drift_reset", extra={"placement": book.placement, "arm": arm})
         result = next(kind for kind, n in book.counts.items() if n != before.get(kind, 0))
         return Learned(result, result == "learned", outcome.closed_at_ms if result == "learned" else None)
 
