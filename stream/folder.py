@@ -1,7 +1,7 @@
 """The folder: takes batches of the visitor log and folds them into the visitors' states, exactly once in effect.
 
 One batch: decode → read all its visitors → fold each entry in order under the catalog stamped on it → append
-what the folds emit and wait until the log has it → add timers → write all visitors that nobody else wrote
+what the folds emit, add timers, and wait until both are there → write all visitors that nobody else wrote
 meanwhile → fold the others again → remove folded timers. Only then is the batch acknowledged. Dying anywhere in
 between costs nothing: the entries come again; those written are at or below their visitor's fence, the others
 emit the same things under the same ids.
@@ -142,11 +142,8 @@ class Folder:
             work = self._fold(pending, stored, catalogs)
             work.dead += dead
             dead = []
-            if self._emit_first:
-                await self._emit(work)
-                self._failpoints.hit(Failpoint.EMITTED, **facts)
-            await self._patiently("timers", self._timers.add, work.timers)
-            self._failpoints.hit(Failpoint.TIMERS_ADDED, **facts)
+            # Both must be there before the write; neither waits for the other.
+            await asyncio.gather(self._emit_before_write(work, facts), self._add_timers(work, facts))
             lost = set(await self._patiently("save", self._visitors.save, work.changes))
             self._failpoints.hit(Failpoint.WRITTEN, **facts)
             if not self._emit_first:
@@ -249,6 +246,15 @@ class Folder:
                 dead.append((each.message, "not_foldable", f"{type(error).__name__}: {error}"))
                 raise _Poisoned(offset) from error
         return visitor, folded
+
+    async def _emit_before_write(self, work: _Work, facts: dict[str, int]) -> None:
+        if self._emit_first:
+            await self._emit(work)
+            self._failpoints.hit(Failpoint.EMITTED, **facts)
+
+    async def _add_timers(self, work: _Work, facts: dict[str, int]) -> None:
+        await self._patiently("timers", self._timers.add, work.timers)
+        self._failpoints.hit(Failpoint.TIMERS_ADDED, **facts)
 
     async def _emit(self, work: _Work) -> None:
         """Everything the folds emit, acknowledged by the log."""
