@@ -1,14 +1,12 @@
-"""How strongly weights are held at zero, and the choice among such profiles by cross-validation in closed form."""
+"""How strongly weights are held at zero, and the choice among such profiles by their errors at rows left out."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from online_models.reward_model import Float32Array, FloatArray
+from online_models.reward_model import FloatArray
 
 CLEAR = 3.0
 """Standard errors by which another profile must predict better than the first before it takes over."""
@@ -24,9 +22,6 @@ and more while they are new."""
 
 AS_GOOD = 1.0
 """Standard errors within which a more rigid profile counts as good as the best."""
-
-MAX_SQUARED_ERROR = 4.0
-"""One outlier decides nothing: rewards lie in [0, 1]."""
 
 
 class Profile(NamedTuple):
@@ -66,102 +61,6 @@ PROFILES = (
     Profile(1 / 100, 0.0, shared=False, optimism=1.0),
 )
 """Judged in this order: the first leads unless another is clearly better. All but it are linear."""
-
-
-CHUNK_ROWS = 256
-"""Rows per step; a multiple of the largest block."""
-
-MAX_BLOCK = 64
-BLOCKS = 8
-
-
-def block_rows(n: int) -> int:
-    """Neighbouring rows left out together: a visitor's rows come in bursts and would vouch for one another.
-
-    A power of two, about n/8, at most 64.
-
-    >>> block_rows(5), block_rows(40), block_rows(5000)
-    (1, 4, 64)
-    """
-    block = 1
-    while block < MAX_BLOCK and 2 * block * BLOCKS <= n:
-        block *= 2
-    return block
-
-
-def left_out_errors(phi: Float32Array, y: FloatArray, block: int) -> Generator[float, int, FloatArray]:
-    """Errors of a ridge regression (variance 1 per weight) at blocks of rows when fitted to all others, exactly.
-
-    With H = Φ(ΦᵀΦ + I)⁻¹Φᵀ the errors of block b are (I − H_bb)⁻¹ (y − Hy)_b. In steps of a millisecond or so;
-    yields their cost in µs (a count, not a clock).
-
-    Parameters
-    ----------
-    phi
-        Shape (n, F).
-    y
-        Targets, shape (n,).
-    block
-        Neighbouring rows left out together.
-    """
-    n, n_features = phi.shape
-    errors = np.empty(n)
-    if n <= n_features:
-        wide = phi.astype(np.float64)
-        inverse: Any = np.linalg.inv(wide @ wide.T + np.eye(n))
-        solved = inverse @ y
-        whole = n - n % block
-        blocks = inverse[:whole, :whole].reshape(whole // block, block, whole // block, block)
-        diagonal = np.arange(whole // block)
-        errors[:whole] = _solved(blocks[diagonal, :, diagonal], solved[:whole])
-        errors[whole:] = _solved(inverse[None, whole:, whole:], solved[whole:])
-        yield 60.0 + 2e-4 * n * n * (n + n_features) + 1.0 * n / block
-        return errors
-    gram, moment = np.eye(n_features), np.zeros(n_features)
-    for start in range(0, n, CHUNK_ROWS):
-        part = phi[start : start + CHUNK_ROWS]
-        gram += part.T @ part
-        moment += part.T @ y[start : start + CHUNK_ROWS]
-        yield 20.0 + 6e-5 * len(part) * n_features * n_features
-    inverse = np.linalg.inv(gram)
-    theta = inverse @ moment
-    yield 50.0 + 2e-4 * n_features**3
-    single = inverse.astype(np.float32)
-    for start in range(0, n, CHUNK_ROWS):
-        part = phi[start : start + CHUNK_ROWS]
-        weighted = part @ single
-        residual = y[start : start + CHUNK_ROWS] - part @ theta
-        whole = len(part) - len(part) % block
-        for at, n_blocks in ((slice(0, whole), whole // block), (slice(whole, None), 1)):
-            if len(part[at]):
-                shape = (n_blocks, -1, n_features)
-                hat = weighted[at].reshape(shape) @ part[at].reshape(shape).transpose(0, 2, 1)
-                left: FloatArray = np.eye(hat.shape[1]) * (1.0 + 1e-6) - hat
-                errors[start : start + len(part)][at] = _solved(left, residual[at])
-        yield 40.0 + 6e-5 * len(part) * n_features * n_features + 2.0 * len(part) / block
-    return errors
-
-
-def _solved(blocks: FloatArray, right: FloatArray) -> FloatArray:
-    """Each block's equations, all in one call: shapes (m, b, b) and (m · b,) → (m · b,)."""
-    if not len(right):
-        return right
-    if blocks.shape[1] == 1:
-        return right / blocks[:, 0, 0]
-    solved = np.linalg.solve(blocks, right.reshape(len(blocks), -1, 1))
-    return np.ravel(solved).astype(np.float64, copy=False)
-
-
-def squared_errors(
-    phi: Float32Array, arm: NDArray[np.int32], target: FloatArray
-) -> Generator[float, int, FloatArray]:
-    """Squared errors of one profile at rows left out, each arm fitted to its own rows; shape (n,)."""
-    squared = np.zeros(len(target))
-    for row in np.unique(arm).tolist():
-        at = np.flatnonzero(arm == row)
-        error = yield from left_out_errors(phi[at], target[at], block_rows(len(at)))
-        squared[at] = np.minimum(error * error, MAX_SQUARED_ERROR)
-    return squared
 
 
 def best_of(squared: list[FloatArray], rewards: FloatArray, in_force: int = 0) -> int:

@@ -6,7 +6,8 @@ that starts again from a checkpoint repeats the steps taken and goes on as if no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,14 @@ from online_models.arm_regressions import ArmRegressions
 from online_models.encoding import EncoderState, FrozenEncoder
 from online_models.feature_map import FeatureMap, feature_map
 from online_models.landmarks import Landmarks, landmarks_among
+from online_models.left_out import CHUNK_ROWS, block_rows, inverse_of, left_out_errors, squared_errors
 from online_models.matching import Matching, fitted_matching
 from online_models.normals import normals
-from online_models.profile import PROFILES, Profile, best_of, block_rows, left_out_errors, squared_errors
+from online_models.profile import PROFILES, Profile, best_of
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.row_buffer import RowBuffer
 from online_models.shared_regression import SharedRegression
 
-CHUNK_ROWS = 256
 MATCHING_ROWS = 1_024
 CATCH_UP_ROWS = 8
 """Rows learned per step at the end: several arrive while it runs, so that it must be the faster one."""
@@ -195,22 +196,33 @@ def _judged(
     known = arm >= 0
     raw, arm, reward = raw[known], arm[known], reward[known]
     target = reward.astype(np.float64) - plan.offset
-    squared = []
-    for index in plan.profiles:
-        profile = PROFILES[index]
-        features = plan.features(profile, landmarks)
+    squared: list[FloatArray] = []
+    for group in _alike(plan.profiles):
+        features = plan.features(group[0], landmarks)
         phi = np.empty((len(raw), features.n_features), np.float32)
         for start in range(0, len(raw), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             phi[part] = features.from_raw(raw[part])
             yield 30.0 + 0.01 * phi[part].size
-        left = target
-        if plan.shares(profile):
-            psi = SharedRegression(features, plan.attributes, matching).rows(phi, arm)
-            left = yield from left_out_errors(psi, target, block_rows(len(target)))
-        squared.append((yield from squared_errors(phi, arm, left)))
+        variances = np.ones((len(group), features.n_features))
+        targets = np.tile(target, (len(group), 1))
+        for v, profile in enumerate(group):
+            variances[v, 1 : 1 + plan.width] = profile.linear / group[0].linear
+            if plan.shares(profile):
+                own = phi * np.sqrt(variances[v]).astype(np.float32)
+                shared = SharedRegression(plan.features(profile, landmarks), plan.attributes, matching)
+                psi = shared.rows(own, arm)
+                prior = np.ones((1, psi.shape[1]))
+                targets[v] = yield from left_out_errors(psi, prior, target[None], block_rows(len(target)))
+        squared.extend((yield from squared_errors(phi, variances, arm, targets)))
     in_force = plan.profiles.index(plan.in_force) if plan.in_force in plan.profiles else 0
     return plan.profiles[best_of(squared, reward.astype(np.float64), in_force)]
+
+
+def _alike(profiles: tuple[int, ...]) -> Iterator[list[Profile]]:
+    """Neighbouring profiles of the same features, which differ in their scales alone."""
+    for _, group in itertools.groupby((PROFILES[index] for index in profiles), key=lambda profile: profile.random):
+        yield list(group)
 
 
 def _fitted(
@@ -262,7 +274,7 @@ def _fit_arm(
         phi32 = features.from_raw(raw)
         phi = phi32.astype(np.float64)
         target = _left(shared, phi32, row, target)
-        solved = phi.T @ np.linalg.inv(phi @ phi.T + np.eye(n))  # (F, n)
+        solved = phi.T @ inverse_of(phi @ phi.T + np.eye(n))  # (F, n)
         noise = normals(plan.seed, name, plan.last, shape=(plan.n_samples, n)).astype(np.float64)
         regressions.weights[row, 0] = solved @ target
         regressions.weights[row, 1:] = samples + (noise - samples @ phi.T) @ solved.T
