@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from online_models.encoding import EncoderState, FrozenEncoder
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.matching import Terms, terms
 from online_models.reward_model import Float32Array
 
@@ -67,7 +66,7 @@ class ArmAttributes:
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values."""
         return {
-            "encoder": msgspec.msgpack.encode(self.encoder.state()),
+            "encoder": self.encoder.dump(),
             "encoded": self.encoded.tobytes(),
             "terms": [sorted(each) for each in self.terms],
         }
@@ -75,7 +74,7 @@ class ArmAttributes:
     @classmethod
     def load(cls, state: dict[str, Any]) -> ArmAttributes:
         """The inverse of ``dump``."""
-        encoder = FrozenEncoder.from_state(msgspec.msgpack.decode(state["encoder"], type=EncoderState))
+        encoder = FrozenEncoder.load(state["encoder"])
         about: list[Terms] = [frozenset((name, term) for name, term in each) for each in state["terms"]]
         encoded = np.frombuffer(state["encoded"], np.float32).reshape(len(about), encoder.n_dims).copy()
         return cls(encoder, encoded, about)

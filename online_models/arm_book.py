@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.arm_attributes import ArmAttributes
-from online_models.encoding import Encoder
+from online_models.encoder import Encoder
 from online_models.reward_model import FloatArray
 from personalization.features import MAX_FEATURES, FeatureValue, clean
 

@@ -14,7 +14,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 from river import base
 
@@ -22,30 +21,22 @@ from online_models.arm_book import ArmBook
 from online_models.arm_regressions import ArmRegressions
 from online_models.drift import Drift
 from online_models.drift_watch import DriftWatch, Shift
-from online_models.encoding import Encoder, EncoderState, FrozenEncoder
+from online_models.encoder import Encoder
 from online_models.feature_map import feature_map
-from online_models.linear_scorer import ArmIndex, LinearScorer, noise_sd
+from online_models.frozen_encoder import FrozenEncoder
+from online_models.linear_scorer import ArmIndex, LinearScorer
 from online_models.metric import learned_metric
-from online_models.noise import RewardSpread
+from online_models.noise import RewardNoise
 from online_models.normals import RowNoise
 from online_models.profile import PROFILES, Profile
-from online_models.rebuild import Built, Plan
+from online_models.rebuild import Built
+from online_models.rebuild_plan import Plan
 from online_models.rebuild_run import RebuildRun
+from online_models.rebuild_schedule import FIRST_REBUILD, RebuildSchedule, step_us
 from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
 from online_models.row_buffer import RowBuffer
 
 GROWTH = 16
-
-FIRST_REBUILD = 16
-REBUILD_GROWTH, LATE_GROWTH = 0.5, 1.0
-"""Rebuilds at 16, 24, 36 … outcomes, from 512 on at every doubling, then every half window: early, each is worth
-points; late, they cost."""
-
-STEP_US = 1_500.0
-EARLY_STEP_US = 4_000.0
-EARLY = 512
-"""Of a rebuild per outcome learned. The first ones are worth a point of the mean reward each if they are there
-within three outcomes instead of ten, and outcomes are rare then."""
 
 WINDOW = 8_192
 """Rows fitted at a noise of ½; at 2 % clicks they would hold 160 clicks, so that it grows with 1/σ⁴."""
@@ -136,9 +127,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.let_go: str | None = None
         """The arm of the last reset; None: all of them."""
         self.rollbacks = 0
-        self._noise_n = 0
-        self._noise_sum = 0.0
-        self._spread = RewardSpread()
+        self._noise = RewardNoise()
         self._encoder = Encoder(max_dims)
         self._frozen = self._encoder.freeze()
         self._settled = 0
@@ -154,9 +143,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._fitted = 0
         self._regressions = self._start()
         self._drift = DriftWatch()
-        self._noise = RowNoise(seed, n_samples)
+        self._perturbations = RowNoise(seed, n_samples)
         self._rebuild: RebuildRun | None = None
-        self._next_rebuild = FIRST_REBUILD
+        self._schedule = RebuildSchedule()
         self._scorer: LinearScorer | None = None
         self._arm_index = ArmIndex(())
 
@@ -181,9 +170,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         context.pop(ARM_FEATURES, None)
         raw = self._encoder.learn(context)
         self.n_learned += 1
-        self._noise_n += 1
-        self._noise_sum += reward
-        self._spread.add(reward)
+        self._noise.add(reward)
         self._arms.learn_features(arm, x.get(ARM_FEATURES))
         row = self._row(arm)
         width = self._regressions.features.width
@@ -191,7 +178,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._rebuild = None
             self._regressions.widen(-(-len(raw) // GROWTH) * GROWTH, self._arms.names)
             self._all_touched = self._features_touched = self.n_learned
-            self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
+            self._schedule.soon(self.n_learned)
         if len(raw) != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._refresh()
         run = self._rebuild
@@ -200,10 +187,10 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._buffer.append(raw, row, reward)
         self._arms.learned(row, self.n_learned)
         self._learn(row, self._regressions.features.encode_raw(raw), reward)
-        if self._rebuild is None and self.n_learned >= self._next_rebuild:
+        if self._rebuild is None and self._schedule.due(self.n_learned):
             self._rebuild = self._begin()
         if self._rebuild is not None:
-            built = self._rebuild.advance(_step_us(self._buffer.n), self._buffer.n)
+            built = self._rebuild.advance(step_us(self._buffer.n), self._buffer.n)
             if built is not None:
                 self._take(self._rebuild, built)
         self._scorer = None
@@ -236,7 +223,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 np.maximum(arms.last, self._all_touched),
                 prior_variance=regressions.profile.variance,
                 offset=regressions.offset,
-                noise=noise_sd(self._noise_n, self._noise_sum) * self._spread.share_of_a_coin,
+                noise=self._noise.sd,
                 optimism=self.optimism * regressions.profile.optimism,
                 base=shared.base() if shared is not None else None,
                 arm_features=shared.attributes.encoded[:n_arms].copy() if shared is not None else None,
@@ -251,12 +238,12 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     # Learning
 
     def _learn(self, row: int, phi: Float32Array, reward: float) -> None:
-        error = self._regressions.update(row, phi, reward, self._noise(self._buffer.n - 1))
+        error = self._regressions.update(row, phi, reward, self._perturbations(self._buffer.n - 1))
         if not math.isfinite(error):
             # Numbers broke down: this arm begins at its prior, and everything is fitted from the rows kept.
             self.rollbacks += 1
             self._regressions.set_prior(row, self._arms.names[row])
-            self._next_rebuild = self.n_learned
+            self._schedule.at_once(self.n_learned)
             return
         shift = self._drift.add(row, -error)
         if shift is not None:
@@ -283,7 +270,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._fitted = 0
         _, arm, reward = self._buffer.rows(max(self._buffer.oldest, self._first_row), self._buffer.n)
         self._arms.recount(arm)
-        self._noise_n, self._noise_sum = len(reward), float(reward.sum(dtype=np.float64))
+        self._noise.restart(reward)
         self._rebuild = self._begin(judge=False)
 
     def _reset_arm(self, row: int, span: int) -> None:
@@ -294,11 +281,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         for number in kept.tolist():
             raw, _, reward = buffer.rows(number, number + 1)
             phi = regressions.features.encode_raw(raw[0, : self._frozen.n_dims].astype(np.float64))
-            regressions.update(row, phi, float(reward[0]), self._noise(number))
+            regressions.update(row, phi, float(reward[0]), self._perturbations(number))
         self._arms.recount_one(row, len(kept))
         if self._rebuild is not None:  # it is about rows that are gone
             self._rebuild = None
-            self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
+            self._schedule.soon(self.n_learned)
 
     def _refresh(self) -> None:
         """Take over the running statistics of features that came since the last rebuild, which rescales all."""
@@ -320,8 +307,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     def _begin(self, judge: bool = True) -> RebuildRun:
         buffer, n = self._buffer, self._buffer.n
-        sigma2 = noise_sd(self._noise_n, self._noise_sum) ** 2
-        quarter = 0.25 / sigma2
+        quarter = 0.25 / self._noise.of_a_coin**2
         window = min(buffer.capacity - buffer.capacity // 8, int(WINDOW * quarter * quarter))
         first = max(buffer.oldest, self._first_row, n - window)
         if self._offset * self._offset_n < OFFSET_REWARDS:
@@ -353,13 +339,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self.seed,
             self._held(first) if judge else None,
         )
-        kept = n - self._first_row
-        growth = REBUILD_GROWTH if kept < EARLY else LATE_GROWTH
-        self._next_rebuild = self.n_learned + max(FIRST_REBUILD // 2, min(window // 2, int(growth * kept)))
+        self._schedule.begun(self.n_learned, n - self._first_row, window)
         return self._run(plan)
 
     def _run(self, plan: Plan) -> RebuildRun:
-        return RebuildRun(plan, self._buffer, self._arms.names, self._arms.about, self._noise)
+        return RebuildRun(plan, self._buffer, self._arms.names, self._arms.about, self._perturbations)
 
     def _take(self, run: RebuildRun, built: Built) -> None:
         """Go on with what was built."""
@@ -400,7 +384,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         if len(arms) >= self.max_arms:
             row = arms.replace_oldest(arm)
             self._rebuild = None
-            self._next_rebuild = min(self._next_rebuild, self.n_learned + FIRST_REBUILD)
+            self._schedule.soon(self.n_learned)
             self._buffer.keep_last(row, 0)
             self._drift.forget(row)
             self._regressions.replace_arm(row, arm, arms.about(arm))
@@ -420,10 +404,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         return {
             "params": self._get_params(),
             "counts": [getattr(self, name) for name in _COUNTS],
-            "noise": [self._noise_n, self._noise_sum],
-            "spread": self._spread.dump(),
+            "noise": self._noise.dump(),
             "encoder": self._encoder.dump(),
-            "frozen": msgspec.msgpack.encode(self._frozen.state()),
+            "frozen": self._frozen.dump(),
             "settled": self._settled,
             "arms": self._arms.dump(),
             "touched": [self._all_touched, self._features_touched],
@@ -434,7 +417,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             "profile": self._profile,
             "regressions": self._regressions.dump(),
             "drift": self._drift.dump(),
-            "next_rebuild": self._next_rebuild,
+            "next_rebuild": self._schedule.next_at,
             "plan": self._rebuild.plan.dump() if self._rebuild is not None else None,
         }
 
@@ -444,9 +427,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         model = cls(**state["params"])
         for name, value in zip(_COUNTS, state["counts"], strict=True):
             setattr(model, name, value)
-        model._noise_n, model._noise_sum = state["noise"]
-        model._spread = RewardSpread.load(state["spread"])
-        model._encoder, model._frozen = Encoder.load(state["encoder"]), _encoder_of(state["frozen"])
+        model._noise = RewardNoise.load(state["noise"])
+        model._encoder, model._frozen = Encoder.load(state["encoder"]), FrozenEncoder.load(state["frozen"])
         model._settled = state["settled"]
         model._arms = ArmBook.load(state["arms"])
         model._all_touched, model._features_touched = state["touched"]
@@ -458,19 +440,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         model._profile = state["profile"]
         model._regressions = ArmRegressions.load(state["regressions"], model._frozen, model.n_samples, model.seed)
         model._drift = DriftWatch.load(state["drift"])
-        model._next_rebuild = state["next_rebuild"]
+        model._schedule = RebuildSchedule(state["next_rebuild"])
         if state["plan"] is not None:
             model._rebuild = model._run(Plan.load(state["plan"]))
-            model._rebuild.repeat(_step_us, model._buffer.n)
+            model._rebuild.repeat(step_us, model._buffer.n)
         return model
 
 
-def _step_us(n_rows: int) -> float:
-    return EARLY_STEP_US if n_rows < EARLY else STEP_US
-
-
 _COUNTS = ("n_learned", "rebuilds", "drift_inflations", "drift_resets", "drift_arm_resets", "rollbacks", "_fitted")
-
-
-def _encoder_of(data: bytes) -> FrozenEncoder:
-    return FrozenEncoder.from_state(msgspec.msgpack.decode(data, type=EncoderState))

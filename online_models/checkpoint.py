@@ -14,7 +14,7 @@ from online_models.placement_model import PlacementModel
 from personalization.errors import Refused
 from personalization.policy_spec import ModelSpec
 
-FORMAT = 3
+FORMAT = 4
 MAGIC = b"nbck"
 
 

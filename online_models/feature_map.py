@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from online_models.encoding import FrozenEncoder
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.landmarks import Landmarks, no_landmarks
 from online_models.reward_model import Float32Array, FloatArray
 

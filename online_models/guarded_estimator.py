@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from online_models.encoding import Encoder
+from online_models.encoder import Encoder
 
 REFRESH = 64
 """Examples between two freezings of the encoder's scaling, once it has settled."""

@@ -10,14 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.arm_attributes import encode_arm
-from online_models.encoding import FrozenEncoder
 from online_models.feature_map import FeatureMap
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.matching import NO_TERMS, Matching, terms
 from online_models.reward_model import Estimates, Float32Array
-
-NOISE_PRIOR_N = 256
-"""Rows of prior belief that half of all choices succeed: they keep early exploration wide (weight 64 dropped
-the best arm of a 2 % placement in one order of four)."""
 
 MAX_CACHED_SELECTIONS = 256
 
@@ -65,16 +61,6 @@ class _Selection(NamedTuple):
     places: Places
     n: NDArray[np.float64]
     bases: Float32Array | None
-
-
-def noise_sd(n: float, total: float) -> float:
-    """Standard deviation σ of one reward: that of a coin with the mean reward, at most ½ wide.
-
-    >>> round(noise_sd(0, 0), 3), round(noise_sd(100_000, 2_000), 3)
-    (0.5, 0.144)
-    """
-    mean = min(0.5, max(1e-4, (NOISE_PRIOR_N / 2 + total) / (NOISE_PRIOR_N + n)))
-    return math.sqrt(mean * (1.0 - mean))
 
 
 class LinearScorer:

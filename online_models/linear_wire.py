@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.encoding import FrozenEncoder
 from online_models.feature_map import FeatureMap
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.landmarks import Landmarks, no_landmarks
 from online_models.linear_scorer import LinearScorer
 from online_models.reward_model import Float32Array, FloatArray

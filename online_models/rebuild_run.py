@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from online_models.rebuild import Built, Plan, rebuild
+from online_models.rebuild import Built, rebuild
+from online_models.rebuild_plan import Plan
 from online_models.reward_model import Float32Array
 from online_models.row_buffer import RowBuffer
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from river import base
 
-from online_models.encoding import FrozenEncoder
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.guarded_estimator import GuardedEstimator
-from online_models.linear_scorer import noise_sd
+from online_models.noise import coin_sd
 from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Scores
 
 CLIP_GRADIENT = 10.0
@@ -93,7 +93,7 @@ class RiverModel(GuardedEstimator):
     ) -> Estimates:
         """Mean, deviation and count of the ``arms``; one prediction of the estimator each."""
         shared = self._shared(context)
-        noise = noise_sd(self.n_learned, self.reward_sum)
+        noise = coin_sd(self.n_learned, self.reward_sum)
         n = np.array([self.n.get(arm, 0) for arm in arms], dtype=np.float64)
         offset = self.reward_sum / self.n_learned if self.n_learned else 0.0
         mean = np.array(

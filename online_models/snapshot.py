@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from online_models import linear_wire, river_wire
-from online_models.encoding import Encoder
+from online_models.encoder import Encoder
 from online_models.feature_map import feature_map
 from online_models.floors import apply_floors
-from online_models.linear_scorer import LinearScorer, noise_sd
+from online_models.linear_scorer import LinearScorer
+from online_models.noise import coin_sd
 from online_models.policies.linucb import linucb
 from online_models.policies.linucb_one import FEW_ARMS, linucb_with_floors
 from online_models.registry import POLICIES, WITHOUT_FLOORS
@@ -209,6 +210,6 @@ def _prior_scorer() -> LinearScorer:
         np.zeros(0, np.int64),
         prior_variance=1.0,
         offset=0.0,
-        noise=noise_sd(0, 0),
+        noise=coin_sd(0, 0),
         optimism=1.0,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from online_models.encoding import EncoderState
+from online_models.frozen_encoder import EncoderState
 from online_models.matching import Matching
 from personalization.errors import Refused
 

@@ -1,7 +1,7 @@
 """Raw features: what is known at the moment of a decision, by name.
 
 A feature value is a finite float or a short string (a category). Missing is absent. Encoding them into
-numbers is the model's business (``online_models.encoding``); here they are as logged in the decision record.
+numbers is the model's business (``online_models.encoder``); here they are as logged in the decision record.
 """
 
 from __future__ import annotations

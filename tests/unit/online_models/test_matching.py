@@ -6,7 +6,7 @@ import pytest
 
 from online_models import arm_model
 from online_models.arm_model import ArmModel
-from online_models.encoding import Encoder
+from online_models.encoder import Encoder
 from online_models.feature_map import feature_map
 from online_models.matching import MATCH_SCALE, Matching, Pair, fitted_matching, terms
 from online_models.placement_model import PlacementModel

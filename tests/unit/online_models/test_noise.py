@@ -4,36 +4,36 @@ import msgspec
 import numpy as np
 
 from online_models.arm_model import ArmModel
-from online_models.noise import RewardSpread
+from online_models.noise import RewardNoise
 
 
 def test_zeros_and_ones_spread_as_a_coin_does_at_any_rate() -> None:
     for rate in (0.02, 0.5, 0.97):
-        spread = RewardSpread()
+        noise = RewardNoise()
         for draw in np.random.default_rng(0).random(5000):
-            spread.add(float(draw < rate))
-        assert abs(spread.share_of_a_coin - 1.0) < 1e-6
+            noise.add(float(draw < rate))
+        assert abs(noise.share_of_a_coin - 1.0) < 1e-6
 
 
 def test_graded_rewards_spread_less_and_nothing_breaks_it() -> None:
-    spread = RewardSpread()
-    assert spread.share_of_a_coin == 1.0
+    noise = RewardNoise()
+    assert noise.share_of_a_coin == 1.0
     for draw in np.random.default_rng(0).normal(0.5, 0.1, 5000):
-        spread.add(float(draw))
-    assert abs(spread.share_of_a_coin - 0.2) < 0.05
+        noise.add(float(draw))
+    assert abs(noise.share_of_a_coin - 0.2) < 0.05
     for absurd in (1e6, -1e6, 0.0):
-        spread.add(absurd)
-        assert 0.0 < spread.share_of_a_coin <= 1.0
+        noise.add(absurd)
+        assert 0.0 < noise.share_of_a_coin <= 1.0
 
 
 def test_it_goes_on_from_a_checkpoint() -> None:
-    spread = RewardSpread()
+    noise = RewardNoise()
     for i in range(100):
-        spread.add(i / 100)
-    again = RewardSpread.load(msgspec.msgpack.decode(msgspec.msgpack.encode(spread.dump())))
-    for each in (spread, again):
+        noise.add(i / 100)
+    again = RewardNoise.load(msgspec.msgpack.decode(msgspec.msgpack.encode(noise.dump())))
+    for each in (noise, again):
         each.add(0.3)
-    assert again.share_of_a_coin == spread.share_of_a_coin
+    assert again.share_of_a_coin == noise.share_of_a_coin
 
 
 def test_a_model_of_graded_rewards_is_less_optimistic() -> None:

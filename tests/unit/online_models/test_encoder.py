@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from online_models.encoding import CLIP, MAX_LEVELS, N_HASHED, Encoder, FrozenEncoder
+from online_models.encoder import MAX_LEVELS, Encoder
+from online_models.frozen_encoder import CLIP, N_HASHED, FrozenEncoder
 
 
 def learned(rows: list[dict[str, object]], max_dims: int = 160) -> Encoder:
