@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_models import arm_model
+from online_models import rebuild_schedule
 from online_models.arm_model import ArmModel
 from online_models.profile import PROFILES
 
@@ -30,8 +30,8 @@ def same(one: ArmModel, other: ArmModel) -> bool:
 
 @pytest.fixture
 def slow_rebuilds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm_model, "STEP_US", 150.0)
-    monkeypatch.setattr(arm_model, "EARLY_STEP_US", 150.0)
+    monkeypatch.setattr(rebuild_schedule, "STEP_US", 150.0)
+    monkeypatch.setattr(rebuild_schedule, "EARLY_STEP_US", 150.0)
 
 
 @pytest.mark.usefixtures("slow_rebuilds")

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_models import arm_model
+from online_models import rebuild_schedule
 from online_models.arm_model import ArmModel
 from online_models.encoder import Encoder
 from online_models.feature_map import feature_map
@@ -123,7 +123,7 @@ def test_the_match_is_learned_faster_than_every_arm_by_itself() -> None:
 
 
 def test_a_checkpoint_goes_on_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm_model, "EARLY_STEP_US", 150.0)
+    monkeypatch.setattr(rebuild_schedule, "EARLY_STEP_US", 150.0)
     model = ArmModel(n_random=64)
     for i in range(0, 400, 25):
         learn(model, 25, list(SHELVES)[: 2 + i // 150], first=i)
@@ -135,7 +135,7 @@ def test_a_checkpoint_goes_on_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_unknown_arm_is_scored_while_everything_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm_model, "EARLY_STEP_US", 100.0)
+    monkeypatch.setattr(rebuild_schedule, "EARLY_STEP_US", 100.0)
     model = ArmModel(n_random=16)
     rng = np.random.default_rng(0)
     under_way = 0
