@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from online_models import rebuild_schedule
-from online_models.arm_model import ArmModel
+from online_models.arm_model import MAX_FLOATS, ArmModel
 from online_models.profile import PROFILES
 
 
@@ -82,7 +82,7 @@ def test_many_arms_have_no_random_features_and_bounded_bytes() -> None:
         model.learn_one({"arm": f"more{i}", "f0": 1.0}, 0.0)
     assert len(model._arms) == 1000
     assert not len(model._regressions.features.landmarks)
-    assert model._regressions.covariance.nbytes <= 4 * arm_model.MAX_FLOATS
+    assert model._regressions.covariance.nbytes <= 4 * MAX_FLOATS
     assert model._regressions.weights[:1000].nbytes < 3 << 20
 
 
