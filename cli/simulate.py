@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from cli.simulation.play import Run, Settings, order_of, play
-from cli.simulation.report import curve, plot, summary
+from cli.simulation.plot import check_kind, plot
+from cli.simulation.report import curve, summary
 from cli.simulation.table import Table, by_label, by_log, by_rewards
 from online_models.registry import check_model, check_policy
 from personalization.policy_spec import ModelSpec, PolicySpec
@@ -87,6 +88,8 @@ def simulate(
     The file may be gzipped. Columns that are not named by an option are the visitor's context: numbers are
     numeric, everything else is a category, an empty cell is missing. Nothing is known before it is seen.
     """
+    if plot_file is not None:
+        check_kind(plot_file)
     table = _load(file, label, rewards, shown, reward, propensity, limit, _columns(ignore))
     names = policies or ("default",)
     specs = [PolicySpec(name=name) for name in names]
@@ -110,9 +113,7 @@ def simulate(
     if as_json:
         click.echo(orjson.dumps(result).decode())
         return
-    shown_table = RichTable(
-        "policy", "mean reward", "± sd", "1st half", "2nd half", "rows", "µs/decision", "µs/update"
-    )
+    shown_table = RichTable("policy", "reward", "± sd", "1st half", "2nd half", "rows", "µs decide", "µs update")
     for name, figures in summaries.items():
         shown_table.add_row(
             name,

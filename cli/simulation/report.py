@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import html
-import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +10,8 @@ import numpy as np
 from cli.simulation.play import Run
 from cli.simulation.table import Table
 from online_models.reward_model import FloatArray
-from personalization.errors import InvalidInput
 
 Z95 = 1.959964
-COLOURS = ("#1f6feb", "#d9480f", "#2b8a3e", "#862e9c", "#c92a2a", "#495057")
 
 
 def summary(table: Table, runs: Sequence[Run]) -> dict[str, Any]:
@@ -80,61 +75,6 @@ def curve(runs: Sequence[Run], n_points: int = 100) -> tuple[FloatArray, FloatAr
         total, count = np.cumsum(np.where(known, run.rewards, 0.0)), np.cumsum(known)
         means.append(total[at - 1] / np.maximum(count[at - 1], 1))
     return at.astype(np.float64), np.mean(means, axis=0)
-
-
-def plot(path: Path, title: str, curves: dict[str, tuple[FloatArray, FloatArray]]) -> None:
-    """Write the learning curves as a page of their own (``.html``) or, where matplotlib is there, a ``.png``."""
-    if path.suffix == ".html":
-        path.write_text(_page(title, curves), encoding="utf-8")
-        return
-    if path.suffix != ".png":
-        raise InvalidInput("--plot", "the file must end in .html or .png")
-    try:
-        figure = importlib.import_module("matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
-    except ImportError as error:
-        raise InvalidInput(
-            "--plot", "a .png needs matplotlib (pip install matplotlib); .html needs nothing"
-        ) from error
-    axes = figure.subplots()
-    for name, (x, y) in curves.items():
-        axes.plot(x, y, label=name)
-    axes.set(title=title, xlabel="visitors", ylabel="mean reward so far")
-    axes.legend()
-    figure.savefig(path, dpi=150)
-
-
-def _page(title: str, curves: dict[str, tuple[FloatArray, FloatArray]]) -> str:
-    width, height, left, bottom = 860, 420, 70, 40
-    right = max(float(x[-1]) for x, _ in curves.values())
-    low = min(float(y.min()) for _, y in curves.values())
-    high = max(float(y.max()) for _, y in curves.values())
-    high = high if high > low else low + 1.0
-
-    def px(x: float) -> float:
-        return left + x / right * (width - left - 20)
-
-    def py(y: float) -> float:
-        return 20 + (high - y) / (high - low) * (height - bottom - 20)
-
-    marks = []
-    for value in np.linspace(low, high, 6):
-        y = py(float(value))
-        marks.append(f'<path d="M{left} {y:.1f}H{width - 20}" stroke="#dee2e6"/>')
-        marks.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
-    for value in np.linspace(0, right, 6):
-        marks.append(f'<text x="{px(float(value)):.1f}" y="{height - 15}" text-anchor="middle">{value:.0f}</text>')
-    for index, (name, (seen, means)) in enumerate(curves.items()):
-        colour = COLOURS[index % len(COLOURS)]
-        points = " ".join(f"{px(float(a)):.1f},{py(float(b)):.1f}" for a, b in zip(seen, means, strict=True))
-        marks.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        marks.append(f'<text x="{left + 12}" y="{36 + 18 * index}" fill="{colour}">{html.escape(name)}</text>')
-    heading = html.escape(title)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{heading}</title>'
-        f'<body style="font:14px sans-serif"><h1 style="font-size:18px">{heading}: mean reward so far</h1>'
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" font-size="12" fill="#343a40">'
-        f"{''.join(marks)}</svg></body></html>\n"
-    )
 
 
 def _halves(run: Run) -> tuple[FloatArray, FloatArray]:

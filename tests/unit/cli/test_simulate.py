@@ -7,6 +7,7 @@ import gzip
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -143,10 +144,16 @@ def test_what_is_only_known_afterwards_is_no_context(visitors: Path) -> None:
     assert result["rows"] == 50
 
 
-def test_the_plot_is_a_page_of_its_own(visitors: Path, tmp_path: Path) -> None:
-    page = tmp_path / "curve.html"
-    run(str(leave_only(visitors, "age", "best")), "--label", "best", "--orders", "1", "--plot", str(page))
-    assert "<polyline" in page.read_text()
+@pytest.mark.parametrize("ending", ["html", "png"])
+def test_the_plot_is_a_page_or_a_picture(visitors: Path, tmp_path: Path, ending: str) -> None:
+    plot = tmp_path / f"curve.{ending}"
+    run(str(leave_only(visitors, "age", "best")), "--label", "best", "--orders", "1", "--plot", str(plot))
+    if ending == "png":
+        assert plot.read_bytes().startswith(b"\x89PNG")
+        return
+    page = plot.read_text()
+    svg = ElementTree.fromstring(page[page.index("<svg") : page.rindex("</body>")])
+    assert len([each for each in svg.iter() if each.get("id", "").startswith("line2d")]) > 2
 
 
 @pytest.mark.parametrize(
@@ -158,6 +165,7 @@ def test_the_plot_is_a_page_of_its_own(visitors: Path, tmp_path: Path) -> None:
         (["--label", "best", "--model", "os.system"], "--model"),
         ([], "--label"),
         (["--shown", "shown"], "--reward"),
+        (["--label", "best", "--plot", "curve.pdf"], "--plot"),
         (["--rewards", "device", "--reward-range", "1:0"], "interval"),
     ],
 )
