@@ -9,6 +9,7 @@ import click
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.table import Table as RichTable
 
 from cli.simulation.play import Run, Settings, order_of, play
@@ -113,7 +114,9 @@ def simulate(
     if as_json:
         click.echo(orjson.dumps(result).decode())
         return
-    shown_table = RichTable("policy", "reward", "± sd", "1st half", "2nd half", "rows", "µs decide", "µs update")
+    shown_table = RichTable(Column("policy", no_wrap=True))
+    for heading in ("reward", "± sd", "1st half", "2nd half", "rows", "µs decide", "µs update"):
+        shown_table.add_column(heading, justify="right")
     for name, figures in summaries.items():
         shown_table.add_row(
             name,
