@@ -3,8 +3,8 @@
 Ten arms, ten features; every arm brings ``base``, and the one a linear rule calls for ``lift`` times as much. The
 learner knows that: P(reward) = c · (1 + g · softmax(W x)_arm), fitted to all visitors so far by maximum a
 posteriori, anew whenever they are a fifth more, and chosen from by Thompson sampling with Laplace's covariance
-times ``scale``². It knows the base rate too, and ``lam`` and ``scale`` are looked for on these very seeds. More cannot
-be expected of one that must find the form out as well.
+times ``scale``². It knows the base rate too, and ``lam`` and ``scale`` are looked for on these very seeds. More
+cannot be expected of one that must find the form out as well.
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.made_bound --base 0.05 --lift 3 --lam 0.3 --scale 0.5
 """
