@@ -1,1 +1,1 @@
-"""Reward models (River estimators), exploration policies and the snapshots deciders score from."""
+"""Reward models, conversion models, exploration policies, and the snapshots deciders score from."""

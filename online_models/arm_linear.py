@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from online_models.arm_model import ArmModel
+from online_models.adaptive.arm_model import ArmModel
 
 
 class ArmLinear(ArmModel):

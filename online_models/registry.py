@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from river import base
 
+from online_models.adaptive.arm_model import ArmModel
 from online_models.arm_linear import ArmLinear
-from online_models.arm_model import ArmModel
 from online_models.policies.epsilon_greedy import epsilon_greedy
 from online_models.policies.fixed import fixed
 from online_models.policies.linucb import linucb

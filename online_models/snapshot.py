@@ -9,12 +9,13 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from online_models import linear_wire, river_wire
+from online_models import river_wire
+from online_models.adaptive import linear_wire
+from online_models.adaptive.feature_map import feature_map
+from online_models.adaptive.linear_scorer import LinearScorer
 from online_models.encoder import Encoder
-from online_models.feature_map import feature_map
-from online_models.floors import apply_floors
-from online_models.linear_scorer import LinearScorer
 from online_models.noise import coin_sd
+from online_models.policies.floors import apply_floors
 from online_models.policies.linucb import linucb
 from online_models.policies.linucb_one import FEW_ARMS, linucb_with_floors
 from online_models.registry import POLICIES, WITHOUT_FLOORS

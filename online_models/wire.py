@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from online_models.adaptive.matching import Matching
 from online_models.frozen_encoder import EncoderState
-from online_models.matching import Matching
 from personalization.errors import Refused
 
 FORMAT = 3

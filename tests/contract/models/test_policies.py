@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models.floors import apply_floors
+from online_models.policies.floors import apply_floors
 from online_models.policies.linucb import linucb
 from online_models.policies.linucb_one import FEW_ARMS, linucb_with_floors
 from online_models.policies.thompson import highest

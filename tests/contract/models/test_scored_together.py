@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models.linear_scorer import LinearScorer
+from online_models.adaptive.linear_scorer import LinearScorer
 from online_models.placement_model import PlacementModel
 from online_models.registry import POLICIES
 from online_models.snapshot import ModelSnapshot

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from online_models.arm_model import ArmModel
+from online_models.adaptive.arm_model import ArmModel
 from online_models.noise import RewardNoise
 
 

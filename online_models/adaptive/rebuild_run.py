@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from online_models.rebuild import Built, rebuild
-from online_models.rebuild_plan import Plan
+from online_models.adaptive.rebuild import Built, rebuild
+from online_models.adaptive.rebuild_plan import Plan
+from online_models.adaptive.row_buffer import RowBuffer
 from online_models.reward_model import Float32Array
-from online_models.row_buffer import RowBuffer
 
 
 class RebuildRun:

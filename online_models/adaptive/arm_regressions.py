@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas
 
-from online_models.feature_map import FeatureMap
-from online_models.landmarks import Landmarks
-from online_models.normals import normals
-from online_models.profile import Profile
+from online_models.adaptive.feature_map import FeatureMap
+from online_models.adaptive.landmarks import Landmarks
+from online_models.adaptive.normals import normals
+from online_models.adaptive.profile import Profile
+from online_models.adaptive.row_copies import RowCopies
+from online_models.adaptive.shared_regression import SharedRegression
 from online_models.reward_model import Float32Array
-from online_models.row_copies import RowCopies
-from online_models.shared_regression import SharedRegression
 
 GROWTH = 16
 """Room for arms is added in steps of this many, so that growth is rare."""

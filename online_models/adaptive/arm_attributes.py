@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from online_models.adaptive.matching import Terms, terms
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.matching import Terms, terms
 from online_models.reward_model import Float32Array
 
 ARM_SCALE = 0.5

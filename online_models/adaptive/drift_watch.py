@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from online_models.drift import LOOK_BACK, SMALLEST, Drift, DriftDetector
+from online_models.adaptive.drift import LOOK_BACK, SMALLEST, Drift, DriftDetector
 
 KEPT_PER_ARM = (1 + LOOK_BACK) * 4 * SMALLEST
 """Outcomes, at least: enough for the three shortest spans; 28 KB an arm at most."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from online_models.drift import Drift, DriftDetector
+from online_models.adaptive.drift import Drift, DriftDetector
 
 
 def verdicts(errors: np.ndarray) -> list[tuple[int, Drift]]:

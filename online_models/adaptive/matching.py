@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from online_models.feature_map import FeatureMap, feature_map
+from online_models.adaptive.feature_map import FeatureMap, feature_map
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.reward_model import Float32Array
 

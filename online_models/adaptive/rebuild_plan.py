@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from online_models.arm_attributes import ArmAttributes
-from online_models.feature_map import FeatureMap, feature_map
+from online_models.adaptive.arm_attributes import ArmAttributes
+from online_models.adaptive.feature_map import FeatureMap, feature_map
+from online_models.adaptive.landmarks import Landmarks
+from online_models.adaptive.matching import Matching, fitted_matching
+from online_models.adaptive.profile import Profile
+from online_models.adaptive.row_buffer import RowBuffer
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.landmarks import Landmarks
-from online_models.matching import Matching, fitted_matching
-from online_models.profile import Profile
 from online_models.reward_model import FloatArray
-from online_models.row_buffer import RowBuffer
 
 MATCHING_ROWS = 1_024
 

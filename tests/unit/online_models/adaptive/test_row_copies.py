@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from online_models.arm_model import ArmModel
-from online_models.row_copies import N_KEPT, RowCopies
+from online_models.adaptive.arm_model import ArmModel
+from online_models.adaptive.row_copies import N_KEPT, RowCopies
 
 
 def test_what_somebody_holds_never_changes() -> None:

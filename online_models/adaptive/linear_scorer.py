@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.arm_attributes import encode_arm
-from online_models.feature_map import FeatureMap
+from online_models.adaptive.arm_attributes import encode_arm
+from online_models.adaptive.feature_map import FeatureMap
+from online_models.adaptive.matching import NO_TERMS, Matching, terms
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.matching import NO_TERMS, Matching, terms
 from online_models.reward_model import Estimates, Float32Array
 
 MAX_CACHED_SELECTIONS = 256

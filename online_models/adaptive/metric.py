@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.arm_regressions import ArmRegressions
+from online_models.adaptive.arm_regressions import ArmRegressions
 from online_models.reward_model import Float32Array, FloatArray
 
 IDENTITY_SHARE = 0.1

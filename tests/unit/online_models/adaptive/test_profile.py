@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.profile import best_of
+from online_models.adaptive.profile import best_of
 
 COINS = np.arange(2000) % 2.0
 RARE = (np.arange(2000) % 50 == 0) * 1.0

@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_models import rebuild_schedule
-from online_models.arm_model import ArmModel
+from online_models.adaptive import rebuild_schedule
+from online_models.adaptive.arm_model import ArmModel
+from online_models.adaptive.feature_map import feature_map
+from online_models.adaptive.matching import MATCH_SCALE, Matching, Pair, fitted_matching, terms
 from online_models.encoder import Encoder
-from online_models.feature_map import feature_map
-from online_models.matching import MATCH_SCALE, Matching, Pair, fitted_matching, terms
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
 from personalization.features import FeatureValue, flat

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from online_models.adaptive.landmarks import Landmarks, no_landmarks
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.landmarks import Landmarks, no_landmarks
 from online_models.reward_model import Float32Array, FloatArray
 
 LINEAR_SCALE = 2.5

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from online_models.landmarks import JITTER, LENGTH_SCALE, Landmarks, landmarks_among
+from online_models.adaptive.landmarks import JITTER, LENGTH_SCALE, Landmarks, landmarks_among
 
 
 def some(n_rows: int, d: int, n: int, width: int | None = None, metric: np.ndarray | None = None) -> Landmarks:

@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_models import rebuild_schedule
-from online_models.arm_model import MAX_FLOATS, ArmModel
-from online_models.profile import PROFILES
+from online_models.adaptive import rebuild_schedule
+from online_models.adaptive.arm_model import MAX_FLOATS, ArmModel
+from online_models.adaptive.profile import PROFILES
 
 
 def learn(model: ArmModel, n: int, *, first: int = 0, rate: float | None = None, n_arms: int = 4) -> None:

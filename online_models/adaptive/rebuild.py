@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from online_models.arm_regressions import ArmRegressions
-from online_models.landmarks import Landmarks, landmarks_among
-from online_models.left_out import CHUNK_ROWS, block_rows, inverse_of, left_out_errors, squared_errors
-from online_models.matching import Matching
-from online_models.normals import normals
-from online_models.profile import PROFILES, Profile, best_of
-from online_models.rebuild_plan import MATCHING_ROWS, Plan
+from online_models.adaptive.arm_regressions import ArmRegressions
+from online_models.adaptive.landmarks import Landmarks, landmarks_among
+from online_models.adaptive.left_out import CHUNK_ROWS, block_rows, inverse_of, left_out_errors, squared_errors
+from online_models.adaptive.matching import Matching
+from online_models.adaptive.normals import normals
+from online_models.adaptive.profile import PROFILES, Profile, best_of
+from online_models.adaptive.rebuild_plan import MATCHING_ROWS, Plan
+from online_models.adaptive.row_buffer import RowBuffer
+from online_models.adaptive.shared_regression import SharedRegression
 from online_models.reward_model import Float32Array, FloatArray
-from online_models.row_buffer import RowBuffer
-from online_models.shared_regression import SharedRegression
 
 CATCH_UP_ROWS = 8
 """Rows learned per step at the end: several arrive while it runs, so that it must be the faster one."""

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.feature_map import FeatureMap
+from online_models.adaptive.feature_map import FeatureMap
+from online_models.adaptive.landmarks import Landmarks, no_landmarks
+from online_models.adaptive.linear_scorer import LinearScorer
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.landmarks import Landmarks, no_landmarks
-from online_models.linear_scorer import LinearScorer
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.wire import FORMAT, LANDMARKS, ArmField, ArraysHeader, LandmarksField, SnapshotDelta
 from personalization.errors import Refused

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.drift import Drift
-from online_models.drift_watch import DriftWatch, Shift
+from online_models.adaptive.drift import Drift
+from online_models.adaptive.drift_watch import DriftWatch, Shift
 
 
 def played(

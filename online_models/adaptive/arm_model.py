@@ -17,24 +17,24 @@ from typing import Any
 import numpy as np
 from river import base
 
-from online_models.arm_book import ArmBook
-from online_models.arm_regressions import ArmRegressions
-from online_models.drift import Drift
-from online_models.drift_watch import DriftWatch, Shift
+from online_models.adaptive.arm_book import ArmBook
+from online_models.adaptive.arm_regressions import ArmRegressions
+from online_models.adaptive.drift import Drift
+from online_models.adaptive.drift_watch import DriftWatch, Shift
+from online_models.adaptive.feature_map import feature_map
+from online_models.adaptive.linear_scorer import ArmIndex, LinearScorer
+from online_models.adaptive.metric import learned_metric
+from online_models.adaptive.normals import RowNoise
+from online_models.adaptive.profile import PROFILES, Profile
+from online_models.adaptive.rebuild import Built
+from online_models.adaptive.rebuild_plan import Plan
+from online_models.adaptive.rebuild_run import RebuildRun
+from online_models.adaptive.rebuild_schedule import FIRST_REBUILD, RebuildSchedule, step_us
+from online_models.adaptive.row_buffer import RowBuffer
 from online_models.encoder import Encoder
-from online_models.feature_map import feature_map
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.linear_scorer import ArmIndex, LinearScorer
-from online_models.metric import learned_metric
 from online_models.noise import RewardNoise
-from online_models.normals import RowNoise
-from online_models.profile import PROFILES, Profile
-from online_models.rebuild import Built
-from online_models.rebuild_plan import Plan
-from online_models.rebuild_run import RebuildRun
-from online_models.rebuild_schedule import FIRST_REBUILD, RebuildSchedule, step_us
 from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
-from online_models.row_buffer import RowBuffer
 
 GROWTH = 16
 

@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 from scipy.linalg import blas
 
-from online_models.arm_attributes import ArmAttributes
-from online_models.feature_map import FeatureMap
-from online_models.matching import Matching
+from online_models.adaptive.arm_attributes import ArmAttributes
+from online_models.adaptive.feature_map import FeatureMap
+from online_models.adaptive.matching import Matching
 from online_models.reward_model import Float32Array
 
 MAX_CROSSED = 256

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.arm_attributes import ArmAttributes
+from online_models.adaptive.arm_attributes import ArmAttributes
 from online_models.encoder import Encoder
 from online_models.reward_model import FloatArray
 from personalization.features import MAX_FEATURES, FeatureValue, clean

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from online_models.left_out import left_out_errors, squared_errors
+from online_models.adaptive.left_out import left_out_errors, squared_errors
 
 
 def by_hand(phi: np.ndarray, variances: np.ndarray, y: np.ndarray, block: int) -> np.ndarray:

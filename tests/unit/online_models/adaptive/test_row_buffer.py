@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from online_models import row_buffer
-from online_models.row_buffer import GONE, RowBuffer
+from online_models.adaptive import row_buffer
+from online_models.adaptive.row_buffer import GONE, RowBuffer
 
 
 @pytest.fixture(autouse=True)
