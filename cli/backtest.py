@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cli.history import History, read_history
 from online_models.conversion.backtest import (
     IMPORTANCE_REPEATS,
     Importance,
@@ -26,7 +27,6 @@ from online_models.conversion.backtest import (
     shuffles,
 )
 from online_models.conversion.backtest import Progress as Tick
-from online_models.conversion.history import History, read_history
 from online_models.conversion.metrics import Scorecard
 from online_models.conversion.registry import make_conversion_model
 

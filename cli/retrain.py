@@ -19,6 +19,7 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from cli.history import read_history
 from config.settings import Settings
 from eventlog.opening import open_log
 from eventlog.partition import partition_of
@@ -26,7 +27,6 @@ from eventlog.port import EventLog, Record
 from eventlog.topics import OUTCOMES, Topics
 from online_models.conversion import checkpoint
 from online_models.conversion.contender import Contender
-from online_models.conversion.history import read_history
 from online_models.conversion.metrics import Scorecard, scorecard
 from personalization.catalog import Conversion
 from personalization.errors import InvalidInput, Refused, Unavailable

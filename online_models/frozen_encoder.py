@@ -75,6 +75,7 @@ class FrozenEncoder:
     def encode(self, features: Mapping[Any, Any]) -> Float32Array:
         """The context as d finite numbers in [−5, 5]; unknown names and unusable values are ignored.
 
+        >>> from online_models.encoder import Encoder
         >>> encoder = Encoder()
         >>> for age in (20, 30, 40):
         ...     _ = encoder.learn({"age": age, "device": "phone"})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cli.csv_file import Row, read_rows
 from online_models.reward_model import FloatArray
 from personalization.errors import InvalidInput
-from personalization.features import FeatureValue, clean
+from personalization.features import FeatureValue
 
 
 @dataclass(slots=True)
@@ -49,35 +48,20 @@ class Table:
         return len(self.contexts)
 
 
-def cell(text: str) -> FeatureValue | None:
-    """A number where it is one, else a category; empty is missing.
-
-    >>> cell("3"), cell("blue"), cell("")
-    (3.0, 'blue', None)
-    """
-    if not text:
-        return None
-    try:
-        return clean(float(text))
-    except ValueError:
-        return clean(text)
-
-
 def by_label(path: Path, label: str, limit: int | None = None, ignored: Sequence[str] = ()) -> Table:
     """Each distinct label is an arm; the row's own is worth 1, every other 0."""
-    rows = list(_read(path, [label, *ignored], limit))
-    arms = tuple(sorted({row[label] for row in rows}))
-    index = {arm: i for i, arm in enumerate(arms)}
+    rows = read_rows(path, {label: "--label", **_ignored(ignored)}, limit)
+    own, arms = _arms(rows, label)
     rewards = np.zeros((len(rows), len(arms)))
-    rewards[np.arange(len(rows)), [index[row[label]] for row in rows]] = 1.0
-    return Table([_context(row, {label, *ignored}) for row in rows], arms, rewards)
+    rewards[np.arange(len(rows)), own] = 1.0
+    return Table(_contexts(rows, [label, *ignored]), arms, rewards)
 
 
 def by_rewards(path: Path, columns: Sequence[str], limit: int | None = None, ignored: Sequence[str] = ()) -> Table:
     """Each of the ``columns`` is an arm and holds what it would have brought."""
-    rows = list(_read(path, [*columns, *ignored], limit))
-    rewards = np.array([[_number(row, column, i) for column in columns] for i, row in enumerate(rows)])
-    return Table([_context(row, {*columns, *ignored}) for row in rows], tuple(columns), rewards)
+    rows = read_rows(path, {**dict.fromkeys(columns, "--rewards"), **_ignored(ignored)}, limit)
+    rewards = np.array([[row.number(column) for column in columns] for row in rows])
+    return Table(_contexts(rows, [*columns, *ignored]), tuple(columns), rewards)
 
 
 def by_log(
@@ -89,55 +73,41 @@ def by_log(
     ignored: Sequence[str] = (),
 ) -> Table:
     """What was shown and what it brought; without a ``propensity`` column every arm counts as equally likely."""
-    wanted = [shown, reward, *([propensity] if propensity else []), *ignored]
-    rows = list(_read(path, wanted, limit))
-    arms = tuple(sorted({row[shown] for row in rows}))
-    index = {arm: i for i, arm in enumerate(arms)}
-    at = np.array([index[row[shown]] for row in rows], dtype=np.intp)
-    rewards = np.full((len(rows), len(arms)), np.nan)
-    rewards[np.arange(len(rows)), at] = [_number(row, reward, i) for i, row in enumerate(rows)]
+    wanted = {shown: "--shown", reward: "--reward"}
     if propensity:
-        probabilities = np.array([_number(row, propensity, i) for i, row in enumerate(rows)])
-        if not ((probabilities > 0) & (probabilities <= 1)).all():
-            raise InvalidInput(propensity, "propensities must lie in (0, 1]")
+        wanted[propensity] = "--propensity"
+    rows = read_rows(path, {**wanted, **_ignored(ignored)}, limit)
+    at, arms = _arms(rows, shown)
+    rewards = np.full((len(rows), len(arms)), np.nan)
+    rewards[np.arange(len(rows)), at] = [row.number(reward) for row in rows]
+    if propensity:
+        probabilities = np.array([_probability(row, propensity) for row in rows])
     else:
-        probabilities = np.full(len(rows), 1.0 / max(1, len(arms)))
-    return Table([_context(row, set(wanted)) for row in rows], arms, rewards, at, probabilities)
+        probabilities = np.full(len(rows), 1.0 / len(arms))
+    return Table(_contexts(rows, [*wanted, *ignored]), arms, rewards, at, probabilities)
 
 
-def _read(path: Path, wanted: Sequence[str], limit: int | None) -> Iterator[dict[str, str]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file, restkey="", restval="")
-        columns = reader.fieldnames or []
-        for column in wanted:
-            if column not in columns:
-                raise InvalidInput(column, f"{path.name} has no such column; it has {', '.join(columns)}")
-        n = 0
-        for row in reader:
-            if limit is not None and n >= limit:
-                break
-            n += 1
-            yield row
-        if n == 0:
-            raise InvalidInput(path.name, "holds no rows")
+def _ignored(columns: Sequence[str]) -> dict[str, str]:
+    return dict.fromkeys(columns, "--ignore")
 
 
-def _context(row: dict[str, str], left_out: set[str]) -> dict[str, FeatureValue]:
-    context: dict[str, FeatureValue] = {}
-    for name, text in row.items():
-        if name and name not in left_out:
-            value = cell(text)
-            if value is not None:
-                context[name] = value
-    return context
+def _contexts(rows: Sequence[Row], left_out: Sequence[str]) -> list[dict[str, FeatureValue]]:
+    names = frozenset(left_out)
+    return [row.context(names) for row in rows]
 
 
-def _number(row: dict[str, str], column: str, index: int) -> float:
-    try:
-        value = float(row[column])
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise InvalidInput(f"{column}[{index}]", f"{row[column]!r} is no number; every row needs one")
+def _arms(rows: Sequence[Row], column: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Index of every row's arm, and the ids of all."""
+    for row in rows:
+        if not row.cells[column]:
+            raise InvalidInput(row.place, f"column {column!r} is empty: every row names its arm there")
+    arms = tuple(sorted({row.cells[column] for row in rows}))
+    index = {arm: i for i, arm in enumerate(arms)}
+    return np.array([index[row.cells[column]] for row in rows], dtype=np.intp), arms
+
+
+def _probability(row: Row, column: str) -> float:
+    value = row.number(column)
+    if not 0.0 < value <= 1.0:
+        raise InvalidInput(row.place, f"column {column!r} is {value:g}: a propensity lies above 0 and is at most 1")
     return value

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from river import datasets
 
+from cli.history import read_history
 from online_models.conversion.backtest import Run, progressive
-from online_models.conversion.history import read_history
 from online_models.conversion.registry import make_conversion_model
 from tests.parts import data_file
 
