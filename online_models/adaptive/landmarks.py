@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from online_models.reward_model import Float32Array, FloatArray
@@ -128,27 +129,31 @@ def no_landmarks(width: int) -> Landmarks:
     return Landmarks(np.zeros((0, width), np.float32), np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
 
 
-def landmarks_among(z: Float32Array, width: int, n: int, metric: FloatArray | None, seed: int) -> Landmarks:
-    """At most ``n`` of the contexts, drawn without preference; equal ones count once. Costs O(n³).
+def drawn(n_rows: int, n: int, seed: int) -> NDArray[np.intp]:
+    """Indices of at most ``n`` of so many rows, without preference."""
+    return np.random.default_rng([seed, n_rows]).permutation(n_rows)[:n]
+
+
+def landmarks_at(z: Float32Array, width: int, metric: FloatArray | None) -> Landmarks:
+    """The contexts as landmarks; equal ones count once. Costs O(n³).
 
     Parameters
     ----------
     z
-        Contexts to choose from, shape (rows, d).
+        Shape (n, d).
     width
         L ≥ d.
     metric
         Shape (d', d') with d' ≤ d, applied to the first d' z-scores before distances are taken; None: none.
     """
     d = z.shape[1]
-    if not (d and n and len(z)):
+    if not (d and len(z)):
         return no_landmarks(width)
-    rows = np.random.default_rng([seed, len(z)]).permutation(len(z))[:n]
     transform = np.eye(d)
     if metric is not None:
         transform[: len(metric), : len(metric)] = metric
     transform /= LENGTH_SCALE * d**0.5
-    chosen = np.unique(z[rows], axis=0).astype(np.float64) @ transform
+    chosen = np.unique(z, axis=0).astype(np.float64) @ transform
     half = 0.5 * np.add.reduce(chosen * chosen, axis=1)
     kernel = np.exp(np.minimum(chosen @ chosen.T - half - half[:, None], 0.0))
     kernel[np.diag_indices(len(kernel))] += JITTER

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from online_models.adaptive.arm_regressions import ArmRegressions
-from online_models.adaptive.landmarks import Landmarks, landmarks_among
+from online_models.adaptive.landmarks import Landmarks, drawn, landmarks_at
 from online_models.adaptive.left_out import CHUNK_ROWS, block_rows, inverse_of, left_out_errors, squared_errors
 from online_models.adaptive.matching import Matching
 from online_models.adaptive.normals import normals
@@ -59,8 +59,9 @@ def rebuild(
     profile = plan.profiles[0]
     landmarks = None
     if plan.n_random and any(PROFILES[index].random for index in plan.profiles):
-        z = plan.encoder.scale(buffer.rows(plan.first, plan.last)[0])
-        landmarks = landmarks_among(z, plan.width, plan.n_random, plan.metric, plan.seed)
+        raw = buffer.rows(plan.first, plan.last)[0]
+        chosen = plan.encoder.scale(raw[drawn(len(raw), plan.n_random, plan.seed)])
+        landmarks = landmarks_at(chosen, plan.width, plan.metric)
         yield 100.0 + 1e-4 * len(landmarks) ** 3
     if len(plan.profiles) > 1:
         profile = yield from _judged(plan, buffer, landmarks, matching)

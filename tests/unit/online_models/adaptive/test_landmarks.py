@@ -3,12 +3,12 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from online_models.adaptive.landmarks import JITTER, LENGTH_SCALE, Landmarks, landmarks_among
+from online_models.adaptive.landmarks import JITTER, LENGTH_SCALE, Landmarks, drawn, landmarks_at
 
 
 def some(n_rows: int, d: int, n: int, width: int | None = None, metric: np.ndarray | None = None) -> Landmarks:
     z = np.random.default_rng(n_rows).normal(size=(n_rows, d)).astype(np.float32)
-    return landmarks_among(z, width or d, n, metric, seed=1)
+    return landmarks_at(z[drawn(len(z), n, seed=1)], width or d, metric)
 
 
 def kernel(a: np.ndarray, b: np.ndarray, metric: np.ndarray) -> np.ndarray:
@@ -20,7 +20,7 @@ def kernel(a: np.ndarray, b: np.ndarray, metric: np.ndarray) -> np.ndarray:
 def test_products_of_features_are_the_kernel_where_there_are_landmarks() -> None:
     metric = np.array([[1.5, 0.2, 0.0], [0.2, 0.5, 0.1], [0.0, 0.1, 1.0]])
     z = np.random.default_rng(80).normal(size=(80, 3)).astype(np.float32)
-    landmarks = landmarks_among(z, 5, 80, metric, seed=1)
+    landmarks = landmarks_at(z[drawn(len(z), 80, seed=1)], 5, metric)
     phi = landmarks.features_of_many(z)
     exact = kernel(z.astype(np.float64), z.astype(np.float64), metric)
     smoothed = exact @ np.linalg.solve(exact + JITTER * np.eye(80), exact)
@@ -54,9 +54,9 @@ def test_gradients_are_what_differences_say() -> None:
 
 def test_equal_contexts_count_once_and_none_give_none() -> None:
     z = np.repeat(np.eye(3, dtype=np.float32), 40, axis=0)
-    assert len(landmarks_among(z, 3, 64, None, 0)) == 3
-    assert len(landmarks_among(np.zeros((9, 0), np.float32), 16, 64, None, 0)) == 0
-    assert len(landmarks_among(z, 3, 0, None, 0)) == 0
+    assert len(landmarks_at(z[drawn(len(z), 64, seed=0)], 3, None)) == 3
+    assert len(landmarks_at(np.zeros((9, 0), np.float32), 16, None)) == 0
+    assert len(landmarks_at(z[drawn(len(z), 0, seed=0)], 3, None)) == 0
 
 
 def test_it_travels_as_bytes_and_bears_more_features() -> None:
