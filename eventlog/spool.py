@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import Self
 
-from eventlog.cancelling import stop_if_cancelled
+from background.cancelling import stop_if_cancelled
 from eventlog.disk_queue import DiskQueue
 from eventlog.port import EventLog, Record
 from personalization.errors import InvalidInput, Unavailable

@@ -31,6 +31,30 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     offset: int
 
 
+class Sender(msgspec.Struct, frozen=True, array_like=True):
+    """Who brought an event to the collector, as far as the collector could tell.
+
+    Attributes
+    ----------
+    source
+        The catalog's source whose key was used.
+    by
+        Class of that key: ``write`` (public, in pages and apps) or ``server``.
+    verified
+        Whether the sender proved to be the visitor it named.
+    after_login
+        What the source says of events that follow a log-in without naming the user; empty: nothing.
+    origin
+        Salted hash of the network the request came from, 8 bytes, another one each day; empty: not known.
+    """
+
+    source: str
+    by: str = ""
+    verified: bool = False
+    after_login: str = ""
+    origin: bytes = b""
+
+
 class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What the log holds under a visitor's key.
 
@@ -42,6 +66,8 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
         The client's own time, corrected and clamped to the 24 h before ``received_at_ms``; weighs decay only.
     catalog_version
         The catalog the fold uses for this entry, however new the worker's own.
+    sender
+        Who brought it; None for what nextbest itself appends.
     """
 
     received_at_ms: int
@@ -49,6 +75,7 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     catalog_version: int
     event: Event
     provenance: Provenance | None = None
+    sender: Sender | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

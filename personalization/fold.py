@@ -242,6 +242,7 @@ def _derived(to: str, key: str, position: Position, n: int, cause: Entry, event:
             catalog_version=cause.catalog_version,
             event=event,
             provenance=Provenance(key, position.epoch, position.offset, n),
+            sender=cause.sender,
         ),
     )
 

@@ -40,6 +40,18 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         Total, within the placement's ``reward_range``.
     trains
         False for holdout, fallback tiers and decisions never exposed.
+    sample_weight
+        How many outcomes this one stands for: the inverse of the share of outcomes that was kept, 1 where all were.
+    unit
+        8-byte hash of the person: what intervals are clustered by, and influence is bounded by.
+    key_class
+        First letter of the visitor's key when it was decided: ``a`` anonymous, ``u`` registered; empty: not known.
+    by, origin
+        Of the sender of the decision, see ``personalization.entry.Sender``.
+    variant
+        Of the placement's experiment; empty: none.
+    rules
+        8-byte hash of the reward rules it was decided under; empty: not known.
     """
 
     decision_id: str
@@ -60,6 +72,13 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     catalog_version: int = 0
     holdout: bool = False
     trains: bool = True
+    sample_weight: float = 1.0
+    unit: bytes = b""
+    key_class: str = ""
+    by: str = ""
+    origin: bytes = b""
+    variant: str = ""
+    rules: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -14,7 +14,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from eventlog.cancelling import pause
+from background.cancelling import pause
 from online_models.conversion import checkpoint
 from online_models.conversion.checkpoint import Served
 from online_models.snapshot import unpack_version

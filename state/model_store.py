@@ -20,7 +20,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from eventlog.cancelling import pause, stop_if_cancelled
+from background.cancelling import pause, stop_if_cancelled
 from online_models.snapshot import ModelSnapshot, unpack_version
 from online_models.wire import SnapshotDelta
 from personalization.errors import Refused

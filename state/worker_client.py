@@ -12,33 +12,23 @@ from typing import TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
-    ConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TimeoutError,
-    TryAgainError,
-)
+from redis.exceptions import RedisError
 
-from eventlog.cancelling import pause
+from background.cancelling import pause
+from eventlog.redis_errors import is_passing
 from personalization.errors import Unavailable
 
 T = TypeVar("T")
 
-TRANSIENT = (
-    ConnectionError,
-    TimeoutError,
-    BusyLoadingError,
-    ReadOnlyError,
-    ClusterDownError,
-    TryAgainError,
-    OutOfMemoryError,
-    OSError,
-    Unavailable,
-)
-"""What may be gone by itself the next time: worth trying again, never a reason to drop an event."""
+
+def is_transient(error: BaseException) -> bool:
+    """What may be gone by itself the next time: worth trying again, never a reason to drop an event.
+
+    A server's refusals count by their code, also inside a script's error; anything else, such as a key of the
+    wrong type, is nobody's weather.
+    """
+    return isinstance(error, Unavailable) or (isinstance(error, RedisError | OSError) and is_passing(error))
+
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
@@ -65,7 +55,9 @@ async def until_done(
     while True:
         try:
             return await attempt()
-        except TRANSIENT as error:
+        except Exception as error:
+            if not is_transient(error):
+                raise
             if on_failure is not None:
                 on_failure(error)
         await pause(pause_s)

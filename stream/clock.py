@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from eventlog.cancelling import pause
+from background.cancelling import pause
 from eventlog.port import EventLog, Record
 from eventlog.topics import VISITOR_LOG
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, encode_entry
 from personalization.event import TimedOut
 from state.timers import Timer, TimerStore, bucket_of
-from state.worker_client import TRANSIENT
+from state.worker_client import is_transient
 from stream.metrics import FolderMetrics
 
 BATCH = 1_000
@@ -100,7 +100,9 @@ class Clock:
         while True:
             try:
                 n_appended = await self.tick()
-            except TRANSIENT:
+            except Exception as error:
+                if not is_transient(error):
+                    raise
                 self._metrics.retries.labels("clock").inc()
                 n_appended = 0
             await pause(0 if n_appended >= BATCH else poll_ms / 1000)

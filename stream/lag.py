@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from prometheus_client import Gauge
 
-from eventlog.cancelling import pause
+from background.cancelling import pause
 from eventlog.port import EventLog
-from state.worker_client import TRANSIENT
+from state.worker_client import is_transient
 
 LAG_POLL_S = 1.0
 
@@ -76,7 +76,9 @@ class LagWatch:
         while True:
             try:
                 await self.look()
-            except TRANSIENT:
+            except Exception as error:
+                if not is_transient(error):
+                    raise
                 self.entries = None
             await pause(LAG_POLL_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -93,6 +94,17 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"not within {BOUND_S:.0f} s: {what}"
         time.sleep(0.05)
+
+
+async def eventually(
+    condition: Callable[[], bool], what: str = "the condition holds", bound_s: float = 10.0
+) -> None:
+    """Wait, within this event loop, until the condition holds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + bound_s
+    while not condition():
+        assert loop.time() < end, f"not within {bound_s:g} s: {what}"
+        await asyncio.sleep(0.005)
 
 
 def start(data_dir: Path, *more: str, **settings: str) -> Up:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from background.cancelling import pause
 from eventlog import redis_scripts as scripts
-from eventlog.cancelling import pause
 from eventlog.redis_keys import group_keys
 
 RENEWALS = 3

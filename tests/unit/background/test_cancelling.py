@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from eventlog.cancelling import pause, stop_if_cancelled
+from background.cancelling import pause, stop_if_cancelled
 
 
 async def a_call_that_drops_a_cancellation(begun: asyncio.Event) -> None:

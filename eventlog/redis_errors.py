@@ -1,0 +1,98 @@
+"""What a failure of Redis means: whether waiting may mend it, and how to say it to a person.
+
+A server that refuses says why by a code in capitals, the first word of its reply. Redis 6.2 hides it where a script
+was refused (``ERR Error running script (call to f_…): @user_script:5: -READONLY …``), so the code is looked for in
+the whole text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ClusterError,
+    ConnectionError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+    TryAgainError,
+)
+
+REFUSALS = {
+    "MISCONF": "the disk Redis writes to is full or cannot be written",
+    "OOM": "Redis is out of memory",
+    "READONLY": "Redis is a replica and takes no writes: a failover is under way",
+    "NOREPLICAS": "Redis has fewer replicas than it needs to take writes",
+    "MASTERDOWN": "Redis is a replica that has lost its master",
+    "LOADING": "Redis is loading its data",
+    "BUSY": "a script keeps Redis busy",
+    "CLUSTERDOWN": "the Redis Cluster is down",
+    "TRYAGAIN": "the Redis Cluster is moving these keys",
+    "UNKILLABLE": "a script keeps Redis busy and cannot be ended",
+    "NOAUTH": "Redis wants a password: see NEXTBEST_REDIS",
+    "WRONGPASS": "Redis refuses the password: see NEXTBEST_REDIS",
+    "NOPERM": "the user of Redis may not do this: see NEXTBEST_REDIS and the ACL of that user",
+}
+"""Codes a server refuses by for a while, or until its settings are changed: never the fault of what was sent."""
+
+_CODE = re.compile(rf"(?<![A-Za-z])({'|'.join(REFUSALS)})(?![A-Za-z])")
+
+_CODE_OF = (
+    (OutOfMemoryError, "OOM"),
+    (ReadOnlyError, "READONLY"),
+    (BusyLoadingError, "LOADING"),
+    (MasterDownError, "MASTERDOWN"),
+    (ClusterDownError, "CLUSTERDOWN"),
+    (TryAgainError, "TRYAGAIN"),
+    (NoPermissionError, "NOPERM"),
+)
+"""redis-py takes the code out of the text where it has a class for it."""
+
+_AWAY = (ConnectionError, TimeoutError, ClusterError, MovedError, AskError, OSError)
+
+
+def refusal(error: BaseException) -> str | None:
+    """The code by which a server refused; None where it did not, or for a reason of the call itself.
+
+    >>> from redis.exceptions import ResponseError
+    >>> refusal(ResponseError("MISCONF Redis is configured to save RDB snapshots, but it cannot"))
+    'MISCONF'
+    >>> refusal(ResponseError("Error running script (call to f_ab): @user_script:3: -READONLY You can't write"))
+    'READONLY'
+    >>> refusal(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")) is None
+    True
+    """
+    for kind, code in _CODE_OF:
+        if isinstance(error, kind):
+            return code
+    found = _CODE.search(str(error))
+    return found.group(1) if found else None
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may succeed later: the server is away, or refuses for now."""
+    return isinstance(error, _AWAY) or refusal(error) is not None
+
+
+def in_words(error: BaseException) -> str:
+    """The failure as a sentence for a person, the server's own words behind it.
+
+    >>> from redis.exceptions import ResponseError
+    >>> in_words(ResponseError("MISCONF cannot write"))
+    'the disk Redis writes to is full or cannot be written (MISCONF cannot write)'
+    >>> in_words(ConnectionError("refused"))
+    'Redis does not answer (refused)'
+    """
+    code = refusal(error)
+    if code is None and isinstance(error, AuthenticationError):
+        code = "NOAUTH"
+    if code is not None:
+        return f"{REFUSALS[code]} ({error})"
+    return f"Redis does not answer ({error})" if isinstance(error, _AWAY) else f"Redis: {error}"
