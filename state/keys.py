@@ -85,6 +85,10 @@ class Keys:
         """One placement's model as of checkpoint ``number``."""
         return f"{self.namespace}:learner:{{{partition}}}:{number}:{placement}"
 
+    def attempts(self, role: str) -> str:
+        """Where the workers of a role began to read, and how often."""
+        return f"{self.namespace}:attempts:{role}"
+
     @property
     def log_identity(self) -> str:
         """Which log the states were folded from."""

@@ -106,7 +106,7 @@ class Folder:
         self._catalogs = catalogs
         self._epoch = epoch
         self._metrics = metrics
-        self._patiently = Patience(metrics.retries)
+        self._patiently = Patience(metrics.retries, metrics.waiting)
         self._failpoints = failpoints or Failpoints()
         self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe

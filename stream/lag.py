@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 from prometheus_client import Gauge
@@ -11,6 +12,9 @@ from eventlog.port import EventLog
 from state.worker_client import is_transient
 
 LAG_POLL_S = 1.0
+
+SILENT_S = 3.0
+"""A look takes milliseconds: one under way for this long waits for a server that hangs."""
 
 READY_LAG_ENTRIES = 5_000
 """A worker further behind than about a second of full load is not ready: what it serves is stale."""
@@ -49,9 +53,11 @@ class LagWatch:
         self._shown: set[int] = set()
         self.entries: int | None = None
         """Over all partitions owned; None while not known."""
+        self._looked_s = 0.0
 
     async def look(self) -> None:
         """Measure once."""
+        self._looked_s = asyncio.get_running_loop().time()
         owned = sorted(self._owned())
         if not owned:
             self.entries = None
@@ -86,8 +92,11 @@ class LagWatch:
         """Why a worker with this lag is not ready."""
         if not self._owned():
             return "no partitions assigned: starting, or standing by for another worker's"
+        silent_s = asyncio.get_running_loop().time() - self._looked_s
         if self.entries is None:
-            return "the log does not say how far behind we are"
+            return "the log does not say how far behind this worker is"
+        if silent_s > SILENT_S:
+            return f"the log has not answered for {silent_s:.0f} s"
         if self.entries > READY_LAG_ENTRIES:
             return f"{self.entries} entries behind the log"
         return None

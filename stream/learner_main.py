@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from faust.types import TP
 
@@ -13,7 +12,6 @@ from eventlog.topics import OUTCOMES
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
-from stream.batches import batches
 from stream.conversion_training import ConversionTraining
 from stream.held_partition import Partitions
 from stream.house import open_house, worker_settings
@@ -21,11 +19,11 @@ from stream.learner import LearnedMessage, Learner
 from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
 from stream.placement_training import PlacementTraining
-from stream.running import run_worker, stop_signals
+from stream.running import Worker, stop_signals
 from stream.sampling import Sampling
 from stream.training import Trainings
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerApp, make_app
+from stream.worker_app import make_app
 
 ROLE = "learner"
 
@@ -74,45 +72,37 @@ async def main(settings: Settings) -> None:
             return {app.tp(OUTCOMES, number): offset for number, offset in reached.items()}
 
         policy.start_offsets = start_offsets
-        _add_agent(app, learner, settings)
+        worker = Worker(
+            house=house,
+            role=ROLE,
+            topic=OUTCOMES,
+            app=app,
+            metrics=metrics,
+            process=learner.process,
+            message=lambda m: LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id),
+            within_s=min(LEARN_WAIT_S, settings.publish_ms / 2_000),
+            reached=lambda: learner.reached,
+            told_lag=told_lag,
+            on_given_up=metrics.outcomes.labels("", "dead_letter").inc,
+        )
         stopping = asyncio.Event()
         with stop_signals() as stop:
-            background = (
-                _save_before(stop, stopping, learner),
-                learner.run_publishing(settings.publish_ms),
-                learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes),
-            )
-            await run_worker(
-                house,
-                ROLE,
-                OUTCOMES,
-                app,
-                metrics,
-                lambda: learner.reached,
-                *background,
-                stop=stopping,
-                told_lag=told_lag,
-            )
+            async with worker.tasks:
+                worker.tasks.keep("publishing", lambda: learner.run_publishing(settings.publish_ms))
+                worker.tasks.keep(
+                    "saving", lambda: learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes)
+                )
+                worker.tasks.keep("stopping", lambda: _save_before(stop, stopping, learner), may_return=True)
+                await worker.run(stopping)
 
 
 async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Learner) -> None:
-    """A last checkpoint while the partitions are still ours."""
+    """A last checkpoint while the partitions are still ours; without it, what it would hold is learned again."""
     await stop.wait()
-    await learner.save()
-    stopping.set()
-
-
-def _add_agent(app: WorkerApp, learner: Learner, settings: Settings) -> None:
-    @app.agent(app.channel_of(OUTCOMES))
-    async def learn(stream: Any) -> None:
-        wait_s = min(LEARN_WAIT_S, settings.publish_ms / 2_000)
-        async for batch in batches(stream, settings.fold_batch, wait_s):
-            messages = [event.message for event in batch]
-            await learner.process(
-                [LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id) for m in messages]
-            )
-            for event in batch:
-                await stream.ack(event)
+    try:
+        await learner.save()
+    finally:
+        stopping.set()
 
 
 def run(settings: Settings) -> None:

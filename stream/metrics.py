@@ -31,6 +31,11 @@ class WorkerMetrics:
         self.retries = Counter(
             "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
         )
+        self.waiting: dict[str, str] = {}
+        """What the worker waits for now, and why; readiness names it."""
+        self.task_restarts = Counter(
+            "nextbest_task_restarts", "Background tasks that ended and were started again", ["task"], registry=r
+        )
         self.lag = Gauge("nextbest_log_lag_entries", f"{behind}, per partition owned", ["partition"], registry=r)
         self.skipped = Counter(
             "nextbest_log_skipped_entries",

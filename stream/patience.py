@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from prometheus_client import Counter
 
+from eventlog.redis_errors import in_words
 from state.worker_client import until_done
 
 logger = logging.getLogger(__name__)
@@ -24,10 +25,13 @@ class Patience:
     ----------
     retries
         Counts failed attempts by part.
+    waiting
+        Holds, while a part is waited for, its name and the reason: for whoever asks whether all is well.
     """
 
-    def __init__(self, retries: Counter) -> None:
+    def __init__(self, retries: Counter, waiting: dict[str, str] | None = None) -> None:
         self._retries = retries
+        self._waiting = {} if waiting is None else waiting
 
     async def __call__(
         self, part: str, attempt: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
@@ -36,6 +40,10 @@ class Patience:
 
         def failed(error: BaseException) -> None:
             self._retries.labels(part).inc()
+            self._waiting[part] = in_words(error)
             logger.warning("retrying", extra={"part": part, "reason": repr(error)})
 
-        return await until_done(partial(attempt, *args, **kwargs), failed)
+        try:
+            return await until_done(partial(attempt, *args, **kwargs), failed)
+        finally:
+            self._waiting.pop(part, None)

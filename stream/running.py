@@ -1,48 +1,114 @@
-"""A worker at work: its Faust app, its background tasks, its health port, and a clean end."""
+"""A worker at work: its Faust app and agent, its background tasks, its health port, and a clean end."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from personalization.errors import Unavailable
+from background.supervisor import TaskSupervisor
+from personalization.errors import Refused, Unavailable
+from state.attempts import AttemptStore
+from stream.batch_agent import BatchAgent
 from stream.health import health_server
 from stream.house import House
+from stream.isolation import Isolation, Numbered
 from stream.lag import LagWatch
 from stream.metrics import WorkerMetrics
+from stream.patience import Patience
 from stream.worker_app import WorkerApp
 
-Background = Coroutine[Any, Any, None]
+MessageT = TypeVar("MessageT", bound=Numbered)
 
 
-async def run_worker(
-    house: House,
-    role: str,
-    topic: str,
-    app: WorkerApp,
-    metrics: WorkerMetrics,
-    reached: Callable[[], Mapping[int, int]],
-    *background: Background,
-    stop: asyncio.Event,
-    told_lag: Callable[[int], None] = lambda entries: None,
-) -> None:
-    """Run ``app`` and the ``background`` tasks until ``stop``; what is reached and how far behind is on a port.
+class Worker(Generic[MessageT]):
+    """A worker at work: agent, background tasks, isolation of what kills it, health port.
 
     Parameters
     ----------
+    process
+        Handles a batch of messages, in order; what it raises ends the worker.
+    message
+        One of Faust's messages as ``process`` takes it.
+    within_s
+        How long the first entry of a batch waits for others.
     reached
         Per partition, the offset up to which everything is done.
     told_lag
         Called every second with how many entries are not done yet.
+    on_given_up
+        Called for each entry that became a dead letter because it ended its worker.
+
+    Attributes
+    ----------
+    tasks
+        Keeps the background tasks; ``async with worker.tasks`` around ``run``.
     """
-    app.offset_policy.on_gap = metrics.gap
-    lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, told_lag)
-    settings = house.settings
-    async with health_server(metrics.registry, settings.host, settings.metrics_port, lag.not_ready):
-        await run_together(run_app(app, stop), *background, lag.run())
+
+    def __init__(
+        self,
+        *,
+        house: House,
+        role: str,
+        topic: str,
+        app: WorkerApp,
+        metrics: WorkerMetrics,
+        process: Callable[[Sequence[MessageT]], Awaitable[None]],
+        message: Callable[[Any], MessageT],
+        within_s: float,
+        reached: Callable[[], Mapping[int, int]],
+        told_lag: Callable[[int], None] = lambda entries: None,
+        on_given_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._house = house
+        self._app = app
+        self._metrics = metrics
+        self._message = message
+        self.tasks = TaskSupervisor(lambda name: metrics.task_restarts.labels(name).inc(), fatal=(Refused,))
+        isolation = Isolation(
+            process,
+            AttemptStore(house.redis, house.keys, role),
+            house.log,
+            topic,
+            house.identity.epoch,
+            Patience(metrics.retries, metrics.waiting),
+            2 * house.settings.fold_batch,
+            on_given_up,
+        )
+        # A worker that dies because a test told it to is nobody's fault.
+        self._isolation = None if house.failpoints.armed else isolation
+        self._process = isolation.process if self._isolation else process
+        self._agent = BatchAgent(app, topic, self._handle, house.settings.fold_batch, within_s)
+        self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, told_lag)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set.
+
+        Raises
+        ------
+        Exception
+            Whatever the handling of a batch raised, or a background task that no restart can mend.
+        """
+        self._app.offset_policy.on_gap = self._metrics.gap
+        self.tasks.keep("lag", self._lag.run)
+        settings = self._house.settings
+        async with health_server(self._metrics.registry, settings.host, settings.metrics_port, self.not_ready):
+            await run_together(run_app(self._app, stop), self._agent.until_ended(), self.tasks.until_fatal())
+        if self._isolation is not None:
+            await self._isolation.close()
+
+    def not_ready(self) -> str | None:
+        """Why it is not ready, in words; None where it is."""
+        for name, reason in self.tasks.not_ready().items():
+            return f"the background task {name} ended and was started again: {reason}"
+        for part, reason in self._metrics.waiting.items():
+            return f"waiting for {part}: {reason}"
+        return self._lag.not_ready()
+
+    async def _handle(self, messages: Sequence[Any]) -> None:
+        await self._process([self._message(message) for message in messages])
 
 
 async def run_app(app: WorkerApp, stop: asyncio.Event) -> None:

@@ -43,7 +43,42 @@ def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
     output = os.open(output_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    if RAISES in environment:
+        _raise_once(environment[RAISES], Path(environment["NEXTBEST_FAILPOINT_LOG"]))
     importlib.import_module(f"stream.{role}_main").run(Settings.from_environment())
+
+
+RAISES = "RAISES_ONCE"
+"""Environment of a worker that meets an error nobody thought of: ``module:Class.method:before|after``."""
+
+
+class UnknownError(Exception):
+    """No code expects it."""
+
+
+def _raise_once(where: str, facts_path: Path) -> None:
+    """Let one awaited call of this process fail once, before its effect or after it."""
+    module, name, when = where.split(":")
+    owner = getattr(importlib.import_module(module), name.split(".")[0])
+    attribute = name.split(".")[1]
+    method = getattr(owner, attribute)
+    left = [where]
+
+    def due() -> bool:
+        if not left:
+            return False
+        facts_path.write_text(json.dumps({"point": left.pop()}) + "\n")
+        return True
+
+    async def failing(*args: Any, **kwargs: Any) -> Any:
+        if when == "before" and due():
+            raise UnknownError(where)
+        result = await method(*args, **kwargs)
+        if when == "after" and due():
+            raise UnknownError(where)
+        return result
+
+    setattr(owner, attribute, failing)
 
 
 class Worker:
@@ -52,8 +87,10 @@ class Worker:
     Forked (``tests.forks``): dying dozens of times fits a test.
     """
 
-    def __init__(self, role: str, environment: dict[str, str], directory: Path, point: str = "") -> None:
-        self.role, self.point = role, point
+    def __init__(
+        self, role: str, environment: dict[str, str], directory: Path, point: str = "", raises: str = ""
+    ) -> None:
+        self.role, self.point = role, point or raises
         number = len(list(directory.glob("*.out")))
         self.facts_path = directory / f"{number}-{role}.facts"
         self.output_path = directory / f"{number}-{role}.out"
@@ -65,6 +102,8 @@ class Worker:
             "NEXTBEST_FAILPOINT_OF_ONE": "1" if point.startswith("half-merged") else "65",
         }
         told = {**environment, **(armed if point else {})}
+        if raises:
+            told |= {RAISES: raises, "NEXTBEST_FAILPOINT_LOG": str(self.facts_path)}
         self.process = FORKS.Process(target=_work, args=(role, told, self.output_path), daemon=True)
         self.process.start()
 
@@ -147,9 +186,9 @@ class System:
         await self.log.close()
         await self.redis.aclose()
 
-    def start(self, role: str, point: str = "") -> Worker:
+    def start(self, role: str, point: str = "", raises: str = "") -> Worker:
         """Start a worker, perhaps with an end in mind."""
-        worker = Worker(role, self.environment, self.directory, point)
+        worker = Worker(role, self.environment, self.directory, point, raises)
         self.workers.append(worker)
         return worker
 
