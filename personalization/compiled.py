@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+
+import msgspec
 
 from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
 from personalization.errors import InvalidInput, NextbestError
@@ -60,7 +63,7 @@ class CompiledReward:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPlacement:
-    """A placement, ready: its arms in order."""
+    """A placement, ready: its arms in order, and a hash of its reward rules."""
 
     name: str
     spec: Placement
@@ -68,6 +71,7 @@ class CompiledPlacement:
     arms: tuple[Arm, ...]
     default: Arm
     features: tuple[str, ...]
+    rules: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,21 @@ class CompiledCatalog:
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
     scored_segments: bool = False
+
+
+def rules_hash(placement: Placement) -> bytes:
+    """Eight bytes that stand for all that says what a decision of this placement is worth.
+
+    >>> from personalization.catalog import Placement
+    >>> one, other = (Placement(content=("a",), default="a", holdout=share) for share in (0.0, 0.1))
+    >>> rules_hash(one) == rules_hash(other) != rules_hash(Placement(content=("a",), default="a", window_ms=5))
+    True
+    """
+    said = [getattr(placement, name) for name in _REWARD_FIELDS]
+    return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=8).digest()
+
+
+_REWARD_FIELDS = ("rewards", "attribution", "window_ms", "default_reward", "reward_range", "combine", "weights")
 
 
 class _Check:
@@ -306,5 +325,11 @@ def _compile_placement(
     when = check.rule(spec.when, f"{where}.when", VISITOR_VARIABLES)
     if known and spec.default in arms:
         compiled.placements[name] = CompiledPlacement(
-            name, spec, when, tuple(known), arms[spec.default], spec.features or compiled.catalog.features
+            name,
+            spec,
+            when,
+            tuple(known),
+            arms[spec.default],
+            spec.features or compiled.catalog.features,
+            rules_hash(spec),
         )

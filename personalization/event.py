@@ -96,7 +96,8 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
 
     ``message_id`` names this answer: a sticky repeat has the same ``decision_id`` and another
     ``message_id``, and adds an exposure, never a trial. ``session`` is the number of the visitor's session the
-    choice was made in: what a sticky choice sticks to, and what a cap per session counts.
+    choice was made in: what a sticky choice sticks to, and what a cap per session counts. ``variant`` is that of
+    the placement's experiment; empty: none.
     """
 
     message_id: str
@@ -114,6 +115,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     trains: bool = True
     sticky: bool = False
     session: int = 0
+    variant: str = ""
 
 
 class Activated(_Event, tag="activated", kw_only=True):

@@ -150,7 +150,7 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
 def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
-    ledger = Ledger(state, folder, state.now_ms, catalog)
+    ledger = Ledger(state, folder, state.now_ms, catalog, key, entry.sender)
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
         session_before = state.session.number

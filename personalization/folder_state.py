@@ -22,6 +22,19 @@ HOLD_MS = 60_000
 """How long a reward waits for its decision, and a reward-capable event for a decision that comes by a merge."""
 
 
+class Lineage(msgspec.Struct, frozen=True, array_like=True):
+    """Where a decision comes from: what bounds influence, tells two policies apart, and judges by the right rules.
+
+    See the fields of the same names of ``personalization.outcome.Outcome``.
+    """
+
+    key_class: str
+    by: str = ""
+    origin: bytes = b""
+    variant: str = ""
+    rules: bytes = b""
+
+
 class OpenDecision(msgspec.Struct, array_like=True):
     """A decision whose reward window is open.
 
@@ -54,6 +67,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     combine: str = "sum"
     by_name: dict[str, float] = {}
     """Weighted rewards so far by name, where ``combine`` has to know them apart; ``reward`` is their sum."""
+    lineage: Lineage | None = None
+    """None where nobody knows who asked for it."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):
@@ -117,23 +132,25 @@ class FolderState(msgspec.Struct, array_like=True):
     """Beside each of them eight bytes: its placement, its arm, when it closed (``closed_memory``)."""
     conversions: Conversions | None = None
     """None where the catalog asks for none: then nothing of it is stored."""
+    parts: dict[str, msgspec.Raw] | None = None
+    """What further parts of the fold keep, by the part's name; None: nothing, and nothing is stored."""
 
 
 _N_FIELDS = len(FolderState.__struct_fields__)
-_ALL, _BUT_LAST = bytes([0x90 | _N_FIELDS]), bytes([0x90 | (_N_FIELDS - 1)])
-"""Heads of a msgpack array of up to 15 items."""
+_HEADS = [bytes([0x90 | n]) for n in range(_N_FIELDS + 1)]
+"""Heads of a msgpack array of up to 15 items, by their number."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(FolderState)
 
 
 def encode_folder(folder: FolderState) -> bytes:
-    """The folder's part as stored; without ``conversions`` byte for byte as before there were any."""
+    """The folder's part as stored; parts at its end that are None take no room."""
     data = _encoder.encode(folder)
-    if folder.conversions is None:
-        assert data[:1] == _ALL
-        return _BUT_LAST + data[1:-1]
-    return data
+    if folder.parts is not None:
+        return data
+    n_absent = 1 if folder.conversions is not None else 2
+    return _HEADS[_N_FIELDS - n_absent] + data[1:-n_absent]
 
 
 def decode_folder(data: bytes) -> FolderState:

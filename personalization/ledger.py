@@ -17,7 +17,8 @@ from personalization.closed_memory import (
     remember_closed,
     take_over_closed,
 )
-from personalization.compiled import CompiledCatalog
+from personalization.compiled import CompiledCatalog, CompiledPlacement
+from personalization.entry import Sender
 from personalization.event import DecisionMade
 from personalization.folder_state import (
     HOLD_MS,
@@ -25,6 +26,7 @@ from personalization.folder_state import (
     MAX_OPEN_DECISIONS,
     FolderState,
     HeldReward,
+    Lineage,
     OpenDecision,
 )
 from personalization.merge import merged_holdout
@@ -40,6 +42,8 @@ from personalization.visitor_state import (
     VisitorState,
 )
 
+_UNKNOWN = Lineage("")
+
 Note = tuple[str, str, str]
 """(kind, placement, arm): something to be counted."""
 
@@ -48,13 +52,16 @@ Note = tuple[str, str, str]
 class Ledger:
     """The open decisions of one visitor while one entry is folded.
 
-    ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it.
+    ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it,
+    ``key`` the visitor's, ``sender`` whoever brought it.
     """
 
     state: VisitorState
     folder: FolderState
     now_ms: int
     catalog: CompiledCatalog
+    key: str = ""
+    sender: Sender | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     late: list[LateReward] = field(default_factory=list)
@@ -102,6 +109,7 @@ class Ledger:
             holdout=made.holdout,
             trains=made.trains,
             combine=placement.spec.combine if placement else "sum",
+            lineage=self._lineage(made, placement),
         )
         self.folder.open.append(decision)
         if made.exposed:
@@ -128,6 +136,7 @@ class Ledger:
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
         self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
+        lineage = decision.lineage or _UNKNOWN
         self.outcomes.append(
             Outcome(
                 decision_id=decision.decision_id,
@@ -148,6 +157,12 @@ class Ledger:
                 catalog_version=decision.catalog_version,
                 holdout=decision.holdout,
                 trains=decision.trains and exposed and not decision.holdout,
+                unit=bounded.short_hash(self.key) if self.key else b"",
+                key_class=lineage.key_class,
+                by=lineage.by,
+                origin=lineage.origin,
+                variant=lineage.variant,
+                rules=lineage.rules,
             )
         )
 
@@ -226,6 +241,13 @@ class Ledger:
                 self.credit(decision, worth)
         if final:
             self.close(decision, ClosingReason.FINAL)
+
+    def _lineage(self, made: DecisionMade, placement: CompiledPlacement | None) -> Lineage | None:
+        sender = self.sender
+        if sender is None and not made.variant:
+            return None
+        by, origin = (sender.by, sender.origin) if sender is not None else ("", b"")
+        return Lineage(self.key[:1], by, origin, made.variant, placement.rules if placement else b"")
 
     def _start_window(self, decision: OpenDecision) -> None:
         decision.exposed_at_ms = self.now_ms

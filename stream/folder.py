@@ -12,18 +12,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, Protocol
+
+from msgspec import structs
 
 from eventlog.port import EventLog, Record
+from eventlog.port import Position as Place
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
-from personalization.errors import InvalidInput, Refused
+from personalization.errors import InvalidInput, LogFull, Refused
 from personalization.event import Merged, TimedOut
 from personalization.example import Example, encode_example, example_key
-from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
+from personalization.fold import UNTOUCHED, DerivedEntry, Emission, Folded, Status, Visitor, fold
 from personalization.outcome import Outcome, encode_outcome
 from state.timers import Timer, TimerStore
 from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorStore
@@ -33,11 +36,10 @@ from stream.failpoints import Failpoint, Failpoints, Safeguard
 from stream.log_lines import SparseLine
 from stream.metrics import FolderMetrics
 from stream.patience import Patience
+from stream.sampling import Share
 
 logger = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
-_P = ParamSpec("_P")
 
 PATIENCE = 8
 """Races a visitor may lose in a row before there is a pause: two live writers of one partition last a session."""
@@ -87,6 +89,8 @@ class Folder:
         The log's, part of every position.
     on_time_out
         Told of every time-out folded (``Clock.settled``).
+    share
+        Which outcomes are kept for the learner; all, unless somebody says otherwise.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Folder:
         metrics: FolderMetrics,
         failpoints: Failpoints | None = None,
         on_time_out: Callable[[Timer], None] = lambda timer: None,
+        share: Share | None = None,
     ) -> None:
         self._visitors = visitors
         self._timers = timers
@@ -111,6 +116,7 @@ class Folder:
         self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
         self._on_time_out = on_time_out
+        self._share = share or Share()
         self._late_line = SparseLine(logger, "late_reward")
         self.reached: dict[int, int] = {}
         """Per partition, the offset up to which everything is folded and written."""
@@ -258,31 +264,56 @@ class Folder:
 
     async def _emit(self, work: _Work) -> None:
         """Everything the folds emit, acknowledged by the log."""
-        records = [_record(emission) for emission in work.emissions]
+        records = [_record(each) for each in work.emissions if isinstance(each, DerivedEntry)]
         records += [self._dead_record(*each) for each in work.dead]
-        if not records:
-            return
-        try:
-            await self._patiently("log", self._log.append, records)
-        except InvalidInput:
-            await self._emit_singly(records)
+        for_learner = [each for each in work.emissions if not isinstance(each, DerivedEntry)]
+        # Apart from each other: a log that is full of outcomes must take the rest all the same.
+        await asyncio.gather(self._append(records), self._append_for_learner(for_learner))
         for emission in work.emissions:
             self._metrics.emitted.labels(_KINDS.get(type(emission), "derived")).inc()
         for _, code, _ in work.dead:
             self._metrics.entries.labels("dead_letter", code).inc()
 
-    async def _emit_singly(self, records: Iterable[Record]) -> None:
-        """One of them the log can never take: it alone becomes a dead letter."""
-        for record in records:
-            try:
-                await self._patiently("log", self._log.append, [record])
-            except InvalidInput as error:
-                logger.error("emission_refused_by_log", extra={"topic": record.topic, "reason": str(error)})
-                self._metrics.entries.labels("dead_letter", "emission_refused").inc()
-                letter = DeadLetter(
-                    record.topic, -1, -1, record.key.encode(), b"", "emission_refused", str(error), wall_clock_ms()
-                )
-                await self._patiently("log", self._log.append, [dead_letter_record(letter)])
+    async def _append_for_learner(self, emissions: Sequence[Outcome | Example]) -> None:
+        """What is kept of outcomes and examples; a log that has no room for them is thinned, never waited for."""
+        while emissions:
+            kept = [each for each in emissions if self._share.keeps(_id_of(each))]
+            self._metrics.thinned.inc(len(emissions) - len(kept))
+            if await self._append([_record_for_learner(each, self._share.value) for each in kept], waits=False):
+                return
+            if not self._share.halve():
+                self._metrics.thinned.inc(len(kept))
+                logger.error("outcomes_lost_log_full", extra={"n_outcomes": len(kept)})
+                return
+            emissions = kept
+
+    async def _append(self, records: Sequence[Record], *, waits: bool = True) -> bool:
+        """Append, in order; unless it ``waits`` for room, False where the log has none."""
+        if not records:
+            return True
+        attempt = self._log.append if waits else self._append_if_room
+        try:
+            return await self._patiently("log", attempt, records) is not None
+        except InvalidInput as error:
+            if len(records) == 1:
+                await self._refused_by_log(records[0], error)
+                return True
+        # One of them the log can never take: it alone becomes a dead letter.
+        return all([await self._append([record], waits=waits) for record in records])
+
+    async def _append_if_room(self, records: Sequence[Record]) -> list[Place] | None:
+        try:
+            return await self._log.append(records)
+        except LogFull:
+            return None
+
+    async def _refused_by_log(self, record: Record, error: InvalidInput) -> None:
+        logger.error("emission_refused_by_log", extra={"topic": record.topic, "reason": str(error)})
+        self._metrics.entries.labels("dead_letter", "emission_refused").inc()
+        letter = DeadLetter(
+            record.topic, -1, -1, record.key.encode(), b"", "emission_refused", str(error), wall_clock_ms()
+        )
+        await self._patiently("log", self._log.append, [dead_letter_record(letter)])
 
     def _settle(self, work: _Work, lost: set[str]) -> list[Timer]:
         """Count what was written; the timers that have done their work."""
@@ -353,9 +384,17 @@ class _Poisoned(Exception):
 _KINDS: dict[type, str] = {Outcome: "outcome", Example: "example"}
 
 
-def _record(emission: Emission) -> Record:
-    if isinstance(emission, Outcome):
-        return Record(OUTCOMES, emission.placement, encode_outcome(emission))
+def _record(derived: DerivedEntry) -> Record:
+    return Record(VISITOR_LOG, derived.key, encode_entry(derived.entry))
+
+
+def _id_of(emission: Outcome | Example) -> str:
+    return emission.decision_id if isinstance(emission, Outcome) else emission.example_id
+
+
+def _record_for_learner(emission: Outcome | Example, share: float) -> Record:
     if isinstance(emission, Example):
         return Record(OUTCOMES, example_key(emission.conversion), encode_example(emission))
-    return Record(VISITOR_LOG, emission.key, encode_entry(emission.entry))
+    if share < 1.0:
+        emission = structs.replace(emission, sample_weight=emission.sample_weight / share)
+    return Record(OUTCOMES, emission.placement, encode_outcome(emission))

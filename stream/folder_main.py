@@ -16,9 +16,10 @@ from stream.isolation import CODE as GIVEN_UP
 from stream.log_lines import set_up_logging
 from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
+from stream.sampling import OutcomeSampling
 from stream.worker_app import make_app
 
-ROLE = "folder"
+ROLE, LEARNER = "folder", "learner"
 
 
 async def main(settings: Settings) -> None:
@@ -37,6 +38,7 @@ async def main(settings: Settings) -> None:
         timers = RedisTimerStore(house.redis, house.keys)
         n_partitions = house.identity.n_partitions
         clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, n_partitions, metrics)
+        sampling = OutcomeSampling(house.log, LEARNER, metrics)
         compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
         folder = Folder(
             RedisVisitorStore(house.redis, house.keys, compare=compare),
@@ -47,6 +49,7 @@ async def main(settings: Settings) -> None:
             metrics,
             house.failpoints,
             clock.settled,
+            sampling.share,
         )
         worker = Worker(
             house=house,
@@ -63,6 +66,7 @@ async def main(settings: Settings) -> None:
         with stop_signals() as stop:
             async with worker.tasks:
                 worker.tasks.keep("clock", lambda: clock.run(settings.timer_poll_ms))
+                worker.tasks.keep("sampling", sampling.run)
                 await worker.run(stop)
 
 

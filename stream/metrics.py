@@ -69,6 +69,17 @@ class FolderMetrics(WorkerMetrics):
             registry=r,
         )
         self.emitted = Counter("nextbest_emitted", "Records the fold appended to the log", ["kind"], registry=r)
+        self.outcome_share = Gauge(
+            "nextbest_outcome_share",
+            "Share of the outcomes that is kept for the learner: below 1 while it, or the log, cannot take all",
+            registry=r,
+        )
+        self.outcome_share.set(1.0)
+        self.thinned = Counter(
+            "nextbest_outcomes_thinned",
+            "Outcomes and examples that were not kept, being above capacity",
+            registry=r,
+        )
         self.timeouts = Counter("nextbest_timeouts", "Time-outs appended by the clock", registry=r)
         self.freshness = Histogram(
             "nextbest_event_to_state_seconds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from personalization.catalog import Catalog, Content, Conversion, Placement
@@ -286,8 +287,10 @@ def test_without_conversions_a_visitor_is_stored_as_ever() -> None:
     folder = world.visitors[KEY].folder
     assert folder.conversions is None
     data = encode_folder(folder)
-    assert data[0] == 0x90 | (len(FolderState.__struct_fields__) - 1)
+    assert data[0] == 0x90 | FolderState.__struct_fields__.index("conversions")
     assert decode_folder(data) == folder
+    folder.parts = {"windows": msgspec.Raw(msgspec.msgpack.encode([1, 2]))}
+    assert decode_folder(encode_folder(folder)) == folder
     asked = World(shop())
     asked.track(KEY, "Viewed")
     folder = asked.visitors[KEY].folder

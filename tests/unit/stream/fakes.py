@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from eventlog.partition import partition_of
 from eventlog.port import Entry, Position, Record
 from personalization.compiled import CompiledCatalog
+from personalization.errors import LogFull
 from personalization.folder_state import encode_folder
 from state.timers import Timer
 from state.visitor_store import ABSENT, Change, Stored, pack_visitor
@@ -57,6 +58,8 @@ class MemoryLog:
     def __init__(self) -> None:
         self.records: dict[str, list[list[Record]]] = {}
         self.failures: list[Exception] = []
+        self.full: set[str] = set()
+        self.fill = 0.0
 
     def of(self, topic: str) -> list[list[Record]]:
         return self.records.setdefault(topic, [[] for _ in range(N_PARTITIONS)])
@@ -67,6 +70,8 @@ class MemoryLog:
     async def append(self, records: Sequence[Record]) -> list[Position]:
         if self.failures:
             raise self.failures.pop(0)
+        if self.full & {record.topic for record in records}:
+            raise LogFull("full")
         positions = []
         for record in records:
             partition = partition_of(record.key, N_PARTITIONS)
@@ -76,6 +81,12 @@ class MemoryLog:
 
     async def end_offsets(self, topic: str) -> list[int]:
         return [len(partition) for partition in self.of(topic)]
+
+    async def fill_share(self, topic: str) -> float:
+        return self.fill
+
+    async def committed_offsets(self, group: str, topic: str) -> list[int | None]:
+        return [None] * N_PARTITIONS
 
     async def earliest_offsets(self, topic: str) -> list[int]:
         return [0] * N_PARTITIONS

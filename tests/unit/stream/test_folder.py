@@ -21,6 +21,7 @@ from stream.clock import Clock
 from stream.dead_letters import decode_dead_letter
 from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
+from stream.sampling import OutcomeSampling, Share
 from tests.integration.workload import WINDOW_MS, catalog
 from tests.unit.stream.fakes import FixedCatalog, MemoryLog, MemoryTimers, MemoryVisitors
 
@@ -33,8 +34,16 @@ class Bench:
         self.visitors, self.timers, self.log = MemoryVisitors(), MemoryTimers(), MemoryLog()
         self.metrics = FolderMetrics()
         self.settled: list[Timer] = []
+        self.share = Share()
         self.folder = Folder(
-            self.visitors, self.timers, self.log, CATALOG, 1, self.metrics, on_time_out=self.settled.append
+            self.visitors,
+            self.timers,
+            self.log,
+            CATALOG,
+            1,
+            self.metrics,
+            on_time_out=self.settled.append,
+            share=self.share,
         )
         self.offset = -1
 
@@ -182,8 +191,7 @@ async def test_an_emission_the_log_can_never_take_is_a_dead_letter() -> None:
     bench = Bench()
     await bench.folder.process([bench.message("a:1", decision(1))])
     final = Rewarded(message_id="r", decision_id="d1", value=1.0, final=True)
-    too_large = InvalidInput("value", "too large")
-    bench.log.failures = [too_large, too_large]
+    bench.log.failures = [InvalidInput("value", "too large")]
     await bench.folder.process([bench.message("a:1", final)])
     (letter,) = [decode_dead_letter(record.value) for record in bench.log.all(DEAD_LETTERS)]
     assert letter.code == "emission_refused"
@@ -232,3 +240,48 @@ async def test_the_clock_serves_only_the_partitions_owned() -> None:
     assert await clock.tick() == 0
     owned = [0, 1, 2, 3]
     assert await clock.tick() == 40
+
+
+@pytest.mark.parametrize("share", [0.5, 1 / 8])
+async def test_above_capacity_a_known_share_of_the_outcomes_is_emitted_with_its_weight(share: float) -> None:
+    bench = Bench()
+    bench.share.value = share
+    made = [bench.message(f"a:{n}", decision(n)) for n in range(2_000)]
+    closed = [
+        bench.message(f"a:{n}", Rewarded(message_id=f"r{n}", decision_id=f"d{n}", value=1.0, final=True))
+        for n in range(2_000)
+    ]
+    await bench.folder.process(made)
+    await bench.folder.process(closed)
+    outcomes = [decode_outcome(record.value) for record in bench.log.all(OUTCOMES) if record.key == "hero"]
+    assert {outcome.sample_weight for outcome in outcomes} == {1 / share}
+    assert sum(outcome.sample_weight for outcome in outcomes) == pytest.approx(2_000, rel=0.15)
+    # What is kept at a smaller share is kept at a larger one too: a batch folded again emits nothing else.
+    smaller = {outcome.decision_id for outcome in outcomes}
+    bench.share.value = 2 * share
+    assert all(bench.share.keeps(decision_id) for decision_id in smaller)
+
+
+async def test_a_log_full_of_outcomes_never_stops_the_fold() -> None:
+    bench = Bench()
+    await bench.folder.process([bench.message("a:1", decision(1)), bench.message("a:1", track(1))])
+    bench.log.full = {OUTCOMES}
+    final = Rewarded(message_id="r", decision_id="d1", value=1.0, final=True)
+    await bench.folder.process([bench.message("a:1", final), bench.message("a:1", Link(canonical="u:1"))])
+    assert bench.state("a:1").redirect == "u:1"
+    assert [decode_entry(record.value).event.source for record in bench.log.all(VISITOR_LOG) if record.key == "u:1"]
+    assert bench.metrics.thinned._value.get() > 0
+    assert bench.share.value < 1
+
+
+async def test_the_share_follows_the_room_that_is_left() -> None:
+    log = MemoryLog()
+    metrics = FolderMetrics()
+    sampling = OutcomeSampling(log, "learner", metrics)
+    log.fill = 0.8
+    await sampling.look()
+    assert sampling.share.value < 1
+    assert metrics.outcome_share._value.get() == sampling.share.value
+    log.fill = 0.1
+    await sampling.look()
+    assert sampling.share.value == 1
