@@ -40,10 +40,10 @@ def require(part: str) -> None:
 
 
 def data_file(name: str) -> Path:
-    """A file of the data folder beside the project, or in ``NEXTBEST_DATA``; skips or fails where it is not."""
+    """A file in ``NEXTBEST_DATA``, or in a folder ``data`` beside the project's; skips or fails without it."""
     folders = [Path(os.environ["NEXTBEST_DATA"])] if "NEXTBEST_DATA" in os.environ else []
-    folders += [parent / "shared" / "data" for parent in Path(__file__).resolve().parents]
+    folders += sorted(Path(__file__).resolve().parents[2].glob("*/data"))
     for folder in folders:
         if (folder / name).exists():
             return folder / name
-    missing(name, "it lies in ../shared/data, or in the folder NEXTBEST_DATA names")
+    missing(name, "name the folder that holds it in NEXTBEST_DATA")

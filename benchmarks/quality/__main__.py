@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--orders", type=int, default=5, help="shuffled orders; 1: file order (default 5)")
     parser.add_argument("--limit", type=int, help="only the first so many rows")
-    parser.add_argument("--data", default="", help="folder of the files; else NEXTBEST_DATA, or shared/data beside")
+    parser.add_argument("--data", default="", help="folder of the files; else NEXTBEST_DATA, or a neighbour's data")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", metavar="FILE", help="write the page, e.g. docs/quality.md")
     parser.add_argument("--kept", action="store_true", help="play nothing: show what was measured before")

@@ -128,8 +128,9 @@ DATA_SETS: Sequence[DataSet] = (*BANDITS, *OTHERS, *LATE, *CONVERSIONS)
 
 
 def data_folder(given: str) -> Path | None:
-    """The folder given, else the one ``NEXTBEST_DATA`` names, else ``shared/data`` beside the project; or none."""
+    """The folder given, else the one ``NEXTBEST_DATA`` names, else a ``data`` beside the project's; or none."""
     named = given or os.environ.get("NEXTBEST_DATA", "")
-    folders = [Path(named)] if named else []
-    folders += [parent / "shared" / "data" for parent in Path(__file__).resolve().parents]
-    return next((folder for folder in folders if folder.is_dir()), None)
+    if named:
+        return Path(named)
+    beside = sorted(Path(__file__).resolve().parents[3].glob("*/data"))
+    return next((folder for folder in beside if (folder / DATA_SETS[0].file).is_file()), None)
