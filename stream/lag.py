@@ -29,8 +29,6 @@ class LagWatch:
         The partitions owned now.
     reached
         Per partition, the offset up to which everything is done.
-    told
-        Called with the lag over all partitions owned, whenever it is known.
     """
 
     def __init__(
@@ -41,7 +39,6 @@ class LagWatch:
         owned: Callable[[], Collection[int]],
         reached: Callable[[], Mapping[int, int]],
         gauge: Gauge,
-        told: Callable[[int], None] = lambda entries: None,
     ) -> None:
         self._log = log
         self._group = group
@@ -49,7 +46,6 @@ class LagWatch:
         self._owned = owned
         self._reached = reached
         self._gauge = gauge
-        self._told = told
         self._shown: set[int] = set()
         self.entries: int | None = None
         """Over all partitions owned; None while not known."""
@@ -75,7 +71,6 @@ class LagWatch:
             self._gauge.remove(str(partition))
         self._shown = set(owned)
         self.entries = total
-        self._told(total)
 
     async def run(self) -> None:
         """Measure every second until cancelled."""

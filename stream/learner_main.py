@@ -20,7 +20,6 @@ from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
 from stream.placement_training import PlacementTraining
 from stream.running import Worker, stop_signals
-from stream.sampling import Sampling
 from stream.training import Trainings
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import make_app
@@ -48,9 +47,8 @@ async def main(settings: Settings) -> None:
             return await app.commit_offsets({app.tp(OUTCOMES, at): offset for at, offset in offsets.items()})
 
         secret = settings.secret.encode()
-        sampling = Sampling()
         trainings = Trainings(
-            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret, sampling),
+            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret),
             ConversionTraining(
                 ConversionPublisher(house.redis, house.keys),
                 secret,
@@ -62,10 +60,6 @@ async def main(settings: Settings) -> None:
         epoch = house.identity.epoch
         partitions = Partitions(house.log, checkpoints, trainings, house.catalogs, epoch, metrics)
         learner = Learner(house.log, partitions, trainings, house.catalogs, metrics, commit, house.failpoints)
-
-        def told_lag(entries: int) -> None:
-            sampling.look(entries)
-            metrics.share.set(sampling.share)
 
         async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:
             reached = await learner.assigned({tp.partition for tp in assigned}, app.lease_generation)
@@ -82,7 +76,6 @@ async def main(settings: Settings) -> None:
             message=lambda m: LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id),
             within_s=min(LEARN_WAIT_S, settings.publish_ms / 2_000),
             reached=lambda: learner.reached,
-            told_lag=told_lag,
             on_given_up=metrics.outcomes.labels("", "dead_letter").inc,
         )
         stopping = asyncio.Event()

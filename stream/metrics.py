@@ -110,16 +110,10 @@ class LearnerMetrics(WorkerMetrics):
         self.outcomes = Counter(
             "nextbest_outcomes",
             "Outcomes, and examples of conversions, by what became of them: learned, served, judged, challenger, "
-            "duplicate, untrained, invalid, sampled_out, redelivered, dead_letter",
+            "duplicate, untrained, invalid, redelivered, dead_letter",
             ["placement", "result"],
             registry=r,
         )
-        self.share = Gauge(
-            "nextbest_learned_share",
-            "Share of the outcomes that is learned: below 1 while the learner cannot keep up",
-            registry=r,
-        )
-        self.share.set(1.0)
         self.reward_to_weights = Histogram(
             "nextbest_reward_to_weights_seconds",
             "From the closing of a decision until weights that know it are published",

@@ -36,8 +36,6 @@ class Worker(Generic[MessageT]):
         How long the first entry of a batch waits for others.
     reached
         Per partition, the offset up to which everything is done.
-    told_lag
-        Called every second with how many entries are not done yet.
     on_given_up
         Called for each entry that became a dead letter because it ended its worker.
 
@@ -59,7 +57,6 @@ class Worker(Generic[MessageT]):
         message: Callable[[Any], MessageT],
         within_s: float,
         reached: Callable[[], Mapping[int, int]],
-        told_lag: Callable[[int], None] = lambda entries: None,
         on_given_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._house = house
@@ -81,7 +78,7 @@ class Worker(Generic[MessageT]):
         self._isolation = None if house.failpoints.armed else isolation
         self._process = isolation.process if self._isolation else process
         self._agent = BatchAgent(app, topic, self._handle, house.settings.fold_batch, within_s)
-        self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, told_lag)
+        self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set.

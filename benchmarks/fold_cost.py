@@ -1,0 +1,138 @@
+"""What an event costs the folder: CPU per entry of the pure fold, and of a batch from the log into a real Redis.
+
+    python -m benchmarks.fold_cost [--rounds 7] [--redis redis://127.0.0.1:6379/9]
+
+The visit of ``benchmarks.state_size`` (40 events of a shop visitor) with four decisions among them, for 250
+visitors, under the shipped example catalog. A batch is read, folded, emitted and written as the folder does. Medians over the
+rounds, and process CPU alone; to compare two checkouts run each in its own folder, in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+import config
+from benchmarks.state_size import NOW_MS, decisions, visit
+from config.loader import load_catalog
+from eventlog.redis_streams import RedisStreamsLog
+from eventlog.topics import Topics
+from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.entry import Entry, Position, decode_entry, encode_entry
+from personalization.fold import Visitor, fold
+from state.embedded import EmbeddedRedis
+from state.keys import Keys
+from state.timers import RedisTimerStore
+from state.visitor_store import RedisVisitorStore
+from stream.folder import Folder, Message
+from stream.metrics import FolderMetrics
+
+N_VISITORS = 250
+BATCH = 500
+
+
+class _One:
+    """The catalog, whatever version is asked for."""
+
+    def __init__(self, catalog: CompiledCatalog) -> None:
+        self.current = catalog
+
+    async def get(self, version: int) -> CompiledCatalog:
+        return self.current
+
+
+def entries(catalog: CompiledCatalog) -> list[bytes]:
+    """One visitor's entries, as the log stores them, a decision after every tenth event."""
+    made = decisions(catalog, 4)
+    found = []
+    for n, event in enumerate(visit()):
+        found.append(event)
+        if n % 10 == 9:
+            found.append(made[n // 10])
+    return [
+        encode_entry(
+            Entry(
+                received_at_ms=NOW_MS + n * 20_000,
+                occurred_at_ms=NOW_MS + n * 20_000,
+                catalog_version=catalog.version,
+                event=event,
+            )
+        )
+        for n, event in enumerate(found)
+    ]
+
+
+def pure_us(catalog: CompiledCatalog, values: list[bytes]) -> float:
+    """CPU µs an entry: decode and fold."""
+    began_s = time.process_time()
+    for number in range(N_VISITORS):
+        visitor, key = Visitor.new(), f"a:{number}"
+        for offset, value in enumerate(values):
+            fold(visitor, key, Position(1, offset), decode_entry(value), catalog)
+    return (time.process_time() - began_s) / (N_VISITORS * len(values)) * 1e6
+
+
+async def batched_us(catalog: CompiledCatalog, values: list[bytes], url: str, name: str) -> float:
+    """CPU µs an entry of this process: batches of 500 entries of many visitors, from bytes into Redis."""
+    log = RedisStreamsLog(url, Topics(f"{name}."))
+    await log.create(4)
+    redis: Redis = Redis.from_url(url)
+    keys = Keys(name)
+    folder = Folder(
+        RedisVisitorStore(redis, keys), RedisTimerStore(redis, keys), log, _One(catalog), 1, FolderMetrics()
+    )
+    messages = [
+        Message(0, n * N_VISITORS + number, f"a:{number}".encode(), value)
+        for n, value in enumerate(values)
+        for number in range(N_VISITORS)
+    ]
+    began_s = time.process_time()
+    for start in range(0, len(messages), BATCH):
+        await folder.process(messages[start : start + BATCH])
+    spent_s = time.process_time() - began_s
+    await log.close()
+    await redis.aclose()
+    return spent_s / len(messages) * 1e6
+
+
+async def report(url: str, rounds: int) -> None:
+    """Measure and print."""
+    catalog = compile_catalog(load_catalog(Path(config.__file__).parent / "catalog"), 1)
+    values = entries(catalog)
+    pure_us(catalog, values)
+    pure = [pure_us(catalog, values) for _ in range(rounds)]
+    batched = [await batched_us(catalog, values, url, f"fold{time.time_ns()}") for _ in range(rounds)]
+    print(
+        json.dumps(
+            {
+                "pure_us": round(statistics.median(pure), 2),
+                "batched_us": round(statistics.median(batched), 2),
+                "pure": [round(each, 2) for each in pure],
+                "batched": [round(each, 2) for each in batched],
+            }
+        )
+    )
+
+
+def main() -> None:
+    """Measure on the Redis given, or on one started for it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--redis", default="", help="URL; empty: a Redis is started for the measurement")
+    arguments = parser.parse_args()
+    if arguments.redis:
+        asyncio.run(report(arguments.redis, arguments.rounds))
+        return
+    with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder)) as server:
+        asyncio.run(report(server.url, arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()
