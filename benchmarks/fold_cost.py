@@ -3,8 +3,8 @@
     python -m benchmarks.fold_cost [--rounds 7] [--redis redis://127.0.0.1:6379/9]
 
 The visit of ``benchmarks.state_size`` (40 events of a shop visitor) with four decisions among them, for 250
-visitors, under the shipped example catalog. A batch is read, folded, emitted and written as the folder does. Medians over the
-rounds, and process CPU alone; to compare two checkouts run each in its own folder, in turn.
+visitors, under the shipped example catalog. A batch is read, folded, emitted, written as the folder does. Medians
+over the rounds, process CPU alone; to compare two checkouts run each in its own folder, in turn.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ emit the same things under the same ids.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -33,6 +34,7 @@ from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorS
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints, Safeguard
+from stream.isolation import CODE as GIVEN_UP
 from stream.log_lines import SparseLine
 from stream.metrics import FolderMetrics
 from stream.patience import Patience
@@ -155,6 +157,7 @@ class Folder:
             if not self._emit_first:
                 await self._emit(work)
             removed += self._settle(work, lost)
+            removed += _timers_of(message for message, _, _ in work.dead)
             await self._check_fences(work, stored)
             pending = {key: entries for key, entries in pending.items() if key in lost}
             if lost:
@@ -169,6 +172,11 @@ class Folder:
         self._metrics.batch_entries.observe(len(messages))
         self._metrics.batch_visitors.observe(n_visitors)
         self._metrics.batch_seconds.observe(time.perf_counter() - started_s)
+
+    async def given_up(self, message: Message) -> None:
+        """An entry has become a dead letter because it ended the folder: a time-out must not be appended anew."""
+        self._metrics.entries.labels("dead_letter", GIVEN_UP).inc()
+        await self._patiently("timers", self._timers.remove, _timers_of([message]))
 
     def _decode(
         self, messages: Sequence[Message], dead: list[tuple[Message, str, str]]
@@ -379,6 +387,17 @@ class Folder:
 class _Poisoned(Exception):
     def __init__(self, offset: int) -> None:
         self.offset = offset
+
+
+def _timers_of(messages: Iterable[Message]) -> list[Timer]:
+    """The timers of time-outs that are given up: left, they would be appended again for ever."""
+    timers = []
+    for message in messages:
+        with contextlib.suppress(InvalidInput, UnicodeDecodeError):
+            event = decode_entry(message.value or b"").event
+            if isinstance(event, TimedOut):
+                timers.append(Timer(event.due_ms, (message.key or b"").decode()))
+    return timers
 
 
 _KINDS: dict[type, str] = {Outcome: "outcome", Example: "example"}

@@ -12,7 +12,6 @@ from stream.clock import Clock
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
 from stream.house import open_house, worker_settings
-from stream.isolation import CODE as GIVEN_UP
 from stream.log_lines import set_up_logging
 from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
@@ -61,7 +60,7 @@ async def main(settings: Settings) -> None:
             message=lambda m: Message(m.partition, m.offset, m.key, m.value),
             within_s=settings.fold_wait_ms / 1000,
             reached=lambda: folder.reached,
-            on_given_up=metrics.entries.labels("dead_letter", GIVEN_UP).inc,
+            on_given_up=folder.given_up,
         )
         with stop_signals() as stop:
             async with worker.tasks:

@@ -86,7 +86,7 @@ class Isolation(Generic[MessageT]):
     span
         Entries behind the beginning that are handled singly: more than a batch.
     on_given_up
-        Called for each entry that becomes a dead letter.
+        Told of each entry that has become a dead letter.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Isolation(Generic[MessageT]):
         epoch: int,
         patiently: Patience,
         span: int = 1_000,
-        on_given_up: Callable[[], None] = lambda: None,
+        on_given_up: Callable[[MessageT], Awaitable[None]] | None = None,
     ) -> None:
         self._process = process
         self._attempts = attempts
@@ -201,6 +201,7 @@ class Isolation(Generic[MessageT]):
         await self._patiently("log", self._log.append, [dead_letter_record(letter)])
         given_up = (*attempt.given_up, offset)
         attempt = replace(attempt, given_up=given_up, n_in_a_row=attempt.n_in_a_row + 1)
+        if self._on_given_up is not None:
+            await self._on_given_up(message)
         self._singly[partition] = attempt
         await self._patiently("attempts", self._attempts.put, partition, attempt)
-        self._on_given_up()

@@ -162,6 +162,10 @@ class Learner:
         await self._patiently("log", self._log.append, [dead_letter_record(letter)])
         self._metrics.outcomes.labels("", "dead_letter").inc()
 
+    async def given_up(self, message: LearnedMessage) -> None:
+        """An outcome has become a dead letter because it ended the learner; it is passed over."""
+        self._metrics.outcomes.labels("", "dead_letter").inc()
+
     # -- publishing --------------------------------------------------------------------------------------
 
     async def publish(self) -> int:

@@ -76,7 +76,7 @@ async def main(settings: Settings) -> None:
             message=lambda m: LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id),
             within_s=min(LEARN_WAIT_S, settings.publish_ms / 2_000),
             reached=lambda: learner.reached,
-            on_given_up=metrics.outcomes.labels("", "dead_letter").inc,
+            on_given_up=learner.given_up,
         )
         stopping = asyncio.Event()
         with stop_signals() as stop:

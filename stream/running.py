@@ -37,7 +37,7 @@ class Worker(Generic[MessageT]):
     reached
         Per partition, the offset up to which everything is done.
     on_given_up
-        Called for each entry that became a dead letter because it ended its worker.
+        Told of each entry that has become a dead letter because it ended its worker.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Worker(Generic[MessageT]):
         message: Callable[[Any], MessageT],
         within_s: float,
         reached: Callable[[], Mapping[int, int]],
-        on_given_up: Callable[[], None] = lambda: None,
+        on_given_up: Callable[[MessageT], Awaitable[None]],
     ) -> None:
         self._house = house
         self._app = app

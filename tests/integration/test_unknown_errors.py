@@ -7,8 +7,17 @@ are those of a plain loop over the log.
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
+from eventlog.port import Record
+from eventlog.topics import DEAD_LETTERS, VISITOR_LOG
+from personalization.entry import Entry, decode_entry, encode_entry
+from personalization.event import Link
+from stream.dead_letters import DeadLetter, decode_dead_letter
+from stream.isolation import DEATHS_ALONE, DEATHS_TOGETHER
 from tests.integration.crashing import System
 from tests.integration.oracle import differences, fold_all
 from tests.integration.test_crash_exactness import LOGS, assert_learned, make_system
@@ -90,3 +99,50 @@ async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_syste
     assert learner.stop() == 0, learner.output()
     assert folder.stop() == 0, folder.output()
     await assert_learned(system)
+
+
+@pytest.mark.redis
+async def test_an_entry_that_ends_its_worker_becomes_a_dead_letter_and_the_others_are_folded(make_system) -> None:
+    system = await make_system("redis", seed=43)
+    # Something else has taken the name of a visitor's state: the script that writes it fails, whoever runs it.
+    await system.redis.lpush(system.keys.visitor("a:bad"), "not a visitor")
+    await system.log.append(system.load.burst())
+    (place,) = await system.log.append([bad_record(system.catalog.version)])
+    await system.log.append(system.load.burst())
+    n_deaths = 0
+    folder = system.start("folder")
+
+    async def keep_it_running() -> None:
+        nonlocal folder, n_deaths
+        while True:
+            if not folder.runs:
+                assert "WRONGTYPE" in folder.output()
+                n_deaths += 1
+                folder = system.start("folder")
+            await asyncio.sleep(0.05)
+
+    keeping = asyncio.create_task(keep_it_running())
+    await system.settle()
+    keeping.cancel()
+    (letter,) = await dead_letters(system)
+    assert (letter.partition, letter.offset, letter.key) == (place.partition, place.offset, b"a:bad")
+    assert letter.code == "ends_its_worker"
+    assert decode_entry(letter.value).event == Link(canonical="a:bad")
+    assert n_deaths >= DEATHS_TOGETHER + DEATHS_ALONE
+    assert folder.stop() == 0, folder.output()
+    await system.redis.delete(system.keys.visitor("a:bad"))
+    assert await differences(system.redis, system.keys, system.log, system.catalog) == ["a:bad: another state"]
+
+
+def bad_record(catalog_version: int) -> Record:
+    at_ms = time.time_ns() // 1_000_000
+    event = Link(canonical="a:bad")  # asks for nothing more, so that there is one such entry
+    entry = Entry(received_at_ms=at_ms, occurred_at_ms=at_ms, catalog_version=catalog_version, event=event)
+    return Record(VISITOR_LOG, "a:bad", encode_entry(entry))
+
+
+async def dead_letters(system: System) -> list[DeadLetter]:
+    found = []
+    for partition in range(system.settings.partitions):
+        found += [decode_dead_letter(each.value) async for each in system.log.read(DEAD_LETTERS, partition, 0)]
+    return found

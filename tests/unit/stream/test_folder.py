@@ -285,3 +285,21 @@ async def test_the_share_follows_the_room_that_is_left() -> None:
     log.fill = 0.1
     await sampling.look()
     assert sampling.share.value == 1
+
+
+async def test_a_time_out_that_is_given_up_is_not_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    timer = Timer(NOW_MS + 1, "a:1")
+    bench.timers.timers = {timer}
+    message = bench.message("a:1", TimedOut(due_ms=timer.due_ms))
+    await bench.folder.given_up(message)
+    assert bench.timers.timers == set()
+    bench.timers.timers = {timer}
+
+    def fold(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "fold", fold)
+    await bench.folder.process([message])
+    assert bench.counted("dead_letter", "not_foldable") == 1
+    assert bench.timers.timers == set()
