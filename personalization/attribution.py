@@ -7,7 +7,7 @@ that several conversions spread over several exposures.
 
 from __future__ import annotations
 
-from personalization.closed_memory import late_for_credit
+from personalization.closed_memory import is_closed, late_for_credit, late_for_decision
 from personalization.compiled import CompiledCatalog
 from personalization.event import ClientEvent, Track, event_name
 from personalization.event_scope import event_scope
@@ -22,16 +22,29 @@ IMPRESSION_EVENTS = frozenset({"Content Viewed", "Impression"})
 def attribute(ledger: Ledger, event: ClientEvent) -> None:
     """Credit what the event is worth, placement by placement, and remember what found no decision."""
     named = event.properties.get("decisionId") if isinstance(event, Track) else None
-    decision_id = named if isinstance(named, str) else None
-    if decision_id is not None and event_name(event) in IMPRESSION_EVENTS:
-        ledger.reward(decision_id, None, final=False)
-    for credit in worth(event, ledger.catalog, ledger.now_ms):
-        explicit = None if decision_id is None else ledger.find(decision_id)
-        if explicit is not None and explicit.placement == credit.placement:
-            ledger.credit(explicit, credit.value)
-        elif not settle(ledger, credit, ledger.folder.open):
-            _note_late(ledger, credit)
+    decision_id = named if isinstance(named, str) else ""
+    if decision_id and event_name(event) in IMPRESSION_EVENTS:
+        activate(ledger, decision_id)
+    credits = worth(event, ledger.catalog, ledger.now_ms)
+    if credits and decision_id and is_closed(ledger.folder, decision_id):
+        ledger.note_late(late_for_decision(ledger.folder, decision_id, ledger.catalog, ledger.now_ms))
+        return
+    for credit in credits:
+        credit.decision_id = decision_id
+        if not settle(ledger, credit, ledger.folder.open):
+            if not decision_id:
+                _note_late(ledger, credit)
             remember(ledger.folder, credit)
+
+
+def activate(ledger: Ledger, decision_id: str) -> None:
+    """A deferred decision was shown; what the visitor did since it was decided may be its reward."""
+    decision = ledger.find(decision_id)
+    shown_already = decision is not None and decision.exposed_at_ms is not None
+    ledger.reward(decision_id, None, final=False)
+    if decision is None or shown_already or decision not in ledger.folder.open or not ledger.folder.recent:
+        return
+    offer_recent(ledger, [decision])
 
 
 def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Credit]:
@@ -61,12 +74,18 @@ def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Cre
 
 def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bool:
     """Credit the one decision among ``candidates`` that the credit belongs to; False where there is none."""
+    if credit.decision_id:
+        named = next((each for each in candidates if each.decision_id == credit.decision_id), None)
+        if named is None or named.placement != credit.placement:
+            return named is not None  # worth nothing to the one it names, and never another's
+        ledger.credit(named, credit.value)
+        return True
     attribution = _attribution(ledger, credit)
     best: tuple[tuple[bool, int, bool, int], OpenDecision] | None = None
     for decision in candidates:
         if decision.placement != credit.placement or decision.exposed_at_ms is None:
             continue
-        if decision.exposed_at_ms > credit.at_ms:
+        if decision.decided_at_ms > credit.at_ms:
             continue
         same_arm = decision.arm == credit.arm
         if attribution == "same_arm" and not same_arm:
@@ -82,13 +101,13 @@ def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bo
 
 
 def remember(folder: FolderState, credit: Credit) -> None:
-    """Keep a credit that found no decision for those that may yet come by a merge."""
+    """Keep a credit that found no decision: its decision may have been overtaken, or come by a merge."""
     alive = [kept for kept in folder.recent if kept.at_ms > credit.at_ms - HOLD_MS]
     folder.recent = [*alive, credit][-MAX_RECENT_CREDITS:]
 
 
 def offer_recent(ledger: Ledger, arrivals: list[OpenDecision]) -> None:
-    """Offer the remembered credits to decisions that came by a merge (log in, then buy)."""
+    """Offer the remembered credits to decisions that came later than they, and were made before them."""
     open_arrivals = [decision for decision in arrivals if decision in ledger.folder.open]
     ledger.folder.recent = [
         credit

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from msgspec import structs
 
 from personalization import identity
-from personalization.attribution import attribute, offer_recent
+from personalization.attribution import activate, attribute, offer_recent
 from personalization.bounded import contains, push, short_hash
 from personalization.closed_memory import LateReward
 from personalization.compiled import CompiledCatalog
@@ -34,12 +34,20 @@ from personalization.event import (
     TimedOut,
 )
 from personalization.example import Example
-from personalization.folder_state import MAX_MESSAGE_IDS, MAX_RECENT_CREDITS, MAX_SOURCES, FolderState, next_due_ms
+from personalization.folder_state import (
+    MAX_MESSAGE_IDS,
+    MAX_RECENT_CREDITS,
+    MAX_SOURCES,
+    FolderState,
+    decode_folder,
+    encode_folder,
+    next_due_ms,
+)
 from personalization.ledger import Ledger, Note
 from personalization.merge import merge_states
 from personalization.outcome import Outcome
 from personalization.profile import apply_event
-from personalization.visitor_state import VisitorState
+from personalization.visitor_state import VisitorState, decode_visitor, encode_visitor
 
 
 class Status(StrEnum):
@@ -150,7 +158,7 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
 def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
-    ledger = Ledger(state, folder, state.now_ms, catalog, key, entry.sender)
+    ledger = Ledger(state, folder, state.now_ms, catalog, entry.received_at_ms, key, entry.sender)
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
         session_before = state.session.number
@@ -159,7 +167,9 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         if catalog.conversions or folder.conversions is not None:
             examples.observe(event, key, position, session_before=session_before)
     elif isinstance(event, DecisionMade):
-        ledger.open(event)
+        opened = ledger.open(event)
+        if opened is not None and folder.recent:
+            offer_recent(ledger, [opened])
     elif isinstance(event, TimedOut):
         ledger.time_out()
         examples.time_out()
@@ -167,8 +177,9 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
     elif isinstance(event, Rewarded):
         ledger.reward(event.decision_id, event.value, final=event.final, name=event.name)
     elif isinstance(event, Activated):
-        ledger.reward(event.decision_id, None, final=False)
+        activate(ledger, event.decision_id)
     elif isinstance(event, Merged):
+        event = _own_copy(event)  # what moves over is changed from now on, and the entry may be folded again
         sessions = structs.replace(state.session), event.state.session
         merge_states(state, event.state, catalog)
         state.revision += 1
@@ -190,6 +201,11 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         notes=ledger.notes + examples.notes if examples.notes else ledger.notes,
         late=ledger.late,
     )
+
+
+def _own_copy(merged: Merged) -> Merged:
+    state, folder = decode_visitor(encode_visitor(merged.state)), decode_folder(encode_folder(merged.folder))
+    return Merged(source=merged.source, state=state, folder=folder)
 
 
 def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, link: Link) -> Folded:

@@ -69,6 +69,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """Weighted rewards so far by name, where ``combine`` has to know them apart; ``reward`` is their sum."""
     lineage: Lineage | None = None
     """None where nobody knows who asked for it."""
+    by_reward: int = 0
+    """1: only a reward says that it was shown; 2: and that reward was the final one."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):
@@ -84,13 +86,15 @@ class HeldReward(msgspec.Struct, array_like=True):
 class Credit(msgspec.Struct, array_like=True):
     """What one client event is worth to one placement, and which arm was acted on, where it says.
 
-    ``value`` is weighted; by name where the event brought more than the nameless kind.
+    ``value`` is weighted; by name where the event brought more than the nameless kind. ``decision_id`` is the
+    decision the event names, which alone it may reward; empty: it names none.
     """
 
     placement: str
     value: float | dict[str, float]
     arm: str | None
     at_ms: int
+    decision_id: str = ""
 
 
 class OpenExample(msgspec.Struct, array_like=True):

@@ -53,13 +53,15 @@ class Ledger:
     """The open decisions of one visitor while one entry is folded.
 
     ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it,
-    ``key`` the visitor's, ``sender`` whoever brought it.
+    ``key`` the visitor's, ``sender`` whoever brought it. ``now_ms`` is the fold's clock, ``received_at_ms`` the
+    entry's own, which lies behind where entries overtook each other.
     """
 
     state: VisitorState
     folder: FolderState
     now_ms: int
     catalog: CompiledCatalog
+    received_at_ms: int
     key: str = ""
     sender: Sender | None = None
     outcomes: list[Outcome] = field(default_factory=list)
@@ -73,16 +75,17 @@ class Ledger:
                 return decision
         return None
 
-    def open(self, made: DecisionMade) -> None:
-        """Enter a decision; a repeat of one known adds an exposure and no trial."""
+    def open(self, made: DecisionMade) -> OpenDecision | None:
+        """Enter a decision; a repeat of one known adds an exposure and no trial. Gives it where it is open now."""
         self._keep_choice(made)
         known = self.find(made.decision_id)
         if known is not None or is_closed(self.folder, made.decision_id):
             if made.exposed:
                 self._count_exposure(made.arm, made.session)
+                self._record_side(made.placement, made.holdout)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
-            return
+            return None
         placement = self.catalog.placements.get(made.placement)
         window_ms = placement.spec.window_ms if placement else 30 * MINUTE_MS
         low, high = placement.spec.reward_range if placement else (0.0, 1.0)
@@ -92,8 +95,8 @@ class Ledger:
             slot=made.slot,
             arm=made.arm,
             weight=made.weight,
-            decided_at_ms=self.now_ms,
-            due_ms=self.now_ms + window_ms,
+            decided_at_ms=self.received_at_ms,
+            due_ms=self.received_at_ms + window_ms,
             window_ms=window_ms,
             default_reward=placement.spec.default_reward if placement else 0.0,
             low=low,
@@ -116,15 +119,23 @@ class Ledger:
             self.expose(decision, made.session)
         self.settle_held(decision)
         self.evict()
+        return decision if decision in self.folder.open else None
 
     def expose(self, decision: OpenDecision, session: int) -> None:
-        """The decision was shown now: its window starts, and it counts for caps."""
+        """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
             self._start_window(decision)
             self._count_exposure(decision.arm, session)
+            self._record_side(decision.placement, decision.holdout)
 
     def credit(self, decision: OpenDecision, worth: Worth) -> None:
-        """Add a weighted reward to an open decision."""
+        """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
+
+        It trains only if its activation comes as well: callers who never activate would train on successes alone.
+        """
+        if decision.exposed_at_ms is None:
+            self.expose(decision, self.state.session.number)
+            decision.by_reward = 1
         add_reward(decision, worth)
         self.notes.append(("rewarded", decision.placement, decision.arm))
 
@@ -136,6 +147,14 @@ class Ledger:
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
         self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
+        trains = decision.trains and exposed and not decision.holdout
+        if decision.by_reward:
+            trains = False
+            self.notes.append(("exposed_by_reward", decision.placement, decision.arm))
+        if decision.placement not in self.catalog.placements:
+            # Its rewards were nobody's while it was gone: what it did not earn then says nothing of it.
+            trains = False
+            self.notes.append(("placement_gone", decision.placement, decision.arm))
         lineage = decision.lineage or _UNKNOWN
         self.outcomes.append(
             Outcome(
@@ -156,7 +175,7 @@ class Ledger:
                 model_version=decision.model_version,
                 catalog_version=decision.catalog_version,
                 holdout=decision.holdout,
-                trains=decision.trains and exposed and not decision.holdout,
+                trains=trains,
                 unit=bounded.short_hash(self.key) if self.key else b"",
                 key_class=lineage.key_class,
                 by=lineage.by,
@@ -191,9 +210,8 @@ class Ledger:
         if not waiting:
             return
         self.folder.held = [held for held in self.folder.held if held.decision_id != decision.decision_id]
-        for held in sorted(waiting, key=lambda held: held.value is not None):  # activations first
-            if decision in self.folder.open:
-                self._apply_explicit(decision, held.value, final=held.final, name=held.name)
+        for held in sorted(waiting, key=lambda held: (held.value is not None, held.final)):  # activations first
+            self.reward(decision.decision_id, held.value, final=held.final, name=held.name)
 
     def time_out(self) -> None:
         """Close every window that has ended by now, and give up on rewards held too long."""
@@ -233,13 +251,20 @@ class Ledger:
 
     def _apply_explicit(self, decision: OpenDecision, value: float | None, *, final: bool, name: str) -> None:
         if value is None:
+            final = decision.by_reward == 2
+            decision.by_reward = 0
             self.expose(decision, self.state.session.number)
+        elif decision.by_reward == 2:
+            self.note_late(LateReward(decision.decision_id, decision.placement, decision.arm, None))
+            return
         else:
             placement = self.catalog.placements.get(decision.placement)
             worth = worth_of(dict((weighted(name, value, None if placement is None else placement.spec),)))
             if worth is not None:
                 self.credit(decision, worth)
-        if final:
+        if final and decision.by_reward:
+            decision.by_reward = 2  # the activation may be on its way: it closes then, or with its window
+        elif final:
             self.close(decision, ClosingReason.FINAL)
 
     def _lineage(self, made: DecisionMade, placement: CompiledPlacement | None) -> Lineage | None:
@@ -250,22 +275,24 @@ class Ledger:
         return Lineage(self.key[:1], by, origin, made.variant, placement.rules if placement else b"")
 
     def _start_window(self, decision: OpenDecision) -> None:
-        decision.exposed_at_ms = self.now_ms
-        decision.due_ms = self.now_ms + decision.window_ms
+        decision.exposed_at_ms = self.received_at_ms
+        decision.due_ms = self.received_at_ms + decision.window_ms
         self.notes.append(("exposed", decision.placement, decision.arm))
 
     def _keep_choice(self, made: DecisionMade) -> None:
-        """The first sticky choice of a session stays; the side of a holdout is that of the first exposure."""
+        """The first sticky choice of a session stays."""
         if made.sticky:
             slot = f"{made.placement}/{made.slot}"
             kept = self.state.sticky.get(slot)
             if kept is None or kept.session != made.session:
                 self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, made.session)
                 bounded.trim(self.state.sticky, MAX_STICKY, lambda choice: choice.session)
-        placement = self.catalog.placements.get(made.placement)
-        if made.exposed and placement is not None and placement.spec.holdout > 0:
-            side = Holdout(made.holdout, self.now_ms)
-            self.state.holdouts[made.placement] = merged_holdout(self.state.holdouts.get(made.placement), side)
+
+    def _record_side(self, name: str, control: bool) -> None:
+        placement = self.catalog.placements.get(name)
+        if placement is not None and placement.spec.holdout > 0:
+            side = Holdout(control, self.now_ms)
+            self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
             bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms)
 
     def _count_exposure(self, arm: str, session: int) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from personalization.bounded import short_hash
 from personalization.catalog import RewardRule
 from personalization.closed_memory import SECOND_BYTES, TAG_BYTES, LateReward
+from personalization.compiled import compile_catalog
 from personalization.event import Activated, Track
 from personalization.fold import Folded
 from personalization.folder_state import (
@@ -122,6 +124,56 @@ STORIES: dict[str, tuple[list[Step], list[tuple[str, float, str, bool]]]] = {
         [("decide", "d1", "red"), ("wait", WINDOW), ("decide", "d1", "red"), ("wait", WINDOW)],
         [("d1", 0.0, "window", True)],
     ),
+    "a click that overtook its decision is its reward": (
+        [("overtake", [("click", "red")], ("decide", "d1", "red")), ("wait", WINDOW)],
+        [("d1", 1.0, "window", True)],
+    ),
+    "a click that overtook its decision and names it is its reward": (
+        [("overtake", [("click", "red", "d1")], ("decide", "d1", "red")), ("wait", WINDOW)],
+        [("d1", 1.0, "window", True)],
+    ),
+    "a click before the decision was made is not": (
+        [("click", "red"), ("decide", "d1", "red"), ("wait", WINDOW)],
+        [("d1", 0.0, "window", True)],
+    ),
+    "a click that overtook its activation is its reward": (
+        [("defer", "d1", "red"), ("click", "red"), ("activate", "d1"), ("wait", WINDOW)],
+        [("d1", 1.0, "window", True)],
+    ),
+    "a reward before the activation counts, and trains once it is there": (
+        [("defer", "d1", "red"), ("reward", "d1", 1.0), ("activate", "d1"), ("wait", WINDOW)],
+        [("d1", 1.0, "window", True)],
+    ),
+    "a reward alone tells of a showing, and does not train": (
+        [("defer", "d1", "red"), ("reward", "d1", 1.0), ("wait", WINDOW)],
+        [("d1", 1.0, "window", False)],
+    ),
+    "an event that names an unshown decision tells of a showing, and does not train": (
+        [("defer", "d1", "red"), ("click", "red", "d1"), ("wait", WINDOW)],
+        [("d1", 1.0, "window", False)],
+    ),
+    "a final reward before the activation waits for it": (
+        [("defer", "d1", "red"), ("final", "d1", 1.0), ("reward", "d1", 1.0), ("activate", "d1")],
+        [("d1", 1.0, "final", True)],
+    ),
+    "a final reward without an activation closes with its window": (
+        [("defer", "d1", "red"), ("final", "d1", 1.0), ("wait", WINDOW)],
+        [("d1", 1.0, "window", False)],
+    ),
+    "an event that names a closed decision rewards no other": (
+        [
+            ("decide", "d1", "red"),
+            ("wait", WINDOW),
+            ("decide", "d2", "red"),
+            ("click", "red", "d1"),
+            ("wait", WINDOW),
+        ],
+        [("d1", 0.0, "window", True), ("d2", 0.0, "window", True)],
+    ),
+    "of two rewards that waited the final one comes last": (
+        [("final", "d1", 0.5), ("reward", "d1", 0.25), ("decide", "d1", "red")],
+        [("d1", 0.75, "final", True)],
+    ),
     "an event that names the decision credits it": (
         [("decide", "d1", "red"), ("decide", "d2", "red"), ("click", "red", "d1"), ("wait", WINDOW)],
         [("d1", 1.0, "window", True), ("d2", 0.0, "window", True)],
@@ -133,6 +185,12 @@ def tell(world: World, step: Step) -> Folded:
     match step:
         case ("decide", decision, arm):
             return world.decide(KEY, decision, arm)
+        case ("overtake", steps, (_, decision, arm)):
+            made_ms = world.now_ms + 1
+            world.now_ms += 200
+            for overtaking in steps:
+                tell(world, overtaking)
+            return world.decide(KEY, decision, arm, received_ms=made_ms)
         case ("defer", decision, arm):
             return world.decide(KEY, decision, arm, exposed=False)
         case ("control", decision, arm):
@@ -421,9 +479,9 @@ def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
     old = [getattr(folder, name) for name in _without(FolderState, "closed_arms", "conversions", "parts")]
     places = {name: index for index, name in enumerate(_without(FolderState))}
     for name, struct, added in (
-        ("open", OpenDecision, ("combine", "by_name", "lineage")),
+        ("open", OpenDecision, ("combine", "by_name", "lineage", "by_reward")),
         ("held", HeldReward, ("name",)),
-        ("recent", Credit, ()),
+        ("recent", Credit, ("decision_id",)),
     ):
         old[places[name]] = [
             [getattr(each, part) for part in _without(struct, *added)] for each in getattr(folder, name)
@@ -437,3 +495,54 @@ def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
     world.reward(KEY, "d1", 1.0, final=True)
     assert world.outcomes[-1].reward == 2.0
     assert world.reward(KEY, "d1", 1.0).notes == [("late", "hero", "red")]
+
+
+def test_adding_up_holds_for_what_waited_behind_a_final_reward() -> None:
+    world = World()
+    world.reward(KEY, "d1", 0.5, final=True)
+    world.reward(KEY, "d1", 0.5, final=True)
+    arrived = world.decide(KEY, "d1", "red")
+    kinds = [kind for kind, _, _ in arrived.notes]
+    assert kinds.count("rewarded") == 1
+    assert kinds.count("late") == 1
+    assert world.visitors[KEY].folder.held == []
+
+
+def test_what_a_reward_alone_told_of_is_counted_by_placement() -> None:
+    world = World()
+    world.decide(KEY, "d1", "red", exposed=False)
+    world.reward(KEY, "d1", 1.0)
+    closed = world.time_out(KEY, after_ms=WINDOW)
+    assert ("exposed_by_reward", "hero", "red") in closed.notes
+    assert world.visitors[KEY].state.exposures["red"].total == 1
+
+
+def test_a_placement_that_is_gone_trains_no_zeros() -> None:
+    world = World()
+    world.decide(KEY, "d1", "red")
+    placement = world.catalog.catalog.placements["hero"]
+    without = structs.replace(world.catalog.catalog, placements={"other": placement})
+    world.catalog = compile_catalog(without, 2)
+    world.track(KEY, "Clicked", contentId="red")  # nobody knows what it is worth now
+    closed = world.time_out(KEY, after_ms=WINDOW)
+    assert [(o.decision_id, o.trains) for o in world.outcomes] == [("d1", False)]
+    assert ("placement_gone", "hero", "red") in closed.notes
+
+
+@pytest.mark.parametrize("shown", ["at once", "activated", "impression", "rewarded"])
+def test_every_way_of_showing_records_the_side_of_the_holdout(shown: str) -> None:
+    world = World(shop(holdout=0.5))
+    world.decide(KEY, "d1", "red", exposed=shown == "at once", holdout=True)
+    if shown == "activated":
+        world.send(KEY, Activated(decision_id="d1"))
+    elif shown == "impression":
+        world.track(KEY, "Impression", decisionId="d1")
+    elif shown == "rewarded":
+        world.reward(KEY, "d1", 1.0)
+    assert world.visitors[KEY].state.holdouts["hero"].control
+
+
+def test_a_deferred_decision_records_no_side_before_it_is_shown() -> None:
+    world = World(shop(holdout=0.5))
+    world.decide(KEY, "d1", "red", exposed=False, holdout=True)
+    assert world.visitors[KEY].state.holdouts == {}

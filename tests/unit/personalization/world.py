@@ -57,10 +57,18 @@ class World:
     now_ms: int = START
     n_messages: int = 0
 
-    def append(self, key: str, event: Event, *, after_ms: int = 1, occurred_ms: int | None = None) -> None:
+    def append(
+        self,
+        key: str,
+        event: Event,
+        *,
+        after_ms: int = 1,
+        occurred_ms: int | None = None,
+        received_ms: int | None = None,
+    ) -> None:
         self.now_ms += after_ms
         entry = Entry(
-            received_at_ms=self.now_ms,
+            received_at_ms=self.now_ms if received_ms is None else received_ms,
             occurred_at_ms=self.now_ms if occurred_ms is None else occurred_ms,
             catalog_version=1,
             event=event,
@@ -75,7 +83,9 @@ class World:
 
     def fold_at(self, offset: int, key: str, data: bytes) -> Folded:
         visitor = self.visitors.setdefault(key, Visitor.new())
-        folded = fold(visitor, key, Position(1, offset), decode_entry(data), self.catalog)
+        entry = decode_entry(data)
+        folded = fold(visitor, key, Position(1, offset), entry, self.catalog)
+        assert encode_entry(entry) == data, "a fold changes its visitor, never the entry: it may be folded again"
         self.folded.append(folded)
         for emission in folded.emissions:
             if isinstance(emission, DerivedEntry):
@@ -99,7 +109,16 @@ class World:
     def identify(self, key: str, **traits: Any) -> Folded:
         return self.send(key, Identify(message_id=self.message(), traits=traits))
 
-    def decide(self, key: str, decision_id: str, arm: str = "red", *, after_ms: int = 1, **terms: Any) -> Folded:
+    def decide(
+        self,
+        key: str,
+        decision_id: str,
+        arm: str = "red",
+        *,
+        after_ms: int = 1,
+        received_ms: int | None = None,
+        **terms: Any,
+    ) -> Folded:
         made = DecisionMade(
             message_id=self.message(),
             decision_id=decision_id,
@@ -110,7 +129,7 @@ class World:
             session=1,
             **terms,
         )
-        return self.send(key, made, after_ms=after_ms)
+        return self.send(key, made, after_ms=after_ms, received_ms=received_ms)
 
     def reward(self, key: str, decision_id: str, value: float, *, final: bool = False, name: str = "") -> Folded:
         event = Rewarded(message_id=self.message(), decision_id=decision_id, value=value, final=final, name=name)
@@ -122,8 +141,8 @@ class World:
     def time_out(self, key: str, *, after_ms: int) -> Folded:
         return self.send(key, TimedOut(due_ms=self.now_ms + after_ms), after_ms=after_ms)
 
-    def send(self, key: str, event: Event, *, after_ms: int = 1) -> Folded:
-        self.append(key, event, after_ms=after_ms)
+    def send(self, key: str, event: Event, *, after_ms: int = 1, received_ms: int | None = None) -> Folded:
+        self.append(key, event, after_ms=after_ms, received_ms=received_ms)
         index = len(self.folded)
         self.pump()
         return self.folded[index]
