@@ -9,10 +9,10 @@ from personalization.decision import Answer
 from personalization.merge import merge_states
 from personalization.prepared import PreparedCatalog
 from personalization.profile import apply_event
-from personalization.request import DecideRequest
+from personalization.request import DecideRequest, unit_of
 from personalization.scorer import Scorer
 from personalization.scores import Scorers, Scores
-from personalization.session import session_number
+from personalization.session import session_number, session_start_ms
 from personalization.variables import VisitorScope
 from personalization.visitor_state import VisitorState
 
@@ -52,6 +52,8 @@ class Call:
         clock_ms = now_ms if self.state is None else max(now_ms, self.state.now_ms)
         gap_ms = catalog.catalog.catalog.session_gap_ms
         self.session = 0 if self.state is None else session_number(self.state, clock_ms, gap_ms)
+        self.session_start_ms = 0 if self.state is None else session_start_ms(self.state, clock_ms, gap_ms)
+        self.unit = (self.state.unit if self.state is not None else b"") or unit_of(request)
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
         self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)

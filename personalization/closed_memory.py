@@ -1,6 +1,6 @@
 """What is kept of closed decisions: enough to know one again, and to say whose reward came late, and how late.
 
-16 bytes each, the latest ``MAX_CLOSED``: 8 of the decision's id in ``FolderState.closed``, and beside them in
+16 bytes each, the latest ``MAX_CLOSED``: 8 of the decision's trial in ``FolderState.closed``, and beside them in
 ``closed_arms`` two of its placement, two of its arm and the second it closed. The hashes are turned back into names
 by the catalog; two of its arms share one with a chance of 1 in 65,536, and then a late reward is counted for the
 other.
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from personalization.bounded import HASH_BYTES, contains, push, short_hash
 from personalization.compiled import CompiledCatalog
+from personalization.decision_id import trial_of
 from personalization.folder_state import MAX_CLOSED, Credit, FolderState, OpenDecision
 
 NAME_BYTES = 2
@@ -43,14 +44,14 @@ class LateReward(NamedTuple):
 
 def is_closed(folder: FolderState, decision_id: str) -> bool:
     """Whether a decision of that id is among the remembered ones."""
-    return contains(folder.closed, short_hash(decision_id))
+    return contains(folder.closed, short_hash(trial_of(decision_id)))
 
 
 def remember_closed(folder: FolderState, decision: OpenDecision, now_ms: int) -> None:
     """The decision is closed. One that was never shown is known again, but no event is late for it."""
     names = _NO_NAMES if decision.exposed_at_ms is None else _half(decision.placement) + _half(decision.arm)
     second = (now_ms // 1000).to_bytes(SECOND_BYTES, "big")  # until the year 2106
-    _push(folder, short_hash(decision.decision_id), names + second)
+    _push(folder, short_hash(trial_of(decision.decision_id)), names + second)
 
 
 def take_over_closed(folder: FolderState, other: FolderState) -> None:
@@ -60,7 +61,7 @@ def take_over_closed(folder: FolderState, other: FolderState) -> None:
 
 def late_for_decision(folder: FolderState, decision_id: str, catalog: CompiledCatalog, now_ms: int) -> LateReward:
     """What a reward for a closed decision is late for."""
-    digest = short_hash(decision_id)
+    digest = short_hash(trial_of(decision_id))
     tag = next((tag for closed, tag in _latest_first(folder) if closed == digest), bytes(TAG_BYTES))
     return _late(decision_id, tag, catalog, now_ms)
 

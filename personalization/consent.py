@@ -2,7 +2,7 @@
 
 A refusal in the request always holds. Where the state can be read its word stands, unless the request carries
 a signed one; an unsigned grant counts only for a visitor who has said nothing yet. Where the state cannot be
-read, only a signed grant counts.
+read, what the request or the source's default grants lets a model see the request's own context, for nobody.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Consents:
         if word and self._signed:
             return True
         if self._state is None:
-            return False
+            return True if word else self._default
         recorded = self._state.get(purpose)
         if recorded is not None:
             return recorded

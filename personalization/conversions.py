@@ -73,15 +73,15 @@ class Examples:
     told: list[Example] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
-    def observe(self, event: ClientEvent, key: str, position: Position, *, session_before: int) -> None:
-        """A client event that was just applied to the state: it may be a conversion, or begin a session.
+    def observe(self, event: ClientEvent, key: str, position: Position, *, first: bool) -> None:
+        """A client event that was just applied to the state: it may be a conversion, or the first of a session.
 
         What begins the session is no conversion of its own example: it came before there was a question.
 
         Parameters
         ----------
-        session_before
-            Number of the visitor's session before the event.
+        first
+            Whether it is the first event of the visitor's session.
         """
         if self.state.consents.get(CONSENT) is False:
             self._forget()
@@ -92,7 +92,7 @@ class Examples:
             for conversion in rules:
                 if conversion.when is None or conversion.when.holds(scope):
                     self._convert(conversion.name)
-        if self.catalog.conversions and self.state.session.number != session_before:
+        if self.catalog.conversions and first:
             self._begin(event, key, position)
 
     def time_out(self) -> None:
@@ -123,15 +123,14 @@ class Examples:
         if other is None:
             return
         mine = self.folder.conversions or Conversions()
-        late_start = self._late_start(ours, theirs)
         found = {example.example_id: example for example in (*mine.open, *other.open)}
         kept = sorted(found.values(), key=lambda example: (example.opened_ms, example.example_id))
-        starts = {example.conversion for example in kept if example.opened_ms == self.state.session.started_ms}
-        kept = [
-            example
-            for example in kept
-            if example.early or example.opened_ms != late_start or example.conversion not in starts
-        ]
+        if (
+            ours.number
+            and theirs.number
+            and self.state.session.started_ms < max(ours.started_ms, theirs.started_ms)
+        ):
+            kept = self._one_of_a_session(kept)
         for skipped in kept[MAX_OPEN_EXAMPLES:]:
             self.notes.append(("example_skipped", example_key(skipped.conversion), ""))
         last_ms = dict(mine.last_ms)
@@ -143,12 +142,17 @@ class Examples:
             self._label(name, at_ms, opened_before_ms=at_ms)
         self._tidy()
 
-    def _late_start(self, ours: Session, theirs: Session) -> int | None:
-        """When the later of two sessions that are one began; None where they are two."""
-        if not ours.number or not theirs.number or ours.started_ms == theirs.started_ms:
-            return None
-        earlier, later = sorted((ours.started_ms, theirs.started_ms))
-        return later if self.state.session.started_ms == earlier else None
+    def _one_of_a_session(self, examples: list[OpenExample]) -> list[OpenExample]:
+        """Of the examples of the running session, in order of opening, the first of each conversion."""
+        kept: list[OpenExample] = []
+        seen: set[str] = set()
+        for example in examples:
+            running = example.opened_ms >= self.state.session.started_ms
+            if not running or example.early or example.conversion not in seen:
+                kept.append(example)
+            if running:
+                seen.add(example.conversion)
+        return kept
 
     def _begin(self, event: ClientEvent, key: str, position: Position) -> None:
         state = self.state

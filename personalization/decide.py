@@ -117,7 +117,15 @@ def deciding(
 
 def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
     """Refuse what cannot be decided; raises ``InvalidInput`` that names the field."""
+    seen: set[str] = set()
     for index, asked in enumerate(request.placements):
+        if asked.placement in seen:
+            raise InvalidInput(
+                f"placements[{index}]",
+                f"names {asked.placement[:64]!r} a second time; name each placement once, and ask for more slots",
+                "duplicate_placement",
+            )
+        seen.add(asked.placement)
         if asked.placement not in catalog.placements:
             known = ", ".join(sorted(catalog.placements)[:20])
             name = asked.placement[:64].encode("utf-8", "replace").decode()

@@ -17,6 +17,9 @@ _MAC_BYTES = 9
 NONCE_BYTES = 9
 """72 bits: among 10⁹ decisions of one visitor the chance of a collision is 10⁻⁴; and 9 + 9 pack evenly."""
 
+_MAC_CHARS, _NONCE_CHARS = _MAC_BYTES * 4 // 3, NONCE_BYTES * 4 // 3
+_LEAST_CHARS = _MAC_CHARS + _NONCE_CHARS
+
 
 def mint(secret: bytes, key: str, nonce: bytes) -> str:
     """The id of a decision made for ``key``; equal nonces give equal ids."""
@@ -28,6 +31,16 @@ def mint(secret: bytes, key: str, nonce: bytes) -> str:
 def derived_nonce(secret: bytes, *parts: str) -> bytes:
     """A nonce that everyone who agrees on ``parts`` arrives at."""
     return hmac_sha256(secret, "\x1f".join(("nonce", *parts)).encode())[:NONCE_BYTES]
+
+
+def trial_of(decision_id: str) -> str:
+    """What the ids of one trial share: their nonce, whichever of the visitor's keys they were made under.
+
+    >>> anonymous, known = (mint(b"s", key, b"123456789") for key in ("a:1", "u:7"))
+    >>> trial_of(anonymous) == trial_of(known), anonymous == known
+    (True, False)
+    """
+    return decision_id[_MAC_CHARS : _MAC_CHARS + _NONCE_CHARS] if len(decision_id) > _LEAST_CHARS else decision_id
 
 
 def key_of(secret: bytes, decision_id: str) -> str:

@@ -46,7 +46,11 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ticket
         The keyed hash drawn with, in [0, 2³²); None where nothing was drawn.
     session
-        The visitor's session, events of the request included.
+        Number of the visitor's session, events of the request included.
+    unit
+        Of the person, what the draw of a sticky choice is named by (``VisitorState.unit``).
+    replaces
+        The trial of the choice that this sticky one replaces; empty: the first of its slot.
     """
 
     decision_id: str
@@ -78,6 +82,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     holdout: bool = False
     sticky: bool = False
     trains: bool = True
+    unit: bytes = b""
+    replaces: str = ""
 
     def eligible(self) -> list[EligibleArm]:
         """The eligible arms, in order."""
@@ -120,16 +126,22 @@ def unpack_f32(data: bytes) -> tuple[float, ...]:
     return tuple(numbers)
 
 
-def draw_name(decision_id: str, *, sticky: bool, key: str, placement: str, slot: int, session: int) -> str:
-    """What the draw hashes: the decision id, or, for a sticky choice, what agreeing calls agree on."""
+def draw_name(decision_id: str, *, sticky: bool, unit: bytes, placement: str, slot: int, replaces: str) -> str:
+    """What the draw hashes: the decision id, or, for a sticky choice, what agreeing calls agree on.
+
+    No time and no session stands in it, and the choice that is replaced does: so no ticket is used twice.
+    """
     if not sticky:
         return decision_id
-    return "\x1f".join(("sticky", key, placement, str(slot), str(session)))
+    return "\x1f".join(("sticky", unit.hex(), placement, str(slot), replaces or "-"))
 
 
-def sticky_decision_id(secret: bytes, *, key: str, placement: str, slot: int, session: int, arm: str) -> str:
-    """The id of a sticky choice: calls that agree on all of this agree on the id, and are one trial."""
-    return mint(secret, key, derived_nonce(secret, key, placement, str(slot), str(session), arm))
+def sticky_decision_id(
+    secret: bytes, *, key: str, unit: bytes, placement: str, slot: int, replaces: str, arm: str
+) -> str:
+    """The id of a sticky choice: calls that agree on all but the key share its nonce, and are one trial."""
+    nonce = derived_nonce(secret, unit.hex(), placement, str(slot), replaces or "-", arm)
+    return mint(secret, key, nonce)
 
 
 class Recomputed(msgspec.Struct, frozen=True):
@@ -172,10 +184,10 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: Scorer, 
     name = draw_name(
         record.decision_id,
         sticky=record.sticky,
-        key=record.key,
+        unit=record.unit,
         placement=record.placement,
         slot=record.slot,
-        session=record.session,
+        replaces=record.replaces,
     )
     drawn = ticket(secret, name)
     return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)

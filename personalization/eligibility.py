@@ -19,7 +19,7 @@ TAKEN = "taken"
 """Shown already by an earlier placement or slot of the same call."""
 
 
-def refusal(arm: Arm, scope: VisitorScope, session: int) -> str | None:
+def refusal(arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
     """Why ``arm`` may not be shown to this visitor now, None where it may."""
     content = arm.content
     if content.starts_ms is not None and scope.now_ms < content.starts_ms:
@@ -31,28 +31,28 @@ def refusal(arm: Arm, scope: VisitorScope, session: int) -> str | None:
     if content.cap is not None:
         if scope.state is None:
             return NO_STATE
-        if shown(arm.id, content.cap, scope.state, scope.now_ms, session) >= content.cap.limit:
+        if shown(arm.id, content.cap, scope.state, scope.now_ms, session_start_ms) >= content.cap.limit:
             return CAP
     return None
 
 
-def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session: int) -> int:
+def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms: int) -> int:
     """How often the visitor saw ``arm`` within what the cap counts over."""
     exposure = state.exposures.get(arm)
     if exposure is None:
         return 0
     if cap.per == "session":
-        return exposure.in_session if exposure.session == session else 0
+        return exposure.in_session if exposure.last_ms >= session_start_ms else 0
     if cap.per == "day":
         return exposure.on_day if exposure.day == now_ms // DAY_MS else 0
     return exposure.total
 
 
-def refusals(arms: Iterable[Arm], scope: VisitorScope, session: int) -> dict[str, str]:
+def refusals(arms: Iterable[Arm], scope: VisitorScope, session_start_ms: int) -> dict[str, str]:
     """Which of ``arms`` may not be shown, and why."""
     found = {}
     for arm in arms:
-        reason = refusal(arm, scope, session)
+        reason = refusal(arm, scope, session_start_ms)
         if reason is not None:
             found[arm.id] = reason
     return found

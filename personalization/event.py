@@ -95,9 +95,9 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     """One of our own decisions, compact: what the fold needs to open, credit and close it.
 
     ``message_id`` names this answer: a sticky repeat has the same ``decision_id`` and another
-    ``message_id``, and adds an exposure, never a trial. ``session`` is the number of the visitor's session the
-    choice was made in: what a sticky choice sticks to, and what a cap per session counts. ``variant`` is that of
-    the placement's experiment; empty: none.
+    ``message_id``, and adds an exposure, never a trial. ``replaces`` is the trial of the choice that a sticky one
+    replaces, ``unit`` the person's (``VisitorState.unit``), ``variant`` that of the placement's experiment; empty:
+    none.
     """
 
     message_id: str
@@ -114,7 +114,8 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     holdout: bool = False
     trains: bool = True
     sticky: bool = False
-    session: int = 0
+    replaces: str = ""
+    unit: bytes = b""
     variant: str = ""
 
 

@@ -161,11 +161,10 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
     ledger = Ledger(state, folder, state.now_ms, catalog, entry.received_at_ms, key, entry.sender)
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
-        session_before = state.session.number
-        apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
+        first = apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
         attribute(ledger, event)
         if catalog.conversions or folder.conversions is not None:
-            examples.observe(event, key, position, session_before=session_before)
+            examples.observe(event, key, position, first=first)
     elif isinstance(event, DecisionMade):
         opened = ledger.open(event)
         if opened is not None and folder.recent:

@@ -9,15 +9,15 @@ from personalization.visitor_state import VisitorState
 SALT = "holdout"
 
 
-def is_control(secret: bytes, key: str, placement: str, spec: Placement, state: VisitorState | None) -> bool:
+def is_control(secret: bytes, unit: bytes, placement: str, spec: Placement, state: VisitorState | None) -> bool:
     """Whether the visitor is served the placement's control.
 
-    The side of the first exposure stays; before it, the hash of the key decides.
+    The side of the first exposure stays; before it, the hash of the unit decides. Where the state could not be read
+    nobody knows the side, and the visitor is answered as anyone is.
     """
-    if spec.holdout <= 0:
+    if spec.holdout <= 0 or state is None:
         return False
-    if state is not None:
-        side = state.holdouts.get(placement)
-        if side is not None:
-            return side.control
-    return ticket(secret, f"{SALT}\x1f{placement}\x1f{key}") < spec.holdout * SCALE
+    side = state.holdouts.get(placement)
+    if side is not None:
+        return side.control
+    return ticket(secret, f"{SALT}\x1f{placement}\x1f{unit.hex()}") < spec.holdout * SCALE

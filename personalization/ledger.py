@@ -18,6 +18,7 @@ from personalization.closed_memory import (
     take_over_closed,
 )
 from personalization.compiled import CompiledCatalog, CompiledPlacement
+from personalization.decision_id import trial_of
 from personalization.entry import Sender
 from personalization.event import DecisionMade
 from personalization.folder_state import (
@@ -29,13 +30,13 @@ from personalization.folder_state import (
     Lineage,
     OpenDecision,
 )
-from personalization.merge import merged_holdout
+from personalization.merge import merged_holdout, trim_sticky
 from personalization.outcome import ClosingReason, Outcome
-from personalization.reward_total import Worth, add_reward, total_reward, weighted, worth_of
+from personalization.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
+from personalization.session import begin_if_over, prolong
 from personalization.visitor_state import (
     MAX_EXPOSURES,
     MAX_HOLDOUTS,
-    MAX_STICKY,
     Exposure,
     Holdout,
     Sticky,
@@ -69,19 +70,22 @@ class Ledger:
     late: list[LateReward] = field(default_factory=list)
 
     def find(self, decision_id: str) -> OpenDecision | None:
-        """The open decision of that id."""
+        """The open decision of that id, or of the same trial under another key of the visitor."""
+        trial = trial_of(decision_id)
         for decision in self.folder.open:
-            if decision.decision_id == decision_id:
+            if trial_of(decision.decision_id) == trial:
                 return decision
         return None
 
     def open(self, made: DecisionMade) -> OpenDecision | None:
         """Enter a decision; a repeat of one known adds an exposure and no trial. Gives it where it is open now."""
-        self._keep_choice(made)
+        begin_if_over(self.state, self.now_ms, self._gap_ms)
+        self.state.unit = self.state.unit or made.unit
+        agreed = self._keep_choice(made)
         known = self.find(made.decision_id)
         if known is not None or is_closed(self.folder, made.decision_id):
             if made.exposed:
-                self._count_exposure(made.arm, made.session)
+                self._count_exposure(made.arm)
                 self._record_side(made.placement, made.holdout)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
@@ -110,22 +114,24 @@ class Ledger:
             model_version=made.model_version,
             catalog_version=self.catalog.version,
             holdout=made.holdout,
-            trains=made.trains,
+            trains=made.trains and agreed,
             combine=placement.spec.combine if placement else "sum",
             lineage=self._lineage(made, placement),
         )
         self.folder.open.append(decision)
+        if not agreed:
+            self.notes.append(("disagreed", made.placement, made.arm))
         if made.exposed:
-            self.expose(decision, made.session)
+            self.expose(decision)
         self.settle_held(decision)
         self.evict()
         return decision if decision in self.folder.open else None
 
-    def expose(self, decision: OpenDecision, session: int) -> None:
+    def expose(self, decision: OpenDecision) -> None:
         """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
             self._start_window(decision)
-            self._count_exposure(decision.arm, session)
+            self._count_exposure(decision.arm)
             self._record_side(decision.placement, decision.holdout)
 
     def credit(self, decision: OpenDecision, worth: Worth) -> None:
@@ -134,7 +140,7 @@ class Ledger:
         It trains only if its activation comes as well: callers who never activate would train on successes alone.
         """
         if decision.exposed_at_ms is None:
-            self.expose(decision, self.state.session.number)
+            self.expose(decision)
             decision.by_reward = 1
         add_reward(decision, worth)
         self.notes.append(("rewarded", decision.placement, decision.arm))
@@ -176,7 +182,7 @@ class Ledger:
                 catalog_version=decision.catalog_version,
                 holdout=decision.holdout,
                 trains=trains,
-                unit=bounded.short_hash(self.key) if self.key else b"",
+                unit=self.state.unit or (bounded.short_hash(self.key) if self.key else b""),
                 key_class=lineage.key_class,
                 by=lineage.by,
                 origin=lineage.origin,
@@ -206,10 +212,11 @@ class Ledger:
 
     def settle_held(self, decision: OpenDecision) -> None:
         """Apply the rewards that waited for this decision."""
-        waiting = [held for held in self.folder.held if held.decision_id == decision.decision_id]
+        trial = trial_of(decision.decision_id)
+        waiting = [held for held in self.folder.held if trial_of(held.decision_id) == trial]
         if not waiting:
             return
-        self.folder.held = [held for held in self.folder.held if held.decision_id != decision.decision_id]
+        self.folder.held = [held for held in self.folder.held if trial_of(held.decision_id) != trial]
         for held in sorted(waiting, key=lambda held: (held.value is not None, held.final)):  # activations first
             self.reward(decision.decision_id, held.value, final=held.final, name=held.name)
 
@@ -229,12 +236,16 @@ class Ledger:
 
     def take_over(self, other: FolderState) -> list[OpenDecision]:
         """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""
+        arrivals = []
+        for decision in other.open:
+            known = self.find(decision.decision_id)
+            if known is not None:
+                unite(known, decision)
+            elif not is_closed(self.folder, decision.decision_id):
+                arrivals.append(decision)
+        for decision in [each for each in self.folder.open if is_closed(other, each.decision_id)]:
+            self.folder.open.remove(decision)  # closed under the other key: one trial has one outcome
         take_over_closed(self.folder, other)
-        arrivals = [
-            decision
-            for decision in other.open
-            if self.find(decision.decision_id) is None and not is_closed(self.folder, decision.decision_id)
-        ]
         self.folder.open = sorted([*self.folder.open, *arrivals], key=lambda decision: decision.decided_at_ms)
         for decision in arrivals:
             self.settle_held(decision)
@@ -253,7 +264,7 @@ class Ledger:
         if value is None:
             final = decision.by_reward == 2
             decision.by_reward = 0
-            self.expose(decision, self.state.session.number)
+            self.expose(decision)
         elif decision.by_reward == 2:
             self.note_late(LateReward(decision.decision_id, decision.placement, decision.arm, None))
             return
@@ -279,14 +290,24 @@ class Ledger:
         decision.due_ms = self.received_at_ms + decision.window_ms
         self.notes.append(("exposed", decision.placement, decision.arm))
 
-    def _keep_choice(self, made: DecisionMade) -> None:
-        """The first sticky choice of a session stays."""
-        if made.sticky:
-            slot = f"{made.placement}/{made.slot}"
-            kept = self.state.sticky.get(slot)
-            if kept is None or kept.session != made.session:
-                self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, made.session)
-                bounded.trim(self.state.sticky, MAX_STICKY, lambda choice: choice.session)
+    def _keep_choice(self, made: DecisionMade) -> bool:
+        """Keep a sticky choice for the session; False where another one is kept already.
+
+        Two calls at once may disagree, by two versions of a model: the first in the log is the trial and sticks.
+        """
+        if not made.sticky:
+            return True
+        slot = f"{made.placement}/{made.slot}"
+        kept = self.state.sticky.get(slot)
+        if kept is not None:
+            trial = trial_of(kept.decision_id)
+            if trial == trial_of(made.decision_id):
+                return True
+            if kept.at_ms >= self.state.session.started_ms and trial != made.replaces:
+                return False
+        self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, self.now_ms)
+        trim_sticky(self.state, self.catalog)
+        return True
 
     def _record_side(self, name: str, control: bool) -> None:
         placement = self.catalog.placements.get(name)
@@ -295,15 +316,19 @@ class Ledger:
             self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
             bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms)
 
-    def _count_exposure(self, arm: str, session: int) -> None:
+    def _count_exposure(self, arm: str) -> None:
+        prolong(self.state, self.now_ms, self._gap_ms)
         day = self.now_ms // DAY_MS
-        seen = self.state.exposures.get(arm) or Exposure(0, day, 0, session, 0, self.now_ms)
+        seen = self.state.exposures.get(arm) or Exposure(0, day, 0, 0, self.now_ms)
         self.state.exposures[arm] = Exposure(
             seen.total + 1,
             day,
             (seen.on_day if seen.day == day else 0) + 1,
-            session,
-            (seen.in_session if seen.session == session else 0) + 1,
+            (seen.in_session if seen.last_ms >= self.state.session.started_ms else 0) + 1,
             self.now_ms,
         )
         bounded.trim(self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms)
+
+    @property
+    def _gap_ms(self) -> int:
+        return self.catalog.catalog.session_gap_ms

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from personalization import bounded, decay
 from personalization.compiled import CompiledCatalog
+from personalization.session import merged_session
 from personalization.visitor_state import (
     MAX_AFFINITY_KEYS,
     MAX_CART,
@@ -24,7 +25,6 @@ from personalization.visitor_state import (
     Decayed,
     Exposure,
     Holdout,
-    Session,
     VisitorState,
 )
 
@@ -45,7 +45,8 @@ def merge_states(into: VisitorState, other: VisitorState, catalog: CompiledCatal
     into.last_ms = now_ms
     into.revenue += other.revenue
     into.n_orders += other.n_orders
-    _merge_sessions(into, other, spec.session_gap_ms)
+    _merge_sessions(into, other, catalog)
+    into.unit = into.unit or other.unit
     _merge_counts(into, other, now_ms, spec.count_half_life_ms)
     for name, affinity in other.affinities.items():
         declared = spec.affinities.get(name)
@@ -70,60 +71,41 @@ def merged_holdout(ours: Holdout | None, theirs: Holdout) -> Holdout:
     return Holdout(first.control, first.first_ms, crossover)
 
 
-def _merge_sessions(into: VisitorState, other: VisitorState, gap_ms: int) -> None:
-    """One session out of two; exposures and sticky choices of the live one move to its number."""
-    ours, theirs = into.session, other.session
-    later, earlier = (theirs, ours) if theirs.last_ms > ours.last_ms else (ours, theirs)
-    together = earlier.number > 0 and later.started_ms - earlier.last_ms <= gap_ms
-    number = max(ours.number, theirs.number)
-    if later is theirs and ours.number > 0 and not together:
-        number = max(ours.number + 1, theirs.number)
-    live = {id(later)} | ({id(earlier)} if together else set())
-
-    def renumbered(session: Session, old: int) -> int:
-        # A number that was not the live one must not look like the merged session: 0 is none.
-        return number if id(session) in live and old == session.number else min(old, number - 1)
-
-    exposures = {
-        content: _renumber_exposure(exposure, renumbered(ours, exposure.session))
-        for content, exposure in into.exposures.items()
-    }
+def _merge_sessions(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> None:
+    """One session out of two, and of exposures and kept choices those that belong to it."""
+    into.session = merged_session(into.session, other.session, catalog.catalog.session_gap_ms)
+    start_ms = into.session.started_ms
     for content, exposure in other.exposures.items():
-        moved = _renumber_exposure(exposure, renumbered(theirs, exposure.session))
-        exposures[content] = _merged_exposure(exposures.get(content), moved)
-    bounded.trim(exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms)
-    for choice in into.sticky.values():
-        choice.session = renumbered(ours, choice.session)
+        into.exposures[content] = _merged_exposure(into.exposures.get(content), exposure, start_ms)
+    bounded.trim(into.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms)
     for slot, choice in other.sticky.items():
-        choice.session = renumbered(theirs, choice.session)
         kept = into.sticky.get(slot)
-        if kept is None or kept.session < choice.session:
+        if kept is None or (kept.at_ms < start_ms and kept.at_ms < choice.at_ms):
             into.sticky[slot] = choice
-    bounded.trim(into.sticky, MAX_STICKY, lambda choice: choice.session)
-    into.exposures = exposures
-    into.session = Session(
-        number,
-        min(later.started_ms, earlier.started_ms) if together else later.started_ms,
-        later.last_ms,
-        later.n_events + (earlier.n_events if together else 0),
-        later.n_views + (earlier.n_views if together else 0),
-    )
+    trim_sticky(into, catalog)
 
 
-def _renumber_exposure(exposure: Exposure, session: int) -> Exposure:
-    return Exposure(exposure.total, exposure.day, exposure.on_day, session, exposure.in_session, exposure.last_ms)
+def trim_sticky(state: VisitorState, catalog: CompiledCatalog) -> None:
+    """Forget the oldest choices beyond the bound; never one of a placement in the catalog.
+
+    The next draw for a slot is named by the choice it replaces: one forgotten would be drawn again with its ticket.
+    """
+    if len(state.sticky) <= MAX_STICKY:
+        return
+    gone = [slot for slot in state.sticky if slot.rpartition("/")[0] not in catalog.placements]
+    for slot in sorted(gone, key=lambda slot: (state.sticky[slot].at_ms, slot))[: len(state.sticky) - MAX_STICKY]:
+        del state.sticky[slot]
 
 
-def _merged_exposure(ours: Exposure | None, theirs: Exposure) -> Exposure:
+def _merged_exposure(ours: Exposure | None, theirs: Exposure, start_ms: int) -> Exposure:
     if ours is None:
         return theirs
-    day, session = max(ours.day, theirs.day), max(ours.session, theirs.session)
+    day = max(ours.day, theirs.day)
     return Exposure(
         ours.total + theirs.total,
         day,
         sum(side.on_day for side in (ours, theirs) if side.day == day),
-        session,
-        sum(side.in_session for side in (ours, theirs) if side.session == session),
+        sum(side.in_session for side in (ours, theirs) if side.last_ms >= start_ms),
         max(ours.last_ms, theirs.last_ms),
     )
 

@@ -34,14 +34,20 @@ CONSENT_EVENT = "Consent Updated"
 
 def apply_event(
     state: VisitorState, event: ClientEvent, occurred_at_ms: int, now_ms: int, catalog: CompiledCatalog
-) -> None:
-    """Apply one client event in place: counts, session, affinities, basket, traits, consents, revision."""
+) -> bool:
+    """Apply one client event in place: counts, session, affinities, basket, traits, consents, revision.
+
+    Returns whether it is the first event of a session. One that is older than the gap between sessions was sent
+    late: it neither begins a session nor keeps one going.
+    """
     spec = catalog.catalog
     state.revision += 1
     state.event_count += 1
     state.first_ms = state.first_ms or now_ms
     state.last_ms = max(state.last_ms, now_ms)
-    continue_session(state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen))
+    first = now_ms - occurred_at_ms <= spec.session_gap_ms and continue_session(
+        state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen)
+    )
     _apply_consents(state, event)
     if isinstance(event, Track | Page | Screen):
         _count(state, event_name(event), occurred_at_ms, now_ms, spec.count_half_life_ms)
@@ -52,6 +58,7 @@ def apply_event(
     elif isinstance(event, Group):
         _apply_traits(state, {"group_id": event.group_id})
     _apply_affinities(state, event, occurred_at_ms, catalog)
+    return first
 
 
 def _count(state: VisitorState, name: str, occurred_at_ms: int, now_ms: int, half_life_ms: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from personalization.bounded import short_hash
 from personalization.event import ClientEvent
 from personalization.visitor_key import anonymous_key, user_key, visitor_key
 
@@ -60,3 +61,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         if self.user_id and self.anonymous_id:
             return (user_key(self.user_id), anonymous_key(self.anonymous_id))
         return (self.key,)
+
+
+def unit_of(request: DecideRequest) -> bytes:
+    """The person's unit before anything is recorded: by the anonymous id, which a log-in does not change."""
+    return short_hash(anonymous_key(request.anonymous_id) if request.anonymous_id else request.key)

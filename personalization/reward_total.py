@@ -60,6 +60,24 @@ def add_reward(decision: OpenDecision, worth: Worth) -> None:
         decision.reward = sum(decision.by_name.values())
 
 
+def unite(decision: OpenDecision, other: OpenDecision) -> None:
+    """Add what the same trial was credited, and when it was shown, under another key of its visitor."""
+    shown = [each.exposed_at_ms for each in (decision, other) if each.exposed_at_ms is not None]
+    if shown:
+        decision.exposed_at_ms = min(shown)
+        decision.due_ms = decision.exposed_at_ms + decision.window_ms
+    decision.by_reward = (
+        min(decision.by_reward, other.by_reward) if len(shown) == 2 else max(decision.by_reward, other.by_reward)
+    )
+    decision.trains = decision.trains or other.trains
+    if not decision.features:
+        decision.features, decision.arm_features = other.features, other.arm_features
+    n_rewards = decision.n_rewards + other.n_rewards
+    if other.n_rewards:
+        add_reward(decision, other.by_name or other.reward)
+    decision.n_rewards = n_rewards
+
+
 def total_reward(decision: OpenDecision) -> float:
     """What the decision is worth as it stands, within its range."""
     total = decision.reward if decision.n_rewards else decision.default_reward

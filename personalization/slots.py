@@ -7,7 +7,7 @@ from collections.abc import Generator
 from personalization.call import Call
 from personalization.context import raw_features
 from personalization.decision import Decision, Tier
-from personalization.decision_id import mint
+from personalization.decision_id import mint, trial_of
 from personalization.decision_record import DecisionRecord, draw_name, pack_f32, sticky_decision_id, uniform
 from personalization.distribution import SCALE, ArmDistribution, ticket
 from personalization.eligibility import TAKEN, refusals
@@ -43,10 +43,10 @@ class Slots:
         else:
             self.arms = placement.arms
             if placement.conditional:
-                self.filtered = refusals(placement.conditional, scope, call.session)
+                self.filtered = refusals(placement.conditional, scope, call.session_start_ms)
                 if self.filtered:
                     self.arms = placement.without(self.filtered)
-        self.control = missing is None and is_control(call.secret, call.key, self.name, self.spec, scope.state)
+        self.control = missing is None and is_control(call.secret, call.unit, self.name, self.spec, scope.state)
 
     def fill(self, slot: int) -> Generator[Question, ArmDistribution, bool]:
         """Decide one slot; False where nothing is left to show."""
@@ -99,7 +99,7 @@ class Slots:
         if not self.spec.sticky or state is None or self.missing is not None:
             return False
         kept = state.sticky.get(f"{self.name}/{slot}")
-        if kept is None or kept.session != self.call.session:
+        if kept is None or kept.at_ms < self.call.session_start_ms:
             return False
         if kept.arm not in arms and not (self.control and kept.arm == self.spec.default):
             return False
@@ -124,7 +124,7 @@ class Slots:
                     holdout=self.control,
                     trains=False,
                     sticky=True,
-                    session=call.session,
+                    unit=call.unit,
                 )
             )
         )
@@ -147,39 +147,51 @@ class Slots:
         why = "nothing is eligible" if self.open else "the placement's rule does not hold"
         return self._serve(slot, self.spec.default, Tier.DEFAULT, "default", f"{why}: the default content")
 
+    def _key(self) -> str:
+        """The key the decision is made under: nobody's without consent, or where the state could not be read."""
+        return self.call.key if self.missing is None and self.scope.state is not None else NOBODY
+
     def _tier(self) -> Tier:
         return Tier.PERSONALISED if self.scope.state is not None else Tier.CONTEXTUAL
 
     def _draw(self, slot: int, distribution: ArmDistribution) -> bool:
         """Draw from the distribution, and write down what it was."""
         call = self.call
-        sticky = self.spec.sticky and self.scope.state is not None
-        decision_id = "" if sticky else mint(call.secret, call.key, call.nonce())
+        state = self.scope.state
+        sticky = self.spec.sticky and state is not None
+        kept = state.sticky.get(f"{self.name}/{slot}") if sticky and state is not None else None
+        replaces = "" if kept is None else trial_of(kept.decision_id)
+        decision_id = "" if sticky else mint(call.secret, self._key(), call.nonce())
         name = draw_name(
-            decision_id, sticky=sticky, key=call.key, placement=self.name, slot=slot, session=call.session
+            decision_id, sticky=sticky, unit=call.unit, placement=self.name, slot=slot, replaces=replaces
         )
         drawn = ticket(call.secret, name)
         index = distribution.draw(drawn)
         arm = distribution.arms[index]
         if sticky:
             decision_id = sticky_decision_id(
-                call.secret, key=call.key, placement=self.name, slot=slot, session=call.session, arm=arm
+                call.secret,
+                key=call.key,
+                unit=call.unit,
+                placement=self.name,
+                slot=slot,
+                replaces=replaces,
+                arm=arm,
             )
         n = len(distribution.arms)
         if self.control:
             reason = f"held out: drawn evenly from {n} eligible"
-        elif self.scope.state is not None:
+        elif state is not None:
             reason = f"drawn by {distribution.policy} from {n} eligible"
         else:
             reason = f"visitor state unreadable: drawn by {distribution.policy} from {n} eligible"
-        self._record(slot, decision_id, arm, distribution, index, drawn, self._tier(), reason, sticky)
+        self._record(slot, decision_id, arm, distribution, index, drawn, self._tier(), reason, sticky, replaces)
         return True
 
     def _serve(self, slot: int, arm: str, tier: Tier, policy: str, reason: str) -> bool:
         """Serve ``arm`` without a draw."""
         call = self.call
-        key = call.key if self.missing is None else NOBODY
-        decision_id = mint(call.secret, key, call.nonce())
+        decision_id = mint(call.secret, self._key(), call.nonce())
         certain = ArmDistribution((arm,), (SCALE,), (0.0,), (0.0,), policy, 0)
         self._record(slot, decision_id, arm, certain, 0, None, tier, reason, False)
         return True
@@ -195,14 +207,15 @@ class Slots:
         tier: Tier,
         reason: str,
         sticky: bool,
+        replaces: str = "",
     ) -> None:
         call = self.call
         weight = distribution.weights[index]
         policy = distribution.policy
         above = tuple(call.taken)
         self._answer(slot, decision_id, arm, weight, tier, policy, reason)
-        if self.missing is not None:
-            return  # without consent nothing is logged under a visitor's key
+        if self._key() == NOBODY:
+            return  # without consent, or without knowing of it, nothing is logged under a visitor's key
         message_id = call.nonce().hex() if sticky else decision_id
         trains = drawn is not None and tier is Tier.PERSONALISED and not self.control
         features = self.features or {}
@@ -224,7 +237,8 @@ class Slots:
                     holdout=self.control,
                     trains=trains,
                     sticky=sticky,
-                    session=call.session,
+                    replaces=replaces,
+                    unit=call.unit,
                 )
             )
         )
@@ -259,6 +273,8 @@ class Slots:
                 holdout=self.control,
                 sticky=sticky,
                 trains=trains,
+                unit=call.unit,
+                replaces=replaces,
             )
         )
 

@@ -38,7 +38,7 @@ class Affinity(msgspec.Struct, array_like=True):
 
 
 class Session(msgspec.Struct, array_like=True):
-    """The visit going on: ends after 30 minutes without an event."""
+    """The visit going on, or the last one: ends after 30 minutes of silence."""
 
     number: int = 0
     started_ms: int = 0
@@ -48,23 +48,22 @@ class Session(msgspec.Struct, array_like=True):
 
 
 class Exposure(msgspec.Struct, array_like=True):
-    """How often one content was shown, for caps: ever, on the day ``day``, in the session ``session``."""
+    """How often one content was shown, for caps: ever, on the day ``day``, in the session it was shown in last."""
 
     total: int
     day: int
     on_day: int
-    session: int
     in_session: int
     last_ms: int
 
 
 class Sticky(msgspec.Struct, array_like=True):
-    """The choice that a placement's slot keeps for a session."""
+    """The choice that a placement's slot keeps for the session it was made in."""
 
     decision_id: str
     arm: str
     weight: int
-    session: int
+    at_ms: int
 
 
 class Holdout(msgspec.Struct, array_like=True):
@@ -91,6 +90,9 @@ class VisitorState(msgspec.Struct, array_like=True):
         Distinct client events applied, merges included.
     redirect
         The key this one was merged into; everything else is then empty.
+    unit
+        8-byte hash of the person, by which holdouts, variants and tickets are drawn: that of the id the first
+        folded decision was made for, so that a log-in changes no draw. Empty before there was one.
     """
 
     epoch: int = 0
@@ -112,6 +114,7 @@ class VisitorState(msgspec.Struct, array_like=True):
     exposures: dict[str, Exposure] = {}
     sticky: dict[str, Sticky] = {}
     holdouts: dict[str, Holdout] = {}
+    unit: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -111,7 +111,7 @@ def test_filtered_arms_are_recorded_with_their_reasons():
     shop = catalog(contents)
     state = VisitorState(
         session=Session(3, NOW - 1000, NOW - 1000, 1, 1),
-        exposures={"often": Exposure(9, 0, 0, 3, 2, NOW - 5)},
+        exposures={"often": Exposure(9, 0, 0, 2, NOW - 5)},
         last_ms=NOW - 1000,
     )
     record = run(shop, states=[state]).records[0]
@@ -122,16 +122,16 @@ def test_filtered_arms_are_recorded_with_their_reasons():
 @pytest.mark.parametrize(
     ("per", "exposure", "served"),
     [
-        ("session", Exposure(9, 0, 0, 3, 1, 0), False),
-        ("session", Exposure(9, 0, 0, 2, 1, 0), True),
-        ("day", Exposure(9, NOW // 86_400_000, 1, 1, 0, 0), False),
-        ("day", Exposure(9, NOW // 86_400_000 - 1, 1, 3, 9, 0), True),
-        ("visitor", Exposure(1, 0, 0, 0, 0, 0), False),
+        ("session", Exposure(9, 0, 0, 1, NOW - 5), False),
+        ("session", Exposure(9, 0, 0, 1, NOW - 11), True),
+        ("day", Exposure(9, NOW // 86_400_000, 1, 0, 0), False),
+        ("day", Exposure(9, NOW // 86_400_000 - 1, 1, 9, 0), True),
+        ("visitor", Exposure(1, 0, 0, 0, 0), False),
     ],
 )
 def test_a_cap_counts_per_session_day_or_visitor(per, exposure, served):
     shop = catalog({"a": capped(1, per), "b": Content(body="b")}, hero=Placement(content=("a", "b"), default="b"))
-    state = VisitorState(session=Session(3, NOW, NOW, 1, 1), exposures={"a": exposure})
+    state = VisitorState(session=Session(3, NOW - 10, NOW, 1, 1), exposures={"a": exposure})
     arms = run(shop, states=[state]).records[0].arms
     assert ("a" in arms) is served
 
@@ -139,7 +139,7 @@ def test_a_cap_counts_per_session_day_or_visitor(per, exposure, served):
 def test_a_session_that_ended_lifts_the_cap_per_session():
     shop = catalog({"a": capped(1), "b": Content(body="b")}, hero=Placement(content=("a", "b"), default="b"))
     state = VisitorState(
-        session=Session(3, 0, NOW - 31 * 60_000, 1, 1), exposures={"a": Exposure(1, 0, 0, 3, 1, 0)}
+        session=Session(3, 0, NOW - 31 * 60_000, 1, 1), exposures={"a": Exposure(1, 0, 0, 1, NOW - 31 * 60_000)}
     )
     record = run(shop, states=[state]).records[0]
     assert "a" in record.arms
@@ -172,34 +172,38 @@ def test_without_state_the_model_decides_by_the_request_alone_and_never_trains()
         "gated": Content(body=1, when="!('vip' in segments)"),
     }
     shop = catalog(contents)
-    consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1)
-    request = ask(context={"device": {"type": "mobile"}, "consent": consent})
-    answer = run(shop, request, states=None)
-    record = answer.records[0]
+    asked = Likes()
+    answer = run(shop, ask(context={"device": {"type": "mobile"}}), None, {"hero": asked})
     assert answer.decisions[0].tier is Tier.CONTEXTUAL
-    assert record.arms == ("plain", "mobile")
-    assert record.filtered == {"capped": "no_state", "gated": "no_state"}
-    assert record.state_revision is None
-    assert not record.trains
-    assert not made(answer)[0].trains
-    assert "event_count" not in record.features
-    assert record.features["device"] == "mobile"
+    assert answer.decisions[0].content_id in ("plain", "mobile")
+    arms, features, _ = asked.asked[0]
+    assert arms == ("plain", "mobile"), "capped and gated contents need the state"
+    assert "event_count" not in features
+    assert features["device"] == "mobile"
 
 
-def test_without_state_consent_counts_as_denied_unless_signed():
-    shop = catalog()
-    for consent in (
-        None,
-        {"personalization": True},
-        {**sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1), "untilMs": NOW + 2},
-        sign_consent(SECRET, "a:a1", {"personalization": True}, NOW),
-        sign_consent(SECRET, "a:other", {"personalization": True}, NOW + 1),
-        sign_consent(b"forged", "a:a1", {"personalization": True}, NOW + 1),
-    ):
-        answer = run(shop, ask(context={"consent": consent} if consent else {}), states=None)
-        assert answer.decisions[0].tier is Tier.RULES
-        assert "no consent" in answer.decisions[0].reason
-        assert answer.entries == answer.records == []
+def test_without_state_a_decision_is_nobodys():
+    answer = run(catalog(), states=None)
+    assert key_of(SECRET, answer.decisions[0].decision_id) == NOBODY
+    assert answer.entries == answer.records == []
+
+
+@pytest.mark.parametrize(
+    ("default", "word", "tier"),
+    [
+        (True, None, Tier.CONTEXTUAL),
+        (True, False, Tier.RULES),
+        (False, None, Tier.RULES),
+        (False, True, Tier.CONTEXTUAL),
+        (False, False, Tier.RULES),
+    ],
+)
+def test_without_state_the_request_and_the_sources_default_say_whether_a_model_may_look(default, word, tier):
+    context = {} if word is None else {"consent": {"personalization": word}}
+    answer = run(catalog(), ask(context=context, consent_default=default), states=None)
+    assert answer.decisions[0].tier is tier
+    assert ("no consent" in answer.decisions[0].reason) is (tier is Tier.RULES)
+    assert answer.entries == answer.records == []
 
 
 def test_without_a_model_rules_decide_by_priority():

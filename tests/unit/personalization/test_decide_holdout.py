@@ -18,7 +18,7 @@ def shop(holdout: float = 0.2, control: str = "default"):
 
 def test_the_share_of_visitors_held_out_is_what_was_asked_for():
     prepared = shop()
-    held = [run(prepared, ask(user_id=f"u{n}")).decisions[0].holdout for n in range(2_000)]
+    held = [run(prepared, ask(anonymous_id=f"a{n}")).decisions[0].holdout for n in range(2_000)]
     assert sum(held) == pytest.approx(400, abs=4 * (2_000 * 0.2 * 0.8) ** 0.5)
 
 
@@ -27,8 +27,12 @@ def test_a_visitors_side_is_the_same_every_time_and_independent_between_placemen
         one=Placement(content=("red",), default="red", holdout=0.5),
         two=Placement(content=("green",), default="green", holdout=0.5),
     )
-    sides = [[d.holdout for d in run(prepared, ask("one", "two", user_id=f"u{n}")).decisions] for n in range(400)]
-    again = [[d.holdout for d in run(prepared, ask("one", "two", user_id=f"u{n}")).decisions] for n in range(400)]
+    sides = [
+        [d.holdout for d in run(prepared, ask("one", "two", anonymous_id=f"a{n}")).decisions] for n in range(400)
+    ]
+    again = [
+        [d.holdout for d in run(prepared, ask("one", "two", anonymous_id=f"a{n}")).decisions] for n in range(400)
+    ]
     assert sides == again
     assert 140 < sum(one == two for one, two in sides) < 260
 
@@ -38,7 +42,7 @@ def test_the_first_exposures_side_stays():
     for control in (True, False):
         state = VisitorState(holdouts={"hero": Holdout(control, 1)})
         for n in range(20):
-            assert run(prepared, ask(user_id=f"u{n}"), [state]).decisions[0].holdout is control
+            assert run(prepared, ask(anonymous_id=f"a{n}"), [state]).decisions[0].holdout is control
 
 
 def test_control_default_serves_the_default_and_is_logged_like_any_other():
@@ -58,7 +62,7 @@ def test_control_uniform_draws_evenly_and_recomputes():
     seen = set()
     for n in range(60):
         state = VisitorState(holdouts={"hero": Holdout(True, 1)})
-        answer = run(prepared, ask(user_id=f"u{n}"), [state], models={"hero": Likes(red=9)})
+        answer = run(prepared, ask(anonymous_id=f"a{n}"), [state], models={"hero": Likes(red=9)})
         record = answer.records[0]
         assert record.policy == "uniform"
         assert answer.decisions[0].probability == pytest.approx(1 / 3)

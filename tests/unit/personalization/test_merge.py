@@ -62,8 +62,8 @@ def test_the_fence_and_clock_stay() -> None:
 
 def sessions(number: int, started: int, last: int, n_events: int = 1) -> VisitorState:
     state = VisitorState(last_ms=START + last, session=Session(number, START + started, START + last, n_events))
-    state.exposures = {"red": Exposure(1, 0, 1, number, 1, START + last)}
-    state.sticky = {"hero/0": Sticky(f"d{number}-{started}", "red", 1, number)}
+    state.exposures = {"red": Exposure(1, 0, 1, 1, START + last)}
+    state.sticky = {"hero/0": Sticky(f"d{number}-{started}", "red", 1, START + started)}
     return state
 
 

@@ -11,6 +11,7 @@ from msgspec import structs
 from personalization.catalog import Catalog, Content, Conversion, Placement
 from personalization.compiled import compile_catalog
 from personalization.prepared import PreparedCatalog, prepare
+from personalization.request import PlacementRequest
 from personalization.visitor_state import VisitorState
 from tests.unit.personalization.scenes import Likes, ask, run
 
@@ -79,7 +80,7 @@ def test_a_feature_may_be_a_score_and_is_logged_as_used() -> None:
 def test_each_score_is_worked_out_once_a_request_and_only_where_it_is_named() -> None:
     buys, leaves = Asked(), Asked()
     catalog = shop("scores.buys > 0.5", features=("scores.buys",))
-    run(catalog, ask("hero", "hero"), [STATE], scorers={"buys": buys, "leaves": leaves})
+    run(catalog, ask(PlacementRequest("hero", 2)), [STATE], scorers={"buys": buys, "leaves": leaves})
     assert (len(buys.features), len(leaves.features)) == (1, 0)
     unused = Asked()
     run(shop(), states=[STATE], scorers={"buys": unused, "leaves": unused})

@@ -126,7 +126,6 @@ class World:
             slot=terms.pop("slot", 0),
             arm=arm,
             weight=2**31,
-            session=1,
             **terms,
         )
         return self.send(key, made, after_ms=after_ms, received_ms=received_ms)
