@@ -28,25 +28,25 @@ def trim(mapping: dict[str, V], bound: int, worth: Callable[[V], float]) -> None
         del mapping[name]
 
 
-def short_hash(text: str) -> bytes:
-    """Eight bytes that stand for ``text``."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
+def short_hash(text: str, n_bytes: int = HASH_BYTES) -> bytes:
+    """Eight bytes, or another number of them, that stand for ``text``."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=n_bytes).digest()
 
 
 def contains(ring: bytes, item: bytes) -> bool:
-    """Whether the ring of 8-byte hashes holds ``item``.
+    """Whether the ring of hashes, all as long as ``item``, holds it.
 
     >>> contains(b"AAAAAAAABBBBBBBB", b"BBBBBBBB"), contains(b"AAAAAAAABBBBBBBB", b"AAAABBBB")
     (True, False)
     """
     start = ring.find(item)
     while start >= 0:
-        if start % HASH_BYTES == 0:
+        if start % len(item) == 0:
             return True
         start = ring.find(item, start + 1)
     return False
 
 
-def push(ring: bytes, items: bytes, bound: int) -> bytes:
-    """The ring with one or more hashes at its end, the oldest dropped beyond ``bound``."""
-    return (ring + items)[-bound * HASH_BYTES :]
+def push(ring: bytes, items: bytes, bound: int, n_bytes: int = HASH_BYTES) -> bytes:
+    """The ring with one or more hashes of ``n_bytes`` at its end, the oldest dropped beyond ``bound``."""
+    return (ring + items)[-bound * n_bytes :]

@@ -38,6 +38,9 @@ from personalization.folder_state import (
     MAX_MESSAGE_IDS,
     MAX_RECENT_CREDITS,
     MAX_SOURCES,
+    MESSAGE_ID_BYTES,
+    MESSAGE_MEMORY_MS,
+    SOURCE_MEMORY_MS,
     FolderState,
     decode_folder,
     encode_folder,
@@ -141,17 +144,19 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
     if position.epoch == state.epoch and position.offset <= state.offset:
         return Folded(Status.REDELIVERED)
     state.epoch, state.offset = position.epoch, position.offset
+    if entry.received_at_ms - state.now_ms > MESSAGE_MEMORY_MS:
+        folder.message_ids = b""
     state.now_ms = max(state.now_ms, entry.received_at_ms)
-    if entry.provenance is not None and not _is_news(folder, entry.provenance):
+    if entry.provenance is not None and not _is_news(folder, entry.provenance, state.now_ms):
         return Folded(Status.DUPLICATE)
-    if state.redirect is not None:
-        return _fold_at_redirect(state, key, position, entry, state.redirect)
     message_id = getattr(entry.event, "message_id", None)
     if message_id is not None:
-        digest = short_hash(message_id)
+        digest = short_hash(message_id, MESSAGE_ID_BYTES)
         if contains(folder.message_ids, digest):
             return Folded(Status.DUPLICATE)
-        folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS)
+        folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS, MESSAGE_ID_BYTES)
+    if state.redirect is not None:
+        return _fold_at_redirect(state, key, position, entry, state.redirect)
     return _fold_event(visitor, key, position, entry, catalog)
 
 
@@ -185,7 +190,6 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         examples.take_over(event.folder.conversions, *sessions)
         arrivals = ledger.take_over(event.folder)
         offer_recent(ledger, arrivals)
-        folder.message_ids = push(folder.message_ids, event.folder.message_ids, MAX_MESSAGE_IDS)
         folder.recent = [*folder.recent, *event.folder.recent][-MAX_RECENT_CREDITS:]
         ledger.evict()
     elif isinstance(event, Link):
@@ -215,11 +219,11 @@ def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, lin
     if winner == key:
         return Folded(Status.DROPPED, reason="link_to_itself")
     state, folder = visitor.state, visitor.folder
-    # All but the memory of derived events moves: that, like the fence, belongs to the key.
-    merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}))
+    # All but the memory of what was applied here moves: that, like the fence, belongs to the key.
+    merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
     known = bool(state.event_count or folder.open or folder.held or state.exposures)
     visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=winner)
-    visitor.folder = FolderState(sources=folder.sources)
+    visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
     emissions: list[Emission] = [_derived(winner, key, position, 0, entry, merged)] if known else []
     return Folded(Status.APPLIED, emissions=emissions)
 
@@ -262,13 +266,20 @@ def _derived(to: str, key: str, position: Position, n: int, cause: Entry, event:
     )
 
 
-def _is_news(folder: FolderState, provenance: Provenance) -> bool:
-    """Whether a derived event is above the highest applied from its source; remembers it."""
-    seen = folder.sources.pop(provenance.source, None)
-    order = provenance.order()
-    news = seen is None or order > tuple(seen)
-    # Most recently heard last: the source dropped is the one silent longest.
-    folder.sources[provenance.source] = order if news or seen is None else seen
-    while len(folder.sources) > MAX_SOURCES:
-        del folder.sources[next(iter(folder.sources))]
+def _is_news(folder: FolderState, provenance: Provenance, now_ms: int) -> bool:
+    """Whether a derived event is above the highest applied from its source; remembers it.
+
+    However many other sources spoke in between: what is forgotten is what lies an hour back.
+    """
+    sources, order = folder.sources, provenance.order()
+    source = short_hash(provenance.source)
+    seen = sources.pop(source, None)
+    news = seen is None or order > seen[:3]
+    # Most recently heard last: the first is the one silent longest.
+    sources[source] = (*order, now_ms) if news or seen is None else (*seen[:3], now_ms)
+    while sources:
+        first = next(iter(sources))
+        if now_ms - sources[first][3] <= SOURCE_MEMORY_MS and len(sources) <= MAX_SOURCES:
+            break
+        del sources[first]
     return news

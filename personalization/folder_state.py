@@ -10,8 +10,17 @@ import msgspec
 from personalization.features import FeatureValue
 
 MAX_OPEN_DECISIONS = 32
-MAX_SOURCES = 16
-MAX_MESSAGE_IDS = 64
+MAX_SOURCES = 1024
+SOURCE_MEMORY_MS = 3_600_000
+"""A second copy of a derived event follows the first by as long as a worker takes to restart: seconds."""
+
+MAX_MESSAGE_IDS = 1024
+"""A phone's whole queue, sent again because the answer was lost."""
+
+MESSAGE_ID_BYTES = 6
+"""Among 1,024 ids the chance that a new one is taken for another is 4·10⁻¹²."""
+
+MESSAGE_MEMORY_MS = 24 * 3_600_000
 MAX_HELD_REWARDS = 16
 MAX_RECENT_CREDITS = 16
 MAX_CLOSED = 64
@@ -123,9 +132,9 @@ class FolderState(msgspec.Struct, array_like=True):
     """The folder's own part of a visitor."""
 
     message_ids: bytes = b""
-    """8-byte hashes of the latest message ids, oldest first."""
-    sources: dict[str, tuple[int, int, int]] = {}
-    """Highest (epoch, offset, n) of derived events applied, per source key."""
+    """6-byte hashes of the latest message ids, oldest first; cleared after a day of silence."""
+    sources: dict[bytes, tuple[int, int, int, int]] = {}
+    """Highest (epoch, offset, n) of derived events applied, and when, per 8-byte hash of the source key."""
     open: list[OpenDecision] = []
     """Oldest first."""
     held: list[HeldReward] = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from personalization.entry import Position, decode_entry
 from personalization.event import Track
 from personalization.fold import Status, Visitor, fold
-from personalization.folder_state import MAX_MESSAGE_IDS, encode_folder
+from personalization.folder_state import MAX_MESSAGE_IDS, MESSAGE_ID_BYTES, MESSAGE_MEMORY_MS, encode_folder
 from personalization.visitor_state import encode_visitor
 from tests.unit.personalization.world import World
 
@@ -39,6 +40,52 @@ def test_a_client_that_sends_twice_counts_once() -> None:
     assert world.track("a:1", "Viewed", message_id="same").status is Status.DUPLICATE
     assert world.visitors["a:1"].state.event_count == 1
     assert world.visitors["a:1"].state.revision == 1
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_a_whole_queue_sent_again_counts_once(logged_in: bool) -> None:
+    """The answer to a phone's batch was lost, and between its two tries the visitor may have logged in."""
+    world = World()
+    for n in range(MAX_MESSAGE_IDS):
+        world.track("a:1", "Viewed", message_id=f"q{n}")
+    if logged_in:
+        world.link("a:1", "u:7")
+        for n in range(MAX_MESSAGE_IDS // 2):
+            world.track("u:7", "Viewed", message_id=f"other{n}")
+    for n in range(MAX_MESSAGE_IDS):
+        assert world.track("a:1", "Viewed", message_id=f"q{n}").status is Status.DUPLICATE
+    key, others = ("u:7", MAX_MESSAGE_IDS // 2) if logged_in else ("a:1", 0)
+    assert world.visitors[key].state.event_count == MAX_MESSAGE_IDS + others
+
+
+def test_a_merge_pushes_no_message_id_out() -> None:
+    world = World()
+    for n in range(MAX_MESSAGE_IDS):
+        world.track("u:7", "Viewed", message_id=f"q{n}")
+        world.track("a:1", "Viewed", message_id=f"w{n}")
+    world.link("a:1", "u:7")
+    assert world.track("u:7", "Viewed", message_id="q0").status is Status.DUPLICATE
+
+
+def test_message_ids_are_forgotten_after_a_day_of_silence() -> None:
+    world = World()
+    world.track("a:1", "Viewed", message_id="same")
+    world.track("a:1", "Viewed", after_ms=MESSAGE_MEMORY_MS + 1)
+    assert len(world.visitors["a:1"].folder.message_ids) == MESSAGE_ID_BYTES
+
+
+def test_a_merge_delivered_again_is_applied_once_however_many_others_spoke_in_between() -> None:
+    world = World()
+    world.track("a:first", "Viewed")
+    world.link("a:first", "u:7")
+    merged = next((key, data) for key, data in world.log if key == "u:7")
+    for n in range(40):
+        world.track(f"a:{n}", "Viewed")
+        world.link(f"a:{n}", "u:7")
+    world.log.append(merged)
+    world.pump()
+    assert world.folded[-1].status is Status.DUPLICATE
+    assert world.visitors["u:7"].state.event_count == 41
 
 
 def test_an_older_epoch_is_skipped_and_a_newer_one_begins_below_every_offset() -> None:
@@ -94,4 +141,4 @@ def test_state_is_bounded_whatever_is_sent() -> None:
         world.track("a:1", "Clicked", contentId="nobody")
     visitor = world.visitors["a:1"]
     assert len(encode_visitor(visitor.state)) < 24_000
-    assert len(encode_folder(visitor.folder)) < 10_000
+    assert len(encode_folder(visitor.folder)) < 14_000
