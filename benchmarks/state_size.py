@@ -28,6 +28,7 @@ from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.decision_id import mint
 from personalization.entry import Entry, Position
 from personalization.event import DecisionMade, Event, Identify, Page, Track
+from personalization.features import pack
 from personalization.fold import Visitor, fold
 from personalization.folder_state import MAX_OPEN_EXAMPLES
 from state.embedded import EmbeddedRedis
@@ -81,7 +82,7 @@ def decisions(catalog: CompiledCatalog, n_open: int) -> list[Event]:
                 slot=0,
                 arm=placement.arms[n % len(placement.arms)].id,
                 weight=2**31 + n,
-                features=features,
+                features=pack(features),
                 policy="default",
             )
         )

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from personalization.features import FeatureValue
+from personalization.features import NO_FEATURES
 from personalization.folder_state import FolderState
 from personalization.visitor_state import VisitorState
 
@@ -97,7 +97,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     ``message_id`` names this answer: a sticky repeat has the same ``decision_id`` and another
     ``message_id``, and adds an exposure, never a trial. ``replaces`` is the trial of the choice that a sticky one
     replaces, ``unit`` the person's (``VisitorState.unit``), ``variant`` that of the placement's experiment; empty:
-    none.
+    none. Features are packed (``personalization.features.pack``).
     """
 
     message_id: str
@@ -107,8 +107,8 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     arm: str
     weight: int
     exposed: bool = True
-    features: dict[str, FeatureValue] = {}
-    arm_features: dict[str, FeatureValue] = {}
+    features: msgspec.Raw = NO_FEATURES
+    arm_features: msgspec.Raw = NO_FEATURES
     policy: str = ""
     model_version: int = 0
     holdout: bool = False

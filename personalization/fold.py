@@ -163,7 +163,7 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
 def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
-    ledger = Ledger(state, folder, state.now_ms, catalog, entry.received_at_ms, key, entry.sender)
+    ledger = Ledger(state, folder, state.now_ms, catalog, entry.received_at_ms, key, position, entry.sender)
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
         first = apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)

@@ -9,7 +9,11 @@ import msgspec
 
 from personalization.features import FeatureValue
 
-MAX_OPEN_DECISIONS = 32
+MAX_OPEN_EXPOSED = 256
+MAX_OPEN_UNEXPOSED = 64
+MAX_OPEN_BYTES = 64 * 1024
+"""Of the features of all open decisions."""
+
 MAX_SOURCES = 1024
 SOURCE_MEMORY_MS = 3_600_000
 """A second copy of a derived event follows the first by as long as a worker takes to restart: seconds."""
@@ -66,8 +70,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     exposed_at_ms: int | None
     reward: float
     n_rewards: int
-    features: dict[str, FeatureValue]
-    arm_features: dict[str, FeatureValue]
+    features: msgspec.Raw
+    arm_features: msgspec.Raw
     policy: str
     model_version: int
     catalog_version: int
@@ -80,6 +84,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """None where nobody knows who asked for it."""
     by_reward: int = 0
     """1: only a reward says that it was shown; 2: and that reward was the final one."""
+    sample_weight: float = 1.0
+    """How many decisions it stands for: itself, and its share of those that were closed for want of room."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):

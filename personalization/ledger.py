@@ -19,12 +19,15 @@ from personalization.closed_memory import (
 )
 from personalization.compiled import CompiledCatalog, CompiledPlacement
 from personalization.decision_id import trial_of
-from personalization.entry import Sender
+from personalization.entry import Position, Sender
 from personalization.event import DecisionMade
+from personalization.features import unpack
 from personalization.folder_state import (
     HOLD_MS,
     MAX_HELD_REWARDS,
-    MAX_OPEN_DECISIONS,
+    MAX_OPEN_BYTES,
+    MAX_OPEN_EXPOSED,
+    MAX_OPEN_UNEXPOSED,
     FolderState,
     HeldReward,
     Lineage,
@@ -45,6 +48,9 @@ from personalization.visitor_state import (
 
 _UNKNOWN = Lineage("")
 
+FEW_OPEN = 3
+"""So few cannot be too many: the features of a decision are 20 KiB at the most."""
+
 Note = tuple[str, str, str]
 """(kind, placement, arm): something to be counted."""
 
@@ -54,8 +60,8 @@ class Ledger:
     """The open decisions of one visitor while one entry is folded.
 
     ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it,
-    ``key`` the visitor's, ``sender`` whoever brought it. ``now_ms`` is the fold's clock, ``received_at_ms`` the
-    entry's own, which lies behind where entries overtook each other.
+    ``key`` the visitor's, ``position`` the entry's, ``sender`` whoever brought it. ``now_ms`` is the fold's clock,
+    ``received_at_ms`` the entry's own, which lies behind where entries overtook each other.
     """
 
     state: VisitorState
@@ -63,7 +69,8 @@ class Ledger:
     now_ms: int
     catalog: CompiledCatalog
     received_at_ms: int
-    key: str = ""
+    key: str
+    position: Position
     sender: Sender | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -153,7 +160,7 @@ class Ledger:
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
         self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
-        trains = decision.trains and exposed and not decision.holdout
+        trains = decision.trains and exposed and not decision.holdout and reason is not ClosingReason.EVICTED
         if decision.by_reward:
             trains = False
             self.notes.append(("exposed_by_reward", decision.placement, decision.arm))
@@ -175,13 +182,14 @@ class Ledger:
                 closed_at_ms=self.now_ms,
                 exposed_at_ms=decision.exposed_at_ms,
                 n_rewards=decision.n_rewards,
-                features=decision.features,
-                arm_features=decision.arm_features,
+                features=unpack(decision.features),
+                arm_features=unpack(decision.arm_features),
                 policy=decision.policy,
                 model_version=decision.model_version,
                 catalog_version=decision.catalog_version,
                 holdout=decision.holdout,
                 trains=trains,
+                sample_weight=decision.sample_weight,
                 unit=self.state.unit or (bounded.short_hash(self.key) if self.key else b""),
                 key_class=lineage.key_class,
                 by=lineage.by,
@@ -230,9 +238,37 @@ class Ledger:
         self.folder.held = kept
 
     def evict(self) -> None:
-        """Close the oldest decisions beyond the bound, with their reward so far."""
-        while len(self.folder.open) > MAX_OPEN_DECISIONS:
-            self.close(self.folder.open[0], ClosingReason.EVICTED)
+        """Close what is beyond the bounds: of those not shown the oldest, of those shown one by lot.
+
+        The lot is a hash of key and log offset, whatever the decision earned; it is not trained, and the weight of
+        the others grows by what it leaves out. So early decisions of long visits are not all lost, and no zero is
+        trained for having been cut off.
+        """
+        unexposed = [decision for decision in self.folder.open if decision.exposed_at_ms is None]
+        for decision in unexposed[: max(0, len(unexposed) - MAX_OPEN_UNEXPOSED)]:
+            self.close(decision, ClosingReason.EVICTED)
+        n = 0
+        while self._is_over():
+            exposed = [decision for decision in self.folder.open if decision.exposed_at_ms is not None]
+            if len(exposed) < 2:
+                return
+            lot = bounded.short_hash(
+                f"evict\x1f{self.key}\x1f{self.position.epoch}\x1f{self.position.offset}\x1f{n}"
+            )
+            gone = exposed[int.from_bytes(lot) % len(exposed)]
+            self.close(gone, ClosingReason.EVICTED)
+            for decision in exposed:
+                decision.sample_weight *= len(exposed) / (len(exposed) - 1)
+            n += 1
+
+    def _is_over(self) -> bool:
+        opened = self.folder.open
+        if len(opened) <= FEW_OPEN:
+            return False
+        if sum(decision.exposed_at_ms is not None for decision in opened) > MAX_OPEN_EXPOSED:
+            return True
+        n_bytes = sum(len(memoryview(each.features)) + len(memoryview(each.arm_features)) for each in opened)
+        return n_bytes > MAX_OPEN_BYTES
 
     def take_over(self, other: FolderState) -> list[OpenDecision]:
         """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""

@@ -18,7 +18,7 @@ class ClosingReason(StrEnum):
     FINAL = "final"
     """The caller said nothing more will come."""
     EVICTED = "evicted"
-    """The visitor had too many open decisions; the oldest went with its reward so far. Trained."""
+    """The visitor had too many open decisions; this one was drawn to go. Not trained: the others count for it."""
     UNEXPOSED = "unexposed"
     """It was never shown. Not trained."""
 
@@ -41,7 +41,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     trains
         False for holdout, fallback tiers and decisions never exposed.
     sample_weight
-        How many outcomes this one stands for: the inverse of the share of outcomes that was kept, 1 where all were.
+        How many outcomes this one stands for: itself, those of its visitor that were closed for want of room, and
+        those that were not kept above the log's capacity.
     unit
         8-byte hash of the person: what intervals are clustered by, and influence is bounded by.
     key_class

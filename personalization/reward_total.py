@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from personalization.catalog import Placement
+from personalization.features import NO_FEATURES
 from personalization.folder_state import OpenDecision
 
 Worth: TypeAlias = float | dict[str, float]
@@ -70,12 +71,13 @@ def unite(decision: OpenDecision, other: OpenDecision) -> None:
         min(decision.by_reward, other.by_reward) if len(shown) == 2 else max(decision.by_reward, other.by_reward)
     )
     decision.trains = decision.trains or other.trains
-    if not decision.features:
+    if decision.features == NO_FEATURES:
         decision.features, decision.arm_features = other.features, other.arm_features
     n_rewards = decision.n_rewards + other.n_rewards
     if other.n_rewards:
         add_reward(decision, other.by_name or other.reward)
     decision.n_rewards = n_rewards
+    decision.sample_weight = max(decision.sample_weight, other.sample_weight)
 
 
 def total_reward(decision: OpenDecision) -> float:

@@ -13,7 +13,7 @@ from personalization.distribution import SCALE, ArmDistribution, ticket
 from personalization.eligibility import TAKEN, refusals
 from personalization.entry import Entry
 from personalization.event import DecisionMade
-from personalization.features import FeatureValue
+from personalization.features import NO_FEATURES, FeatureValue, pack
 from personalization.holdout import is_control
 from personalization.prepared import PreparedPlacement
 from personalization.scoring import Question
@@ -230,8 +230,8 @@ class Slots:
                     arm=arm,
                     weight=weight,
                     exposed=call.request.activate,
-                    features=features if trains else {},
-                    arm_features=arm_features.get(arm, {}) if arm_features and trains else {},
+                    features=pack(features) if trains else NO_FEATURES,
+                    arm_features=pack(arm_features.get(arm, {})) if arm_features and trains else NO_FEATURES,
                     policy=policy,
                     model_version=distribution.model_version,
                     holdout=self.control,

@@ -24,6 +24,7 @@ from personalization.catalog import (
 )
 from personalization.entry import Entry, encode_entry
 from personalization.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
+from personalization.features import pack
 from personalization.visitor_key import anonymous_key, user_key
 
 WINDOW_MS = 400
@@ -133,10 +134,12 @@ class Workload:
             arm=self._random.choice(ARMS),
             weight=2**31,
             exposed=self._random.random() < 0.8,
-            features={
-                "hour": float(self._random.randrange(24)),
-                "device": self._random.choice(("mobile", "desktop")),
-            },
+            features=pack(
+                {
+                    "hour": float(self._random.randrange(24)),
+                    "device": self._random.choice(("mobile", "desktop")),
+                }
+            ),
             policy="default",
         )
         return self._record(key, made)

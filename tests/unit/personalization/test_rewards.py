@@ -16,11 +16,14 @@ from personalization.catalog import RewardRule
 from personalization.closed_memory import SECOND_BYTES, TAG_BYTES, LateReward
 from personalization.compiled import compile_catalog
 from personalization.event import Activated, Track
+from personalization.features import pack
 from personalization.fold import Folded
 from personalization.folder_state import (
     HOLD_MS,
     MAX_CLOSED,
-    MAX_OPEN_DECISIONS,
+    MAX_OPEN_BYTES,
+    MAX_OPEN_EXPOSED,
+    MAX_OPEN_UNEXPOSED,
     Credit,
     FolderState,
     HeldReward,
@@ -28,6 +31,7 @@ from personalization.folder_state import (
     decode_folder,
     encode_folder,
 )
+from personalization.outcome import ClosingReason
 from tests.unit.personalization.world import MINUTE, START, World, shop
 
 KEY = "a:1"
@@ -256,20 +260,74 @@ def test_a_slot_is_credited_for_its_own_arm() -> None:
     assert {(o.slot, o.reward) for o in world.outcomes} == {(0, 0.0), (1, 1.0), (2, 0.0)}
 
 
-def test_overflow_closes_the_oldest_with_its_reward_so_far() -> None:
+def test_what_was_never_shown_goes_first_and_takes_no_place() -> None:
     world = World()
-    world.decide(KEY, "first", "red")
-    world.track(KEY, "Clicked", contentId="red")
-    for n in range(MAX_OPEN_DECISIONS):
-        world.decide(KEY, f"d{n}", "blue")
-    assert len(world.visitors[KEY].folder.open) == MAX_OPEN_DECISIONS
-    (outcome,) = world.outcomes
-    assert (outcome.decision_id, outcome.reward, outcome.reason.value, outcome.trains) == (
-        "first",
-        1.0,
-        "evicted",
-        True,
-    )
+    world.decide(KEY, "shown", "red")
+    for n in range(3 * MAX_OPEN_UNEXPOSED):
+        world.decide(KEY, f"pre{n}", "blue", exposed=False)
+    opened = [decision.decision_id for decision in world.visitors[KEY].folder.open]
+    assert opened[0] == "shown"
+    assert opened[-1] == f"pre{3 * MAX_OPEN_UNEXPOSED - 1}"
+    assert len(opened) == 1 + MAX_OPEN_UNEXPOSED
+    assert {(o.reason, o.trains) for o in world.outcomes} == {(ClosingReason.EVICTED, False)}
+
+
+def test_beyond_the_bound_one_is_drawn_to_go_untrained_and_the_others_stand_for_it() -> None:
+    world = World()
+    for n in range(MAX_OPEN_EXPOSED + 40):
+        world.decide(KEY, f"d{n}", "red")
+        world.reward(KEY, f"d{n}", 1.0)
+    opened = world.visitors[KEY].folder.open
+    assert len(opened) == MAX_OPEN_EXPOSED
+    assert {(o.reason, o.trains) for o in world.outcomes} == {(ClosingReason.EVICTED, False)}
+    gone = [int(o.decision_id[1:]) for o in world.outcomes]
+    assert min(gone) < 100, "early ones go"
+    assert max(gone) > 200, "and late ones, by lot"
+    total = sum(decision.sample_weight for decision in opened)
+    assert total == pytest.approx(MAX_OPEN_EXPOSED + 40, rel=0.01)
+
+
+@pytest.mark.parametrize(("n_placements", "n_each"), [(1, 150), (5, 30)])
+def test_a_purchase_at_the_end_of_a_long_visit_is_credited(n_placements: int, n_each: int) -> None:
+    """30 pages of five slots: what is bought was shown at any time of the visit."""
+    credited = 0
+    for visit in range(20):
+        world = World(shop(window_ms=12 * 60 * MINUTE, attribution="same_arm"))
+        for page in range(n_each):
+            for slot in range(n_placements):
+                world.decide(KEY, f"{visit}.{page}.{slot}", f"product{page}.{slot}", slot=slot)
+        bought = f"product{(7 * visit) % n_each}.{visit % n_placements}"
+        credited += "rewarded" in [kind for kind, _, _ in world.track(KEY, "Clicked", contentId=bought).notes]
+    assert credited == 20
+
+
+def test_the_estimate_of_what_long_visits_bring_is_unbiased() -> None:
+    """Purchases come at the end of a visit of 400 showings, a tenth of them each; truth is known."""
+    sums = weights = 0.0
+    n_shown = n_bought = 0
+    for visit in range(12):
+        key, world = f"a:{visit}", World(shop(window_ms=12 * 60 * MINUTE))
+        for n in range(400):
+            world.decide(key, f"d{n}", "red", after_ms=10)
+        for n in range(0, 400, 10):
+            world.reward(key, f"d{n}", 1.0)
+        n_shown, n_bought = n_shown + 400, n_bought + 40
+        world.time_out(key, after_ms=12 * 60 * MINUTE)
+        trained = [o for o in world.outcomes if o.trains]
+        sums += sum(o.sample_weight * o.reward for o in trained)
+        weights += sum(o.sample_weight for o in trained)
+    assert weights == pytest.approx(n_shown, rel=0.02)
+    assert sums / weights == pytest.approx(n_bought / n_shown, abs=0.015)
+
+
+def test_many_wide_contexts_are_bounded_in_bytes() -> None:
+    world = World()
+    features = pack({f"feature_{n}": "x" * 60 for n in range(200)})
+    for n in range(20):
+        world.decide(KEY, f"d{n}", "red", features=features)
+    opened = world.visitors[KEY].folder.open
+    assert 2 <= len(opened) <= MAX_OPEN_BYTES // len(memoryview(features)) + 1
+    assert all(decision.sample_weight > 1 for decision in opened[:2])
 
 
 def test_a_timer_is_asked_for_whenever_the_next_due_moves() -> None:
@@ -479,7 +537,7 @@ def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
     old = [getattr(folder, name) for name in _without(FolderState, "closed_arms", "conversions", "parts")]
     places = {name: index for index, name in enumerate(_without(FolderState))}
     for name, struct, added in (
-        ("open", OpenDecision, ("combine", "by_name", "lineage", "by_reward")),
+        ("open", OpenDecision, ("combine", "by_name", "lineage", "by_reward", "sample_weight")),
         ("held", HeldReward, ("name",)),
         ("recent", Credit, ("decision_id",)),
     ):
