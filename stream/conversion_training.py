@@ -105,6 +105,10 @@ class ConversionTraining:
         self._published_s: dict[str, float] = {}
         self._shown: dict[str, int] = {}
 
+    def knows(self, key: str, catalog: CompiledCatalog) -> bool:
+        """Whether the catalog has the conversion."""
+        return _name(key) in catalog.conversions
+
     def new(self, key: str, catalog: CompiledCatalog) -> ConversionBook:
         """An empty book with the model the catalog names."""
         conversion = _name(key)

@@ -15,14 +15,13 @@ from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
 from stream.batches import batches
 from stream.conversion_training import ConversionTraining
-from stream.held_partition import Partitions
 from stream.house import open_house, worker_settings
 from stream.learner import LearnedMessage, Learner
 from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
+from stream.partitions import Partitions
 from stream.placement_training import PlacementTraining
 from stream.running import run_worker, stop_signals
-from stream.sampling import Sampling
 from stream.training import Trainings
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerApp, make_app
@@ -50,9 +49,8 @@ async def main(settings: Settings) -> None:
             return await app.commit_offsets({app.tp(OUTCOMES, at): offset for at, offset in offsets.items()})
 
         secret = settings.secret.encode()
-        sampling = Sampling()
         trainings = Trainings(
-            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret, sampling),
+            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret),
             ConversionTraining(
                 ConversionPublisher(house.redis, house.keys),
                 secret,
@@ -62,12 +60,8 @@ async def main(settings: Settings) -> None:
         )
         checkpoints = CheckpointStore(house.redis, house.keys)
         epoch = house.identity.epoch
-        partitions = Partitions(house.log, checkpoints, trainings, house.catalogs, epoch, metrics)
+        partitions = Partitions(checkpoints, trainings, house.catalogs, epoch, metrics)
         learner = Learner(house.log, partitions, trainings, house.catalogs, metrics, commit, house.failpoints)
-
-        def told_lag(entries: int) -> None:
-            sampling.look(entries)
-            metrics.share.set(sampling.share)
 
         async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:
             reached = await learner.assigned({tp.partition for tp in assigned}, app.lease_generation)
@@ -81,6 +75,7 @@ async def main(settings: Settings) -> None:
                 _save_before(stop, stopping, learner),
                 learner.run_publishing(settings.publish_ms),
                 learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes),
+                learner.run_catching_up(),
             )
             await run_worker(
                 house,
@@ -91,7 +86,6 @@ async def main(settings: Settings) -> None:
                 lambda: learner.reached,
                 *background,
                 stop=stopping,
-                told_lag=told_lag,
             )
 
 

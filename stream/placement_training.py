@@ -12,25 +12,21 @@ from personalization.errors import InvalidInput
 from personalization.outcome import Outcome, decode_outcome
 from personalization.policy_spec import ModelSpec
 from state.model_store import ModelPublisher, Published
-from stream.sampling import Sampling
 from stream.training import Learned, Place
 
 logger = logging.getLogger(__name__)
 
 
 class PlacementTraining:
-    """``Training`` of placements.
+    """``Training`` of placements."""
 
-    Parameters
-    ----------
-    sampling
-        Which outcomes are learned while the learner cannot keep up.
-    """
-
-    def __init__(self, publisher: ModelPublisher, secret: bytes, sampling: Sampling | None = None) -> None:
+    def __init__(self, publisher: ModelPublisher, secret: bytes) -> None:
         self._publisher = publisher
         self._secret = secret
-        self._sampling = sampling or Sampling()
+
+    def knows(self, key: str, catalog: CompiledCatalog) -> bool:
+        """Whether the catalog has the placement."""
+        return key in catalog.placements
 
     def new(self, key: str, catalog: CompiledCatalog) -> PlacementModel:
         """An empty model, as the catalog wants it."""
@@ -51,8 +47,6 @@ class PlacementTraining:
     async def learn(self, book: PlacementModel, value: bytes) -> Learned:
         """Take one outcome; raises ``InvalidInput`` for what is none, or another placement's."""
         outcome = self._outcome(book, value)
-        if not self._sampling.takes(outcome.decision_id):
-            return Learned("sampled_out", changed=False)
         before, resets = dict(book.counts), book.drift_resets
         book.learn(outcome)
         if book.drift_resets != resets:
