@@ -101,7 +101,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"the checkpoint cannot be read: {error}") from error
             header = stored.header
-            through = {"epoch": header.epoch, "partition": partition, "offset": header.position}
+            through = {"epoch": header.epoch, "partition": partition, "offset": header.trained_through(placement)}
             return Learned(book.model.report(), through)
 
         services = Services(

@@ -181,6 +181,10 @@ class KafkaLog:
     async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:
         """Nothing to do: Kafka keeps by age alone."""
 
+    async def fill_share(self, topic: str) -> float:
+        """Always 0: Kafka is bounded by age."""
+        return 0.0
+
     # -- inside -----------------------------------------------------------------------------------------
 
     async def _layout(self) -> Layout:

@@ -138,6 +138,10 @@ class EventLog(Protocol):
         """Let entries below ``offset`` go when room is needed (``Trim.FLOOR`` topics; no-op on Kafka)."""
         ...
 
+    async def fill_share(self, topic: str) -> float:
+        """How full the fullest partition of ``topic`` is, 0 to 1; 0 on Kafka, which has no such bound."""
+        ...
+
 
 def check_identity(
     actual: LogIdentity,

@@ -190,6 +190,17 @@ class RedisStreamsLog:
         keys = self._partition_keys(await self.identity(), topic, partition)
         await self._call(self._raise_floor(keys=[keys[1]], args=[offset]))
 
+    async def fill_share(self, topic: str) -> float:
+        """How full the fullest partition of ``topic`` is, 0 to 1."""
+        identity = await self.identity()
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in range(identity.n_partitions):
+            pipe.hmget(self._partition_keys(identity, topic, partition)[1], ["written", "base"])
+        found = await self._call(pipe.execute())
+        most_bytes = max(int(written or 0) - int(base or 0) for written, base in found)
+        bound_bytes = max(1, self._topics.retention[topic].max_bytes // identity.n_partitions)
+        return min(1.0, most_bytes / bound_bytes)
+
     async def delete(self, topic: str, partition: int, offsets: Sequence[int]) -> int:
         """Erase single entries; returns how many there were. Offsets are then no longer dense."""
         stream = self._partition_keys(await self.identity(), topic, partition)[0]

@@ -78,11 +78,11 @@ class Keys:
         return f"{self.namespace}:learner:{{{partition}}}:generation"
 
     def checkpoint(self, partition: int, which: str) -> str:
-        """Header of a learner's checkpoint: ``current`` or ``previous``."""
+        """Header of a learner's checkpoint, stored twice: ``current`` and ``copy``."""
         return f"{self.namespace}:learner:{{{partition}}}:{which}"
 
     def checkpoint_model(self, partition: int, number: int, placement: str) -> str:
-        """One placement's model as of checkpoint ``number``."""
+        """One copy of a placement's model, by its ``number``."""
         return f"{self.namespace}:learner:{{{partition}}}:{number}:{placement}"
 
     def attempts(self, role: str) -> str:

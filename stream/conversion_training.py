@@ -101,9 +101,13 @@ class ConversionTraining:
         self._secret = secret
         self._publish_ms = publish_ms
         self._metrics = ConversionMetrics(metrics.registry)
-        self._patiently = Patience(metrics.retries)
+        self._patiently = Patience(metrics.retries, metrics.waiting)
         self._published_s: dict[str, float] = {}
         self._shown: dict[str, int] = {}
+
+    def knows(self, key: str, catalog: CompiledCatalog) -> bool:
+        """Whether the catalog has the conversion."""
+        return _name(key) in catalog.conversions
 
     def new(self, key: str, catalog: CompiledCatalog) -> ConversionBook:
         """An empty book with the model the catalog names."""

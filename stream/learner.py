@@ -4,6 +4,9 @@ It owns partitions of ``outcomes``. On assignment it takes a new generation and 
 outcome at or below the position a partition has reached is skipped, every outcome id a model knows is dropped. A
 successor's snapshots and checkpoints win by generation, so a learner that was paused past its lease can
 neither publish nor save, and nothing it learned meanwhile counts.
+
+A model that raises is put aside alone: the partition's position goes on, and the model catches up from the log.
+Any other error leaves the learner as it is, behind the last outcome that was learned.
 """
 
 from __future__ import annotations
@@ -19,18 +22,29 @@ from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
 from state.model_store import Published
+from state.worker_client import is_transient
+from stream.catch_up import CatchUp
+from stream.checkpoint_writer import Saved
 from stream.clock import CurrentCatalog, wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints
-from stream.held_partition import NOTHING, HeldPartition, Partitions
+from stream.held_model import HeldModel, Stage
+from stream.held_partition import HeldPartition
 from stream.metrics import LearnerMetrics
+from stream.partitions import Partitions
 from stream.patience import Patience
 from stream.training import Book, Trainings
+from stream.trim_floor import TrimFloor
 
 logger = logging.getLogger(__name__)
 
 YIELD_AFTER_S = 0.02
 """Learning gives the loop a turn after this long: heartbeats must not wait for a large batch."""
+
+ROOM_POLL_S = 1.0
+"""Between two looks at how full the log is: so long it may stand still for want of a checkpoint."""
+
+CATCH_UP_POLL_S = 0.1
 
 
 class LearnedMessage(NamedTuple):
@@ -63,18 +77,21 @@ class Learner:
         failpoints: Failpoints | None = None,
     ) -> None:
         self._log = log
-        self._taking = partitions
+        self._partitions = partitions
         self._trainings = trainings
         self._catalog = catalog
         self._metrics = metrics
         self._commit = commit
         self._failpoints = failpoints or Failpoints()
-        self._patiently = Patience(metrics.retries)
+        self._patiently = Patience(metrics.retries, metrics.waiting)
         self._lock = asyncio.Lock()
         self._held: dict[int, HeldPartition] = {}
         self._assignment = 0
         self._lost: set[int] = set()
         self._catalog_version = 0
+        self._floor = TrimFloor(log, metrics)
+        self._full: list[int] = []
+        self._catch_up = CatchUp(log, partitions, trainings, metrics, self._held, self._lock, self._give_up)
 
     @property
     def reached(self) -> dict[int, int]:
@@ -82,8 +99,12 @@ class Learner:
         return {number: held.position for number, held in self._held.items()}
 
     def book(self, key: str) -> Book | None:
-        """What is learned under a key of a partition held here."""
-        return next((held.books[key] for held in self._held.values() if key in held.books), None)
+        """What is learned under a key of a partition held here; None while its model is put aside."""
+        model = self._model(key)
+        return None if model is None else model.book
+
+    def _model(self, key: str) -> HeldModel | None:
+        return next((held.models[key] for held in self._held.values() if key in held.models), None)
 
     async def assigned(self, partitions: Collection[int], assignment: int) -> dict[int, int]:
         """Where reading goes on: asked after every assignment, and whenever the flow paused.
@@ -93,19 +114,26 @@ class Learner:
         """
         async with self._lock:
             if assignment != self._assignment:
-                self._held.clear()
+                for number in list(self._held):
+                    self._drop(number)
                 self._lost.clear()
                 self._assignment = assignment
             for number in sorted(set(partitions) - set(self._held) - self._lost):
-                self._held[number] = await self._taking.take_over(number)
+                self._held[number] = await self._partitions.take_over(number)
             for number in set(self._held) - set(partitions):
-                del self._held[number]
+                self._drop(number)
             return {number: held.position + 1 for number, held in self._held.items()}
 
     # -- learning ----------------------------------------------------------------------------------------
 
     async def process(self, messages: Sequence[LearnedMessage]) -> None:
-        """Learn one batch. It is safe with the next checkpoint, not before: acknowledging commits nothing."""
+        """Learn one batch. It is safe with the next checkpoint, not before: acknowledging commits nothing.
+
+        Raises
+        ------
+        Exception
+            What is not about one model. Nothing behind the last record that was learned is: read on from there.
+        """
         started_s = turn_s = time.perf_counter()
         async with self._lock:
             n_learned = 0
@@ -116,7 +144,9 @@ class Learner:
                 if message.offset <= held.position:
                     self._metrics.outcomes.labels("", "redelivered").inc()
                     continue
-                await self._learn(held, message)
+                if message.offset > held.position + 1:
+                    n_learned += await self._fill_gap(held, message.offset)
+                await self._learn(held, message.offset, message.key or b"", message.value or b"")
                 n_learned += 1
                 if time.perf_counter() - turn_s > YIELD_AFTER_S:
                     await asyncio.sleep(0)
@@ -129,42 +159,79 @@ class Learner:
                 )
         self._metrics.learn_seconds.observe(time.perf_counter() - started_s)
 
-    async def _learn(self, held: HeldPartition, message: LearnedMessage) -> None:
-        key = (message.key or b"").decode(errors="replace")
-        training = self._trainings.of(key)
-        try:
-            book = held.books.get(key) or training.new(key, self._catalog.current)
-            learned = await training.learn(book, message.value or b"")
-        except InvalidInput as error:
-            await self._give_up(message, error)
+    async def _fill_gap(self, held: HeldPartition, offset: int) -> int:
+        """Learn what the log holds before ``offset`` and did not hand over: mostly nothing, it was trimmed."""
+        n_learned = 0
+        async for entry in self._log.read(OUTCOMES, held.number, held.position + 1, offset):
+            await self._learn(held, entry.offset, entry.key.encode(), entry.value)
+            n_learned += 1
+        return n_learned
+
+    async def _learn(self, held: HeldPartition, offset: int, key_bytes: bytes, value: bytes) -> None:
+        key = key_bytes.decode(errors="replace")
+        model = held.models.get(key) or HeldModel(key, origin=offset - 1, position=offset - 1, live=True)
+        if not model.live:
+            self._metrics.outcomes.labels(key, "behind").inc()
         else:
-            held.books[key] = book
-            held.unsaved.add(key)
-            self._metrics.outcomes.labels(key, learned.result).inc()
-            if learned.changed:
-                held.unpublished.add(key)
-            if learned.closed_at_ms is not None:
-                held.waiting_since_ms.setdefault(key, []).append(learned.closed_at_ms)
-        held.position = message.offset
+            try:
+                await self._learn_live(held, model, value)
+            except InvalidInput as error:
+                await self._give_up(held.number, offset, key_bytes, value, error.code, str(error))
+            except Exception as error:
+                held.models[key] = model
+                self._partitions.aside.put(held, model, Stage.LEARN, error, offset)
+        model.n_records += 1
+        held.position = offset
         held.n_unsaved += 1
 
-    async def _give_up(self, message: LearnedMessage, error: InvalidInput) -> None:
-        letter = DeadLetter(
-            OUTCOMES,
-            message.partition,
-            message.offset,
-            message.key or b"",
-            message.value or b"",
-            error.code,
-            str(error),
-            wall_clock_ms(),
-        )
+    async def _learn_live(self, held: HeldPartition, model: HeldModel, value: bytes) -> None:
+        key, training = model.key, self._trainings.of(model.key)
+        if model.book is None:
+            model.take(self._first_book(key))
+        learned = await training.learn(model.book, value)
+        held.models[key] = model
+        model.moved = True
+        model.n_learned += 1
+        self._metrics.outcomes.labels(key, learned.result).inc()
+        if learned.changed:
+            held.unpublished.add(key)
+        if learned.closed_at_ms is not None:
+            held.waiting_since_ms.setdefault(key, []).append(learned.closed_at_ms)
+
+    def _first_book(self, key: str) -> Book:
+        try:
+            book: Book = self._trainings.of(key).new(key, self._catalog.current)
+        except InvalidInput as error:  # the catalog's fault, not the record's
+            raise ValueError(f"the model cannot be made: {error}") from error
+        return book
+
+    async def _give_up(self, partition: int, offset: int, key: bytes, value: bytes, code: str, reason: str) -> None:
+        letter = DeadLetter(OUTCOMES, partition, offset, key, value, code, reason, wall_clock_ms())
         await self._patiently("log", self._log.append, [dead_letter_record(letter)])
         self._metrics.outcomes.labels("", "dead_letter").inc()
 
     async def given_up(self, message: LearnedMessage) -> None:
         """An outcome has become a dead letter because it ended the learner; it is passed over."""
         self._metrics.outcomes.labels("", "dead_letter").inc()
+
+    # -- catching up -------------------------------------------------------------------------------------
+
+    async def catch_up(self) -> None:
+        """Let models that are behind learn what the log holds by now; the others learn on meanwhile."""
+        await self._catch_up.run_once()
+
+    async def run_catching_up(self) -> None:
+        """Catch up whenever a model is behind, until cancelled."""
+        while True:
+            try:
+                await self.catch_up()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                self._metrics.retries.labels("catch_up").inc()
+                logger.warning("retrying", extra={"part": "catch_up", "reason": repr(error)})
+                await pause(1.0)
+            await pause(CATCH_UP_POLL_S)
 
     # -- publishing --------------------------------------------------------------------------------------
 
@@ -177,10 +244,11 @@ class Learner:
                 for key in sorted(held.unpublished):
                     if not self._trainings.of(key).due(key):
                         continue
-                    if not await self._publish(held, key):
+                    result = await self._publish(held, held.models[key])
+                    if result is Published.FENCED:
                         self._lose(number)
                         break
-                    n_published += 1
+                    n_published += result is Published.DONE
         return n_published
 
     async def _follow_catalog(self) -> None:
@@ -188,18 +256,25 @@ class Learner:
         version = self._catalog.current.version
         if version == self._catalog_version:
             return
-        for number, held in self._held.items():
-            await self._taking.follow_catalog(number, held)
+        for number, held in list(self._held.items()):
+            if not await self._partitions.follow_catalog(held):
+                self._lose(number)
         self._catalog_version = version
 
-    async def _publish(self, held: HeldPartition, key: str) -> bool:
-        book = held.books[key]
-        at_ms = wall_clock_ms()
+    async def _publish(self, held: HeldPartition, model: HeldModel) -> Published | None:
+        """How it went; None if the model raised, and was put aside."""
+        key, book, at_ms = model.key, model.book, wall_clock_ms()
+        assert book is not None
         publish = self._trainings.of(key).publish
-        result, n_bytes = await self._patiently("publish", publish, book, held.generation, at_ms)
+        try:
+            result, n_bytes = await self._patiently("publish", publish, book, held.generation, at_ms)
+        except Exception as error:
+            self._partitions.aside.put(held, model, Stage.PUBLISH, error)
+            return None
         if result is Published.FENCED:
-            return False
+            return result
         held.unpublished.discard(key)
+        self._partitions.aside.published(model)
         self._metrics.published_bytes.labels(key).observe(n_bytes)
         self._metrics.published_ms.labels(key).set(at_ms / 1000)
         self._metrics.version.labels(key).set(book.n_learned)
@@ -207,7 +282,7 @@ class Learner:
             self._metrics.adaptations.labels(key, kind).set(n)
         for closed_at_ms in held.waiting_since_ms.pop(key, ()):
             self._metrics.reward_to_weights.observe(max(0, at_ms - closed_at_ms) / 1000)
-        return True
+        return Published.DONE
 
     async def run_publishing(self, publish_ms: int) -> None:
         """Publish at most every ``publish_ms`` until cancelled."""
@@ -218,42 +293,104 @@ class Learner:
     # -- checkpoints -------------------------------------------------------------------------------------
 
     async def save(self) -> int:
-        """Write a checkpoint of every partition that moved; how many."""
-        n_saved = 0
+        """Write a checkpoint of every partition that changed; how many."""
         async with self._lock:
-            for number, held in list(self._held.items()):
-                if held.position == held.saved_position and not held.unsaved:
-                    continue
-                if await self._save(number, held):
-                    n_saved += 1
-                else:
-                    self._lose(number)
-        return n_saved
+            return sum([await self._save(held) for held in list(self._held.values())])
 
-    async def _save(self, number: int, held: HeldPartition) -> bool:
-        floor = held.saved_position
-        if not await self._taking.save(number, held):
+    async def _save(self, held: HeldPartition, *, twice: bool = False) -> bool:
+        saved = await self._partitions.save(held, twice=twice)
+        if saved is Saved.FENCED:
+            self._lose(held.number)
             return False
-        self._failpoints.hit(Failpoint.CHECKPOINTED, partition=number, position=held.position)
-        await self._patiently("commit", self._commit, {number: held.position + 1})
-        if floor > NOTHING:
-            # Below the checkpoint before this one: should this one turn out damaged, that one goes on from there.
-            await self._patiently("log", self._log.set_trim_floor, OUTCOMES, number, floor + 1)
-        return True
+        if saved is Saved.DONE:
+            self._failpoints.hit(Failpoint.CHECKPOINTED, partition=held.number, position=held.position)
+            await self._patiently("commit", self._commit, {held.number: held.position + 1})
+        await self._floor.follow(held)
+        return saved is Saved.DONE
+
+    async def make_room(self) -> None:
+        """Where the log stands at its bound and may let go of nothing, save, so that it may.
+
+        Nobody can append until it does, so nothing will be learned that would cause a checkpoint. If models that
+        were put aside are all that is in the way, the log goes on without them.
+        """
+        async with self._lock:
+            full = await self._floor.blocking(self._held.values())
+            for number in full:
+                held = self._held[number]
+                await self._save(held, twice=True)
+                if number in self._held and await self._floor.blocking([held]):
+                    await self._floor.pass_aside(held)
+            self._full = await self._floor.blocking(self._held.values()) if full else []
 
     async def run_saving(self, checkpoint_ms: int, checkpoint_outcomes: int) -> None:
-        """Save every ``checkpoint_ms``, and once ``checkpoint_outcomes`` were learned since, until cancelled."""
+        """Save every ``checkpoint_ms``, once ``checkpoint_outcomes`` were learned since, and while the log is full.
+
+        Until cancelled.
+        """
         loop = asyncio.get_running_loop()
         next_s = loop.time() + checkpoint_ms / 1000
+        next_look_s = loop.time()
         while True:
             await pause(min(0.1, checkpoint_ms / 1000))
             n_unsaved = sum(held.n_unsaved for held in self._held.values())
             if loop.time() >= next_s or n_unsaved >= checkpoint_outcomes:
                 await self.save()
                 next_s = loop.time() + checkpoint_ms / 1000
+            if loop.time() >= next_look_s:
+                await self._look_for_room()
+                next_look_s = loop.time() + ROOM_POLL_S
+
+    async def _look_for_room(self) -> None:
+        try:
+            await self.make_room()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self._metrics.retries.labels("room").inc()
+
+    # -- what is wrong -----------------------------------------------------------------------------------
+
+    def not_ready(self) -> str | None:
+        """What keeps the learner from its work as a whole; None if nothing does."""
+        if self._lost:
+            return f"another learner has taken partitions {_listed(self._lost)}: waiting for an assignment"
+        if self._full:
+            return (
+                f"partitions {_listed(self._full)} of outcomes are full, and models that catch up need what is in "
+                "them: the log takes no more until they have"
+            )
+        return None
+
+    def warnings(self) -> list[str]:
+        """What is served older than it should be, a sentence each."""
+        found = []
+        for held in self._held.values():
+            for key, model in sorted(held.models.items()):
+                waiting = f"{model.n_waiting()} outcomes wait for it"
+                if model.trouble is not None and not model.live:
+                    trouble = model.trouble
+                    found.append(
+                        f"the model of {key} is put aside, {waiting}: {trouble.stage} raised {trouble.cause}"
+                    )
+                elif not model.live:
+                    found.append(f"the model of {key} is catching up, {waiting}")
+        return found
 
     def _lose(self, number: int) -> None:
         """Somebody newer has the partition: drop what is held, wait for an assignment."""
         logger.warning("partition_lost", extra={"partition": number})
-        self._held.pop(number, None)
+        self._drop(number)
         self._lost.add(number)  # taking it over again under the same assignment would fence off its owner
+
+    def _drop(self, number: int) -> None:
+        held = self._held.pop(number, None)
+        self._floor.forget(number)
+        if held is not None:
+            for key, model in held.models.items():
+                if model.is_aside:
+                    self._metrics.set_aside.remove(key)
+
+
+def _listed(numbers: Collection[int]) -> str:
+    return ", ".join(str(number) for number in sorted(numbers))

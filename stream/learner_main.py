@@ -13,11 +13,11 @@ from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
 from stream.conversion_training import ConversionTraining
-from stream.held_partition import Partitions
 from stream.house import open_house, worker_settings
 from stream.learner import LearnedMessage, Learner
 from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
+from stream.partitions import Partitions
 from stream.placement_training import PlacementTraining
 from stream.running import Worker, stop_signals
 from stream.training import Trainings
@@ -58,7 +58,7 @@ async def main(settings: Settings) -> None:
         )
         checkpoints = CheckpointStore(house.redis, house.keys)
         epoch = house.identity.epoch
-        partitions = Partitions(house.log, checkpoints, trainings, house.catalogs, epoch, metrics)
+        partitions = Partitions(checkpoints, trainings, house.catalogs, epoch, metrics)
         learner = Learner(house.log, partitions, trainings, house.catalogs, metrics, commit, house.failpoints)
 
         async def start_offsets(assigned: set[TP]) -> Mapping[TP, int]:
@@ -85,6 +85,7 @@ async def main(settings: Settings) -> None:
                 worker.tasks.keep(
                     "saving", lambda: learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes)
                 )
+                worker.tasks.keep("catching_up", learner.run_catching_up)
                 worker.tasks.keep("stopping", lambda: _save_before(stop, stopping, learner), may_return=True)
                 await worker.run(stopping)
 

@@ -110,7 +110,7 @@ class LearnerMetrics(WorkerMetrics):
         self.outcomes = Counter(
             "nextbest_outcomes",
             "Outcomes, and examples of conversions, by what became of them: learned, served, judged, challenger, "
-            "duplicate, untrained, invalid, redelivered, dead_letter",
+            "duplicate, untrained, invalid, redelivered, dead_letter; behind: kept for a model that is to catch up",
             ["placement", "result"],
             registry=r,
         )
@@ -152,4 +152,22 @@ class LearnerMetrics(WorkerMetrics):
         )
         self.checkpointed = Gauge(
             "nextbest_checkpoint_timestamp_seconds", "When the last checkpoint was written", registry=r
+        )
+        self.set_aside = Gauge(
+            "nextbest_models_set_aside",
+            "1 while the model of a placement or conversion (conversion:NAME) is put aside because it raised",
+            ["key"],
+            registry=r,
+        )
+        self.model_failures = Counter(
+            "nextbest_model_failures",
+            "Times a model raised and was put aside, by what it was doing: learn, publish, save, load",
+            ["key", "stage"],
+            registry=r,
+        )
+        self.outcomes_lost = Counter(
+            "nextbest_model_outcomes_lost",
+            "Outcomes a model that caught up did not find in the log any more",
+            ["key"],
+            registry=r,
         )

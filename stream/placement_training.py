@@ -24,6 +24,10 @@ class PlacementTraining:
         self._publisher = publisher
         self._secret = secret
 
+    def knows(self, key: str, catalog: CompiledCatalog) -> bool:
+        """Whether the catalog has the placement."""
+        return key in catalog.placements
+
     def new(self, key: str, catalog: CompiledCatalog) -> PlacementModel:
         """An empty model, as the catalog wants it."""
         compiled = catalog.placements.get(key)

@@ -59,6 +59,9 @@ class Place(NamedTuple):
 class Training(Protocol):
     """How books of one kind are made, taught, kept and published; ``Any`` stands for its own kind of book."""
 
+    def knows(self, key: str, catalog: CompiledCatalog) -> bool:
+        """Whether the catalog names what is learned under the key."""
+
     def new(self, key: str, catalog: CompiledCatalog) -> Any:
         """An empty book, as the catalog wants it."""
 

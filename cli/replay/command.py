@@ -158,4 +158,6 @@ async def _rebuild(parts: Parts, roles: Sequence[str], base_file: Path | None, *
             report["models"] = {"outcomes": models.n_outcomes, "dead": models.n_dead, "learned": models.learned}
             learned = ", ".join(f"{name} {n:,}" for name, n in sorted(models.learned.items())) or "nothing"
             report["lines"].append(f"{models.n_outcomes:,} outcomes read; learned: {learned}.")
+            report["models"]["raised"] = models.raised
+            report["lines"] += [f"Left as it was, {key}: {cause}." for key, cause in sorted(models.raised.items())]
     return report

@@ -1,13 +1,15 @@
 """Every model learned anew from what ``outcomes`` holds, saved and published: placements' and conversions' alike.
 
 The new checkpoints are of a new generation, so what a learner that was cut off still publishes is refused; the next
-learner goes on behind the last record learned here. All records are learned, also those that a learner under too
-much load had left out.
+learner goes on behind the last record learned here. A model that raises keeps what is stored of it, and the others
+are rebuilt.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+import msgspec
 
 from cli.replay.base import Base
 from cli.replay.parts import Parts, published
@@ -16,11 +18,19 @@ from config.settings import DEVELOPMENT_SECRET
 from eventlog.topics import OUTCOMES
 from personalization.compiled import CompiledCatalog
 from personalization.errors import InvalidInput, Refused
-from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
+from state.checkpoint_store import (
+    BlobName,
+    CheckpointHeader,
+    CheckpointStore,
+    ModelCopy,
+    SavedModel,
+    StoredCheckpoint,
+)
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher, Published
 from stream.clock import wall_clock_ms
 from stream.conversion_training import ConversionTraining
+from stream.held_model import NOTHING, HeldModel, digest_of
 from stream.metrics import LearnerMetrics
 from stream.placement_training import PlacementTraining
 from stream.training import Book, Place, Trainings
@@ -30,11 +40,20 @@ CUT_OFF = "a learner has taken over meanwhile: stop every learner, and run this 
 
 @dataclass(slots=True)
 class RebuiltModels:
-    """What was done; ``learned`` counts per key of ``outcomes`` (a placement, or ``conversion:NAME``)."""
+    """What was done, by key of ``outcomes`` (a placement, or ``conversion:NAME``).
+
+    Attributes
+    ----------
+    learned
+        How much each model has learned.
+    raised
+        What a model raised that is as it was before: the learner tries it again.
+    """
 
     n_outcomes: int = 0
     n_dead: int = 0
     learned: dict[str, int] = field(default_factory=dict)
+    raised: dict[str, str] = field(default_factory=dict)
 
 
 async def rebuild_models(parts: Parts, base: Base | None, *, retained: bool = False) -> RebuiltModels:
@@ -61,6 +80,21 @@ async def rebuild_models(parts: Parts, base: Base | None, *, retained: bool = Fa
     return rebuilding.rebuilt
 
 
+@dataclass(slots=True)
+class _Rebuilt:
+    """One model on its way.
+
+    Attributes
+    ----------
+    position
+        Everything of its key up to this offset is in the book.
+    """
+
+    book: Book
+    position: int = NOTHING
+    n_records: int = 0
+
+
 class _Rebuilding:
     """One partition after the other, by the learner's own trainings."""
 
@@ -78,45 +112,96 @@ class _Rebuilding:
 
     async def rebuild(self, number: int, base: StoredCheckpoint | None, start: int) -> None:
         """Learn, save and publish one partition."""
-        books = self._books_of(base)
-        end = await self._learn(number, books, start)
-        old = [await self._checkpoints.load(number, which) for which in ("current", "previous")]
-        headers = [each.header for each in old if each is not None]
-        if not books and not headers:
+        models = self._models_of(base)
+        end = await self._learn(number, models, start)
+        before = await self._stored_header(number)
+        if not models and before is None:
             return
         generation = await self._checkpoints.open(number)
-        save_number = 1 + max((header.number for header in headers), default=0)
         place = Place(number, end, generation, self._epoch)
-        blobs = {key: await self._trainings.of(key).dump(book, place) for key, book in sorted(books.items())}
-        header = CheckpointHeader(self._epoch, end - 1, generation, save_number, dict.fromkeys(blobs, save_number))
-        # Both the current and the one before: what the old ones hold is what was to be replaced.
-        if not await self._checkpoints.save(number, header, blobs, header, headers):
+        blobs: dict[BlobName, bytes] = {}
+        saved: dict[str, SavedModel] = {}
+        copy_number = before.number if before is not None else 0
+        for key, model in sorted(models.items()):
+            blob = await self._good_copy(key, model, place) if key not in self.rebuilt.raised else None
+            if blob is None:
+                saved[key] = self._as_before(key, model, before)
+                continue
+            copies = tuple(ModelCopy(copy_number + n, end - 1, model.n_records, len(blob)) for n in (2, 1))
+            copy_number += 2
+            blobs.update({(key, copy.number): blob for copy in copies})
+            saved[key] = SavedModel(digest_of(model.book), NOTHING, model.n_records, copies)
+        replaced = before.replaced if before is not None else ()
+        header = CheckpointHeader(self._epoch, end - 1, generation, copy_number, saved, replaced)
+        if not await self._checkpoints.save(number, header, blobs, before):
             raise Refused(CUT_OFF)
-        for key, book in books.items():
-            result, _ = await self._trainings.of(key).publish(book, generation, wall_clock_ms())
+        for key, model in models.items():
+            if key in self.rebuilt.raised:
+                continue
+            result, _ = await self._trainings.of(key).publish(model.book, generation, wall_clock_ms())
             if result is Published.FENCED:
                 raise Refused(CUT_OFF)
-            self.rebuilt.learned[key] = book.n_learned
+            self.rebuilt.learned[key] = model.book.n_learned
 
-    async def _learn(self, number: int, books: dict[str, Book], start: int) -> int:
-        """Learn a partition from ``start``; the offset behind it."""
+    async def _learn(self, number: int, models: dict[str, _Rebuilt], start: int) -> int:
+        """Learn a partition, of each model what it lacks; the offset behind it."""
         end = start
-        async for read in self._parts.log.read(OUTCOMES, number, start):
-            end = read.offset + 1
-            self.rebuilt.n_outcomes += 1
-            training = self._trainings.of(read.key)
-            book = books.get(read.key) or training.new(read.key, self._catalog)
+        first = min([start, *(model.position + 1 for model in models.values())])
+        async for read in self._parts.log.read(OUTCOMES, number, first):
+            end = max(end, read.offset + 1)
+            self.rebuilt.n_outcomes += read.offset >= start
+            model = models.get(read.key) or self._new(read.key)
+            if read.offset <= model.position:
+                continue
+            model.n_records += 1
+            if read.key in self.rebuilt.raised:
+                continue
             try:
-                await training.learn(book, read.value)
+                await self._trainings.of(read.key).learn(model.book, read.value)
             except InvalidInput:
                 self.rebuilt.n_dead += 1
+            except Exception as error:  # its fault alone: the others are rebuilt
+                self.rebuilt.raised[read.key] = f"{type(error).__name__}: {error}"
+                models[read.key] = model
             else:
-                books[read.key] = book
+                models[read.key] = model
         return end
 
-    def _books_of(self, saved: StoredCheckpoint | None) -> dict[str, Book]:
-        blobs = saved.blobs if saved is not None else {}
-        return {key: self._trainings.of(key).load(key, blob) for key, blob in blobs.items() if blob is not None}
+    async def _good_copy(self, key: str, model: _Rebuilt, place: Place) -> bytes | None:
+        """A copy that was loaded back; None if that fails."""
+        training = self._trainings.of(key)
+        try:
+            blob = await training.dump(model.book, place)
+            training.load(key, blob)
+        except Exception as error:
+            self.rebuilt.raised[key] = f"{type(error).__name__}: {error}"
+            return None
+        return blob
+
+    def _as_before(self, key: str, model: _Rebuilt, before: CheckpointHeader | None) -> SavedModel:
+        """What is stored of a model that raised; nothing at all: the learner begins it again."""
+        stored = before.models.get(key) if before is not None else None
+        if before is None or stored is None:
+            return SavedModel(digest_of(self._new(key).book), NOTHING, model.n_records)
+        held = HeldModel.from_saved(key, stored, same_epoch=before.epoch == self._epoch)
+        return msgspec.structs.replace(held.saved(), n_records=max(stored.n_records, model.n_records))
+
+    def _new(self, key: str) -> _Rebuilt:
+        return _Rebuilt(self._trainings.of(key).new(key, self._catalog))
+
+    def _models_of(self, base: StoredCheckpoint | None) -> dict[str, _Rebuilt]:
+        found: dict[str, _Rebuilt] = {}
+        for key, blob in (base.blobs if base is not None else {}).items():
+            if base is not None and blob is not None:
+                copy = base.header.models[key].copies[0]
+                found[key] = _Rebuilt(self._trainings.of(key).load(key, blob), copy.position, copy.n_records)
+        return found
+
+    async def _stored_header(self, number: int) -> CheckpointHeader | None:
+        try:
+            return await self._checkpoints.header(number)
+        except msgspec.DecodeError:  # what is damaged is what is to be replaced
+            return None
 
     async def check_secret(self, numbers: range) -> None:
         """Models signed with the wrong secret are refused by every learner and decider: do not write such."""
@@ -124,12 +209,16 @@ class _Rebuilding:
             return
         n_refused = 0
         for number in numbers:
-            saved = await self._checkpoints.load(number)
-            for key, blob in (saved.blobs if saved is not None else {}).items():
+            header = await self._stored_header(number)
+            if header is None:
+                continue
+            for (key, _), blob in (await self._checkpoints.blobs(number, header.newest_names())).items():
                 try:
                     self._trainings.of(key).load(key, blob or b"")
                 except Refused:
                     n_refused += 1
+                except Exception:  # what is wrong with it is not the signature
+                    return
                 else:
                     return
         if n_refused:

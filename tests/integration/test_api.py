@@ -34,7 +34,7 @@ from personalization.event import DecisionMade
 from personalization.outcome import ClosingReason, Outcome
 from personalization.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
-from state.checkpoint_store import CheckpointHeader, CheckpointStore
+from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy, SavedModel
 from state.embedded import EmbeddedRedis, free_port
 from state.keys import Keys
 from state.model_store import ModelPublisher, read_model
@@ -199,9 +199,10 @@ async def save_checkpoint(redis: Redis, model: PlacementModel, n_partitions: int
     partition = partition_of("home.hero", n_partitions)
     store = CheckpointStore(redis, KEYS)
     generation = await store.open(partition)
-    header = CheckpointHeader(1, 599, generation, 1, {"home.hero": 1})
     blob = checkpoint.dump(model, {partition: 600}, SECRET, generation=generation)
-    assert await store.save(partition, header, {"home.hero": blob}, None)
+    saved = SavedModel(b"", -1, 600, (ModelCopy(1, 599, 600, len(blob)),))
+    header = CheckpointHeader(1, 640, generation, 1, {"home.hero": saved})
+    assert await store.save(partition, header, {("home.hero", 1): blob})
 
 
 async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(own_redis, tmp_path):

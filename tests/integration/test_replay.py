@@ -24,8 +24,10 @@ from personalization.entry import Entry, encode_entry
 from personalization.errors import Refused
 from personalization.event import DecisionMade
 from personalization.folder_state import decode_folder
+from personalization.outcome import Outcome
 from personalization.visitor_key import anonymous_key
 from personalization.visitor_state import VisitorState
+from state.checkpoint_store import HEADERS
 from state.model_store import read_model
 from state.timers import N_BUCKETS, bucket_of
 from state.visitor_store import pack_visitor
@@ -123,9 +125,7 @@ async def test_a_rebuild_gives_what_was_there_and_workers_go_on(system: System) 
     committed = sum(offset or 0 for offset in await system.log.committed_offsets("folder", VISITOR_LOG))
     before = await states(system)
     await ruin(system)
-    await system.redis.delete(
-        *[system.keys.checkpoint(p, which) for p in range(4) for which in ("current", "previous")]
-    )
+    await system.redis.delete(*[system.keys.checkpoint(p, which) for p in range(4) for which in HEADERS])
 
     report = await run(system, "--rebuild")
 
@@ -231,3 +231,34 @@ async def test_a_damaged_base_is_refused(system: System, tmp_path: Path) -> None
         base.write_bytes(bytes_)
         with pytest.raises(Refused, match=r"is no base|is cut short"):
             await run(system, "--check", "--base", str(base))
+
+
+@pytest.mark.redis
+async def test_a_model_that_raises_is_left_as_it_was_and_the_others_are_rebuilt(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(await worked(system))
+    before = await system.learned()
+    learn = PlacementModel.learn
+
+    def broken(self: PlacementModel, outcome: Outcome) -> bool:
+        if self.placement == "cart":
+            raise ValueError("rows are missing")
+        return learn(self, outcome)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlacementModel, "learn", broken)
+        report = await run(system, "--rebuild", "--models")
+        assert report["models"]["raised"] == {"cart": "ValueError: rows are missing"}
+    expected = await learn_all(system.log, system.catalog)
+    rebuilt = await system.learned()
+    assert dumps(rebuilt)["hero"] == dumps(expected)["hero"]
+    assert dumps(rebuilt)["cart"] == dumps(before)["cart"]
+    workers = await worked(system, n_bursts=1)
+    await system.settle(learner=True)
+
+    async def caught_up() -> bool:
+        return dumps(await system.learned()) == dumps(await learn_all(system.log, system.catalog))
+
+    await until(caught_up, "the model that was left behind has caught up", 20)
+    stop(workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from redis.crc import key_slot
@@ -12,13 +13,20 @@ from redis.crc import key_slot
 from online_models.placement_model import PlacementModel
 from personalization.fold import Visitor
 from personalization.outcome import ClosingReason, Outcome
-from state.checkpoint_store import CheckpointHeader, CheckpointStore
+from state.checkpoint_store import (
+    CheckpointHeader,
+    CheckpointStore,
+    ModelCopy,
+    ReplacedModel,
+    SavedModel,
+)
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
 from state.timers import RedisTimerStore, Timer
 from state.visitor_store import ABSENT, Change, RedisVisitorStore, unpack_visitor
 from state.worker_client import worker_client
 from tests.integration.crashing import until
+from tests.unit.stream.fakes import MemoryCheckpoints
 
 pytestmark = pytest.mark.redis
 KEYS = Keys("t")
@@ -176,33 +184,74 @@ async def test_a_flushed_redis_gets_the_whole_again(redis: Redis) -> None:
     assert stored.snapshot.encode() == model.snapshot(1).encode()
 
 
-async def test_checkpoints_keep_the_one_before_and_nothing_else(redis: Redis) -> None:
-    store = CheckpointStore(redis, KEYS)
-    generation = await store.open(0)
-    headers: list[CheckpointHeader] = []
-    for number in (1, 2, 3):
-        models = {"hero": number, "cart": 1}
-        header = CheckpointHeader(1, 10 * number, generation, number, models)
-        blobs = {"hero": b"h%d" % number, **({"cart": b"c1"} if number == 1 else {})}
-        assert await store.save(0, header, blobs, headers[-1] if headers else None, headers[-2:-1])
-        headers.append(header)
-    current, previous = await store.load(0), await store.load(0, "previous")
-    assert current is not None
-    assert previous is not None
-    assert (current.header, current.blobs) == (headers[2], {"hero": b"h3", "cart": b"c1"})
-    assert (previous.header, previous.blobs) == (headers[1], {"hero": b"h2", "cart": b"c1"})
-    assert await redis.get(KEYS.checkpoint_model(0, 1, "hero")) is None
+@pytest.fixture(params=["redis", "memory"])
+def checkpoints(request: pytest.FixtureRequest, redis: Redis) -> CheckpointStore:
+    """The real store, and what stands for it in tests of the learner."""
+    return CheckpointStore(redis, KEYS) if request.param == "redis" else MemoryCheckpoints()
 
 
-async def test_an_older_generation_saves_no_checkpoint(redis: Redis) -> None:
-    store = CheckpointStore(redis, KEYS)
-    zombie, successor = await store.open(0), await store.open(0)
+def header_of(generation: int, number: int, **copies: tuple[int, ...]) -> CheckpointHeader:
+    models = {
+        key: SavedModel(b"s", -1, 7, tuple(ModelCopy(n, 10 * n, n, 2) for n in numbers))
+        for key, numbers in copies.items()
+    }
+    return CheckpointHeader(1, 10 * number, generation, number, models)
+
+
+async def test_a_checkpoint_keeps_the_copies_it_names_and_nothing_else(checkpoints: CheckpointStore) -> None:
+    generation = await checkpoints.open(0)
+    assert await checkpoints.header(0) is None
+    assert await checkpoints.load(0) is None
+    first = header_of(generation, 2, hero=(2, 1))
+    second = header_of(generation, 4, hero=(3, 2), cart=(4,))
+    assert await checkpoints.save(0, first, {("hero", 1): b"h1", ("hero", 2): b"h2"})
+    assert await checkpoints.save(0, second, {("hero", 3): b"h3", ("cart", 4): b"c4"}, first)
+    assert await checkpoints.header(0) == second
+    loaded = await checkpoints.load(0)
+    assert loaded is not None
+    assert loaded.blobs == {"hero": b"h3", "cart": b"c4"}
+    names = [("hero", 1), ("hero", 2), ("hero", 3), ("cart", 4)]
+    assert await checkpoints.blobs(0, names) == dict(zip(names, [None, b"h2", b"h3", b"c4"], strict=True))
+    assert await checkpoints.header(1) is None
+    replaced = ReplacedModel("hero", b"s", second.models["hero"].copies, 5)
+    third = msgspec.structs.replace(second, models={"cart": second.models["cart"]}, replaced=(replaced,))
+    assert await checkpoints.save(0, third, {}, second)
+    assert (await checkpoints.blobs(0, names))["hero", 3] == b"h3", "a model that was replaced is kept"
+    assert await checkpoints.save(0, msgspec.structs.replace(third, replaced=()), {}, third)
+    assert list((await checkpoints.blobs(0, names)).values()) == [None, None, None, b"c4"]
+
+
+async def test_an_older_generation_saves_no_checkpoint_and_renews_nothing(checkpoints: CheckpointStore) -> None:
+    zombie, successor = await checkpoints.open(0), await checkpoints.open(0)
     assert successor > zombie
-    assert await store.save(0, CheckpointHeader(1, 5, successor, 1, {}), {}, None)
-    assert not await store.save(0, CheckpointHeader(1, 9, zombie, 2, {}), {}, None)
-    current = await store.load(0)
-    assert current is not None
-    assert current.header.position == 5
+    assert await checkpoints.renew(0, zombie) is None
+    renewed = await checkpoints.renew(0, successor)
+    assert renewed is not None
+    assert renewed > successor
+    ours = header_of(renewed, 5)
+    assert await checkpoints.save(0, ours, {})
+    for generation in (zombie, successor):
+        assert not await checkpoints.save(0, header_of(generation, 9, hero=(9,)), {("hero", 9): b"h"}, ours)
+    assert await checkpoints.header(0) == ours
+    assert await checkpoints.blobs(0, [("hero", 9)]) == {("hero", 9): None}
+
+
+async def test_a_header_is_stored_twice(redis: Redis) -> None:
+    store = CheckpointStore(redis, KEYS)
+    header = header_of(await store.open(0), 3, hero=(3, 2))
+    await store.save(0, header, {})
+    whole = await redis.get(KEYS.checkpoint(0, "current"))
+    damaged = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
+    for value in damaged:
+        await redis.set(KEYS.checkpoint(0, "current"), value)
+        assert await store.header(0) == header
+    await redis.set(KEYS.checkpoint(0, "copy"), damaged[0])
+    with pytest.raises(msgspec.DecodeError, match="damaged"):
+        await store.header(0)
+    assert await store.positions(1, 1) == {}
+    await redis.delete(KEYS.checkpoint(0, "current"))
+    await redis.set(KEYS.checkpoint(0, "copy"), whole)
+    assert await store.positions(1, 1) == {0: 30}
 
 
 def _version(follower: ModelFollower) -> int:

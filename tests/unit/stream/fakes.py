@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
 
 from eventlog.partition import partition_of
 from eventlog.port import Entry, Position, Record
 from personalization.compiled import CompiledCatalog
 from personalization.errors import LogFull
 from personalization.folder_state import encode_folder
+from state.checkpoint_store import BlobName, CheckpointHeader, StoredCheckpoint, decode_header, encode_header
 from state.timers import Timer
 from state.visitor_store import ABSENT, Change, Stored, pack_visitor
 
@@ -59,6 +62,8 @@ class MemoryLog:
         self.records: dict[str, list[list[Record]]] = {}
         self.failures: list[Exception] = []
         self.full: set[str] = set()
+        self.floors: dict[int, int] = {}
+        self.earliest: dict[int, int] = {}
         self.fill = 0.0
 
     def of(self, topic: str) -> list[list[Record]]:
@@ -82,21 +87,25 @@ class MemoryLog:
     async def end_offsets(self, topic: str) -> list[int]:
         return [len(partition) for partition in self.of(topic)]
 
-    async def fill_share(self, topic: str) -> float:
-        return self.fill
-
     async def committed_offsets(self, group: str, topic: str) -> list[int | None]:
         return [None] * N_PARTITIONS
 
     async def earliest_offsets(self, topic: str) -> list[int]:
-        return [0] * N_PARTITIONS
+        return [self.earliest.get(partition, 0) for partition in range(N_PARTITIONS)]
 
     async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:
-        self.floors = {**getattr(self, "floors", {}), partition: offset}
+        self.floors[partition] = max(offset, self.floors.get(partition, 0))
+
+    async def fill_share(self, topic: str) -> float:
+        return self.fill
+
+    def trim(self) -> None:
+        """Let go of all that may go."""
+        self.earliest.update(self.floors)
 
     async def read(self, topic: str, partition: int, from_offset: int, to_offset: int | None = None):
         for offset, record in enumerate(self.of(topic)[partition][:to_offset]):
-            if offset >= from_offset:
+            if offset >= max(from_offset, self.earliest.get(partition, 0)):
                 yield Entry(offset, record.key, record.value)
 
 
@@ -107,3 +116,64 @@ class FixedCatalog:
     async def get(self, version: int) -> CompiledCatalog:
         assert version == self.current.version
         return self.current
+
+
+class MemoryCheckpoints:
+    """``CheckpointStore`` without a Redis."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.generations: dict[int, int] = {}
+        self.headers: dict[int, list[bytes]] = {}
+        self.stored: dict[tuple[int, str, int], bytes] = {}
+
+    async def open(self, partition: int) -> int:
+        self.generation += 1
+        self.generations[partition] = self.generation
+        return self.generation
+
+    async def renew(self, partition: int, generation: int) -> int | None:
+        return await self.open(partition) if self.generations[partition] == generation else None
+
+    async def header(self, partition: int) -> CheckpointHeader | None:
+        damage: msgspec.DecodeError | None = None
+        for value in self.headers.get(partition, ()):
+            try:
+                return decode_header(value)
+            except msgspec.DecodeError as error:
+                damage = error
+        if damage is not None:
+            raise damage
+        return None
+
+    async def blobs(self, partition: int, names: Iterable[BlobName]) -> dict[BlobName, bytes | None]:
+        return {name: self.stored.get((partition, *name)) for name in names}
+
+    async def load(self, partition: int) -> StoredCheckpoint | None:
+        header = await self.header(partition)
+        if header is None:
+            return None
+        found = await self.blobs(partition, header.newest_names())
+        return StoredCheckpoint(header, {key: blob for (key, _), blob in found.items()})
+
+    async def save(
+        self,
+        partition: int,
+        header: CheckpointHeader,
+        blobs: Mapping[BlobName, bytes],
+        before: CheckpointHeader | None = None,
+    ) -> bool:
+        if header.generation < self.generations.get(partition, -1):
+            return False
+        self.headers[partition] = [encode_header(header)] * 2
+        self.stored.update({(partition, *name): blob for name, blob in blobs.items()})
+        if before is not None:
+            for name in set(before.blob_names()) - set(header.blob_names()):
+                self.stored.pop((partition, *name), None)
+        return True
+
+    def damage(self, partition: int, name: BlobName) -> None:
+        """Flip one bit."""
+        blob = bytearray(self.stored[partition, *name])
+        blob[len(blob) // 2] ^= 1
+        self.stored[partition, *name] = bytes(blob)

@@ -13,7 +13,6 @@ from online_models.conversion import checkpoint
 from online_models.conversion.challenger import retrain
 from online_models.conversion.contender import Contender
 from personalization.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
-from state.checkpoint_store import StoredCheckpoint
 from state.model_store import Published
 from stream.learner import LearnedMessage, Learner
 from tests.unit.stream.fakes import N_PARTITIONS
@@ -89,7 +88,7 @@ async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_boo
     second = shop.learner()
     assert await second.assigned([HERO], 1) == {HERO: 150}
     await second.process(shop.all_messages(150, shop.n_records(), 1))
-    shop.checkpoints.kept.clear()
+    shop.checkpoints.headers.clear()
     straight = await shop.learned(shop.learner())
     left, right = second.book(example_key(BUYS)), straight.book(example_key(BUYS))
     assert left is not None
@@ -101,18 +100,25 @@ async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_boo
 async def test_a_damaged_book_gives_way_to_the_one_before() -> None:
     shop = Shop()
     await shop.sessions(0, 100)
+    await shop.tell(a_challenger(shop))
+    await shop.sessions(100, 20)
     learner = shop.learner()
     await learner.assigned([HERO], 1)
-    for first in (0, 50):
-        await learner.process(shop.all_messages(first, first + 50, 1))
+    for first in (0, 150):
+        await learner.process(shop.all_messages(first, first + 150, 1))
         await learner.save()
-    damaged = shop.checkpoints.kept["current"]
-    blob = damaged.blobs[example_key(BUYS)]
-    assert blob is not None
-    broken = {example_key(BUYS): blob[:-1] + b"\x00"}
-    shop.checkpoints.kept["current"] = StoredCheckpoint(damaged.header, broken)
+    header = await shop.checkpoints.header(HERO)
+    assert header is not None
+    key = example_key(BUYS)
+    shop.checkpoints.damage(HERO, (key, header.models[key].copies[0].number))
     successor = shop.learner()
-    assert await successor.assigned([HERO], 1) == {HERO: 50}
+    assert await successor.assigned([HERO], 1) == {HERO: shop.n_records()}
+    await successor.catch_up()
+    left, right = successor.book(key), learner.book(key)
+    assert left is not None
+    assert right is not None
+    assert left.dump() == right.dump()
+    assert right.challenger_id == "c1", "one that had entered meanwhile enters again"
 
 
 async def test_one_that_is_fenced_off_serves_nobody() -> None:
