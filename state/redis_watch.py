@@ -67,6 +67,8 @@ class RedisWatch:
                     await self._redis.ping()
         except (MovedError, AskError):  # a node of a Cluster: it answers, and the key is another's
             self._note(None)
+        except TimeoutError:
+            self._note(TimeoutError(f"nothing within {self._patience_s:g} s"))
         except (RedisError, OSError) as error:
             if refusal(error) == "NOPERM" and self._writes:
                 # This user of Redis has only the commands it needs: whether it may write, only they can tell.
