@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 
-from api.outages import Spoken
+from api.outages import Spoken, in_public_words
 from api.services import Log
 from eventlog.port import Position, Record
-from personalization.errors import Unavailable
+from personalization.errors import Refused, Unavailable
+
+logger = logging.getLogger(__name__)
 
 ACKNOWLEDGED_WITHIN_S = 0.75
 """A caller knows within a second what became of its events, whatever the log's own patience."""
@@ -49,6 +52,8 @@ class BoundedLog:
         ------
         Unavailable
             If it did not come within the bound, or the log says so.
+        Refused
+            If a person has to act first: this process's log says what.
         """
         try:
             async with asyncio.timeout(self._within_s):
@@ -56,11 +61,15 @@ class BoundedLog:
         except TimeoutError as error:
             self._note(late := Spoken(f"the log did not acknowledge within {self._within_s:g} s"))
             raise late from error
-        except Unavailable as error:
+        except (Unavailable, Refused) as error:
             self._note(error)
             raise
-        self._error = None
+        if self._error is not None:
+            logger.warning("log_takes_events_again")
+            self._error = None
         return positions
 
     def _note(self, error: BaseException) -> None:
+        if self._error is None or in_public_words(error) != in_public_words(self._error):
+            logger.error("log_takes_no_events", extra={"reason": str(error)})
         self._error, self._failed_s = error, time.monotonic()

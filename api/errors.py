@@ -75,7 +75,7 @@ def as_api_error(error: BaseException) -> ApiError:
         outage = outage_of(error)
         return ApiError(503, outage.code, outage.message)
     if isinstance(error, Refused):
-        return ApiError(503, "refused", str(error))
+        return ApiError(503, "refused", "a person has to act first: the log of this process says what to do")
     return ApiError(500, "internal", "this is our mistake; it was logged under this requestId")
 
 

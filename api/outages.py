@@ -19,8 +19,13 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _OURS_TO_MEND = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 
+_CODES = {"LogFull": "log_full", "StorageFull": "storage_full"}
+
+
 class Spoken(Unavailable):
     """An outage whose own text is fit for everybody, and says it best."""
+
+    public = True
 
 
 class Outage(NamedTuple):
@@ -60,18 +65,19 @@ def outage_of(error: BaseException) -> Outage:
     'Redis does not answer; send the same again shortly'
     """
     for each in _causes(error):
-        if isinstance(each, Spoken):
-            return Outage("unavailable", str(each), SHORTLY)
+        if getattr(each, "public", False):
+            code = _CODES.get(type(each).__name__, "unavailable")
+            return Outage(code, str(each), ROOM if code == "storage_full" else SHORTLY)
         if isinstance(each, Unavailable) and str(each).startswith("Kafka"):
             return Outage("unavailable", "Kafka does not answer", SHORTLY)
         if isinstance(each, RedisError):
-            code = refusal(each)
-            if code in ("MISCONF", "OOM"):
-                return Outage("storage_full", REFUSALS[code], ROOM)
-            if code in _OURS_TO_MEND:
+            refused = refusal(each)
+            if refused in ("MISCONF", "OOM"):
+                return Outage("storage_full", REFUSALS[refused], ROOM)
+            if refused in _OURS_TO_MEND:
                 return Outage("unavailable", "Redis does not let this process in", SHORTLY)
-            if code is not None:
-                return Outage("unavailable", REFUSALS[code], SHORTLY)
+            if refused is not None:
+                return Outage("unavailable", REFUSALS[refused], SHORTLY)
             if is_passing(each):
                 return Outage("unavailable", "Redis does not answer", SHORTLY)
         elif isinstance(each, OSError):

@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from api.bounded_log import BoundedLog
 from eventlog.port import Position, Record
-from personalization.errors import Unavailable
+from personalization.errors import Refused, Unavailable
 from tests.unit.api.site import FakeLog
 
 RECORD = Record("visitor-log", "a:1", b"x")
@@ -45,6 +45,21 @@ async def test_what_was_wrong_is_forgotten_with_the_next_acknowledgement():
     fake.error = None
     await log.append([RECORD])
     assert log.error is None
+
+
+async def test_what_a_person_has_to_do_is_told_to_the_process_log_and_not_to_callers(site, caplog):
+    site.log.error = Refused(
+        "key nextbest:visitor-log of redis://10.1.2.3 holds a string: run `nextbest epoch open`"
+    )
+    answer = await site.collect(TRACK)
+    assert (answer.status_code, answer.json()["code"]) == (503, "refused")
+    assert "10.1.2.3" not in answer.text
+    log = BoundedLog(site.log)
+    for _ in range(3):
+        with pytest.raises(Refused):
+            await log.append([RECORD])
+    told = [record for record in caplog.records if record.message == "log_takes_no_events"]
+    assert [record.__dict__["reason"] for record in told] == [str(site.log.error)], "once, and whole"
 
 
 async def test_a_full_disk_is_named_to_collectors_and_to_rewards(site):
