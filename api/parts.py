@@ -21,12 +21,12 @@ from redis.exceptions import RedisError
 from api.auth import KeysInForce
 from api.bounded_log import BoundedLog
 from api.catalog import PreparedInForce
+from api.checks import not_current, refused, too_slow, unreadable, words
 from api.conversions import ConversionsInMemory
 from api.housekeeping import Housekeeper
 from api.log_creation import LogCreation
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
-from api.outages import in_public_words
 from api.readiness import Check, Readiness
 from api.services import Learned, Services
 from api.spooling import SpoolWatch, run_spool
@@ -55,8 +55,6 @@ DRAIN_S = 5.0
 
 REPORT_S = 1.0
 """What is read for people, beside the decider's own reads, takes no longer than this."""
-
-STALE_S = 10.0
 
 _GC_THRESHOLDS = (20_000, 20, 20)
 _CATALOG_WAIT_S = 1.0
@@ -128,12 +126,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             "models": lambda: None if models.reached_ms else "Redis has not told of them yet",
         }
         watched: dict[str, Check] = {
-            "redis": lambda: _words(watch.error or reader.error),
-            "log": lambda: creation.waits_for or _words(bounded_log.error),
+            "redis": lambda: words(watch.error) or too_slow(reader.error, settings.redis_timeout_ms),
+            "log": lambda: creation.waits_for or words(bounded_log.error),
             "spool": spool_watch.problem,
-            "catalog": lambda: _unreadable(follower),
-            "models": lambda: _not_current(models),
-            "conversions": lambda: _refused(conversions.refused),
+            "catalog": lambda: unreadable(follower),
+            "models": lambda: not_current(models),
+            "conversions": lambda: refused(conversions.refused),
         }
         readiness = Readiness(needed, watched, tasks)
         services = Services(
@@ -186,28 +184,3 @@ def _background_client(settings: Settings) -> Redis:
         _plain(settings.redis), socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1)
     )
     return client
-
-
-def _words(error: BaseException | None) -> str | None:
-    return None if error is None else in_public_words(error)
-
-
-def _unreadable(follower: CatalogFollower) -> str | None:
-    if not follower.refused or not follower.ready:
-        return None
-    version = follower.current.version
-    return f"version {follower.refused} cannot be used here, version {version} stays: this process's log says why"
-
-
-def _not_current(models: ModelFollower) -> str | None:
-    for_s = asyncio.get_running_loop().time() - models.reached_ms / 1000
-    if models.reached_ms and for_s > STALE_S:
-        return f"they are as they were {for_s:.0f} s ago: Redis has not told of newer ones since"
-    return _refused(models.refused)
-
-
-def _refused(names: list[str]) -> str | None:
-    if not names:
-        return None
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"the newest of {', '.join(names[:5])}{more} cannot be read here: this process's log says why"
