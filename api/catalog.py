@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from api.outages import Spoken
 from personalization.compiled import CompiledCatalog
+from personalization.errors import Unavailable
 from personalization.prepared import PreparedCatalog, prepare
 
 
@@ -35,8 +37,11 @@ class PreparedInForce:
 
     @property
     def current(self) -> PreparedCatalog:
-        """The version in force."""
-        compiled = self._source.current
+        """The version in force; raises ``Unavailable`` before the first is published."""
+        try:
+            compiled = self._source.current
+        except Unavailable as error:
+            raise Spoken("no catalog is published yet") from error
         prepared = self._prepared
         if prepared is None or prepared.catalog is not compiled:
             prepared = self._prepared = prepare(compiled)

@@ -147,7 +147,7 @@ class DecideEndpoint:
             if answer.events_kept or carries_consent(sent.event):
                 links = services.linker.links(sent.event)
                 records = event_records(sent.event, now_ms, sent.occurred_at_ms, catalog_version, links)
-                kept = [services.spool.put(record) for record in records]
+                kept = [self._put(record) for record in records]
                 dropped += kept.count(False)
                 if all(kept):
                     services.linker.appended(links)
@@ -155,7 +155,7 @@ class DecideEndpoint:
             else:
                 services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
-        put = services.spool.put
+        put = self._put
         key = answer.key
         for entry in answer.entries:
             dropped += not put(Record(VISITOR_LOG, key, encode_entry(entry)))
@@ -166,6 +166,13 @@ class DecideEndpoint:
         for placement, error in answer.faults:
             services.metrics.faults.labels(placement).inc()
             logger.error("model_failed", extra={"placement": placement, "reason": repr(error)})
+
+    def _put(self, record: Record) -> bool:
+        try:
+            return self._services.spool.put(record)
+        except Exception:  # the answer stands: what cannot be logged is counted, and never keeps it back
+            logger.exception("spool_failed")
+            return False
 
 
 _NO_STORE = [(b"cache-control", b"no-store")]

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from personalization.errors import InvalidInput, LogFull, NextbestError, Refused, Unavailable
+from api.outages import outage_of
+from personalization.errors import InvalidInput, NextbestError, Refused, Unavailable
 
 RETRY_AFTER_S = 1
 
@@ -70,12 +71,11 @@ def as_api_error(error: BaseException) -> ApiError:
         return error
     if isinstance(error, InvalidInput):
         return ApiError(400, error.code, error.message, error.field)
-    if isinstance(error, LogFull):
-        return ApiError(503, "log_full", "the log holds as much as it may; send the same again shortly")
     if isinstance(error, Unavailable):
-        return ApiError(503, "unavailable", "a part needed for this does not answer; send the same again shortly")
+        outage = outage_of(error)
+        return ApiError(503, outage.code, outage.message)
     if isinstance(error, Refused):
-        return ApiError(503, "refused", str(error))
+        return ApiError(503, "refused", "a person has to act first: the log of this process says what to do")
     return ApiError(500, "internal", "this is our mistake; it was logged under this requestId")
 
 

@@ -1,4 +1,4 @@
-"""``/healthz``: the process runs. ``/readyz``: it can do its work, and what is missing where it cannot."""
+"""``/healthz``: the process runs. ``/readyz``: whether it can do its work, what is missing, what is not well."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ class HealthEndpoints:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def readyz(self, _: Request) -> Response:
-        """Ready, or the names of what is not."""
-        missing = self._services.ready()
-        body = {"status": "waiting" if missing else "ready", "missing": missing}
-        return Response(orjson.dumps(body), 503 if missing else 200, media_type="application/json")
+        """Ready, or the names of what is missing; what is not well beside it, and why."""
+        report = self._services.readiness()
+        body = {
+            "status": "ready" if report.ready else "waiting",
+            "missing": sorted(report.missing),
+            "warnings": sorted(report.warnings),
+            "reasons": {**report.warnings, **report.missing},
+        }
+        return Response(orjson.dumps(body), 200 if report.ready else 503, media_type="application/json")
 
     async def metrics(self, _: Request) -> Response:
         """For Prometheus."""

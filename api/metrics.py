@@ -66,19 +66,21 @@ class ApiMetrics:
         self.unlogged = Counter(
             "nextbest_unlogged", "What was not logged, by reason: consent, spool_full", ["reason"], registry=r
         )
-        self.unknown_fields = Gauge(
-            "nextbest_unknown_fields",
-            "Objects received that held a field nobody knows",
-            multiprocess_mode="sum",
-            registry=r,
+        self.unknown_fields = Counter(
+            "nextbest_unknown_fields", "Objects received that held a field nobody knows", registry=r
         )
         self.spool_depth = Gauge(
             "nextbest_spool_records", "Records waiting for the log", multiprocess_mode="livesum", registry=r
         )
-        self.spool_dropped = Gauge(
-            "nextbest_spool_dropped_records",
-            "Records lost for want of room",
-            multiprocess_mode="sum",
+        self.spool_dropped = Counter("nextbest_spool_dropped_records", "Records lost for want of room", registry=r)
+        self.task_restarts = Counter(
+            "nextbest_task_restarts", "Background tasks that ended and were started again", ["task"], registry=r
+        )
+        self.not_well = Gauge(
+            "nextbest_not_well",
+            "1 while /readyz names this part among what is missing or not well",
+            ["part"],
+            multiprocess_mode="livemax",
             registry=r,
         )
         self.model_age_seconds = Gauge(

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api.auth import KeysInForce
+from api.bounded_log import BoundedLog
 from api.catalog import PreparedInForce
+from api.checks import not_current, refused, too_slow, unreadable, words
 from api.conversions import ConversionsInMemory
+from api.housekeeping import Housekeeper
+from api.log_creation import LogCreation
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.readiness import Check, Readiness
 from api.services import Learned, Services
-from api.wire import BATCH, DECIDE, EVENT, REWARD
+from api.spooling import SpoolWatch, run_spool
+from background.supervisor import TaskSupervisor
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
-from eventlog.opening import default_partitions, open_log
+from eventlog.opening import open_log
 from eventlog.partition import partition_of
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.spool import Spool
 from eventlog.topics import Topics
 from online_models import checkpoint
-from personalization.errors import NextbestError, Unavailable
+from personalization.errors import Unavailable
 from personalization.folder_state import decode_folder
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
@@ -39,15 +47,16 @@ from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionFollower
 from state.keys import Keys
 from state.model_store import ModelFollower
+from state.redis_watch import RedisWatch
 from state.visitor_reader import VisitorReader, decider_client, fetch_with
-
-logger = logging.getLogger(__name__)
 
 DRAIN_S = 5.0
 """For the last records at the end; what remains is kept on disk, and goes first the next time."""
 
+REPORT_S = 1.0
+"""What is read for people, beside the decider's own reads, takes no longer than this."""
+
 _GC_THRESHOLDS = (20_000, 20, 20)
-_HOUSEKEEPING_S = 0.5
 _CATALOG_WAIT_S = 1.0
 
 
@@ -58,31 +67,38 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         keys = Keys(settings.namespace)
         secret = settings.secret.encode()
         metrics = ApiMetrics()
-        # Announcements occupy a connection each, and neither these nor reports may take one from the decider.
-        background: Redis = Redis.from_url(_plain(settings.redis), socket_connect_timeout=2.0)
+        tasks = TaskSupervisor(on_end=lambda task: metrics.task_restarts.labels(task).inc())
+        background = _background_client(settings)
         stack.push_async_callback(background.aclose)
         decider = decider_client(settings.redis, settings.redis_timeout_ms)
         stack.push_async_callback(decider.aclose)
-        reader = VisitorReader(fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read)
-        follower = CatalogFollower(CatalogStore(background, settings.namespace))
-        await follower.start(wait_s=_CATALOG_WAIT_S)
-        stack.push_async_callback(follower.stop)
-        catalog = PreparedInForce(follower)
-        models = ModelFollower(background, keys, secret)
-        await _begin(stack, models.run(), "model-follower")
-        conversions = ConversionFollower(background, keys, secret)
-        await _begin(stack, conversions.run(), "conversion-follower")
         log = _log(settings)
         await log.start()
         stack.push_async_callback(log.close)
-        await _begin(stack, _create(log, settings.partitions), "log-creation")
+        bounded_log = BoundedLog(log)
+        await stack.enter_async_context(tasks)
+        reader = VisitorReader(fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read)
+        watch = RedisWatch(background, f"{settings.namespace}:probe")
+        tasks.keep("redis-watch", watch.run)
+        follower = CatalogFollower(CatalogStore(background, settings.namespace))
+        tasks.keep("catalog", follower.run)
+        models = ModelFollower(background, keys, secret)
+        tasks.keep("models", models.run)
+        conversions = ConversionFollower(background, keys, secret)
+        tasks.keep("conversions", conversions.run)
+        creation = LogCreation(log, settings.partitions)
+        tasks.keep("log-creation", creation.run, may_return=True)
+        await follower.wait_ready(_CATALOG_WAIT_S)
+        catalog = PreparedInForce(follower)
         spool = Spool.below(log, Path(settings.data_dir) / "spool")
-        spool.start()
+        spool_watch = SpoolWatch(spool)
+        tasks.keep("spool", functools.partial(run_spool, spool), may_return=True)
         stack.push_async_callback(spool.drain, DRAIN_S)
 
         async def open_decisions(key: str) -> int:
             try:
-                value = cast("bytes | None", await background.get(keys.folder(key)))
+                async with asyncio.timeout(REPORT_S):
+                    value = cast("bytes | None", await background.get(keys.folder(key)))
                 return len(decode_folder(value).open) if value else 0
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"open decisions cannot be read: {error}") from error
@@ -91,8 +107,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         async def learned(placement: str) -> Learned | None:
             try:
-                partition = partition_of(placement, (await log.identity()).n_partitions)
-                stored = await checkpoints.load(partition)
+                async with asyncio.timeout(REPORT_S):
+                    partition = partition_of(placement, (await log.identity()).n_partitions)
+                    stored = await checkpoints.load(partition)
                 blob = stored.blobs.get(placement) if stored is not None else None
                 if stored is None or blob is None:
                     return None
@@ -104,6 +121,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             through = {"epoch": header.epoch, "partition": partition, "offset": header.trained_through(placement)}
             return Learned(book.model.report(), through)
 
+        needed: dict[str, Check] = {
+            "catalog": lambda: None if follower.ready else "none is published yet, or Redis could not tell",
+            "models": lambda: None if models.reached_ms else "Redis has not told of them yet",
+        }
+        watched: dict[str, Check] = {
+            "redis": lambda: words(watch.error) or too_slow(reader.error, settings.redis_timeout_ms),
+            "log": lambda: creation.waits_for or words(bounded_log.error),
+            "spool": spool_watch.problem,
+            "catalog": lambda: unreadable(follower),
+            "models": lambda: not_current(models),
+            "conversions": lambda: refused(conversions.refused),
+        }
+        readiness = Readiness(needed, watched, tasks)
         services = Services(
             secret=secret,
             catalog=catalog,
@@ -111,18 +141,18 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             models=ModelsInMemory(models, catalog),
             conversions=ConversionsInMemory(conversions),
             visitors=reader,
-            log=log,
+            log=bounded_log,
             spool=spool,
             metrics=metrics,
             clock_ms=lambda: time.time_ns() // 1_000_000,
             open_decisions=open_decisions,
             learned=learned,
-            ready=lambda: _missing(follower, models, log),
+            readiness=readiness.report,
             deadline_ms=settings.deadline_ms,
             redis_timeout_ms=settings.redis_timeout_ms,
             max_body_bytes=settings.max_body_bytes,
         )
-        await _begin(stack, _keep_house(services, spool, models), "housekeeping")
+        tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models).run)
         with contextlib.suppress(Unavailable):
             await reader.read(["a:-"], None)  # connects before the first visitor waits for it
         # What is here now stays: the collector need not look through all modules again at each full round. And
@@ -145,49 +175,12 @@ def _plain(url: str) -> str:
     return url.replace("redis+cluster://", "redis://", 1)
 
 
-async def _begin(stack: AsyncExitStack, work: Any, name: str) -> None:
-    task = asyncio.create_task(work, name=name)
+def _background_client(settings: Settings) -> Redis:
+    """A client for everything but the decider's reads: announcements occupy a connection each.
 
-    async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(end)
-
-
-async def _create(log: RedisStreamsLog | KafkaLog, n_partitions: int) -> None:
-    """Create the topics unless they are there, as soon as the log answers."""
-    while True:
-        try:
-            await log.create(n_partitions or default_partitions(log))
-            return
-        except NextbestError as error:
-            logger.warning("log_not_created", extra={"reason": str(error)})
-            await asyncio.sleep(0.5)
-
-
-def _missing(follower: CatalogFollower, models: ModelFollower, log: RedisStreamsLog | KafkaLog) -> list[str]:
-    missing = []
-    if not follower.ready:
-        missing.append("catalog")
-    if not models.reached_ms:
-        missing.append("models")
-    return missing
-
-
-async def _keep_house(services: Services, spool: Spool, models: ModelFollower) -> None:
-    """Bring the gauges up to date, and what was observed into its histograms."""
-    metrics = services.metrics
-    while True:
-        metrics.flush()
-        metrics.spool_depth.set(spool.n_waiting)
-        metrics.spool_dropped.set(spool.n_dropped)
-        metrics.unknown_fields.set(sum(kind.n_unknown for kind in (EVENT, BATCH, DECIDE, REWARD)))
-        now_ms = services.clock_ms()
-        for placement in models.placements:
-            age_ms = services.models.age_ms([placement], now_ms)
-            if age_ms is not None:
-                metrics.model_age_seconds.labels(placement).set(age_ms / 1000)
-        with contextlib.suppress(Unavailable):
-            metrics.catalog_version.set(services.catalog.current.catalog.version)
-        await asyncio.sleep(_HOUSEKEEPING_S)
+    A Redis that hangs is given up on after two seconds: redis-py's own patience would hide it for a minute.
+    """
+    client: Redis = Redis.from_url(
+        _plain(settings.redis), socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1)
+    )
+    return client

@@ -12,6 +12,7 @@ from api.events import Linker
 from api.exchange import Randomness
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.readiness import Report
 from eventlog.port import Position, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
@@ -69,8 +70,8 @@ class Services:
         The conversion models in memory, by conversion; one that has learned nothing yet is absent.
     learned
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
-    ready
-        What is not ready, by name; empty: all is.
+    readiness
+        How the process is: what it lacks, and what is not well.
     """
 
     secret: bytes
@@ -85,7 +86,7 @@ class Services:
     open_decisions: Callable[[str], Awaitable[int]]
     learned: Callable[[str], Awaitable[Learned | None]]
     conversions: Mapping[str, Served] = field(default_factory=dict)
-    ready: Callable[[], list[str]] = list
+    readiness: Callable[[], Report] = Report
     deadline_ms: int = 50
     redis_timeout_ms: int = 20
     max_body_bytes: int = 4_194_304

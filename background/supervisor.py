@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
-from background.cancelling import pause
+from background.cancelling import pause, stop_if_cancelled
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +20,19 @@ HEALTHY_S = 5.0
 Work = Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a task ended: the error, or None if it returned or was cancelled by what it called; and in words."""
+
+    error: BaseException | None
+    reason: str
+
+
 @dataclass(slots=True)
 class _Kept:
-    task: asyncio.Task[None]
-    ended_s: float | None = None
-    reason: str = ""
+    task: asyncio.Task[None] | None = None
+    ended: Ended | None = None
+    ended_s: float = 0.0
     n_restarts: int = 0
 
 
@@ -32,7 +40,7 @@ class TaskSupervisor:
     """Keeps the background tasks of one process running until it stops.
 
     A task that raises is started again after a pause of 0.1 s, doubled at each further end, at most 10 s. So is
-    one that returns, unless it was given as one that may.
+    one that returns, unless it was given as one that may, and one whose call was cancelled by somebody else.
 
     Parameters
     ----------
@@ -67,7 +75,8 @@ class TaskSupervisor:
         """
         if name in self._kept:
             raise ValueError(f"there is a task {name!r} already")
-        self._kept[name] = _Kept(asyncio.create_task(self._run(name, work, may_return), name=name))
+        kept = self._kept[name] = _Kept()
+        kept.task = asyncio.create_task(self._run(name, kept, work, may_return), name=name)
 
     def restarts(self) -> dict[str, int]:
         """How often each task had to be started again."""
@@ -75,11 +84,15 @@ class TaskSupervisor:
 
     def not_ready(self) -> dict[str, str]:
         """The tasks that ended less than five seconds ago, or wait to be started again, and why they ended."""
+        return {name: ended.reason for name, ended in self.ended().items()}
+
+    def ended(self) -> dict[str, Ended]:
+        """The tasks of ``not_ready``, with the errors themselves: what is shown to strangers says less."""
         now_s = asyncio.get_running_loop().time()
         return {
-            name: kept.reason
+            name: kept.ended
             for name, kept in self._kept.items()
-            if kept.ended_s is not None and now_s - kept.ended_s < HEALTHY_S
+            if kept.ended is not None and now_s - kept.ended_s < HEALTHY_S
         }
 
     async def until_fatal(self) -> None:
@@ -92,7 +105,7 @@ class TaskSupervisor:
         """End one task, or all of them, the newest first."""
         for each in [name] if name is not None else list(reversed(self._kept)):
             task = self._kept.pop(each).task
-            while not task.done():
+            while task is not None and not task.done():
                 # More than once: a call that completes in the same tick may take the cancellation for its own.
                 task.cancel()
                 await asyncio.wait({task}, timeout=0.1)
@@ -103,30 +116,37 @@ class TaskSupervisor:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _run(self, name: str, work: Work, may_return: bool) -> None:
+    async def _run(self, name: str, kept: _Kept, work: Work, may_return: bool) -> None:
         loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S
         while True:
             started_s = loop.time()
-            reason = "it returned"
+            ended = Ended(None, "it returned")
             try:
                 await work()
                 if may_return:
                     return
-                logger.error("background_task_ended", extra={"task": name, "reason": reason})
             except self._fatal as error:
                 self._fatal_error = error
                 self._fatal_seen.set()
                 return
+            except asyncio.CancelledError:
+                # Not always ours: what it waited for may have been cancelled by somebody else.
+                stop_if_cancelled()
+                ended = Ended(None, "what it waited for was cancelled")
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                logger.exception("background_task_ended", extra={"task": name, "reason": reason})
-            kept = self._kept[name]
+                ended = Ended(error, f"{type(error).__name__}: {error}")
+            logger.error(
+                "background_task_ended", exc_info=ended.error, extra={"task": name, "reason": ended.reason}
+            )
             if loop.time() - started_s > HEALTHY_S:
                 pause_s = FIRST_PAUSE_S
-            kept.reason = reason
+            kept.ended = ended
             kept.n_restarts += 1
-            self._on_end(name)
+            try:
+                self._on_end(name)
+            except Exception:  # whoever counts must not end what is counted
+                logger.exception("task_listener_failed", extra={"task": name})
             until_s = loop.time() + pause_s
             while (left_s := until_s - loop.time()) > 0:
                 kept.ended_s = loop.time()  # while it waits, it is not well

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from cli.silence import ANSWER_WITHIN_S, ASK_EVERY_S, LATE_S, Silence
+
 READY_POLL_S = 0.05
+HUNG_STOP_WITHIN_S = 5.0
+"""For one that hangs: most such processes cannot hear that they are to stop."""
+
 LINE_BYTES = 65_536
 MAX_LOG_BYTES = 16_777_216
 """A log that has reached this at a start is set aside as ``NAME.log.1``: two files bound the disk used."""
@@ -29,8 +34,15 @@ class ChildSpec:
     ----------
     ready
         Asked every 50 ms until it says yes.
+    alive
+        Asked every two seconds from then on: whether it answers at all. None: it is not asked.
     ready_within_s, stop_within_s
         Limits: after the first the start has failed, after the second the process is killed.
+    hangs_after_s
+        A process that has not answered for so long hangs: it is ended and started again.
+    patient
+        Whether a process that answers, though it is not ready, is waited for without limit: a Redis that reads its
+        file would only begin again.
     inherit
         File descriptors the child keeps, beside the lifeline.
     """
@@ -39,9 +51,12 @@ class ChildSpec:
     command: tuple[str, ...]
     ready: Ready
     environment: Mapping[str, str] = field(default_factory=dict)
+    alive: Ready | None = None
     inherit: tuple[int, ...] = ()
     ready_within_s: float = 60.0
     stop_within_s: float = 15.0
+    hangs_after_s: float = 15.0
+    patient: bool = False
 
 
 # Ours read "… WARNING name …". redis-server marks by "#" what it wants seen, its every start and stop included.
@@ -122,24 +137,50 @@ class Child:
         ended = asyncio.ensure_future(self._process.wait())
         loop = asyncio.get_running_loop()
         until = loop.time() + self.spec.ready_within_s
+        told = False
         try:
-            while not ended.done() and loop.time() < until:
+            while not ended.done():
                 if await self.spec.ready():
                     return not ended.done()
+                if loop.time() > until:
+                    if not (self.spec.patient and self.spec.alive is not None and await self.spec.alive()):
+                        return False
+                    if not told:
+                        self._show(f"{self.spec.name} answers, but is not ready yet; waiting for it")
+                    told = True
                 await asyncio.wait([ended], timeout=READY_POLL_S)
             return False
         finally:
             ended.cancel()
 
+    async def wait_hung(self) -> None:
+        """Wait until it has not answered for too long; without a question to ask, for ever."""
+        loop = asyncio.get_running_loop()
+        every_s = min(ASK_EVERY_S, self.spec.hangs_after_s / 4)
+        silence = Silence(loop.time(), every_s + ANSWER_WITHIN_S + LATE_S)
+        while True:
+            await asyncio.sleep(every_s)
+            answered = self.spec.alive is None or await self.spec.alive()
+            if silence.look(loop.time(), answered=answered) >= self.spec.hangs_after_s:
+                return
+
     async def stop(self) -> None:
         """Ask it to stop, and kill it where it does not in time."""
+        if not await self.end(self.spec.stop_within_s):
+            self._show(f"{self.spec.name} did not stop within {self.spec.stop_within_s:g} s and was killed")
+
+    async def end(self, within_s: float) -> bool:
+        """End it: asked first, killed after ``within_s``; whether asking was enough."""
+        # A stopped process takes no SIGTERM until it is told to go on.
+        self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), self.spec.stop_within_s)
+            await asyncio.wait_for(self._process.wait(), within_s)
         except TimeoutError:
-            self._show(f"{self.spec.name} did not stop within {self.spec.stop_within_s:g} s and was killed")
             self.kill()
             await self._process.wait()
+            return False
+        return True
 
     def kill(self) -> None:
         """End it at once."""
@@ -155,16 +196,45 @@ class Child:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
         )
+        log = LogFile(path)
         try:
-            with _opened(path) as log:
-                while raw := await _line(stream):
-                    log.write(raw)
-                    line = raw.decode(errors="replace").rstrip()
-                    self.last_lines.append(line)
-                    if alarming(line):
-                        self._show(f"{self.spec.name}: {line}")
+            while raw := await _line(stream):
+                # Whatever becomes of the file: a pipe nobody reads would stop the child with its next line.
+                log.write(raw)
+                line = raw.decode(errors="replace").rstrip()
+                self.last_lines.append(line)
+                if alarming(line):
+                    self._show(f"{self.spec.name}: {line}")
         finally:
+            log.close()
             transport.close()
+
+
+class LogFile:
+    """A child's log on disk; while the disk takes nothing, lines are left out and counted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._n_left_out = 0
+
+    def write(self, line: bytes) -> None:
+        """Write a line, or count it."""
+        try:
+            if self._file is None:
+                self._file = _opened(self._path)
+            if self._n_left_out:
+                self._file.write(b"(%d lines were left out: the disk took none)\n" % self._n_left_out)
+                self._n_left_out = 0
+            self._file.write(line)
+        except OSError:
+            self._n_left_out += 1
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
 
 
 def _opened(path: Path) -> BinaryIO:

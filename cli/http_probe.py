@@ -13,19 +13,27 @@ TIMEOUT_S = 2.0
 
 async def is_ready(host: str, port: int, path: str = "/readyz") -> bool:
     """Whether ``GET path`` answers 200."""
+    return (await _status_line(host, port, path, TIMEOUT_S)).split(b" ")[1:2] == [b"200"]
+
+
+async def is_alive(host: str, port: int, within_s: float, path: str = "/healthz") -> bool:
+    """Whether ``GET path`` answers anything: what answers has an event loop that turns."""
+    return bool(await _status_line(host, port, path, within_s))
+
+
+async def _status_line(host: str, port: int, path: str, within_s: float) -> bytes:
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-                status = await reader.readline()
+                return await reader.readline()
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except (OSError, TimeoutError):
-        return False
-    return status.split(b" ")[1:2] == [b"200"]
+        return b""
 
 
 def free_port(host: str = "127.0.0.1") -> int:

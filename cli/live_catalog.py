@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import getpass
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from background.supervisor import TaskSupervisor
 from config.loader import load_catalog, shipped_catalog
 from config.watch import watch_catalog
 from personalization.catalog import Catalog
@@ -45,13 +45,10 @@ async def live_catalog(
         if kept is not None:
             yield f"version {kept}, published before (--catalog {wanted} puts the example shop in force)"
             return
-        watching = asyncio.create_task(_watch(store, wanted, say))
-        try:
+        # A folder that is renamed or unmounted ends a watch: it is begun again until it succeeds.
+        async with TaskSupervisor(lambda _: say(f"{wanted} cannot be watched; trying again")) as tasks:
+            tasks.keep("catalog-watch", lambda: _watch(store, wanted, say))
             yield f"{wanted}, version {version}, followed live"
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
 
 
 async def _published_before(store: CatalogStore, catalog: Catalog) -> int | None:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.child import ChildSpec
-from cli.http_probe import free_port, is_ready
+from cli.http_probe import free_port, is_alive, is_ready
 from cli.roles import LISTEN_FD
+from cli.silence import ANSWER_WITHIN_S
 from state.embedded import find_redis_server, redis_options
 
 LOOPBACK = "127.0.0.1"
@@ -18,6 +19,10 @@ LOOPBACK = "127.0.0.1"
 # `-P` keeps the working folder off the import path: a user's own `config/` must not shadow ours.
 _NEXTBEST = (sys.executable, "-P", "-m", "cli")
 _TETHER = (sys.executable, "-P", "-m", "cli.tether")
+
+REDIS_HANGS_AFTER_S = 60.0
+"""Redis answers while it loads, rewrites its file or runs a long script, if only to say so. What does stop it is a
+fork of many gigabytes or a disk that takes no more: both pass, and a restart would read everything anew."""
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Vectors here are short: a BLAS that wakes every core for them only takes the core from the next process."""
@@ -38,12 +43,18 @@ def redis_part(data_dir: Path, port: int, lock_fd: int) -> ChildSpec:
     folder.mkdir(exist_ok=True)
 
     async def ready() -> bool:
-        return await _answers_ping(port)
+        return (await _ping(port, 1.0)).startswith(b"+PONG")
+
+    async def alive() -> bool:
+        return bool(await _ping(port, ANSWER_WITHIN_S))
 
     return ChildSpec(
         name="redis",
         command=(*_TETHER, str(binary), *redis_options(folder, port, "")),
         ready=ready,
+        alive=alive,
+        hangs_after_s=REDIS_HANGS_AFTER_S,
+        patient=True,
         inherit=(lock_fd,),
         stop_within_s=30.0,
     )
@@ -56,10 +67,14 @@ def worker_part(role: str, number: int, environment: Mapping[str, str]) -> Child
     async def ready() -> bool:
         return await is_ready(LOOPBACK, port)
 
+    async def alive() -> bool:
+        return await is_alive(LOOPBACK, port, ANSWER_WITHIN_S)
+
     return ChildSpec(
         name=role if number == 0 else f"{role}-{number}",
         command=(*_NEXTBEST, role),
         ready=ready,
+        alive=alive,
         environment={**_ONE_THREAD, **environment, "NEXTBEST_METRICS_PORT": str(port)},
     )
 
@@ -71,23 +86,29 @@ def api_part(host: str, listening: socket.socket, number: int, environment: Mapp
     async def ready() -> bool:
         return await is_ready(host, port)
 
+    async def alive() -> bool:
+        return await is_alive(host, port, ANSWER_WITHIN_S)
+
     more = {LISTEN_FD: str(listening.fileno()), "NEXTBEST_METRICS_PORT": str(port), "NEXTBEST_API_PROCESSES": "1"}
     return ChildSpec(
         name="api" if number == 0 else f"api-{number}",
         command=(*_NEXTBEST, "api"),
         ready=ready,
+        alive=alive,
         environment={**_ONE_THREAD, **environment, **more},
         inherit=(listening.fileno(),),
     )
 
 
-async def _answers_ping(port: int) -> bool:
+async def _ping(port: int, within_s: float) -> bytes:
+    """What Redis says to a PING: +PONG, or why not (-LOADING while it reads its file, -MISCONF on a full disk)."""
     try:
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(within_s):
             reader, writer = await asyncio.open_connection(LOOPBACK, port)
-            writer.write(b"PING\r\n")
-            answer = await reader.readline()
-            writer.close()
+            try:
+                writer.write(b"PING\r\n")
+                return await reader.readline()
+            finally:
+                writer.close()
     except (OSError, TimeoutError):
-        return False
-    return answer.startswith(b"+PONG")  # -LOADING while it reads its file
+        return b""

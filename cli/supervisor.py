@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cli.child import Child, ChildSpec, ending
+from background.supervisor import TaskSupervisor
+from cli.child import HUNG_STOP_WITHIN_S, Child, ChildSpec, ending
 from cli.lifeline import Lifeline
 from personalization.errors import Unavailable
 
@@ -31,7 +32,6 @@ class _Kept:
         self.spec = spec
         self.level = level
         self.child: Child | None = None
-        self.keeper: asyncio.Task[None] | None = None
         self.ready = asyncio.Event()
         self.restarts = 0
 
@@ -44,15 +44,17 @@ class Supervisor:
     logs
         Folder of their log files.
     say
-        Takes a line for people: what died, what was restarted, warnings of the children.
+        Takes a line for people: what died, what hangs, what was restarted, warnings of the children. Where it
+        fails (a terminal that is gone, a disk that is full) the line is lost, and nothing else.
     """
 
     def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
         self._logs = logs
-        self._say = say
+        self._tell = say
         self._lifeline = Lifeline()
         self._kept: list[_Kept] = []
         self._level = 0
+        self._keepers = TaskSupervisor(lambda name: self._say(f"{name} was not watched for a moment; it is again"))
 
     def pids(self) -> dict[str, int]:
         """Process ids of the children that run, by name."""
@@ -77,7 +79,7 @@ class Supervisor:
         spec = replace(spec, environment={**spec.environment, **self._lifeline.environment()})
         kept = _Kept(spec, self._level)
         self._kept.append(kept)
-        child = kept.child = await Child.start(spec, self._logs, self._lifeline.read_fd, self._say)
+        child = kept.child = await self._child(spec)
         if not await child.wait_ready():
             reason = f"was not ready within {spec.ready_within_s:g} s"
             if not child.running:
@@ -85,7 +87,7 @@ class Supervisor:
             last_line = next((line for line in reversed(child.last_lines) if line.strip()), "")
             raise ChildFailed(spec.name, reason, self._logs / f"{spec.name}.log", last_line)
         kept.ready.set()
-        kept.keeper = asyncio.create_task(self._keep(kept))
+        self._keepers.keep(spec.name, lambda: self._keep(kept))
 
     async def _keep(self, kept: _Kept) -> None:
         loop = asyncio.get_running_loop()
@@ -94,29 +96,62 @@ class Supervisor:
         while True:
             started = loop.time()
             assert kept.child is not None
-            code = await kept.child.wait()
+            how = await self._ended(kept.child)
             kept.ready.clear()
             if loop.time() - started > HEALTHY_S:
                 delay = FIRST_DELAY_S
-            self._say(f"{name} {ending(code)}; starting it again in {delay:.1f} s")
+            if how is not None:
+                self._say(f"{name} {how}; starting it again in {delay:.1f} s")
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_DELAY_S)
             kept.restarts += 1
-            kept.child = await Child.start(kept.spec, self._logs, self._lifeline.read_fd, self._say)
+            while True:
+                try:
+                    kept.child = await self._child(kept.spec)
+                    break
+                except OSError as error:  # no memory, no file descriptors: for a while, perhaps
+                    self._say(f"{name} cannot be started ({error}); trying again in {LAST_DELAY_S:g} s")
+                    await asyncio.sleep(LAST_DELAY_S)
             if await kept.child.wait_ready():
                 kept.ready.set()
                 self._say(f"{name} is back (process {kept.child.pid})")
             elif kept.child.running:
                 self._say(f"{name} was not ready within {kept.spec.ready_within_s:g} s; starting it once more")
-                kept.child.kill()
+                await self._end_hung(kept.child)
+
+    async def _ended(self, child: Child) -> str | None:
+        """Wait until a child has ended; how, unless it was said already: one that hangs is ended here."""
+        ended, hung = asyncio.ensure_future(child.wait()), asyncio.ensure_future(child.wait_hung())
+        try:
+            await asyncio.wait({ended, hung}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return ending(ended.result())
+            spec = child.spec
+            hung.result()
+            self._say(f"{spec.name} has not answered for {spec.hangs_after_s:g} s; starting it again")
+            await self._end_hung(child)
+            await ended
+            return None
+        finally:
+            ended.cancel()
+            hung.cancel()
+            await asyncio.gather(ended, hung, return_exceptions=True)
+
+    async def _end_hung(self, child: Child) -> None:
+        # A Redis that only seemed to hang needs its time to write its file out. Killing it after that loses nothing
+        # it acknowledged, which is with the kernel; leaving it would keep everything else waiting for ever.
+        await child.end(child.spec.stop_within_s if child.spec.patient else HUNG_STOP_WITHIN_S)
+
+    async def _child(self, spec: ChildSpec) -> Child:
+        return await Child.start(spec, self._logs, self._lifeline.read_fd, self._say)
+
+    def _say(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            self._tell(line)
 
     async def stop(self) -> None:
         """Stop all, in the reverse order of their start; nothing of them runs afterwards."""
-        for kept in self._kept:
-            if kept.keeper is not None:
-                kept.keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await kept.keeper
+        await self._keepers.stop()
         for level in range(self._level, 0, -1):
             children = [kept.child for kept in self._kept if kept.level == level and kept.child is not None]
             await asyncio.gather(*(child.stop() for child in children))

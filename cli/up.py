@@ -92,8 +92,9 @@ def up(
 
 
 def say(line: str) -> None:
-    """One line for the person at the terminal."""
-    click.echo(f"{time.strftime('%H:%M:%S')} {line}")
+    """One line for the person at the terminal, as long as there is one."""
+    with contextlib.suppress(OSError):
+        click.echo(f"{time.strftime('%H:%M:%S')} {line}")
 
 
 def resolve(

@@ -11,6 +11,9 @@ from typing import Self, TypeAlias
 
 from redis.exceptions import RedisError
 
+from background.cancelling import pause, stop_if_cancelled
+from background.supervisor import TaskSupervisor
+from eventlog.redis_errors import is_passing
 from personalization.catalog import Catalog
 from personalization.compiled import CompiledCatalog, InvalidCatalog, compile_catalog
 from personalization.errors import Refused, Unavailable
@@ -27,8 +30,10 @@ MISSING_POLL_S = 0.1
 class CatalogFollower:
     """The catalog as one process sees it.
 
-    Told by pub/sub, and looking every ``poll_s`` besides. A version that this process cannot compile is refused
-    with a logged error, and the last good one stays.
+    Told by pub/sub, and looking every ``poll_s`` besides. A version that this process cannot read or compile, for
+    whatever reason, is refused with a logged error, and the last good one stays.
+
+    ``run`` follows until cancelled, for who keeps it among other tasks; ``start`` and ``stop`` do that themselves.
 
     Parameters
     ----------
@@ -57,7 +62,9 @@ class CatalogFollower:
         self._newest_seen = 0
         self._compiled: OrderedDict[int, CompiledCatalog] = OrderedDict()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskSupervisor()
+        self._refused = 0
+        self._away = False
         self.listening = False
         """Whether announcements are heard now; else only the poll finds news."""
 
@@ -79,24 +86,43 @@ class CatalogFollower:
         """Whether there is a current version."""
         return self._current is not None
 
-    async def start(self, wait_s: float = 0.0) -> Self:
-        """Begin to follow; wait up to ``wait_s`` for the first version."""
-        with contextlib.suppress(RedisError, OSError):
-            await self.refresh()
-        self._task = asyncio.create_task(self._follow(), name="catalog-follower")
+    @property
+    def refused(self) -> int:
+        """The newest version, if it cannot be read or compiled here; else 0."""
+        return self._refused
+
+    async def run(self) -> None:
+        """Follow until cancelled, through failures of Redis."""
+        while True:
+            try:
+                await self._follow()
+            except (RedisError, OSError) as error:
+                if not self._away:
+                    logger.warning("catalog_disconnected reason=%s", error)
+                self._away = True
+            finally:
+                self.listening = False
+            await pause(min(self.poll_s, 1.0))
+
+    async def wait_ready(self, wait_s: float) -> bool:
+        """Wait up to ``wait_s`` for the first version; whether there is one."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while not self.ready:
                     await self._next_change()
+        return self.ready
+
+    async def start(self, wait_s: float = 0.0) -> Self:
+        """Begin to follow; wait up to ``wait_s`` for the first version."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.refresh()
+        self._tasks.keep("catalog-follower", self.run)
+        await self.wait_ready(wait_s)
         return self
 
     async def stop(self) -> None:
         """End following; ``current`` stays."""
-        task, self._task = self._task, None
-        while task is not None and not task.done():
-            # More than once: a read of redis-py that times out in the same tick takes the cancellation for its own.
-            task.cancel()
-            await asyncio.wait({task}, timeout=0.1)
+        await self._tasks.stop()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -126,6 +152,10 @@ class CatalogFollower:
                         catalog = await self.store.get(version)
                     except (RedisError, OSError) as error:
                         problem = f"cannot be fetched ({error})"
+                    except Refused:
+                        raise
+                    except Exception as error:  # bytes that are no catalog may fail in any way
+                        raise Refused(f"catalog version {version} cannot be read here ({error!r})") from error
                     else:
                         if catalog is not None:
                             return await self._compile(version, catalog)
@@ -144,6 +174,7 @@ class CatalogFollower:
             # Another Redis, or an emptied one: its numbers mean other catalogs.
             logger.error("catalog_history_lost newest=%d seen=%d", newest, self._newest_seen)
             self._compiled.clear()
+            self._refused = 0
         # Only a process that has nothing yet looks further back than the newest.
         for version in range(newest, 0, -1):
             compiled = await self._try(version)
@@ -156,11 +187,18 @@ class CatalogFollower:
     async def _try(self, version: int) -> CompiledCatalog | None:
         try:
             catalog = await self.store.get(version)
-            return None if catalog is None else await self._compile(version, catalog)
-        except Refused as refused:
+            compiled = None if catalog is None else await self._compile(version, catalog)
+        except Exception as error:  # bytes that are no catalog may fail in any way: they are refused, no more
+            if isinstance(error, RedisError | OSError) and is_passing(error):
+                raise
             kept = self._current.version if self._current else "none"
-            logger.error("catalog_refused version=%d kept=%s reason=%s", version, kept, refused)
+            reason = str(error) if isinstance(error, Refused) else repr(error)
+            logger.error("catalog_refused version=%d kept=%s reason=%s", version, kept, reason)
+            self._refused = max(self._refused, version)
             return None
+        if version >= self._refused:
+            self._refused = 0
+        return compiled
 
     async def _compile(self, version: int, catalog: Catalog) -> CompiledCatalog:
         try:
@@ -171,6 +209,10 @@ class CatalogFollower:
             raise Refused(
                 f"catalog version {version} does not compile here: update nextbest ({reasons})"
             ) from invalid
+        except Exception as error:
+            raise Refused(
+                f"catalog version {version} does not compile here: update nextbest ({error!r})"
+            ) from error
         self._compiled[version] = compiled
         while len(self._compiled) > self.keep:
             self._compiled.popitem(last=False)
@@ -191,19 +233,14 @@ class CatalogFollower:
         await self._changed.wait()
 
     async def _follow(self) -> None:
-        while self._task is not None:
-            try:
-                async with self.store.redis.pubsub() as announcements:
-                    await announcements.subscribe(self.store.channel)
-                    await announcements.get_message(timeout=self.poll_s)  # the confirmation: from here on we hear
-                    self.listening = True
-                    while self._task is not None:
-                        await self.refresh()
-                        await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)
-            except (RedisError, OSError) as error:
-                if self.listening:
-                    logger.warning("catalog_disconnected reason=%s", error)
-            except Exception:  # whatever it was, the next version may be fine: following never ends
-                logger.exception("catalog_follow_failed")
-            self.listening = False
-            await asyncio.sleep(min(self.poll_s, 1.0))
+        async with self.store.redis.pubsub() as announcements:
+            await announcements.subscribe(self.store.channel)
+            await announcements.get_message(timeout=self.poll_s)  # the confirmation: from here on we hear
+            self.listening = True
+            while True:
+                stop_if_cancelled()
+                await self.refresh()
+                if self._away:
+                    logger.warning("catalog_followed_again")
+                self._away = False
+                await announcements.get_message(ignore_subscribe_messages=True, timeout=self.poll_s)

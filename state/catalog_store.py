@@ -146,9 +146,9 @@ class CatalogStore:
         entry: Any = await self.redis.hget(self._versions, str(version))
         if entry is None:
             return None
-        digest = msgspec.json.decode(entry, type=PublishedVersion).digest
-        body: Any = await self.redis.hget(self._bodies, digest)
         try:
+            digest = msgspec.json.decode(entry, type=PublishedVersion).digest
+            body: Any = await self.redis.hget(self._bodies, digest)
             return None if body is None else decode_catalog(body)
         except (msgspec.MsgspecError, zlib.error) as error:
             raise Refused(f"catalog version {version} cannot be read ({error}): update nextbest here") from error

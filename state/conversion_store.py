@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from background.cancelling import pause
+from eventlog.redis_errors import is_passing
 from online_models.conversion import checkpoint
 from online_models.conversion.checkpoint import Served
 from online_models.snapshot import unpack_version
@@ -71,6 +72,9 @@ class FollowedConversion:
 class ConversionFollower:
     """The deciders' side: the newest model of every conversion, in memory.
 
+    A model that cannot be read, for whatever reason, is refused until another version of it is published: the last
+    good one stays, and the others go on.
+
     Parameters
     ----------
     redis
@@ -83,7 +87,8 @@ class ConversionFollower:
         self._secret = secret
         self._poll_ms = poll_ms
         self._models: dict[str, FollowedConversion] = {}
-        self._refused: dict[str, int] = {}
+        self._refused: dict[str, bytes | None] = {}
+        self._away = False
 
     def get(self, conversion: str) -> FollowedConversion | None:
         """The model of a conversion; None: nothing was learned yet."""
@@ -94,20 +99,33 @@ class ConversionFollower:
         """The conversions that have a model."""
         return sorted(self._models)
 
+    @property
+    def refused(self) -> list[str]:
+        """The conversions whose newest model cannot be read here."""
+        return sorted(self._refused)
+
     async def refresh(self) -> None:
         """Read whatever is newer in Redis."""
-        names = sorted(name.decode() for name in await cast("Any", self._redis.smembers(self._keys.conversions)))
-        if not names:
-            return
+        found: set[bytes] = await cast("Any", self._redis.smembers(self._keys.conversions))
+        names = sorted(name.decode(errors="replace") for name in found)
         pipeline = self._redis.pipeline(transaction=False)
         for name in names:
             pipeline.hget(self._keys.conversion(name), "version")
-        for name, version in zip(names, await pipeline.execute(), strict=True):
-            held = self._models.get(name)
-            if version is None or (held is not None and held.served.version == int(version)):
+        # One that is no model must not keep the others from being read.
+        versions = await pipeline.execute(raise_on_error=False) if names else []
+        for name, version in zip(names, versions, strict=True):
+            if isinstance(version, BaseException):
+                if is_passing(version):
+                    raise version
+                self._refuse(name, None, version)
                 continue
-            if self._refused.get(name) != int(version):
-                await self._read(name, int(version))
+            held = self._models.get(name)
+            if version is None or (held is not None and str(held.served.version).encode() == version):
+                continue
+            if name not in self._refused or self._refused[name] != version:
+                await self._read(name, version)
+        for gone in self._refused.keys() - set(names):
+            del self._refused[gone]
 
     async def run(self) -> None:
         """Follow until cancelled, through failures of Redis."""
@@ -115,18 +133,30 @@ class ConversionFollower:
             try:
                 await self.refresh()
             except (RedisError, OSError) as error:
-                logger.warning("conversions_unreachable", extra={"reason": repr(error)})
+                if not self._away:
+                    logger.warning("conversions_unreachable", extra={"reason": repr(error)})
+                self._away = True
+            else:
+                if self._away:
+                    logger.warning("conversions_followed_again")
+                self._away = False
             await pause(self._poll_ms / 1000)
 
-    async def _read(self, name: str, version: int) -> None:
+    async def _read(self, name: str, version: bytes) -> None:
         model, at_ms = await cast("Any", self._redis.hmget(self._keys.conversion(name), ["model", "at_ms"]))
         if model is None:
             return
         try:
             # Off the loop: half a megabyte takes milliseconds to unpack.
             served = await asyncio.to_thread(checkpoint.load_served, model, self._secret, conversion=name)
-        except Refused as error:
-            self._refused[name] = version
-            logger.error("conversion_refused", extra={"conversion": name, "reason": str(error)})
-            return
-        self._models[name] = FollowedConversion(served, int(at_ms))
+            self._models[name] = FollowedConversion(served, int(at_ms))
+        except Exception as error:  # bytes that are no model may fail in any way: they are refused, no more
+            self._refuse(name, version, error)
+        else:
+            self._refused.pop(name, None)
+
+    def _refuse(self, name: str, version: bytes | None, error: BaseException) -> None:
+        if name not in self._refused or self._refused[name] != version:
+            reason = str(error) if isinstance(error, Refused) else repr(error)
+            logger.error("conversion_refused", extra={"conversion": name, "reason": reason})
+        self._refused[name] = version

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from background.cancelling import pause, stop_if_cancelled
+from eventlog.redis_errors import is_passing
 from online_models.snapshot import ModelSnapshot, unpack_version
 from online_models.wire import SnapshotDelta
 from personalization.errors import Refused
@@ -144,8 +145,11 @@ async def read_model(redis: Redis, keys: Keys, placement: str, secret: bytes) ->
     Refused
         Where the snapshot is of another format or signed with another secret.
     """
-    fields = cast("dict[bytes, bytes]", await cast("Any", redis.hgetall(keys.model(placement))))
-    return _from_fields(fields, secret)
+    return _from_fields(await _fields(redis, keys, placement), secret)
+
+
+async def _fields(redis: Redis, keys: Keys, placement: str) -> dict[bytes, bytes]:
+    return cast("dict[bytes, bytes]", await cast("Any", redis.hgetall(keys.model(placement))))
 
 
 def _from_fields(fields: Mapping[bytes, bytes], secret: bytes) -> Followed | None:
@@ -160,6 +164,8 @@ class ModelFollower:
     """The deciders' side: the newest model of every placement, in memory.
 
     ``get`` is a dictionary look-up. ``run`` keeps the models current until cancelled, through failures of Redis.
+    A model that cannot be read, for whatever reason, is refused until another version of it is published: the last
+    good one stays, and the others go on.
 
     Parameters
     ----------
@@ -175,6 +181,8 @@ class ModelFollower:
         self._secret = secret
         self._poll_ms = poll_ms
         self._models: dict[str, Followed] = {}
+        self._refused: dict[str, bytes | None] = {}
+        self._away = False
         self.n_gaps = 0
         """Announcements that did not fit what was held."""
         self.reached_ms: int = 0
@@ -189,17 +197,33 @@ class ModelFollower:
         """The placements that have a model."""
         return sorted(self._models)
 
+    @property
+    def refused(self) -> list[str]:
+        """The placements whose newest model cannot be read here."""
+        return sorted(self._refused)
+
     async def refresh(self) -> None:
         """Read whatever is newer in Redis."""
-        placements = sorted(name.decode() for name in await cast("Any", self._redis.smembers(self._keys.models)))
+        names: set[bytes] = await cast("Any", self._redis.smembers(self._keys.models))
+        placements = sorted(name.decode(errors="replace") for name in names)
         pipeline = self._redis.pipeline(transaction=False)
         for placement in placements:
             pipeline.hget(self._keys.model(placement), "version")
-        versions = await pipeline.execute() if placements else []
+        # One that is no model must not keep the others from being read.
+        versions = await pipeline.execute(raise_on_error=False) if placements else []
         for placement, version in zip(placements, versions, strict=True):
+            if isinstance(version, BaseException):
+                if is_passing(version):
+                    raise version
+                self._refuse(placement, None, version)
+                continue
             held = self._models.get(placement)
-            if version is not None and (held is None or held.snapshot.version != int(version)):
+            if version is None or (held is not None and str(held.snapshot.version).encode() == version):
+                continue
+            if placement not in self._refused or self._refused[placement] != version:
                 await self._read(placement)
+        for gone in self._refused.keys() - set(placements):
+            del self._refused[gone]
         self.reached_ms = int(asyncio.get_running_loop().time() * 1000)
 
     async def run(self) -> None:
@@ -208,7 +232,9 @@ class ModelFollower:
             try:
                 await self._follow()
             except (RedisError, OSError) as error:
-                logger.warning("models_unreachable", extra={"reason": repr(error)})
+                if not self._away:
+                    logger.warning("models_unreachable", extra={"reason": repr(error)})
+                self._away = True
             await pause(self._poll_ms / 1000)
 
     async def _follow(self) -> None:
@@ -217,6 +243,9 @@ class ModelFollower:
             await channel.subscribe(self._keys.model_changes)
             # What was published before the subscription: read now, later changes are announced.
             await self.refresh()
+            if self._away:
+                logger.warning("models_followed_again")
+            self._away = False
             next_poll_s = loop.time() + self._poll_ms / 1000
             while True:
                 stop_if_cancelled()
@@ -230,25 +259,47 @@ class ModelFollower:
     async def _on_announcement(self, data: bytes) -> None:
         try:
             told = _decoder.decode(data)
-            held = self._models.get(told.placement)
-            if held is not None and told.version <= held.snapshot.version:
-                return
-            if held is not None and told.delta:
-                snapshot = held.snapshot.apply(SnapshotDelta.from_bytes(told.delta), self._secret)
-                self._models[told.placement] = Followed(snapshot, told.at_ms)
-                return
-        except Refused:
-            self.n_gaps += 1
         except msgspec.DecodeError as error:
             logger.error("announcement_unreadable", extra={"reason": str(error)})
             return
+        held = self._models.get(told.placement)
+        if held is not None and told.version <= held.snapshot.version:
+            return
+        if held is not None and told.delta:
+            try:
+                snapshot = held.snapshot.apply(SnapshotDelta.from_bytes(told.delta), self._secret)
+            except Refused:
+                self.n_gaps += 1
+            except Exception as error:  # whatever it was: what is stored may be sound
+                self.n_gaps += 1
+                logger.error("announcement_unreadable", extra={"placement": told.placement, "reason": repr(error)})
+            else:
+                self._take(told.placement, Followed(snapshot, told.at_ms))
+                return
         await self._read(told.placement)
 
     async def _read(self, placement: str) -> None:
         try:
-            found = await read_model(self._redis, self._keys, placement, self._secret)
-        except (Refused, msgspec.DecodeError, KeyError, ValueError) as error:
-            logger.error("model_refused", extra={"placement": placement, "reason": str(error)})
+            fields = await _fields(self._redis, self._keys, placement)
+        except (RedisError, OSError) as error:
+            if is_passing(error):
+                raise
+            self._refuse(placement, None, error)
+            return
+        try:
+            found = _from_fields(fields, self._secret)
+        except Exception as error:  # bytes that are no model may fail in any way: they are refused, no more
+            self._refuse(placement, fields.get(b"version"), error)
             return
         if found is not None:
-            self._models[placement] = found
+            self._take(placement, found)
+
+    def _take(self, placement: str, followed: Followed) -> None:
+        self._models[placement] = followed
+        self._refused.pop(placement, None)
+
+    def _refuse(self, placement: str, version: bytes | None, error: BaseException) -> None:
+        if placement not in self._refused or self._refused[placement] != version:
+            reason = str(error) if isinstance(error, Refused) else repr(error)
+            logger.error("model_refused", extra={"placement": placement, "reason": reason})
+        self._refused[placement] = version

@@ -10,6 +10,7 @@ No retries: a decision has a deadline, and a rung below it on the ladder.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
@@ -28,6 +29,8 @@ from state.circuit_breaker import CircuitBreaker
 from state.keys import Keys
 from state.visitor_store import UnreadableState, unpack_visitor
 
+logger = logging.getLogger(__name__)
+
 Fetch: TypeAlias = Callable[[list[str]], Awaitable[Sequence[bytes | None]]]
 """Values by name, in order; raises ``RedisError``, ``OSError`` or ``TimeoutError``."""
 
@@ -36,6 +39,9 @@ MAX_REDIRECTS = 4
 
 HOLD_S = 0.002
 """A read takes half a millisecond; one that has not come back after some times that does not hold up others."""
+
+LATELY_S = 2.0
+"""What failed longer ago, while nobody asked, says nothing of now."""
 
 _POOL = 8
 """Connections: with everything of a tick in one command, more than a few are never in use."""
@@ -70,6 +76,14 @@ class VisitorReader:
         self._waiting: list[tuple[list[str], asyncio.Future[list[bytes | None]]]] = []
         self._next: asyncio.Handle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
+        self._failed_s = 0.0
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why reads failed several times in a row, the last time just now; None: they work, or nobody reads."""
+        lately = time.monotonic() - self._failed_s < LATELY_S
+        return self._error if self._breaker.is_open and lately else None
 
     async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]:
         """The states known under ``keys``, redirects followed, the winner of a merge first; each fresh.
@@ -154,13 +168,15 @@ class VisitorReader:
         try:
             async with asyncio.timeout(self._timeout_s):
                 values = await self._fetch(list(places))
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:  # a decision has a rung below it, whatever went wrong here
+            if not isinstance(error, RedisError | OSError):
+                logger.exception("visitor_read_failed")
             self._breaker.failed()
+            self._error, self._failed_s = error, time.monotonic()
             self._observe(time.perf_counter() - began, False)
-            failure = f"Redis does not answer: {type(error).__name__}: {error}"
             for _, answer in waiting:
                 if not answer.done():
-                    answer.set_exception(Unavailable(failure))
+                    answer.set_exception(_unavailable(error))
             return
         except BaseException:
             for _, answer in waiting:
@@ -171,6 +187,12 @@ class VisitorReader:
         for names, answer in waiting:
             if not answer.done():
                 answer.set_result([values[places[name]] for name in names])
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    failure = Unavailable(f"Redis does not answer: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def _unpacked(value: bytes) -> VisitorState:

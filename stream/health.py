@@ -14,15 +14,18 @@ logger = logging.getLogger(__name__)
 NotReady = Callable[[], str | None]
 """Why the worker is not ready, None where it is."""
 
+Warnings = Callable[[], list[str]]
+"""What is not well though it does its work, each in a sentence."""
+
 
 @asynccontextmanager
 async def health_server(
-    registry: CollectorRegistry, host: str, port: int, not_ready: NotReady
+    registry: CollectorRegistry, host: str, port: int, not_ready: NotReady, warnings: Warnings = list
 ) -> AsyncIterator[int]:
     """Serve while the block runs; gives the port (``port`` 0: any free one).
 
     ``/healthz`` answers as long as the event loop turns; ``/readyz`` is 503 with the reason while the worker
-    has no partitions, lags, or waits for a part of the house.
+    has no partitions, lags, or waits for a part of the house, and lists what is not well in either case.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -34,8 +37,8 @@ async def health_server(
     async def ready(_: web.Request) -> web.Response:
         reason = not_ready()
         if reason is None:
-            return web.json_response({"status": "ready"})
-        return web.json_response({"status": "waiting", "reason": reason}, status=503)
+            return web.json_response({"status": "ready", "warnings": warnings()})
+        return web.json_response({"status": "waiting", "reason": reason, "warnings": warnings()}, status=503)
 
     app = web.Application()
     app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthy), web.get("/readyz", ready)])

@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 from config.loader import demo_catalog, load_catalog, shipped_catalog
 from config.watch import watch_catalog
 from personalization.catalog import Catalog, Content, Placement
-from personalization.compiled import CompiledCatalog
+from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused, Unavailable
+from state import catalog_follower
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore, decode_catalog, encode_catalog
 
@@ -194,6 +195,45 @@ async def test_a_version_in_words_of_a_newer_release_is_refused(store: CatalogSt
     with pytest.raises(Refused, match="update nextbest"):
         await store.get(1)
     assert await store.publish(small("two")) == 2  # and it is no obstacle to the next
+
+
+async def test_a_catalog_that_fails_in_any_way_is_refused_once_and_following_goes_on(
+    store: CatalogStore, redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(catalog: Catalog, version: int) -> CompiledCatalog:
+        if version == 2:
+            raise RecursionError("nobody expected this")
+        return compile_catalog(catalog, version)
+
+    monkeypatch.setattr(catalog_follower, "compile_catalog", compiled)
+    await store.publish(small("one"))
+    with caplog.at_level(logging.ERROR):
+        async with CatalogFollower(store, poll_s=0.02) as follower:
+            await store.publish(small("two"))
+            await until(lambda: follower.refused == 2)
+            assert follower.current.version == 1
+            with pytest.raises(Refused, match="does not compile here"):
+                await follower.get(2)
+            await store.publish(small("three"))
+            await redis.hset("test:{catalog}:versions", "3", b'{"digest": "x", "at_ms": "a newer word"}')
+            await until(lambda: follower.refused == 3 or follower.current.version == 3)
+            with pytest.raises(Refused, match="version 3 cannot be read"):
+                await CatalogFollower(store).get(3)
+            await store.publish(small("four"))
+            await until(lambda: follower.current.version == 4)
+            assert follower.refused == 0
+    assert caplog.text.count("catalog_refused version=2") == 1
+    assert "background_task_ended" not in caplog.text
+
+
+async def test_a_listener_that_raises_keeps_nobody_from_following(store: CatalogStore) -> None:
+    def listener(_: CompiledCatalog) -> None:
+        raise RuntimeError("not today")
+
+    await store.publish(small("one"))
+    async with CatalogFollower(store, listener, poll_s=0.02) as follower:
+        await store.publish(small("two"))
+        await until(lambda: follower.current.version == 2)
 
 
 async def test_a_new_process_takes_the_newest_that_compiles(store: CatalogStore) -> None:

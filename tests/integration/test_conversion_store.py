@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from online_models.conversion import checkpoint
 from online_models.conversion.challenger import retrain
 from online_models.conversion.checkpoint import dump_served
 from online_models.conversion.contender import Contender
@@ -80,6 +81,35 @@ async def test_a_model_that_is_not_ours_is_refused_once_and_the_last_good_one_st
     await publisher.publish("buys", *model(40), at_ms=3)
     await follower.refresh()
     assert follower.get("buys").served.contender.n_learned == 40
+
+
+async def test_a_model_that_fails_in_any_way_is_refused_once_and_the_others_go_on(
+    redis: Redis, keys: Keys, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = checkpoint.load_served
+
+    def load_served(data: bytes, secret: bytes, *, conversion: str) -> checkpoint.Served:
+        if conversion == "buys":
+            raise OSError("nobody expected this")
+        return loaded(data, secret, conversion=conversion)
+
+    monkeypatch.setattr(checkpoint, "load_served", load_served)
+    publisher, follower = ConversionPublisher(redis, keys), ConversionFollower(redis, keys, SECRET)
+    await publisher.publish("buys", *model(20), at_ms=1)
+    version, _ = model(20)
+    await publisher.publish("signs_up", version, dump_served(Contender(), "signs_up", version, SECRET), at_ms=1)
+    await redis.sadd(keys.conversions, b"\xff", "asks")
+    await redis.set(keys.conversion("asks"), "not even a hash")
+    for _ in range(3):
+        await follower.refresh()
+    assert (follower.names, follower.refused) == (["signs_up"], ["asks", "buys"])
+    refused = sorted(r.__dict__["conversion"] for r in caplog.records if r.message == "conversion_refused")
+    assert refused == ["asks", "buys"], "each version is told of once"
+    monkeypatch.undo()
+    await publisher.publish("buys", *model(30), at_ms=2)
+    await redis.srem(keys.conversions, "asks")
+    await follower.refresh()
+    assert (follower.names, follower.refused) == (["buys", "signs_up"], [])
 
 
 async def test_where_no_conversion_has_a_model_there_is_nothing_to_follow(redis: Redis, keys: Keys) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -173,3 +174,38 @@ sources: {site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: g
     (catalog / "all.yaml").write_text(text.replace("[one], default: one", "[three], default: three"))
     up.wait_for_line("catalog not published")
     assert shown() == "two"
+
+
+def test_what_hangs_is_started_again_and_nothing_is_lost(ups: Callable[..., Up]) -> None:
+    up = ups()
+    up.track("a5", "m1")
+    hung = ("folder", "learner", "api")
+    for name in hung:
+        os.kill(up.pids[name], signal.SIGSTOP)
+    left = {f"{name} has not answered for 15 s; starting it again" for name in hung}
+    left |= {f"{name} is back" for name in hung}
+    while left:
+        line = up.wait_for_line("")
+        left = {words for words in left if words not in line}
+    assert not any(alive(up.pids[name]) for name in hung)
+    assert alive(up.pids["redis"]), "it hung for nobody"
+    up.track("a5", "m2")
+    until(lambda: up.event_count("a5") == 2, "events of before and after are in the state")
+
+
+def test_a_redis_that_hangs_for_a_while_is_waited_for(ups: Callable[..., Up]) -> None:
+    up = ups()
+    up.track("a6", "m1")
+    os.kill(up.pids["redis"], signal.SIGSTOP)
+    try:
+        until(lambda: "redis" in up.call("GET", "/readyz")["warnings"], "it is told")
+        body = {"visitor": {"anonymousId": "a6"}, "placements": ["home.hero"]}
+        assert up.call("POST", "/v1/decide", body)["decisions"][0]["tier"] in ("rules", "contextual")
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            up.call("POST", "/v1/events", {"type": "page", "anonymousId": "a6", "messageId": "m2"})
+    finally:
+        os.kill(up.pids["redis"], signal.SIGCONT)
+    up.track("a6", "m2")
+    until(lambda: up.event_count("a6") == 2, "events of before and after are in the state")
+    until(lambda: up.call("GET", "/readyz")["warnings"] == [], "all is well again")
+    assert alive(up.pids["redis"])

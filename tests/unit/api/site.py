@@ -14,12 +14,14 @@ from api.auth import KeysInForce
 from api.catalog import PreparedInForce
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.readiness import Report
 from api.services import Learned, Services
 from eventlog.port import Position, Record
 from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served
 from personalization.catalog import Catalog, Content, Placement, Source
 from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.decision_id import mint
 from personalization.decision_record import decode_record
 from personalization.entry import Entry, decode_entry
 from personalization.errors import Unavailable
@@ -69,8 +71,11 @@ class FakeLog:
 class FakeSpool:
     records: list[Record] = field(default_factory=list)
     full: bool = False
+    error: Exception | None = None
 
     def put(self, record: Record) -> bool:
+        if self.error is not None:
+            raise self.error
         if not self.full:
             self.records.append(record)
         return not self.full
@@ -119,7 +124,7 @@ class Site:
     visitors: FakeVisitors = field(default_factory=FakeVisitors)
     follower: FakeFollower = field(default_factory=FakeFollower)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
-    missing: list[str] = field(default_factory=list)
+    report: Report = field(default_factory=Report)
     learned: Learned | None = None
     conversions: dict[str, Served] = field(default_factory=dict)
     client: httpx.AsyncClient = field(init=False)
@@ -150,7 +155,7 @@ class Site:
             open_decisions=open_decisions,
             learned=learned,
             conversions=self.conversions,
-            ready=lambda: self.missing,
+            readiness=lambda: self.report,
             max_body_bytes=1_000_000,
         )
 
@@ -160,6 +165,10 @@ class Site:
 
     async def collect(self, *events: Any, **more: Any) -> httpx.Response:
         return await self.client.post("/v1/events", json={"events": list(events), **more}, headers=WRITE)
+
+    async def reward(self) -> httpx.Response:
+        decision_id = mint(b"test-secret", "u:u1", b"123456789")
+        return await self.client.post(f"/v1/decisions/{decision_id}/reward", json={"value": 1}, headers=WRITE)
 
     def entries(self) -> list[tuple[str, Entry]]:
         return [(record.key, decode_entry(record.value)) for record in self.log.records]

@@ -173,3 +173,10 @@ async def test_metrics_tell_latency_by_tier_and_placement(site):
     text = (await site.client.get("/metrics")).text
     assert 'nextbest_decision_seconds_count{placement="home.hero",tier="personalised"} 1.0' in text
     assert 'nextbest_fallbacks_total{placement="home.hero",tier="rules"} 1.0' in text
+
+
+async def test_a_spool_that_raises_keeps_no_answer_back(site):
+    site.spool.error = OSError(28, "No space left on device")
+    response = await site.decide(events=[{"type": "page", "messageId": "m1", "anonymousId": "a1"}])
+    assert response.status_code == 200
+    assert b'nextbest_unlogged_total{reason="spool_full"} 3.0' in site.metrics.exposition()

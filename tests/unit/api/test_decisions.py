@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api.readiness import Report
 from api.services import Learned
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
@@ -142,7 +143,7 @@ async def test_a_placement_as_learned(site):
 async def test_health_and_readiness(site):
     assert (await site.client.get("/healthz")).status_code == 200
     assert (await site.client.get("/readyz")).status_code == 200
-    site.missing.append("catalog")
+    site.report = Report(missing={"catalog": "none is published yet"})
     response = await site.client.get("/readyz")
     assert (response.status_code, response.json()["missing"]) == (503, ["catalog"])
 

@@ -89,3 +89,34 @@ async def test_stopping_ends_tasks_that_lose_a_cancellation() -> None:
     tasks.keep("deaf", work)
     await asyncio.sleep(0)
     await asyncio.wait_for(tasks.stop(), 5)
+
+
+async def test_a_task_whose_call_is_cancelled_by_somebody_else_is_started_again() -> None:
+    waited_for: list[asyncio.Future[None]] = []
+
+    async def work() -> None:
+        waited_for.append(asyncio.get_running_loop().create_future())
+        await waited_for[-1]
+
+    async with TaskSupervisor() as tasks:
+        tasks.keep("reader", work)
+        await eventually(lambda: len(waited_for) == 1)
+        waited_for[0].cancel()
+        await eventually(lambda: len(waited_for) == 2)
+        assert tasks.not_ready() == {"reader": "what it waited for was cancelled"}
+
+
+async def test_a_listener_that_raises_does_not_end_what_it_counts() -> None:
+    runs = 0
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        raise ValueError("again")
+
+    def listener(_: str) -> None:
+        raise RuntimeError("no counter")
+
+    async with TaskSupervisor(listener) as tasks:
+        tasks.keep("spool", work)
+        await eventually(lambda: runs > 1)

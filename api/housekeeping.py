@@ -1,0 +1,75 @@
+"""What is done twice a second beside the requests: gauges and counters brought up to date."""
+
+from __future__ import annotations
+
+import contextlib
+
+from prometheus_client import Counter
+
+from api.services import Services
+from api.spooling import SpoolWatch
+from api.wire import BATCH, DECIDE, EVENT, REWARD
+from background.cancelling import pause
+from eventlog.spool import Spool
+from personalization.errors import Unavailable
+from state.model_store import ModelFollower
+
+EVERY_S = 0.5
+
+
+class Total:
+    """Hands a number that only grows to a counter, by what was added since the last time."""
+
+    def __init__(self, counter: Counter, so_far: int = 0) -> None:
+        self._counter = counter
+        self._so_far = so_far
+
+    def reached(self, total: int) -> None:
+        """It is ``total`` now."""
+        if total > self._so_far:
+            self._counter.inc(total - self._so_far)
+            self._so_far = total
+
+
+class Housekeeper:
+    """Keeps the metrics of a process current."""
+
+    def __init__(self, services: Services, spool: Spool, watch: SpoolWatch, models: ModelFollower) -> None:
+        self._services = services
+        self._spool = spool
+        self._watch = watch
+        self._models = models
+        self._warned: set[str] = set()
+        self._dropped = Total(services.metrics.spool_dropped)
+        self._unknown = Total(services.metrics.unknown_fields, _n_unknown())
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.look()
+            await pause(EVERY_S)
+
+    def look(self) -> None:
+        """Bring everything up to date, and what was observed into its histograms."""
+        services, metrics = self._services, self._services.metrics
+        metrics.flush()
+        metrics.spool_depth.set(self._spool.n_waiting)
+        self._dropped.reached(self._spool.n_dropped)
+        self._unknown.reached(_n_unknown())
+        self._watch.look()
+        report = services.readiness()
+        warned = {*report.missing, *report.warnings}
+        for part in self._warned | warned:
+            metrics.not_well.labels(part).set(part in warned)
+        self._warned |= warned
+        now_ms = services.clock_ms()
+        for placement in self._models.placements:
+            age_ms = services.models.age_ms([placement], now_ms)
+            if age_ms is not None:
+                metrics.model_age_seconds.labels(placement).set(age_ms / 1000)
+        with contextlib.suppress(Unavailable):
+            metrics.catalog_version.set(services.catalog.current.catalog.version)
+
+
+def _n_unknown() -> int:
+    return sum(kind.n_unknown for kind in (EVENT, BATCH, DECIDE, REWARD))

@@ -1,0 +1,91 @@
+"""What counts as a sign of life of each part."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.child import ChildSpec
+from cli.http_probe import is_alive, is_ready
+from cli.parts import redis_part, worker_part
+from cli.silence import ANSWER_WITHIN_S
+from state.embedded import EmbeddedRedis, free_port
+from tests.parts import require
+
+
+@asynccontextmanager
+async def server(port: int, answer: bytes | None) -> AsyncIterator[None]:
+    """Says ``answer`` to whatever is asked; nothing at all for None, as a process that hangs."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is not None:
+            await reader.readline()
+            writer.write(answer)
+        else:
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        yield
+
+
+def redis_spec(tmp_path: Path, port: int) -> ChildSpec:
+    require("redis")
+    return redis_part(tmp_path, port, 0)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("answer", "ready"),
+    [
+        (b"+PONG\r\n", True),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", False),
+        (b"-BUSY Redis is busy running a script\r\n", False),
+        (b"-MISCONF Errors writing to the AOF file: No space left on device\r\n", False),
+    ],
+)
+async def test_a_redis_that_says_anything_is_alive(tmp_path: Path, answer: bytes, ready: bool) -> None:
+    port = free_port()
+    spec = redis_spec(tmp_path, port)
+    assert spec.alive is not None
+    async with server(port, answer):
+        assert (await spec.alive(), await spec.ready()) == (True, ready)
+    assert (await spec.alive(), await spec.ready()) == (False, False)
+
+
+@pytest.mark.redis
+async def test_a_redis_that_is_stopped_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.parts.ANSWER_WITHIN_S", 0.2)
+    require("redis")
+    with EmbeddedRedis(tmp_path / "stopped") as stopped:
+        spec = redis_spec(tmp_path, stopped.port)
+        assert spec.alive is not None
+        assert await spec.alive()
+        assert stopped.process is not None
+        stopped.process.send_signal(signal.SIGSTOP)
+        assert not await spec.alive()
+
+
+def test_redis_is_waited_for_longer_than_anybody_else(tmp_path: Path) -> None:
+    spec = redis_spec(tmp_path, free_port())
+    worker = worker_part("folder", 0, {})
+    assert spec.patient
+    assert spec.hangs_after_s >= 4 * worker.hangs_after_s > 2 * ANSWER_WITHIN_S
+
+
+async def test_a_process_that_answers_503_is_alive_and_not_ready() -> None:
+    port = free_port()
+    async with server(port, b"HTTP/1.1 503 Service Unavailable\r\n\r\n"):
+        assert await is_alive("127.0.0.1", port, 5)
+        assert not await is_ready("127.0.0.1", port)
+
+
+async def test_a_process_that_takes_connections_and_says_nothing_is_not_alive() -> None:
+    port = free_port()
+    async with server(port, None):
+        assert not await is_alive("127.0.0.1", port, 0.1)

@@ -1,0 +1,35 @@
+"""A worker's health port: what stops it from doing its work is 503, what is only not well is told beside."""
+
+from __future__ import annotations
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from stream.health import health_server
+
+
+async def test_readyz_tells_what_stops_the_worker_and_what_is_not_well() -> None:
+    reason: str | None = None
+    warnings: list[str] = []
+    async with (
+        health_server(CollectorRegistry(), "127.0.0.1", 0, lambda: reason, lambda: warnings) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ready", "warnings": []})
+        warnings = ["Redis does not answer"]
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ready", "warnings": warnings})
+        reason = "9000 entries behind the log"
+        answer = await client.get("/readyz")
+        told = {"status": "waiting", "reason": reason, "warnings": warnings}
+        assert (answer.status_code, answer.json()) == (503, told)
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_worker_without_warnings_need_not_say_so() -> None:
+    async with (
+        health_server(CollectorRegistry(), "127.0.0.1", 0, lambda: None) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        assert (await client.get("/readyz")).json() == {"status": "ready", "warnings": []}
