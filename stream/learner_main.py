@@ -77,6 +77,8 @@ async def main(settings: Settings) -> None:
             within_s=min(LEARN_WAIT_S, settings.publish_ms / 2_000),
             reached=lambda: learner.reached,
             on_given_up=learner.given_up,
+            not_ready=learner.not_ready,
+            warnings=learner.warnings,
         )
         stopping = asyncio.Event()
         with stop_signals() as stop:

@@ -38,6 +38,8 @@ class Worker(Generic[MessageT]):
         Per partition, the offset up to which everything is done.
     on_given_up
         Told of each entry that has become a dead letter because it ended its worker.
+    not_ready, warnings
+        What keeps this role from its work, and what it does less well than it should, in words.
 
     Attributes
     ----------
@@ -58,11 +60,15 @@ class Worker(Generic[MessageT]):
         within_s: float,
         reached: Callable[[], Mapping[int, int]],
         on_given_up: Callable[[MessageT], Awaitable[None]],
+        not_ready: Callable[[], str | None] = lambda: None,
+        warnings: Callable[[], list[str]] = list,
     ) -> None:
         self._house = house
         self._app = app
         self._metrics = metrics
         self._message = message
+        self._role_not_ready = not_ready
+        self._role_warnings = warnings
         self.tasks = TaskSupervisor(lambda name: metrics.task_restarts.labels(name).inc(), fatal=(Refused,))
         isolation = Isolation(
             process,
@@ -91,18 +97,27 @@ class Worker(Generic[MessageT]):
         self._app.offset_policy.on_gap = self._metrics.gap
         self.tasks.keep("lag", self._lag.run)
         settings = self._house.settings
-        async with health_server(self._metrics.registry, settings.host, settings.metrics_port, self.not_ready):
+        health = health_server(
+            self._metrics.registry, settings.host, settings.metrics_port, self.not_ready, self.warnings
+        )
+        async with health:
             await run_together(run_app(self._app, stop), self._agent.until_ended(), self.tasks.until_fatal())
         if self._isolation is not None:
             await self._isolation.close()
 
     def not_ready(self) -> str | None:
         """Why it is not ready, in words; None where it is."""
-        for name, reason in self.tasks.not_ready().items():
-            return f"the background task {name} ended and was started again: {reason}"
         for part, reason in self._metrics.waiting.items():
             return f"waiting for {part}: {reason}"
-        return self._lag.not_ready()
+        return self._role_not_ready() or self._lag.not_ready()
+
+    def warnings(self) -> list[str]:
+        """What is not as well as it should be, a sentence each."""
+        ended = [
+            f"the background task {name} ended and was started again: {reason}"
+            for name, reason in self.tasks.not_ready().items()
+        ]
+        return [*ended, *self._role_warnings()]
 
     async def _handle(self, messages: Sequence[Any]) -> None:
         await self._process([self._message(message) for message in messages])
