@@ -2,7 +2,8 @@
 
 A refusal in the request always holds. Where the state can be read its word stands, unless the request carries
 a signed one; an unsigned grant counts only for a visitor who has said nothing yet. Where the state cannot be
-read, what the request or the source's default grants lets a model see the request's own context, for nobody.
+read, what the request or the source's default grants lets a model see the request's own context, for nobody; a
+signed grant lets it be logged.
 """
 
 from __future__ import annotations
@@ -101,6 +102,11 @@ class Consents:
         if recorded is not None:
             return recorded
         return True if word else self._default
+
+    @property
+    def signed(self) -> bool:
+        """Whether the request carries consents that we have signed."""
+        return self._signed
 
     def refused(self, purpose: str) -> bool:
         """Whether the request itself refuses ``purpose``."""

@@ -97,7 +97,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     ``message_id`` names this answer: a sticky repeat has the same ``decision_id`` and another
     ``message_id``, and adds an exposure, never a trial. ``replaces`` is the trial of the choice that a sticky one
     replaces, ``unit`` the person's (``VisitorState.unit``), ``variant`` that of the placement's experiment; empty:
-    none. Features are packed (``personalization.features.pack``).
+    none. ``holdout`` is None where the side is not known. Features are packed (``personalization.features.pack``).
     """
 
     message_id: str
@@ -111,7 +111,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     arm_features: msgspec.Raw = NO_FEATURES
     policy: str = ""
     model_version: int = 0
-    holdout: bool = False
+    holdout: bool | None = False
     trains: bool = True
     sticky: bool = False
     replaces: str = ""

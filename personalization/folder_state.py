@@ -75,7 +75,7 @@ class OpenDecision(msgspec.Struct, array_like=True):
     policy: str
     model_version: int
     catalog_version: int
-    holdout: bool
+    holdout: bool | None
     trains: bool
     combine: str = "sum"
     by_name: dict[str, float] = {}

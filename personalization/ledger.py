@@ -187,7 +187,7 @@ class Ledger:
                 policy=decision.policy,
                 model_version=decision.model_version,
                 catalog_version=decision.catalog_version,
-                holdout=decision.holdout,
+                holdout=decision.holdout is True,
                 trains=trains,
                 sample_weight=decision.sample_weight,
                 unit=self.state.unit or (bounded.short_hash(self.key) if self.key else b""),
@@ -345,8 +345,10 @@ class Ledger:
         trim_sticky(self.state, self.catalog)
         return True
 
-    def _record_side(self, name: str, control: bool) -> None:
+    def _record_side(self, name: str, control: bool | None) -> None:
         placement = self.catalog.placements.get(name)
+        if control is None:
+            return  # the state could not be read: this exposure stays outside the experiment
         if placement is not None and placement.spec.holdout > 0:
             side = Holdout(control, self.now_ms)
             self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)

@@ -148,8 +148,12 @@ class Slots:
         return self._serve(slot, self.spec.default, Tier.DEFAULT, "default", f"{why}: the default content")
 
     def _key(self) -> str:
-        """The key the decision is made under: nobody's without consent, or where the state could not be read."""
-        return self.call.key if self.missing is None and self.scope.state is not None else NOBODY
+        """The key the decision is made under: nobody's without consent, as far as is known.
+
+        Where the state could not be read, only a signed grant says that something may be logged under a key.
+        """
+        known = self.scope.state is not None or self.call.consents.signed
+        return self.call.key if self.missing is None and known else NOBODY
 
     def _tier(self) -> Tier:
         return Tier.PERSONALISED if self.scope.state is not None else Tier.CONTEXTUAL
@@ -234,7 +238,7 @@ class Slots:
                     arm_features=pack(arm_features.get(arm, {})) if arm_features and trains else NO_FEATURES,
                     policy=policy,
                     model_version=distribution.model_version,
-                    holdout=self.control,
+                    holdout=self.control if self.scope.state is not None else None,
                     trains=trains,
                     sticky=sticky,
                     replaces=replaces,

@@ -7,6 +7,7 @@ import pytest
 from online_models.snapshot import ModelSnapshot
 from personalization.decision_id import key_of
 from personalization.event import DecisionMade, Link, Track
+from personalization.slots import NOBODY
 from personalization.visitor_state import VisitorState
 from state.model_store import Followed
 from tests.unit.api.site import NOW, WRITE
@@ -91,10 +92,11 @@ async def test_events_of_another_visitor_are_refused(site):
     assert site.spool.records == []
 
 
-async def test_redis_away_answers_by_rules_and_logs_nothing(site):
+async def test_redis_away_answers_for_nobody_and_logs_nothing(site):
     site.visitors.away = True
     body = (await site.decide()).json()
-    assert body["decisions"][0]["tier"] == "rules"
+    assert body["decisions"][0]["tier"] == "contextual"
+    assert key_of(b"test-secret", body["decisions"][0]["decisionId"]) == NOBODY
     assert body["stateRevision"] is body["stateAgeMs"] is None
     assert site.spool.records == []
 
@@ -112,7 +114,7 @@ async def test_a_catalogs_new_model_starts_from_the_prior(site):
     assert site.spool.decisions()[0].model_version == 0
 
 
-async def test_a_deadline_that_has_passed_means_rules(site):
+async def test_a_read_that_takes_too_long_leaves_the_model_the_requests_own_context(site):
     class Slow:
         async def read(self, keys, registered):
             import asyncio
@@ -120,8 +122,8 @@ async def test_a_deadline_that_has_passed_means_rules(site):
             await asyncio.get_running_loop().create_future()
 
     site.visitors.read = Slow().read
-    body = (await site.decide(deadlineMs=5)).json()
-    assert body["decisions"][0]["tier"] == "rules"
+    body = (await site.decide(deadlineMs=20)).json()
+    assert body["decisions"][0]["tier"] == "contextual"
 
 
 async def test_probing_the_state_logs_nothing(site):
@@ -172,7 +174,7 @@ async def test_metrics_tell_latency_by_tier_and_placement(site):
     await site.decide()
     text = (await site.client.get("/metrics")).text
     assert 'nextbest_decision_seconds_count{placement="home.hero",tier="personalised"} 1.0' in text
-    assert 'nextbest_fallbacks_total{placement="home.hero",tier="rules"} 1.0' in text
+    assert 'nextbest_fallbacks_total{placement="home.hero",tier="contextual"} 1.0' in text
 
 
 async def test_a_spool_that_raises_keeps_no_answer_back(site):

@@ -13,9 +13,10 @@ from personalization.decision import Tier
 from personalization.decision_id import key_of
 from personalization.decision_record import decode_record, encode_record, recompute
 from personalization.distribution import SCALE
-from personalization.entry import decode_entry, encode_entry
+from personalization.entry import Position, decode_entry, encode_entry
 from personalization.errors import InvalidInput
 from personalization.event import DecisionMade, Identify, Track
+from personalization.fold import Visitor, fold
 from personalization.request import PlacementRequest, SentEvent
 from personalization.slots import NOBODY
 from personalization.visitor_state import Exposure, Session, VisitorState
@@ -313,3 +314,16 @@ def test_deferred_decisions_are_not_exposed():
     assert isinstance(event, DecisionMade)
     assert not event.exposed
     assert not answer.records[0].exposed
+
+
+def test_without_state_a_signed_grant_lets_it_be_logged_and_the_side_stays_unknown():
+    shop = catalog(hero=Placement(content=("red", "green"), default="red", holdout=0.5))
+    consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1)
+    answer = run(shop, ask(context={"consent": consent}), states=None)
+    (event,) = made(answer)
+    assert key_of(SECRET, event.decision_id) == "a:a1"
+    assert (event.holdout, event.trains) == (None, False)
+    visitor = Visitor.new()
+    fold(visitor, "a:a1", Position(1, 0), answer.entries[0], shop.catalog)
+    assert visitor.state.exposures
+    assert visitor.state.holdouts == {}
