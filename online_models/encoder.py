@@ -32,7 +32,7 @@ SETTLE = 8.0
 """A deviation is trusted fully after about so many values; before, z is damped (n/(n + SETTLE))."""
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """Lone surrogates pass through JSON but into no snapshot."""
     try:
         text.encode()
@@ -159,13 +159,15 @@ class Encoder:
                     new.append((str(name), name, None))
             elif (type(value) is float and value - value == 0.0) or clean(value) is not None:
                 n_known += 1
-        new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
+        new = [item for item in new if storable(item[0]) and storable(item[2] or "")]
         if not new and n_known == len(self.numeric):
             return
         for text, name, level in new:
             if level is None:
                 family = text.rpartition(".")[0]
-                if family and len(self._families.get(family, ())) < self.max_dims:
+                # Once names are hashed no new family can have members with dimensions of their own.
+                counts = family in self._families if self.hashed_from >= 0 else bool(family)
+                if counts and len(self._families.get(family, ())) < self.max_dims:
                     members = self._families.setdefault(family, [])
                     members.append(name)
                     if len(members) == FAMILY:

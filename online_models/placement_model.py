@@ -93,13 +93,14 @@ class PlacementModel:
 
     @property
     def adaptations(self) -> dict[str, int]:
-        """What the model did about itself, counted: rebuilds, drift_inflations, drift_resets, drift_arm_resets,
-        rollbacks."""
+        """What the model did about itself, counted: rebuilds, failed_rebuilds, drift_inflations, drift_resets,
+        drift_arm_resets, rollbacks."""
         model = self.model
         if isinstance(model, RiverModel):
             return {"rollbacks": model.n_rollbacks}
         return {
             "rebuilds": model.rebuilds,
+            "failed_rebuilds": model.failed_rebuilds,
             "drift_inflations": model.drift_inflations,
             "drift_resets": model.drift_resets,
             "drift_arm_resets": model.drift_arm_resets,

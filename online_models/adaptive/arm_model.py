@@ -121,6 +121,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.seed = seed
         self.n_learned = 0
         self.rebuilds = 0
+        self.failed_rebuilds = 0
+        """Of which nothing came: they raised."""
         self.drift_inflations = 0
         self.drift_resets = 0
         self.drift_arm_resets = 0
@@ -176,7 +178,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         width = self._regressions.features.width
         if len(raw) > width:
             self._rebuild = None
-            self._regressions.widen(-(-len(raw) // GROWTH) * GROWTH, self._arms.names)
+            self._regressions.widen(_room_for(len(raw)), self._arms.names)
             self._all_touched = self._features_touched = self.n_learned
             self._schedule.soon(self.n_learned)
         if len(raw) != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
@@ -317,7 +319,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             raw, arm, _ = buffer.rows(max(first, n - METRIC_ROWS), n)
             metric = learned_metric(self._regressions, raw[arm >= 0], arm[arm >= 0])
             self._metric = metric if metric is not None else self._metric
-        width = self._regressions.features.width
+        # The context being learned may have brought features that nothing was widened for yet.
+        width = max(self._regressions.features.width, _room_for(encoder.n_dims))
         profiles = tuple(range(len(PROFILES)))
         if not self._fits_random(len(self._arms)):
             profiles = profiles[1:]
@@ -343,12 +346,15 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         return self._run(plan)
 
     def _run(self, plan: Plan) -> RebuildRun:
-        return RebuildRun(plan, self._buffer, self._arms.names, self._arms.about, self._perturbations)
+        return RebuildRun(plan, self._buffer, self._arms.names, self._perturbations)
 
     def _take(self, run: RebuildRun, built: Built) -> None:
         """Go on with what was built."""
         plan = run.plan
         self._rebuild = None
+        if run.failed:
+            self.failed_rebuilds += 1
+            return
         self.rebuilds += 1
         if built.regressions is None:
             return
@@ -390,11 +396,14 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._regressions.replace_arm(row, arm, arms.about(arm))
             return row
         row = arms.add(arm)
+        about = arms.about(arm)
+        if self._rebuild is not None and about is not None:
+            self._rebuild.plan.late[arm] = about
         if self._regressions.profile.random and not self._fits_random(len(arms)):
             run = self._begin(judge=False)
             self._take(run, run.finish(self._buffer.n))
-        else:
-            self._regressions.add_arm(arm, arms.about(arm))
+        if self._regressions.n_arms <= row:
+            self._regressions.add_arm(arm, about)
         return row
 
     # Checkpoints
@@ -447,4 +456,18 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         return model
 
 
-_COUNTS = ("n_learned", "rebuilds", "drift_inflations", "drift_resets", "drift_arm_resets", "rollbacks", "_fitted")
+_COUNTS = (
+    "n_learned",
+    "rebuilds",
+    "failed_rebuilds",
+    "drift_inflations",
+    "drift_resets",
+    "drift_arm_resets",
+    "rollbacks",
+    "_fitted",
+)
+
+
+def _room_for(n_dims: int) -> int:
+    """Width of the linear block for so many dimensions: it grows in steps."""
+    return -(-n_dims // GROWTH) * GROWTH

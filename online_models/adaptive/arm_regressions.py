@@ -25,6 +25,10 @@ from online_models.reward_model import Float32Array
 GROWTH = 16
 """Room for arms is added in steps of this many, so that growth is rare."""
 
+MAX_WIDENING = 16.0
+"""Of a deviation, in those of the prior. An arm that is never chosen is never narrowed, and while nothing is fitted
+anew (``Plan.held``) a hundred widenings in a row would take it beyond what single precision holds."""
+
 
 class ArmRegressions:
     """The regressions of all arms, learned one outcome at a time.
@@ -142,9 +146,18 @@ class ArmRegressions:
         return error
 
     def inflate(self, factor: float) -> None:
-        """Widen every arm's deviation by ``factor``, the estimates staying: what is coming counts for more."""
-        self.covariance *= np.float32(factor * factor)
-        self.weights[:, 1:] *= np.float32(factor)
+        """Widen every arm's deviation by ``factor``, the estimates staying: what is coming counts for more.
+
+        An arm whose deviation is ``MAX_WIDENING`` times the prior's already stays as it is.
+        """
+        variances = self.covariance.diagonal(axis1=1, axis2=2)
+        bearable = np.maximum.reduce(variances, axis=1, initial=0.0) <= (MAX_WIDENING / factor) ** 2
+        if bearable.all():
+            self.covariance *= np.float32(factor * factor)
+            self.weights[:, 1:] *= np.float32(factor)
+        else:
+            self.covariance[bearable] *= np.float32(factor * factor)
+            self.weights[bearable, 1:] *= np.float32(factor)
         self._copies.changed_all()
 
     def widen(self, width: int, arms: list[str]) -> None:

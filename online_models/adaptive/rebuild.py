@@ -7,9 +7,8 @@ that starts again from a checkpoint repeats the steps taken and goes on as if no
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
@@ -38,7 +37,7 @@ class Built:
 
 
 def rebuild(
-    plan: Plan, buffer: RowBuffer, arms: Sequence[str], about: Callable[[str], Mapping[str, Any] | None], noise: Any
+    plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Callable[[int], Float32Array]
 ) -> Generator[float, int, Built]:
     """Judge the profiles, fit the best, learn what came meanwhile.
 
@@ -48,8 +47,6 @@ def rebuild(
     ----------
     arms
         Names of the arms, those that come later too.
-    about
-        Name of an arm → its raw features.
     noise
         Number of a row → its noise, as in ``ArmRegressions.update``.
     """
@@ -73,7 +70,7 @@ def rebuild(
         raw, arm, reward = buffer.rows(done, min(available, done + CATCH_UP_ROWS))
         while regressions.n_arms < len(arms):
             name = arms[regressions.n_arms]
-            regressions.add_arm(name, about(name))
+            regressions.add_arm(name, plan.late.get(name))
         phi = regressions.features.from_raw(raw)
         for i in range(len(raw)):
             if arm[i] >= 0:

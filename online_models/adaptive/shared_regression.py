@@ -70,7 +70,8 @@ class SharedRegression:
         parts = [u]
         if self.attributes.width:
             g = self.attributes.encoded[arm]
-            parts.append((g[:, :, None] * u[:, None, :]).reshape(len(u), -1) if self.crossed else g)
+            width = g.shape[1] * u.shape[1]  # said, not −1: numpy cannot infer it where there are no rows
+            parts.append((g[:, :, None] * u[:, None, :]).reshape(len(u), width) if self.crossed else g)
         if self.matching.pairs:
             parts.append((self._coefficients[arm] @ u[:, :, None])[:, :, 0])
         return np.concatenate(parts, axis=1) if len(parts) > 1 else u
