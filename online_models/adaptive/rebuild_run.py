@@ -43,11 +43,15 @@ class RebuildRun:
         self.failed = False
         self._credit_us = 0.0
         self._built: Built | None = None
+        self._to_repeat: Callable[[], None] | None = None
         self._steps: Generator[float, int, Built] = rebuild(plan, buffer, arms, noise)
         next(self._steps)
 
     def advance(self, credit_us: float, n_rows: int) -> Built | None:
         """Work for so long, there being ``n_rows`` rows; what was built, once it is done."""
+        if self._to_repeat is not None:
+            repeat, self._to_repeat = self._to_repeat, None
+            repeat()
         self._credit_us += credit_us
         try:
             while self._built is None and self._credit_us > 0.0:
@@ -67,6 +71,13 @@ class RebuildRun:
         return built
 
     def repeat(self, credit_us: Callable[[int], float], n_rows: int) -> None:
-        """Take the steps again that were taken until there were ``n_rows`` rows."""
-        for n in range(self.plan.last, n_rows + 1):
-            self.advance(credit_us(n), n)
+        """Take the steps again that were taken until there were ``n_rows`` rows.
+
+        When it goes on, not now: it may take a second or two, and who only looks at a model need not wait.
+        """
+
+        def steps() -> None:
+            for n in range(self.plan.last, n_rows + 1):
+                self.advance(credit_us(n), n)
+
+        self._to_repeat = steps
