@@ -58,6 +58,7 @@ MAX_FLOATS = 8 << 20
 """Of P over all arms (32 MB) up to which landmarks are allowed."""
 
 MAX_REWARD = 1e6
+MAX_WEIGHT = 100.0
 INFLATION = 1.4
 START = Profile(1 / 30, 0.0, shared=False, optimism=2.0)
 
@@ -157,14 +158,21 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float) -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0) -> None:
         """Update the arm ``x["arm"]`` with the reward ``y``; a reward that is no finite number is ignored.
 
-        ``x["arm_features"]``, where it is there, maps names to the arm's own features.
+        ``x["arm_features"]``, if it is there, maps names to the arm's own features.
+
+        Parameters
+        ----------
+        w
+            How many outcomes like this one it counts for in every fit, at most ``MAX_WEIGHT``; a weight that is
+            not positive and finite teaches nothing. Noise, drift and counts of outcomes stay unweighted.
         """
         reward = float(y)
-        if not math.isfinite(reward):
+        if not (math.isfinite(reward) and math.isfinite(w) and w > 0.0):
             return
+        root = 1.0 if w == 1.0 else math.sqrt(min(w, MAX_WEIGHT))
         reward = min(MAX_REWARD, max(-MAX_REWARD, reward))
         arm = str(x.get(ARM, ""))
         context = dict(x)
@@ -186,9 +194,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         run = self._rebuild
         if run is not None and self._buffer.n + 1 - self._buffer.capacity > run.plan.first:
             self._take(run, run.finish(self._buffer.n))  # the next row would overwrite one it needs
-        self._buffer.append(raw, row, reward)
+        self._buffer.append(raw, row, reward, root)
         self._arms.learned(row, self.n_learned)
-        self._learn(row, self._regressions.features.encode_raw(raw), reward)
+        self._learn(row, self._regressions.features.encode_raw(raw), reward, root)
         if self._rebuild is None and self._schedule.due(self.n_learned):
             self._rebuild = self._begin()
         if self._rebuild is not None:
@@ -239,8 +247,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # Learning
 
-    def _learn(self, row: int, phi: Float32Array, reward: float) -> None:
-        error = self._regressions.update(row, phi, reward, self._perturbations(self._buffer.n - 1))
+    def _learn(self, row: int, phi: Float32Array, reward: float, root: float) -> None:
+        error = self._regressions.update(row, phi, reward, self._perturbations(self._buffer.n - 1), root)
         if not math.isfinite(error):
             # Numbers broke down: this arm begins at its prior, and everything is fitted from the rows kept.
             self.rollbacks += 1
@@ -283,7 +291,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         for number in kept.tolist():
             raw, _, reward = buffer.rows(number, number + 1)
             phi = regressions.features.encode_raw(raw[0, : self._frozen.n_dims].astype(np.float64))
-            regressions.update(row, phi, float(reward[0]), self._perturbations(number))
+            root = float(buffer.roots(number, number + 1)[0])
+            regressions.update(row, phi, float(reward[0]), self._perturbations(number), root)
         self._arms.recount_one(row, len(kept))
         if self._rebuild is not None:  # it is about rows that are gone
             self._rebuild = None
@@ -313,7 +322,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         window = min(buffer.capacity - buffer.capacity // 8, int(WINDOW * quarter * quarter))
         first = max(buffer.oldest, self._first_row, n - window)
         if self._offset * self._offset_n < OFFSET_REWARDS:
-            self._offset, self._offset_n = float(buffer.rows(first, n)[2].mean(dtype=np.float64)), n - first
+            self._offset, self._offset_n = _mean(buffer.rows(first, n)[2], buffer.roots(first, n)), n - first
         encoder = self._encoder.freeze()
         if self._regressions.profile.random:
             raw, arm, _ = buffer.rows(max(first, n - METRIC_ROWS), n)
@@ -466,6 +475,13 @@ _COUNTS = (
     "rollbacks",
     "_fitted",
 )
+
+
+def _mean(reward: Float32Array, root: Float32Array) -> float:
+    """The weighted mean of the rewards."""
+    if (root == 1.0).all():
+        return float(reward.mean(dtype=np.float64))
+    return float(np.average(reward, weights=root.astype(np.float64) ** 2))
 
 
 def _room_for(n_dims: int) -> int:

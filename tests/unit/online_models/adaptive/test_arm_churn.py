@@ -56,6 +56,7 @@ class Phase(NamedTuple):
     context: str
     attributes: str
     reward: str
+    weights: tuple[float, ...]
     shift: str
     checkpoint: bool
 
@@ -67,6 +68,7 @@ PHASES = st.builds(
     context=st.sampled_from(["none", "constant", "numbers", "levels", "tastes", "growing", "gaps", "huge"]),
     attributes=st.sampled_from(["none", "some", "all", "changing"]),
     reward=st.sampled_from(["zero", "one", "rare", "coin", "graded", "curved", "huge"]),
+    weights=st.sampled_from([(1.0,), (1.0, 10.0), (1.0, 1.25, 2.5)]),
     shift=st.sampled_from(["", "", "arm", "all", "inflate", "first"]),
     checkpoint=st.booleans(),
 )
@@ -77,6 +79,7 @@ class Lesson(NamedTuple):
 
     x: dict[str, Any]
     reward: float
+    weight: float
     shift: Drift
     everybody: bool
     span: int
@@ -95,7 +98,12 @@ def lessons(phase: Phase, rng: np.random.Generator) -> Iterator[Lesson]:
         if i == shifted:
             drift = Drift.INFLATE if phase.shift == "inflate" else Drift.RESET
         yield Lesson(
-            {"arm": f"a{arm}", **x}, reward, drift, phase.shift in ("all", "inflate"), int(rng.integers(1, SPAN))
+            {"arm": f"a{arm}", **x},
+            reward,
+            float(rng.choice(phase.weights)),
+            drift,
+            phase.shift in ("all", "inflate"),
+            int(rng.integers(1, SPAN)),
         )
 
 
@@ -143,7 +151,7 @@ class Driver:
 
     def teach(self, model: ArmModel, lesson: Lesson) -> None:
         self.lesson = lesson
-        model.learn_one(lesson.x, lesson.reward)
+        model.learn_one(lesson.x, lesson.reward, lesson.weight)
 
 
 @contextmanager
