@@ -89,9 +89,9 @@ def known_model(spec: ModelSpec, field: str) -> None:
 
 def known_conversion_model(spec: ModelSpec, field: str) -> None:
     """Raise ``InvalidInput`` unless this is our conversion model or a River classifier."""
-    from online_models.conversion.registry import make_conversion_model
+    from online_models.conversion.registry import check_conversion_model
 
-    make_conversion_model(spec, field)
+    check_conversion_model(spec, field)
 
 
 def known_policy(spec: PolicySpec, field: str) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-import river
 
-from online_models.envelope import Body, Envelope
+from online_models.envelope import Body, Envelope, payload_refused, river_version
 from online_models.placement_model import PlacementModel
+from online_models.reward_model import ARM
 from personalization.errors import Refused
 from personalization.policy_spec import ModelSpec
 
-FORMAT = 4
+FORMAT = 5
 MAGIC = b"nbck"
 
 
@@ -59,7 +59,7 @@ def dump(
     """The checkpoint of ``model``, trained on every outcome before ``offsets`` (partition → next offset)."""
     body = CheckpointBody(
         FORMAT,
-        river.__version__,
+        river_version(holds_river=model.holds_river),
         _schema_hash(model),
         model.placement,
         epoch,
@@ -89,8 +89,9 @@ def load(
     Raises
     ------
     Refused
-        For damage, a foreign secret, another format or River version, or another schema. Nothing is unpickled
-        before the MAC has been checked.
+        For damage, a foreign secret, another format or schema, another River version if there are River objects in
+        it, or a payload that cannot be loaded for whatever reason. Nothing is unpickled before the MAC has been
+        checked.
     """
     checkpoint = ENVELOPE.open(data, secret)
     if placement is not None and checkpoint.placement != placement:
@@ -100,10 +101,39 @@ def load(
         wanted = PlacementModel(checkpoint.placement, model or "default", state_range)
         if _schema_hash(wanted) != checkpoint.schema_hash:
             raise Refused("the checkpoint is of another model, parameters or reward range: replay the outcomes")
-    loaded = PlacementModel.load(msgspec.msgpack.decode(checkpoint.payload))
-    if _schema_hash(loaded) != checkpoint.schema_hash:
+    return _loaded(checkpoint)
+
+
+def verify(data: bytes, secret: bytes) -> Checkpoint:
+    """Load back what was just dumped: a checkpoint counts as good once it was.
+
+    A model of arrays must also be the same again, bit for bit; River's pickles may differ and mean the same, so
+    that one of those must load and answer. The default model with 160 features and 10 arms takes 17–22 ms, a forest
+    of River's three times what ``dump`` took.
+
+    Raises
+    ------
+    Refused
+        As ``load`` does, and if what was loaded is not what was dumped.
+    """
+    body = ENVELOPE.open(data, secret)
+    loaded = _loaded(body)
+    model = loaded.model
+    if model.holds_river:
+        model.model.predict_one({ARM: next(iter(model.arms), "")})
+    elif msgspec.msgpack.encode(model.dump()) != body.payload:
+        raise Refused("the checkpoint does not load back as it was dumped: keep the last good one")
+    return loaded
+
+
+def _loaded(body: CheckpointBody) -> Checkpoint:
+    try:
+        loaded = PlacementModel.load(msgspec.msgpack.decode(body.payload))
+    except Exception as error:
+        raise payload_refused(error, ENVELOPE.remedy) from error
+    if _schema_hash(loaded) != body.schema_hash:
         raise Refused("the checkpoint's payload is not what its schema says: replay the outcomes")
-    return Checkpoint(loaded, checkpoint.offsets, checkpoint.epoch, checkpoint.generation)
+    return Checkpoint(loaded, body.offsets, body.epoch, body.generation)
 
 
 def _schema_hash(model: PlacementModel) -> bytes:

@@ -32,7 +32,7 @@ SETTLE = 8.0
 """A deviation is trusted fully after about so many values; before, z is damped (n/(n + SETTLE))."""
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """Lone surrogates pass through JSON but into no snapshot."""
     try:
         text.encode()
@@ -43,6 +43,9 @@ def _storable(text: str) -> bool:
 
 class Encoder:
     """The learning side: gives every name and level its dimension and keeps running statistics.
+
+    Its maps and arrays are replaced when they change, never written to: a frozen encoder shares them, and ``mark``
+    and ``back_to`` cost next to nothing.
 
     Parameters
     ----------
@@ -87,18 +90,26 @@ class Encoder:
         raw: FloatArray = np.frombuffer(row)
         self.n_seen += 1
         if raw.dot(raw) >= 0.0:  # nothing is missing: the same numbers with half the calls
-            self._count += 1.0
+            self._count = self._count + 1.0
             delta = raw - self._mean
-            self._mean += delta / self._count
+            self._mean = self._mean + delta / self._count
             delta *= raw - self._mean
-            self._m2 += delta
+            self._m2 = self._m2 + delta
             return raw
         known = ~np.isnan(raw)
-        self._count += known
+        self._count = self._count + known
         delta = np.where(known, raw - self._mean, 0.0)
-        self._mean += delta / np.maximum(self._count, 1.0)
-        self._m2 += np.where(known, delta * (raw - self._mean), 0.0)
+        self._mean = self._mean + delta / np.maximum(self._count, 1.0)
+        self._m2 = self._m2 + np.where(known, delta * (raw - self._mean), 0.0)
         return raw
+
+    def mark(self) -> dict[str, Any]:
+        """What it is now, to come back to."""
+        return self.__dict__.copy()
+
+    def back_to(self, mark: dict[str, Any]) -> None:
+        """Be again what it was when the ``mark`` was made."""
+        self.__dict__.update(mark)
 
     def freeze(self) -> FrozenEncoder:
         """The encoder as it stands, immutable."""
@@ -108,13 +119,7 @@ class Encoder:
         inverse = np.zeros_like(variance)
         np.divide(n / (n + SETTLE), np.sqrt(variance, where=varies, out=inverse), where=varies, out=inverse)
         return FrozenEncoder(
-            dict(self.numeric),
-            dict(self.missing),
-            {name: dict(by_level) for name, by_level in self.levels.items()},
-            self._mean.copy(),
-            inverse,
-            self._absent.copy(),
-            self.hashed_from,
+            self.numeric, self.missing, self.levels, self._mean, inverse, self._absent, self.hashed_from
         )
 
     def _empty_row(self) -> array[float]:
@@ -159,15 +164,18 @@ class Encoder:
                     new.append((str(name), name, None))
             elif (type(value) is float and value - value == 0.0) or clean(value) is not None:
                 n_known += 1
-        new = [item for item in new if _storable(item[0]) and _storable(item[2] or "")]
+        new = [item for item in new if storable(item[0]) and storable(item[2] or "")]
         if not new and n_known == len(self.numeric):
             return
+        self.numeric, self.missing = dict(self.numeric), dict(self.missing)
+        self.levels, self._families = dict(self.levels), dict(self._families)
         for text, name, level in new:
             if level is None:
                 family = text.rpartition(".")[0]
-                if family and len(self._families.get(family, ())) < self.max_dims:
-                    members = self._families.setdefault(family, [])
-                    members.append(name)
+                # Once names are hashed no new family can have members with dimensions of their own.
+                counts = family in self._families if self.hashed_from >= 0 else bool(family)
+                if counts and len(self._families.get(family, ())) < self.max_dims:
+                    members = self._families[family] = [*self._families.get(family, ()), name]
                     if len(members) == FAMILY:
                         for member in members:
                             self._make_sparse(member)
@@ -182,7 +190,7 @@ class Encoder:
             else:
                 by_level = self.levels.get(name, {})
                 if level not in by_level and len(by_level) < MAX_LEVELS and self._room_for(1):
-                    self.levels.setdefault(name, {})[level] = self._add(0.0)
+                    self.levels[name] = {**by_level, level: self._add(0.0)}
         if n_known + len(new) < len(self.numeric) and bool(np.isnan(self._absent).any()):
             for name in self.numeric:
                 if name in self.missing or not np.isnan(self._absent[self.numeric[name]]):
@@ -205,6 +213,8 @@ class Encoder:
         if name not in self.numeric:
             return
         at = self.numeric[name]
+        self._count, self._absent = self._count.copy(), self._absent.copy()
+        self._mean, self._m2 = self._mean.copy(), self._m2.copy()
         present, n = self._count[at], float(self.n_seen)
         if n:
             mean = self._mean[at]

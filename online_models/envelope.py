@@ -26,7 +26,8 @@ class Body(msgspec.Struct, frozen=True):
     format
         Of the kind: what its fields and their payload mean.
     river_version
-        Of the process that wrote it: River promises nothing about pickles between versions.
+        Of the process that wrote it, if there are River objects in the payload: River promises nothing about
+        pickles between versions. Empty: there are none, and any version reads it.
     """
 
     format: int
@@ -90,11 +91,22 @@ class Envelope(Generic[BodyT]):
     def _check(self, written: Body) -> None:
         if written.format != self.format:
             raise Refused(f"checkpoint format {written.format}, this release reads {self.format}: {self.remedy}")
-        if written.river_version != river.__version__:
+        if written.river_version and written.river_version != river.__version__:
             raise Refused(
                 f"the checkpoint is River {written.river_version}'s, here runs {river.__version__}: "
                 f"go back to that version or {self.remedy}"
             )
+
+
+def river_version(*, holds_river: bool) -> str:
+    """What a body says of River."""
+    return river.__version__ if holds_river else ""
+
+
+def payload_refused(error: Exception, remedy: str) -> Refused:
+    """What to raise if a payload that is authentic raised ``error`` while it was loaded."""
+    reason = f"{type(error).__name__}: {error}"
+    return Refused(f"the checkpoint's payload cannot be loaded ({reason}): keep the last good one, or {remedy}")
 
 
 def _mac(secret: bytes, packed: bytes) -> bytes:

@@ -8,8 +8,8 @@ from collections import Counter, OrderedDict
 from typing import Any
 
 import msgspec
-import river
 
+from online_models.encoder import storable
 from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
@@ -21,21 +21,55 @@ from personalization.policy_spec import ModelSpec
 RECENT_IDS = 32_768
 """Outcomes remembered by id, 8 bytes each: a redelivered batch, or one emitted twice, lies well within."""
 
+MAX_ARM_STATISTICS = 4_096
+"""Arms with books of their own, four times what a model knows; the one that was shown longest ago makes room."""
+
+MAX_SAMPLE_WEIGHT = 1e6
+"""Shares of outcomes kept are 1/64 and more; a weight far beyond that is somebody's bug."""
+
 WILSON_Z = 1.959964
 
 
 class ArmStatistics(msgspec.Struct):
-    """What one arm has brought, learned outcomes and control ones apart."""
+    """What one arm has brought, learned outcomes and control ones apart.
 
-    exposures: int = 0
+    Attributes
+    ----------
+    exposures, reward_sum
+        Of all outcomes that those learned stand for: sums of their weights, and of weight times reward.
+    squared_weights
+        Sum of their squares: how much of that was really seen.
+    control_exposures, control_reward_sum
+        The same of the holdout's control group.
+    """
+
+    exposures: float = 0.0
     reward_sum: float = 0.0
-    control_exposures: int = 0
+    squared_weights: float = 0.0
+    control_exposures: float = 0.0
     control_reward_sum: float = 0.0
     last_closed_ms: int = 0
 
+    @property
+    def n_effective(self) -> float:
+        """Outcomes of equal weight that would tell as much (Kish, 1965); at most as many as were learned.
+
+        >>> ArmStatistics(exposures=40.0, squared_weights=160.0).n_effective
+        10.0
+        """
+        return self.exposures * self.exposures / self.squared_weights if self.squared_weights else 0.0
+
 
 class ArmReport(msgspec.Struct, frozen=True):
-    """One arm for people: exposures, rewards, mean and its 95 % interval, in reward units."""
+    """One arm for people, in reward units.
+
+    Attributes
+    ----------
+    exposures, rewards
+        Of all outcomes, those above a learner's capacity included, of which the learned ones are a sample.
+    mean, low, high
+        Mean reward and its 95 % interval: as wide as what was really learned leaves it.
+    """
 
     arm: str
     exposures: int
@@ -82,6 +116,8 @@ class PlacementModel:
         self.reward_range = (float(low), float(high))
         self.model = make_model(self.spec)
         self.arms: dict[str, ArmStatistics] = {}
+        self.forgotten_arms = 0
+        """Arms whose books made room for others."""
         self.counts: Counter[str] = Counter()
         """Outcomes by what became of them: learned, duplicate, untrained, invalid."""
         self._recent: OrderedDict[bytes, None] = OrderedDict()
@@ -93,13 +129,15 @@ class PlacementModel:
 
     @property
     def adaptations(self) -> dict[str, int]:
-        """What the model did about itself, counted: rebuilds, drift_inflations, drift_resets, drift_arm_resets,
-        rollbacks."""
+        """What the model did about itself, counted: rebuilds, failed_rebuilds, drift_inflations, drift_resets,
+        drift_arm_resets, rollbacks; and forgotten_arms."""
         model = self.model
         if isinstance(model, RiverModel):
-            return {"rollbacks": model.n_rollbacks}
+            return {"forgotten_arms": self.forgotten_arms, "rollbacks": model.n_rollbacks}
         return {
+            "forgotten_arms": self.forgotten_arms,
             "rebuilds": model.rebuilds,
+            "failed_rebuilds": model.failed_rebuilds,
             "drift_inflations": model.drift_inflations,
             "drift_resets": model.drift_resets,
             "drift_arm_resets": model.drift_arm_resets,
@@ -119,37 +157,57 @@ class PlacementModel:
         return None if isinstance(model, RiverModel) else model.let_go
 
     def learn(self, outcome: Outcome) -> bool:
-        """Update the model with one outcome; False where it is not for training, known already, or broken."""
+        """Update the model with one outcome; False if it is not for training, known already, or broken.
+
+        A model that raises has learned nothing, and neither have the books: the outcome can be learned again later.
+        The default model does not weigh outcomes (``docs/decisions/0022``); the books do.
+        """
         key = hashlib.blake2b(outcome.decision_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         if key in self._recent:
             self.counts["duplicate"] += 1
             return False
-        self._recent[key] = None
-        if len(self._recent) > RECENT_IDS:
-            self._recent.popitem(last=False)
-        reward = outcome.reward
-        if not math.isfinite(reward) or not outcome.arm:
+        reward, weight, arm = outcome.reward, outcome.sample_weight, outcome.arm
+        usable = arm in self.arms or (bool(arm) and storable(arm))
+        if not (usable and math.isfinite(reward) and 0.0 < weight <= MAX_SAMPLE_WEIGHT):
+            self._remember(key)
             self.counts["invalid"] += 1
             return False
         low, high = self.reward_range
         reward = min(high, max(low, reward))
-        statistics = self.arms.setdefault(outcome.arm, ArmStatistics())
+        if outcome.trains:
+            x = _usable(outcome.features)
+            x[ARM] = arm
+            if outcome.arm_features:
+                x[ARM_FEATURES] = outcome.arm_features
+            self.model.learn_one(x, (reward - low) / (high - low))  # may raise: nothing has changed so far
+        self._remember(key)
+        statistics = self._statistics(arm)
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)
         if outcome.holdout and outcome.exposed_at_ms is not None:
-            statistics.control_exposures += 1
-            statistics.control_reward_sum += reward
+            statistics.control_exposures += weight
+            statistics.control_reward_sum += weight * reward
         if not outcome.trains:
             self.counts["untrained"] += 1
             return False
-        statistics.exposures += 1
-        statistics.reward_sum += reward
-        x = _usable(outcome.features)
-        x[ARM] = outcome.arm
-        if outcome.arm_features:
-            x[ARM_FEATURES] = outcome.arm_features
-        self.model.learn_one(x, (reward - low) / (high - low))
+        statistics.exposures += weight
+        statistics.reward_sum += weight * reward
+        statistics.squared_weights += weight * weight
         self.counts["learned"] += 1
         return True
+
+    def _remember(self, key: bytes) -> None:
+        self._recent[key] = None
+        if len(self._recent) > RECENT_IDS:
+            self._recent.popitem(last=False)
+
+    def _statistics(self, arm: str) -> ArmStatistics:
+        statistics = self.arms.get(arm)
+        if statistics is None:
+            if len(self.arms) >= MAX_ARM_STATISTICS:
+                del self.arms[min(self.arms, key=lambda each: self.arms[each].last_closed_ms)]
+                self.forgotten_arms += 1
+            statistics = self.arms[arm] = ArmStatistics()
+        return statistics
 
     def snapshot(self, generation: int = 0) -> ModelSnapshot:
         """The model as it stands, for deciders; its version is (generation, outcomes learned)."""
@@ -164,9 +222,9 @@ class PlacementModel:
         for arm, statistics in self.arms.items():
             n = statistics.exposures
             mean = statistics.reward_sum / n if n else low
-            bounds = wilson((mean - low) / (high - low), n)
+            bounds = wilson((mean - low) / (high - low), statistics.n_effective)
             interval = [low + bound * (high - low) for bound in bounds]
-            rows.append(ArmReport(arm, n, statistics.reward_sum, mean, *interval))
+            rows.append(ArmReport(arm, round(n), statistics.reward_sum, mean, *interval))
         return sorted(rows, key=lambda row: (-row.exposures, row.arm))
 
     # Checkpoints
@@ -180,6 +238,7 @@ class PlacementModel:
             "reward_range": list(self.reward_range),
             "model": model.dump(),
             "arms": {arm: msgspec.to_builtins(statistics) for arm, statistics in self.arms.items()},
+            "forgotten_arms": self.forgotten_arms,
             "counts": dict(self.counts),
             "recent": b"".join(self._recent),
         }
@@ -191,14 +250,20 @@ class PlacementModel:
         loaded = cls(state["placement"], msgspec.convert(state["spec"], ModelSpec), (low, high))
         loaded.model = type(loaded.model).load(state["model"])
         loaded.arms = {arm: msgspec.convert(each, ArmStatistics) for arm, each in state["arms"].items()}
+        loaded.forgotten_arms = state["forgotten_arms"]
         loaded.counts = Counter(state["counts"])
         recent = state["recent"]
         loaded._recent = OrderedDict((recent[at : at + 8], None) for at in range(0, len(recent), 8))
         return loaded
 
     def schema(self) -> str:
-        """What a checkpoint must agree with to be loaded: model, its parameters, reward scale, River."""
-        return repr((self.placement, self.spec, self.reward_range, river.__version__))
+        """What a checkpoint must agree with to be loaded: model, its parameters, reward scale."""
+        return repr((self.placement, self.spec, self.reward_range))
+
+    @property
+    def holds_river(self) -> bool:
+        """Whether there are River objects in it, which another version of River may not be able to load."""
+        return isinstance(self.model, RiverModel)
 
 
 def _usable(features: Features) -> dict[str, Any]:
@@ -221,7 +286,7 @@ def _usable(features: Features) -> dict[str, Any]:
     return usable
 
 
-def wilson(mean: float, n: int) -> tuple[float, float]:
+def wilson(mean: float, n: float) -> tuple[float, float]:
     """The 95 % Wilson score interval of a mean in [0, 1]; conservative for rewards between 0 and 1.
 
     >>> [round(bound, 3) for bound in wilson(0.02, 1000)]

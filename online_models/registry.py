@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from river import base
 
@@ -21,6 +21,9 @@ from online_models.reward_model import Estimates, FloatArray
 from online_models.river_model import RiverModel, guarded
 from personalization.errors import InvalidInput
 from personalization.policy_spec import ModelSpec, PolicySpec
+
+if TYPE_CHECKING:
+    from online_models.conversion.river_classifier import RiverClassifier
 
 Policy: TypeAlias = Callable[[Estimates, PolicySpec], FloatArray]
 RewardModelImpl: TypeAlias = ArmModel | RiverModel
@@ -114,8 +117,30 @@ def make_model(spec: ModelSpec | str, field: str = "model") -> RewardModelImpl:
 
 
 def check_model(spec: ModelSpec | str, field: str = "model") -> None:
-    """Raise ``InvalidInput`` at ``field`` unless ``make_model`` would succeed."""
-    make_model(spec, field)
+    """Raise ``InvalidInput`` at ``field`` unless the model can be made, and learns and answers if it is River's.
+
+    >>> check_model("river.tree.SGTRegressor")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    personalization.errors.InvalidInput: model: river.tree.SGTRegressor cannot learn sample rows and answer (Zero...
+    """
+    made = make_model(spec, field)
+    if isinstance(made, RiverModel):
+        raise_unless_able(made, spec, field)
+
+
+def raise_unless_able(made: RiverModel | RiverClassifier, spec: ModelSpec | str, field: str) -> None:
+    """Raise ``InvalidInput`` at ``field`` unless the fresh model, made of ``spec``, learns and answers."""
+    from online_models.rehearsal import trouble_with  # only those who check a catalog need it
+
+    trouble = trouble_with(made)
+    if trouble is not None:
+        name = spec if isinstance(spec, str) else spec.name
+        raise InvalidInput(
+            field,
+            f"{name} cannot learn sample rows and answer ({trouble}): name another River model, or default",
+            "unusable_model",
+        )
 
 
 def _river_class(name: str, field: str) -> Any:

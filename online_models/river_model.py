@@ -2,15 +2,16 @@
 
 A linear estimator gets every feature once shared and once crossed with the arm, so that arms can differ
 by context; others get the arm as indicator features. The deviation comes from counts and residuals, so that every
-policy works over it. Weights are checked after learning and rolled back to the last good ones.
+policy works over it. An example that breaks the estimator is undone (``guarded_estimator``).
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 from river import base
@@ -18,7 +19,7 @@ from river import base
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.guarded_estimator import GuardedEstimator
 from online_models.noise import coin_sd
-from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Scores
+from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Float32Array, Scores
 
 CLIP_GRADIENT = 10.0
 """River's own default (1e12) clips nothing."""
@@ -27,7 +28,24 @@ PRIOR_ROWS = 8.0
 MAX_ARMS = 1000
 
 
-class RiverModel(GuardedEstimator):
+class Lesson(NamedTuple):
+    """What the estimator learned of one outcome.
+
+    Attributes
+    ----------
+    z
+        The encoded context, shape (d,).
+    n_known
+        Arms that were known then, in the order they came.
+    """
+
+    arm: str
+    z: Float32Array
+    n_known: int
+    reward: float
+
+
+class RiverModel(GuardedEstimator[Lesson]):
     """A River estimator behind the reward-model protocol.
 
     Parameters
@@ -61,7 +79,10 @@ class RiverModel(GuardedEstimator):
     # River's protocol
 
     def learn_one(self, x: dict[Any, Any], y: float) -> None:
-        """Learn one reward on the scale [0, 1]; anything that is no finite number is ignored."""
+        """Learn one reward on the scale [0, 1]; anything that is no finite number is ignored.
+
+        If the estimator raises, its exception is raised, and nothing was learned.
+        """
         reward = float(y)
         if not math.isfinite(reward):
             return
@@ -69,19 +90,24 @@ class RiverModel(GuardedEstimator):
         context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
         if arm not in self.n and len(self.n) >= MAX_ARMS:
             return
-        self._meet(context)
+        mark = self._mark()
+        try:
+            self._meet(context)
+            lesson = Lesson(arm, self._frozen.encode(context), len(self.n), reward)
+            features = self._features_of(lesson)
+            error = reward - self._predict(features)
+            self._learn(lesson, features)
+        except Exception:
+            self._forget(mark)
+            raise
         self.reward_sum += reward
-        features = self._features(arm, self._shared(context))
-        error = reward - self._predict(features)
-        self.estimator.learn_one(features, reward > 0.0 if self.classifies else reward)
         self.n[arm] = self.n.get(arm, 0) + 1
         self.squared_error[arm] = self.squared_error.get(arm, 0.0) + min(1.0, error * error)
-        self._keep_or_roll_back(sound=self._healthy(features))
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The reward expected of ``x["arm"]``, in [0, 1]."""
         context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
-        return self._predict(self._features(str(x.get(ARM, "")), self._shared(context)))
+        return self._predict(self._features(str(x.get(ARM, "")), self._shared(context), self.n))
 
     def score_arms(self, x: dict[Any, Any], arms: Sequence[str]) -> Scores:
         """Means and deviations of the ``arms``."""
@@ -95,9 +121,9 @@ class RiverModel(GuardedEstimator):
         shared = self._shared(context)
         noise = coin_sd(self.n_learned, self.reward_sum)
         n = np.array([self.n.get(arm, 0) for arm in arms], dtype=np.float64)
-        offset = self.reward_sum / self.n_learned if self.n_learned else 0.0
+        offset = self.mean_reward
         mean = np.array(
-            [self._predict(self._features(arm, shared)) if arm in self.n else offset for arm in arms],
+            [self._predict(self._features(arm, shared, self.n)) if arm in self.n else offset for arm in arms],
             dtype=np.float64,
         )
         errors = np.array([self.squared_error.get(arm, 0.0) for arm in arms])
@@ -117,28 +143,42 @@ class RiverModel(GuardedEstimator):
         mean, sd = np.stack([one.mean for one in found]), np.stack([one.sd for one in found])
         return Estimates(found[0].arms, mean, sd, found[0].n, found[0].noise_sd)
 
+    @property
+    def mean_reward(self) -> float:
+        """Of all that was learned; 0 before."""
+        return self.reward_sum / self.n_learned if self.n_learned else 0.0
+
     # Input and output guards
 
     def _shared(self, context: Mapping[Any, Any]) -> dict[str, float]:
-        z = self._frozen.encode(context)
-        return {f"z{i}": value for i, value in enumerate(z.tolist())}
+        return self._inputs(self._frozen.encode(context))
 
-    def _features(self, arm: str, shared: dict[str, float]) -> dict[str, float]:
+    def _features(self, arm: str, shared: dict[str, float], known: Iterable[str]) -> dict[str, float]:
         if not self.crosses:
-            return {**shared, **{f"arm={known}": float(known == arm) for known in self.n}, f"arm={arm}": 1.0}
+            return {**shared, **{f"arm={other}": float(other == arm) for other in known}, f"arm={arm}": 1.0}
         crossed = {f"{arm}*{name}": value for name, value in shared.items()}
         return {**shared, **crossed, f"arm={arm}": 1.0}
 
     def _predict(self, features: dict[str, float]) -> float:
-        if self.classifies:
-            probabilities = self.estimator.predict_proba_one(features)
-            value = probabilities.get(True, 0.0 if probabilities else 0.5)
-        else:
-            value = self.estimator.predict_one(features)
+        try:
+            if self.classifies:
+                probabilities = self.estimator.predict_proba_one(features)
+                value = probabilities.get(True, 0.0 if probabilities else 0.5)
+            else:
+                value = self.estimator.predict_one(features)
+        except Exception as error:
+            self._cannot_answer(error)
+            value = self.mean_reward
         number = float(value) if value is not None else 0.0
         return min(1.0, max(0.0, number)) if math.isfinite(number) else 0.0
 
-    def _healthy(self, features: dict[str, float]) -> bool:
+    def _teach(self, lesson: Lesson, features: dict[str, float]) -> None:
+        self.estimator.learn_one(features, lesson.reward > 0.0 if self.classifies else lesson.reward)
+
+    def _features_of(self, lesson: Lesson) -> dict[str, float]:
+        return self._features(lesson.arm, self._inputs(lesson.z), islice(self.n, lesson.n_known))
+
+    def _is_sound(self, features: dict[str, float]) -> bool:
         weights = getattr(self.estimator, "weights", None)
         if isinstance(weights, dict):
             return all(math.isfinite(weights.get(name, 0.0)) for name in features)

@@ -14,7 +14,7 @@ from online_models.adaptive.matching import Matching
 from online_models.frozen_encoder import EncoderState
 from personalization.errors import Refused
 
-FORMAT = 3
+FORMAT = 4
 LANDMARKS = ""
 """The field of the landmarks, beside the arms' fields: no arm is called so."""
 

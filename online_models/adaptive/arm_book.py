@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.adaptive.arm_attributes import ArmAttributes
-from online_models.encoder import Encoder
+from online_models.encoder import Encoder, storable
 from online_models.reward_model import FloatArray
 from personalization.features import MAX_FEATURES, FeatureValue, clean
 
@@ -94,7 +94,11 @@ class ArmBook:
         """Take in the raw features of an arm; what is no map or holds nothing usable changes nothing."""
         if not isinstance(features, dict) or not features or self._raw.get(name) == features:
             return
-        usable = {key: value for key, raw in features.items() if (value := clean(raw)) is not None}
+        usable = {
+            str(key): value
+            for key, raw in features.items()
+            if (value := clean(raw)) is not None and storable(str(key)) and storable(str(value))
+        }
         if usable and self._raw.get(name) != usable:
             self._raw[name] = dict(list(usable.items())[:MAX_FEATURES])
             self._encoder.learn(self._raw[name])

@@ -58,6 +58,7 @@ MAX_FLOATS = 8 << 20
 """Of P over all arms (32 MB) up to which landmarks are allowed."""
 
 MAX_REWARD = 1e6
+MAX_WEIGHT = 100.0
 INFLATION = 1.4
 START = Profile(1 / 30, 0.0, shared=False, optimism=2.0)
 
@@ -121,6 +122,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.seed = seed
         self.n_learned = 0
         self.rebuilds = 0
+        self.failed_rebuilds = 0
+        """Of which nothing came: they raised."""
         self.drift_inflations = 0
         self.drift_resets = 0
         self.drift_arm_resets = 0
@@ -155,14 +158,21 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float) -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0) -> None:
         """Update the arm ``x["arm"]`` with the reward ``y``; a reward that is no finite number is ignored.
 
-        ``x["arm_features"]``, where it is there, maps names to the arm's own features.
+        ``x["arm_features"]``, if it is there, maps names to the arm's own features.
+
+        Parameters
+        ----------
+        w
+            How many outcomes like this one it counts for in every fit, at most ``MAX_WEIGHT``; a weight that is
+            not positive and finite teaches nothing. Noise, drift and counts of outcomes stay unweighted.
         """
         reward = float(y)
-        if not math.isfinite(reward):
+        if not (math.isfinite(reward) and math.isfinite(w) and w > 0.0):
             return
+        root = 1.0 if w == 1.0 else math.sqrt(min(w, MAX_WEIGHT))
         reward = min(MAX_REWARD, max(-MAX_REWARD, reward))
         arm = str(x.get(ARM, ""))
         context = dict(x)
@@ -176,7 +186,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         width = self._regressions.features.width
         if len(raw) > width:
             self._rebuild = None
-            self._regressions.widen(-(-len(raw) // GROWTH) * GROWTH, self._arms.names)
+            self._regressions.widen(_room_for(len(raw)), self._arms.names)
             self._all_touched = self._features_touched = self.n_learned
             self._schedule.soon(self.n_learned)
         if len(raw) != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
@@ -184,9 +194,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         run = self._rebuild
         if run is not None and self._buffer.n + 1 - self._buffer.capacity > run.plan.first:
             self._take(run, run.finish(self._buffer.n))  # the next row would overwrite one it needs
-        self._buffer.append(raw, row, reward)
+        self._buffer.append(raw, row, reward, root)
         self._arms.learned(row, self.n_learned)
-        self._learn(row, self._regressions.features.encode_raw(raw), reward)
+        self._learn(row, self._regressions.features.encode_raw(raw), reward, root)
         if self._rebuild is None and self._schedule.due(self.n_learned):
             self._rebuild = self._begin()
         if self._rebuild is not None:
@@ -237,8 +247,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # Learning
 
-    def _learn(self, row: int, phi: Float32Array, reward: float) -> None:
-        error = self._regressions.update(row, phi, reward, self._perturbations(self._buffer.n - 1))
+    def _learn(self, row: int, phi: Float32Array, reward: float, root: float) -> None:
+        error = self._regressions.update(row, phi, reward, self._perturbations(self._buffer.n - 1), root)
         if not math.isfinite(error):
             # Numbers broke down: this arm begins at its prior, and everything is fitted from the rows kept.
             self.rollbacks += 1
@@ -281,7 +291,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         for number in kept.tolist():
             raw, _, reward = buffer.rows(number, number + 1)
             phi = regressions.features.encode_raw(raw[0, : self._frozen.n_dims].astype(np.float64))
-            regressions.update(row, phi, float(reward[0]), self._perturbations(number))
+            root = float(buffer.roots(number, number + 1)[0])
+            regressions.update(row, phi, float(reward[0]), self._perturbations(number), root)
         self._arms.recount_one(row, len(kept))
         if self._rebuild is not None:  # it is about rows that are gone
             self._rebuild = None
@@ -311,13 +322,14 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         window = min(buffer.capacity - buffer.capacity // 8, int(WINDOW * quarter * quarter))
         first = max(buffer.oldest, self._first_row, n - window)
         if self._offset * self._offset_n < OFFSET_REWARDS:
-            self._offset, self._offset_n = float(buffer.rows(first, n)[2].mean(dtype=np.float64)), n - first
+            self._offset, self._offset_n = _mean(buffer.rows(first, n)[2], buffer.roots(first, n)), n - first
         encoder = self._encoder.freeze()
         if self._regressions.profile.random:
             raw, arm, _ = buffer.rows(max(first, n - METRIC_ROWS), n)
             metric = learned_metric(self._regressions, raw[arm >= 0], arm[arm >= 0])
             self._metric = metric if metric is not None else self._metric
-        width = self._regressions.features.width
+        # The context being learned may have brought features that nothing was widened for yet.
+        width = max(self._regressions.features.width, _room_for(encoder.n_dims))
         profiles = tuple(range(len(PROFILES)))
         if not self._fits_random(len(self._arms)):
             profiles = profiles[1:]
@@ -343,12 +355,15 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         return self._run(plan)
 
     def _run(self, plan: Plan) -> RebuildRun:
-        return RebuildRun(plan, self._buffer, self._arms.names, self._arms.about, self._perturbations)
+        return RebuildRun(plan, self._buffer, self._arms.names, self._perturbations)
 
     def _take(self, run: RebuildRun, built: Built) -> None:
         """Go on with what was built."""
         plan = run.plan
         self._rebuild = None
+        if run.failed:
+            self.failed_rebuilds += 1
+            return
         self.rebuilds += 1
         if built.regressions is None:
             return
@@ -390,11 +405,14 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._regressions.replace_arm(row, arm, arms.about(arm))
             return row
         row = arms.add(arm)
+        about = arms.about(arm)
+        if self._rebuild is not None and about is not None:
+            self._rebuild.plan.late[arm] = about
         if self._regressions.profile.random and not self._fits_random(len(arms)):
             run = self._begin(judge=False)
             self._take(run, run.finish(self._buffer.n))
-        else:
-            self._regressions.add_arm(arm, arms.about(arm))
+        if self._regressions.n_arms <= row:
+            self._regressions.add_arm(arm, about)
         return row
 
     # Checkpoints
@@ -447,4 +465,25 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         return model
 
 
-_COUNTS = ("n_learned", "rebuilds", "drift_inflations", "drift_resets", "drift_arm_resets", "rollbacks", "_fitted")
+_COUNTS = (
+    "n_learned",
+    "rebuilds",
+    "failed_rebuilds",
+    "drift_inflations",
+    "drift_resets",
+    "drift_arm_resets",
+    "rollbacks",
+    "_fitted",
+)
+
+
+def _mean(reward: Float32Array, root: Float32Array) -> float:
+    """The weighted mean of the rewards."""
+    if (root == 1.0).all():
+        return float(reward.mean(dtype=np.float64))
+    return float(np.average(reward, weights=root.astype(np.float64) ** 2))
+
+
+def _room_for(n_dims: int) -> int:
+    """Width of the linear block for so many dimensions: it grows in steps."""
+    return -(-n_dims // GROWTH) * GROWTH

@@ -25,6 +25,10 @@ from online_models.reward_model import Float32Array
 GROWTH = 16
 """Room for arms is added in steps of this many, so that growth is rare."""
 
+MAX_WIDENING = 16.0
+"""Of a deviation, in those of the prior. An arm that is never chosen is never narrowed, and while nothing is fitted
+anew (``Plan.held``) a hundred widenings in a row would take it beyond what single precision holds."""
+
 
 class ArmRegressions:
     """The regressions of all arms, learned one outcome at a time.
@@ -108,7 +112,7 @@ class ArmRegressions:
         self.weights[row, 1:] = normals(self.seed, arm, 0, shape=(self.n_samples, n_features))
         self.covariance[row] = np.eye(n_features, dtype=np.float32)
 
-    def update(self, row: int, phi: Float32Array, reward: float, noise: Float32Array) -> float:
+    def update(self, row: int, phi: Float32Array, reward: float, noise: Float32Array, root: float = 1.0) -> float:
         """Learn one reward of the arm at ``row``; what was predicted is ``reward`` minus the result.
 
         Parameters
@@ -117,6 +121,9 @@ class ArmRegressions:
             Shape (F,).
         noise
             Shape (1 + B,); the first place is overwritten.
+        root
+            √w, the square root of the reward's weight: √w·φ and √w·y are learned in place of φ and y, which is what
+            learning them w times comes to.
 
         Returns
         -------
@@ -124,8 +131,16 @@ class ArmRegressions:
             reward − prediction, NaN where numbers broke down: the arm is at its prior again then.
         """
         target = reward - self.offset
+        if root == 1.0:
+            if self.shared is not None:
+                target = self.shared.update(row, phi, target)
+            return self._update(row, phi, target, noise)
+        left = target
         if self.shared is not None:
-            target = self.shared.update(row, phi, target)
+            left, target = self.shared.update_weighted(row, phi, target, root)
+        return left - target + self._update(row, phi * np.float32(root), target * root, noise) / root
+
+    def _update(self, row: int, phi: Float32Array, target: float, noise: Float32Array) -> float:
         weights, triangle = self.weights[row], self.covariance[row].T
         gain = blas.ssymv(1.0, triangle, phi, lower=1)
         spread = 1.0 + float(gain.dot(phi))  # `@` costs half a microsecond more a call
@@ -142,9 +157,18 @@ class ArmRegressions:
         return error
 
     def inflate(self, factor: float) -> None:
-        """Widen every arm's deviation by ``factor``, the estimates staying: what is coming counts for more."""
-        self.covariance *= np.float32(factor * factor)
-        self.weights[:, 1:] *= np.float32(factor)
+        """Widen every arm's deviation by ``factor``, the estimates staying: what is coming counts for more.
+
+        An arm whose deviation is ``MAX_WIDENING`` times the prior's already stays as it is.
+        """
+        variances = self.covariance.diagonal(axis1=1, axis2=2)
+        bearable = np.maximum.reduce(variances, axis=1, initial=0.0) <= (MAX_WIDENING / factor) ** 2
+        if bearable.all():
+            self.covariance *= np.float32(factor * factor)
+            self.weights[:, 1:] *= np.float32(factor)
+        else:
+            self.covariance[bearable] *= np.float32(factor * factor)
+            self.weights[bearable, 1:] *= np.float32(factor)
         self._copies.changed_all()
 
     def widen(self, width: int, arms: list[str]) -> None:

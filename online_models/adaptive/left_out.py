@@ -133,16 +133,22 @@ def _solved(blocks: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def squared_errors(
-    phi: Float32Array, variances: FloatArray, arm: NDArray[np.int32], targets: FloatArray
+    phi: Float32Array,
+    variances: FloatArray,
+    arm: NDArray[np.int32],
+    targets: FloatArray,
+    root: Float32Array,
 ) -> Generator[float, int, FloatArray]:
-    """Squared errors of V priors at rows left out, each arm fitted to its own rows.
+    """Squared errors of V priors at rows left out, each arm fitted to its own rows; a row counts by its weight.
 
     Parameters
     ----------
     phi, variances, targets
-        As in ``left_out_errors``: shapes (n, F), (V, F) and (V, n).
+        As in ``left_out_errors``: shapes (n, F), (V, F) and (V, n); φ and targets scaled by ``root``.
     arm
         Of each row, shape (n,).
+    root
+        Square roots of the rows' weights, shape (n,).
 
     Returns
     -------
@@ -150,8 +156,11 @@ def squared_errors(
         Shape (V, n).
     """
     squared = np.zeros(targets.shape)
+    weight = root.astype(np.float64) ** 2
+    weight /= weight.mean()
     for row in np.unique(arm).tolist():
         at = np.flatnonzero(arm == row)
         error = yield from left_out_errors(phi[at], variances, targets[:, at], block_rows(len(at)))
-        squared[:, at] = np.minimum(error * error, MAX_SQUARED_ERROR)
+        error /= root[at]
+        squared[:, at] = np.minimum(error * error, MAX_SQUARED_ERROR) * weight[at]
     return squared

@@ -22,6 +22,9 @@ from online_models.reward_model import Float32Array
 MATCH_SCALE = 0.5
 """Matches enter the shared regression as 0.5/√P of their z-scores, as arm features do."""
 
+MIN_DEVIATION = 1e-6
+"""Of a match, as a share of the largest one there is: below it, it is constant but for rounding."""
+
 MAX_PAIRS = 6
 """Of a family and an attribute; those with the most names in common."""
 
@@ -129,13 +132,14 @@ def fitted_matching(encoder: FrozenEncoder, arms: Sequence[Terms], raw: Float32A
     features = feature_map(encoder, encoder.n_dims, 1.0)
     coefficients = plain.coefficients(features, plain.places(encoder, arms))
     matches = (coefficients[arm] * features.from_raw(raw)[:, None]).sum(axis=2, dtype=np.float64)
+    largest = float(np.abs(matches).max())
     return Matching(
         tuple(
             pair._replace(centre=centre, scale=deviation)
             for pair, centre, deviation in zip(
                 plain.pairs, matches.mean(axis=0).tolist(), matches.std(axis=0).tolist(), strict=True
             )
-            if deviation > 0.0
+            if deviation > MIN_DEVIATION * largest
         )
     )
 

@@ -41,7 +41,10 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
     outer = gradients.T @ gradients
     if not np.isfinite(outer).all():
         return None
-    values, vectors = np.linalg.eigh(outer)
+    try:
+        values, vectors = np.linalg.eigh(outer)
+    except np.linalg.LinAlgError:  # it did not converge: the metric there is stays
+        return None
     values = np.sqrt(np.maximum(values, 0.0))
     if not TOO_FLAT < values.max() < np.inf:
         return None

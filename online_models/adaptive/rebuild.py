@@ -7,9 +7,8 @@ that starts again from a checkpoint repeats the steps taken and goes on as if no
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
@@ -38,7 +37,7 @@ class Built:
 
 
 def rebuild(
-    plan: Plan, buffer: RowBuffer, arms: Sequence[str], about: Callable[[str], Mapping[str, Any] | None], noise: Any
+    plan: Plan, buffer: RowBuffer, arms: Sequence[str], noise: Callable[[int], Float32Array]
 ) -> Generator[float, int, Built]:
     """Judge the profiles, fit the best, learn what came meanwhile.
 
@@ -48,8 +47,6 @@ def rebuild(
     ----------
     arms
         Names of the arms, those that come later too.
-    about
-        Name of an arm → its raw features.
     noise
         Number of a row → its noise, as in ``ArmRegressions.update``.
     """
@@ -71,13 +68,14 @@ def rebuild(
     done, available = plan.last, plan.last
     while True:
         raw, arm, reward = buffer.rows(done, min(available, done + CATCH_UP_ROWS))
+        root = buffer.roots(done, done + len(raw))
         while regressions.n_arms < len(arms):
             name = arms[regressions.n_arms]
-            regressions.add_arm(name, about(name))
+            regressions.add_arm(name, plan.late.get(name))
         phi = regressions.features.from_raw(raw)
         for i in range(len(raw)):
             if arm[i] >= 0:
-                regressions.update(int(arm[i]), phi[i], float(reward[i]), noise(done + i))
+                regressions.update(int(arm[i]), phi[i], float(reward[i]), noise(done + i), float(root[i]))
         done += len(raw)
         if done >= available:
             return Built(regressions, profile)
@@ -91,7 +89,8 @@ def _judged(
     raw, arm, reward = buffer.rows(plan.first_trial, plan.last)
     known = arm >= 0
     raw, arm, reward = raw[known], arm[known], reward[known]
-    target = reward.astype(np.float64) - plan.offset
+    root = buffer.roots(plan.first_trial, plan.last)[known]
+    target = (reward.astype(np.float64) - plan.offset) * root
     squared: list[FloatArray] = []
     for group in _alike(plan.profiles):
         features = plan.features(group[0], landmarks)
@@ -107,10 +106,11 @@ def _judged(
             if plan.shares(profile):
                 own = phi * np.sqrt(variances[v]).astype(np.float32)
                 shared = SharedRegression(plan.features(profile, landmarks), plan.attributes, matching)
-                psi = shared.rows(own, arm)
+                psi = shared.rows(own, arm) * root[:, None]
                 prior = np.ones((1, psi.shape[1]))
                 targets[v] = yield from left_out_errors(psi, prior, target[None], block_rows(len(target)))
-        squared.extend((yield from squared_errors(phi, variances, arm, targets)))
+        phi *= root[:, None]
+        squared.extend((yield from squared_errors(phi, variances, arm, targets, root)))
     in_force = plan.profiles.index(plan.in_force) if plan.in_force in plan.profiles else 0
     return plan.profiles[best_of(squared, reward.astype(np.float64), in_force)]
 
@@ -140,36 +140,48 @@ def _fitted(
         regressions.add_arm(name)
         yield 5e-4 * features.n_features**2 + 0.5 * features.n_features
     raw, arm, reward = buffer.rows(plan.first, plan.last)
+    root = buffer.roots(plan.first, plan.last)
     if shared is not None:
         n = len(shared.weights)
         gram, moment = np.zeros((n, n)), np.zeros(n)
         for start in range(0, len(raw), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             known = arm[part] >= 0
-            psi = shared.rows(features.from_raw(raw[part][known]), arm[part][known]).astype(np.float64)
+            rows = shared.rows(features.from_raw(raw[part][known]), arm[part][known])
+            psi = (rows * root[part][known][:, None]).astype(np.float64)
             gram += psi.T @ psi
-            moment += psi.T @ (reward[part][known] - plan.offset)
+            moment += psi.T @ ((reward[part][known] - plan.offset) * root[part][known])
             yield 50.0 + 1e-4 * len(psi) * n * n
         shared.fit(gram, moment)
     for row in range(n_arms):
         at = np.flatnonzero(arm == row)
         if len(at):
-            yield from _fit_arm(regressions, row, arms[row], raw[at], reward[at], plan)
+            yield from _fit_arm(regressions, row, arms[row], raw[at], reward[at], root[at], plan)
     return regressions
 
 
 def _fit_arm(
-    regressions: ArmRegressions, row: int, name: str, raw: Float32Array, reward: Float32Array, plan: Plan
+    regressions: ArmRegressions,
+    row: int,
+    name: str,
+    raw: Float32Array,
+    reward: Float32Array,
+    root: Float32Array,
+    plan: Plan,
 ) -> Generator[float, int, None]:
-    """P, θ and S of one arm: in dual form where it has fewer rows than features, else by Cholesky."""
+    """P, θ and S of one arm: in dual form if it has fewer rows than features, else by Cholesky.
+
+    Rows count by their weights, of which ``root`` holds the square roots: φ and targets are scaled by it.
+    """
     features, shared = regressions.features, regressions.shared
     n, n_features = len(raw), features.n_features
     target = reward - np.float32(plan.offset)
     samples = regressions.weights[row, 1:].astype(np.float64)
     if n < n_features:
         phi32 = features.from_raw(raw)
+        target = _left(shared, phi32, row, target, root)
+        phi32 *= root[:, None]
         phi = phi32.astype(np.float64)
-        target = _left(shared, phi32, row, target)
         solved = phi.T @ inverse_of(phi @ phi.T + np.eye(n))  # (F, n)
         noise = normals(plan.seed, name, plan.last, shape=(plan.n_samples, n)).astype(np.float64)
         regressions.weights[row, 0] = solved @ target
@@ -182,9 +194,12 @@ def _fit_arm(
     gram = np.eye(n_features)
     moment = np.zeros(n_features)
     for start in range(0, n, CHUNK_ROWS):
-        phi32 = features.from_raw(raw[start : start + CHUNK_ROWS])
+        part = slice(start, start + CHUNK_ROWS)
+        phi32 = features.from_raw(raw[part])
+        left = _left(shared, phi32, row, target[part], root[part])
+        phi32 *= root[part, None]
         gram += phi32.T @ phi32
-        moment += phi32.T @ _left(shared, phi32, row, target[start : start + CHUNK_ROWS])
+        moment += phi32.T @ left
         yield 50.0 + 3e-5 * len(phi32) * n_features * n_features
     lower, _ = lapack.dpotrf(gram, lower=1)
     covariance, _ = lapack.dpotri(lower, lower=1)
@@ -196,11 +211,18 @@ def _fit_arm(
     yield 100.0 + 1e-4 * n_features**3
 
 
-def _left(shared: SharedRegression | None, phi: Float32Array, row: int, target: Float32Array) -> Float32Array:
-    """What the shared regression leaves of the targets of one arm, each as if it had not been among its rows."""
+def _left(
+    shared: SharedRegression | None, phi: Float32Array, row: int, target: Float32Array, root: Float32Array
+) -> Float32Array:
+    """What the shared regression leaves of the targets of one arm, each as if it had counted for one less.
+
+    Scaled by ``root``, as ``target`` and φ are not yet.
+    """
     if shared is None:
-        return target
+        return target * root
     psi = shared.rows(phi, np.full(len(phi), row))
     leverage = np.add.reduce((psi @ shared.covariance) * psi, axis=1)
+    leverage *= np.minimum(root, np.float32(1.0)) ** 2
     left: Float32Array = (target - psi @ shared.weights) / np.maximum(np.float32(1.0) - leverage, np.float32(1e-3))
+    left *= root
     return left

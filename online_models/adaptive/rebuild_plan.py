@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from online_models.adaptive.profile import Profile
 from online_models.adaptive.row_buffer import RowBuffer
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.reward_model import FloatArray
+from personalization.features import FeatureValue
 
 MATCHING_ROWS = 1_024
 
@@ -46,6 +47,8 @@ class Plan:
     held
         Index of the profile in force where its regressions know rows that are kept no more: it is not fitted
         anew, and forgets nothing.
+    late
+        Raw features of arms that came since, as they were when they came.
     """
 
     first: int
@@ -62,6 +65,7 @@ class Plan:
     n_samples: int
     seed: int
     held: int | None = None
+    late: dict[str, dict[str, FeatureValue]] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -78,6 +82,7 @@ class Plan:
             "n_samples": self.n_samples,
             "seed": self.seed,
             "held": self.held,
+            "late": dict(self.late),
         }
 
     @classmethod
@@ -103,6 +108,7 @@ class Plan:
             state["n_samples"],
             state["seed"],
             state["held"],
+            {name: dict(each) for name, each in state["late"].items()},
         )
 
     def features(self, profile: Profile, landmarks: Landmarks | None) -> FeatureMap:

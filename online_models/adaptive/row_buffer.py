@@ -18,7 +18,7 @@ GONE = -1
 
 
 class RowBuffer:
-    """A ring of (raw context, arm, reward), addressed by the count of rows ever appended.
+    """A ring of (raw context, arm, reward, √weight), addressed by the count of rows ever appended.
 
     Parameters
     ----------
@@ -37,14 +37,15 @@ class RowBuffer:
         self._raw: Float32Array = np.full((n_rows, width), np.nan, np.float32)
         self._arm = np.full(n_rows, GONE, np.int32)
         self._reward = np.zeros(n_rows, np.float32)
+        self._root = np.ones(n_rows, np.float32)
 
     @property
     def oldest(self) -> int:
         """Number of the oldest row still held."""
         return max(0, self.n - self.capacity)
 
-    def append(self, raw: FloatArray, arm: int, reward: float) -> None:
-        """Keep one more row; the oldest goes where there is no room."""
+    def append(self, raw: FloatArray, arm: int, reward: float, root: float = 1.0) -> None:
+        """Keep one more row, ``root`` being the square root of its weight; the oldest goes if there is no room."""
         if len(raw) > self.width:
             self._refill(-(-len(raw) // 16) * 16, max(256, len(self._arm)))
         at = self.n % self.capacity
@@ -52,13 +53,18 @@ class RowBuffer:
             self._refill(self.width, max(256, 2 * len(self._arm)))
         self._raw[at, : len(raw)] = raw
         self._raw[at, len(raw) :] = np.nan
-        self._arm[at], self._reward[at] = arm, reward
+        self._arm[at], self._reward[at], self._root[at] = arm, reward, root
         self.n += 1
 
     def rows(self, first: int, last: int) -> tuple[Float32Array, NDArray[np.int32], Float32Array]:
         """Raw values (n, width), arm rows (n,) and rewards (n,) of the rows numbered [first, last)."""
         at = np.arange(first, last) % self.capacity
         return self._raw[at], self._arm[at], self._reward[at]
+
+    def roots(self, first: int, last: int) -> Float32Array:
+        """Square roots of the weights of the rows numbered [first, last): φ and targets are scaled by them."""
+        roots: Float32Array = self._root[np.arange(first, last) % self.capacity]
+        return roots
 
     def keep_last(self, arm: int, n: int) -> NDArray[np.intp]:
         """Rows of this arm but the last n are nobody's any more; the numbers of those, in order."""
@@ -71,13 +77,14 @@ class RowBuffer:
     def _refill(self, width: int, n_rows: int) -> None:
         oldest = self.oldest
         raw, arm, reward = self.rows(oldest, self.n)
+        root = self.roots(oldest, self.n)
         before = self.width
         self._make_room(width, n_rows)
         first = max(oldest, self.n - self.capacity)
         at = np.arange(first, self.n) % self.capacity
         kept = slice(first - oldest, None)
         self._raw[at, :before] = raw[kept]
-        self._arm[at], self._reward[at] = arm[kept], reward[kept]
+        self._arm[at], self._reward[at], self._root[at] = arm[kept], reward[kept], root[kept]
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -87,6 +94,7 @@ class RowBuffer:
             "raw": self._raw.tobytes(),
             "arm": self._arm.tobytes(),
             "reward": self._reward.tobytes(),
+            "root": self._root.tobytes() if (self._root != 1.0).any() else b"",
         }
 
     @classmethod
@@ -97,4 +105,6 @@ class RowBuffer:
         buffer._raw = np.frombuffer(state["raw"], np.float32).reshape(-1, buffer.width).copy()
         buffer._arm = np.frombuffer(state["arm"], np.int32).copy()
         buffer._reward = np.frombuffer(state["reward"], np.float32).copy()
+        root = np.frombuffer(state["root"], np.float32)
+        buffer._root = root.copy() if len(root) else np.ones(len(buffer._reward), np.float32)
         return buffer

@@ -70,24 +70,43 @@ class SharedRegression:
         parts = [u]
         if self.attributes.width:
             g = self.attributes.encoded[arm]
-            parts.append((g[:, :, None] * u[:, None, :]).reshape(len(u), -1) if self.crossed else g)
+            width = g.shape[1] * u.shape[1]  # said, not −1: numpy cannot infer it where there are no rows
+            parts.append((g[:, :, None] * u[:, None, :]).reshape(len(u), width) if self.crossed else g)
         if self.matching.pairs:
             parts.append((self._coefficients[arm] @ u[:, :, None])[:, :, 0])
         return np.concatenate(parts, axis=1) if len(parts) > 1 else u
 
     def update(self, row: int, phi: Float32Array, target: float) -> float:
         """Learn one target; what the prediction before left of it."""
-        psi = self.rows(phi[None], np.array([row]))[0]
+        return self._update(self.rows(phi[None], np.array([row]))[0], target)[0]
+
+    def update_weighted(self, row: int, phi: Float32Array, target: float, root: float) -> tuple[float, float]:
+        """Learn one target that counts for w = ``root``².
+
+        Returns
+        -------
+        tuple
+            What the prediction before left of it, and what one that knows w − 1 of the w leaves: for the arm to
+            learn, as in a fit of all rows (``rebuild``). Both would be taught the whole of it otherwise.
+        """
+        psi = self.rows(phi[None], np.array([row]))[0] * np.float32(root)
+        left, spread = self._update(psi, target * root)
+        left /= root
+        weight = root * root
+        others = max(0.0, weight - 1.0) / weight
+        return left, left / (1.0 + others * (spread - 1.0))
+
+    def _update(self, psi: Float32Array, target: float) -> tuple[float, float]:
         triangle = self.covariance.T
         gain = blas.ssymv(1.0, triangle, psi, lower=1)
         spread = 1.0 + float(gain @ psi)
         if not 1.0 <= spread < np.inf:
             self.covariance[:] = np.eye(len(psi), dtype=np.float32)
-            return target - float(self.weights @ psi)
+            return target - float(self.weights @ psi), 1.0
         left = target - float(self.weights @ psi)
         self.weights += gain * np.float32(left / spread)
         blas.ssyr(-1.0 / spread, gain, a=triangle, lower=1, overwrite_a=1)
-        return left
+        return left, spread
 
     def fit(self, gram: np.ndarray, moment: np.ndarray) -> None:
         """Solve for all rows at once, from Σψψᵀ and Σψy."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
-from typing import Any
-
-import river
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from online_models.conversion.challenger import Trial, Verdict
 from online_models.conversion.cohort import ID_BYTES, Cohort
 from online_models.conversion.contender import Contender
 from online_models.conversion.metrics import Scorecard
+from online_models.envelope import river_version
 from personalization.example import Example, Stage
 from personalization.features import FeatureValue, clean
 from personalization.policy_spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
 
 RECENT_IDS = 32_768
 """Records remembered by id, 8 bytes each: one emitted twice by a folder that died lies well within."""
@@ -53,7 +57,7 @@ class ConversionBook:
         self.counts: Counter[str] = Counter()
         """Records by what became of them: served, learned, judged, duplicate, invalid."""
         self.verdicts: Counter[str] = Counter()
-        """Challengers by what became of them: entered, promote, retire, replaced."""
+        """Challengers by what became of them: entered, promote, retire, replaced, failed."""
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
     @property
@@ -71,33 +75,37 @@ class ConversionBook:
 
         ``served``: a prediction waits for its label. ``learned``: the model learned. ``judged``: a label that was
         learned early arrived for good. ``duplicate``, ``invalid``: nothing.
+
+        If the model that serves raises, its exception is raised and nothing has changed: the record can be learned
+        again later. A challenger that raises has lost.
         """
-        result = self._learn(example)
+        record = _short(example.record_id)
+        result = "duplicate"
+        if record not in self._recent:
+            result = self._learn(example) if example.conversion == self.conversion else "invalid"
+            self._remember(record)
         self.counts[result] += 1
         return result
 
     def _learn(self, example: Example) -> str:
-        if not self._is_news(example.record_id):
-            return "duplicate"
-        if example.conversion != self.conversion:
-            return "invalid"
+        """What the champion does comes first: it may raise. Books, and the challenger, come after it."""
         x = _usable(example.features)
         key = _short(example.example_id)
         if example.stage is Stage.OPENED:
-            self.cohort.serve(key, self.champion.predict(x), example.opened_at_ms)
-            if not example.early:
-                return "served"
-            for contender in self._contenders():
-                contender.begin(x)
-            return "learned"
+            served = self.champion.predict(x)
+            if example.early:
+                self.champion.begin(x)
+                self._challenger_does(lambda challenger: challenger.begin(x))
+            self.cohort.serve(key, served, example.opened_at_ms)
+            return "learned" if example.early else "served"
         if example.stage is Stage.CONVERTED:
-            for contender in self._contenders():
-                contender.convert(x)
+            self.champion.convert(x)
+            self._challenger_does(lambda challenger: challenger.convert(x))
             return "learned"
+        served = self.champion.predict(x) if self.challenger is not None else 0.0
+        self.champion.mature(x, example.label, teach=not example.early)
         self.cohort.close(key, example.label, example.opened_at_ms)
-        self._judge(x, example.label)
-        for contender in self._contenders():
-            contender.mature(x, example.label, teach=not example.early)
+        self._judge(x, example, served)
         return "judged" if example.early else "learned"
 
     def scorecard(self) -> Scorecard:
@@ -108,37 +116,49 @@ class ConversionBook:
 
     def challenge(self, challenger: Contender, challenger_id: str) -> bool:
         """Let a retrained model compete from the next example on; False where it has been here before."""
-        if not self._is_news(f"{challenger_id}/challenge"):
+        record = _short(f"{challenger_id}/challenge")
+        if record in self._recent:
             return False
+        self._remember(record)
         if self.challenger is not None:
             self.verdicts["replaced"] += 1
         self.challenger, self.challenger_id, self.trial = challenger, challenger_id, Trial()
         self.verdicts["entered"] += 1
         return True
 
-    def _judge(self, x: dict[str, FeatureValue], label: bool) -> None:
-        """Both on this label, before either learns it; the winner serves from the next example on."""
-        if self.challenger is None:
+    def _judge(self, x: dict[str, FeatureValue], example: Example, served: float) -> None:
+        """Both on this label, as they were before either learned it; the winner serves from the next example on."""
+        foretold = self._challenger_does(lambda challenger: challenger.predict(x))
+        if foretold is None:
             return
-        verdict = self.trial.observe(self.champion.predict(x), self.challenger.predict(x), label)
-        if verdict is Verdict.UNDECIDED:
+        verdict = self.trial.observe(served, foretold, example.label)
+        if verdict is not Verdict.RETIRE:
+            self._challenger_does(lambda challenger: challenger.mature(x, example.label, teach=not example.early))
+        if self.challenger is None or verdict is Verdict.UNDECIDED:
             return
         self.verdicts[verdict.value] += 1
         if verdict is Verdict.PROMOTE:
             self.champion = self.challenger
         self.challenger = None
 
-    def _contenders(self) -> Iterable[Contender]:
-        return (self.champion,) if self.challenger is None else (self.champion, self.challenger)
+    def _challenger_does(self, what: Callable[[Contender], ResultT]) -> ResultT | None:
+        """Let it do so, if there is one; if it raises, there is none any more."""
+        if self.challenger is None:
+            return None
+        try:
+            return what(self.challenger)
+        except Exception:
+            logger.exception(
+                "challenger_failed", extra={"conversion": self.conversion, "challenger": self.challenger_id}
+            )
+            self.challenger = None
+            self.verdicts["failed"] += 1
+            return None
 
-    def _is_news(self, record_id: str) -> bool:
-        key = _short(record_id)
-        if key in self._recent:
-            return False
-        self._recent[key] = None
+    def _remember(self, record: bytes) -> None:
+        self._recent[record] = None
         if len(self._recent) > RECENT_IDS:
             self._recent.popitem(last=False)
-        return True
 
     # Checkpoints
 
@@ -149,6 +169,7 @@ class ConversionBook:
             "spec": [self.spec.name, dict(self.spec.params)],
             "champion": self.champion.dump(),
             "challenger": None if self.challenger is None else self.challenger.dump(),
+            "challenger_river": self._challengers_river(),
             "challenger_id": self.challenger_id,
             "trial": self.trial.dump(),
             "cohort": self.cohort.dump(),
@@ -162,17 +183,37 @@ class ConversionBook:
         """The inverse of ``dump``. Unpickles River estimators: authenticate first."""
         book = cls(state["conversion"], ModelSpec(*state["spec"]))
         book.champion = Contender.load(state["champion"])
-        book.challenger = None if state["challenger"] is None else Contender.load(state["challenger"])
         book.challenger_id, book.trial = state["challenger_id"], Trial.load(state["trial"])
         book.cohort = Cohort.load(state["cohort"])
         book.counts, book.verdicts = Counter(state["counts"]), Counter(state["verdicts"])
+        if state["challenger"] is not None:
+            book._let_in(state["challenger"], state["challenger_river"])
         recent = state["recent"]
         book._recent = OrderedDict((recent[at : at + ID_BYTES], None) for at in range(0, len(recent), ID_BYTES))
         return book
 
     def schema(self) -> str:
         """What a checkpoint must agree with to be loaded; a promoted challenger changes none of it."""
-        return repr((self.conversion, self.spec, river.__version__))
+        return repr((self.conversion, self.spec))
+
+    @property
+    def holds_river(self) -> bool:
+        """Whether what serves is a River object, which another version of River may not be able to load.
+
+        A challenger that is one binds nothing: under another version it is left out.
+        """
+        return self.champion.holds_river
+
+    def _challengers_river(self) -> str:
+        return river_version(holds_river=self.challenger is not None and self.challenger.holds_river)
+
+    def _let_in(self, challenger: dict[str, Any], river: str) -> None:
+        """Go on with the challenger of a checkpoint, if this version of River can be expected to load it."""
+        if river in ("", river_version(holds_river=True)):
+            self.challenger = Contender.load(challenger)
+            return
+        self.verdicts["failed"] += 1
+        logger.warning("challenger_left_out", extra={"conversion": self.conversion, "river": river})
 
 
 def _usable(features: dict[str, FeatureValue]) -> dict[str, FeatureValue]:

@@ -18,7 +18,7 @@ GOOD_COPY_EVERY = 1024
 
 
 class Contender:
-    """One model and its correction.
+    """One model and its correction. If the model raises while it learns, nothing was learned.
 
     Early labels (Ktena et al., 2019): every example is learned as a negative when it opens, weighted
     (1 − p)(1 + p), and again as a positive when it converts, weighted 1 + p, which undoes the fake negatives where
@@ -37,7 +37,12 @@ class Contender:
         self.n_learned = 0
         """Labels the model was taught."""
         self._n_rollbacks = 0
-        self._last_good: dict[str, Any] | bytes | None = None
+        self._last_good: dict[str, Any] | None = None
+
+    @property
+    def holds_river(self) -> bool:
+        """Whether there are River objects in it, which another version of River may not be able to load."""
+        return isinstance(self.model, RiverClassifier)
 
     @property
     def n_rollbacks(self) -> int:
@@ -85,13 +90,21 @@ class Contender:
         teach
             False where the label was learned early.
         """
-        self.correction.learn(self.raw(x), float(label))
+        raw = self.raw(x)
         if teach:
-            self._teach(x, label, 1.0)
+            self.model.learn_one(x, label, 1.0)
+        self.correction.learn(raw, float(label))
+        if teach:
+            self._taught()
 
     def _teach(self, x: Mapping[Any, Any], label: bool, weight: float) -> None:
         self.model.learn_one(x, label, weight)
+        self._taught()
+
+    def _taught(self) -> None:
         self.n_learned += 1
+        if isinstance(self.model, RiverClassifier):  # it keeps a copy of its own
+            return
         if not self.n_learned % GOOD_COPY_EVERY and self.check():
             self._last_good = self.model.dump()
 
@@ -128,7 +141,7 @@ class Contender:
         loaded = cls(ModelSpec(*state["spec"]), _loaded(state["model"]))
         loaded.correction = Correction.load(state["correction"])
         loaded.n_learned, loaded._n_rollbacks = state["counts"]
-        loaded._last_good = state["model"]
+        loaded._last_good = None if loaded.holds_river else state["model"]
         return loaded
 
 

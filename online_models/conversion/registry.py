@@ -56,6 +56,16 @@ def make_conversion_model(spec: ModelSpec | str = "default", field: str = "model
     return RiverClassifier(estimator)
 
 
+def check_conversion_model(spec: ModelSpec | str = "default", field: str = "model") -> None:
+    """Raise ``InvalidInput`` at ``field`` unless there is such a model, and a River classifier learns and answers.
+
+    >>> check_conversion_model("river.linear_model.LogisticRegression")
+    """
+    made = make_conversion_model(spec, field)
+    if isinstance(made, RiverClassifier):
+        reward_models.raise_unless_able(made, spec, field)
+
+
 def _completed(spec: ModelSpec) -> ModelSpec:
     """``spec`` with a Hoeffding tree as base model, where the class wraps one and none is given."""
     module_name, _, class_name = spec.name.rpartition(".")

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from online_models.conversion.model import MAX_WEIGHT, as_label
 from online_models.guarded_estimator import GuardedEstimator
+from online_models.reward_model import Float32Array
 
 MAX_DIMS = 160
-NUMERIC_PREFIX = "z"
 
 
-class RiverClassifier(GuardedEstimator):
+class Lesson(NamedTuple):
+    """What the estimator learned of one example: its encoded features, shape (d,), its label and their weight."""
+
+    z: Float32Array
+    label: bool
+    weight: float
+
+
+class RiverClassifier(GuardedEstimator[Lesson]):
     """A River classifier behind ``learn_one(x, y, w)`` and ``predict_proba_one(x)``.
 
     Parameters
@@ -35,37 +44,51 @@ class RiverClassifier(GuardedEstimator):
 
     def __init__(self, estimator: Any) -> None:
         super().__init__(estimator, MAX_DIMS)
+        self.n_positive = 0
+        self._weighs = "w" in inspect.signature(estimator.learn_one).parameters
 
     def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0) -> None:
-        """Learn one label; importance ``w`` is passed on where the estimator takes it, else rounded to copies."""
+        """Learn one label; importance ``w`` is passed on if the estimator takes it, else rounded to copies.
+
+        If the estimator raises, its exception is raised, and nothing was learned.
+        """
         label = as_label(y)
         if label is None or not (math.isfinite(w) and w > 0.0):
             return
-        self._meet(x)
-        features = self._features(x)
-        weight = min(float(w), MAX_WEIGHT)
-        if weight == 1.0:
-            self.estimator.learn_one(features, label > 0.0)
-        else:
-            self._learn_weighted(features, label > 0.0, weight)
-        self._keep_or_roll_back(sound=math.isfinite(self._raw(features)))
+        mark = self._mark()
+        try:
+            self._meet(x)
+            lesson = Lesson(self._frozen.encode(x), label > 0.0, min(float(w), MAX_WEIGHT))
+            self._learn(lesson, self._features_of(lesson))
+        except Exception:
+            self._forget(mark)
+            raise
+        self.n_positive += label > 0.0
 
     def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[bool, float]:
-        """Probability of either label."""
-        p = self._raw(self._features(x))
+        """Probability of either label; the rate of all examples if the estimator cannot say."""
+        try:
+            p = self._raw(self._inputs(self._frozen.encode(x)))
+        except Exception as error:
+            self._cannot_answer(error)
+            p = (self.n_positive + 1.0) / (self.n_learned + 2.0)
         p = min(1.0, max(0.0, p)) if math.isfinite(p) else 0.5
         return {False: 1.0 - p, True: p}
 
-    def _learn_weighted(self, features: dict[str, float], label: bool, weight: float) -> None:
-        try:
+    def _features_of(self, lesson: Lesson) -> dict[str, float]:
+        return self._inputs(lesson.z)
+
+    def _teach(self, lesson: Lesson, features: dict[str, float]) -> None:
+        _, label, weight = lesson
+        if self._weighs and weight != 1.0:
             self.estimator.learn_one(features, label, w=weight)
-        except TypeError:
-            for _ in range(max(1, round(weight))):
-                self.estimator.learn_one(features, label)
+            return
+        for _ in range(max(1, round(weight))):
+            self.estimator.learn_one(features, label)
+
+    def _is_sound(self, features: dict[str, float]) -> bool:
+        return math.isfinite(self._raw(features))
 
     def _raw(self, features: dict[str, float]) -> float:
         given: dict[Any, float] = self.estimator.predict_proba_one(features)
         return float(given.get(True, 0.0 if given else 0.5))
-
-    def _features(self, x: Mapping[Any, Any]) -> dict[str, float]:
-        return {f"{NUMERIC_PREFIX}{i}": value for i, value in enumerate(self._frozen.encode(x).tolist())}

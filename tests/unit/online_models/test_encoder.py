@@ -68,6 +68,12 @@ def test_the_width_is_bounded_and_what_is_beyond_still_counts() -> None:
     assert frozen.encode({"name1999": 3.0}).tolist() != frozen.encode({}).tolist()
 
 
+def test_names_that_never_come_again_take_no_memory() -> None:
+    encoder = learned([{f"map{i}.key": 1.0, f"other{i % 40}.key{i}": 1.0} for i in range(2000)], max_dims=64)
+    assert sum(map(len, encoder._families.values())) < 64 * 64
+    assert len(encoder._families) <= 64
+
+
 def test_wire_and_checkpoint_keep_every_bit() -> None:
     rng = np.random.default_rng(1)
     rows: list[dict[str, object]] = [

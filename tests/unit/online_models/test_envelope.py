@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import river
 
-from online_models.envelope import Body, Envelope
+from online_models.envelope import Body, Envelope, river_version
 from personalization.errors import Refused
 
 SECRET = b"server secret"
@@ -37,6 +37,15 @@ def test_what_is_sealed_opens_the_same() -> None:
 
 def test_the_wire_is_magic_then_mac_then_a_map() -> None:
     assert signed({"format": 3, "river_version": river.__version__, "words": "hello"}) == SEALED
+
+
+def test_a_payload_without_river_objects_opens_under_any_version_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound, free = (Letter(3, river_version(holds_river=holds), "hello") for holds in (True, False))
+    sealed = LETTERS.seal(free, SECRET), LETTERS.seal(bound, SECRET)
+    monkeypatch.setattr(river, "__version__", "99.0.0")
+    assert LETTERS.open(sealed[0], SECRET) == free
+    with pytest.raises(Refused, match=r"here runs 99\.0\.0"):
+        LETTERS.open(sealed[1], SECRET)
 
 
 @pytest.mark.parametrize("n", range(len(SEALED)))

@@ -5,7 +5,8 @@ import math
 import msgspec
 import pytest
 
-from online_models.placement_model import PlacementModel
+from online_models import checkpoint
+from online_models.placement_model import MAX_ARM_STATISTICS, PlacementModel, wilson
 from online_models.registry import check_model
 from online_models.snapshot import ModelSnapshot
 from personalization.errors import InvalidInput
@@ -14,8 +15,8 @@ from personalization.policy_spec import ModelSpec, PolicySpec
 
 
 def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: object) -> Outcome:
-    fields: dict[str, object] = {"exposed_at_ms": 5, "features": {"age": 3.0}} | changes
-    return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, 9, **fields)
+    fields: dict[str, object] = {"exposed_at_ms": 5, "closed_at_ms": 9, "features": {"age": 3.0}} | changes
+    return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, **fields)
 
 
 def test_an_outcome_trains_once() -> None:
@@ -93,4 +94,59 @@ def test_what_a_model_does_about_itself_is_counted() -> None:
         "drift_resets": 0,
         "rollbacks": 0,
     }
-    assert PlacementModel("p", "river.linear_model.LogisticRegression").adaptations == {"rollbacks": 0}
+    adaptations = PlacementModel("p", "river.linear_model.LogisticRegression").adaptations
+    assert adaptations == {"forgotten_arms": 0, "rollbacks": 0}
+
+
+def test_outcomes_count_for_as_many_as_they_stand_for() -> None:
+    learner = PlacementModel("home.hero")
+    for i in range(40):
+        learner.learn(outcome(f"d{i}", reward=float(i < 10)))  # all that came
+    for i in range(40, 60):
+        learner.learn(outcome(f"d{i}", reward=float(i < 50), sample_weight=4.0))  # a quarter of them
+    row = learner.report()[0]
+    assert (row.exposures, row.rewards, row.mean) == (120, 50.0, 50.0 / 120.0)
+    effective = 120.0**2 / (40.0 + 20.0 * 16.0)
+    assert learner.arms["a"].n_effective == pytest.approx(effective)
+    assert (row.low, row.high) == pytest.approx(wilson(50.0 / 120.0, effective))
+    assert effective < 60.0, "what was not seen tells nothing"
+    assert learner.n_learned == 60
+    learner.learn(outcome("c1", trains=False, holdout=True, sample_weight=4.0))
+    assert (learner.arms["a"].control_exposures, learner.arms["a"].control_reward_sum) == (4.0, 4.0)
+
+
+def test_intervals_are_as_wide_as_what_was_really_seen_leaves_them() -> None:
+    plain, sampled = PlacementModel("home.hero"), PlacementModel("home.hero")
+    for i in range(100):
+        plain.learn(outcome(f"d{i}", reward=float(i % 4 == 0)))
+        sampled.learn(outcome(f"d{i}", reward=float(i % 4 == 0), sample_weight=64.0))
+    (one,), (other,) = plain.report(), sampled.report()
+    assert (one.low, one.mean, one.high) == pytest.approx((other.low, other.mean, other.high))
+    assert (one.exposures, other.exposures) == (100, 6400)
+    assert plain.snapshot().encode() == sampled.snapshot().encode(), "a share of outcomes is learned as it is"
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf, 1e300])
+def test_a_weight_that_makes_no_sense_is_invalid(weight: float) -> None:
+    learner = PlacementModel("home.hero")
+    assert not learner.learn(outcome("d1", sample_weight=weight))
+    assert learner.counts == {"invalid": 1}
+    assert not learner.arms
+
+
+def test_an_arm_no_checkpoint_could_carry_is_invalid() -> None:
+    learner = PlacementModel("home.hero")
+    assert not learner.learn(outcome("d1", arm="\ud800"))
+    assert learner.counts == {"invalid": 1}
+    checkpoint.verify(checkpoint.dump(learner, {}, b"s"), b"s")
+
+
+def test_arms_that_come_and_go_take_bounded_memory() -> None:
+    learner = PlacementModel("home.hero", ModelSpec("default", {"max_arms": 2, "n_random": 0}))
+    for i in range(MAX_ARM_STATISTICS + 10):
+        learner.learn(outcome(f"d{i}", arm=f"arm{i}", closed_at_ms=i))
+    assert len(learner.arms) == MAX_ARM_STATISTICS
+    assert learner.adaptations["forgotten_arms"] == 10
+    assert "arm9" not in learner.arms
+    assert "arm10" in learner.arms
+    assert PlacementModel.load(learner.dump()).forgotten_arms == 10

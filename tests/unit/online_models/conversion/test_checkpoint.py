@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import river
 
 from online_models.conversion import checkpoint
 from online_models.conversion.book import ConversionBook
@@ -60,6 +61,56 @@ def test_round_trip(name: str, early: bool) -> None:
     assert left.scorecard() == right.scorecard()
     if name == "default":
         assert left.dump() == right.dump()
+
+
+def test_the_version_of_river_binds_what_serves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, rivers = taught(), taught("river.linear_model.LogisticRegression", 50)
+    rival = retrain(Contender("river.linear_model.LogisticRegression"), visitors(50, seed=5))
+    ours.challenge(rival, "c1")
+    good, bound = checkpoint.dump(ours, {0: 7}, SECRET), checkpoint.dump(rivers, {0: 7}, SECRET)
+    served = checkpoint.dump_served(ours.champion, "buys", 7, SECRET)
+    entered = checkpoint.dump_challenger(rival, "buys", SECRET)
+    assert checkpoint.load(good, SECRET).model.challenger is not None
+    monkeypatch.setattr(river, "__version__", "99.0.0")
+    loaded = checkpoint.load(good, SECRET).model
+    assert loaded.champion.dump() == ours.champion.dump()
+    assert loaded.schema() == ConversionBook("buys").schema()
+    assert loaded.challenger is None, "it may be entered again"
+    assert loaded.verdicts == {"entered": 1, "failed": 1}
+    assert checkpoint.load_served(served, SECRET).version == 7
+    for refused in (lambda: checkpoint.load(bound, SECRET), lambda: checkpoint.load_challenger(entered, SECRET)):
+        with pytest.raises(Refused, match="River"):
+            refused()
+
+
+@pytest.mark.parametrize("rival", [None, *MODELS[:2]])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_is_good_once_it_was_loaded_back(name: str, rival: str | None) -> None:
+    book = taught(name, 200)
+    if rival is not None:
+        book.challenge(retrain(Contender(rival), visitors(50, seed=5)), "c1")
+    verified = checkpoint.verify(checkpoint.dump(book, {0: 7}, SECRET), SECRET)
+    assert verified.offsets == {0: 7}
+    assert verified.model.counts == book.counts
+
+
+def test_what_does_not_load_back_as_it_was_is_no_good_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = checkpoint.dump(taught(n=20), {}, SECRET)
+    load = ConversionBook.load
+
+    def forgetful(state: dict[str, Any]) -> ConversionBook:
+        loaded = load(state)
+        loaded.counts.clear()
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ConversionBook, "load", forgetful)
+        with pytest.raises(Refused, match="does not load back"):
+            checkpoint.verify(data, SECRET)
+        patch.setattr(ConversionBook, "load", lambda state: state["nothing"])
+        with pytest.raises(Refused, match="KeyError: 'nothing'"):
+            checkpoint.verify(data, SECRET)
+    assert checkpoint.verify(data, SECRET).model.n_learned == 20
 
 
 @pytest.mark.parametrize("name", MODELS)
