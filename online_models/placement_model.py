@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, OrderedDict
 from typing import Any
@@ -14,6 +13,8 @@ from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
+from personalization.bounded import short_hash
+from personalization.decision_id import trial_of
 from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, Features, clean
 from personalization.outcome import Outcome
 from personalization.policy_spec import ModelSpec
@@ -160,9 +161,9 @@ class PlacementModel:
         """Update the model with one outcome; False if it is not for training, known already, or broken.
 
         A model that raises has learned nothing, and neither have the books: the outcome can be learned again later.
-        The default model does not weigh outcomes (``docs/decisions/0022``); the books do.
+        The books count by ``sample_weight``, the default model by ``training_weight`` (``docs/decisions/0022``).
         """
-        key = hashlib.blake2b(outcome.decision_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        key = short_hash(trial_of(outcome.decision_id))
         if key in self._recent:
             self.counts["duplicate"] += 1
             return False
@@ -179,7 +180,12 @@ class PlacementModel:
             x[ARM] = arm
             if outcome.arm_features:
                 x[ARM_FEATURES] = outcome.arm_features
-            self.model.learn_one(x, (reward - low) / (high - low))  # may raise: nothing has changed so far
+            scaled = (reward - low) / (high - low)
+            # May raise: nothing has changed so far. River's estimators mostly know no weights.
+            if outcome.training_weight == 1.0 or isinstance(self.model, RiverModel):
+                self.model.learn_one(x, scaled)
+            else:
+                self.model.learn_one(x, scaled, outcome.training_weight)
         self._remember(key)
         statistics = self._statistics(arm)
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)

@@ -189,6 +189,7 @@ class Ledger:
                 catalog_version=decision.catalog_version,
                 holdout=decision.holdout is True,
                 trains=trains,
+                training_weight=decision.sample_weight,
                 sample_weight=decision.sample_weight,
                 unit=self.state.unit or (bounded.short_hash(self.key) if self.key else b""),
                 key_class=lineage.key_class,

@@ -40,6 +40,9 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         Total, within the placement's ``reward_range``.
     trains
         False for holdout, fallback tiers and decisions never exposed.
+    training_weight
+        How many decisions of its visitor this one stands for: itself, and its share of those that were closed for
+        want of room. That choice falls on long visits, so the model counts by it.
     sample_weight
         How many outcomes this one stands for: itself, those of its visitor that were closed for want of room, and
         those that were not kept above the log's capacity.
@@ -73,6 +76,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     catalog_version: int = 0
     holdout: bool = False
     trains: bool = True
+    training_weight: float = 1.0
     sample_weight: float = 1.0
     unit: bytes = b""
     key_class: str = ""

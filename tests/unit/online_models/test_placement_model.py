@@ -9,6 +9,7 @@ from online_models import checkpoint
 from online_models.placement_model import MAX_ARM_STATISTICS, PlacementModel, wilson
 from online_models.registry import check_model
 from online_models.snapshot import ModelSnapshot
+from personalization.decision_id import mint
 from personalization.errors import InvalidInput
 from personalization.outcome import ClosingReason, Outcome
 from personalization.policy_spec import ModelSpec, PolicySpec
@@ -150,3 +151,22 @@ def test_arms_that_come_and_go_take_bounded_memory() -> None:
     assert "arm9" not in learner.arms
     assert "arm10" in learner.arms
     assert PlacementModel.load(learner.dump()).forgotten_arms == 10
+
+
+def test_what_stands_for_others_of_its_visit_is_learned_as_many_times() -> None:
+    """By the default model; its books count it too, and one trial under two keys is one outcome."""
+    one, three = PlacementModel("p"), PlacementModel("p")
+    for n in range(60):
+        arm, reward = "ab"[n % 2], float(n % 3 == 0)
+        terms = ("p", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1, 1)
+        for repeat in range(3 if n == 59 else 1):
+            one.learn(Outcome(f"d{n}.{repeat}", *terms, features={"x": float(n % 7)}))
+        weight = 3.0 if n == 59 else 1.0
+        heavy = Outcome(f"d{n}", *terms, features={"x": float(n % 7)}, training_weight=weight, sample_weight=weight)
+        three.learn(heavy)
+    assert one.arms["b"].exposures == three.arms["b"].exposures == 32
+    left, right = (model.model.score_arms({"x": 3.0}, ["a", "b"]) for model in (one, three))
+    assert left.mean == pytest.approx(right.mean, abs=0.02)
+    ids = [mint(b"s", key, b"123456789") for key in ("a:1", "u:7")]
+    learned = [three.learn(Outcome(name, *terms)) for name in ids]
+    assert learned == [True, False]
