@@ -23,6 +23,7 @@ from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.services import Learned, Services
 from api.wire import BATCH, DECIDE, EVENT, REWARD
+from background.supervisor import TaskSupervisor
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
 from eventlog.opening import default_partitions, open_log
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 5.0
 """For the last records at the end; what remains is kept on disk, and goes first the next time."""
+
+APPEND_TIMEOUT_S = 0.9
+"""A collector tells its caller within a second that the log is away."""
 
 _GC_THRESHOLDS = (20_000, 20, 20)
 _HOUSEKEEPING_S = 0.5
@@ -76,9 +80,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await log.start()
         stack.push_async_callback(log.close)
         await _begin(stack, _create(log, settings.partitions), "log-creation")
-        spool = Spool.below(log, Path(settings.data_dir) / "spool")
-        spool.start()
+        spool = Spool(log, Path(settings.data_dir) / "spool")
         stack.push_async_callback(spool.drain, DRAIN_S)
+        tasks = await stack.enter_async_context(TaskSupervisor())
+        tasks.keep("spool", spool.run)
 
         async def open_decisions(key: str) -> int:
             try:
@@ -136,7 +141,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 def _log(settings: Settings) -> RedisStreamsLog | KafkaLog:
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
     topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    return open_log(url, topics)
+    return open_log(url, topics, append_timeout_s=APPEND_TIMEOUT_S)
 
 
 def _plain(url: str) -> str:
