@@ -16,7 +16,7 @@ from aiokafka.errors import (
 
 from eventlog.kafka_connection import KafkaConnection, foreign
 from eventlog.kafka_metadata import fetch_metadata
-from eventlog.kafka_topics import are_closed, close_topics, create_topics
+from eventlog.kafka_topics import are_closed, close_topics, create_topics, until_closed
 from eventlog.kafka_writer import KafkaWriter, Layout
 from eventlog.partition import check_partition_count
 from eventlog.port import Entry, LogIdentity, Position, Record
@@ -125,6 +125,10 @@ class KafkaLog:
         await self.identity(anew=True)
         async with self._connection.admin() as admin:
             await close_topics(admin, list(self._names.values()), closed=True)
+        try:
+            await until_closed(await self._connection.client(), list(self._names.values()), self._timeout_s)
+        except KafkaError as error:
+            raise foreign(error) from error
 
     async def reopen_epoch(self) -> None:
         """Make the topics of the epoch in force writable again."""

@@ -39,6 +39,7 @@ class KafkaConnection:
         self.linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
@@ -71,10 +72,12 @@ class KafkaConnection:
                 )
                 try:
                     await producer.start()
-                except (KafkaError, OSError) as error:
+                except BaseException as error:
                     with contextlib.suppress(Exception):
                         await producer.stop()
-                    raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
+                    if isinstance(error, KafkaError | OSError):
+                        raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
+                    raise
                 self._producer = producer
             return self._producer.client
 
@@ -85,8 +88,15 @@ class KafkaConnection:
         that is told to stop waiting goes on delivering: behind everything that was appended meanwhile.
         """
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
+        if producer is not None:
+            # To its end, though who asked for it is cancelled: half disconnected it would live on.
+            leaving = asyncio.create_task(self._let_go(producer))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _let_go(self, producer: Any) -> None:
         sender = producer._sender.sender_task
         if sender is not None:
             sender.cancel()  # takes no more batches; first it waits for its requests, hence:

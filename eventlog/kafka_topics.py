@@ -1,13 +1,14 @@
 """Topics of the log on Kafka: created, closed for writing at the end of an epoch, and opened again.
 
 A topic is closed by its own ``max.message.bytes``: at 1 the partition's leader refuses every batch, whoever sends
-it, and what is there stays readable. The value takes effect with each broker as it follows the metadata log,
-within milliseconds; since that log is ordered, a broker that knows the topics of the next epoch has closed those of
-the one before.
+it, and what is there stays readable. A broker goes by the new value milliseconds after it has learned of it, so
+whoever closes a topic waits until every broker names the value, and a moment longer. Since the metadata log is
+ordered, a broker that knows the topics of the next epoch has learned of it in any case.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,12 +20,16 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     for_code,
 )
+from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from eventlog.topics import Retention
 from personalization.errors import Refused, Unavailable
 
 MAX_BYTES = "max.message.bytes"
 CLOSED = "1"
+SETTLE_S = 0.1
+"""From a broker's knowing of a setting to its going by it: some milliseconds in the same thread."""
+
 _OF_THE_TOPIC = 1
 """Where a setting comes from: the topic itself, not a default of the broker."""
 
@@ -89,6 +94,28 @@ async def close_topics(admin: Any, names: Sequence[str], closed: bool) -> None:
                 raise Unavailable(f"Kafka did not change {name}: {error.__name__} {message or ''}".rstrip())
 
 
+async def until_closed(client: Any, names: Sequence[str], timeout_s: float) -> None:
+    """Wait until every broker that ``client`` (an ``AIOKafkaClient``) knows goes by it.
+
+    Raises
+    ------
+    Unavailable
+        If one does not in time.
+    """
+    request = DescribeConfigsRequest([(ConfigResourceType.TOPIC, name, [MAX_BYTES]) for name in names], False)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    for broker in client.cluster.brokers():
+        while True:
+            response = await client.send(broker.nodeId, request)
+            if all(_own(entries).get(MAX_BYTES) == CLOSED for *_, entries in response.resources):
+                break
+            if loop.time() > until:
+                raise Unavailable(f"broker {broker.nodeId} does not close the topics of this epoch: try again")
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(SETTLE_S)
+
+
 async def are_closed(admin: Any, names: Sequence[str]) -> bool:
     """Whether one of the topics is closed for writing."""
     settings = await _own_settings(admin, names)
@@ -102,7 +129,9 @@ async def _own_settings(admin: Any, names: Sequence[str]) -> dict[str, dict[str,
     for response in await admin.describe_configs(wanted):
         for code, _message, _kind, name, entries in response.resources:
             if code == 0:
-                found[name] = {
-                    key: value for key, value, _read_only, source, *_ in entries if source == _OF_THE_TOPIC
-                }
+                found[name] = _own(entries)
     return found
+
+
+def _own(entries: Sequence[Any]) -> dict[str, str]:
+    return {key: value for key, value, _read_only, source, *_ in entries if source == _OF_THE_TOPIC}

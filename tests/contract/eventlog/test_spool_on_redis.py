@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
 
-from eventlog.disk_queue import DiskQueue
+from background.supervisor import TaskSupervisor
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
-from eventlog.spool import RECORD_OVERHEAD_BYTES, Spool
+from eventlog.spool import Spool
 from eventlog.topics import DECISIONS
 from state.embedded import EmbeddedRedis
 from tests.parts import require
+from tests.running import eventually
 
 pytestmark = pytest.mark.redis
 
 
 async def until_appended(spool: Spool, n: int) -> None:
-    deadline = time.monotonic() + 30
-    while spool.n_appended < n:
-        assert time.monotonic() < deadline, f"{spool.n_appended} of {n} appended"
-        await asyncio.sleep(0.01)
+    await eventually(lambda: spool.n_appended >= n, f"{n} appended", bound_s=30)
 
 
 async def test_an_outage_of_the_log_loses_nothing_and_keeps_the_order(tmp_path: Path) -> None:
     require("redis")
     server = EmbeddedRedis(tmp_path / "redis").start()
     log = RedisStreamsLog(server.url)
-    memory = 200 * (10 + RECORD_OVERHEAD_BYTES)
-    spool = Spool(log, DiskQueue(tmp_path / "spool", 10**7), max_memory_bytes=memory)
-    spool.start()
+    spool = Spool(log, tmp_path / "spool")
+    tasks = TaskSupervisor()
+    tasks.keep("spool", spool.run)
 
     def put(start: int, stop: int) -> None:
         for i in range(start, stop):
@@ -46,15 +43,17 @@ async def test_an_outage_of_the_log_loses_nothing_and_keeps_the_order(tmp_path: 
         for start in range(100, 2100, 100):
             put(start, start + 100)
             await asyncio.sleep(0)
-        assert spool.n_spilled > 0
+        await eventually(lambda: spool.n_spilled >= 2000)
         server.start()
         await until_appended(spool, 2100)
         put(2100, 2200)
+        await tasks.stop()
         assert await spool.drain(10) == 0
         values = [int(entry.value) async for entry in log.read(DECISIONS, 0, 0)]
         # A batch whose answer was lost may be there twice; readers know decisions by their ids.
         assert list(dict.fromkeys(values)) == list(range(2200))
         assert spool.n_dropped == 0
     finally:
+        await tasks.stop()
         await log.close()
         server.stop()
