@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 
 from eventlog.partition import hash_of
 from eventlog.port import LogIdentity, Record
 from personalization.errors import EpochClosed, InvalidInput, Unavailable
 
 
-def checked(records: Sequence[Record], topics: Collection[str]) -> tuple[list[int], int]:
+def checked(records: Sequence[Record], topics: Set[str]) -> tuple[list[int], int]:
     """The hash of every key, and the bytes of all records.
 
     Raises

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import (
@@ -150,9 +151,11 @@ class KafkaLog:
             await self.close_epoch()
         return await self._create_topics(n_partitions, max(now, after) + 1)
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+    def append(
+        self, records: Sequence[Record], only_in: LogIdentity | None = None
+    ) -> Coroutine[Any, Any, list[Position]]:
         """Append; see the port."""
-        return await self._writer.append(records, only_in)
+        return self._writer.append(records, only_in)
 
     async def until_appended(self) -> None:
         """Wait until any append of this process succeeds."""

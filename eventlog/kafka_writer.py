@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from eventlog.appending import checked, closed, closed_meanwhile
+from eventlog.deadlines import Deadlines
 from eventlog.kafka_connection import KafkaConnection, foreign
 from eventlog.port import LogIdentity, Position, Record
 from eventlog.signal import Signal
@@ -153,8 +154,8 @@ class KafkaWriter:
         self._connection = connection
         self._ask_layout = layout
         self._is_closed = is_closed
-        self._topics = topics
-        self._timeout_s = timeout_s
+        self._topics = frozenset(topics)
+        self._deadlines = Deadlines(timeout_s, self._expire)
         self._max_pending_bytes = max_pending_bytes
         self._layout: Layout | None = None
         self._calls: dict[_Append, None] = {}
@@ -180,6 +181,7 @@ class KafkaWriter:
         if self._layout is not None and self._calls:
             await asyncio.wait([call.done for call in self._calls])
         self._closing = True
+        self._deadlines.stop()
         for task in (self._task, self._looking):
             if task is not None:
                 task.cancel()
@@ -204,11 +206,10 @@ class KafkaWriter:
         self._calls[call] = None
         self._arrived.append(call)
         self._wake.set()
-        timer = loop.call_later(self._timeout_s, self._expire, call)
+        self._deadlines.add(call)
         try:
             return await call.done
         finally:
-            timer.cancel()
             self._pending_bytes -= n_bytes
             del self._calls[call]
 

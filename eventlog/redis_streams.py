@@ -8,7 +8,7 @@ one Lua call, so that their cost falls as the load rises.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -144,9 +144,11 @@ class RedisStreamsLog:
             now = 0
         return await self._create_epoch(n_partitions, least_epoch=max(now, after) + 1)
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+    def append(
+        self, records: Sequence[Record], only_in: LogIdentity | None = None
+    ) -> Coroutine[Any, Any, list[Position]]:
         """Append; see the port. ``LogFull`` refuses all of ``records`` and leaves none of them behind."""
-        return await self._writer.append(records, only_in)
+        return self._writer.append(records, only_in)
 
     async def until_appended(self) -> None:
         """Wait until any append of this process succeeds."""

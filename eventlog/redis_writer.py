@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventlog.appending import checked, closed, closed_meanwhile
+from eventlog.deadlines import Deadlines
 from eventlog.port import LogIdentity, Position, Record
 from eventlog.redis_keys import PartitionKeys
 from eventlog.signal import Signal
@@ -35,7 +36,7 @@ class Layout(NamedTuple):
 class _Append:
     """One call of ``append`` on its way."""
 
-    __slots__ = ("done", "hashes", "only_in", "records")
+    __slots__ = ("done", "hashes", "only_in", "places", "records")
 
     def __init__(
         self,
@@ -48,11 +49,15 @@ class _Append:
         self.hashes = hashes
         self.only_in = only_in
         self.done = done
+        self.places: list[tuple[str, int]] = []
 
-    def places(self, n_partitions: int) -> list[tuple[str, int]]:
-        """Topic and partition of every record."""
+    def place(self, n_partitions: int) -> list[tuple[str, int]]:
+        """Topic and partition of every record, in a log of so many partitions."""
         mask = n_partitions - 1
-        return [(record.topic, hashed & mask) for record, hashed in zip(self.records, self.hashes, strict=True)]
+        self.places = [
+            (record.topic, hashed & mask) for record, hashed in zip(self.records, self.hashes, strict=True)
+        ]
+        return self.places
 
     def fail(self, error: BaseException) -> None:
         if not self.done.done():
@@ -90,8 +95,8 @@ class RedisWriter:
         self._script = script
         self._layout = layout
         self._another = another
-        self._topics = topics
-        self._timeout_s = timeout_s
+        self._topics = frozenset(topics)
+        self._deadlines = Deadlines(timeout_s, _expire)
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
@@ -102,6 +107,7 @@ class RedisWriter:
         """Send what waits."""
         if self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
+        self._deadlines.stop()
 
     async def append(self, records: Sequence[Record], only_in: LogIdentity | None) -> list[Position]:
         """The positions of the ``records``, acknowledged; see the port."""
@@ -118,11 +124,10 @@ class RedisWriter:
         if self._task is None or self._task.done():
             # The task starts in the next turn of the loop: everything appended in this one goes along.
             self._task = asyncio.create_task(self._run(), name="log-writer")
-        timer = loop.call_later(self._timeout_s, _expire, call)
+        self._deadlines.add(call)
         try:
             return await call.done
         finally:
-            timer.cancel()
             self._pending_bytes -= n_bytes
 
     async def _run(self) -> None:
@@ -173,7 +178,7 @@ class RedisWriter:
         args: list[str | bytes] = [b""]
         for call in batch:
             numbers = []
-            for place in call.places(layout.identity.n_partitions):
+            for place in call.place(layout.identity.n_partitions):
                 number = index.get(place)
                 if number is None:
                     number = index[place] = len(index) + 1
@@ -188,25 +193,22 @@ class RedisWriter:
         return found if isinstance(found, list) else None
 
     def _settle(self, batch: list[_Append], offsets: list[int], layout: Layout) -> None:
-        n_partitions = layout.identity.n_partitions
         full: set[tuple[str, int]] = set()
         i = 0
         for call in batch:
-            last = i + len(call.records)
-            places = call.places(n_partitions)
+            last = i + len(call.places)
             if offsets[i] < 0:
-                full.update(places)
+                full.update(call.places)
                 call.fail(LogFull(FULL))
-            else:
-                self.appended.fire()
-                if not call.done.done():
-                    found = zip(places, offsets[i:last], strict=True)
-                    call.done.set_result([Position(topic, partition, n) for (topic, partition), n in found])
+            elif not call.done.done():
+                call.done.set_result([Position(*at, n) for at, n in zip(call.places, offsets[i:last], strict=True)])
             i = last
         if full:
             for call in self._pending:  # made while this one was under way: behind what was refused
-                if not full.isdisjoint(call.places(n_partitions)):
+                if not full.isdisjoint(call.place(layout.identity.n_partitions)):
                     call.fail(LogFull(FULL))
+        if not full or max(offsets) >= 0:
+            self.appended.fire()
 
 
 def _expire(call: _Append) -> None:

@@ -43,7 +43,7 @@ KEEP_S = 0.02
 """Between two looks at what waits in memory. What a look finds a second time goes to disk: within 50 ms."""
 
 FIRST_RETRY_S = 0.01
-LAST_RETRY_S = 0.1
+LAST_RETRY_S = 0.05
 DISK_RETRY_S = 0.5
 ADOPT_S = 2.0
 """Between two looks for what dead processes have left."""
