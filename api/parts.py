@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import time
 from collections.abc import AsyncIterator
@@ -29,7 +28,7 @@ from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.readiness import Check, Readiness
 from api.services import Learned, Services
-from api.spooling import SpoolWatch, run_spool
+from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
@@ -55,6 +54,9 @@ DRAIN_S = 5.0
 
 REPORT_S = 1.0
 """What is read for people, beside the decider's own reads, takes no longer than this."""
+
+APPEND_TIMEOUT_S = 0.9
+"""A collector tells its caller within a second that the log is away."""
 
 _GC_THRESHOLDS = (20_000, 20, 20)
 _CATALOG_WAIT_S = 1.0
@@ -90,9 +92,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tasks.keep("log-creation", creation.run, may_return=True)
         await follower.wait_ready(_CATALOG_WAIT_S)
         catalog = PreparedInForce(follower)
-        spool = Spool.below(log, Path(settings.data_dir) / "spool")
+        spool = Spool(log, Path(settings.data_dir) / "spool")
         spool_watch = SpoolWatch(spool)
-        tasks.keep("spool", functools.partial(run_spool, spool), may_return=True)
+        tasks.keep("spool", spool.run, may_return=True)
         stack.push_async_callback(spool.drain, DRAIN_S)
 
         async def open_decisions(key: str) -> int:
@@ -166,7 +168,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 def _log(settings: Settings) -> RedisStreamsLog | KafkaLog:
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
     topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    return open_log(url, topics)
+    return open_log(url, topics, append_timeout_s=APPEND_TIMEOUT_S)
 
 
 def _plain(url: str) -> str:

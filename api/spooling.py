@@ -1,41 +1,13 @@
-"""The spool as one of the process's background tasks: kept running, and watched for how full it is."""
+"""The spool watched: how full it is, and whether anything goes through."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from eventlog.spool import Spool
 
 STUCK_S = 5.0
 HALF = 0.5
-
-
-async def run_spool(spool: Spool) -> None:
-    """Append what is put, until the spool is drained; raises what ended it."""
-    if spool._closing.is_set():
-        return
-    spool._task = None  # one that ended is not started twice
-    spool.start()
-    task = _task_of(spool)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not spool._closing.is_set():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
-
-
-def _task_of(spool: Spool) -> asyncio.Task[None]:
-    assert spool._task is not None
-    return spool._task
-
-
-def fill_share(spool: Spool) -> float:
-    """How full it is, 0 to 1: of its memory, which is emptied to disk in time, or of its disk."""
-    disk = spool._disk
-    return max(spool._memory_bytes / spool._max_memory_bytes, disk.n_bytes / disk._max_bytes)
 
 
 class SpoolWatch:
@@ -54,7 +26,7 @@ class SpoolWatch:
 
     def problem(self) -> str | None:
         """What is not well, for everybody to read."""
-        n_waiting, share = self._spool.n_waiting, fill_share(self._spool)
+        n_waiting, share = self._spool.n_waiting, self._spool.fill_share
         stands_s = time.monotonic() - self._moved_s
         if share > HALF:
             return f"it is {share:.0%} full: {n_waiting} records wait for the log; at 100% decisions go unlogged"

@@ -6,6 +6,7 @@ A new epoch is needed to grow the number of partitions, or after a log was lost:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import click
 
@@ -16,7 +17,7 @@ from eventlog.partition import check_partition_count
 from eventlog.port import EventLog, LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
-from personalization.errors import Refused, Unavailable
+from personalization.errors import NextbestError, Refused, Unavailable
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.worker_client import worker_client
@@ -42,7 +43,11 @@ def show() -> None:
 )
 @click.option("--lossy", is_flag=True, help="Also when entries of the old log were never folded: they are lost.")
 def open_next(partitions: int, lossy: bool) -> None:
-    """Open the next epoch. Stop every producer and worker first; start them again afterwards."""
+    """Open the next epoch. Stop the workers first, and start them again afterwards.
+
+    From then on the old log takes nothing more, whoever appends. API processes that are still running answer 503
+    for a moment, and go on in the new log.
+    """
     asyncio.run(_open(Settings.from_environment(), partitions, lossy=lossy))
 
 
@@ -70,14 +75,27 @@ async def _open(settings: Settings, partitions: int, *, lossy: bool) -> None:
         except Unavailable:
             actual = None
         if actual is not None and actual == known and not lossy:
-            await _demand_drained(log)
+            await _close_drained(log)
         n_partitions = partitions or (known.n_partitions if known else default_partitions(log))
         opened = await log.open_epoch(check_partition_count(n_partitions), after=known.epoch if known else 0)
         await store.replace(opened)
         click.echo(f"opened  {_words(opened)}")
-        click.echo("States stay; start the workers and producers again.")
+        click.echo("States stay; start the workers again, and save a base (`nextbest replay --save-base FILE`):")
+        click.echo("the new log does not hold what the states were folded from.")
     finally:
         await _close(log, store)
+
+
+async def _close_drained(log: EventLog) -> None:
+    """Close the epoch in force and see that nothing came in unread meanwhile: if so, open it again and refuse."""
+    await _demand_drained(log)
+    await log.close_epoch()
+    try:
+        await _demand_drained(log)
+    except BaseException:
+        with contextlib.suppress(NextbestError):
+            await log.reopen_epoch()
+        raise
 
 
 async def _demand_drained(log: EventLog) -> None:

@@ -2,73 +2,96 @@
 
 A frame is ``length, crc32, msgpack [topic, key, value]``. Writes reach the kernel before they count, so they
 survive the process being killed (not a power cut within the kernel's few seconds). A torn or damaged frame
-ends its segment: what follows in it is given up and counted.
+ends its segment: what follows in it is given up and counted. Nothing is ever written behind such a frame: what a
+failed write left is cut off, and a new process begins a new segment.
+
+Not for several threads at once: its owner makes one call at a time.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import logging
 import os
+import re
 import struct
+import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from eventlog.port import Record
-from personalization.errors import Unavailable
+
+logger = logging.getLogger(__name__)
 
 _HEADER = struct.Struct("<II")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[str, str, bytes]).decode
 
 SEGMENT_BYTES = 8 * 1024 * 1024
-FIRST_SEGMENT = 10**9
-"""Numbers below it are for records that have to go in front."""
+READ_BYTES = 1024 * 1024
+
+_NAME = re.compile(r"(\d{12})\.spool")
+
+_BREATH = 1000
+"""Frames counted before other threads may run: a quarter of a millisecond."""
+
+
+@dataclass(slots=True)
+class _Segment:
+    """One file: its sound bytes, its frames, and how far it was read."""
+
+    n_bytes: int
+    n_records: int
+    offset: int = 0
 
 
 class DiskQueue:
-    """The queue in ``directory``, which it locks.
+    """The queue in ``directory``, which the caller has to itself (``spool_slots``).
 
     Parameters
     ----------
     directory
-        Made if missing; whatever an earlier process left there comes first.
+        What an earlier process left there comes first. Files that are no segments, or cannot be read, stay as
+        they are.
     max_bytes
         Bound of all segment files together.
 
-    Raises
-    ------
-    Unavailable
-        If another process has the directory.
+    Attributes
+    ----------
+    n_bytes, n_records
+        What the segment files hold; what of it was not advanced over.
+    corrupt_bytes
+        What was given up: frames torn or damaged, and what stood behind them.
     """
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._max_bytes = max_bytes
-        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise Unavailable(f"another process spools to {directory}") from error
         self._tail: int | None = None
         self._tail_number = -1
-        self._read_frames: list[int] = []
-        self._cursor = 0
+        self._last_number = 0
+        self._peeked: list[int] = []
         self.n_bytes = 0
         self.n_records = 0
         self.corrupt_bytes = 0
-        self._segments: dict[int, int] = {}
+        self._segments: dict[int, _Segment] = {}
         self._recover()
 
     def __len__(self) -> int:
         return self.n_records
 
     def push(self, records: Sequence[Record]) -> int:
-        """Append as many of ``records`` as there is room for, in order; returns how many."""
+        """Append as many of ``records`` as there is room for, in order; returns how many.
+
+        Raises
+        ------
+        OSError
+            If the disk does not take them: then it has taken none.
+        """
         frames: list[bytes] = []
         room = self._max_bytes - self.n_bytes
         for record in records:
@@ -77,124 +100,191 @@ class DiskQueue:
                 break
             room -= len(frame)
             frames.append(frame)
-        if frames:
-            data = b"".join(frames)
-            if self._tail is None or self._segments[self._tail_number] >= SEGMENT_BYTES:
-                self._open_tail(max(self._segments, default=FIRST_SEGMENT - 1) + 1)
-            assert self._tail is not None
-            _write_all(self._tail, data)
-            self._segments[self._tail_number] += len(data)
-            self.n_bytes += len(data)
-            self.n_records += len(frames)
+        if not frames:
+            return 0
+        tail = self._writable_tail()
+        segment = self._segments[self._tail_number]
+        data = b"".join(frames)
+        try:
+            _write_all(tail, data)
+        except OSError:
+            self._cut(segment.n_bytes)
+            raise
+        segment.n_bytes += len(data)
+        segment.n_records += len(frames)
+        self.n_bytes += len(data)
+        self.n_records += len(frames)
         return len(frames)
 
-    def push_front(self, records: Sequence[Record]) -> None:
-        """Put ``records`` before all others (a batch that was under way at shutdown)."""
-        number = min(self._segments, default=FIRST_SEGMENT) - 1
-        data = b"".join(map(_frame, records))
-        self._path(number).write_bytes(data)
-        self._segments = {number: len(data), **self._segments}
-        self.n_bytes += len(data)
-        self.n_records += len(records)
-
     def peek(self, max_records: int, max_bytes: int) -> list[Record]:
-        """The oldest records; they stay until ``advance``."""
-        self._read_frames = []
-        if not self._segments:
-            return []
-        head = min(self._segments)
-        with self._path(head).open("rb") as file:
-            file.seek(self._head_offset(head))
-            data = file.read(max_bytes)
-            found = self._frames(data, max_records)
-            if not found and data:  # one frame larger than the bound
-                found = self._frames(data + file.read(), 1)
-        return found
+        """The oldest records, at least one if there is any; they stay until ``advance``.
 
-    def advance(self) -> None:
-        """Forget what the last ``peek`` returned."""
-        if not self._read_frames:
-            return
-        head = min(self._segments)
-        offset = self._head_offset(head) + sum(self._read_frames)
-        self.n_records -= len(self._read_frames)
-        self._read_frames = []
-        if offset >= self._segments[head]:
-            self._drop(head)
-        else:
-            self._save_cursor(head, offset)
+        A damaged segment is given up, one that cannot be read stays for the next start; each has a line in the
+        log.
+        """
+        while self._segments:
+            number = min(self._segments)
+            segment = self._segments[number]
+            path = self._path(number)
+            try:
+                found = self._read(number, segment, max_records, max_bytes)
+            except OSError as error:
+                logger.error("spool_segment_unreadable", extra={"path": str(path), "reason": str(error)})
+                self._drop(number, remove=not path.exists())
+                continue
+            if found:
+                return found
+            n_bytes = segment.n_bytes - segment.offset
+            logger.error("spool_segment_damaged", extra={"path": str(path), "lost_bytes": n_bytes})
+            self.corrupt_bytes += n_bytes
+            self._drop(number)
+        return []
+
+    def advance(self, n_records: int) -> None:
+        """Forget the ``n_records`` oldest."""
+        while n_records > 0 and self._segments:
+            if not self._peeked and not self.peek(n_records, READ_BYTES):
+                return
+            number = min(self._segments)
+            segment = self._segments[number]
+            taken = self._peeked[:n_records]
+            self._peeked = self._peeked[n_records:]
+            n_records -= len(taken)
+            self.n_records -= len(taken)
+            segment.n_records -= len(taken)
+            segment.offset += sum(taken)
+            if segment.offset >= segment.n_bytes:
+                self._drop(number)
+            else:
+                self._save_cursor(number, segment.offset)
 
     def close(self) -> None:
-        """Let go of the files and of the directory."""
+        """Let go of the files."""
         if self._tail is not None:
             os.close(self._tail)
             self._tail = None
-        os.close(self._lock)
 
     # -- inside -----------------------------------------------------------------------------------------
 
+    def _read(self, number: int, segment: _Segment, max_records: int, max_bytes: int) -> list[Record]:
+        with self._path(number).open("rb") as file:
+            file.seek(segment.offset)
+            left = segment.n_bytes - segment.offset
+            data = file.read(min(max_bytes, left))
+            found = self._frames(data, max_records)
+            if not found and len(data) < left:  # one frame larger than the bound
+                found = self._frames(data + file.read(left - len(data)), 1)
+        return found
+
     def _frames(self, data: bytes, max_records: int) -> list[Record]:
         records: list[Record] = []
+        self._peeked = []
         at = 0
         while len(records) < max_records:
             end = _end_of_frame(data, at)
-            if end is None:
+            if end is None or zlib.crc32(data[at + _HEADER.size : end]) != _HEADER.unpack_from(data, at)[1]:
                 break
-            records.append(Record(*_decode(data[at + _HEADER.size : end])))
-            self._read_frames.append(end - at)
+            try:
+                records.append(Record(*_decode(data[at + _HEADER.size : end])))
+            except msgspec.DecodeError:
+                break
+            self._peeked.append(end - at)
             at = end
         return records
 
     def _recover(self) -> None:
-        for path in sorted(self._directory.glob("*.spool")):
-            data = path.read_bytes()
-            number = int(path.stem)
-            at = n = 0
-            while (end := _end_of_frame(data, at)) is not None:
-                at, n = end, n + 1
-            if at < len(data):
-                self.corrupt_bytes += len(data) - at
-                os.truncate(path, at)
-            self._segments[number] = at
-            self.n_bytes += at
-            self.n_records += n
-        cursor = self._directory / "cursor"
-        if cursor.exists() and self._segments:
-            number, offset = map(int, cursor.read_text().split())
-            if number in self._segments and offset <= self._segments[number]:
-                with self._path(number).open("rb") as file:
-                    data = file.read(offset)
-                at = 0
-                while at < offset and (end := _end_of_frame(data, at)) is not None:
-                    at, self.n_records = end, self.n_records - 1
-                self._cursor_number, self._cursor = number, offset
-        for number in [n for n, size in self._segments.items() if self._head_offset(n) >= size]:
+        for path in sorted(self._directory.iterdir()):
+            name = _NAME.fullmatch(path.name)
+            if name is None:
+                if path.suffix == ".spool":
+                    logger.warning("spool_file_unknown", extra={"path": str(path)})
+                continue
+            number = int(name[1])
+            self._last_number = max(self._last_number, number)
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                logger.error("spool_segment_unreadable", extra={"path": str(path), "reason": str(error)})
+                continue
+            segment = _counted(data)
+            self.corrupt_bytes += len(data) - segment.n_bytes
+            self._segments[number] = segment
+            self.n_bytes += segment.n_bytes
+            self.n_records += segment.n_records
+        number, offset = self._saved_cursor()
+        if number in self._segments:
+            self._skip_to(self._segments[number], number, offset)
+        for number in [n for n, segment in self._segments.items() if segment.offset >= segment.n_bytes]:
             self._drop(number)
 
-    _cursor_number = -1
+    def _saved_cursor(self) -> tuple[int, int]:
+        """Where reading goes on; a cursor that is not there, or damaged, is a fresh start: records come again."""
+        try:
+            number, offset = map(int, (self._directory / "cursor").read_text().split())
+        except FileNotFoundError:
+            return -1, 0
+        except (OSError, ValueError) as error:
+            logger.warning("spool_cursor_unreadable", extra={"path": str(self._directory), "reason": str(error)})
+            return -1, 0
+        return number, offset
 
-    def _head_offset(self, number: int) -> int:
-        return self._cursor if number == self._cursor_number else 0
+    def _skip_to(self, segment: _Segment, number: int, offset: int) -> None:
+        if not 0 < offset <= segment.n_bytes:
+            return
+        try:
+            data = self._path(number).read_bytes()
+        except OSError:
+            return
+        at = n = 0
+        while at < offset and (end := _end_of_frame(data, at)) is not None:
+            at, n = end, n + 1
+        if at == offset:  # else it points into the middle of a frame
+            segment.offset = offset
+            segment.n_records -= n
+            self.n_records -= n
 
     def _save_cursor(self, number: int, offset: int) -> None:
+        """Note how far was read. Where the disk does not take it, records come again after a restart."""
         temporary = self._directory / "cursor.new"
-        temporary.write_text(f"{number} {offset}")
-        temporary.replace(self._directory / "cursor")
-        self._cursor_number, self._cursor = number, offset
+        with contextlib.suppress(OSError):
+            temporary.write_text(f"{number} {offset}")
+            temporary.replace(self._directory / "cursor")
 
-    def _drop(self, number: int) -> None:
-        self.n_bytes -= self._segments.pop(number)
-        if number == self._tail_number and self._tail is not None:
-            os.close(self._tail)
-            self._tail = None
-        self._path(number).unlink(missing_ok=True)
+    def _drop(self, number: int, *, remove: bool = True) -> None:
+        """Forget a segment, read or not."""
+        segment = self._segments.pop(number)
+        self.n_bytes -= segment.n_bytes
+        self.n_records -= segment.n_records
+        self._peeked = []
+        if number == self._tail_number:
+            self.close()
+        if not remove:
+            return
+        try:
+            self._path(number).unlink(missing_ok=True)
+        except OSError as error:
+            logger.error("spool_segment_stays", extra={"path": str(self._path(number)), "reason": str(error)})
 
-    def _open_tail(self, number: int) -> None:
-        if self._tail is not None:
-            os.close(self._tail)
-        self._tail = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        self._tail_number = number
-        self._segments.setdefault(number, 0)
+    def _writable_tail(self) -> int:
+        """The file that is written to, begun anew if there is none or it is long enough."""
+        if self._tail is not None and self._segments[self._tail_number].n_bytes < SEGMENT_BYTES:
+            return self._tail
+        self.close()
+        number = self._last_number + 1
+        self._tail = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._last_number = self._tail_number = number
+        self._segments[number] = _Segment(0, 0)
+        return self._tail
+
+    def _cut(self, n_bytes: int) -> None:
+        """Take half a frame away again, or write nothing more to that file: what stands behind it is not read."""
+        assert self._tail is not None
+        try:
+            os.ftruncate(self._tail, n_bytes)
+        except OSError:
+            self.close()
+        if not n_bytes:
+            self._drop(self._tail_number)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012d}.spool"
@@ -206,14 +296,21 @@ def _frame(record: Record) -> bytes:
 
 
 def _end_of_frame(data: bytes, at: int) -> int | None:
-    """Where the frame at ``at`` ends, if it is whole and sound."""
+    """Where the frame at ``at`` ends, if it is whole."""
     if at + _HEADER.size > len(data):
         return None
-    length, crc = _HEADER.unpack_from(data, at)
-    end = at + _HEADER.size + length
-    if end > len(data) or zlib.crc32(data[at + _HEADER.size : end]) != crc:
-        return None
-    return int(end)
+    end = at + _HEADER.size + int(_HEADER.unpack_from(data, at)[0])
+    return None if end > len(data) else end
+
+
+def _counted(data: bytes) -> _Segment:
+    """The whole frames of a file; whether each is sound is seen when it is read."""
+    at = n = 0
+    while (end := _end_of_frame(data, at)) is not None:
+        at, n = end, n + 1
+        if n % _BREATH == 0:
+            time.sleep(0)  # lets the event loop's thread run
+    return _Segment(at, n)
 
 
 def _write_all(file: int, data: bytes) -> None:

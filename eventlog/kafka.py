@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.admin import NewTopic
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     KafkaError,
     NotCoordinatorForGroupError,
-    TopicAlreadyExistsError,
-    for_code,
 )
 
 from eventlog.kafka_connection import KafkaConnection, foreign
 from eventlog.kafka_metadata import fetch_metadata
+from eventlog.kafka_topics import are_closed, close_topics, create_topics, until_closed
 from eventlog.kafka_writer import KafkaWriter, Layout
 from eventlog.partition import check_partition_count
 from eventlog.port import Entry, LogIdentity, Position, Record
@@ -38,7 +37,11 @@ class KafkaLog:
     replication
         Of topics this creates.
     timeout_s
-        After which an append raises ``Unavailable``; it may still arrive later.
+        How long Kafka may take to answer one request.
+    append_timeout_s
+        How long an append may take, its wait behind others included. One that meets it raises ``Unavailable``;
+        it may still arrive, before anything this process appends to the partition afterwards. ``timeout_s`` if
+        none is given.
     linger_ms
         How long records wait for company. Those of one tick travel together anyway.
     max_pending_bytes
@@ -52,6 +55,7 @@ class KafkaLog:
         *,
         replication: int = 1,
         timeout_s: float = 10.0,
+        append_timeout_s: float | None = None,
         linger_ms: int = 0,
         max_pending_bytes: int = 64 * 1024 * 1024,
     ) -> None:
@@ -60,7 +64,14 @@ class KafkaLog:
         self._replication = replication
         self._timeout_s = timeout_s
         self._connection = KafkaConnection(servers, timeout_s, linger_ms)
-        self._writer = KafkaWriter(self._connection, self._layout, timeout_s, max_pending_bytes)
+        self._writer = KafkaWriter(
+            self._connection,
+            self._layout,
+            self._is_closed,
+            self._topics.retention,
+            timeout_s if append_timeout_s is None else append_timeout_s,
+            max_pending_bytes,
+        )
         self._identity: LogIdentity | None = None
         self._names: dict[str, str] = {}
 
@@ -87,9 +98,9 @@ class KafkaLog:
             return await self._create_topics(n_partitions, epoch=1)
         return await self._create_topics(identity.n_partitions, identity.epoch)
 
-    async def identity(self) -> LogIdentity:
+    async def identity(self, anew: bool = False) -> LogIdentity:
         """The newest epoch's visitor log: its cluster, its topic id."""
-        if self._identity is None:
+        if self._identity is None or anew:
             client = await self._connection.client()
             try:
                 cluster = await fetch_metadata(client)
@@ -101,26 +112,58 @@ class KafkaLog:
                 if (epoch := self._topics.epoch_of(name, VISITOR_LOG)) is not None
             }
             if not epochs:
-                raise Unavailable("the log has not been created yet")
+                raise Unavailable(
+                    "the log has not been created yet, or it was lost: then `nextbest epoch open` begins another"
+                )
             epoch = max(epochs)
             log_id = f"{cluster.cluster_id}/{epochs[epoch].topic_id}"
             self._names = {topic: self._topics.on_server(topic, epoch) for topic in self._topics}
             self._identity = LogIdentity(epoch, log_id, epochs[epoch].n_partitions)
         return self._identity
 
-    async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
-        """Create the topics of the next epoch. The old ones stay until somebody deletes them."""
-        self._identity = None
+    async def close_epoch(self) -> None:
+        """Make the topics of the epoch in force unwritable; see ``kafka_topics``."""
+        await self.identity(anew=True)
+        async with self._connection.admin() as admin:
+            await close_topics(admin, list(self._names.values()), closed=True)
         try:
-            now = (await self.identity()).epoch
+            await until_closed(await self._connection.client(), list(self._names.values()), self._timeout_s)
+        except KafkaError as error:
+            raise foreign(error) from error
+
+    async def reopen_epoch(self) -> None:
+        """Make the topics of the epoch in force writable again."""
+        await self.identity(anew=True)
+        async with self._connection.admin() as admin:
+            await close_topics(admin, list(self._names.values()), closed=False)
+
+    async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
+        """Close the topics of the epoch in force and create those of the next.
+
+        The old ones stay, to be read, until somebody deletes them.
+        """
+        try:
+            now = (await self.identity(anew=True)).epoch
         except Unavailable:
             await self._connection.client()
             now = 0
+        else:
+            await self.close_epoch()
         return await self._create_topics(n_partitions, max(now, after) + 1)
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    def append(
+        self, records: Sequence[Record], only_in: LogIdentity | None = None
+    ) -> Coroutine[Any, Any, list[Position]]:
         """Append; see the port."""
-        return await self._writer.append(records)
+        return self._writer.append(records, only_in)
+
+    async def until_appended(self) -> None:
+        """Wait until any append of this process succeeds."""
+        await self._writer.appended.wait()
+
+    async def fill_share(self, topic: str) -> float:
+        """Always 0: Kafka keeps by age alone."""
+        return 0.0
 
     async def read(
         self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
@@ -181,42 +224,29 @@ class KafkaLog:
     async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:
         """Nothing to do: Kafka keeps by age alone."""
 
-    async def fill_share(self, topic: str) -> float:
-        """Always 0: Kafka is bounded by age."""
-        return 0.0
-
     # -- inside -----------------------------------------------------------------------------------------
 
-    async def _layout(self) -> Layout:
-        identity = await self.identity()
-        return Layout(identity.n_partitions, self._names)
+    async def _layout(self, anew: bool) -> Layout:
+        identity = await self.identity(anew)
+        return Layout(identity, self._names)
+
+    async def _is_closed(self, name: str) -> bool:
+        async with self._connection.admin() as admin:
+            return await are_closed(admin, [name])
 
     async def _create_topics(self, n_partitions: int, epoch: int) -> LogIdentity:
         check_partition_count(n_partitions)
-        topics = [
-            NewTopic(
-                self._topics.on_server(topic, epoch),
-                n_partitions,
-                self._replication,
-                topic_configs={"retention.ms": str(kept.max_age_ms), "cleanup.policy": "delete"},
-            )
-            for topic, kept in self._topics.retention.items()
-        ]
+        retention = {self._topics.on_server(topic, epoch): kept for topic, kept in self._topics.retention.items()}
         async with self._connection.admin() as admin:
-            response = await admin.create_topics(topics)
-        for error in response.topic_errors:
-            kind = for_code(error[1])
-            if error[1] and kind is not TopicAlreadyExistsError:
-                raise Unavailable(f"Kafka did not create {error[0]}: {kind.__name__} {error[2]}")
+            await create_topics(admin, retention, n_partitions, self._replication)
         return await self._await_topics(epoch)
 
     async def _await_topics(self, epoch: int) -> LogIdentity:
         """Creation is acknowledged before every broker knows of it."""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         while True:
-            self._identity = None
             with contextlib.suppress(Unavailable):
-                identity = await self.identity()
+                identity = await self.identity(anew=True)
                 client = await self._connection.client()
                 known = (await fetch_metadata(client)).topics
                 if identity.epoch == epoch and all(name in known for name in self._names.values()):

@@ -16,6 +16,9 @@ from personalization.errors import InvalidInput, Unavailable
 MAX_BATCH_BYTES = 256 * 1024
 """aiokafka's default of 16 KiB is a dozen decision records."""
 
+CLOSE_S = 2.0
+"""For connections to be closed; one that hangs is left to the operating system."""
+
 
 class KafkaConnection:
     """Who talks to the brokers.
@@ -36,6 +39,7 @@ class KafkaConnection:
         self.linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
@@ -48,7 +52,7 @@ class KafkaConnection:
         Raises
         ------
         Unavailable
-            Where no broker answers.
+            If no broker answers.
         """
         if self._producer is None:
             await self.client()
@@ -68,19 +72,50 @@ class KafkaConnection:
                 )
                 try:
                     await producer.start()
-                except (KafkaError, OSError) as error:
+                except BaseException as error:
                     with contextlib.suppress(Exception):
                         await producer.stop()
-                    raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
+                    if isinstance(error, KafkaError | OSError):
+                        raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
+                    raise
                 self._producer = producer
             return self._producer.client
 
     async def drop(self) -> None:
-        """Disconnect the producer; the next who needs one connects anew."""
+        """Disconnect the producer; the next who needs one connects anew.
+
+        What it has not delivered yet is given up. ``stop`` alone would wait for it, for ever if need be, and one
+        that is told to stop waiting goes on delivering: behind everything that was appended meanwhile.
+        """
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(KafkaError, OSError):
-                await asyncio.wait_for(producer.stop(), self.timeout_s)
+            # To its end, though who asked for it is cancelled: half disconnected it would live on.
+            leaving = asyncio.create_task(self._let_go(producer))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _let_go(self, producer: Any) -> None:
+        sender = producer._sender.sender_task
+        if sender is not None:
+            sender.cancel()  # takes no more batches; first it waits for its requests, hence:
+            await asyncio.sleep(0)
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            await asyncio.wait_for(producer.client.close(), CLOSE_S)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CLOSE_S
+        while sender is not None and not sender.done() and loop.time() < until:
+            await asyncio.wait({sender}, timeout=0.02)
+            # A request that failed wants to know the leader, which a closed client asks nobody for.
+            update, producer.client._md_update_fut = producer.client._md_update_fut, None
+            if update is not None and not update.done():
+                update.set_result(False)
+        batches = producer._message_accumulator
+        batches._batches.clear()  # else `stop` waits for them
+        batches._pending_batches.clear()
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            await asyncio.wait_for(producer.stop(), CLOSE_S)
 
     @contextlib.asynccontextmanager
     async def reader(self) -> AsyncIterator[Any]:

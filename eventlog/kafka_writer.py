@@ -1,82 +1,128 @@
-"""Appending to Kafka: the records of all calls under way, as one batch per partition, in the order of the calls."""
+"""Appending to Kafka: a lane for each partition, in each lane one batch under way.
+
+Whatever waits in a lane when its batch is acknowledged goes as the next batch. If a batch fails, whatever waits
+behind it fails too, so that nothing comes before what its caller will try again.
+
+An idempotent producer tries a batch again until the broker takes it, and keeps its place: a call that took too long
+is carried out before anything later of its partition, or never. It is dropped only after a batch was refused for
+good, since the broker then takes nothing more from it, and when another epoch is in force.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RequestTimedOutError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from eventlog.appending import checked, closed, closed_meanwhile
+from eventlog.deadlines import Deadlines
 from eventlog.kafka_connection import KafkaConnection, foreign
-from eventlog.partition import hash_of
-from eventlog.port import Position, Record
+from eventlog.port import LogIdentity, Position, Record
+from eventlog.signal import Signal
 from personalization.errors import InvalidInput, Unavailable
 
 logger = logging.getLogger(__name__)
 
-RECONNECT_S = 0.5
+RECONNECT_S = 0.2
+FINISH_S = 1.0
+"""How long batches of other partitions may still be acknowledged before a producer is dropped."""
+
+DOUBT_S = 0.5
+"""Between two looks at which log is in force, while calls fail."""
 
 MAX_VALUE_BYTES = 1_000_000
 """A broker takes batches of 1 MiB (``max.message.bytes``), headers included."""
 
-_TRANSIENT = (KafkaTimeoutError, RequestTimedOutError, MessageSizeTooLargeError)
-
 
 class Layout(NamedTuple):
-    """Where records go: the partitions of every topic, and what topics are called on the server."""
+    """Where records go: the log in force, and what its topics are called on the server."""
 
-    n_partitions: int
+    identity: LogIdentity
     names: Mapping[str, str]
 
 
 class _Append:
     """One call of ``append`` on its way: done when every record is acknowledged."""
 
-    __slots__ = ("done", "left", "n_bytes", "positions", "records")
+    __slots__ = ("done", "hashes", "left", "only_in", "positions", "records")
 
-    def __init__(self, records: Sequence[Record], n_bytes: int, done: asyncio.Future[list[Position]]) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        hashes: list[int],
+        only_in: LogIdentity | None,
+        done: asyncio.Future[list[Position]],
+    ) -> None:
         self.records = records
-        self.n_bytes = n_bytes
+        self.hashes = hashes
+        self.only_in = only_in
         self.done = done
-        self.left = len(records)
-        self.positions: list[Position] = [Position("", 0, 0)] * len(records)
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing of it is acknowledged (again)."""
+        self.left = len(self.records)
+        self.positions: list[Position] = [Position("", 0, 0)] * len(self.records)
 
     def fail(self, error: BaseException) -> None:
         if not self.done.done():
-            self.done.set_exception(foreign(error))
+            self.done.set_exception(error)
 
 
-class _Batch:
-    """Records of one partition that travel together, of any number of calls: one future for all of them."""
+class _Lane:
+    """One partition: the records that wait, each as (its call, its place there), and those under way."""
 
-    __slots__ = ("members", "partition", "topic")
+    __slots__ = ("name", "partition", "singly", "topic", "under_way", "waiting")
 
-    def __init__(self, topic: str, partition: int, members: list[tuple[_Append, int]]) -> None:
+    def __init__(self, topic: str, name: str, partition: int) -> None:
         self.topic = topic
+        self.name = name
         self.partition = partition
-        self.members = members
+        self.waiting: deque[tuple[_Append, int]] = deque()
+        self.under_way: list[tuple[_Append, int]] = []
+        self.singly = 0
 
-    def __call__(self, sent: asyncio.Future[Any]) -> None:
-        """Tell every call of the batch that its records are acknowledged, or not."""
-        if sent.cancelled():
-            self.fail(Unavailable("the producer was closed"))
-        elif (error := sent.exception()) is not None:
-            self.fail(error)
-        else:
-            offset = sent.result().offset
-            for call, at in self.members:
-                call.positions[at] = Position(self.topic, self.partition, offset)
-                offset += 1
-                call.left -= 1
-                if not call.left and not call.done.done():
-                    call.done.set_result(call.positions)
+    def batch(self, builder: Any) -> bool:
+        """Move what fits into a batch; false if nothing is left to send."""
+        while self.waiting:
+            call, at = self.waiting[0]
+            if not call.done.done():  # of a call that failed or gave up nothing more is sent
+                record = call.records[at]
+                if not builder.append(timestamp=None, key=record.key.encode(), value=record.value):
+                    break
+                self.under_way.append((call, at))
+            self.waiting.popleft()
+            if self.singly and self.under_way:
+                self.singly -= 1
+                break
+        return bool(self.under_way)
+
+    def acknowledged(self, offset: int) -> None:
+        for call, at in self.under_way:
+            call.positions[at] = Position(self.topic, self.partition, offset)
+            offset += 1
+            call.left -= 1
+            if not call.left and not call.done.done():
+                call.done.set_result(call.positions)
+        self.under_way = []
+
+    def split(self) -> None:
+        """Send the records under way again, each alone: one of them is too large for the broker."""
+        self.singly = len(self.under_way)
+        self.waiting.extendleft(reversed(self.under_way))
+        self.under_way = []
 
     def fail(self, error: BaseException) -> None:
-        for call, _ in self.members:
+        """The records under way, and those that wait behind them."""
+        for call, _ in (*self.under_way, *self.waiting):
             call.fail(error)
+        self.under_way = []
+        self.waiting.clear()
 
 
 class KafkaWriter:
@@ -85,9 +131,13 @@ class KafkaWriter:
     Parameters
     ----------
     layout
-        Where records go now; raises ``Unavailable`` while the server does not answer.
+        Where records go; asked the server anew if told to. Raises ``Unavailable`` while it does not answer.
+    is_closed
+        Whether a topic, by its name on the server, takes nothing more.
+    topics
+        Those the log has.
     timeout_s
-        After which an append raises ``Unavailable``; it may still arrive later.
+        After which an append raises ``Unavailable``.
     max_pending_bytes
         Bound of what is not acknowledged yet; beyond it ``append`` raises ``Unavailable`` at once.
     """
@@ -95,43 +145,54 @@ class KafkaWriter:
     def __init__(
         self,
         connection: KafkaConnection,
-        layout: Callable[[], Awaitable[Layout]],
+        layout: Callable[[bool], Awaitable[Layout]],
+        is_closed: Callable[[str], Awaitable[bool]],
+        topics: Collection[str],
         timeout_s: float,
         max_pending_bytes: int,
     ) -> None:
         self._connection = connection
-        self._layout = layout
-        self._timeout_s = timeout_s
+        self._ask_layout = layout
+        self._is_closed = is_closed
+        self._topics = frozenset(topics)
+        self._deadlines = Deadlines(timeout_s, self._expire)
         self._max_pending_bytes = max_pending_bytes
-        self._pending: list[_Append] = []
+        self._layout: Layout | None = None
+        self._calls: dict[_Append, None] = {}
+        self._arrived: deque[_Append] = deque()
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._ready: dict[_Lane, None] = {}
+        self._failed: list[tuple[_Lane, BaseException]] = []
+        self._doubtful = False
+        self._looking: asyncio.Task[None] | None = None
         self._pending_bytes = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._found = False
         self._closing = False
+        self.appended = Signal()
 
     def start(self) -> None:
         """Begin; records wait while the brokers are away."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="log-writer")
 
     async def close(self) -> None:
         """Send what waits, unless there is nobody to take it."""
+        if self._layout is not None and self._calls:
+            await asyncio.wait([call.done for call in self._calls])
         self._closing = True
-        self._wake.set()
-        if self._task is not None:
-            if not self._found:
-                self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self._deadlines.stop()
+        for task in (self._task, self._looking):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None) -> list[Position]:
         """The positions of the ``records``, acknowledged; see the port."""
         if not records:
             return []
-        n_bytes = 0
+        hashes, n_bytes = checked(records, self._topics)
         for record in records:
-            n_bytes += len(record.value) + len(record.key)
             if len(record.value) > MAX_VALUE_BYTES:
                 raise InvalidInput(
                     "value", f"{len(record.value)} bytes; the log takes {MAX_VALUE_BYTES}", "too_large"
@@ -140,86 +201,189 @@ class KafkaWriter:
             raise Unavailable(f"{self._pending_bytes} bytes wait to be acknowledged by Kafka already")
         self.start()
         loop = asyncio.get_running_loop()
-        call = _Append(records, n_bytes, loop.create_future())
+        call = _Append(records, hashes, only_in, loop.create_future())
         self._pending_bytes += n_bytes
-        self._pending.append(call)
+        self._calls[call] = None
+        self._arrived.append(call)
         self._wake.set()
-        timer = loop.call_later(self._timeout_s, _expire, call)
+        self._deadlines.add(call)
         try:
             return await call.done
         finally:
-            timer.cancel()
             self._pending_bytes -= n_bytes
+            del self._calls[call]
+
+    # -- inside -----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Connect, and hand records to the producer in the order they came."""
-        while not (self._closing and not self._pending):
+        """Hand records to the producer in the order they came, for ever."""
+        while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._pending:
-                layout = await self._known_layout()
-                if layout is None:
-                    continue
-                calls, self._pending = self._pending, []
-                await self._send(calls, layout)
+            try:
+                await self._step()
+            except Unavailable as error:
+                logger.warning("log_unavailable: %s", error)
+                await asyncio.sleep(RECONNECT_S)
+                self._wake.set()
+            except Exception as error:  # whatever it is, calls hear of it and the task goes on
+                logger.exception("log_writer_failed")
+                await self._start_over()
+                for call in list(self._calls):
+                    call.fail(foreign(error))
 
-    async def _known_layout(self) -> Layout | None:
-        """Asked for before every batch: another epoch may have been opened meanwhile."""
-        try:
-            layout = await self._layout()
-        except Unavailable as error:
-            logger.warning("log_unavailable: %s", error)
-            self._pending = [call for call in self._pending if not call.done.done()]
-            await asyncio.sleep(RECONNECT_S)
-            return None
-        self._found = True
-        return layout
+    async def _step(self) -> None:
+        if self._failed:
+            await self._settle_failures()
+        layout = await self._ask_layout(False)  # remembered; another one if somebody has looked meanwhile
+        if self._layout is None:
+            self._layout = layout
+        elif layout.identity != self._layout.identity:
+            await self._connection.drop()
+            self._move(layout)
+        while self._arrived:
+            self._enter(self._arrived.popleft(), layout)
+        producer = await self._connection.producer()
+        while self._ready:
+            lane = next(iter(self._ready))
+            del self._ready[lane]
+            await self._send(lane, producer)
 
-    async def _send(self, calls: list[_Append], layout: Layout) -> None:
-        """Send the records of ``calls`` as one batch per partition, in order.
+    def _enter(self, call: _Append, layout: Layout) -> None:
+        """Put the records of a call into the lanes of their partitions."""
+        if call.done.done():
+            return
+        if call.only_in is not None and call.only_in != layout.identity:
+            call.fail(closed(call.only_in, layout.identity))
+            return
+        mask = layout.identity.n_partitions - 1
+        for at, (record, hashed) in enumerate(zip(call.records, call.hashes, strict=True)):
+            place = (record.topic, hashed & mask)
+            lane = self._lanes.get(place)
+            if lane is None:
+                lane = self._lanes[place] = _Lane(record.topic, layout.names[record.topic], place[1])
+            lane.waiting.append((call, at))
+            if not lane.under_way:
+                self._ready[lane] = None
+
+    async def _send(self, lane: _Lane, producer: Any) -> None:
+        """Send what waits in a lane as one batch.
 
         aiokafka's own ``send`` makes a future and a callback per record: twice the cost.
         """
-        mask = layout.n_partitions - 1
-        groups: dict[tuple[str, int], list[tuple[_Append, int]]] = {}
-        for call in calls:
-            if call.done.done():  # gave up meanwhile
-                continue
-            for at, record in enumerate(call.records):
-                place = (record.topic, hash_of(record.key) & mask)
-                groups.setdefault(place, []).append((call, at))
-        for (topic, partition), members in groups.items():
-            builder: Any = None
-            first = 0
-            for i, (call, at) in enumerate(members):
-                record = call.records[at]
-                key = record.key.encode()
-                if builder is not None and not builder.append(timestamp=None, key=key, value=record.value):
-                    await self._submit(builder, layout.names[topic], _Batch(topic, partition, members[first:i]))
-                    builder = None
-                if builder is None:
-                    try:
-                        builder = (await self._connection.producer()).create_batch()
-                    except Unavailable as error:
-                        _Batch(topic, partition, members[i:]).fail(error)
-                        break
-                    first = i
-                    builder.append(timestamp=None, key=key, value=record.value)
-            else:
-                await self._submit(builder, layout.names[topic], _Batch(topic, partition, members[first:]))
-
-    async def _submit(self, builder: Any, name: str, batch: _Batch) -> None:
-        try:
-            producer = await self._connection.producer()
-            sent = await producer.send_batch(builder, name, partition=batch.partition)
-        except (KafkaError, Unavailable, OSError) as error:
-            batch.fail(error)
-            if not isinstance(error, _TRANSIENT):
-                await self._connection.drop()  # an idempotent producer does not survive a fatal error
+        if producer.client.cluster.partitions_for_topic(lane.name) is None:
+            # Asked for once, and briefly: waiting here would hold up every other lane.
+            producer.client.add_topic(lane.name)
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(producer.client.force_metadata_update(), 1.0)
+            if producer.client.cluster.partitions_for_topic(lane.name) is None:
+                lane.fail(Unavailable(f"Kafka has no topic {lane.name}"))
+                self._doubt()
+                return
+        builder = producer.create_batch()
+        if not lane.batch(builder):
             return
-        sent.add_done_callback(batch)
+        try:
+            sent = await producer.send_batch(builder, lane.name, partition=lane.partition)
+        except (KafkaError, OSError) as error:
+            self._note_failure(lane, error)
+            return
+        under_way = lane.under_way
 
+        def settle(done: asyncio.Future[Any]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if lane.under_way is not under_way:
+                return  # given up meanwhile
+            if done.cancelled() or error is not None:
+                self._note_failure(lane, error or Unavailable("the producer was closed"))
+                return
+            lane.acknowledged(done.result().offset)
+            self.appended.fire()
+            if lane.waiting:
+                self._ready[lane] = None
+                self._wake.set()
 
-def _expire(call: _Append) -> None:
-    if not call.done.done():
-        call.done.set_exception(Unavailable("Kafka did not acknowledge in time"))
+        sent.add_done_callback(settle)
+
+    def _note_failure(self, lane: _Lane, error: BaseException) -> None:
+        """The lane stands still until it is clear why, and who has to be told what."""
+        self._failed.append((lane, error))
+        self._wake.set()
+
+    async def _settle_failures(self) -> None:
+        """After a batch that Kafka refused for good the producer is of no use: it would be refused for ever."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FINISH_S
+        while self._others_under_way() and loop.time() < until:  # noqa: ASYNC110 (rare, and it ends)
+            await asyncio.sleep(0.01)
+        known = self._layout
+        layout = await self._ask_layout(True)
+        failed, self._failed = self._failed, []
+        await self._connection.drop()
+        if known is not None and layout.identity != known.identity:
+            self._move(layout)
+            return
+        for lane, error in failed:
+            if not isinstance(error, MessageSizeTooLargeError):
+                lane.fail(foreign(error))
+            elif await self._is_closed(lane.name):
+                lane.fail(closed_meanwhile())
+            elif len(lane.under_way) > 1:
+                lane.split()
+            else:
+                for call, _ in lane.under_way:
+                    call.fail(foreign(error))
+                lane.fail(Unavailable("Kafka refused what was to be appended before"))
+        for lane in self._lanes.values():
+            if lane.under_way:  # what became of it nobody will say any more
+                lane.fail(Unavailable("the producer was closed"))
+            self._ready.pop(lane, None)
+            if lane.waiting:
+                self._ready[lane] = None
+
+    def _others_under_way(self) -> bool:
+        stuck = {lane for lane, _ in self._failed}
+        return any(lane.under_way for lane in self._lanes.values() if lane not in stuck)
+
+    async def _look_again(self) -> None:
+        """Ask which log is in force: when calls fail, the topics of an old one may be gone."""
+        try:
+            while self._doubtful and not self._closing:
+                self._doubtful = False
+                with contextlib.suppress(Unavailable):
+                    await self._ask_layout(True)
+                    self._wake.set()  # the writer sees whether it is another one
+                await asyncio.sleep(DOUBT_S)
+        finally:
+            self._looking = None
+
+    def _move(self, layout: Layout) -> None:
+        """Go on in another epoch: what is not acknowledged goes there in its order, or hears that it may not."""
+        self._layout = layout
+        self._forget_lanes()
+        for call in self._calls:
+            call.begin()
+            self._enter(call, layout)
+
+    async def _start_over(self) -> None:
+        self._forget_lanes()
+        await self._connection.drop()
+
+    def _forget_lanes(self) -> None:
+        for lane in self._lanes.values():
+            lane.under_way = []  # whatever is acknowledged now concerns nobody
+        self._lanes.clear()
+        self._ready.clear()
+        self._failed.clear()
+        self._arrived.clear()
+
+    def _doubt(self) -> None:
+        self._doubtful = True
+        if self._looking is None:
+            # Beside the writer: a broker that does not answer must not hold up the lanes of others.
+            self._looking = asyncio.create_task(self._look_again(), name="log-epoch")
+
+    def _expire(self, call: _Append) -> None:
+        if not call.done.done():
+            call.fail(Unavailable("Kafka did not acknowledge in time"))
+            self._doubt()

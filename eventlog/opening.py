@@ -13,7 +13,12 @@ DEFAULT_PARTITIONS = {"kafka": 64, "redis": 4}
 
 
 def open_log(
-    url: str, topics: Topics | None = None, *, replication: int = 1, headroom_share: float = 0.0
+    url: str,
+    topics: Topics | None = None,
+    *,
+    replication: int = 1,
+    headroom_share: float = 0.0,
+    append_timeout_s: float | None = None,
 ) -> RedisStreamsLog | KafkaLog:
     """The log at ``url``; nothing is connected yet.
 
@@ -27,6 +32,9 @@ def open_log(
         Of topics created on Kafka.
     headroom_share
         See ``RedisStreamsLog``.
+    append_timeout_s
+        How long an append may take before its caller is told that the log is away; none: as long as suits a
+        worker. A collector answers within a second.
 
     Raises
     ------
@@ -35,9 +43,9 @@ def open_log(
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("redis", "rediss", "unix"):
-        return RedisStreamsLog(url, topics, headroom_share=headroom_share)
+        return RedisStreamsLog(url, topics, headroom_share=headroom_share, append_timeout_s=append_timeout_s)
     if scheme == "kafka" and rest:
-        return KafkaLog(rest.strip("/"), topics, replication=replication)
+        return KafkaLog(rest.strip("/"), topics, replication=replication, append_timeout_s=append_timeout_s)
     raise InvalidInput("log_url", f"{url!r}: write redis://host:port/db, unix:///path or kafka://host:port")
 
 

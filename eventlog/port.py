@@ -85,8 +85,10 @@ class EventLog(Protocol):
         """
         ...
 
-    async def identity(self) -> LogIdentity:
-        """Which log this is.
+    async def identity(self, anew: bool = False) -> LogIdentity:
+        """Which log this is: as remembered, or, ``anew``, as the server says now.
+
+        What was remembered is looked up again by itself where an append was refused for it.
 
         Raises
         ------
@@ -95,24 +97,74 @@ class EventLog(Protocol):
         """
         ...
 
-    async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
-        """Open the next epoch (greater than ``after``): new, empty topics. Stop producers and drain first."""
+    async def close_epoch(self) -> None:
+        """Let the server refuse every further append to the epoch in force, whoever makes it.
+
+        What ``end_offsets`` says afterwards is where the epoch ends.
+        """
         ...
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def reopen_epoch(self) -> None:
+        """Undo ``close_epoch``."""
+        ...
+
+    async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
+        """Close the epoch in force and open the next (greater than ``after``): new, empty topics."""
+        ...
+
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
         """Append ``records`` and return where they are once the log has acknowledged them all.
 
-        One producer's appends to one partition keep the order in which they were called. After an error some
-        of the records may be in the log all the same: readers must know duplicates by their ids.
+        *Order.* In one partition, the records of one call keep their order, and so do calls that wait for one
+        another. After an error the caller tries the same call again before it makes another: then each of its
+        records stands in the log in order, counted at its first copy. Copies may follow, since after an error
+        some of the records may be in the log all the same: readers must know duplicates by their ids. What
+        cannot happen is that a later record stands before the first copy of an earlier one: behind a record
+        that failed, nothing more of its call is sent to its partition.
+
+        Calls made at once, without waiting for one another, stand in a partition in the order they were made;
+        where one fails, those that wait behind it for that partition fail with it.
+
+        A call that took too long may still be carried out when the server comes back: on Kafka before anything
+        else this process appends to the partition, on Redis Streams perhaps behind it. A caller who gives up
+        instead of trying again, such as an HTTP client, may find it there later.
+
+        *Epoch.* The server itself compares the log the records go to with the one in force, in the same step
+        that appends: nothing is ever added to an epoch that is over.
+
+        Parameters
+        ----------
+        only_in
+            The log the records were made for; a worker's emissions belong to the log it folds. None: the log in
+            force, also if another epoch was opened meanwhile, for records that belong to a visitor and not to
+            an epoch.
 
         Raises
         ------
         LogFull
             If entries nobody has read yet would have to go to make room (Redis Streams).
+        StorageFull
+            If the server has no disk or memory left.
         Unavailable
-            If the log did not acknowledge in time.
+            If the log did not acknowledge in time, or its epoch is closed and the next not open yet.
+        EpochClosed
+            If ``only_in`` is not the log in force.
+        Refused
+            If something else has written into the log's keys.
         InvalidInput
             If a record can never be accepted, such as one larger than the log's limit.
+        """
+        ...
+
+    async def until_appended(self) -> None:
+        """Wait until any append of this process has succeeded from now on: the log takes something again."""
+        ...
+
+    async def fill_share(self, topic: str) -> float:
+        """How full the fullest partition of ``topic`` is, from 0 to 1 (at which ``append`` raises ``LogFull``).
+
+        Counts only what may not be trimmed to make room: 0 for topics that forget the oldest, and on Kafka.
+        One round trip.
         """
         ...
 
@@ -136,10 +188,6 @@ class EventLog(Protocol):
 
     async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:
         """Let entries below ``offset`` go when room is needed (``Trim.FLOOR`` topics; no-op on Kafka)."""
-        ...
-
-    async def fill_share(self, topic: str) -> float:
-        """How full the fullest partition of ``topic`` is, 0 to 1; 0 on Kafka, which has no such bound."""
         ...
 
 

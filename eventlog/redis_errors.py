@@ -19,11 +19,15 @@ from redis.exceptions import (
     MasterDownError,
     MovedError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    ResponseError,
     TimeoutError,
     TryAgainError,
 )
+
+from personalization.errors import Refused, StorageFull, Unavailable
 
 REFUSALS = {
     "MISCONF": "the disk Redis writes to is full or cannot be written",
@@ -35,12 +39,16 @@ REFUSALS = {
     "BUSY": "a script keeps Redis busy",
     "CLUSTERDOWN": "the Redis Cluster is down",
     "TRYAGAIN": "the Redis Cluster is moving these keys",
+    "NOSCRIPT": "Redis has lost its scripts",
     "UNKILLABLE": "a script keeps Redis busy and cannot be ended",
     "NOAUTH": "Redis wants a password: see NEXTBEST_REDIS",
     "WRONGPASS": "Redis refuses the password: see NEXTBEST_REDIS",
     "NOPERM": "the user of Redis may not do this: see NEXTBEST_REDIS and the ACL of that user",
 }
 """Codes a server refuses by for a while, or until its settings are changed: never the fault of what was sent."""
+
+NO_ROOM = ("MISCONF", "OOM")
+"""Refusals that end when somebody makes room on the server: told to callers, who cannot know otherwise."""
 
 _CODE = re.compile(rf"(?<![A-Za-z])({'|'.join(REFUSALS)})(?![A-Za-z])")
 
@@ -52,6 +60,7 @@ _CODE_OF = (
     (ClusterDownError, "CLUSTERDOWN"),
     (TryAgainError, "TRYAGAIN"),
     (NoPermissionError, "NOPERM"),
+    (NoScriptError, "NOSCRIPT"),
 )
 """redis-py takes the code out of the text where it has a class for it."""
 
@@ -96,3 +105,29 @@ def in_words(error: BaseException) -> str:
     if code is not None:
         return f"{REFUSALS[code]} ({error})"
     return f"Redis does not answer ({error})" if isinstance(error, _AWAY) else f"Redis: {error}"
+
+
+def translated(error: BaseException) -> Exception:
+    """The failure of one of the log's own commands as one of ours.
+
+    What Redis refuses for no passing reason (a key of the wrong type, a value that is no number) will be refused
+    for ever: somebody has written into the keys of the log.
+
+    >>> from redis.exceptions import OutOfMemoryError, ResponseError
+    >>> translated(OutOfMemoryError("command not allowed"))
+    StorageFull('Redis is out of memory')
+    >>> translated(ResponseError("WRONGTYPE Operation against a key")).__class__.__name__
+    'Refused'
+    """
+    code = refusal(error)
+    if code in NO_ROOM:
+        return StorageFull(REFUSALS[code])
+    if is_passing(error) or isinstance(error, AuthenticationError):
+        return Unavailable(in_words(error))
+    if isinstance(error, ResponseError):
+        return Refused(
+            f"Redis cannot carry out a command of the log ({error}): a key of the log holds what the log did not "
+            "write. Look at the keys below the namespace (NEXTBEST_NAMESPACE); if the log is lost, run "
+            "`nextbest epoch open`."
+        )
+    return error if isinstance(error, Exception) else Unavailable(in_words(error))

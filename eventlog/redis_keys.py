@@ -1,13 +1,17 @@
 """How the log is laid out in Redis: which keys there are and what an entry is called.
 
-Keys of one partition share a hash tag, so that on a Redis Cluster a partition is one slot:
+Keys of one partition share a hash tag, so that a partition would be one slot of a Redis Cluster. One script call
+appends to several partitions and asks for the identity besides, so the log lives on a single Redis today. On a
+Cluster each partition would need a call of its own, and ``log_id`` and ``closed`` in its ``:meta``, written there
+for every partition by whoever opens or closes an epoch.
 
 =================================  ==========================================================================
 ``{shop.visitor-log:3}``           the stream; entry id ``0-(offset + 1)`` (an id of 0-0 is not allowed)
 ``{shop.visitor-log:3}:meta``      hash: ``n`` next offset, ``written`` bytes ever, ``base`` bytes trimmed,
                                    ``floor``, and the start of the newest segment (``at_ms``, ``at_bytes``)
 ``{shop.visitor-log:3}:segments``  list of segments, oldest first: ``offset written ms`` at their start
-``{shop.log}:identity``            hash: ``epoch``, ``log_id``, ``n_partitions``
+``{shop.log}:identity``            hash: ``epoch``, ``log_id`` (another in every epoch), ``n_partitions``;
+                                   ``closed`` while the epoch takes nothing more
 ``{shop.folder}:lease``            who owns all partitions for a group, with a time to live
 ``{shop.folder}:generation``       counts the owners; every commit is fenced by it
 ``{shop.folder}:committed:visitor-log``  hash: partition → offset

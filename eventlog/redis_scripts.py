@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 APPEND = """
--- KEYS: stream, meta, segments of each partition touched. ARGV[1]: msgpack of
---   [now_ms, [[max_bytes, segment_bytes, max_age_ms, segment_ms, trims_anything], ... per partition],
+-- KEYS: stream, meta, segments of each partition touched; the log's identity. ARGV[1]: msgpack of
+--   [log_id, now_ms, [[max_bytes, segment_bytes, max_age_ms, segment_ms, trims_anything], ... per partition],
 --    [[partition, ... per record], ... per append]]; then key and value of each record (Redis's msgpack
 -- knows no binary strings).
--- Returns one offset per record, in order; -1 for every record of an append that met a full partition.
-local now, parts, appends = unpack(cmsgpack.unpack(ARGV[1]))
+-- Returns one offset per record, in order; -1 for every record of an append that met a full partition. Or 0,
+-- and appends nothing, if the log in force is another one or its epoch is closed.
+local log_id, now, parts, appends = unpack(cmsgpack.unpack(ARGV[1]))
+local in_force = redis.call('HMGET', KEYS[#KEYS], 'log_id', 'closed')
+if in_force[1] ~= log_id or in_force[2] then return 0 end
 local next_offset, written, full = {}, {}, {}
 
 -- Whole segments go, the oldest first: one XTRIM then drops thousands of entries, and bytes stay counted.
@@ -57,6 +60,7 @@ for a = 1, #appends do
   for i = 1, #places do
     r = r + 1
     if refused then
+      full[places[i]] = true  -- what was called behind it must not come before it
       reply[r] = -1
     else
       local p, key, value = places[i], ARGV[2*r], ARGV[2*r+1]
@@ -79,8 +83,37 @@ CREATE = """
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
 if epoch < tonumber(ARGV[3]) then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'log_id', ARGV[1], 'n_partitions', ARGV[2])
+  redis.call('HDEL', KEYS[1], 'closed')
 end
 return redis.call('HMGET', KEYS[1], 'epoch', 'log_id', 'n_partitions')
+"""
+
+CLOSE = """
+-- KEYS[1]: identity. ARGV[1]: 1 to close the epoch in force, 0 to open it again. A log that is not there stays so.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if ARGV[1] == '1' then redis.call('HSET', KEYS[1], 'closed', '1') else redis.call('HDEL', KEYS[1], 'closed') end
+return 1
+"""
+
+FILL = """
+-- KEYS: meta and segments of each partition. Returns per partition the bytes that may not be trimmed: those from
+-- the start of the segment that holds the floor, since APPEND drops whole segments below it.
+local reply = {}
+for p = 1, #KEYS / 2 do
+  local m = redis.call('HMGET', KEYS[2*p-1], 'n', 'written', 'base', 'floor')
+  local n, w, base, floor = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(m[3] or 0), tonumber(m[4] or 0)
+  if floor >= n then
+    base = w
+  else
+    for i = 1, redis.call('LLEN', KEYS[2*p]) - 1 do
+      local offset, bytes = string.match(redis.call('LINDEX', KEYS[2*p], i), '(%d+) (%d+) (%d+)')
+      if tonumber(offset) > floor then break end
+      base = tonumber(bytes)
+    end
+  end
+  reply[p] = w - base
+end
+return reply
 """
 
 RAISE_FLOOR = """

@@ -7,24 +7,23 @@ one Lua call, so that their cost falls as the load rises.
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
-import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 
 from eventlog import redis_scripts as scripts
-from eventlog.partition import check_partition_count, hash_of
+from eventlog.partition import check_partition_count
 from eventlog.port import Entry, LogIdentity, Position, Record
-from eventlog.redis_keys import entry_id, group_keys, identity_key, offset_of, partition_keys
+from eventlog.redis_errors import translated
+from eventlog.redis_keys import PartitionKeys, entry_id, group_keys, identity_key, offset_of, partition_keys
+from eventlog.redis_writer import Layout, Limits, RedisWriter
 from eventlog.topics import Topics, Trim
-from personalization.errors import LogFull, Unavailable
+from personalization.errors import Unavailable
 
 N_SEGMENTS = 64
 """A partition is trimmed by whole segments of a 64th of its bytes or age: it keeps within 2 % of its bound,
@@ -32,7 +31,9 @@ and one trim drops at most about a megabyte by default, 1–2 ms of Redis's time
 
 READ_COUNT = 500
 
-_encode = msgspec.msgpack.Encoder().encode
+WORKER_TIMEOUT_S = 10.0
+
+NOT_CREATED = "the log has not been created yet, or it was lost: then `nextbest epoch open` begins another"
 
 
 class RedisStreamsLog:
@@ -45,7 +46,10 @@ class RedisStreamsLog:
     topics
         The namespace.
     timeout_s
-        How long one call may take. An append that meets it raises ``Unavailable``, and may have happened.
+        How long Redis may take to answer one call.
+    append_timeout_s
+        How long an append may take, its wait behind others included; 10 s if nothing is given, as workers have
+        no deadline to keep. One that meets it raises ``Unavailable``, and may have happened.
     max_pending_bytes
         Bound of what waits to be sent; beyond it ``append`` raises ``Unavailable`` at once.
     headroom_share
@@ -59,6 +63,7 @@ class RedisStreamsLog:
         topics: Topics | None = None,
         *,
         timeout_s: float = 2.0,
+        append_timeout_s: float | None = None,
         max_pending_bytes: int = 64 * 1024 * 1024,
         headroom_share: float = 0.0,
     ) -> None:
@@ -72,16 +77,22 @@ class RedisStreamsLog:
             retry=Retry(NoBackoff(), 0),
             single_connection_client=False,
         )
-        self._max_pending_bytes = max_pending_bytes
-        self._pending: list[tuple[Sequence[Record], asyncio.Future[list[Position]]]] = []
-        self._pending_bytes = 0
-        self._writer: asyncio.Task[None] | None = None
         self._identity: LogIdentity | None = None
-        self._keys: dict[tuple[str, int], tuple[str, str, str]] = {}
-        self._limits: dict[str, tuple[int, int, int, int, int]] = {}
+        self._keys: dict[tuple[str, int], PartitionKeys] = {}
+        self._limits: dict[str, Limits] = {}
         self._append = self._redis.register_script(scripts.APPEND)
         self._create = self._redis.register_script(scripts.CREATE)
+        self._close = self._redis.register_script(scripts.CLOSE)
+        self._fill = self._redis.register_script(scripts.FILL)
         self._raise_floor = self._redis.register_script(scripts.RAISE_FLOOR)
+        self._writer = RedisWriter(
+            self._append_script,
+            self._layout,
+            self._another_layout,
+            self._topics.retention,
+            WORKER_TIMEOUT_S if append_timeout_s is None else append_timeout_s,
+            max_pending_bytes,
+        )
 
     @property
     def topics(self) -> Topics:
@@ -93,55 +104,74 @@ class RedisStreamsLog:
 
     async def close(self) -> None:
         """Send what waits, then disconnect."""
-        if self._writer is not None and not self._writer.done():
-            await asyncio.wait([self._writer])
+        await self._writer.close()
         await self._redis.aclose()
 
     async def create(self, n_partitions: int) -> LogIdentity:
         """Give the log its identity unless it has one; streams come into being with their first entry."""
         return await self._create_epoch(n_partitions, least_epoch=1)
 
-    async def identity(self) -> LogIdentity:
+    async def identity(self, anew: bool = False) -> LogIdentity:
         """Which log this is."""
-        if self._identity is None:
+        if self._identity is None or anew:
             epoch, log_id, n_partitions = await self._call(
                 self._redis.hmget(identity_key(self._topics.prefix), ["epoch", "log_id", "n_partitions"])
             )
             if epoch is None:
-                raise Unavailable("the log has not been created yet")
+                raise Unavailable(NOT_CREATED)
             self._learn(epoch, log_id, n_partitions)
             assert self._identity is not None
         return self._identity
 
+    async def close_epoch(self) -> None:
+        """Let the append script refuse everything from now on."""
+        if not await self._call(self._close(keys=[identity_key(self._topics.prefix)], args=[1])):
+            raise Unavailable(NOT_CREATED)
+
+    async def reopen_epoch(self) -> None:
+        """Undo ``close_epoch``."""
+        await self._call(self._close(keys=[identity_key(self._topics.prefix)], args=[0]))
+
     async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
-        """Open the next epoch: new, empty streams. The old ones stay until somebody deletes them."""
-        self._identity = None
+        """Open the next epoch: new, empty streams. The old ones stay until somebody deletes them.
+
+        One script gives the log its new identity, which the append script compares: nothing is appended to the
+        old epoch from then on.
+        """
         try:
-            now = (await self.identity()).epoch
+            now = (await self.identity(anew=True)).epoch
         except Unavailable:
             now = 0
         return await self._create_epoch(n_partitions, least_epoch=max(now, after) + 1)
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    def append(
+        self, records: Sequence[Record], only_in: LogIdentity | None = None
+    ) -> Coroutine[Any, Any, list[Position]]:
         """Append; see the port. ``LogFull`` refuses all of ``records`` and leaves none of them behind."""
-        if not records:
-            return []
-        n_bytes = sum(len(r.value) + len(r.key) for r in records)
-        if self._pending_bytes + n_bytes > self._max_pending_bytes:
-            raise Unavailable(f"{self._pending_bytes} bytes wait to be written to Redis already")
-        self._pending_bytes += n_bytes
-        done: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
-        self._pending.append((records, done))
-        if self._writer is None or self._writer.done():
-            # The task starts in the next turn of the loop: everything appended in this one goes along.
-            self._writer = asyncio.create_task(self._write(), name="log-writer")
-        return await done
+        return self._writer.append(records, only_in)
+
+    async def until_appended(self) -> None:
+        """Wait until any append of this process succeeds."""
+        await self._writer.appended.wait()
+
+    async def fill_share(self, topic: str) -> float:
+        """How full the fullest partition is, counting what may not be trimmed; see the port."""
+        identity = await self.identity()
+        kept = self._topics.retention[topic]
+        if kept.trim is Trim.ANY:
+            return 0.0
+        keys = [
+            key for partition in range(identity.n_partitions) for key in self._partition_keys(topic, partition)[1:]
+        ]
+        bound = max(1, kept.max_bytes // identity.n_partitions)
+        found: list[int] = await self._call(self._fill(keys=keys))
+        return min(1.0, max(found) / bound)
 
     async def read(
         self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
     ) -> AsyncIterator[Entry]:
         """Entries in order; see the port."""
-        stream = self._partition_keys(await self.identity(), topic, partition)[0]
+        stream = (await self._keys_of(topic, partition))[0]
         end = (await self.end_offsets(topic))[partition] if to_offset is None else to_offset
         while from_offset < end:
             found: list[tuple[bytes, dict[bytes, bytes]]] = await self._call(
@@ -158,7 +188,7 @@ class RedisStreamsLog:
         identity = await self.identity()
         pipe = self._redis.pipeline(transaction=False)
         for partition in range(identity.n_partitions):
-            pipe.hget(self._partition_keys(identity, topic, partition)[1], "n")
+            pipe.hget(self._partition_keys(topic, partition)[1], "n")
         return [int(n or 0) for n in await self._call(pipe.execute())]
 
     async def earliest_offsets(self, topic: str) -> list[int]:
@@ -166,7 +196,7 @@ class RedisStreamsLog:
         identity = await self.identity()
         pipe = self._redis.pipeline(transaction=False)
         for partition in range(identity.n_partitions):
-            keys = self._partition_keys(identity, topic, partition)
+            keys = self._partition_keys(topic, partition)
             pipe.xrange(keys[0], count=1)
             pipe.hget(keys[1], "n")
         replies: list[Any] = await self._call(pipe.execute())
@@ -187,23 +217,12 @@ class RedisStreamsLog:
 
     async def set_trim_floor(self, topic: str, partition: int, offset: int) -> None:
         """Let entries below ``offset`` go when room is needed. A floor only rises."""
-        keys = self._partition_keys(await self.identity(), topic, partition)
+        keys = await self._keys_of(topic, partition)
         await self._call(self._raise_floor(keys=[keys[1]], args=[offset]))
-
-    async def fill_share(self, topic: str) -> float:
-        """How full the fullest partition of ``topic`` is, 0 to 1."""
-        identity = await self.identity()
-        pipe = self._redis.pipeline(transaction=False)
-        for partition in range(identity.n_partitions):
-            pipe.hmget(self._partition_keys(identity, topic, partition)[1], ["written", "base"])
-        found = await self._call(pipe.execute())
-        most_bytes = max(int(written or 0) - int(base or 0) for written, base in found)
-        bound_bytes = max(1, self._topics.retention[topic].max_bytes // identity.n_partitions)
-        return min(1.0, most_bytes / bound_bytes)
 
     async def delete(self, topic: str, partition: int, offsets: Sequence[int]) -> int:
         """Erase single entries; returns how many there were. Offsets are then no longer dense."""
-        stream = self._partition_keys(await self.identity(), topic, partition)[0]
+        stream = (await self._keys_of(topic, partition))[0]
         return int(await self._call(self._redis.xdel(stream, *map(entry_id, offsets))))
 
     async def _create_epoch(self, n_partitions: int, least_epoch: int) -> LogIdentity:
@@ -231,67 +250,31 @@ class RedisStreamsLog:
             for topic, r in self._topics.retention.items()
         }
 
-    def _partition_keys(self, identity: LogIdentity, topic: str, partition: int) -> tuple[str, str, str]:
+    def _partition_keys(self, topic: str, partition: int) -> PartitionKeys:
+        """The keys of a partition in the epoch that is known."""
         keys = self._keys.get((topic, partition))
         if keys is None:
-            name = self._topics.on_server(topic, identity.epoch)
+            assert self._identity is not None
+            name = self._topics.on_server(topic, self._identity.epoch)
             keys = self._keys[topic, partition] = partition_keys(name, partition)
         return keys
 
-    async def _write(self) -> None:
-        """Send what waits until nothing does: one call at a time, so that order is kept."""
-        while self._pending:
-            batch, self._pending = self._pending, []
-            self._pending_bytes = 0
-            try:
-                await self._write_batch(batch)
-            except Exception as error:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_exception(error)
+    async def _keys_of(self, topic: str, partition: int) -> PartitionKeys:
+        await self.identity()
+        return self._partition_keys(topic, partition)
 
-    async def _write_batch(self, batch: list[tuple[Sequence[Record], asyncio.Future[list[Position]]]]) -> None:
-        identity = await self.identity()
-        mask = identity.n_partitions - 1
-        index: dict[tuple[str, int], int] = {}
-        keys: list[str] = []
-        limits: list[tuple[int, int, int, int, int]] = []
-        appends: list[list[int]] = []
-        args: list[str | bytes] = [b""]
-        where: list[tuple[str, int]] = []
-        for records, _ in batch:
-            places = []
-            for record in records:
-                place = (record.topic, hash_of(record.key) & mask)
-                at = index.get(place)
-                if at is None:
-                    at = index[place] = len(index) + 1
-                    keys.extend(self._partition_keys(identity, *place))
-                    limits.append(self._limits[record.topic])
-                places.append(at)
-                where.append(place)
-                args += (record.key, record.value)
-            appends.append(places)
-        args[0] = _encode((time.time_ns() // 1_000_000, limits, appends))
-        offsets = await self._call(self._append(keys=keys, args=args))
-        i = 0
-        for records, done in batch:
-            last = i + len(records)
-            if not done.done():
-                if offsets[i] < 0:
-                    done.set_exception(LogFull("the log holds as much as it may, and not all of it was read yet"))
-                else:
-                    done.set_result(
-                        [Position(t, p, n) for (t, p), n in zip(where[i:last], offsets[i:last], strict=True)]
-                    )
-            i = last
+    async def _append_script(self, keys: list[str], args: list[Any]) -> Any:
+        return await self._call(self._append(keys=[*keys, identity_key(self._topics.prefix)], args=args))
+
+    async def _layout(self) -> Layout:
+        return Layout(await self.identity(), self._limits, self._partition_keys)
+
+    async def _another_layout(self) -> Layout:
+        await self.identity(anew=True)
+        return await self._layout()
 
     async def _call(self, call: Any) -> Any:
         try:
             return await call
-        except OutOfMemoryError as error:
-            raise LogFull(f"Redis is out of memory: {error}") from error
-        except NoScriptError as error:  # redis-py loads and repeats by itself; here the server lost it twice
-            raise Unavailable(f"Redis lost its scripts: {error}") from error
         except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis does not answer: {error}") from error
+            raise translated(error) from error

@@ -1,48 +1,73 @@
 """What stands between a decision and the log: a queue that never makes the caller wait.
 
-Memory first; while the log is away, a bounded file; when that is full too, records are dropped and counted.
-Records reach the log in the order they were put, also across a restart of the process.
+Memory first. Whatever has waited there for longer than a moment goes to disk, so that the death of the process
+costs no more than that moment: while the log is away or full, all that waits is on disk. When the disk is full too,
+records are dropped and counted. Records reach the log in the order they were put, also across a restart of the
+process; what a process leaves behind that is not started again, another one appends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, ParamSpec, TypeVar
 
-from background.cancelling import stop_if_cancelled
+from background.cancelling import pause, stop_if_cancelled
 from eventlog.disk_queue import DiskQueue
 from eventlog.port import EventLog, Record
-from personalization.errors import InvalidInput, Unavailable
+from eventlog.spool_slots import Slot, abandoned, changed_ns, take
+from personalization.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
 MAX_BATCH_RECORDS = 500
 MAX_BATCH_BYTES = 1024 * 1024
+PROBE_RECORDS = 16
+"""How many records ask a log that failed whether it takes something again."""
+
+STEP_RECORDS = 200
+STEP_BYTES = 256 * 1024
+"""What goes to disk at once: half a millisecond of work between two turns of the event loop."""
+
 RECORD_OVERHEAD_BYTES = 200
 """What a record costs in memory beside its value: the objects around it."""
 
-MAX_SLOTS = 1024
-FIRST_RETRY_S = 0.05
-LAST_RETRY_S = 2.0
-SPILL_STEP_S = 0.02
-"""While the log is away memory is emptied to disk in steps of a batch, some 0.5 ms of the event loop each."""
+KEEP_S = 0.02
+"""Between two looks at what waits in memory. What a look finds a second time goes to disk: within 50 ms."""
+
+FIRST_RETRY_S = 0.01
+LAST_RETRY_S = 0.05
+DISK_RETRY_S = 0.5
+ADOPT_S = 2.0
+"""Between two looks for what dead processes have left."""
+
+SAY_AGAIN_S = 10.0
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 class Spool:
     """A queue of records in front of ``log``.
 
+    ``run`` is its work, to be kept going by a supervisor of tasks: after an end by an exception it goes on where it
+    was. A batch whose acknowledgement was lost is then appended again, and nothing else.
+
     Parameters
     ----------
     log
-        Where they go.
-    disk
-        For the overflow; ``Spool.below`` finds one.
-    max_memory_bytes
-        Bound. With the disk's reached too, ``put`` drops.
+        Where records go.
+    root
+        Directory of the spools of all processes; each has a directory of its own below it.
+    max_memory_bytes, max_disk_bytes
+        Bounds; with both reached ``put`` drops.
     linger_s
         How long the first record of a batch waits for company: fewer calls, later arrival.
 
@@ -50,7 +75,9 @@ class Spool:
     ----------
     n_put, n_appended, n_dropped, n_rejected
         Records accepted; acknowledged by the log; lost for want of room; refused by the log for good.
-        ``n_put + restored = n_appended + n_rejected + waiting``.
+        ``n_put + n_restored + n_adopted = n_appended + n_rejected + n_waiting``, unless files were damaged.
+    n_restored, n_adopted
+        Records found in the directory at the start; in directories of processes that are gone.
     n_spilled, n_retries
         Records that went by way of the disk; appends that failed and were tried again.
     """
@@ -58,213 +85,386 @@ class Spool:
     def __init__(
         self,
         log: EventLog,
-        disk: DiskQueue,
+        root: Path,
         *,
         max_memory_bytes: int = 32 * 1024 * 1024,
+        max_disk_bytes: int = 1024 * 1024 * 1024,
         linger_s: float = 0.002,
     ) -> None:
         self._log = log
-        self._disk = disk
-        self._max_memory_bytes = max_memory_bytes
+        self._root = root
+        self._max_disk_bytes = max_disk_bytes
         self._linger_s = linger_s
+        self._max_memory_bytes = max_memory_bytes
+        self._room = float(max_memory_bytes)
         self._queue: deque[Record] = deque()
-        self._memory_bytes = 0
-        self._under_way: list[Record] = []
-        self._from_disk = False
+        self._n_left_memory = 0
+        self._slot: Slot | None = None
+        self._disk: DiskQueue | None = None
+        self._disk_error = ""
+        self._disk_again_s = 0.0
+        self._adopted: tuple[Slot, DiskQueue] | None = None
+        self._hopeless: dict[Path, int] = {}
+        # One thread: what is done to the files is done one after the other, and never holds up the event loop.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._moving = asyncio.Lock()
+        self._appending = asyncio.Lock()
+        self._steps: set[asyncio.Task[Any]] = set()
         self._wake = asyncio.Event()
-        self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._busy = asyncio.Event()
+        self._closing = False
+        self._closed = False
+        self._failing_since_s: float | None = None
+        self._said_s = 0.0
         self.n_put = 0
         self.n_appended = 0
         self.n_dropped = 0
         self.n_rejected = 0
         self.n_spilled = 0
         self.n_retries = 0
-        self.n_restored = len(self._disk)
-
-    @classmethod
-    def below(
-        cls,
-        log: EventLog,
-        root: Path,
-        *,
-        max_memory_bytes: int = 32 * 1024 * 1024,
-        max_disk_bytes: int = 1024 * 1024 * 1024,
-        linger_s: float = 0.002,
-    ) -> Self:
-        """A spool in the first directory below ``root`` that no live process has.
-
-        Several API processes share a ``root``: so what a dead one left finds an owner again.
-        """
-        for slot in range(MAX_SLOTS):
-            with contextlib.suppress(Unavailable):
-                disk = DiskQueue(root / str(slot), max_disk_bytes)
-                return cls(log, disk, max_memory_bytes=max_memory_bytes, linger_s=linger_s)
-        raise Unavailable(f"{MAX_SLOTS} processes spool below {root}")
+        self.n_restored = 0
+        self.n_adopted = 0
+        self._open_disk()
 
     @property
     def n_waiting(self) -> int:
         """Records neither acknowledged nor given up."""
-        return len(self._queue) + len(self._disk) + (0 if self._from_disk else len(self._under_way))
+        on_disk = len(self._disk) if self._disk is not None else 0
+        return len(self._queue) + on_disk + (len(self._adopted[1]) if self._adopted is not None else 0)
+
+    @property
+    def fill_share(self) -> float:
+        """How full it is, 0 to 1: its memory, or its disk."""
+        on_disk = self._disk.n_bytes / self._max_disk_bytes if self._disk is not None else 0.0
+        return max(1.0 - max(0.0, self._room) / self._max_memory_bytes, on_disk)
 
     @property
     def n_corrupt_bytes(self) -> int:
-        """Bytes of torn frames found at the start."""
-        return self._disk.corrupt_bytes
-
-    def start(self) -> None:
-        """Begin to append in the background; what an earlier process left goes first."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="log-spool")
+        """Bytes of torn or damaged frames that were given up."""
+        return self._disk.corrupt_bytes if self._disk is not None else 0
 
     def put(self, record: Record) -> bool:
-        """Queue ``record``; false if it had to be dropped. Costs about a microsecond, and never waits."""
+        """Queue ``record``; false if it had to be dropped. Costs about a microsecond, never waits, never raises."""
         n_bytes = len(record.value) + RECORD_OVERHEAD_BYTES
-        if self._closing.is_set():
+        if n_bytes > self._room:
             self.n_dropped += 1
             return False
-        if self._memory_bytes + n_bytes > self._max_memory_bytes:
-            self._spill()
-            if self._memory_bytes + n_bytes > self._max_memory_bytes:
-                self.n_dropped += 1
-                return False
+        self._room -= n_bytes
         self._queue.append(record)
-        self._memory_bytes += n_bytes
         self.n_put += 1
         self._wake.set()
         return True
 
+    async def run(self) -> None:
+        """Append what is put, keep on disk what waits, and take over what dead processes left; until ``drain``."""
+        if self._closing:
+            return
+        try:
+            async with self._appending, asyncio.TaskGroup() as tasks:
+                beside = [tasks.create_task(self._keep()), tasks.create_task(self._adopt())]
+                await self._append()
+                for task in beside:
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
     async def drain(self, deadline_s: float) -> int:
         """Append what waits within ``deadline_s``; keep the rest on disk. Returns how many that are.
 
-        The spool is closed afterwards.
+        The spool is closed afterwards. ``run`` need not be under way any more; if it is, it ends.
         """
-        self._closing.set()
+        if self._closed:
+            return 0
+        self._closing = True
+        self._room = -float("inf")
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=deadline_s)
-            if not self._task.done():
-                self._task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._task
-            self._task = None
-        if self._under_way and not self._from_disk:
-            self._disk.push_front(self._under_way)
-        self._under_way = []
-        while self._queue and self._spill():
-            pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s), self._appending:
+                await self._append()
+        if self._steps:
+            await asyncio.wait(self._steps)
+        await self._spill_all()
         if self._queue:
             self.n_dropped += len(self._queue)
             self.n_put -= len(self._queue)
             self._queue.clear()
-        left = len(self._disk)
-        self._disk.close()
+        left = self.n_waiting
+        await self._in_thread(self._let_go)
+        self._thread.shutdown(wait=False)
+        self._closed = True
         return left
 
-    # -- inside -----------------------------------------------------------------------------------------
+    # -- appending ----------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
+    async def _append(self) -> None:
+        """Append what waits, the oldest first; over when the spool is closing and nothing waits."""
         retry_s = FIRST_RETRY_S
         while True:
             stop_if_cancelled()
-            if not self._under_way and not await self._next_batch():
+            batch = await self._next_batch()
+            if batch is None:
                 return
             try:
-                await self._log.append(self._under_way)
-                self.n_appended += len(self._under_way)
-            except InvalidInput:
-                if not await self._append_singly():
-                    continue
-            except Unavailable as error:
-                if self.n_retries == 0 or retry_s >= LAST_RETRY_S:
-                    logger.warning("log_append_failed: %d records wait: %s", self.n_waiting, error)
-                self.n_retries += 1
-                await self._spill_for(retry_s)
+                await self._append_batch(batch, self._settle)
+            except Exception as error:
+                self._note_failure(error)
+                await self._pause(retry_s)
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
-                continue
-            retry_s = FIRST_RETRY_S
-            if self._from_disk:
-                self._disk.advance()
-            self._under_way = []
+            else:
+                self._note_success()
+                retry_s = FIRST_RETRY_S
 
-    async def _next_batch(self) -> bool:
-        """Take what goes next, the disk before memory; false when nothing is left and none will come."""
+    async def _next_batch(self) -> Sequence[Record] | None:
+        """What goes next, the disk before memory; none when nothing is left and none will come.
+
+        It stays where it is until it is settled, so that it can go to disk with all that waits behind it.
+        """
         while True:
-            self._from_disk = len(self._disk) > 0
-            if self._from_disk:
-                self._under_way = self._disk.peek(MAX_BATCH_RECORDS, MAX_BATCH_BYTES)
-                if self._under_way:
-                    return True
-                raise RuntimeError("the spool's files were changed by somebody else")
+            most = PROBE_RECORDS if self._failing_since_s is not None else MAX_BATCH_RECORDS
+            if self._disk is not None and len(self._disk):
+                batch = await self._step(self._peek(most))
+                if batch:
+                    return batch
+                continue
             if self._queue:
-                if self._linger_s and len(self._queue) < MAX_BATCH_RECORDS and not self._closing.is_set():
+                self._busy.set()
+                if self._linger_s and len(self._queue) < most and not self._closing:
                     await asyncio.sleep(self._linger_s)
-                    if len(self._disk):
+                    if self._disk is not None and len(self._disk):
                         continue
-                self._under_way = self._take()
-                return True
-            if self._closing.is_set():
-                return False
+                return _head(self._queue, most, MAX_BATCH_BYTES)
+            if self._closing:
+                return None
             self._wake.clear()
             await self._wake.wait()
 
-    def _take(self) -> list[Record]:
-        batch: list[Record] = []
-        n_bytes = 0
-        while self._queue and len(batch) < MAX_BATCH_RECORDS and n_bytes < MAX_BATCH_BYTES:
-            record = self._queue.popleft()
-            n_bytes += len(record.value)
-            batch.append(record)
-        self._memory_bytes -= n_bytes + RECORD_OVERHEAD_BYTES * len(batch)
-        return batch
+    async def _append_batch(self, batch: Sequence[Record], settle: Callable[[int], Awaitable[None]]) -> None:
+        """Append a batch; ``settle`` forgets so many of its records, from the front."""
+        try:
+            await self._log.append(batch)
+        except InvalidInput as error:
+            if len(batch) == 1:
+                self.n_rejected += 1
+                logger.error("log_record_rejected", extra={"reason": str(error)})
+                await settle(1)
+                return
+            for record in batch:  # one of them can never be accepted: find it
+                await self._append_batch([record], settle)
+        else:
+            self.n_appended += len(batch)
+            await settle(len(batch))
 
-    async def _append_singly(self) -> bool:
-        """One of the batch can never be accepted: find it. False if the log went away meanwhile."""
-        if self._from_disk:
-            # The whole batch is settled here, and advanced over at once.
-            pending = list(self._under_way)
-            while pending:
-                try:
-                    await self._append_one(pending[0])
-                except Unavailable:
-                    self.n_retries += 1
-                    await asyncio.sleep(FIRST_RETRY_S)
-                else:
-                    pending.pop(0)
-            return True
-        while self._under_way:
+    async def _settle(self, n_records: int) -> None:
+        """Forget the ``n_records`` oldest, wherever they are by now."""
+        if self._moving.locked() or (self._disk is not None and len(self._disk)):
+            await self._step(self._settle_on_disk(n_records))
+        else:
+            self._forget(n_records)
+
+    async def _settle_on_disk(self, n_records: int) -> None:
+        async with self._moving:
+            on_disk = 0
+            if self._disk is not None:
+                on_disk = min(n_records, len(self._disk))
+                await self._in_thread(self._disk.advance, on_disk)
+            self._forget(n_records - on_disk)
+
+    def _forget(self, n_records: int) -> None:
+        """Take the oldest out of memory."""
+        for _ in range(n_records):
+            self._room += len(self._queue.popleft().value) + RECORD_OVERHEAD_BYTES
+        self._n_left_memory += n_records
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try: less if an append of somebody else in this process succeeds meanwhile.
+
+        So decisions enter a log that has room again as soon as the events do that follow them.
+        """
+        loop = asyncio.get_running_loop()
+        soonest_s = loop.time() + FIRST_RETRY_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._log.until_appended()
+        await pause(max(0.0, soonest_s - loop.time()))
+
+    def _note_failure(self, error: Exception) -> None:
+        self.n_retries += 1
+        now_s = asyncio.get_running_loop().time()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+            self._said_s = 0.0
+        self._busy.set()
+        if now_s - self._said_s >= SAY_AGAIN_S or not self._said_s:
+            self._said_s = now_s
+            logger.warning("log_append_failed", extra={"n_waiting": self.n_waiting, "reason": str(error)})
+
+    def _note_success(self) -> None:
+        if self._failing_since_s is not None:
+            away_s = asyncio.get_running_loop().time() - self._failing_since_s
+            self._failing_since_s = None
+            logger.info("log_append_works_again", extra={"n_waiting": self.n_waiting, "away_s": round(away_s, 3)})
+
+    # -- keeping ------------------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Bring to disk what has waited since the last look, and, while the log takes nothing, all that waits."""
+        loop = asyncio.get_running_loop()
+        n_seen = self.n_put
+        while True:
+            if not self._queue and self._failing_since_s is None:
+                self._busy.clear()
+                await self._busy.wait()
+            await pause(KEEP_S)
+            old, n_seen = self._n_left_memory < n_seen, self.n_put
+            if (old or self._failing_since_s is not None) and loop.time() >= self._disk_again_s:
+                await self._spill_all()
+
+    async def _spill_all(self) -> None:
+        goes_on = True
+        while self._queue and goes_on:
+            goes_on = await self._step(self._spill())
+
+    async def _spill(self) -> bool:
+        """Move some records from memory to disk; false if it takes none, or not all."""
+        async with self._moving:
+            if self._disk is None and not await self._in_thread(self._open_disk):
+                return self._note_disk_failure(self._disk_error)
+            assert self._disk is not None
+            batch = _head(self._queue, STEP_RECORDS, STEP_BYTES)
             try:
-                await self._append_one(self._under_way[0])
-            except Unavailable:
-                return False
-            self._under_way = self._under_way[1:]
+                n_written = await self._in_thread(self._disk.push, batch)
+            except OSError as error:
+                return self._note_disk_failure(_words(error))
+            self._forget(n_written)
+            self.n_spilled += n_written
+            if n_written < len(batch):
+                return self._note_disk_failure(f"the spool holds {self._max_disk_bytes} bytes, as much as it may")
+            if self._disk_error:
+                self._disk_error = ""
+                logger.info("spool_disk_works_again")
+            return True
+
+    def _open_disk(self) -> bool:
+        """Take a directory; without one the spool has memory alone, and tries again.
+
+        What others left goes first only at the start: later, records of ours may be under way.
+        """
+        try:
+            slot = take(self._root, empty=self.n_put > 0)
+            try:
+                disk = DiskQueue(slot.directory, self._max_disk_bytes)
+            except OSError:
+                slot.release()
+                raise
+        except OSError as error:
+            if not self._disk_error:
+                self._disk_error = _words(error)
+                logger.error("spool_disk_failed", extra={"reason": self._disk_error, "path": str(self._root)})
+            return False
+        self._slot, self._disk = slot, disk
+        self.n_restored += len(disk)
         return True
 
-    async def _append_one(self, record: Record) -> None:
-        try:
-            await self._log.append([record])
-            self.n_appended += 1
-        except InvalidInput as error:
-            self.n_rejected += 1
-            logger.error("log_record_rejected: %s", error)
+    def _note_disk_failure(self, words: str) -> bool:
+        """What waits stays in memory, up to its bound."""
+        self._disk_again_s = asyncio.get_running_loop().time() + DISK_RETRY_S
+        if self._disk_error != words:
+            self._disk_error = words
+            logger.error("spool_disk_failed", extra={"reason": words, "path": str(self._root)})
+        return False
 
-    async def _spill_for(self, delay_s: float) -> None:
-        """Wait, and move memory to disk step by step, so that ``put`` need not."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + delay_s
-        while (left := until - loop.time()) > 0:
-            if self._memory_bytes > self._max_memory_bytes // 4:
-                self._spill()
-            if self._closing.is_set():
-                left = min(left, SPILL_STEP_S)
-            await asyncio.sleep(min(left, SPILL_STEP_S))
+    # -- what others left ---------------------------------------------------------------------------------
 
-    def _spill(self) -> bool:
-        """Move one batch from memory to disk; false if there is no room."""
-        batch = self._take()
-        n_written = self._disk.push(batch)
-        self.n_spilled += n_written
-        rest = batch[n_written:]
-        self._queue.extendleft(reversed(rest))
-        self._memory_bytes += sum(len(r.value) + RECORD_OVERHEAD_BYTES for r in rest)
-        return n_written > 0
+    async def _adopt(self) -> None:
+        """Append what processes have left that are gone, one directory after the other, each in its order."""
+        while True:
+            if self._adopted is None:
+                await pause(ADOPT_S)
+                await self._step(self._in_thread(self._find_abandoned))
+            if self._adopted is not None:
+                await self._empty(*self._adopted)
+                self._thread.submit(self._let_go_of_adopted)
+                await self._step(self._in_thread(lambda: None))
+
+    def _find_abandoned(self) -> None:
+        slot = abandoned(self._root, self._hopeless)
+        if slot is None:
+            return
+        queue = None
+        with contextlib.suppress(OSError):
+            queue = DiskQueue(slot.directory, self._max_disk_bytes)
+        if queue is None or not len(queue):
+            slot.remove()
+            self._hopeless[slot.directory] = changed_ns(slot.directory)
+            return
+        self.n_adopted += len(queue)
+        self._adopted = (slot, queue)
+
+    async def _empty(self, slot: Slot, queue: DiskQueue) -> None:
+        logger.warning("spool_adopted", extra={"path": str(slot.directory), "n_records": len(queue)})
+
+        async def settle(n_records: int) -> None:
+            await self._step(self._in_thread(queue.advance, n_records))
+
+        while batch := await self._step(self._in_thread(queue.peek, MAX_BATCH_RECORDS, MAX_BATCH_BYTES)):
+            try:
+                await self._append_batch(batch, settle)
+            except Exception as error:
+                self.n_retries += 1
+                logger.debug("log_append_failed", extra={"reason": str(error)})
+                await self._pause(LAST_RETRY_S)
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    async def _peek(self, most: int) -> list[Record]:
+        async with self._moving:
+            assert self._disk is not None
+            return await self._in_thread(self._disk.peek, most, MAX_BATCH_BYTES)
+
+    async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
+
+    async def _step(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Await ``work``, which ends though the caller is cancelled: files and memory stay in step."""
+        task = asyncio.create_task(work)
+        self._steps.add(task)
+        task.add_done_callback(self._steps.discard)
+        return await asyncio.shield(task)
+
+    def _let_go_of_adopted(self) -> None:
+        if self._adopted is not None:
+            slot, queue = self._adopted
+            self._adopted = None
+            queue.close()
+            if len(queue):
+                slot.release()
+            else:
+                slot.remove()
+
+    def _let_go(self) -> None:
+        self._let_go_of_adopted()
+        if self._disk is not None and self._slot is not None:
+            self._disk.close()
+            self._slot.release()
+            self._disk = self._slot = None
+
+
+def _head(queue: deque[Record], max_records: int, max_bytes: int) -> list[Record]:
+    """The oldest records, at least one."""
+    batch: list[Record] = []
+    n_bytes = 0
+    for record in islice(queue, max_records):
+        n_bytes += len(record.value)
+        if n_bytes > max_bytes and batch:
+            break
+        batch.append(record)
+    return batch
+
+
+def _words(error: OSError) -> str:
+    """A failure of the disk as a sentence for a person."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk the spool writes to is full"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"the spool may not write to its directory: {error}"
+    return f"the disk the spool writes to failed: {error}"

@@ -3,11 +3,15 @@
 NextbestError
 ├── InvalidInput        what somebody sent or wrote is wrong; names the field and the remedy
 ├── Unavailable         a part we depend on does not answer now; trying again may help
-│   └── LogFull         the log would have to drop unread events to take this one
+│   ├── LogFull         the log would have to drop unread events to take this one
+│   └── StorageFull     the server that keeps the log has no disk or memory left
+├── EpochClosed         the log an append was made for is over; who starts again goes on in the next one
 └── Refused             going on would corrupt state; a person must act, and the message says how
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 
 class NextbestError(Exception):
@@ -37,9 +41,27 @@ class InvalidInput(NextbestError):
 class Unavailable(NextbestError):
     """A part nextbest depends on does not answer; the same call may succeed later."""
 
+    public: ClassVar[bool] = False
+    """Whether a caller of the API may read the message: it then names no address, key or setting."""
+
 
 class LogFull(Unavailable):
     """The log holds as much as it may and nothing of it has been folded yet."""
+
+    public = True
+
+
+class StorageFull(Unavailable):
+    """The server that keeps the log has no disk or memory left: nothing is taken until somebody makes room."""
+
+    public = True
+
+
+class EpochClosed(NextbestError):
+    """An append was made for a log that is no longer the one in force: another epoch was opened, or it was lost.
+
+    Waiting does not help. A worker, whose emissions belong to the log it folds, ends and starts again.
+    """
 
 
 class Refused(NextbestError):

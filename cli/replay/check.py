@@ -14,6 +14,7 @@ from cli.replay.parts import Parts, published
 from cli.replay.states import starts_of
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
+from personalization.errors import Refused
 from personalization.fold import Visitor
 from personalization.folder_state import encode_folder
 from state.visitor_store import Stored, UnreadableState, pack_visitor
@@ -45,10 +46,16 @@ async def check_states(parts: Parts, base: Base | None = None) -> Checked:
     Raises
     ------
     Refused
-        Where the log no longer holds its beginning, or what came after the base.
+        If the log no longer holds what the states were folded from, or what came after the base.
     """
     log = parts.log
     identity = await log.identity()
+    if identity.epoch > 1 and base is None:
+        raise Refused(
+            f"this log is epoch {identity.epoch}: the states hold what was folded from earlier ones, so they "
+            "cannot be compared with it alone; give a base of this epoch with --base (`nextbest replay "
+            "--save-base FILE` writes one, best as soon as the epoch is open)"
+        )
     offsets = base.head.folder_offsets if base is not None else None
     starts = await starts_of(parts, VISITOR_LOG, offsets, "states cannot be compared with it; give a base (--base)")
     catalog_of = published(parts.catalogs)

@@ -11,6 +11,7 @@ from cli.epoch import epoch
 from eventlog.opening import open_log
 from eventlog.port import LogIdentity, Record
 from eventlog.redis_keys import identity_key
+from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG, Topics
 from personalization.errors import Refused
 from state.keys import Keys
@@ -62,3 +63,45 @@ def test_a_lost_log_is_replaced_by_an_epoch_above_the_one_the_states_know(redis_
 
     asyncio.run(lose())
     assert "epoch 2" in run(redis_url, "open")
+
+
+def test_what_comes_in_while_an_epoch_is_closed_is_seen_and_nothing_is_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer is still at work: the epoch stays open, and so does what it appended."""
+    asyncio.run(fold_from(redis_url, 0))
+    close = RedisStreamsLog.close_epoch
+
+    async def close_late(self: RedisStreamsLog) -> None:
+        await self.append([Record(VISITOR_LOG, "a:1", b"x")])
+        await close(self)
+
+    monkeypatch.setattr(RedisStreamsLog, "close_epoch", close_late)
+    with pytest.raises(Refused, match="1 entries of visitor-log are not read"):
+        run(redis_url, "open")
+    monkeypatch.undo()
+    assert "epoch 1" in run(redis_url, "show")
+
+    async def append() -> None:
+        log = open_log(redis_url, Topics(prefix="nextbest."))
+        await log.append([Record(VISITOR_LOG, "a:1", b"y")])
+        await log.close()
+
+    asyncio.run(append())
+
+
+def test_an_api_left_running_appends_to_the_new_log(redis_url: str) -> None:
+    async def left_running() -> None:
+        log = open_log(redis_url, Topics(prefix="nextbest."))
+        await log.append([])
+        assert (await log.identity()).epoch == 1
+        await asyncio.to_thread(run, redis_url, "open")
+        [position] = await log.append([Record(VISITOR_LOG, "a:1", b"x")])
+        assert (position.offset, (await log.identity()).epoch) == (0, 2)
+        other = open_log(redis_url, Topics(prefix="nextbest."))
+        assert sum(await other.end_offsets(VISITOR_LOG)) == 1
+        await other.close()
+        await log.close()
+
+    asyncio.run(fold_from(redis_url, 0))
+    asyncio.run(left_running())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from cli.epoch import epoch
 from cli.replay.base import read_head
 from cli.replay.command import replay
 from cli.replay.parts import open_parts
@@ -220,6 +221,30 @@ async def test_a_trimmed_log_needs_a_base(system: System, tmp_path: Path) -> Non
 
     retained = await run(system, "--rebuild", "--models", "--retained")
     assert 0 < sum(retained["models"]["learned"].values()) < sum(rebuilt["models"]["learned"].values())
+
+
+@pytest.mark.redis
+async def test_a_new_epoch_needs_a_base(system: System, tmp_path: Path) -> None:
+    """The new log does not hold what the states were folded from: they differ in nothing, and are not compared."""
+    workers = await worked(system)
+    await system.settle(learner=True)
+    stop(workers)
+    opened = await asyncio.to_thread(
+        CliRunner().invoke, epoch, ["open"], env={"NEXTBEST_KAFKA": "", **system.environment}
+    )
+    assert opened.exit_code == 0, opened.output
+    with pytest.raises(Refused, match=r"epoch 2.*earlier ones.*--save-base"):
+        await run(system, "--check")
+
+    base = tmp_path / "base"
+    await run(system, "--save-base", str(base))
+    await system.log.identity(anew=True)
+    workers = await worked(system, n_bursts=1)
+    await system.settle(learner=True)
+    stop(workers)
+    checked = await run(system, "--check", "--base", str(base))
+    assert (checked["different"], checked["unknown"]) == ([], [])
+    assert checked["entries"] > 0
 
 
 @pytest.mark.redis

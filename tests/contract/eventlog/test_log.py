@@ -13,7 +13,7 @@ from eventlog.opening import open_log
 from eventlog.port import EventLog, LogIdentity, Record, check_identity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Topics
-from personalization.errors import Refused, Unavailable
+from personalization.errors import InvalidInput, Refused, Unavailable
 from state.embedded import free_port
 
 AnyLog = RedisStreamsLog | KafkaLog
@@ -179,3 +179,25 @@ class TestCheckIdentity:
     def test_refuses_another_log(self) -> None:
         with pytest.raises(Refused, match="nextbest epoch open"):
             check_identity(self.here, LogIdentity(2, "b", 4))
+
+
+async def test_an_empty_log_is_not_full(log: AnyLog) -> None:
+    await log.append([Record(VISITOR_LOG, "v", b"1")])
+    assert 0.0 <= await log.fill_share(VISITOR_LOG) < 0.01
+    assert await log.fill_share(DECISIONS) == 0.0
+
+
+async def test_who_waits_for_a_success_is_woken_by_one(log: AnyLog) -> None:
+    waiting = asyncio.create_task(log.until_appended())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await log.append([Record(VISITOR_LOG, "v", b"1")])
+    await asyncio.wait_for(waiting, 5.0)
+
+
+async def test_what_is_wrong_with_one_append_does_not_fail_others(log: AnyLog) -> None:
+    good = asyncio.create_task(log.append([Record(VISITOR_LOG, "v", b"1")]))
+    for bad in (Record(VISITOR_LOG, "\ud800", b""), Record("no-such-topic", "v", b"")):
+        with pytest.raises(InvalidInput):
+            await log.append([bad])
+    assert len(await good) == 1

@@ -5,6 +5,7 @@ Kafka keeps by age on disk, whoever has read it, and never blocks: there the hor
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -165,3 +166,44 @@ async def test_a_lease_nobody_took_meanwhile_is_still_ours(redis_url: str, names
             keys=[lease._keys.lease, lease._keys.generation], args=[lease.owner, 300, lease.generation]
         )
         assert await redis.get(lease._keys.lease) == lease.owner.encode()
+
+
+async def test_the_share_that_is_full_counts_what_may_not_be_trimmed(log: RedisStreamsLog) -> None:
+    assert await log.fill_share(VISITOR_LOG) == 0.0
+    await fill(log, VISITOR_LOG, 320)
+    assert await log.fill_share(VISITOR_LOG) == pytest.approx(0.5, abs=0.02)
+    with pytest.raises(LogFull):
+        await fill(log, VISITOR_LOG, 1000)
+    assert await log.fill_share(VISITOR_LOG) == 1.0
+    await log.set_trim_floor(VISITOR_LOG, 0, 480)
+    assert await log.fill_share(VISITOR_LOG) == pytest.approx(0.25, abs=0.04)
+    await log.set_trim_floor(VISITOR_LOG, 0, 640)
+    assert await log.fill_share(VISITOR_LOG) == 0.0
+
+
+async def test_a_topic_that_forgets_the_oldest_is_never_full(log: RedisStreamsLog) -> None:
+    await fill(log, DECISIONS, 3000)
+    assert await log.fill_share(DECISIONS) == 0.0
+
+
+async def test_the_fullest_partition_counts(redis_url: str, namespace: str) -> None:
+    log = RedisStreamsLog(redis_url, Topics(namespace, {OUTCOMES: Retention(4000, trim=Trim.FLOOR)}))
+    try:
+        await log.create(4)
+        await log.append([Record(OUTCOMES, "k", RECORD)] * 5)
+        assert await log.fill_share(OUTCOMES) == 0.5
+    finally:
+        await log.close()
+
+
+async def test_an_append_behind_one_that_found_no_room_does_not_overtake_it(log: RedisStreamsLog) -> None:
+    """All of one tick: what was refused is tried again by its caller, and must still be first then."""
+    with pytest.raises(LogFull):
+        await fill(log, OUTCOMES, 1000)
+    first = asyncio.create_task(log.append([Record(OUTCOMES, "k", b"1"), Record(DECISIONS, "k", b"2")]))
+    behind = asyncio.create_task(log.append([Record(DECISIONS, "k", b"3")]))
+    for refused in (first, behind):
+        with pytest.raises(LogFull):
+            await refused
+    assert await log.end_offsets(DECISIONS) == [0]
+    await log.append([Record(DECISIONS, "k", b"3")])

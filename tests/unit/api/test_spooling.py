@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from api import spooling
-from api.spooling import SpoolWatch, fill_share, run_spool
+from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
-from eventlog.disk_queue import DiskQueue
 from eventlog.port import Position, Record
 from eventlog.spool import Spool
 from personalization.errors import Unavailable
@@ -31,6 +30,9 @@ class FailingLog:
         self.records += records
         return []
 
+    async def until_appended(self) -> None:
+        await asyncio.Event().wait()
+
 
 def record(n: int) -> Record:
     return Record("decisions", "a:1", b"%04d" % n)
@@ -41,8 +43,8 @@ async def test_a_spool_that_ended_is_started_again_and_loses_nothing(tmp_path: P
     log.error = RuntimeError("nobody expected this")
     ended: list[str] = []
     async with TaskSupervisor(ended.append) as tasks:
-        spool = Spool(log, DiskQueue(tmp_path, 10**6))  # type: ignore[arg-type]
-        tasks.keep("spool", lambda: run_spool(spool), may_return=True)
+        spool = Spool(log, tmp_path)  # type: ignore[arg-type]
+        tasks.keep("spool", spool.run, may_return=True)
         for n in range(20):
             assert spool.put(record(n))
         await eventually(lambda: len(ended) > 0)
@@ -59,8 +61,8 @@ async def test_draining_ends_the_task_though_the_log_is_away(tmp_path: Path) -> 
     log = FailingLog()
     log.error = Unavailable("away")
     async with TaskSupervisor() as tasks:
-        spool = Spool(log, DiskQueue(tmp_path, 10**6))  # type: ignore[arg-type]
-        tasks.keep("spool", lambda: run_spool(spool), may_return=True)
+        spool = Spool(log, tmp_path)  # type: ignore[arg-type]
+        tasks.keep("spool", spool.run, may_return=True)
         spool.put(record(0))
         await eventually(lambda: spool.n_retries > 0)
         assert await spool.drain(0.05) == 1, "kept on disk"
@@ -74,7 +76,7 @@ async def test_a_spool_that_fills_is_told_before_it_is_full(
     monkeypatch.setattr(spooling, "STUCK_S", 0.05)
     log = FailingLog()
     log.error = Unavailable("away")
-    spool = Spool(log, DiskQueue(tmp_path, 10**6), max_memory_bytes=10**9)  # type: ignore[arg-type]
+    spool = Spool(log, tmp_path, max_memory_bytes=10**9, max_disk_bytes=1_000)  # type: ignore[arg-type]
     watch = SpoolWatch(spool)
     assert watch.problem() is None
     spool.put(record(0))
@@ -84,8 +86,9 @@ async def test_a_spool_that_fills_is_told_before_it_is_full(
         return "1 records wait for the log, which has taken none for" in (watch.problem() or "")
 
     await eventually(stuck)
-    spool._disk._max_bytes = 1_000
-    spool._disk.push([record(n) for n in range(18)])
-    assert 0.5 < fill_share(spool) < 0.9
+    for n in range(1, 19):
+        spool.put(record(n))
+    await spool._spill_all()
+    assert 0.5 < spool.fill_share < 0.9
     assert "full: 19 records wait for the log; at 100% decisions go unlogged" in (watch.problem() or "")
     await spool.drain(0)

@@ -1,0 +1,50 @@
+"""A log that fails as told, and records with a number: for tests of the spool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from eventlog.port import LogIdentity, Position, Record
+from eventlog.signal import Signal
+from personalization.errors import InvalidInput, Unavailable
+
+
+class FakeLog:
+    """A log that can go away, that can hang, and that refuses values it finds indigestible."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.hangs = asyncio.Event()
+        self.hangs.set()
+        self.values: list[bytes] = []
+        self.n_calls = 0
+        self.appended = Signal()
+
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+        self.n_calls += 1
+        await asyncio.sleep(0)
+        await self.hangs.wait()
+        if self.away:
+            raise Unavailable("away")
+        if any(record.value == b"indigestible" for record in records):
+            raise InvalidInput("value", "cannot be eaten")
+        self.values += [record.value for record in records]
+        self.appended.fire()
+        return [Position(record.topic, 0, 0) for record in records]
+
+    async def until_appended(self) -> None:
+        await self.appended.wait()
+
+
+def record(i: int, size: int = 0) -> Record:
+    return Record("decisions", f"v{i}", str(i).encode() + b"." * size)
+
+
+def numbers(log: FakeLog) -> list[int]:
+    return [int(value.rstrip(b".")) for value in log.values]
+
+
+def segments_in(directory: Path) -> list[Path]:
+    return sorted(directory.rglob("*.spool"))
