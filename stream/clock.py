@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from background.cancelling import pause
-from eventlog.port import EventLog, Record
+from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import VISITOR_LOG
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, encode_entry
@@ -44,6 +44,8 @@ class Clock:
     ----------
     owned
         The partitions owned now.
+    identity
+        The log that is folded: time-outs for it belong into no other.
     now_ms
         The wall clock; an argument for tests only.
     """
@@ -54,7 +56,7 @@ class Clock:
         log: EventLog,
         catalog: CurrentCatalog,
         owned: Callable[[], Collection[int]],
-        n_partitions: int,
+        identity: LogIdentity,
         metrics: FolderMetrics,
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
@@ -62,7 +64,8 @@ class Clock:
         self._log = log
         self._catalog = catalog
         self._owned = owned
-        self._n_partitions = n_partitions
+        self._identity = identity
+        self._n_partitions = identity.n_partitions
         self._metrics = metrics
         self._now_ms = now_ms
         self._in_flight: set[Timer] = set()
@@ -87,7 +90,11 @@ class Clock:
         self._in_flight.update(fresh)  # before the log answers: the folder may be faster than we are
         try:
             await self._log.append(
-                [Record(VISITOR_LOG, timer.key, encode_entry(_time_out(timer, now_ms, version))) for timer in fresh]
+                [
+                    Record(VISITOR_LOG, timer.key, encode_entry(_time_out(timer, now_ms, version)))
+                    for timer in fresh
+                ],
+                self._identity,
             )
         except BaseException:
             self._in_flight.difference_update(fresh)

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
-from eventlog.port import EventLog, Record
+from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.port import Position as Place
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from personalization.compiled import CompiledCatalog
@@ -93,6 +93,8 @@ class Folder:
         Told of every time-out folded (``Clock.settled``).
     share
         Which outcomes are kept for the learner; all, unless somebody says otherwise.
+    only_in
+        The log that is folded: what it gives belongs into no other (``EventLog.append``).
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Folder:
         failpoints: Failpoints | None = None,
         on_time_out: Callable[[Timer], None] = lambda timer: None,
         share: Share | None = None,
+        only_in: LogIdentity | None = None,
     ) -> None:
         self._visitors = visitors
         self._timers = timers
@@ -119,6 +122,7 @@ class Folder:
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
         self._on_time_out = on_time_out
         self._share = share or Share()
+        self._only_in = only_in
         self._late_line = SparseLine(logger, "late_reward")
         self.reached: dict[int, int] = {}
         """Per partition, the offset up to which everything is folded and written."""
@@ -130,7 +134,9 @@ class Folder:
         Raises
         ------
         Refused
-            Where a visitor's fence lies beyond the end of the log: this is another log than the states'.
+            If a visitor's fence lies beyond the end of the log: this is another log than the states'.
+        EpochClosed
+            If the next epoch was opened meanwhile.
         """
         started_s = time.perf_counter()
         dead: list[tuple[Message, str, str]] = []
@@ -299,7 +305,7 @@ class Folder:
         """Append, in order; unless it ``waits`` for room, False where the log has none."""
         if not records:
             return True
-        attempt = self._log.append if waits else self._append_if_room
+        attempt = self._append_now if waits else self._append_if_room
         try:
             return await self._patiently("log", attempt, records) is not None
         except InvalidInput as error:
@@ -309,9 +315,12 @@ class Folder:
         # One of them the log can never take: it alone becomes a dead letter.
         return all([await self._append([record], waits=waits) for record in records])
 
+    async def _append_now(self, records: Sequence[Record]) -> list[Place]:
+        return await self._log.append(records, self._only_in)
+
     async def _append_if_room(self, records: Sequence[Record]) -> list[Place] | None:
         try:
-            return await self._log.append(records)
+            return await self._append_now(records)
         except LogFull:
             return None
 
@@ -321,7 +330,7 @@ class Folder:
         letter = DeadLetter(
             record.topic, -1, -1, record.key.encode(), b"", "emission_refused", str(error), wall_clock_ms()
         )
-        await self._patiently("log", self._log.append, [dead_letter_record(letter)])
+        await self._patiently("log", self._append_now, [dead_letter_record(letter)])
 
     def _settle(self, work: _Work, lost: set[str]) -> list[Timer]:
         """Count what was written; the timers that have done their work."""

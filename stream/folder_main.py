@@ -35,8 +35,7 @@ async def main(settings: Settings) -> None:
         metrics = FolderMetrics()
         app = make_app(ROLE, house.log, house.identity, worker_settings(settings))
         timers = RedisTimerStore(house.redis, house.keys)
-        n_partitions = house.identity.n_partitions
-        clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, n_partitions, metrics)
+        clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, house.identity, metrics)
         sampling = OutcomeSampling(house.log, LEARNER, metrics)
         compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
         folder = Folder(
@@ -49,6 +48,7 @@ async def main(settings: Settings) -> None:
             house.failpoints,
             clock.settled,
             sampling.share,
+            house.identity,
         )
         worker = Worker(
             house=house,

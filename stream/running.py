@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from background.supervisor import TaskSupervisor
-from personalization.errors import Refused, Unavailable
+from personalization.errors import EpochClosed, Refused, Unavailable
 from state.attempts import AttemptStore
 from stream.batch_agent import BatchAgent
 from stream.health import health_server
@@ -69,7 +69,9 @@ class Worker(Generic[MessageT]):
         self._message = message
         self._role_not_ready = not_ready
         self._role_warnings = warnings
-        self.tasks = TaskSupervisor(lambda name: metrics.task_restarts.labels(name).inc(), fatal=(Refused,))
+        self.tasks = TaskSupervisor(
+            lambda name: metrics.task_restarts.labels(name).inc(), fatal=(Refused, EpochClosed)
+        )
         isolation = Isolation(
             process,
             AttemptStore(house.redis, house.keys, role),

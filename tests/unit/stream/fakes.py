@@ -72,7 +72,7 @@ class MemoryLog:
     def all(self, topic: str) -> list[Record]:
         return [record for partition in self.of(topic) for record in partition]
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: object = None) -> list[Position]:
         if self.failures:
             raise self.failures.pop(0)
         if self.full & {record.topic for record in records}:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from eventlog.port import Record
+from eventlog.port import LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.compiled import compile_catalog
 from personalization.entry import Entry, decode_entry, encode_entry
@@ -26,6 +26,7 @@ from tests.integration.workload import WINDOW_MS, catalog
 from tests.unit.stream.fakes import FixedCatalog, MemoryLog, MemoryTimers, MemoryVisitors
 
 NOW_MS = 1_700_000_000_000
+LOG = LogIdentity(1, "log", 4)
 CATALOG = FixedCatalog(compile_catalog(catalog(), 1))
 
 
@@ -216,7 +217,7 @@ async def test_a_fence_beyond_the_log_is_refused() -> None:
 async def test_the_clock_appends_what_is_due_once_until_the_folder_has_seen_it() -> None:
     bench = Bench()
     now_ms = NOW_MS
-    clock = Clock(bench.timers, bench.log, CATALOG, lambda: range(4), 4, bench.metrics, lambda: now_ms)
+    clock = Clock(bench.timers, bench.log, CATALOG, lambda: range(4), LOG, bench.metrics, lambda: now_ms)
     timer, later = Timer(NOW_MS, "a:1"), Timer(NOW_MS + 50, "a:2")
     await bench.timers.add([timer, later])
     assert [await clock.tick(), await clock.tick()] == [1, 0]
@@ -235,7 +236,7 @@ async def test_the_clock_appends_what_is_due_once_until_the_folder_has_seen_it()
 async def test_the_clock_serves_only_the_partitions_owned() -> None:
     bench = Bench()
     owned: list[int] = []
-    clock = Clock(bench.timers, bench.log, CATALOG, lambda: owned, 4, bench.metrics, lambda: NOW_MS)
+    clock = Clock(bench.timers, bench.log, CATALOG, lambda: owned, LOG, bench.metrics, lambda: NOW_MS)
     await bench.timers.add([Timer(NOW_MS, f"a:{n}") for n in range(40)])
     assert await clock.tick() == 0
     owned = [0, 1, 2, 3]
