@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from online_models.conversion.checkpoint import Served
 from online_models.snapshot import unpack_version
-from personalization.conversions import CONSENT, conversion_features
+from personalization.conversions import conversion_features
+from personalization.purposes import PERSONALISING, may
 from personalization.variables import VisitorScope
 from state.conversion_store import FollowedConversion
 
@@ -53,7 +54,7 @@ def shown_scores(models: Mapping[str, Served], scope: VisitorScope) -> dict[str,
     ``logOdds`` = ``bias`` + the sum of the contributions, and ``probability`` is its logistic; a model that cannot
     explain itself (River's) gives the probability alone. There is no request here: device and context are missing.
     """
-    if scope.state is None or scope.state.consents.get(CONSENT) is False:
+    if scope.state is None or not may(scope.state.consents, PERSONALISING, default=True):
         return {}
     shown: dict[str, Any] = {}
     plain = scope.without_scores()

@@ -66,7 +66,7 @@ class VisitorEndpoint:
             "segments": scope.value("segments"),
             "scores": shown_scores(conversions, scope),
             "affinities": scope.value("affinities"),
-            "consent": state.consents,
+            "consent": {purpose: word.granted for purpose, word in state.consents.items()},
             "assignments": {
                 name: {"control": side.control, "sinceMs": side.first_ms, "crossover": side.crossover}
                 for name, side in state.holdouts.items()

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from personalization.consent import Consents
+from personalization.consent import Consents, record, words_of
 from personalization.decision import Answer
 from personalization.merge import merge_states
 from personalization.prepared import PreparedCatalog
 from personalization.profile import apply_event
+from personalization.purposes import PERSONALISING, may
 from personalization.request import DecideRequest, unit_of
 from personalization.scorer import Scorer
 from personalization.scores import Scorers, Scores
 from personalization.session import session_number, session_start_ms
 from personalization.variables import VisitorScope
 from personalization.visitor_state import VisitorState
-
-COLLECTING = "personalization"
-"""The purpose without which events sent along are not logged."""
 
 NonceSource = Callable[[], bytes]
 """Gives ``decision_id.NONCE_BYTES`` that were never given before."""
@@ -61,8 +59,8 @@ class Call:
         self.consents = Consents(secret, request, self.state, now_ms)
         if request.events:
             # Where the state cannot be read the events go the way of any others: only a refusal stops them.
-            refused = self.consents.refused(COLLECTING)
-            self.answer.events_kept = not (refused if states is None else not self.consents.granted(COLLECTING))
+            refused = self.consents.refused(PERSONALISING)
+            self.answer.events_kept = not (refused if states is None else not self.consents.granted(PERSONALISING))
 
     def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
         """All ids merged in memory, events sent along applied."""
@@ -75,5 +73,8 @@ class Call:
             self.answer.state_age_ms = max(0, self.now_ms - max(one.now_ms for one in states))
         clock_ms = max(self.now_ms, state.now_ms)
         for sent in self.request.events:
+            record(state.consents, words_of(sent.event), clock_ms, False, catalog.purposes)
+            if not may(state.consents, PERSONALISING, default=self.request.consent_default):
+                continue
             apply_event(state, sent.event, sent.occurred_at_ms, clock_ms, catalog)
         return state

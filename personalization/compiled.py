@@ -16,6 +16,7 @@ import msgspec
 
 from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
 from personalization.errors import InvalidInput, NextbestError
+from personalization.purposes import PERSONALISING, normal
 from personalization.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
 
 MAX_WEIGHTS = 16
@@ -72,6 +73,8 @@ class CompiledPlacement:
     default: Arm
     features: tuple[str, ...]
     rules: bytes
+    consent: tuple[str, ...]
+    """Purposes needed to personalise, in their normal form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class CompiledCatalog:
         The conversions whose score a rule or a feature names: no other is worked out for a decision.
     scored_segments
         Whether a segment names a score: then what models see of segments is not what rules see of them.
+    purposes
+        Those that something asks for, in their normal form: what visitors say of them always has a place.
     """
 
     version: int
@@ -117,6 +122,7 @@ class CompiledCatalog:
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
     scored_segments: bool = False
+    purposes: frozenset[str] = frozenset({PERSONALISING})
 
 
 def rules_hash(placement: Placement) -> bytes:
@@ -332,4 +338,5 @@ def _compile_placement(
             arms[spec.default],
             spec.features or compiled.catalog.features,
             rules_hash(spec),
+            tuple(normal(purpose) for purpose in spec.consent),
         )

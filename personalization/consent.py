@@ -1,9 +1,9 @@
-"""Consent: whether a visitor agreed to a purpose, from the state, the request, or a signature it carries.
+"""Consent in one request: what it says, what is recorded of the visitor, and what a signature proves.
 
-A refusal in the request always holds. Where the state can be read its word stands, unless the request carries
-a signed one; an unsigned grant counts only for a visitor who has said nothing yet. Where the state cannot be
-read, what the request or the source's default grants lets a model see the request's own context, for nobody; a
-signed grant lets it be logged.
+A refusal in the request always holds. Else the later word holds of what is recorded and what was signed; an
+unsigned grant counts only for a visitor who has said nothing yet. Where the state cannot be read, what the request
+or the source's default grants lets a model see the request's own context, for nobody; a signed grant lets it be
+logged.
 """
 
 from __future__ import annotations
@@ -14,14 +14,40 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from personalization.event import ClientEvent, Track
+from personalization.purposes import Word, Words, add, recorded, said
 from personalization.request import DecideRequest
 from personalization.visitor_state import VisitorState
+
+CONSENT_EVENT = "Consent Updated"
+"""A track event whose boolean properties are words on purposes."""
 
 _SIGNATURE_BYTES = 15
 
 
-def sign_consent(secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int) -> dict[str, Any]:
+def words_of(event: ClientEvent) -> dict[str, bool]:
+    """What an event says about purposes, by their normal names."""
+    words = said(event.context) if event.context else {}
+    if isinstance(event, Track) and event.event == CONSENT_EVENT:
+        for purpose, granted in said({"consent": event.properties}).items():
+            words[purpose] = granted and words.get(purpose, True)
+    return words
+
+
+def record(words: Words, said_now: Mapping[str, bool], at_ms: int, verified: bool, named: Iterable[str]) -> bool:
+    """Take what was said at ``at_ms`` into a visitor's words; whether it said anything."""
+    kept = frozenset(named)
+    for purpose, granted in said_now.items():
+        add(words, purpose, Word(granted, at_ms, verified), kept)
+    return bool(said_now)
+
+
+def sign_consent(
+    secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int, at_ms: int = 0
+) -> dict[str, Any]:
     """What to send as ``context.consent`` so that it holds without the visitor's state, until ``until_ms``.
+
+    ``at_ms`` is when it was given: a word recorded later outweighs it.
 
     >>> signed = sign_consent(b"s", "a:1", {"personalization": True}, 2_000)
     >>> is_signed(b"s", ("a:1",), signed, 1_999), is_signed(b"s", ("a:1",), signed, 2_000)
@@ -29,37 +55,26 @@ def sign_consent(secret: bytes, key: str, purposes: Mapping[str, bool], until_ms
     >>> is_signed(b"s", ("a:2",), signed, 0)
     False
     """
-    return {**purposes, "untilMs": until_ms, "signature": _signature(secret, key, purposes, until_ms)}
+    signature = _signature(secret, key, purposes, until_ms, at_ms)
+    return {**purposes, "untilMs": until_ms, "atMs": at_ms, "signature": signature}
 
 
 def is_signed(secret: bytes, keys: Iterable[str], consent: Mapping[str, Any], now_ms: int) -> bool:
     """Whether ``consent`` was signed by us for one of the visitor's keys and still holds."""
-    signature, until_ms = consent.get("signature"), consent.get("untilMs")
-    if not isinstance(signature, str) or type(until_ms) is not int or now_ms >= until_ms:
+    signature, until_ms, at_ms = consent.get("signature"), consent.get("untilMs"), consent.get("atMs", 0)
+    if not isinstance(signature, str) or type(until_ms) is not int or type(at_ms) is not int or now_ms >= until_ms:
         return False
     purposes = {name: value for name, value in consent.items() if isinstance(value, bool)}
     given = signature.encode("utf-8", "replace")
-    return any(hmac.compare_digest(given, _signature(secret, key, purposes, until_ms).encode()) for key in keys)
+    return any(
+        hmac.compare_digest(given, _signature(secret, key, purposes, until_ms, at_ms).encode()) for key in keys
+    )
 
 
-def _signature(secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int) -> str:
-    words = [key, str(until_ms), *(f"{name}={int(value)}" for name, value in sorted(purposes.items()))]
+def _signature(secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int, at_ms: int) -> str:
+    words = [key, str(until_ms), str(at_ms), *(f"{name}={int(value)}" for name, value in sorted(purposes.items()))]
     mac = hmac.digest(secret, "\x1f".join(("consent", *words)).encode("utf-8", "replace"), hashlib.sha256)
     return base64.urlsafe_b64encode(mac[:_SIGNATURE_BYTES]).decode()
-
-
-def said(context: Mapping[str, Any]) -> dict[str, bool]:
-    """The consents a context carries, by purpose (``context.consent``, Segment's preferences included).
-
-    >>> said({"consent": {"personalization": False, "categoryPreferences": {"ads": True}, "n": 3}})
-    {'personalization': False, 'ads': True}
-    """
-    given = context.get("consent")
-    if not isinstance(given, Mapping):
-        return {}
-    preferences = given.get("categoryPreferences")
-    both = {**given, **preferences} if isinstance(preferences, Mapping) else given
-    return {name: value for name, value in both.items() if isinstance(value, bool)}
 
 
 class Consents:
@@ -71,7 +86,7 @@ class Consents:
         None where it could not be read.
     """
 
-    __slots__ = ("_default", "_said", "_signed", "_state")
+    __slots__ = ("_default", "_recorded", "_said", "_signed_ms")
 
     def __init__(
         self,
@@ -80,33 +95,32 @@ class Consents:
         state: VisitorState | None,
         now_ms: int,
     ) -> None:
-        self._state = None if state is None else state.consents
+        self._recorded = None if state is None else state.consents
         self._default = request.consent_default
         self._said: dict[str, bool] = {}
-        self._signed = False
+        self._signed_ms: int | None = None
         given = request.context.get("consent")
         if given is not None:
             self._said = said(request.context)
-            self._signed = isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms)
+            if isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms):
+                self._signed_ms = int(given.get("atMs", 0))
 
     def granted(self, purpose: str) -> bool:
-        """Whether the visitor agreed to ``purpose``."""
+        """Whether the visitor agreed to ``purpose``, which is in its normal form."""
         word = self._said.get(purpose) if self._said else None
         if word is False:
             return False
-        if word and self._signed:
-            return True
-        if self._state is None:
+        held = None if self._recorded is None else recorded(self._recorded, purpose)
+        if held is None:
             return True if word else self._default
-        recorded = self._state.get(purpose)
-        if recorded is not None:
-            return recorded
-        return True if word else self._default
+        if word and self._signed_ms is not None and self._signed_ms > held.at_ms:
+            return True
+        return held.granted
 
     @property
     def signed(self) -> bool:
         """Whether the request carries consents that we have signed."""
-        return self._signed
+        return self._signed_ms is not None
 
     def refused(self, purpose: str) -> bool:
         """Whether the request itself refuses ``purpose``."""

@@ -19,11 +19,11 @@ from personalization.example import Example, Stage, example_key
 from personalization.features import FeatureValue
 from personalization.folder_state import MAX_OPEN_EXAMPLES, Conversions, FolderState, OpenExample
 from personalization.ledger import Note
+from personalization.purposes import PERSONALISING, may
 from personalization.variables import VisitorScope
 from personalization.visitor_key import is_registered
 from personalization.visitor_state import Session, VisitorState
 
-CONSENT = "personalization"
 """The purpose whose refusal ends the visitor's examples, unlabelled."""
 
 MAX_EXAMPLE_FEATURES = 64
@@ -83,8 +83,8 @@ class Examples:
         first
             Whether it is the first event of the visitor's session.
         """
-        if self.state.consents.get(CONSENT) is False:
-            self._forget()
+        if not may(self.state.consents, PERSONALISING, default=True):
+            self.forget()
             return
         rules = self.catalog.conversions_by_event.get(event_name(event))
         if rules:
@@ -117,8 +117,8 @@ class Examples:
         ours, theirs
             The sessions of both sides before the merge.
         """
-        if self.state.consents.get(CONSENT) is False:
-            self._forget()
+        if not may(self.state.consents, PERSONALISING, default=True):
+            self.forget()
             return
         if other is None:
             return
@@ -198,7 +198,8 @@ class Examples:
             if example.early:
                 self._tell(example, Stage.CONVERTED)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop all that is open, untold: the visitor refused."""
         conversions = self.folder.conversions
         if conversions is not None:
             self.notes.extend(

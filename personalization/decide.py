@@ -107,7 +107,7 @@ def deciding(
     for asked in request.placements:
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
-        missing = call.consents.missing(spec.consent)
+        missing = call.consents.missing(placement.compiled.consent)
         slots = Slots(call, placement, call.scope if missing is None else call.nobody, missing)
         for slot in range(asked.slots or spec.slots):
             if not (yield from slots.fill(slot)):

@@ -106,7 +106,7 @@ def decode_record(data: bytes) -> DecisionRecord:
     """The record back; raises ``InvalidInput`` where the bytes are something else."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput("record", f"not a decision record: {error}", "bad_record") from error
 
 

@@ -108,5 +108,5 @@ def decode_entry(data: bytes) -> Entry:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput("entry", f"not an entry of the visitor log: {error}", "bad_entry") from error

@@ -115,5 +115,5 @@ def decode_example(data: bytes) -> ConversionRecord:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput("example", f"not an example: {error}", "bad_example") from error

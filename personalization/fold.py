@@ -9,6 +9,7 @@ worker or after a crash, emits the same things under the same ids.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -20,11 +21,13 @@ from personalization.attribution import activate, attribute, offer_recent
 from personalization.bounded import contains, push, short_hash
 from personalization.closed_memory import LateReward
 from personalization.compiled import CompiledCatalog
+from personalization.consent import record, words_of
 from personalization.conversions import Examples
 from personalization.entry import Entry, Position, Provenance
 from personalization.event import (
     CLIENT_EVENTS,
     Activated,
+    ClientEvent,
     DecisionMade,
     Event,
     Link,
@@ -50,6 +53,8 @@ from personalization.ledger import Ledger, Note
 from personalization.merge import merge_states
 from personalization.outcome import Outcome
 from personalization.profile import apply_event
+from personalization.purposes import PERSONALISING, may, recorded
+from personalization.visitor_key import is_registered
 from personalization.visitor_state import VisitorState, decode_visitor, encode_visitor
 
 
@@ -166,6 +171,19 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
     ledger = Ledger(state, folder, state.now_ms, catalog, entry.received_at_ms, key, position, entry.sender)
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
+        said_something = _take_words(state, event, entry, catalog)
+        if said_something or state.consents or entry.sender is not None:
+            allowed = _allowed(state, entry, catalog)
+            if not allowed(PERSONALISING):
+                return _honour_refusal(visitor, key, ledger, examples, said_something)
+            if said_something:
+                ledger.withdraw(allowed)
+    elif isinstance(event, DecisionMade) and (state.consents or entry.sender is not None):
+        placement = catalog.placements.get(event.placement)
+        needed = placement.consent if placement is not None else (PERSONALISING,)
+        if not all(map(_allowed(state, entry, catalog), needed)):
+            return Folded(Status.DROPPED, reason="consent")
+    if isinstance(event, CLIENT_EVENTS):
         first = apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
         attribute(ledger, event)
         if catalog.conversions or folder.conversions is not None:
@@ -192,6 +210,11 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         offer_recent(ledger, arrivals)
         folder.recent = [*folder.recent, *event.folder.recent][-MAX_RECENT_CREDITS:]
         ledger.evict()
+        allowed = _allowed(state, entry, catalog)
+        if state.consents and not allowed(PERSONALISING):
+            return _honour_refusal(visitor, key, ledger, examples, said_something=True)
+        if state.consents:
+            ledger.withdraw(allowed)
     elif isinstance(event, Link):
         return _fold_link(visitor, key, position, entry, event)
     else:
@@ -202,6 +225,57 @@ def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, ca
         emissions=[*ledger.outcomes, *examples.told],
         due_ms=due_ms if due_ms != due_before else None,
         notes=ledger.notes + examples.notes if examples.notes else ledger.notes,
+        late=ledger.late,
+    )
+
+
+def _take_words(state: VisitorState, event: ClientEvent, entry: Entry, catalog: CompiledCatalog) -> bool:
+    """Take over what the event says about purposes; whether it said anything."""
+    words = words_of(event)
+    if not words:
+        return False
+    verified = entry.sender is not None and (entry.sender.verified or entry.sender.by == "server")
+    record(state.consents, words, state.now_ms, verified, catalog.purposes)
+    state.revision += 1
+    return True
+
+
+def _allowed(state: VisitorState, entry: Entry, catalog: CompiledCatalog) -> Callable[[str], bool]:
+    """Whether something may be done for a purpose: by what the visitor said, else by the source's default."""
+    source = None if entry.sender is None else catalog.catalog.sources.get(entry.sender.source)
+    default = source is None or source.consent_default == "granted"
+    return lambda purpose: may(state.consents, purpose, default=default)
+
+
+def _honour_refusal(visitor: Visitor, key: str, ledger: Ledger, examples: Examples, said_something: bool) -> Folded:
+    """The visitor refused, or never agreed: nothing is profiled, and what is under way ends without being learned.
+
+    The profile goes, and what is left is the record that honours the refusal: consents, sides, fence. A registered
+    person's stays where a public key alone said so: it is not processed any more, and they can undo that.
+    """
+    state, folder = visitor.state, visitor.folder
+    due_before = next_due_ms(folder)
+    ledger.withdraw(lambda purpose: may(state.consents, purpose, default=purpose != PERSONALISING))
+    examples.forget()
+    word = recorded(state.consents, PERSONALISING)
+    if not is_registered(key) or (word is not None and word.verified):
+        visitor.state = VisitorState(
+            state.epoch,
+            state.offset,
+            state.now_ms,
+            state.revision,
+            consents=state.consents,
+            holdouts=state.holdouts,
+            unit=state.unit,
+        )
+        folder.held, folder.recent = [], []
+    due_ms = next_due_ms(folder)
+    return Folded(
+        Status.APPLIED if said_something else Status.DROPPED,
+        emissions=[*ledger.outcomes, *examples.told],
+        due_ms=due_ms if due_ms != due_before else None,
+        notes=ledger.notes + examples.notes,
+        reason="" if said_something else "consent",
         late=ledger.late,
     )
 
@@ -221,7 +295,7 @@ def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, lin
     state, folder = visitor.state, visitor.folder
     # All but the memory of what was applied here moves: that, like the fence, belongs to the key.
     merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
-    known = bool(state.event_count or folder.open or folder.held or state.exposures)
+    known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
     visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=winner)
     visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
     emissions: list[Emission] = [_derived(winner, key, position, 0, entry, merged)] if known else []

@@ -6,6 +6,7 @@ its own timestamp.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from personalization import bounded
@@ -21,7 +22,7 @@ from personalization.compiled import CompiledCatalog, CompiledPlacement
 from personalization.decision_id import trial_of
 from personalization.entry import Position, Sender
 from personalization.event import DecisionMade
-from personalization.features import unpack
+from personalization.features import NO_FEATURES, unpack
 from personalization.folder_state import (
     HOLD_MS,
     MAX_HELD_REWARDS,
@@ -35,6 +36,7 @@ from personalization.folder_state import (
 )
 from personalization.merge import merged_holdout, trim_sticky
 from personalization.outcome import ClosingReason, Outcome
+from personalization.purposes import PERSONALISING
 from personalization.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
 from personalization.session import begin_if_over, prolong
 from personalization.visitor_state import (
@@ -47,6 +49,8 @@ from personalization.visitor_state import (
 )
 
 _UNKNOWN = Lineage("")
+
+TRAINED = frozenset({ClosingReason.WINDOW, ClosingReason.FINAL})
 
 FEW_OPEN = 3
 """So few cannot be too many: the features of a decision are 20 KiB at the most."""
@@ -160,7 +164,7 @@ class Ledger:
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
         self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
-        trains = decision.trains and exposed and not decision.holdout and reason is not ClosingReason.EVICTED
+        trains = decision.trains and exposed and not decision.holdout and reason in TRAINED
         if decision.by_reward:
             trains = False
             self.notes.append(("exposed_by_reward", decision.placement, decision.arm))
@@ -237,6 +241,15 @@ class Ledger:
         kept = [held for held in self.folder.held if held.until_ms > self.now_ms]
         self.notes.extend(("orphan", "", "") for _ in range(len(self.folder.held) - len(kept)))
         self.folder.held = kept
+
+    def withdraw(self, allowed: Callable[[str], bool]) -> None:
+        """Close what is open without consent, untrained and without what was known of the visitor."""
+        for decision in list(self.folder.open):
+            placement = self.catalog.placements.get(decision.placement)
+            if all(map(allowed, (PERSONALISING,) if placement is None else placement.consent)):
+                continue
+            decision.features = decision.arm_features = NO_FEATURES
+            self.close(decision, ClosingReason.WITHDRAWN)
 
     def evict(self) -> None:
         """Close what is beyond the bounds: of those not shown the oldest, of those shown one by lot.

@@ -1,7 +1,7 @@
 """The one merge of two visitors' states: used by the fold when identities meet and by the decider in memory.
 
 Counts, affinities and exposures add up, decayed to one moment; what can hold only one value keeps that of the
-canonical side, save consent, where a refusal on either side stays a refusal.
+canonical side, save consent, where the later word holds, and of two at once the refusal.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from personalization import bounded, decay
+from personalization import bounded, decay, purposes
 from personalization.compiled import CompiledCatalog
 from personalization.session import merged_session
 from personalization.visitor_state import (
     MAX_AFFINITY_KEYS,
     MAX_CART,
-    MAX_CONSENTS,
     MAX_COUNTS,
     MAX_EXPOSURES,
     MAX_HOLDOUTS,
@@ -54,9 +53,7 @@ def merge_states(into: VisitorState, other: VisitorState, catalog: CompiledCatal
         into.affinities[name] = _merged_affinity(into.affinities.get(name), affinity, half_life_ms)
     _fill(into.traits, other.traits.items(), MAX_TRAITS)
     _fill(into.cart, other.cart.items(), MAX_CART)
-    for purpose, granted in other.consents.items():
-        if purpose in into.consents or len(into.consents) < MAX_CONSENTS:
-            into.consents[purpose] = granted and into.consents.get(purpose, True)
+    purposes.merge(into.consents, other.consents, catalog.purposes)
     for placement, holdout in other.holdouts.items():
         into.holdouts[placement] = merged_holdout(into.holdouts.get(placement), holdout)
     bounded.trim(into.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms)

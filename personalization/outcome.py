@@ -19,6 +19,8 @@ class ClosingReason(StrEnum):
     """The caller said nothing more will come."""
     EVICTED = "evicted"
     """The visitor had too many open decisions; this one was drawn to go. Not trained: the others count for it."""
+    WITHDRAWN = "withdrawn"
+    """The visitor refused: closed without features, and not trained."""
     UNEXPOSED = "unexposed"
     """It was never shown. Not trained."""
 
@@ -105,5 +107,5 @@ def decode_outcome(data: bytes) -> Outcome:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput("outcome", f"not an outcome: {error}", "bad_outcome") from error

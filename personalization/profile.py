@@ -18,7 +18,6 @@ from personalization.session import continue_session
 from personalization.visitor_state import (
     MAX_AFFINITY_KEYS,
     MAX_CART,
-    MAX_CONSENTS,
     MAX_COUNTS,
     MAX_TRAIT_CHARS,
     MAX_TRAITS,
@@ -28,14 +27,11 @@ from personalization.visitor_state import (
     VisitorState,
 )
 
-CONSENT_EVENT = "Consent Updated"
-"""A track event whose boolean properties are consents by purpose."""
-
 
 def apply_event(
     state: VisitorState, event: ClientEvent, occurred_at_ms: int, now_ms: int, catalog: CompiledCatalog
 ) -> bool:
-    """Apply one client event in place: counts, session, affinities, basket, traits, consents, revision.
+    """Apply one client event in place: counts, session, affinities, basket, traits, revision.
 
     Returns whether it is the first event of a session. One that is older than the gap between sessions was sent
     late: it neither begins a session nor keeps one going.
@@ -48,7 +44,6 @@ def apply_event(
     first = now_ms - occurred_at_ms <= spec.session_gap_ms and continue_session(
         state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen)
     )
-    _apply_consents(state, event)
     if isinstance(event, Track | Page | Screen):
         _count(state, event_name(event), occurred_at_ms, now_ms, spec.count_half_life_ms)
     if isinstance(event, Track):
@@ -158,22 +153,3 @@ def _scalar(value: Any) -> Scalar | None:
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return None
-
-
-def _apply_consents(state: VisitorState, event: ClientEvent) -> None:
-    given = event.context.get("consent")
-    if isinstance(given, Mapping):
-        set_consents(state, given)
-        preferences = given.get("categoryPreferences")
-        if isinstance(preferences, Mapping):
-            set_consents(state, preferences)
-    if isinstance(event, Track) and event.event == CONSENT_EVENT:
-        set_consents(state, event.properties)
-
-
-def set_consents(state: VisitorState, given: Mapping[str, Any]) -> None:
-    """Take over the boolean entries of ``given`` as consents by purpose."""
-    for purpose, granted in given.items():
-        purpose = purpose[:MAX_CATEGORY_CHARS]
-        if isinstance(granted, bool) and (purpose in state.consents or len(state.consents) < MAX_CONSENTS):
-            state.consents[purpose] = granted

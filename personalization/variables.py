@@ -147,7 +147,7 @@ _OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
     "affinities": _affinities,
     "cart": lambda _, state: state.cart,
     "cart_value": lambda _, state: sum(state.cart.values()),
-    "consents": lambda _, state: state.consents,
+    "consents": lambda _, state: {name: word.granted for name, word in state.consents.items()},
     "counts": _counts,
     "days_since_first": lambda scope, state: _days_since(scope, state.first_ms),
     "days_since_last": lambda scope, state: _days_since(scope, state.last_ms),

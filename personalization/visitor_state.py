@@ -10,13 +10,14 @@ from typing import TypeAlias
 
 import msgspec
 
+from personalization.purposes import Words
+
 Scalar: TypeAlias = str | float | int | bool
 
 MAX_COUNTS = 32
 MAX_AFFINITY_KEYS = 32
 MAX_TRAITS = 32
 MAX_TRAIT_CHARS = 256
-MAX_CONSENTS = 16
 MAX_EXPOSURES = 48
 MAX_STICKY = 16
 MAX_HOLDOUTS = 32
@@ -110,7 +111,7 @@ class VisitorState(msgspec.Struct, array_like=True):
     revenue: float = 0.0
     n_orders: int = 0
     traits: dict[str, Scalar] = {}
-    consents: dict[str, bool] = {}
+    consents: Words = {}
     exposures: dict[str, Exposure] = {}
     sticky: dict[str, Sticky] = {}
     holdouts: dict[str, Holdout] = {}

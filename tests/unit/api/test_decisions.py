@@ -11,6 +11,7 @@ from online_models.snapshot import ModelSnapshot
 from personalization.decision_id import mint
 from personalization.errors import LogFull
 from personalization.event import Activated, Rewarded
+from personalization.purposes import Word
 from personalization.slots import NOBODY
 from personalization.visitor_state import Affinity, Holdout, VisitorState
 from state.model_store import Followed
@@ -90,7 +91,8 @@ async def test_a_full_log_is_told(site):
 
 async def test_a_visitor_as_known(site):
     site.visitors.states["a:a1"] = VisitorState(
-        revision=9, event_count=8, last_ms=NOW - 5, n_orders=1, traits={"age": 3}, consents={"ads": False},
+        revision=9, event_count=8, last_ms=NOW - 5, n_orders=1, traits={"age": 3},
+        consents={"ads": Word(False, NOW)},
         affinities={"category": Affinity(NOW, {"shoes": 2.0})}, holdouts={"home.hero": Holdout(True, NOW)},
     )  # fmt: skip
     response = await site.client.get("/v1/visitors/a1", headers=SERVER)

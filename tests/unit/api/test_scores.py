@@ -14,6 +14,7 @@ from online_models.conversion.contender import Contender
 from online_models.snapshot import pack_version
 from personalization.catalog import Conversion
 from personalization.compiled import compile_catalog
+from personalization.purposes import Word
 from personalization.visitor_state import VisitorState
 from tests.unit.api.site import NOW, SERVER, Site, open_site, shop
 
@@ -82,5 +83,7 @@ async def test_a_model_that_gives_no_reasons_gives_its_probability(site: Site) -
 
 async def test_who_refused_has_no_scores(site: Site) -> None:
     site.conversions["buys"] = carts()
-    site.visitors.states["a:a1"] = VisitorState(event_count=3, last_ms=NOW, consents={"personalization": False})
+    site.visitors.states["a:a1"] = VisitorState(
+        event_count=3, last_ms=NOW, consents={"personalization": Word(False, NOW)}
+    )
     assert (await site.client.get("/v1/visitors/a1", headers=SERVER)).json()["scores"] == {}

@@ -17,6 +17,7 @@ from personalization.entry import Position, decode_entry, encode_entry
 from personalization.errors import InvalidInput
 from personalization.event import DecisionMade, Identify, Track
 from personalization.fold import Visitor, fold
+from personalization.purposes import Word
 from personalization.request import PlacementRequest, SentEvent
 from personalization.slots import NOBODY
 from personalization.visitor_state import Exposure, Session, VisitorState
@@ -248,17 +249,18 @@ def test_a_model_that_fails_is_reported_and_rules_decide():
     ],
 )
 def test_consent_is_what_the_visitor_said_last_where_it_can_be_known(recorded, said, default, granted):
-    state = VisitorState(consents={} if recorded is None else {"personalization": recorded})
+    state = VisitorState(consents={} if recorded is None else {"personalization": Word(recorded, NOW - 9)})
     context = {} if said is None else {"consent": {"personalization": said}}
     answer = run(catalog(), ask(context=context, consent_default=default), [state])
     assert (answer.decisions[0].tier is Tier.PERSONALISED) is granted
     assert bool(answer.entries) is granted
 
 
-def test_a_signed_grant_outweighs_an_older_refusal():
-    state = VisitorState(consents={"personalization": False})
-    consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1)
-    assert run(catalog(), ask(context={"consent": consent}), [state]).decisions[0].tier is Tier.PERSONALISED
+@pytest.mark.parametrize(("at_ms", "tier"), [(NOW - 1, Tier.PERSONALISED), (NOW - 9, Tier.RULES)])
+def test_a_signed_grant_outweighs_an_older_refusal_and_no_later_one(at_ms, tier):
+    state = VisitorState(consents={"personalization": Word(False, NOW - 9)})
+    consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1, at_ms)
+    assert run(catalog(), ask(context={"consent": consent}), [state]).decisions[0].tier is tier
 
 
 def test_without_consent_nothing_is_keyed_by_a_stable_id():
@@ -267,7 +269,7 @@ def test_without_consent_nothing_is_keyed_by_a_stable_id():
         "plain": Content(type="html", body="hello {{traits.name|you}}"),
     }
     shop = catalog(contents)
-    state = VisitorState(consents={"personalization": False}, traits={"vip": True, "name": "Ada"})
+    state = VisitorState(consents={"personalization": Word(False, NOW - 9)}, traits={"vip": True, "name": "Ada"})
     events = (SentEvent(Track(message_id="m", anonymous_id="a1", event="Viewed"), NOW),)
     answer = run(shop, ask(user_id="u1", events=events), [state])
     (decision,) = answer.decisions
@@ -279,7 +281,7 @@ def test_without_consent_nothing_is_keyed_by_a_stable_id():
 
 def test_a_placement_that_needs_no_consent_is_decided_and_logged():
     shop = catalog(hero=Placement(content=("red", "green"), default="red", consent=()))
-    state = VisitorState(consents={"personalization": False})
+    state = VisitorState(consents={"personalization": Word(False, NOW - 9)})
     answer = run(shop, ask(), [state])
     assert answer.decisions[0].tier is Tier.PERSONALISED
     assert len(answer.entries) == 1

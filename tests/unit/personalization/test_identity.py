@@ -154,12 +154,13 @@ def test_a_credit_older_than_the_decision_or_a_minute_is_not_offered() -> None:
     assert world.visitors["u:9"].folder.open[0].reward == 0.0
 
 
-def test_consent_refused_on_either_side_stays_refused() -> None:
+@pytest.mark.parametrize("refused_last", [True, False])
+def test_of_two_words_that_meet_by_a_merge_the_later_holds(refused_last: bool) -> None:
     world = World()
-    for key, granted in (("a:1", True), ("u:7", False)):
+    for key, granted in (("a:1", refused_last), ("u:7", not refused_last)):
         world.send(key, Page(message_id=key, context={"consent": {"personalization": granted}}))
     world.link("a:1", "u:7")
-    assert world.visitors["u:7"].state.consents == {"personalization": False}
+    assert world.visitors["u:7"].state.consents["personalization"].granted is not refused_last
 
 
 @pytest.mark.parametrize(("first", "second"), [(True, False), (False, True)])

@@ -1,0 +1,134 @@
+"""The one gate of consent: whether something may be done for a purpose; collector, decider and fold all ask it.
+
+A word on a purpose is a grant or a refusal with the time it was folded. The later word holds, of two at once the
+refusal; merges likewise. A refusal is never forgotten: beyond the bound it is kept as one word on all purposes that
+nobody else named.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from personalization.features import MAX_CATEGORY_CHARS
+
+PERSONALISING = "personalization"
+"""The purpose without which nothing is logged or profiled under a visitor's key."""
+
+ALL = "*"
+"""Stands for every purpose that has no word of its own: only ever refused."""
+
+MAX_PURPOSES = 32
+"""Those that the catalog names have a place besides."""
+
+GPC = ("sale_sharing", "advertising")
+"""What ``Sec-GPC: 1`` refuses, unless a source says otherwise."""
+
+_GAPS = re.compile(r"[\s._-]+")
+
+
+def normal(purpose: str) -> str:
+    """The one form in which names of purposes are compared.
+
+    >>> normal(" Sale-Sharing"), normal("sale_sharing"), normal("Sale sharing")
+    ('sale_sharing', 'sale_sharing', 'sale_sharing')
+    """
+    folded = unicodedata.normalize("NFKC", purpose).strip().casefold()
+    return _GAPS.sub("_", folded)[:MAX_CATEGORY_CHARS]
+
+
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """What a visitor said about a purpose, when it was folded, and whether by a verified sender."""
+
+    granted: bool
+    at_ms: int
+    verified: bool = False
+
+
+Words = dict[str, Word]
+
+
+def later(ours: Word | None, theirs: Word) -> Word:
+    """Which of two words holds: the later one, of two at once the refusal.
+
+    >>> later(Word(True, 5), Word(False, 5)).granted, later(Word(False, 4), Word(True, 5)).granted
+    (False, True)
+    """
+    if ours is None or theirs.at_ms > ours.at_ms:
+        return theirs
+    if theirs.at_ms == ours.at_ms and not theirs.granted:
+        return theirs
+    return ours
+
+
+def add(words: Words, purpose: str, word: Word, named: Collection[str] = ()) -> None:
+    """Take a word into ``words``.
+
+    Parameters
+    ----------
+    named
+        The purposes that the catalog names: they always have a place.
+    """
+    purpose = normal(purpose)
+    if not purpose or (purpose == ALL and word.granted):
+        return
+    held = words.get(purpose)
+    if held is not None:
+        words[purpose] = later(held, word)
+        return
+    others = [name for name in words if name not in named and name != ALL]
+    if purpose in named or purpose == ALL or len(others) < MAX_PURPOSES:
+        words[purpose] = word
+        return
+    oldest_grant = min((name for name in others if words[name].granted), key=lambda n: words[n].at_ms, default=None)
+    if oldest_grant is not None:
+        # To have said nothing and to have granted are the same wherever nobody asks for that purpose.
+        del words[oldest_grant]
+        words[purpose] = word
+    elif not word.granted:
+        words[ALL] = later(words.get(ALL), word)
+
+
+def merge(into: Words, other: Mapping[str, Word], named: Collection[str] = ()) -> None:
+    """Take another visitor's words into ``into``: later wins, of two at once the refusal."""
+    for purpose, word in other.items():
+        add(into, purpose, word, named)
+
+
+def recorded(words: Mapping[str, Word], purpose: str) -> Word | None:
+    """The word that holds for a purpose; None: nothing was ever said."""
+    word = words.get(purpose)
+    return word if word is not None else words.get(ALL)
+
+
+def may(words: Mapping[str, Word], purpose: str, *, default: bool) -> bool:
+    """Whether what is recorded lets something be done for ``purpose``; ``default`` where nothing was said.
+
+    >>> may({"ads": Word(False, 1)}, "ads", default=True), may({}, "ads", default=True)
+    (False, True)
+    """
+    word = recorded(words, purpose)
+    return default if word is None else word.granted
+
+
+def said(context: Mapping[str, Any]) -> dict[str, bool]:
+    """The words a context carries, by purpose (``context.consent``, Segment's preferences included).
+
+    >>> said({"consent": {"Personalization": False, "categoryPreferences": {"ads": True}, "n": 3}})
+    {'personalization': False, 'ads': True}
+    """
+    given = context.get("consent")
+    if not isinstance(given, Mapping):
+        return {}
+    preferences = given.get("categoryPreferences")
+    found: dict[str, bool] = {}
+    for part in (given, preferences if isinstance(preferences, Mapping) else {}):
+        for name, value in part.items():
+            if isinstance(value, bool) and isinstance(name, str):
+                purpose = normal(name)
+                found[purpose] = value and found.get(purpose, True)  # said twice, the refusal holds
+    return found
