@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from eventlog.appending import checked, closed, closed_meanwhile
 from eventlog.deadlines import Deadlines
 from eventlog.kafka_connection import KafkaConnection, foreign
+from eventlog.kafka_lanes import Call, Lane
 from eventlog.port import LogIdentity, Position, Record
 from eventlog.signal import Signal
 from personalization.errors import InvalidInput, Unavailable
@@ -44,85 +45,6 @@ class Layout(NamedTuple):
 
     identity: LogIdentity
     names: Mapping[str, str]
-
-
-class _Append:
-    """One call of ``append`` on its way: done when every record is acknowledged."""
-
-    __slots__ = ("done", "hashes", "left", "only_in", "positions", "records")
-
-    def __init__(
-        self,
-        records: Sequence[Record],
-        hashes: list[int],
-        only_in: LogIdentity | None,
-        done: asyncio.Future[list[Position]],
-    ) -> None:
-        self.records = records
-        self.hashes = hashes
-        self.only_in = only_in
-        self.done = done
-        self.begin()
-
-    def begin(self) -> None:
-        """Nothing of it is acknowledged (again)."""
-        self.left = len(self.records)
-        self.positions: list[Position] = [Position("", 0, 0)] * len(self.records)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-class _Lane:
-    """One partition: the records that wait, each as (its call, its place there), and those under way."""
-
-    __slots__ = ("name", "partition", "singly", "topic", "under_way", "waiting")
-
-    def __init__(self, topic: str, name: str, partition: int) -> None:
-        self.topic = topic
-        self.name = name
-        self.partition = partition
-        self.waiting: deque[tuple[_Append, int]] = deque()
-        self.under_way: list[tuple[_Append, int]] = []
-        self.singly = 0
-
-    def batch(self, builder: Any) -> bool:
-        """Move what fits into a batch; false if nothing is left to send."""
-        while self.waiting:
-            call, at = self.waiting[0]
-            if not call.done.done():  # of a call that failed or gave up nothing more is sent
-                record = call.records[at]
-                if not builder.append(timestamp=None, key=record.key.encode(), value=record.value):
-                    break
-                self.under_way.append((call, at))
-            self.waiting.popleft()
-            if self.singly and self.under_way:
-                self.singly -= 1
-                break
-        return bool(self.under_way)
-
-    def acknowledged(self, offset: int) -> None:
-        for call, at in self.under_way:
-            call.positions[at] = Position(self.topic, self.partition, offset)
-            offset += 1
-            call.left -= 1
-            if not call.left and not call.done.done():
-                call.done.set_result(call.positions)
-        self.under_way = []
-
-    def split(self) -> None:
-        """Send the records under way again, each alone: one of them is too large for the broker."""
-        self.singly = len(self.under_way)
-        self.waiting.extendleft(reversed(self.under_way))
-        self.under_way = []
-
-    def fail(self, error: BaseException) -> None:
-        """The records under way, and those that wait behind them."""
-        for call, _ in (*self.under_way, *self.waiting):
-            call.fail(error)
-        self.under_way = []
-        self.waiting.clear()
 
 
 class KafkaWriter:
@@ -158,11 +80,11 @@ class KafkaWriter:
         self._deadlines = Deadlines(timeout_s, self._expire)
         self._max_pending_bytes = max_pending_bytes
         self._layout: Layout | None = None
-        self._calls: dict[_Append, None] = {}
-        self._arrived: deque[_Append] = deque()
-        self._lanes: dict[tuple[str, int], _Lane] = {}
-        self._ready: dict[_Lane, None] = {}
-        self._failed: list[tuple[_Lane, BaseException]] = []
+        self._calls: dict[Call, None] = {}
+        self._arrived: deque[Call] = deque()
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._ready: dict[Lane, None] = {}
+        self._failed: list[tuple[Lane, BaseException]] = []
         self._doubtful = False
         self._looking: asyncio.Task[None] | None = None
         self._pending_bytes = 0
@@ -201,7 +123,7 @@ class KafkaWriter:
             raise Unavailable(f"{self._pending_bytes} bytes wait to be acknowledged by Kafka already")
         self.start()
         loop = asyncio.get_running_loop()
-        call = _Append(records, hashes, only_in, loop.create_future())
+        call = Call(records, hashes, only_in, loop.create_future())
         self._pending_bytes += n_bytes
         self._calls[call] = None
         self._arrived.append(call)
@@ -223,7 +145,8 @@ class KafkaWriter:
             try:
                 await self._step()
             except Unavailable as error:
-                logger.warning("log_unavailable: %s", error)
+                logger.warning("log_unavailable", extra={"reason": str(error)})
+                self._arrived = deque(call for call in self._arrived if not call.done.done())
                 await asyncio.sleep(RECONNECT_S)
                 self._wake.set()
             except Exception as error:  # whatever it is, calls hear of it and the task goes on
@@ -249,7 +172,7 @@ class KafkaWriter:
             del self._ready[lane]
             await self._send(lane, producer)
 
-    def _enter(self, call: _Append, layout: Layout) -> None:
+    def _enter(self, call: Call, layout: Layout) -> None:
         """Put the records of a call into the lanes of their partitions."""
         if call.done.done():
             return
@@ -261,12 +184,12 @@ class KafkaWriter:
             place = (record.topic, hashed & mask)
             lane = self._lanes.get(place)
             if lane is None:
-                lane = self._lanes[place] = _Lane(record.topic, layout.names[record.topic], place[1])
-            lane.waiting.append((call, at))
+                lane = self._lanes[place] = Lane(record.topic, layout.names[record.topic], place[1])
+            lane.enter(call, at)
             if not lane.under_way:
                 self._ready[lane] = None
 
-    async def _send(self, lane: _Lane, producer: Any) -> None:
+    async def _send(self, lane: Lane, producer: Any) -> None:
         """Send what waits in a lane as one batch.
 
         aiokafka's own ``send`` makes a future and a callback per record: twice the cost.
@@ -305,7 +228,7 @@ class KafkaWriter:
 
         sent.add_done_callback(settle)
 
-    def _note_failure(self, lane: _Lane, error: BaseException) -> None:
+    def _note_failure(self, lane: Lane, error: BaseException) -> None:
         """The lane stands still until it is clear why, and who has to be told what."""
         self._failed.append((lane, error))
         self._wake.set()
@@ -316,30 +239,38 @@ class KafkaWriter:
         until = loop.time() + FINISH_S
         while self._others_under_way() and loop.time() < until:  # noqa: ASYNC110 (rare, and it ends)
             await asyncio.sleep(0.01)
+        # All that may fail comes first: if it does, everything is as it was, and is tried again.
         known = self._layout
         layout = await self._ask_layout(True)
-        failed, self._failed = self._failed, []
+        moved = known is not None and layout.identity != known.identity
+        failed = list(self._failed)
+        reasons = [error if moved else await self._reason(lane, error) for lane, error in failed]
         await self._connection.drop()
-        if known is not None and layout.identity != known.identity:
+        if moved:
             self._move(layout)
             return
-        for lane, error in failed:
-            if not isinstance(error, MessageSizeTooLargeError):
-                lane.fail(foreign(error))
-            elif await self._is_closed(lane.name):
-                lane.fail(closed_meanwhile())
-            elif len(lane.under_way) > 1:
+        for (lane, _), reason in zip(failed, reasons, strict=True):
+            if isinstance(reason, InvalidInput) and len(lane.under_way) > 1:
                 lane.split()
-            else:
+            elif isinstance(reason, InvalidInput):
                 for call, _ in lane.under_way:
-                    call.fail(foreign(error))
+                    call.fail(reason)
                 lane.fail(Unavailable("Kafka refused what was to be appended before"))
+            else:
+                lane.fail(reason)
         for lane in self._lanes.values():
             if lane.under_way:  # what became of it nobody will say any more
                 lane.fail(Unavailable("the producer was closed"))
             self._ready.pop(lane, None)
             if lane.waiting:
                 self._ready[lane] = None
+        self._failed.clear()
+
+    async def _reason(self, lane: Lane, error: BaseException) -> Exception:
+        """What the callers are told. A topic that is closed refuses batches as too large."""
+        if isinstance(error, MessageSizeTooLargeError) and await self._is_closed(lane.name):
+            return closed_meanwhile()
+        return foreign(error)
 
     def _others_under_way(self) -> bool:
         stuck = {lane for lane, _ in self._failed}
@@ -350,9 +281,11 @@ class KafkaWriter:
         try:
             while self._doubtful and not self._closing:
                 self._doubtful = False
-                with contextlib.suppress(Unavailable):
+                try:
                     await self._ask_layout(True)
                     self._wake.set()  # the writer sees whether it is another one
+                except Exception as error:  # tried again when the next call fails
+                    logger.debug("log_unavailable", extra={"reason": str(error)})
                 await asyncio.sleep(DOUBT_S)
         finally:
             self._looking = None
@@ -383,7 +316,7 @@ class KafkaWriter:
             # Beside the writer: a broker that does not answer must not hold up the lanes of others.
             self._looking = asyncio.create_task(self._look_again(), name="log-epoch")
 
-    def _expire(self, call: _Append) -> None:
+    def _expire(self, call: Call) -> None:
         if not call.done.done():
             call.fail(Unavailable("Kafka did not acknowledge in time"))
             self._doubt()

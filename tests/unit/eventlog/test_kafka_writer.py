@@ -48,6 +48,8 @@ class Broker:
         Batches wait until told (``speak``).
     largest
         Batches beyond so many bytes are refused.
+    away
+        Nobody is told which log is in force, nor whether a topic is closed.
     """
 
     def __init__(self) -> None:
@@ -59,6 +61,7 @@ class Broker:
         self.closed: set[str] = set()
         self.identity = LogIdentity(1, "one", N_PARTITIONS)
         self.n_producers = 0
+        self.away = False
 
     def take(self, name: str, partition: int, values: list[bytes], sent: asyncio.Future[Any]) -> None:
         if name in self.closed or sum(map(len, values)) > self.largest:
@@ -132,11 +135,15 @@ def broker() -> Broker:
 @pytest.fixture
 async def writer(broker: Broker) -> AsyncIterator[KafkaWriter]:
     async def layout(anew: bool) -> Layout:
+        if broker.away:
+            raise Unavailable("Kafka does not answer")
         epoch = broker.identity.epoch
         suffix = "" if epoch == 1 else f".e{epoch}"
         return Layout(broker.identity, {topic: topic + suffix for topic in (VISITOR_LOG, DECISIONS)})
 
     async def is_closed(name: str) -> bool:
+        if broker.away:
+            raise Unavailable("Kafka does not answer")
         return name in broker.closed
 
     topics = (VISITOR_LOG, DECISIONS)
@@ -252,6 +259,46 @@ async def test_one_record_too_large_for_the_broker_harms_no_other(broker: Broker
     assert all(isinstance(result, list | Unavailable) for result in done[4:])
     assert broker.numbers() == sorted(broker.numbers())
     await until_taken(writer, records(99))
+
+
+async def test_what_gave_up_behind_a_silent_broker_is_not_kept(broker: Broker, writer: KafkaWriter) -> None:
+    broker.silent = {0}
+    tasks = [append(writer, records(1, 2, 3))]
+    await eventually(lambda: bool(broker.waiting))
+    for _ in range(20):
+        tasks += [append(writer, records(*range(50)))]
+        await asyncio.sleep(0.05)  # each gives up half a second later
+    [lane] = writer._lanes.values()
+    assert len(lane.waiting) < 15 * 50
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_while_nothing_answers_nothing_is_given_up_but_what_is_late(
+    broker: Broker, writer: KafkaWriter
+) -> None:
+    broker.away = True
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="in time"):
+            await writer.append(records(1), None)
+    await eventually(lambda: not writer._arrived)
+    broker.away = False
+    await writer.append(records(2), None)
+    assert broker.numbers() == [2]
+
+
+async def test_a_failure_that_cannot_be_told_yet_is_told_later(broker: Broker, writer: KafkaWriter) -> None:
+    """Kafka refuses a batch, and goes away before anybody can ask why: the partition must not stand still."""
+    await writer.append(records(0), None)
+    broker.silent = {0}
+    first = append(writer, records(1))
+    await eventually(lambda: bool(broker.waiting))
+    broker.closed, broker.away = {VISITOR_LOG}, True
+    broker.speak(0)
+    with pytest.raises(Unavailable, match="in time"):
+        await first
+    broker.closed, broker.away = set(), False
+    await until_taken(writer, records(1))
+    assert broker.numbers() == [0, 1]
 
 
 class TestEpochs:
