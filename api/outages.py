@@ -10,16 +10,13 @@ from typing import NamedTuple
 from redis.exceptions import RedisError
 
 from eventlog.redis_errors import REFUSALS, is_passing, refusal
-from personalization.errors import LogFull, Unavailable
+from personalization.errors import LogFull, StorageFull, Unavailable
 
 SHORTLY = "send the same again shortly"
 ROOM = "send the same again once there is room"
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _OURS_TO_MEND = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
-
-
-_CODES = {"LogFull": "log_full", "StorageFull": "storage_full"}
 
 
 class Spoken(Unavailable):
@@ -65,9 +62,12 @@ def outage_of(error: BaseException) -> Outage:
     'Redis does not answer; send the same again shortly'
     """
     for each in _causes(error):
-        if getattr(each, "public", False):
-            code = _CODES.get(type(each).__name__, "unavailable")
-            return Outage(code, str(each), ROOM if code == "storage_full" else SHORTLY)
+        if isinstance(each, StorageFull):
+            return Outage("storage_full", str(each), ROOM)
+        if isinstance(each, LogFull):
+            return Outage("log_full", "the log holds as much as it may, and not all of it was read yet", SHORTLY)
+        if isinstance(each, Unavailable) and each.public:
+            return Outage("unavailable", str(each), SHORTLY)
         if isinstance(each, Unavailable) and str(each).startswith("Kafka"):
             return Outage("unavailable", "Kafka does not answer", SHORTLY)
         if isinstance(each, RedisError):
@@ -84,8 +84,6 @@ def outage_of(error: BaseException) -> Outage:
             if each.errno in _DISK_FULL:
                 return Outage("storage_full", "the disk this process writes to is full or cannot be written", ROOM)
             return Outage("unavailable", "Redis does not answer", SHORTLY)
-    if isinstance(error, LogFull):
-        return Outage("log_full", "the log holds as much as it may, and not all of it was read yet", SHORTLY)
     if " wait to be " in str(error):
         return Outage("unavailable", "so much waits for the log already that no more is taken", SHORTLY)
     return Outage("unavailable", "a part needed for this does not answer", SHORTLY)

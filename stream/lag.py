@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from prometheus_client import Gauge
 
 from background.cancelling import pause
-from eventlog.port import EventLog
+from eventlog.port import EventLog, LogIdentity
+from personalization.errors import EpochClosed
 from state.worker_client import is_transient
 
 LAG_POLL_S = 1.0
@@ -29,6 +30,8 @@ class LagWatch:
         The partitions owned now.
     reached
         Per partition, the offset up to which everything is done.
+    identity
+        The log that is read: a worker that only waits would not notice that it is over.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class LagWatch:
         owned: Callable[[], Collection[int]],
         reached: Callable[[], Mapping[int, int]],
         gauge: Gauge,
+        identity: LogIdentity | None = None,
     ) -> None:
         self._log = log
         self._group = group
@@ -46,6 +50,7 @@ class LagWatch:
         self._owned = owned
         self._reached = reached
         self._gauge = gauge
+        self._identity = identity
         self._shown: set[int] = set()
         self.entries: int | None = None
         """Over all partitions owned; None while not known."""
@@ -58,6 +63,8 @@ class LagWatch:
         if not owned:
             self.entries = None
             return
+        if self._identity is not None and await self._log.identity(anew=True) != self._identity:
+            raise EpochClosed("another epoch of the log was opened, or it was lost: this worker starts again")
         ends = await self._log.end_offsets(self._topic)
         committed = await self._log.committed_offsets(self._group, self._topic)
         reached = self._reached()

@@ -86,7 +86,7 @@ class Worker(Generic[MessageT]):
         self._isolation = None if house.failpoints.armed else isolation
         self._process = isolation.process if self._isolation else process
         self._agent = BatchAgent(app, topic, self._handle, house.settings.fold_batch, within_s)
-        self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag)
+        self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, house.identity)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set.

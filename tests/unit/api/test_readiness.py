@@ -11,7 +11,7 @@ from api.outages import in_public_words, outage_of
 from api.readiness import Readiness, Report
 from background import supervisor
 from background.supervisor import TaskSupervisor
-from personalization.errors import LogFull, Unavailable
+from personalization.errors import LogFull, StorageFull, Unavailable
 from tests.running import eventually
 
 
@@ -88,7 +88,7 @@ def test_outages_are_told_apart_in_words_and_say_nothing_of_the_house():
             "the disk Redis writes to is full or cannot be written; send the same again once there is room",
         ),
         (
-            caused(LogFull("Redis is out of memory: OOM"), ResponseError("OOM command not allowed")),
+            caused(StorageFull("Redis is out of memory"), ResponseError("OOM command not allowed")),
             "storage_full",
             "Redis is out of memory; send the same again once there is room",
         ),

@@ -38,18 +38,27 @@ def record(n: int) -> Record:
     return Record("decisions", "a:1", b"%04d" % n)
 
 
-async def test_a_spool_that_ended_is_started_again_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_spool_that_ended_is_started_again_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = FailingLog()
-    log.error = RuntimeError("nobody expected this")
     ended: list[str] = []
+    fails = [RuntimeError("nobody expected this")]
+    next_batch = Spool._next_batch
+
+    async def failing(spool: Spool) -> Sequence[Record] | None:
+        if fails:
+            raise fails.pop()
+        return await next_batch(spool)
+
+    monkeypatch.setattr(Spool, "_next_batch", failing)
     async with TaskSupervisor(ended.append) as tasks:
         spool = Spool(log, tmp_path)  # type: ignore[arg-type]
-        tasks.keep("spool", spool.run, may_return=True)
         for n in range(20):
             assert spool.put(record(n))
+        tasks.keep("spool", spool.run, may_return=True)
         await eventually(lambda: len(ended) > 0)
         assert "nobody expected this" in tasks.not_ready()["spool"]
-        log.error = None
         await eventually(lambda: len(log.records) == 20)
         assert [r.value for r in log.records] == [record(n).value for n in range(20)]
         assert spool.put(record(20))
