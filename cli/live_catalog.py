@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from config.loader import load_catalog, shipped_catalog
+from config.catalog_errors import CatalogWarning
+from config.loader import check_catalog, shipped_catalog
 from config.watch import watch_catalog
 from personalization.catalog import Catalog
 from personalization.errors import Unavailable
@@ -24,6 +25,8 @@ async def live_catalog(
 ) -> AsyncIterator[str]:
     """Publish ``folder`` and publish it again whenever a file in it is saved; gives what is in force, in words.
 
+    Each of its warnings is said once.
+
     Without a folder it is the example shop, unless something else was published before: that stays.
 
     Raises
@@ -34,7 +37,8 @@ async def live_catalog(
         Where Redis does not answer.
     """
     wanted = folder or shipped_catalog()
-    catalog = load_catalog(wanted)
+    checked = check_catalog(wanted)
+    catalog = checked.catalog_or_raise()
     async with Redis.from_url(redis_url) as redis:
         store = CatalogStore(redis, namespace)
         try:
@@ -45,7 +49,9 @@ async def live_catalog(
         if kept is not None:
             yield f"version {kept}, published before (--catalog {wanted} puts the example shop in force)"
             return
-        watching = asyncio.create_task(_watch(store, wanted, say))
+        for warning in checked.warnings:
+            say(str(warning))
+        watching = asyncio.create_task(_watch(store, wanted, say, checked.warnings))
         try:
             yield f"{wanted}, version {version}, followed live"
         finally:
@@ -61,11 +67,13 @@ async def _published_before(store: CatalogStore, catalog: Catalog) -> int | None
     return latest[0]
 
 
-async def _watch(store: CatalogStore, folder: Path, say: Callable[[str], None]) -> None:
+async def _watch(
+    store: CatalogStore, folder: Path, say: Callable[[str], None], warned: Collection[CatalogWarning]
+) -> None:
     async def publish(catalog: Catalog) -> int:
         return await store.publish(catalog, who())
 
-    await watch_catalog(folder, publish, report=say)
+    await watch_catalog(folder, publish, report=say, warned=warned)
 
 
 def who() -> str:
