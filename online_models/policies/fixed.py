@@ -14,7 +14,7 @@ PARAMETERS = (ARM, WEIGHTS)
 
 
 def fixed(estimates: Estimates, spec: PolicySpec) -> FloatArray:
-    """Put all on ``ARM``, or divide in proportion to ``WEIGHTS``; if none of them is eligible, take the first arm."""
+    """Put all on ``ARM``, or divide it by ``WEIGHTS``; take the first arm if none of those named is eligible."""
     arm, weights = spec.parameters.get(ARM.name), spec.parameters.get(WEIGHTS.name)
     wanted = weights if isinstance(weights, dict) else {str(arm): 1.0}
     p = np.array([max(0.0, float(wanted.get(each, 0.0))) for each in estimates.arms])

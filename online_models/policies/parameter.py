@@ -54,7 +54,9 @@ class Parameter:
             fits = _is_number(value) and self.low <= value <= self.high
             return None if fits else f"must be {self.takes}, not {value!r}"
         if self.kind == "content":
-            return _content_mistake(value, arms) if isinstance(value, str) else f"must be {self.takes}, not {value!r}"
+            return (
+                _content_mistake(value, arms) if isinstance(value, str) else f"must be {self.takes}, not {value!r}"
+            )
         if not isinstance(value, Mapping) or not value:
             return f"must be {self.takes}, not {value!r}"
         for arm, weight in value.items():
