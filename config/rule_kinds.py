@@ -28,7 +28,8 @@ from personalization.cel_tree import (
 )
 from personalization.vocabulary import ANYTHING, NUMBER_FUNCTIONS, TEXT_METHODS, Kind, Variable
 
-_NUMBER, _TEXT, _YES_NO, _LIST, _MAP = (Variable(kind) for kind in ("number", "text", "yes_no", "list", "map"))
+_NUMBER, _TEXT, _YES_NO, _LIST = (Variable(kind) for kind in ("number", "text", "yes_no", "list"))
+_MAP = Variable("map", entries=ANYTHING)
 _WORDS: Mapping[Kind, str] = {
     "number": "a number",
     "text": "text",

@@ -70,8 +70,9 @@ def _ordinal(n: int) -> str:
 
 
 def _absent(tree: Node, variables: Mapping[str, Variable]) -> Iterator[str]:
-    """Negations of what may not be there, unless the rule asks for it anywhere."""
+    """Negations of what may not be there, unless the rule asks for it, or for one of its values, anywhere."""
     asked = _asked(tree)
+    doubtful: list[tuple[Path, str]] = []
     # Node, whether an odd number of negations stands before it, and the outermost of them.
     pending: list[tuple[Node, bool, Node | None]] = [(tree, False, None)]
     while pending:
@@ -92,14 +93,13 @@ def _absent(tree: Node, variables: Mapping[str, Variable]) -> Iterator[str]:
                         pending.append((compared.left, True, node))
                         continue
                     pending += [(child, negated, outermost) for child in children(node)]
-                elif negated and _may_be_absent(path, variables, asked):
-                    yield _left_out(outermost or node, node, path)
-
-
-def _may_be_absent(path: Path, variables: Mapping[str, Variable], asked: set[Path]) -> bool:
-    if len(path) == 1 or path[0] not in variables or path[0] not in _MAYBE_ABSENT:
-        return False
-    return not any(path[: len(one)] == one[: len(path)] for one in asked)
+                elif not negated:
+                    asked.add(path)
+                elif len(path) > 1 and path[0] in variables and path[0] in _MAYBE_ABSENT:
+                    doubtful.append((path, _left_out(outermost or node, node, path)))
+    for path, said_of_it in doubtful:
+        if not any(path[: len(one)] == one[: len(path)] for one in asked if len(one) > 1):
+            yield said_of_it
 
 
 def _asked(tree: Node) -> set[Path]:

@@ -11,18 +11,30 @@ from online_models.policies.parameter import Parameter
 from personalization.errors import InvalidInput
 from personalization.policy_spec import PolicySpec
 
+_MODULES = {
+    "default": linucb,
+    "thompson": thompson,
+    "linucb": linucb,
+    "squarecb": squarecb,
+    "epsilon_greedy": epsilon_greedy,
+    "uniform": uniform,
+    "fixed": fixed,
+}
+
 PARAMETERS: Mapping[str, tuple[Parameter, ...]] = MappingProxyType(
-    {
-        "default": linucb.PARAMETERS,
-        "thompson": thompson.PARAMETERS,
-        "linucb": linucb.PARAMETERS,
-        "squarecb": squarecb.PARAMETERS,
-        "epsilon_greedy": epsilon_greedy.PARAMETERS,
-        "uniform": uniform.PARAMETERS,
-        "fixed": fixed.PARAMETERS,
-    }
+    {name: module.PARAMETERS for name, module in _MODULES.items()}
 )
 """Policy → its parameters, each declared in the policy's own file."""
+
+
+def summary(policy: str) -> str:
+    """What a policy does, in the line that its file begins with.
+
+    >>> summary("squarecb")
+    'SquareCB: probability inverse to the gap behind the best estimate.'
+    """
+    return (_MODULES[policy].__doc__ or "").split("\n")[0]
+
 
 _BOUNDS = (
     Parameter("min_probability", "", low=0.0, high=1.0),
