@@ -48,10 +48,13 @@ def syntax_error(source: str, reason: str) -> str:
 
 
 _UNDEFINED = re.compile(r"Undefined variable or function: '(\w+)'")
+_FUNCTION = re.compile(r"Function '(\w+)' error")
 
 
 def is_absence(error: Exception, tree: Node, variables: Collection[str], resolve: Callable[[str], Any]) -> bool:
-    """Whether an evaluation failed because something is not there: an entry, an item, a variable, or its value.
+    """Whether an evaluation failed because something is not there, or because there was nothing to divide by.
+
+    What is not there may be an entry, an item, a variable, or its value.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def is_absence(error: Exception, tree: Node, variables: Collection[str], resolve
     resolve
         Gives their values.
     """
-    if isinstance(error, LookupError):
+    if isinstance(error, LookupError | ZeroDivisionError):
         return True
     undefined = _UNDEFINED.search(str(error))
     if undefined is not None and undefined[1] in variables:
@@ -71,13 +74,15 @@ def is_absence(error: Exception, tree: Node, variables: Collection[str], resolve
 def fault(error: Exception, tree: Node, variables: Collection[str], resolve: Callable[[str], Any]) -> str:
     """Say what failed and of what kind the values were; never the values themselves, which may be personal."""
     said = str(error)
-    undefined = _UNDEFINED.search(said)
-    if undefined is not None:
-        what = f"{undefined[1]} takes no such value"
+    function = _UNDEFINED.search(said) or _FUNCTION.search(said)
+    if isinstance(error, OverflowError):
+        what = "a number is too large"
+    elif function is not None:
+        what = f"{function[1]} takes no such value"
     elif isinstance(error, TypeError):
         what = "these kinds of values cannot be put together"
     else:
-        what = said.splitlines()[0].split(". Check")[0] or type(error).__name__
+        what = f"it fails with a {type(error).__name__}"
     kinds = {".".join(path): kind_of(value) for path, value in _values(tree, variables, resolve)}
     seen = ", ".join(f"{name} is {kind}" for name, kind in list(kinds.items())[:4])
     return f"{what} ({seen})" if seen else what

@@ -3,8 +3,8 @@
 CEL compares whole numbers with fractions, but calculates only within one kind: ``properties.revenue * 1.5``
 would fail for every order of a whole amount. In a rule that calculates every number is a fraction instead:
 those that come from visitors and events, those written in the rule, and what functions count. If CEL insists on
-a whole number (an index, ``%``) it is made one. So ``7 / 2`` is 3.5, and a division by 0 is infinite, not an
-error. Rules that only compare are left as they are.
+a whole number (an index, ``%``) it is made one. So ``7 / 2`` is 3.5. A division by 0 has no answer, and the
+rule does not hold. Rules that only compare are left as they are.
 """
 
 from __future__ import annotations
@@ -48,11 +48,6 @@ def calculates(node: Node) -> bool:
     )
 
 
-def divisors(node: Node) -> tuple[Node, ...]:
-    """What the expression divides by."""
-    return tuple(each.right for each in walk(node) if isinstance(each, Binary) and each.operator in ("/", "%"))
-
-
 def with_fractions(node: Node) -> Node:
     """The same expression over fractions.
 
@@ -74,6 +69,8 @@ def with_fractions(node: Node) -> Node:
             return Call(None, "double", (call,)) if function in _WHOLE_FUNCTIONS else call
         case Unary(operator, operand):
             return Unary(operator, with_fractions(operand))
+        case Binary("/", left, right):
+            return Binary("/", with_fractions(left), _not_zero(with_fractions(right)))
         case Binary("%", left, right):
             whole = Binary("%", _whole(with_fractions(left)), _whole(with_fractions(right)))
             return Call(None, "double", (whole,))
@@ -113,6 +110,18 @@ def _is_text_or_list(node: Node) -> bool:
         case Binary("+"):
             return _joins(node)
     return isinstance(node, ListOf)
+
+
+_NOTHING_TO_DIVIDE_BY = Call(None, "double", (Binary("/", Literal(1, "1"), Literal(0, "0")),))
+
+
+def _not_zero(divisor: Node) -> Node:
+    """The divisor, or CEL's own error if it is 0: the quotient would be infinite, and above every threshold."""
+    if isinstance(divisor, Literal) and divisor.value:
+        return divisor
+    if any(isinstance(each, Binary) and each.operator == "/" for each in walk(divisor)):
+        return divisor  # written twice at each level it would grow without end
+    return Conditional(Binary("==", divisor, Literal(0.0, "0.0")), _NOTHING_TO_DIVIDE_BY, divisor)
 
 
 def _whole(node: Node) -> Node:

@@ -426,7 +426,7 @@ def _write(node: Node) -> tuple[str, int]:
             start = "" if target is None else f"{_within(target, _MEMBER)}."
             return f"{start}{function}({', '.join(map(text_of, arguments))})", _MEMBER
         case Unary(operator, operand):
-            return f"{operator}{_within(operand, _UNARY)}", _UNARY
+            return f"{operator}{_within(operand, _MEMBER)}", _UNARY
         case Binary(operator, left, right):
             level = _LEVEL_OF[operator]
             return f"{_within(left, level)} {operator} {_within(right, level + 1)}", level

@@ -94,7 +94,6 @@ class Rule:
 
     __slots__ = (
         "_calculates",
-        "_divisors",
         "_known",
         "_program",
         "field",
@@ -126,10 +125,8 @@ class Rule:
         for name in sorted(functions - FUNCTIONS):
             raise InvalidInput(field, f"unknown function {name!r}; {_nearest(name, FUNCTIONS)}", "unknown_name")
         self._calculates = cel_numbers.calculates(self.tree)
-        self._divisors: tuple[cel.Program, ...] = ()
         if self._calculates:
             self._program = cel.compile(cel_tree.text_of(cel_numbers.with_fractions(self.tree)))
-            self._divisors = tuple(_fraction_program(each) for each in cel_numbers.divisors(self.tree))
         self.plain = self._plain()
         self._known: dict[tuple[Any, ...], bool] = {}
         self.n_errors = 0
@@ -214,8 +211,6 @@ class Rule:
         """Count what failed, unless something was merely not there or a division was by 0."""
         if cel_errors.is_absence(error, self.tree, self.variables, scope.resolve):
             return
-        if any(_is_zero(divisor, scope) for divisor in self._divisors):
-            return
         self.n_errors += 1
         self.last_error = cel_errors.fault(error, self.tree, self.variables, scope.resolve)
 
@@ -237,17 +232,6 @@ class Rule:
 
 _TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"})
 """Names of types: ``type(traits.age) == string``."""
-
-
-def _fraction_program(node: cel_tree.Node) -> cel.Program:
-    return cel.compile(cel_tree.text_of(cel_numbers.with_fractions(node)))
-
-
-def _is_zero(divisor: cel.Program, scope: Scope) -> bool:
-    try:
-        return bool(divisor.execute(scope.fractions()) == 0)
-    except Exception:  # within a macro its names are unknown here
-        return False
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
