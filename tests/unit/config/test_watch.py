@@ -40,14 +40,15 @@ async def test_a_warning_is_told_once_until_it_is_gone(tmp_path: Path) -> None:
         # Saved again until it is seen: nothing says when the watch has begun.
         async with asyncio.timeout(20):
             while not holds():
-                file.write_text(text)
+                (tmp_path / ".saving").write_text(text)
+                (tmp_path / ".saving").replace(file)  # at once: half a file would be another catalog
                 await asyncio.sleep(0.1)
 
     def body() -> object:
         return published[-1].content["a"].body if published else None
 
     def warnings() -> list[str]:
-        return [line for line in said if "warning" in line]
+        return [line for line in said if ": warning: " in line]
 
     await save(SHOP.replace("sources:", UNUSED).replace("BODY", "1"), lambda: body() == 1)
     assert warnings() == []  # told when the watch began
