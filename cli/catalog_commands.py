@@ -16,13 +16,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from config.catalog_errors import CatalogMistake
-from config.loader import load_catalog, shipped_catalog
+from config.catalog_errors import CatalogMistake, CatalogWarning
+from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.scalars import write_duration
 from config.schema import catalog_schema_text
 from config.settings import Settings
 from personalization.catalog import Catalog, Content
-from personalization.compiled import InvalidCatalog
 from personalization.errors import Unavailable
 
 T = TypeVar("T")
@@ -33,18 +32,31 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.command(short_help="Check a catalog; say what is in it or everything that is wrong.")
 @_FOLDER
+@click.option("--strict", is_flag=True, help="Let a warning fail the check too (exit code 1), for use in CI.")
 @_JSON
-def check(folder: Path | None, as_json: bool) -> None:
+def check(folder: Path | None, strict: bool, as_json: bool) -> None:
     """Check the catalog in FOLDER (else NEXTBEST_CATALOG, else the example shop).
 
-    Prints what is in it, or every mistake with file, line and remedy; then the exit code is 1.
+    Prints what is in it, or every mistake with file, line and remedy; then the exit code is 1. Warnings name what
+    works and is probably not meant; they stop nothing, unless --strict is given.
     """
     where = _folder(folder)
-    catalog = _loaded(where, as_json)
+    checked = check_catalog(where)
+    failed = checked.catalog is None or (strict and bool(checked.warnings))
     if as_json:
-        click.echo(json.dumps({"ok": True, "folder": str(where), **_counts(catalog), "errors": []}))
+        counts = {"folder": str(where), **_counts(checked.catalog)} if checked.catalog is not None else {}
+        click.echo(json.dumps({"ok": not failed, **counts, **_findings(checked)}))
     else:
-        _print_summary(where, catalog)
+        for finding in (*checked.mistakes, *checked.warnings):
+            click.echo(str(finding))
+        if checked.catalog is not None:
+            if checked.warnings:
+                click.echo("")
+            _print_summary(where, checked)
+        else:
+            click.echo(f"{_in_words(checked)}; nothing is published.", err=True)
+    if failed:
+        raise SystemExit(1)
 
 
 @click.command(short_help="Check a catalog and put it in force.")
@@ -53,15 +65,28 @@ def check(folder: Path | None, as_json: bool) -> None:
 @_JSON
 def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
     """Publish the catalog in FOLDER; every process follows at once. An unchanged one keeps its version."""
-    catalog = _loaded(_folder(folder), as_json)
+    checked = check_catalog(_folder(folder))
+    catalog = checked.catalog
+    if catalog is None:
+        if as_json:
+            click.echo(json.dumps({"ok": False, **_findings(checked)}))
+        else:
+            for mistake in checked.mistakes:
+                click.echo(str(mistake))
+            click.echo(f"{_in_words(checked)}; nothing is published.", err=True)
+        raise SystemExit(1)
 
     async def run(store: Any) -> tuple[int, int]:
         return await store.latest_version(), await store.publish(catalog, _who(by))
 
     before, version = _with_store(run)
     if as_json:
-        click.echo(json.dumps({"version": version, "changed": version != before}))
-    elif version == before:
+        warnings = _findings(checked)["warnings"]
+        click.echo(json.dumps({"version": version, "changed": version != before, "warnings": warnings}))
+        return
+    for warning in checked.warnings:
+        click.echo(str(warning), err=True)
+    if version == before:
         click.echo(f"Nothing changed: version {version} is in force.")
     else:
         click.echo(f"Version {version} is in force.")
@@ -158,35 +183,29 @@ def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
         ) from error
 
 
-def _loaded(where: Path, as_json: bool) -> Catalog:
-    """The catalog; where it has mistakes, they are printed and the exit code is 1."""
-    try:
-        return load_catalog(where)
-    except InvalidCatalog as invalid:
-        _print_mistakes(invalid, as_json)
-        raise SystemExit(1) from None
+def _findings(checked: CheckedCatalog) -> dict[str, list[dict[str, Any]]]:
+    """Mistakes and warnings for programs."""
+    return {
+        "errors": [_finding(one) for one in checked.mistakes],
+        "warnings": [_finding(one) for one in checked.warnings],
+    }
 
 
-def _print_mistakes(invalid: InvalidCatalog, as_json: bool) -> None:
-    if as_json:
-        found = []
-        for error in invalid.errors:
-            place = error.place if isinstance(error, CatalogMistake) else None
-            found.append(
-                {
-                    "file": place.file if place else None,
-                    "line": place.line if place else None,
-                    "path": error.field,
-                    "code": error.code,
-                    "message": error.message,
-                }
-            )
-        click.echo(json.dumps({"ok": False, "errors": found}))
-        return
-    for error in invalid.errors:
-        click.echo(str(error))
-    n = len(invalid.errors)
-    click.echo(f"{n} mistake{'s' if n > 1 else ''}; nothing is published.", err=True)
+def _finding(finding: CatalogMistake | CatalogWarning) -> dict[str, Any]:
+    place = finding.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "path": finding.path,
+        "code": finding.code,
+        "message": finding.message,
+    }
+
+
+def _in_words(checked: CheckedCatalog) -> str:
+    """``2 mistakes, 1 warning``."""
+    counts = (("mistake", len(checked.mistakes)), ("warning", len(checked.warnings)))
+    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts if n)
 
 
 def _counts(catalog: Catalog) -> dict[str, int]:
@@ -196,11 +215,14 @@ def _counts(catalog: Catalog) -> dict[str, int]:
     }
 
 
-def _print_summary(where: Path, catalog: Catalog) -> None:
+def _print_summary(where: Path, checked: CheckedCatalog) -> None:
+    catalog = checked.catalog
+    assert catalog is not None
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160
-    console.print(f"The catalog in {where} is fine.\n", markup=False)
+    judged = f"works, with {_in_words(checked)}" if checked.warnings else "is fine"
+    console.print(f"The catalog in {where} {judged}.\n", markup=False)
     table = _table("placement", "slots", "contents", "policy", "rewarded by", "within", "held out")
     for name, placement in catalog.placements.items():
         table.add_row(
@@ -230,9 +252,6 @@ def _print_summary(where: Path, catalog: Catalog) -> None:
             rule = escape(one.when or "")
             table.add_row(name, escape(one.event), rule, write_duration(one.horizon_ms), one.labels, one.model)
         console.print("", table)
-    used = {name for placement in catalog.placements.values() for name in (*placement.content, placement.default)}
-    if unused := [name for name in catalog.content if name not in used]:
-        console.print(f"\nNo placement shows: {', '.join(unused)}", markup=False)
 
 
 def _table(name: str, *columns: str) -> Table:

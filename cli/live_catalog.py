@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from background.supervisor import TaskSupervisor
-from config.loader import load_catalog, shipped_catalog
+from config.catalog_errors import CatalogWarning
+from config.loader import check_catalog, shipped_catalog
 from config.watch import watch_catalog
 from personalization.catalog import Catalog
 from personalization.errors import Unavailable
@@ -24,6 +25,8 @@ async def live_catalog(
 ) -> AsyncIterator[str]:
     """Publish ``folder`` and publish it again whenever a file in it is saved; gives what is in force, in words.
 
+    Each of its warnings is said once.
+
     Without a folder it is the example shop, unless something else was published before: that stays.
 
     Raises
@@ -34,7 +37,8 @@ async def live_catalog(
         Where Redis does not answer.
     """
     wanted = folder or shipped_catalog()
-    catalog = load_catalog(wanted)
+    checked = check_catalog(wanted)
+    catalog = checked.catalog_or_raise()
     async with Redis.from_url(redis_url) as redis:
         store = CatalogStore(redis, namespace)
         try:
@@ -45,9 +49,11 @@ async def live_catalog(
         if kept is not None:
             yield f"version {kept}, published before (--catalog {wanted} puts the example shop in force)"
             return
+        for warning in checked.warnings:
+            say(str(warning))
         # A folder that is renamed or unmounted ends a watch: it is begun again until it succeeds.
         async with TaskSupervisor(lambda _: say(f"{wanted} cannot be watched; trying again")) as tasks:
-            tasks.keep("catalog-watch", lambda: _watch(store, wanted, say))
+            tasks.keep("catalog-watch", lambda: _watch(store, wanted, say, checked.warnings))
             yield f"{wanted}, version {version}, followed live"
 
 
@@ -58,11 +64,13 @@ async def _published_before(store: CatalogStore, catalog: Catalog) -> int | None
     return latest[0]
 
 
-async def _watch(store: CatalogStore, folder: Path, say: Callable[[str], None]) -> None:
+async def _watch(
+    store: CatalogStore, folder: Path, say: Callable[[str], None], warned: Collection[CatalogWarning]
+) -> None:
     async def publish(catalog: Catalog) -> int:
         return await store.publish(catalog, who())
 
-    await watch_catalog(folder, publish, report=say)
+    await watch_catalog(folder, publish, report=say, warned=warned)
 
 
 def who() -> str:

@@ -45,6 +45,23 @@ class CatalogMistake(InvalidInput):
         return " ".join(line.splitlines())  # names may hold anything, a mistake is one line
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogWarning:
+    """Something that works and is probably not meant; it stops nothing.
+
+    >>> print(CatalogWarning(Place("sources.yaml", 3), "sources.shop", "has no keys", "no_keys"))
+    sources.yaml:3: warning: sources.shop: has no keys
+    """
+
+    place: Place
+    path: str
+    message: str
+    code: str
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.place}: warning: {self.path}: {self.message}".splitlines())
+
+
 class Mistakes:
     """Collects every mistake instead of stopping at the first."""
 
@@ -55,10 +72,14 @@ class Mistakes:
         """Note one mistake."""
         self.found.append(CatalogMistake(place, path, message, code))
 
+    def in_file_order(self) -> tuple[CatalogMistake, ...]:
+        """All of them, first files and lines first."""
+        return tuple(sorted(self.found, key=_in_file_order))
+
     def raise_any(self) -> None:
         """Raise ``InvalidCatalog`` with all of them in file order, if there are any."""
         if self.found:
-            raise InvalidCatalog([*sorted(self.found, key=_in_file_order)])
+            raise InvalidCatalog([*self.in_file_order()])
 
 
 def _in_file_order(mistake: CatalogMistake) -> tuple[Place, str]:

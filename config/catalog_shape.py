@@ -170,6 +170,20 @@ def catalog_shape() -> Group:
     return shape
 
 
+def group_of(shape: Shape, cls: type[msgspec.Struct]) -> Group:
+    """The group of one struct, wherever it stands within ``shape``; raises ``KeyError`` if it does not."""
+    pending = [shape]
+    while pending:
+        match pending.pop():
+            case Group() as group:
+                if group.cls is cls:
+                    return group
+                pending += [field.shape for field in group.fields.values()]
+            case ListOf(inner) | MapOf(inner) | Maybe(inner):
+                pending.append(inner)
+    raise KeyError(cls.__name__)
+
+
 def _shape(info: msgspec.inspect.Type, name: str) -> Shape:
     kinds = msgspec.inspect
     match info:

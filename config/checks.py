@@ -1,28 +1,32 @@
-"""What the types and the compiler cannot know: names of models, policies and features, and names inside rules."""
+"""What the types and the compiler cannot know: models, policies and features, and what rules name and compare."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from config.catalog_errors import did_you_mean
+from config.rule_kinds import kind_mistakes
+from config.template_checks import template_mistakes
 from personalization.catalog import Catalog, Conversion, Placement
-from personalization.compiled import scores_named
+from personalization.cel_tree import Unreadable, entries_of, parse
 from personalization.conversions import OF_THE_MOMENT
 from personalization.errors import InvalidInput
 from personalization.policy_spec import ModelSpec, PolicySpec
-from personalization.rules import VISITOR_VARIABLES
+from personalization.vocabulary import EVENT, VISITOR, VISITOR_VARIABLES, Kind, Variable
 
 CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
-CheckPolicy: TypeAlias = Callable[[PolicySpec, str], None]
-"""Raise ``InvalidInput`` at the path given where a name or a parameter makes no sense."""
+"""Raises ``InvalidInput`` at the path given if a name or a parameter makes no sense."""
+
+CheckPolicy: TypeAlias = Callable[[PolicySpec, str, Collection[str]], Iterable[InvalidInput]]
+"""Gives everything that is wrong with a policy at the path given, for a placement of these contents."""
 
 Problem: TypeAlias = tuple[str, str, str]
 """Path, message, code."""
 
-_SEGMENT = re.compile(r"""(["'])(?P<name>[^"']+)\1\s+in\s+segments\b""")
-_AFFINITY = re.compile(r"""\baffinities(?:\.(?P<dotted>\w+)|\[\s*(["'])(?P<quoted>[^"']+)\2\s*\])""")
+RuleAt: TypeAlias = tuple[str, str, Mapping[str, Variable], Kind]
+"""Path, CEL text, what it may name, what it has to give."""
 
 
 def check_names(
@@ -46,8 +50,11 @@ def check_names(
                     "invalid_field",
                 )
     yield from _features(catalog, catalog.features, "features")
-    for path, rule in _visitor_rules(catalog):
-        yield from _names_in_rule(catalog, path, rule)
+    for path, rule, variables, wanted in rules_of(catalog):
+        yield from _rule(catalog, path, rule, variables, wanted)
+    for path, message in template_mistakes(catalog):
+        yield path, message, "unknown_name"
+    yield from _locales(catalog)
     yield from _keys(catalog)
 
 
@@ -55,10 +62,8 @@ def _learning(
     placement: Placement, where: str, check_model: CheckModel, check_policy: CheckPolicy
 ) -> Iterator[Problem]:
     yield from _model(placement, where, check_model)
-    try:
-        check_policy(placement.policy, f"{where}.policy")
-    except InvalidInput as error:
-        yield error.field, error.message, error.code
+    for mistake in check_policy(placement.policy, f"{where}.policy", placement.content):
+        yield mistake.field, mistake.message, mistake.code
 
 
 def _model(learner: Placement | Conversion, where: str, check_model: CheckModel) -> Iterator[Problem]:
@@ -86,28 +91,64 @@ def _features(catalog: Catalog, names: tuple[str, ...], where: str) -> Iterator[
             yield here, f"no segment {rest[0]!r}; {did_you_mean(rest[0], catalog.segments)}", "unknown_name"
 
 
-def _visitor_rules(catalog: Catalog) -> Iterator[tuple[str, str]]:
+def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
+    """Every rule of the catalog."""
     for name, source in catalog.segments.items():
-        yield f"segments.{name}", source
+        yield f"segments.{name}", source, VISITOR, "yes_no"
     for name, content in catalog.content.items():
         if content.when is not None:
-            yield f"content.{name}.when", content.when
+            yield f"content.{name}.when", content.when, VISITOR, "yes_no"
     for name, placement in catalog.placements.items():
         if placement.when is not None:
-            yield f"placements.{name}.when", placement.when
+            yield f"placements.{name}.when", placement.when, VISITOR, "yes_no"
+        for index, reward in enumerate(placement.rewards):
+            where = f"placements.{name}.rewards[{index}]"
+            if reward.when is not None:
+                yield f"{where}.when", reward.when, EVENT, "yes_no"
+            if isinstance(reward.value, str):
+                yield f"{where}.value", reward.value, EVENT, "number"
+            if reward.arm is not None:
+                yield f"{where}.arm", reward.arm, EVENT, "text"
+    for name, affinity in catalog.affinities.items():
+        for index, raising in enumerate(affinity.rules):
+            if raising.when is not None:
+                yield f"affinities.{name}.rules[{index}].when", raising.when, EVENT, "yes_no"
+    for name, conversion in catalog.conversions.items():
+        if conversion.when is not None:
+            yield f"conversions.{name}.when", conversion.when, EVENT, "yes_no"
 
 
-def _names_in_rule(catalog: Catalog, path: str, rule: str) -> Iterator[Problem]:
-    for match in _SEGMENT.finditer(rule):
-        name = match["name"]
-        if name not in catalog.segments:
-            yield path, f"no segment {name!r}; {did_you_mean(name, catalog.segments)}", "unknown_name"
-    for name in sorted((scores_named(rule) or set()) - catalog.conversions.keys()):
-        yield path, f"no conversion {name!r}; {did_you_mean(name, catalog.conversions)}", "unknown_name"
-    for match in _AFFINITY.finditer(rule):
-        name = match["dotted"] or match["quoted"]
-        if name not in catalog.affinities:
-            yield path, f"no affinity {name!r}; {did_you_mean(name, catalog.affinities)}", "unknown_name"
+def _rule(
+    catalog: Catalog, path: str, rule: str, variables: Mapping[str, Variable], wanted: Kind
+) -> Iterator[Problem]:
+    try:
+        tree = parse(rule)
+    except Unreadable:  # that is said where it is compiled
+        return
+    if variables is VISITOR:
+        for variable, defined, kind in (
+            ("segments", catalog.segments, "segment"),
+            ("scores", catalog.conversions, "conversion"),
+            ("affinities", catalog.affinities, "affinity"),
+        ):
+            for name in sorted(entries_of(tree, variable)[0] - defined.keys()):
+                yield path, f"no {kind} {name!r}; {did_you_mean(name, defined)}", "unknown_name"
+    for mistake in kind_mistakes(tree, variables, wanted):
+        yield path, mistake, "bad_expression"
+
+
+def _locales(catalog: Catalog) -> Iterator[Problem]:
+    for name, content in catalog.content.items():
+        first: dict[str, str] = {}
+        for tag in content.locales:
+            same = first.setdefault(tag.replace("_", "-").lower(), tag)
+            if same != tag:
+                here = f"content.{name}.locales.{tag}"
+                yield (
+                    here,
+                    f"is the same language as {same!r}, and only one is ever served; keep one",
+                    "duplicate_name",
+                )
 
 
 def _keys(catalog: Catalog) -> Iterator[Problem]:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.policies_page import policies_page
 from config.schema import SCHEMA_FILE, catalog_schema_text
 from config.settings_page import settings_page
 
-SETTINGS_PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+_DOCS = Path(__file__).parent.parent / "docs"
+SETTINGS_PAGE = _DOCS / "settings.md"
+POLICIES_PAGE = _DOCS / "policies.md"
 
 
 def generated() -> dict[Path, str]:
     """Each generated file and what should stand in it."""
-    return {SCHEMA_FILE: catalog_schema_text(), SETTINGS_PAGE: settings_page()}
+    return {
+        SCHEMA_FILE: catalog_schema_text(),
+        SETTINGS_PAGE: settings_page(),
+        POLICIES_PAGE: policies_page(),
+    }
 
 
 if __name__ == "__main__":

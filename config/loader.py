@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from config.catalog_errors import CatalogMistake, Mistakes, Place
+from config.catalog_errors import CatalogMistake, CatalogWarning, Mistakes, Place
 from config.catalog_shape import Group, MapOf, catalog_shape
+from config.catalog_warnings import catalog_warnings
 from config.checks import CheckModel, CheckPolicy, check_names
 from config.convert import Converter
 from config.yaml_tree import Fields, Items, Scalar, Tree, is_null, kind, parse_yaml
 from personalization.catalog import Catalog
 from personalization.compiled import InvalidCatalog, compile_catalog
+from personalization.errors import InvalidInput
 from personalization.policy_spec import ModelSpec, PolicySpec
 
 _SUFFIXES = (".yaml", ".yml")
@@ -50,20 +53,58 @@ def load_catalog(
     folder
         Top-level names may be spread over its files in any way.
     check_model, check_policy, check_conversion_model
-        Raise ``InvalidInput`` for a name or parameters that a placement or a conversion may not use; absent, what
-        the registries of ``online_models`` know is what there is.
+        Say what a placement or a conversion may not use; absent, what the registries of ``online_models`` know is
+        what there is.
 
     Raises
     ------
     InvalidCatalog
         With every mistake, each a ``CatalogMistake`` that knows its file and line.
     """
+    checked = check_catalog(
+        folder, check_model=check_model, check_policy=check_policy, check_conversion_model=check_conversion_model
+    )
+    return checked.catalog_or_raise()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCatalog:
+    """A catalog with all that is to be said of it.
+
+    Attributes
+    ----------
+    catalog
+        None if it has mistakes.
+    """
+
+    catalog: Catalog | None
+    mistakes: tuple[CatalogMistake, ...]
+    warnings: tuple[CatalogWarning, ...]
+
+    def catalog_or_raise(self) -> Catalog:
+        """The catalog; raises ``InvalidCatalog`` with every mistake if it has any."""
+        if self.catalog is None:
+            raise InvalidCatalog([*self.mistakes])
+        return self.catalog
+
+
+def check_catalog(
+    folder: Path,
+    *,
+    check_model: CheckModel | None = None,
+    check_policy: CheckPolicy | None = None,
+    check_conversion_model: CheckModel | None = None,
+) -> CheckedCatalog:
+    """Read a folder as ``load_catalog`` does, and give every mistake and every warning in file order."""
     converter = Converter()
-    trees = _read_folder(folder, converter.mistakes)
+    try:
+        trees = _read_folder(folder, converter.mistakes)
+    except InvalidCatalog:
+        return CheckedCatalog(None, converter.mistakes.in_file_order(), ())
     # A file that could not be read may define what the others name: say nothing about missing names then.
     whole = not converter.mistakes.found
     catalog = _combine(trees, converter, Place(folder.name or str(folder)), whole)
-    shape_errors = {(mistake.path, mistake.code) for mistake in converter.mistakes.found}
+    misshapen = {mistake.path for mistake in converter.mistakes.found}
     for path, message, code in [
         *_compile_errors(catalog),
         *check_names(
@@ -73,11 +114,26 @@ def load_catalog(
             check_conversion_model or known_conversion_model,
         ),
     ]:
-        if (whole or code != "unknown_name") and not _follows_from(path, {path for path, _ in shape_errors}):
+        if (whole or code != "unknown_name") and not _follows_from(path, misshapen):
             place = _place_of(path, converter.places, Place(folder.name))
             converter.mistakes.add(place, path, message, code)
-    converter.mistakes.raise_any()
-    return catalog
+    mistakes = converter.mistakes.in_file_order()
+    warnings = _warnings(folder, catalog, converter, mistakes) if whole else ()
+    return CheckedCatalog(None if mistakes else catalog, mistakes, warnings)
+
+
+def _warnings(
+    folder: Path, catalog: Catalog, converter: Converter, mistakes: Collection[CatalogMistake]
+) -> tuple[CatalogWarning, ...]:
+    """Every warning that is not about what is wrong anyway."""
+    wrong = {mistake.path for mistake in mistakes}
+    is_example = folder.resolve() in (shipped_catalog().resolve(), demo_catalog().resolve())
+    found = [
+        CatalogWarning(_place_of(path, converter.places, Place(folder.name)), path, message, code)
+        for path, message, code in catalog_warnings(catalog, converter.places, is_example=is_example)
+        if not _follows_from(path, wrong)
+    ]
+    return tuple(sorted(found, key=lambda warning: (warning.place, warning.path)))
 
 
 def known_model(spec: ModelSpec, field: str) -> None:
@@ -94,11 +150,11 @@ def known_conversion_model(spec: ModelSpec, field: str) -> None:
     check_conversion_model(spec, field)
 
 
-def known_policy(spec: PolicySpec, field: str) -> None:
-    """Raise ``InvalidInput`` unless we have this policy."""
-    from online_models.registry import check_policy
+def known_policy(spec: PolicySpec, field: str, arms: Collection[str]) -> Iterable[InvalidInput]:
+    """Give everything that is wrong with a policy of a placement with these contents."""
+    from online_models.policies.check import policy_mistakes  # as above: its policies import scipy
 
-    check_policy(spec, field)
+    return policy_mistakes(spec, field, arms)
 
 
 def _read_folder(folder: Path, mistakes: Mistakes) -> list[Tree]:

@@ -6,7 +6,7 @@ Every top-level name is optional in it, since a catalog may be split over files 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +34,9 @@ from config.scalars import write_duration
 from personalization.catalog import Cap
 from personalization.policy_spec import PolicySpec
 
+if TYPE_CHECKING:
+    from online_models.policies.parameter import Parameter
+
 SCHEMA_FILE = Path(__file__).parent / "catalog.schema.json"
 
 _DURATION = {
@@ -51,10 +54,6 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
         "type": ["string", "integer"],
         "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor))?$",
         "examples": ["3 per day", "1 per visitor"],
-    },
-    PolicySpec: {
-        "type": "string",
-        "examples": ["default", "thompson", "linucb", "squarecb", "epsilon_greedy", "uniform"],
     },
 }
 
@@ -84,8 +83,10 @@ def _schema(shape: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
             if name not in definitions:
                 definitions[name] = {}  # taken, should a group ever hold itself
                 definitions[name] = _group(shape, definitions)
+                if shape.cls is PolicySpec:
+                    definitions[name] |= _policies()
             reference = {"$ref": f"#/$defs/{name}"}
-            short = _SHORT_FORMS.get(shape.cls)
+            short = {"enum": _policy_names()} if shape.cls is PolicySpec else _SHORT_FORMS.get(shape.cls)
             return {"anyOf": [short, reference]} if short else reference
         case Text(is_rule=True):
             return {"type": ["string", "boolean"], "description": "A CEL expression."}
@@ -121,6 +122,45 @@ def _schema(shape: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
         case Maybe():
             never = [{"const": "never"}] if isinstance(shape.shape, Duration | Moment) else []
             return {"anyOf": [_schema(shape.shape, definitions), *never, {"type": "null"}]}
+
+
+def _policy_names() -> list[str]:
+    from online_models.policies.check import PARAMETERS  # its policies import scipy: only where it is needed
+
+    return list(PARAMETERS)
+
+
+def _policies() -> dict[str, Any]:
+    """What each policy takes: one branch a policy, told apart by the name."""
+    from online_models.policies.check import PARAMETERS, summary
+
+    branches = []
+    for name, parameters in PARAMETERS.items():
+        group = {
+            "type": ["object", "null"],
+            "properties": {each.name: _parameter(each) for each in parameters},
+            "additionalProperties": False,
+        }
+        branch: dict[str, Any] = {
+            "properties": {"name": {"const": name, "description": summary(name)}, "parameters": group}
+        }
+        if name != PolicySpec().name:
+            branch["required"] = ["name", "parameters"] if name == "fixed" else ["name"]
+        branches.append(branch)
+    return {"anyOf": branches}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    if parameter.kind == "number":
+        bounds = {"minimum": parameter.low, "maximum": parameter.high, "default": parameter.default}
+        return {"type": "number", "description": parameter.doc, **bounds}
+    if parameter.kind == "content":
+        return {"type": "string", "description": parameter.doc}
+    return {
+        "type": "object",
+        "description": parameter.doc,
+        "additionalProperties": {"type": "number", "minimum": 0},
+    }
 
 
 def _group(shape: Group, definitions: dict[str, Any]) -> dict[str, Any]:

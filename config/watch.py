@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TypeAlias
 
 import watchfiles
 
-from config.loader import load_catalog
+from config.catalog_errors import CatalogWarning
+from config.loader import CheckedCatalog, check_catalog
 from personalization.catalog import Catalog
 from personalization.compiled import InvalidCatalog
 from personalization.errors import NextbestError
@@ -27,12 +28,14 @@ async def watch_catalog(
     *,
     report: Report = logger.warning,
     stop: asyncio.Event | None = None,
-    load: Callable[[Path], Catalog] = load_catalog,
+    load: Callable[[Path], CheckedCatalog] = check_catalog,
     debounce_ms: int = 300,
+    warned: Collection[CatalogWarning] = (),
 ) -> None:
     """Publish ``folder`` whenever it changes, until ``stop`` is set or the task is cancelled.
 
-    What is wrong is reported, all of it at once, and the published version stays.
+    What is wrong is reported, all of it at once, and the published version stays. A warning is reported once: again
+    only after it was gone.
 
     Parameters
     ----------
@@ -42,14 +45,17 @@ async def watch_catalog(
         Told in plain words what happened.
     debounce_ms
         Editors save in several steps: changes this close together are one.
+    warned
+        The warnings that were reported before.
     """
     version: int | None = None
+    said = {(warning.path, warning.message) for warning in warned}  # lines move while others are edited
     async for changes in watchfiles.awatch(
         folder, watch_filter=_is_catalog_file, debounce=debounce_ms, stop_event=stop, recursive=True
     ):
         try:
-            catalog = await asyncio.to_thread(load, folder)
-            published = await publish(catalog)
+            checked = await asyncio.to_thread(load, folder)
+            published = await publish(checked.catalog_or_raise())
         except InvalidCatalog as invalid:
             report(f"catalog not published, {len(invalid.errors)} to mend:\n{invalid}")
         except (NextbestError, OSError) as error:
@@ -62,6 +68,10 @@ async def watch_catalog(
                 names = ", ".join(sorted({Path(path).name for _, path in changes}))
                 report(f"catalog version {published} published ({names})")
             version = published
+            for warning in checked.warnings:
+                if (warning.path, warning.message) not in said:
+                    report(str(warning))
+            said = {(warning.path, warning.message) for warning in checked.warnings}
 
 
 def _is_catalog_file(_: watchfiles.Change, path: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from river import base
 
 from online_models.adaptive.arm_model import ArmModel
 from online_models.arm_linear import ArmLinear
+from online_models.policies.check import policy_mistakes
 from online_models.policies.epsilon_greedy import epsilon_greedy
 from online_models.policies.fixed import fixed
 from online_models.policies.linucb import linucb
@@ -59,23 +60,16 @@ def model_names() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
-def check_policy(spec: PolicySpec, field: str = "policy") -> None:
-    """Raise ``InvalidInput`` at ``field`` where the policy or its bounds make no sense."""
-    if spec.name not in POLICIES:
-        raise InvalidInput(
-            f"{field}.name",
-            f"unknown policy {spec.name!r}; use one of {', '.join(POLICIES)}",
-            "unknown_policy",
-        )
-    for name, value, low, high in (
-        ("min_probability", spec.min_probability or 0.0, 0.0, 1.0),
-        ("epsilon", spec.epsilon, 0.0, 1.0),
-        ("new_arm_exposures", float(spec.new_arm_exposures), 0.0, 1e9),
-    ):
-        if not low <= value <= high:
-            raise InvalidInput(f"{field}.{name}", f"{value} lies outside {low:g} to {high:g}")
-    if spec.name == "fixed" and not ({"arm", "weights"} & spec.parameters.keys()):
-        raise InvalidInput(f"{field}.parameters", "a fixed policy needs 'arm' or 'weights'")
+def check_policy(spec: PolicySpec, field: str = "policy", arms: Collection[str] | None = None) -> None:
+    """Raise ``InvalidInput`` at ``field`` if the policy, its parameters or its bounds make no sense.
+
+    Parameters
+    ----------
+    arms
+        The placement's contents; None: they are not known here.
+    """
+    for mistake in policy_mistakes(spec, field, arms):
+        raise mistake
 
 
 def make_model(spec: ModelSpec | str, field: str = "model") -> RewardModelImpl:

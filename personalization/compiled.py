@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
+from personalization.cel_tree import Unreadable, keys_of, parse
 from personalization.errors import InvalidInput, NextbestError
 from personalization.purposes import PERSONALISING, normal
 from personalization.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
@@ -29,8 +30,6 @@ CONVERSION_KEY = "conversion:"
 """Before a conversion's name in the keys of ``outcomes``; no placement may begin so."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_SCORES = re.compile(r"\bscores\b")
-_SCORE = re.compile(r"""\bscores(?:\.(?P<dotted>\w+)|\[\s*(["'])(?P<quoted>[^"']+)\2\s*\])""")
 
 
 class InvalidCatalog(NextbestError):
@@ -172,7 +171,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         With every mistake of meaning: unknown references, bad rules, numbers out of range.
     """
     check = _Check()
-    scored_segments = any(_SCORES.search(rule) for rule in catalog.segments.values())
+    scored_segments = any(scores_named(rule) != set() for rule in catalog.segments.values())
     compiled = CompiledCatalog(version, catalog, scored=_scored(catalog), scored_segments=scored_segments)
     for name, source in catalog.segments.items():
         rule = check.rule(source, f"segments.{name}", VISITOR_VARIABLES - {"segments"})
@@ -264,8 +263,11 @@ def scores_named(rule: str) -> set[str] | None:
     >>> scores_named("size(scores) > 0") is None
     True
     """
-    named = [match["dotted"] or match["quoted"] for match in _SCORE.finditer(rule)]
-    return set(named) if len(named) == len(_SCORES.findall(rule)) else None
+    try:
+        named = keys_of(parse(rule), "scores")
+    except Unreadable:  # the rule is refused elsewhere
+        return set()
+    return None if named is None else set(named)
 
 
 def _scored(catalog: Catalog) -> frozenset[str]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from personalization.event import ClientEvent, event_name
-from personalization.rules import scope
+from personalization.rules import Scope
 
 
-def event_scope(event: ClientEvent) -> Any:
+def event_scope(event: ClientEvent) -> Scope:
     """The CEL scope of one client event."""
-    return scope(lambda name: event_variable(event, name))
+    return Scope(lambda name: event_variable(event, name))
 
 
 def event_variable(event: ClientEvent, name: str) -> Any:

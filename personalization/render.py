@@ -15,7 +15,9 @@ from urllib.parse import quote
 from personalization.catalog import Content
 from personalization.variables import VisitorScope
 
-_VARIABLE = re.compile(r"\{\{\s*([\w.\- ]+?)\s*(?:\|([^{}]*))?\}\}")
+VARIABLE = re.compile(r"\{\{\s*([\w.\- ]+?)\s*(?:\|([^{}]*))?\}\}")
+"""A template variable: its name, and what stands in for it."""
+
 _FIELD = {"html": "html", "redirect": "url", "json": "json"}
 _ESCAPE: dict[str, Callable[[str], str]] = {
     "html": html.escape,
@@ -63,7 +65,7 @@ def _tag(tag: str) -> str:
 
 def _is_template(body: Any) -> bool:
     if isinstance(body, str):
-        return _VARIABLE.search(body) is not None
+        return VARIABLE.search(body) is not None
     if isinstance(body, Mapping):
         return any(_is_template(value) for value in body.values())
     return isinstance(body, list) and any(_is_template(value) for value in body)
@@ -71,7 +73,7 @@ def _is_template(body: Any) -> bool:
 
 def _filled(body: Any, scope: VisitorScope, escape: Callable[[str], str]) -> Any:
     if isinstance(body, str):
-        return _VARIABLE.sub(lambda match: _value(match, scope, escape), body)
+        return VARIABLE.sub(lambda match: _value(match, scope, escape), body)
     if isinstance(body, Mapping):
         return {name: _filled(value, scope, escape) for name, value in body.items()}
     if isinstance(body, list):

@@ -1,41 +1,65 @@
 """Rules: CEL expressions, compiled once, over variables that are looked up only when the rule names them.
 
-A rule that cannot be evaluated for a visitor (a trait it compares is missing) does not hold; it is no error.
-Cost: about 0.5 µs for a comparison, plus the conversion of the variables named.
+A rule that cannot be answered for a visitor (a trait it compares is missing) does not hold; it is no error. One
+that puts together what does not go together (a number with a text) does not hold either, and is counted:
+somebody has to mend it. Cost: about 0.5 µs for a comparison, plus the conversion of the variables named.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 import cel
 
+from personalization import cel_errors, cel_numbers, cel_tree
+from personalization.cel_tree import Call
 from personalization.errors import InvalidInput
+from personalization.vocabulary import EVENT_VARIABLES, FUNCTIONS, PLAIN_VARIABLES, VISITOR_VARIABLES
 
-PLAIN_VARIABLES = frozenset(
-    {"cart_value", "device", "event_count", "hour", "known", "n_orders", "segments", "weekday"}
-)
-"""Variables of few values (most carts are empty): what rules over them give is remembered. Besides these, single
-traits (``traits.plan``), which are numbers, texts and booleans."""
+__all__ = [
+    "EVENT_VARIABLES",
+    "FUNCTIONS",
+    "PLAIN_VARIABLES",
+    "VISITOR_VARIABLES",
+    "Resolver",
+    "Rule",
+    "Scope",
+    "scope",
+]
 
 _MAX_KNOWN = 1024
 _ABSENT = object()
-_TRAITS = re.compile(r"\btraits\b")
-_TRAIT = re.compile(r"\btraits\.(\w+)")
 
 Resolver: TypeAlias = Callable[[str], Any]
 """Gives a variable's value by name, None where there is none."""
 
 
-def scope(resolve: Resolver) -> Any:
+class Scope:
     """What rules are evaluated in: ``resolve`` is asked for each variable a rule names."""
-    context = cel.Context()
-    context.set_variable_resolver(resolve)
-    return context
+
+    __slots__ = ("_fractions", "context", "resolve")
+
+    def __init__(self, resolve: Resolver) -> None:
+        self.resolve = resolve
+        self.context = cel.Context()
+        self.context.set_variable_resolver(resolve)
+        self._fractions: cel.Context | None = None
+
+    def fractions(self) -> cel.Context:
+        """The same, every number a fraction: for rules that calculate."""
+        if self._fractions is None:
+            resolve = self.resolve
+            self._fractions = cel.Context()
+            self._fractions.set_variable_resolver(lambda name: cel_numbers.as_fractions(resolve(name)))
+        return self._fractions
+
+
+def scope(resolve: Resolver) -> Scope:
+    """What rules are evaluated in."""
+    return Scope(resolve)
 
 
 class Rule:
@@ -46,14 +70,21 @@ class Rule:
     source
         The CEL expression.
     field
-        Where it stands, for the error.
+        Where it stands, for errors.
     variables
         The names it may use.
+
+    Attributes
+    ----------
+    n_errors
+        How often evaluating it failed for another reason than that something was not there.
+    last_error
+        The latest such reason, in words.
 
     Raises
     ------
     InvalidInput
-        Where it does not parse or names an unknown variable.
+        If it does not parse or names an unknown variable or function.
 
     >>> Rule('size(segments) > 0', "when", {"segments"}).holds(scope({"segments": ["vip"]}.get))
     True
@@ -61,16 +92,31 @@ class Rule:
     False
     """
 
-    __slots__ = ("_known", "_program", "plain", "source", "variables")
+    __slots__ = (
+        "_calculates",
+        "_known",
+        "_program",
+        "field",
+        "last_error",
+        "n_errors",
+        "plain",
+        "source",
+        "tree",
+        "variables",
+    )
 
     def __init__(self, source: str, field: str, variables: Collection[str]) -> None:
         try:
             self._program = cel.compile(source)
         except (ValueError, TypeError) as error:
-            raise InvalidInput(field, _explain(source, str(error)), "bad_expression") from error
-        self.source = source
-        self.variables = frozenset(self._program.variables())
-        unknown = sorted(self.variables - set(variables) - _bound_names(source))
+            raise InvalidInput(field, cel_errors.syntax_error(source, str(error)), "bad_expression") from error
+        try:
+            self.tree = cel_tree.parse(source)
+        except cel_tree.Unreadable as error:
+            raise InvalidInput(field, f"not a rule: {error}", "bad_expression") from error
+        self.source, self.field = source, field
+        self.variables = frozenset(self._program.variables()) - cel_tree.bound_names(self.tree) - _TYPES
+        unknown = sorted(self.variables - set(variables))
         if unknown:
             raise InvalidInput(
                 field, f"unknown name {unknown[0]!r}; {_nearest(unknown[0], variables)}", "unknown_name"
@@ -78,14 +124,27 @@ class Rule:
         functions = {name for name in self._program.references()["functions"] if name.isidentifier()}
         for name in sorted(functions - FUNCTIONS):
             raise InvalidInput(field, f"unknown function {name!r}; {_nearest(name, FUNCTIONS)}", "unknown_name")
-        self.plain = _plain(source, self.variables)
+        self._calculates = cel_numbers.calculates(self.tree)
+        if self._calculates:
+            self._program = cel.compile(cel_tree.text_of(cel_numbers.with_fractions(self.tree)))
+        self.plain = self._plain()
         self._known: dict[tuple[Any, ...], bool] = {}
+        self.n_errors = 0
+        self.last_error = ""
 
-    def holds_for(self, resolve: Resolver, scope: Callable[[], Any]) -> bool:
-        """``holds``, remembered where the rule looks only at what has few values (``PLAIN_VARIABLES``).
+    def mentions(self, name: str) -> bool:
+        """Whether it looks at the variable ``name``."""
+        return name in self.variables
+
+    def calls(self, function: str) -> bool:
+        """Whether it calls the function, method or macro."""
+        return any(isinstance(node, Call) and node.function == function for node in cel_tree.walk(self.tree))
+
+    def holds_for(self, resolve: Resolver, scope: Callable[[], Scope]) -> bool:
+        """``holds``, remembered if the rule looks only at what has few values (``PLAIN_VARIABLES``).
 
         Looking it up costs a quarter of evaluating it (for traits, which CEL converts all of, a tenth), and most
-        visitors share their answers.
+        visitors share their answers. What failed is not remembered: each time counts.
         """
         if not self.plain:
             return self.holds(scope())
@@ -99,139 +158,82 @@ class Rule:
         key = tuple(values)
         known = self._known.get(key)
         if known is None:
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            known = self._known[key] = self.holds(scope())
+            n_errors = self.n_errors
+            known = self.holds(scope())
+            if self.n_errors == n_errors:
+                if len(self._known) >= _MAX_KNOWN:
+                    self._known.clear()
+                self._known[key] = known
         return known
 
-    def holds(self, scope: Any) -> bool:
+    def holds(self, scope: Scope) -> bool:
         """Whether the rule is true; a rule that fails or gives no boolean does not hold."""
         try:
-            return self._program.execute(scope) is True
-        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
+            value = self._program.execute(scope.fractions() if self._calculates else scope.context)
+        except Exception as error:  # whatever an expression may raise, the visitor gets an answer
+            self._failed(error, scope)
             return False
+        if value is True:
+            return True
+        if value is not False:
+            self._gave(value, "true or false")
+        return False
 
-    def number(self, scope: Any) -> float | None:
+    def number(self, scope: Scope) -> float | None:
         """The rule's value as a finite number, else None."""
         value = self.value(scope)
-        if isinstance(value, bool | int | float) and math.isfinite(value):
-            return float(value)
+        if isinstance(value, bool | int | float):
+            return float(value) if math.isfinite(value) else None
+        self._gave(value, "a number")
         return None
 
-    def text(self, scope: Any) -> str | None:
-        """The rule's value as text, else None."""
+    def text(self, scope: Scope) -> str | None:
+        """The rule's value as text, else None; a whole number is written without a fraction."""
         value = self.value(scope)
-        if isinstance(value, bool) or value is None:
-            return None
-        return value if isinstance(value, str) else str(value) if isinstance(value, int) else None
+        if isinstance(value, str):
+            return value
+        if type(value) is float and value.is_integer():
+            return str(int(value))
+        if type(value) is int:
+            return str(value)
+        self._gave(value, "text")
+        return None
 
-    def value(self, scope: Any) -> Any:
-        """The rule's value, None where it fails."""
+    def value(self, scope: Scope) -> Any:
+        """The rule's value, None if it fails."""
         try:
-            return self._program.execute(scope)
-        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
+            return self._program.execute(scope.fractions() if self._calculates else scope.context)
+        except Exception as error:  # as in `holds`
+            self._failed(error, scope)
             return None
 
+    def _failed(self, error: Exception, scope: Scope) -> None:
+        """Count what failed, unless something was merely not there or a division was by 0."""
+        if cel_errors.is_absence(error, self.tree, self.variables, scope.resolve):
+            return
+        self.n_errors += 1
+        self.last_error = cel_errors.fault(error, self.tree, self.variables, scope.resolve)
 
-def _plain(source: str, variables: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    """What decides the rule, as (variable, trait or nothing); empty where that may have many values."""
-    if not variables - {"traits"} <= PLAIN_VARIABLES:
-        return ()
-    named = _TRAIT.findall(source)
-    # Any other mention (`size(traits)`, `traits["plan"]`, even within a text) and the rule is not remembered.
-    if len(named) != len(_TRAITS.findall(source)):
-        return ()
-    names = {(name, "") for name in variables - {"traits"}}
-    return tuple(sorted(names | {("traits", trait) for trait in named if "traits" in variables}))
+    def _gave(self, value: Any, wanted: str) -> None:
+        if value is not None:
+            self.n_errors += 1
+            self.last_error = f"gives {cel_errors.kind_of(value)}, not {wanted}"
 
-
-_SYNTAX_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): Syntax error: (.*)")
-_UNEXPECTED = re.compile(
-    r"(?:mismatched input|extraneous input|error at:|alternative at input) '(.*?)'(?: expecting|$)"
-)
-_QUOTED = re.compile(r"""(["']).*?\1""")
-_OTHER_SPELLINGS = (
-    (re.compile(r"\sand\s"), "write && for 'and'"),
-    (re.compile(r"\sor\s"), "write || for 'or'"),
-    (re.compile(r"(^|[\s(])not\s"), "write ! for 'not'"),
-    (re.compile(r"(?<![=!<>])=(?!=)"), "write == to compare"),
-)
+    def _plain(self) -> tuple[tuple[str, str], ...]:
+        """What decides the rule, as (variable, trait or nothing); empty if that may have many values."""
+        names = self.variables - {"traits"}
+        if not names <= PLAIN_VARIABLES:
+            return ()
+        traits = cel_tree.keys_of(self.tree, "traits")
+        if traits is None:
+            return ()
+        return tuple(sorted({(name, "") for name in names} | {("traits", trait) for trait in traits}))
 
 
-def _explain(source: str, reason: str) -> str:
-    """What the parser stumbled over, and the spelling CEL has for it."""
-    if not source.strip():
-        return "is empty; write a CEL expression such as n_orders > 2, or leave it out"
-    error = _SYNTAX_ERROR.search(reason)
-    if error is None:
-        return f"not a CEL expression: {reason.splitlines()[0] if reason else 'it does not parse'}"
-    line, column, said = error.groups()
-    where = f"line {line}, column {column}" if "\n" in source else f"column {column}"
-    token = _UNEXPECTED.search(said)
-    code = _QUOTED.sub("''", source)
-    hint = next((f"; {spelt}" for spelling, spelt in _OTHER_SPELLINGS if spelling.search(code)), "")
-    if token is None:
-        what = said.split(" expecting ")[0].replace("'<EOF>'", "the end")
-    elif token[1] == "<EOF>":
-        return f"not a CEL expression: something is missing at the end{hint}"
-    else:
-        what = f"unexpected {token[1].strip()!r}"
-    return f"not a CEL expression: {what} at {where}{hint}"
+_TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"})
+"""Names of types: ``type(traits.age) == string``."""
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(known))}"
-
-
-def _bound_names(source: str) -> set[str]:
-    # Names bound by macros (`xs.exists(x, x > 1)`) are reported as variables: the word before the first comma.
-    names = set()
-    for macro in ("all(", "exists(", "exists_one(", "map(", "filter("):
-        start = 0
-        while (start := source.find("." + macro, start)) >= 0:
-            start += len(macro) + 1
-            names.add(source[start:].split(",", 1)[0].strip())
-    return names
-
-
-FUNCTIONS = frozenset(
-    {
-        *("bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint"),
-        *("contains", "endsWith", "matches", "size", "startsWith"),
-        *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getMonth"),
-        *("getHours", "getMilliseconds", "getMinutes", "getSeconds"),
-    }
-)
-"""What rules may call, besides operators, ``has`` and the macros all, exists, exists_one, filter and map.
-
-An unknown function would only fail when evaluated: the rule would never hold, and nobody would know why.
-"""
-
-EVENT_VARIABLES = frozenset({"event", "type", "properties", "traits", "context"})
-"""What reward and affinity rules may name: the event and nothing of the visitor, so that its worth is its own."""
-
-VISITOR_VARIABLES = frozenset(
-    {
-        "affinities",  # map of maps: affinities.category.shoes, decayed
-        "cart",  # map product → value
-        "cart_value",
-        "consents",  # map purpose → bool
-        "context",  # the request's, Segment-shaped
-        "counts",  # map event → decayed count
-        "days_since_first",
-        "days_since_last",
-        "device",  # "mobile" | "tablet" | "desktop" | "bot" | "unknown"
-        "event_count",
-        "hour",  # 0…23, UTC unless context.timezone says otherwise
-        "known",  # registered
-        "n_orders",
-        "revenue",
-        "scores",  # map conversion → how likely, 0…1
-        "segments",  # list of names
-        "session",  # number, n_events, n_views, seconds
-        "traits",
-        "weekday",  # 0 = Monday
-    }
-)
-"""What segments and eligibility may name: the visitor and the request."""

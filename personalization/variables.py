@@ -14,7 +14,7 @@ from personalization.catalog import DAY_MS
 from personalization.compiled import CompiledCatalog
 from personalization.device import device_of
 from personalization.local_time import local_hour
-from personalization.rules import Rule, scope
+from personalization.rules import Rule, Scope, scope
 from personalization.segments import segments_of
 from personalization.session import session_number
 from personalization.visitor_state import VisitorState
@@ -52,7 +52,7 @@ class VisitorScope:
         self.now_ms = now_ms
         self.known = known
         self._found: dict[str, Any] = {}
-        self._rules: Any = None
+        self._rules: Scope | None = None
         self._scores = scores
 
     def without_state(self) -> VisitorScope:
@@ -71,7 +71,7 @@ class VisitorScope:
         """Whether ``rule`` is true here."""
         return rule.holds_for(self.value, self._scope)
 
-    def _scope(self) -> Any:
+    def _scope(self) -> Scope:
         if self._rules is None:
             self._rules = scope(self.value)
         return self._rules

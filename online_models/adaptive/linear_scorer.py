@@ -56,11 +56,15 @@ class ArmIndex:
 
 
 class _Selection(NamedTuple):
-    """Of the arms asked for: places, counts, and rows of the shared regression."""
+    """Of the arms asked for: places, counts, and rows of the shared regression, worked out from their features.
+
+    It holds the features it was worked out from, so that no other mapping can take their place in memory.
+    """
 
     places: Places
     n: NDArray[np.float64]
     bases: Float32Array | None
+    arm_features: Mapping[str, Any] | None
 
 
 class LinearScorer:
@@ -175,9 +179,12 @@ class LinearScorer:
         """
         key = tuple(arms)
         selection = self._selections.get(key)
-        if selection is None:
+        if selection is None or (
+            # By identity first: the features of a catalog version are one mapping, which nobody changes.
+            selection.arm_features is not arm_features and selection.arm_features != arm_features
+        ):
             selection = self._select(key, arm_features)
-        (rows, unknown, whole), n, bases = selection
+        (rows, unknown, whole), n, bases, _ = selection
         n_arms, width, n_features = self.weights.shape
         phi = self.features.encode_all(contexts)
         columns = phi[:, :, None]
@@ -224,7 +231,7 @@ class LinearScorer:
                 matches = self.matching.places(self.features.encoder, about)
                 coefficients = self.matching.coefficients(self.features, matches)
                 bases += (coefficients * self.slopes[:, None]).sum(axis=1)
-        selection = _Selection(places, n, bases)
+        selection = _Selection(places, n, bases, arm_features)
         if len(self._selections) >= MAX_CACHED_SELECTIONS:
             self._selections.clear()
         self._selections[key] = selection

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
 from personalization.policy_spec import PolicySpec
 
+ARM = Parameter("arm", "The one content that is always shown.", kind="content")
+WEIGHTS = Parameter("weights", "The contents that are shown, in proportion to their weights.", kind="weights")
+PARAMETERS = (ARM, WEIGHTS)
+
 
 def fixed(estimates: Estimates, spec: PolicySpec) -> FloatArray:
-    """All on ``parameters["arm"]``, or in proportion to ``parameters["weights"]``; else the first arm.
-
-    The first arm is chosen where none of those named is eligible.
-    """
-    arm, weights = spec.parameters.get("arm"), spec.parameters.get("weights")
+    """Put all on ``ARM``, or divide it by ``WEIGHTS``; take the first arm if none of those named is eligible."""
+    arm, weights = spec.parameters.get(ARM.name), spec.parameters.get(WEIGHTS.name)
     wanted = weights if isinstance(weights, dict) else {str(arm): 1.0}
     p = np.array([max(0.0, float(wanted.get(each, 0.0))) for each in estimates.arms])
     total = float(p.sum())

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray, in_turn
 from personalization.policy_spec import PolicySpec
 
-TEMPERATURE = 0.1
-"""Of the softmax, in units of each arm's own deviation (0.2 costs 4 % on the Jester offers)."""
+ALPHA = Parameter("alpha", "Multiplies the optimism; 0: hardly any.", default=1.0, low=0.0, high=1_000.0)
+TEMPERATURE = Parameter(
+    "temperature",
+    "The width of the softmax, in units of each arm's own deviation.",
+    default=0.1,  # 0.2 costs 4 % on the Jester offers
+    low=0.001,  # far below it, dividing by it leaves the range of floats
+    high=100.0,
+)
+PARAMETERS = (ALPHA, TEMPERATURE)
 
 
 def linucb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
@@ -21,10 +29,9 @@ def linucb(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     Parameters
     ----------
     spec
-        ``alpha`` (default 1) multiplies the optimism, ``temperature`` (0.1) the width of the softmax.
+        May set ``ALPHA`` and ``TEMPERATURE``.
     """
-    alpha = spec.number("alpha", 1.0)
-    temperature = spec.number("temperature", TEMPERATURE)
+    alpha, temperature = ALPHA.of(spec), TEMPERATURE.of(spec)
     sigma, room = estimates.noise_sd, estimates.room
     optimism = alpha * min(1.0, 2.0 * sigma)
     # In place: what is written over here is nobody else's, and a decision pays for every array it makes.

@@ -13,7 +13,7 @@ from operator import add
 
 import numpy as np
 
-from online_models.policies.linucb import TEMPERATURE
+from online_models.policies.linucb import ALPHA, TEMPERATURE
 from online_models.reward_model import MIN_ROOM
 from personalization.policy_spec import PolicySpec
 
@@ -33,9 +33,9 @@ def linucb_with_floors(
     sigma
         σ of one reward.
     """
-    alpha, temperature = 1.0, TEMPERATURE
+    alpha, temperature = ALPHA.default, TEMPERATURE.default
     if spec.parameters:
-        alpha, temperature = spec.number("alpha", alpha), spec.number("temperature", temperature)
+        alpha, temperature = ALPHA.of(spec), TEMPERATURE.of(spec)
     k = len(mean)
     if k < 2 or min(n) < spec.new_arm_exposures or not (temperature > 0.0 and sigma > 0.0):
         return None

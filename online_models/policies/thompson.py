@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
+from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
 from personalization.policy_spec import PolicySpec
 
@@ -12,6 +13,9 @@ GRID = np.linspace(0.0, 1.0, 28)
 QUANTILES = np.array([-3.0, -1.8, -1.0, -0.4, 0.2, 0.8, 1.5, 2.5])
 """Extra nodes at the quantiles of the leading arms: a deviation far below the grid's step would otherwise
 fall between two nodes."""
+
+SCALE = Parameter("scale", "Multiplies the deviations.", default=1.0, low=0.0, high=1_000.0)
+PARAMETERS = (SCALE,)
 
 LEADERS = 3
 REACH = 4.5
@@ -26,9 +30,9 @@ def thompson(estimates: Estimates, spec: PolicySpec) -> FloatArray:
     Parameters
     ----------
     spec
-        ``scale`` (default 1) multiplies the deviations.
+        May set ``SCALE``.
     """
-    scale = spec.number("scale", 1.0) * min(1.0, 2.0 * estimates.noise_sd) * estimates.room
+    scale = SCALE.of(spec) * min(1.0, 2.0 * estimates.noise_sd) * estimates.room
     mean, sd = estimates.mean, np.maximum(estimates.sd * scale, 1e-9)
     if mean.ndim == 1:
         return highest(mean, sd)

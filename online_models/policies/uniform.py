@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
 from personalization.policy_spec import PolicySpec
+
+PARAMETERS: tuple[Parameter, ...] = ()
 
 
 def uniform(estimates: Estimates, spec: PolicySpec) -> FloatArray:

@@ -60,6 +60,15 @@ def test_the_shipped_files_name_the_schema_and_fit_it(file: Path) -> None:
         ("placements: {p: {content: [a], default: a, window: 30}}", "placements.p.window"),
         ("placements: {p: {content: [a], default: a, window: soon}}", "placements.p.window"),
         ("placements: {p: {content: [a], default: a, control: best}}", "placements.p.control"),
+        ("placements: {p: {content: [a], default: a, policy: thomson}}", "placements.p.policy"),
+        (
+            "placements: {p: {content: [a], default: a, policy: {name: thompson, parameters: {scal: 1}}}}",
+            "placements.p.policy.parameters.scal",
+        ),
+        (
+            "placements: {p: {content: [a], default: a, policy: {parameters: {alpha: -1}}}}",
+            "placements.p.policy.parameters.alpha",
+        ),
         ("content: {a: {cap: 3 per week}}", "content.a.cap"),
         ("content: {a: {starts: soon}}", "content.a.starts"),
         ("segmnts: {}", "segmnts"),
@@ -98,14 +107,16 @@ def violations(value: Any, schema: dict[str, Any], where: str = "") -> list[str]
     unknown = schema.keys() - {
         *("$schema", "$defs", "$ref", "title", "description", "default", "examples"),
         *("type", "enum", "const", "pattern", "anyOf", "items", "minItems", "maxItems"),
-        *("properties", "additionalProperties", "required"),
+        *("properties", "additionalProperties", "required", "minimum", "maximum"),
     }
     assert not unknown, f"this check does not know {unknown}"
     if "$ref" in schema:
         return violations(value, SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]], where)
     if "anyOf" in schema:
         branches = [violations(value, branch, where) for branch in schema["anyOf"]]
-        return min(branches, key=lambda found: (len(found), -max((len(place) for place in found), default=0)))
+        least = min(branches, key=lambda found: (len(found), -max((len(place) for place in found), default=0)))
+        rest = {name: value for name, value in schema.items() if name != "anyOf"}
+        return [*least, *violations(value, rest, where)]
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if kinds and not any(
@@ -118,6 +129,8 @@ def violations(value: Any, schema: dict[str, Any], where: str = "") -> list[str]
     if "const" in schema and value != schema["const"]:
         found.append(where)
     if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
+        found.append(where)
+    if isinstance(value, int | float) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         found.append(where)
     if isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):

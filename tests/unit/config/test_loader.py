@@ -358,9 +358,9 @@ def test_names_of_models_and_policies_can_be_checked_by_others(tmp_path: Path) -
     load_catalog(
         tmp_path,
         check_model=lambda spec, field: asked.append(f"{field}={spec.name}"),
-        check_policy=lambda spec, field: asked.append(f"{field}={spec.name}"),
+        check_policy=lambda spec, field, arms: asked.append(f"{field}={spec.name} {'/'.join(arms)}") or (),
     )
-    assert asked == ["placements.home.hero.model=default", "placements.home.hero.policy=default"]
+    assert asked == ["placements.home.hero.model=default", "placements.home.hero.policy=default a/b"]
 
 
 @pytest.mark.parametrize("folder", [shipped_catalog(), demo_catalog()], ids=lambda path: path.name)

@@ -18,6 +18,8 @@ SOURCES = (
     "has(traits.plan) && traits.plan.startsWith('free')",
     "!has(traits.age) || traits.age == 1",
     "traits.age > 30 && known || device == 'traits.age'",
+    "traits['plan'] == 'free' || 'age' in traits",
+    "traits.age * 2 > 61.5",
 )
 
 
@@ -58,5 +60,5 @@ def test_what_is_remembered_is_what_would_be_evaluated(visitors):
 def test_rules_over_anything_else_are_evaluated():
     assert Rule("revenue > 30.0 && known", "when", VISITOR_VARIABLES).plain == ()
     assert Rule("size(traits) > 3", "when", VISITOR_VARIABLES).plain == ()
-    assert Rule("traits.age > 3 && traits['plan'] == 'free'", "when", VISITOR_VARIABLES).plain == ()
+    assert Rule("traits.age > 3 && traits[device] == 'free'", "when", VISITOR_VARIABLES).plain == ()
     assert Rule("true", "when", VISITOR_VARIABLES).plain == ()

@@ -1,0 +1,178 @@
+"""What a catalog may say, and probably should not: every warning with its path and the remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from config.checks import Problem, rules_of
+from config.rule_warnings import rule_warnings
+from config.template_checks import template_warnings
+from personalization.catalog import Catalog, Placement
+from personalization.cel_tree import Unreadable, entries_of, parse
+from personalization.vocabulary import VISITOR
+
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)
+"""The shape of a language tag of BCP 47 whose language has a code of two or three letters: every one in use."""
+
+EXAMPLE_KEYS = frozenset({"sk_dev"})
+"""Server keys of the catalogs that come with nextbest: known to everyone."""
+
+
+def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: bool) -> Iterator[Problem]:
+    """Everything that works and is probably not meant.
+
+    Parameters
+    ----------
+    written
+        The paths that stand in the files: what is missing has a default.
+    is_example
+        Whether this is a catalog that comes with nextbest: its keys are for development, and meant to be seen.
+    """
+    for name, placement in catalog.placements.items():
+        yield from _placement(placement, f"placements.{name}")
+    yield from _unused(catalog)
+    for path, tag in _tags(catalog):
+        if not _LOCALE.fullmatch(tag.replace("_", "-")):
+            yield (
+                path,
+                f"{tag!r} is no language tag and matches no visitor's; write one such as de or de-AT",
+                "locale",
+            )
+    for path, message in template_warnings(catalog):
+        yield path, message, "template"
+    for path, rule, variables, _ in rules_of(catalog):
+        if variables is VISITOR:
+            try:
+                tree = parse(rule)
+            except Unreadable:
+                continue
+            for message in rule_warnings(tree, variables):
+                yield path, message, "rule"
+    yield from _events(catalog)
+    yield from _sources(catalog, written, is_example)
+
+
+def _placement(placement: Placement, where: str) -> Iterator[Problem]:
+    shown = dict.fromkeys((*placement.content, placement.default))
+    if placement.slots > len(shown):
+        yield (
+            f"{where}.slots",
+            f"{placement.slots} slots cannot be filled by {_several(len(shown), 'content')}; list more of them, "
+            f"or write slots: {len(shown)}",
+            "slots",
+        )
+    n_arms = len(set(placement.content))
+    least = placement.policy.min_probability
+    if least is not None and n_arms and least * n_arms > 1 + 1e-9:
+        yield (
+            f"{where}.policy.min_probability",
+            f"{least:g} cannot be had by each of {n_arms} contents; all are drawn evenly instead: write "
+            f"{int(1e3 / n_arms) / 1e3:g} or less",
+            "min_probability",
+        )
+    low, high = placement.reward_range
+    for index, reward in enumerate(placement.rewards):
+        here = f"{where}.rewards[{index}]"
+        if placement.weights and not reward.name:
+            yield (
+                here,
+                "has no name, so none of the placement's weights applies to it; write name: "
+                f"{next(iter(placement.weights))}",
+                "unweighted_reward",
+            )
+        if isinstance(reward.value, int | float):
+            worth = reward.value * placement.weights.get(reward.name, 1.0)
+            if not low <= worth <= high:
+                bound = high if worth > high else low
+                yield (
+                    f"{here}.value",
+                    f"is worth {worth:g} and counts as {bound:g}, the end of reward_range; widen it, such as "
+                    f"reward_range: [{min(low, worth):g}, {max(high, worth):g}]",
+                    "reward_range",
+                )
+
+
+def _unused(catalog: Catalog) -> Iterator[Problem]:
+    used = {name for placement in catalog.placements.values() for name in (*placement.content, placement.default)}
+    for name in catalog.content:
+        if name not in used:
+            yield (
+                f"content.{name}",
+                "no placement shows it; list it under a placement's content, or delete it",
+                "unused_content",
+            )
+
+
+def _tags(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    for name, content in catalog.content.items():
+        for tag in content.locales:
+            yield f"content.{name}.locales.{tag}", tag
+
+
+def _events(catalog: Catalog) -> Iterator[Problem]:
+    """Names of events that differ in case and blanks alone: sites send one of them."""
+    spelt: dict[str, tuple[str, str]] = {}
+    for path, event in _named_events(catalog):
+        first, at = spelt.setdefault("".join(c for c in event.lower() if c.isalnum()), (event, path))
+        if first != event:
+            yield (
+                path,
+                f"{event!r} is spelt {first!r} at {at}, and events match to the letter; use one",
+                "event_name",
+            )
+
+
+def _named_events(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    for name, placement in catalog.placements.items():
+        for index, reward in enumerate(placement.rewards):
+            yield f"placements.{name}.rewards[{index}].event", reward.event
+    for name, affinity in catalog.affinities.items():
+        for index, raising in enumerate(affinity.rules):
+            yield f"affinities.{name}.rules[{index}].event", raising.event
+    for name, conversion in catalog.conversions.items():
+        yield f"conversions.{name}.event", conversion.event
+    for path, rule, variables, _ in rules_of(catalog):
+        if variables is VISITOR:
+            try:
+                counted, _ = entries_of(parse(rule), "counts")
+            except Unreadable:
+                continue
+            for event in sorted(counted):
+                yield path, event
+
+
+def _sources(catalog: Catalog, written: Collection[str], is_example: bool) -> Iterator[Problem]:
+    if not catalog.sources:
+        yield (
+            "sources",
+            "there are none, so every request is refused; write sources: {shop: {write_keys: [YOUR-KEY], "
+            "consent_default: denied}}",
+            "no_sources",
+        )
+    for name, source in catalog.sources.items():
+        where = f"sources.{name}"
+        if not source.write_keys and not source.server_keys:
+            yield where, "has no keys, so nobody can use it; write write_keys: [YOUR-KEY]", "no_keys"
+        if f"{where}.consent_default" not in written:
+            yield (
+                where,
+                "says no consent_default, so visitors who were never asked count as refusing; write "
+                "consent_default: denied if that is meant, else granted",
+                "consent_default",
+            )
+        for index, key in enumerate(source.server_keys):
+            if key.startswith("sha256:") or is_example:
+                continue
+            what, whose = "stands in plain text", "it"
+            if key in EXAMPLE_KEYS:
+                what, whose = "comes with nextbest, so everyone knows it", "a key of your own"
+            yield (
+                f"{where}.server_keys[{index}]",
+                f"{what}; write {whose} as its hash: sha256: and what 'printf %s \"$KEY\" | sha256sum' prints",
+                "plain_key",
+            )
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
