@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 V = TypeVar("V")
@@ -11,21 +11,29 @@ V = TypeVar("V")
 HASH_BYTES = 8
 
 
-def trim(mapping: dict[str, V], bound: int, worth: Callable[[V], float]) -> None:
-    """Drop the entries of least worth (of equal ones, the first by name) until ``bound`` remain.
+def trim(
+    mapping: dict[str, V], bound: int, worth: Callable[[V], float], named: Collection[str] = frozenset()
+) -> list[V]:
+    """Drop the entries of least worth (of equal ones, the first by name) until ``bound`` remain beside the named.
+
+    Returns what was dropped, the least first.
 
     >>> m = {"a": 1.0, "b": 3.0, "c": 2.0}
-    >>> trim(m, 2, float); m
-    {'b': 3.0, 'c': 2.0}
+    >>> trim(m, 2, float), m
+    ([1.0], {'b': 3.0, 'c': 2.0})
+    >>> trim(m, 0, float, {"c"}), m
+    ([3.0], {'c': 2.0})
     """
-    excess = len(mapping) - bound
+    if len(mapping) <= bound:
+        return []
+    others = [name for name in mapping if name not in named] if named else list(mapping)
+    excess = len(others) - bound
     if excess <= 0:
-        return
+        return []
     if excess == 1:
-        del mapping[min(mapping, key=lambda name: (worth(mapping[name]), name))]
-        return
-    for name in sorted(mapping, key=lambda name: (worth(mapping[name]), name))[:excess]:
-        del mapping[name]
+        return [mapping.pop(min(others, key=lambda name: (worth(mapping[name]), name)))]
+    ranked = sorted(others, key=lambda name: (worth(mapping[name]), name))
+    return [mapping.pop(name) for name in ranked[:excess]]
 
 
 def short_hash(text: str, n_bytes: int = HASH_BYTES) -> bytes:

@@ -73,7 +73,7 @@ class Call:
             self.answer.state_age_ms = max(0, self.now_ms - max(one.now_ms for one in states))
         clock_ms = max(self.now_ms, state.now_ms)
         for sent in self.request.events:
-            record(state.consents, words_of(sent.event), clock_ms, False, catalog.purposes)
+            record(state.consents, words_of(sent.event), clock_ms, False, catalog.named.purposes)
             if not may(state.consents, PERSONALISING, default=self.request.consent_default):
                 continue
             apply_event(state, sent.event, sent.occurred_at_ms, clock_ms, catalog)

@@ -17,7 +17,8 @@ import msgspec
 from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
 from personalization.cel_tree import Unreadable, keys_of, parse
 from personalization.errors import InvalidInput, NextbestError
-from personalization.purposes import PERSONALISING, normal
+from personalization.named import NOTHING_NAMED, Named, named_by
+from personalization.purposes import normal
 from personalization.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
 
 MAX_WEIGHTS = 16
@@ -107,8 +108,8 @@ class CompiledCatalog:
         The conversions whose score a rule or a feature names: no other is worked out for a decision.
     scored_segments
         Whether a segment names a score: then what models see of segments is not what rules see of them.
-    purposes
-        Those that something asks for, in their normal form: what visitors say of them always has a place.
+    named
+        What it names of visitors: that always has a place in their states.
     """
 
     version: int
@@ -121,7 +122,7 @@ class CompiledCatalog:
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
     scored_segments: bool = False
-    purposes: frozenset[str] = frozenset({PERSONALISING})
+    named: Named = NOTHING_NAMED
 
 
 def rules_hash(placement: Placement) -> bytes:
@@ -172,7 +173,9 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     """
     check = _Check()
     scored_segments = any(scores_named(rule) != set() for rule in catalog.segments.values())
-    compiled = CompiledCatalog(version, catalog, scored=_scored(catalog), scored_segments=scored_segments)
+    compiled = CompiledCatalog(
+        version, catalog, scored=_scored(catalog), scored_segments=scored_segments, named=named_by(catalog)
+    )
     for name, source in catalog.segments.items():
         rule = check.rule(source, f"segments.{name}", VISITOR_VARIABLES - {"segments"})
         if rule is not None:

@@ -235,7 +235,7 @@ def _take_words(state: VisitorState, event: ClientEvent, entry: Entry, catalog: 
     if not words:
         return False
     verified = entry.sender is not None and (entry.sender.verified or entry.sender.by == "server")
-    record(state.consents, words, state.now_ms, verified, catalog.purposes)
+    record(state.consents, words, state.now_ms, verified, catalog.named.purposes)
     state.revision += 1
     return True
 

@@ -366,7 +366,7 @@ class Ledger:
         if placement is not None and placement.spec.holdout > 0:
             side = Holdout(control, self.now_ms)
             self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
-            bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms)
+            bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, self.catalog.named.held_out)
 
     def _count_exposure(self, arm: str) -> None:
         prolong(self.state, self.now_ms, self._gap_ms)
@@ -379,7 +379,9 @@ class Ledger:
             (seen.in_session if seen.last_ms >= self.state.session.started_ms else 0) + 1,
             self.now_ms,
         )
-        bounded.trim(self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms)
+        bounded.trim(
+            self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, self.catalog.named.capped
+        )
 
     @property
     def _gap_ms(self) -> int:

@@ -46,17 +46,19 @@ def merge_states(into: VisitorState, other: VisitorState, catalog: CompiledCatal
     into.n_orders += other.n_orders
     _merge_sessions(into, other, catalog)
     into.unit = into.unit or other.unit
-    _merge_counts(into, other, now_ms, spec.count_half_life_ms)
+    _merge_counts(into, other, now_ms, catalog)
     for name, affinity in other.affinities.items():
         declared = spec.affinities.get(name)
         half_life_ms = None if declared is None else declared.half_life_ms
-        into.affinities[name] = _merged_affinity(into.affinities.get(name), affinity, half_life_ms)
-    _fill(into.traits, other.traits.items(), MAX_TRAITS)
+        into.affinities[name] = _merged_affinity(
+            into.affinities.get(name), affinity, half_life_ms, catalog.named.affinities.get(name, frozenset())
+        )
+    _fill(into.traits, other.traits.items(), MAX_TRAITS, catalog.named.traits)
     _fill(into.cart, other.cart.items(), MAX_CART)
-    purposes.merge(into.consents, other.consents, catalog.purposes)
+    purposes.merge(into.consents, other.consents, catalog.named.purposes)
     for placement, holdout in other.holdouts.items():
         into.holdouts[placement] = merged_holdout(into.holdouts.get(placement), holdout)
-    bounded.trim(into.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms)
+    bounded.trim(into.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, catalog.named.held_out)
 
 
 def merged_holdout(ours: Holdout | None, theirs: Holdout) -> Holdout:
@@ -74,7 +76,7 @@ def _merge_sessions(into: VisitorState, other: VisitorState, catalog: CompiledCa
     start_ms = into.session.started_ms
     for content, exposure in other.exposures.items():
         into.exposures[content] = _merged_exposure(into.exposures.get(content), exposure, start_ms)
-    bounded.trim(into.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms)
+    bounded.trim(into.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, catalog.named.capped)
     for slot, choice in other.sticky.items():
         kept = into.sticky.get(slot)
         if kept is None or (kept.at_ms < start_ms and kept.at_ms < choice.at_ms):
@@ -107,17 +109,20 @@ def _merged_exposure(ours: Exposure | None, theirs: Exposure, start_ms: int) -> 
     )
 
 
-def _merge_counts(into: VisitorState, other: VisitorState, now_ms: int, half_life_ms: int) -> None:
+def _merge_counts(into: VisitorState, other: VisitorState, now_ms: int, catalog: CompiledCatalog) -> None:
+    half_life_ms = catalog.catalog.count_half_life_ms
     for name, count in other.counts.items():
         into.counts[name] = decay.add(into.counts.get(name), count.value, count.at_ms, half_life_ms)
 
     def worth(count: Decayed) -> float:
         return decay.decayed(count.value, count.at_ms, now_ms, half_life_ms)
 
-    bounded.trim(into.counts, MAX_COUNTS, worth)
+    bounded.trim(into.counts, MAX_COUNTS, worth, catalog.named.events)
 
 
-def _merged_affinity(ours: Affinity | None, theirs: Affinity, half_life_ms: int | None) -> Affinity:
+def _merged_affinity(
+    ours: Affinity | None, theirs: Affinity, half_life_ms: int | None, named: frozenset[str]
+) -> Affinity:
     if ours is None:
         return theirs
     if ours.at_ms < theirs.at_ms:
@@ -125,11 +130,13 @@ def _merged_affinity(ours: Affinity | None, theirs: Affinity, half_life_ms: int 
     fade = decay.advance(ours, theirs.at_ms, half_life_ms)
     for key, weight in theirs.weights.items():
         ours.weights[key] = ours.weights.get(key, 0.0) + weight * fade
-    bounded.trim(ours.weights, MAX_AFFINITY_KEYS, abs)
+    bounded.trim(ours.weights, MAX_AFFINITY_KEYS, abs, named)
     return ours
 
 
-def _fill(into: dict[str, V], items: Iterable[tuple[str, V]], bound: int) -> None:
+def _fill(
+    into: dict[str, V], items: Iterable[tuple[str, V]], bound: int, named: frozenset[str] = frozenset()
+) -> None:
     for name, value in items:
-        if name not in into and len(into) < bound:
+        if name not in into and (name in named or len(into) < bound):
             into[name] = value

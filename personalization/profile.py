@@ -45,25 +45,30 @@ def apply_event(
         state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen)
     )
     if isinstance(event, Track | Page | Screen):
-        _count(state, event_name(event), occurred_at_ms, now_ms, spec.count_half_life_ms)
+        _count(state, event_name(event), occurred_at_ms, now_ms, catalog)
     if isinstance(event, Track):
         _apply_commerce(state, event)
     elif isinstance(event, Identify):
-        _apply_traits(state, event.traits)
+        _apply_traits(state, event.traits, catalog)
     elif isinstance(event, Group):
-        _apply_traits(state, {"group_id": event.group_id})
+        _apply_traits(state, {"group_id": event.group_id}, catalog)
     _apply_affinities(state, event, occurred_at_ms, catalog)
     return first
 
 
-def _count(state: VisitorState, name: str, occurred_at_ms: int, now_ms: int, half_life_ms: int) -> None:
+def _count(state: VisitorState, name: str, occurred_at_ms: int, now_ms: int, catalog: CompiledCatalog) -> None:
+    half_life_ms = catalog.catalog.count_half_life_ms
     name = name[:MAX_CATEGORY_CHARS]
-    state.counts[name] = decay.add(state.counts.get(name), 1.0, occurred_at_ms, half_life_ms)
+    held = state.counts.get(name)
+    if held is None and len(state.counts) >= MAX_COUNTS and name not in catalog.named.events:
 
-    def worth(count: Decayed) -> float:
-        return decay.decayed(count.value, count.at_ms, now_ms, half_life_ms)
+        def worth(count: Decayed) -> float:
+            return decay.decayed(count.value, count.at_ms, now_ms, half_life_ms)
 
-    bounded.trim(state.counts, MAX_COUNTS, worth)
+        # A newcomer takes the place and the worth of the least: else none would ever enter a full map.
+        dropped = bounded.trim(state.counts, MAX_COUNTS - 1, worth, catalog.named.events)
+        held = dropped[-1] if dropped else None
+    state.counts[name] = decay.add(held, 1.0, occurred_at_ms, half_life_ms)
 
 
 def _apply_affinities(
@@ -90,9 +95,15 @@ def _apply_affinities(
                 affinity.weights = {key: weight * fade for key, weight in affinity.weights.items()}
         amount = rule.weight * raised[rule.name]
         weights = affinity.weights
+        named = catalog.named.affinities.get(rule.name, frozenset())
         for key in keys:
-            weights[key] = max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, weights.get(key, 0.0) + amount))
-        bounded.trim(weights, MAX_AFFINITY_KEYS, abs)
+            held = weights.get(key)
+            if held is None:
+                held = 0.0
+                if len(weights) >= MAX_AFFINITY_KEYS and key not in named:
+                    dropped = bounded.trim(weights, MAX_AFFINITY_KEYS - 1, abs, named)
+                    held = dropped[-1] if dropped else 0.0
+            weights[key] = max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, held + amount))
 
 
 def _keys(value: Any) -> list[str]:
@@ -134,15 +145,23 @@ def _number(value: Any, default: float = 0.0) -> float:
     return max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, number)) if math.isfinite(number) else default
 
 
-def _apply_traits(state: VisitorState, traits: Mapping[str, Any]) -> None:
+def _apply_traits(state: VisitorState, traits: Mapping[str, Any], catalog: CompiledCatalog) -> None:
+    named = catalog.named.traits
     for name, value in traits.items():
         name = name[:MAX_CATEGORY_CHARS]
         if value is None:
             state.traits.pop(name, None)
             continue
         scalar = _scalar(value)
-        if scalar is not None and (name in state.traits or len(state.traits) < MAX_TRAITS):
-            state.traits[name] = scalar
+        if scalar is None:
+            continue
+        # Written last stands last: the first of those that nobody names was not written for longest.
+        state.traits.pop(name, None)
+        state.traits[name] = scalar
+        if len(state.traits) > MAX_TRAITS:
+            others = [other for other in state.traits if other not in named]
+            for other in others[: max(0, len(others) - MAX_TRAITS)]:
+                del state.traits[other]
 
 
 def _scalar(value: Any) -> Scalar | None:
