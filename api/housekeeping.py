@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 from prometheus_client import Counter
 
@@ -12,7 +13,10 @@ from api.wire import BATCH, DECIDE, EVENT, REWARD
 from background.cancelling import pause
 from eventlog.spool import Spool
 from personalization.errors import Unavailable
+from personalization.rule_errors import RuleErrorTotals
 from state.model_store import ModelFollower
+
+logger = logging.getLogger(__name__)
 
 EVERY_S = 0.5
 
@@ -42,6 +46,9 @@ class Housekeeper:
         self._warned: set[str] = set()
         self._dropped = Total(services.metrics.spool_dropped)
         self._unknown = Total(services.metrics.unknown_fields, _n_unknown())
+        self._said: set[str] = set()
+        rule_errors = services.metrics.rule_errors
+        self._rules = RuleErrorTotals(lambda rule, n: rule_errors.labels(rule).inc(n))
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -68,7 +75,12 @@ class Housekeeper:
             if age_ms is not None:
                 metrics.model_age_seconds.labels(placement).set(age_ms / 1000)
         with contextlib.suppress(Unavailable):
-            metrics.catalog_version.set(services.catalog.current.catalog.version)
+            catalog = services.catalog.current.catalog
+            metrics.catalog_version.set(catalog.version)
+            for rule, errors in self._rules.look(catalog).items():
+                if rule not in self._said:
+                    self._said.add(rule)
+                    logger.warning("rule_failed", extra={"rule": rule, "reason": errors.last_error})
 
 
 def _n_unknown() -> int:

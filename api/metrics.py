@@ -69,6 +69,12 @@ class ApiMetrics:
         self.unknown_fields = Counter(
             "nextbest_unknown_fields", "Objects received that held a field nobody knows", registry=r
         )
+        self.rule_errors = Counter(
+            "nextbest_rule_errors",
+            "Rules of the catalog that failed when they were evaluated: values of kinds that do not fit together",
+            ["rule"],
+            registry=r,
+        )
         self.spool_depth = Gauge(
             "nextbest_spool_records", "Records waiting for the log", multiprocess_mode="livesum", registry=r
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from personalization.compiled import CompiledCatalog
@@ -42,6 +42,31 @@ def rule_errors(catalog: CompiledCatalog) -> dict[str, RuleErrors]:
         for path, rule in rules_of(catalog).items()
         if rule.n_errors
     }
+
+
+class RuleErrorTotals:
+    """Hands what was added since the last look to a counter: versions of the catalog come and go.
+
+    Parameters
+    ----------
+    add
+        Called with a rule's path and how often it failed since.
+    """
+
+    def __init__(self, add: Callable[[str, int], None]) -> None:
+        self._add = add
+        self._seen: dict[tuple[int, str], int] = {}
+
+    def look(self, catalog: CompiledCatalog) -> dict[str, RuleErrors]:
+        """Count what failed under this version since the last look; the rules that did, by path."""
+        failing = {}
+        for path, errors in rule_errors(catalog).items():
+            added = errors.n_errors - self._seen.get((catalog.version, path), 0)
+            if added > 0:
+                self._seen[catalog.version, path] = errors.n_errors
+                self._add(path, added)
+                failing[path] = errors
+        return failing
 
 
 def _rules(catalog: CompiledCatalog) -> Iterator[Rule]:

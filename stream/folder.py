@@ -29,6 +29,7 @@ from personalization.event import Merged, TimedOut
 from personalization.example import Example, encode_example, example_key
 from personalization.fold import UNTOUCHED, DerivedEntry, Emission, Folded, Status, Visitor, fold
 from personalization.outcome import Outcome, encode_outcome
+from personalization.rule_errors import RuleErrorTotals
 from state.timers import Timer, TimerStore
 from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorStore
 from stream.clock import wall_clock_ms
@@ -123,7 +124,9 @@ class Folder:
         self._on_time_out = on_time_out
         self._share = share or Share()
         self._only_in = only_in
+        self._rule_errors = RuleErrorTotals(lambda rule, n: metrics.rule_errors.labels(rule).inc(n))
         self._late_line = SparseLine(logger, "late_reward")
+        self._rule_line = SparseLine(logger, "rule_failed")
         self.reached: dict[int, int] = {}
         """Per partition, the offset up to which everything is folded and written."""
         self._log_ends: dict[int, int] = {}
@@ -178,6 +181,11 @@ class Folder:
         self._metrics.batch_entries.observe(len(messages))
         self._metrics.batch_visitors.observe(n_visitors)
         self._metrics.batch_seconds.observe(time.perf_counter() - started_s)
+
+    def look_at_rules(self, catalog: CompiledCatalog) -> None:
+        """Count the rules of this version that failed since the last look."""
+        for rule, errors in self._rule_errors.look(catalog).items():
+            self._rule_line.write(rule=rule, reason=errors.last_error)
 
     async def given_up(self, message: Message) -> None:
         """An entry has become a dead letter because it ended the folder: a time-out must not be appended anew."""

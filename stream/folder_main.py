@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from background.cancelling import pause
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
 from state.timers import RedisTimerStore
@@ -11,12 +12,14 @@ from state.visitor_store import RedisVisitorStore
 from stream.clock import Clock
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
-from stream.house import open_house, worker_settings
+from stream.house import House, open_house, worker_settings
 from stream.log_lines import set_up_logging
 from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
 from stream.sampling import OutcomeSampling
 from stream.worker_app import make_app
+
+RULES_S = 2.0
 
 ROLE, LEARNER = "folder", "learner"
 
@@ -66,7 +69,15 @@ async def main(settings: Settings) -> None:
             async with worker.tasks:
                 worker.tasks.keep("clock", lambda: clock.run(settings.timer_poll_ms))
                 worker.tasks.keep("sampling", sampling.run)
+                worker.tasks.keep("rules", lambda: _look_at_rules(folder, house))
                 await worker.run(stop)
+
+
+async def _look_at_rules(folder: Folder, house: House) -> None:
+    """Show the rules that fail, until cancelled."""
+    while True:
+        folder.look_at_rules(house.catalogs.current)
+        await pause(RULES_S)
 
 
 def run(settings: Settings) -> None:

@@ -80,6 +80,12 @@ class FolderMetrics(WorkerMetrics):
             "Outcomes and examples that were not kept, being above capacity",
             registry=r,
         )
+        self.rule_errors = Counter(
+            "nextbest_rule_errors",
+            "Rules of the catalog that failed when they were evaluated: values of kinds that do not fit together",
+            ["rule"],
+            registry=r,
+        )
         self.timeouts = Counter("nextbest_timeouts", "Time-outs appended by the clock", registry=r)
         self.freshness = Histogram(
             "nextbest_event_to_state_seconds",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
+from msgspec import structs
 
 from eventlog.port import LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
+from personalization.catalog import RewardRule
 from personalization.compiled import compile_catalog
 from personalization.entry import Entry, decode_entry, encode_entry
 from personalization.errors import InvalidInput, Refused, Unavailable
@@ -304,3 +306,16 @@ async def test_a_time_out_that_is_given_up_is_not_appended_again(monkeypatch: py
     await bench.folder.process([message])
     assert bench.counted("dead_letter", "not_foldable") == 1
     assert bench.timers.timers == set()
+
+
+async def test_rules_that_fail_in_the_fold_are_counted_by_their_path() -> None:
+    bench = Bench()
+    worth = RewardRule(event="Product Clicked", value="properties.price + 1")
+    hero = structs.replace(catalog().placements["hero"], rewards=(worth,))
+    compiled = compile_catalog(structs.replace(catalog(), placements={"hero": hero}), 1)
+    bench.folder._catalogs = FixedCatalog(compiled)
+    click = Track(message_id="c", anonymous_id="1", event="Product Clicked", properties={"price": "dear"})
+    await bench.folder.process([bench.message("a:1", click)])
+    for _ in range(2):  # looked at again, it is not counted again
+        bench.folder.look_at_rules(compiled)
+    assert bench.metrics.rule_errors.labels("placements.hero.rewards[0].value")._value.get() == 1
