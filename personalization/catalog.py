@@ -250,11 +250,16 @@ class Source(_Part, frozen=True, kw_only=True):
         May also read visitors, export and erase; to be kept secret.
     consent_default
         What counts for visitors who were never asked.
+    after_login
+        Whose events are that follow a log-in on the same anonymous id without naming the user: somebody else's, who
+        uses the device after a log-out (``logged_out``; the usual libraries name the user in every event while
+        somebody is logged in), or the ``same_person``'s, for sites that only have the cookie.
     """
 
     write_keys: tuple[str, ...] = ()
     server_keys: tuple[str, ...] = ()
     consent_default: Literal["granted", "denied"] = "denied"
+    after_login: Literal["logged_out", "same_person"] = "logged_out"
 
 
 class Catalog(_Part, frozen=True, kw_only=True):

@@ -31,6 +31,13 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     offset: int
 
 
+LOGGED_OUT = "logged_out"
+"""What follows a log-in without naming the user is somebody else's: libraries name who is logged in."""
+
+SAME_PERSON = "same_person"
+"""It is the same person's: sites that only have the cookie."""
+
+
 class Sender(msgspec.Struct, frozen=True, array_like=True):
     """Who brought an event to the collector, as far as the collector could tell.
 
@@ -43,7 +50,8 @@ class Sender(msgspec.Struct, frozen=True, array_like=True):
     verified
         Whether the sender proved to be the visitor it named.
     after_login
-        What the source says of events that follow a log-in without naming the user; empty: nothing.
+        What the source says of events that follow a log-in without naming the user (``LOGGED_OUT`` or
+        ``SAME_PERSON``); empty: nothing, and they are the same person's.
     origin
         Salted hash of the network the request came from, 8 bytes, another one each day; empty: not known.
     """

@@ -19,11 +19,12 @@ from msgspec import structs
 from personalization import identity
 from personalization.attribution import activate, attribute, offer_recent
 from personalization.bounded import contains, push, short_hash
-from personalization.closed_memory import LateReward
+from personalization.closed_memory import LateReward, is_closed
 from personalization.compiled import CompiledCatalog
 from personalization.consent import record, words_of
 from personalization.conversions import Examples
-from personalization.entry import Entry, Position, Provenance
+from personalization.decision_id import trial_of
+from personalization.entry import LOGGED_OUT, Entry, Position, Provenance
 from personalization.event import (
     CLIENT_EVENTS,
     Activated,
@@ -161,7 +162,13 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
             return Folded(Status.DUPLICATE)
         folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS, MESSAGE_ID_BYTES)
     if state.redirect is not None:
-        return _fold_at_redirect(state, key, position, entry, state.redirect)
+        if not _is_of_the_next(folder, entry, state.redirect):
+            return _fold_at_redirect(visitor, key, position, entry, state.redirect)
+        if isinstance(entry.event, TimedOut):  # of those who were here before, or of whoever is here now: of both
+            forwarded = _derived(state.redirect, key, position, 0, entry, entry.event)
+            done = _fold_event(visitor, key, position, entry, catalog)
+            done.emissions.append(forwarded)
+            return done
     return _fold_event(visitor, key, position, entry, catalog)
 
 
@@ -296,34 +303,76 @@ def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, lin
     # All but the memory of what was applied here moves: that, like the fence, belongs to the key.
     merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
     known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
-    visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=winner)
-    visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
+    _leave_redirect(visitor, key, winner)
     emissions: list[Emission] = [_derived(winner, key, position, 0, entry, merged)] if known else []
     return Folded(Status.APPLIED, emissions=emissions)
 
 
-def _fold_at_redirect(state: VisitorState, key: str, position: Position, entry: Entry, target: str) -> Folded:
+def _leave_redirect(visitor: Visitor, key: str, to: str) -> None:
+    """Leave nothing at the key but where its visitor is now; whoever comes next is another person, another unit."""
+    state, folder = visitor.state, visitor.folder
+    unit = short_hash(f"{key}\x1f{state.unit.hex()}") if is_registered(to) else b""
+    visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=to, unit=unit)
+    visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
+
+
+def _is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
+    """Whether what reaches a redirect belongs to whoever uses the device after a log-out, not to ``target``.
+
+    That is what the source says of events that follow a log-in without naming the user; nothing is inferred from
+    what others sent.
+    """
+    event, sender = entry.event, entry.sender
+    if not is_registered(target):
+        return False
+    if isinstance(event, Rewarded | Activated):
+        trial = trial_of(event.decision_id)
+        return any(trial_of(each.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
+    if isinstance(event, TimedOut):
+        return bool(folder.open or folder.held or folder.conversions)
+    if sender is None or sender.after_login != LOGGED_OUT:
+        return False
+    return isinstance(event, DecisionMade) or (isinstance(event, CLIENT_EVENTS) and event.user_id is None)
+
+
+def _fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entry, target: str) -> Folded:
     """Send what reaches a redirect on to where the visitor now is."""
     event = entry.event
     if isinstance(event, Redirected):
         if event.to != key and identity.canonical_of(target, event.to) == event.to:
-            state.redirect = event.to
+            visitor.state.redirect = event.to
         return Folded(Status.APPLIED)
     if isinstance(event, Link):
-        if event.canonical == target:
-            return Folded(Status.APPLIED)
-        winner = identity.canonical_of(target, event.canonical)
-        if winner is None:
-            return Folded(Status.DROPPED, reason="two_registered_ids")
-        loser = event.canonical if winner == target else target
-        emissions: list[Emission] = [_derived(loser, key, position, 0, entry, Link(canonical=winner))]
-        state.redirect = winner
-        return Folded(Status.FORWARDED, emissions=emissions)
-    emissions = [_derived(target, key, position, 0, entry, event)]
+        return _fold_link_at_redirect(visitor, key, position, entry, event, target)
+    emissions: list[Emission] = [_derived(target, key, position, 0, entry, event)]
     if isinstance(event, Merged):
         # Later events of the source need not come by here any more.
         emissions.append(_derived(event.source, key, position, 1, entry, Redirected(to=target)))
     return Folded(Status.FORWARDED, emissions=emissions)
+
+
+def _fold_link_at_redirect(
+    visitor: Visitor, key: str, position: Position, entry: Entry, link: Link, target: str
+) -> Folded:
+    """Somebody logs in on a key that is a redirect already: again the same person, another, or a chain grows."""
+    state, folder = visitor.state, visitor.folder
+    winner = identity.canonical_of(target, link.canonical)
+    if link.canonical == target or winner is None:
+        # Who used the device since the last log-in was whoever logs in now; a second person ends the forwarding
+        # to the first at once.
+        known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
+        merged = Merged(
+            source=key,
+            state=structs.replace(state, redirect=None),
+            folder=structs.replace(folder, sources={}, message_ids=b""),
+        )
+        if known or winner is None:
+            _leave_redirect(visitor, key, link.canonical)
+        emissions: list[Emission] = [_derived(link.canonical, key, position, 0, entry, merged)] if known else []
+        return Folded(Status.APPLIED, emissions=emissions)
+    loser = link.canonical if winner == target else target
+    state.redirect = winner
+    return Folded(Status.FORWARDED, emissions=[_derived(loser, key, position, 0, entry, Link(canonical=winner))])
 
 
 def _derived(to: str, key: str, position: Position, n: int, cause: Entry, event: Event) -> DerivedEntry:

@@ -88,6 +88,8 @@ class VisitorReader:
     async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]:
         """The states known under ``keys``, redirects followed, the winner of a merge first; each fresh.
 
+        A redirect to a registered visitor holds the state of whoever has used the device since.
+
         Parameters
         ----------
         registered
@@ -110,7 +112,11 @@ class VisitorReader:
                 state = _unpacked(value)
                 if state.redirect is None:
                     found[key] = state
-                elif may_follow(state.redirect, registered) and state.redirect not in seen:
+                    continue
+                follows = may_follow(state.redirect, registered)
+                if is_registered(state.redirect) and (not follows or state.revision or state.exposures):
+                    found[key] = state  # whoever uses the device after a log-out, beside the redirect
+                if follows and state.redirect not in seen:
                     seen.add(state.redirect)
                     redirects.append(state.redirect)
             if not redirects:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personalization.entry import Sender
 from personalization.event import Link, Merged, Page, Track
 from personalization.fold import Status
 from personalization.folder_state import FolderState
@@ -76,14 +77,73 @@ def test_emissions_sent_twice_are_applied_once() -> None:
     assert world.visitors["u:7"].state.event_count == before == 2
 
 
-def test_a_shared_device_never_merges_two_people() -> None:
+def test_a_second_person_on_a_device_ends_the_forwarding_to_the_first() -> None:
     world = World()
     world.track("a:1", "Viewed")
     world.link("a:1", "u:7")
-    dropped = world.link("a:1", "u:8")
-    assert (dropped.status, dropped.reason) == (Status.DROPPED, "two_registered_ids")
-    assert world.visitors["a:1"].state.redirect == "u:7"
-    assert "u:8" not in world.visitors
+    world.link("a:1", "u:8")
+    assert world.visitors["a:1"].state.redirect == "u:8"
+    assert world.visitors["u:7"].state.event_count == 1, "what the first did stays theirs"
+    world.track("a:1", "Viewed")
+    assert (world.visitors["u:7"].state.event_count, world.visitors["u:8"].state.event_count) == (1, 1)
+
+
+LOGGED_OUT = Sender("shop", "write", after_login="logged_out")
+SAME_PERSON = Sender("shop", "write", after_login="same_person")
+
+
+def viewed(world: World, message_id: str, sender: Sender, user_id: str | None = None) -> None:
+    event = Track(message_id=message_id, anonymous_id="1", user_id=user_id, event="Viewed", properties={})
+    world.send("a:1", event, sender=sender)
+
+
+def test_after_a_log_out_the_next_person_is_somebody_else() -> None:
+    world = World()
+    world.track("a:1", "Viewed")
+    world.link("a:1", "u:alice")
+    unit = world.visitors["a:1"].state.unit
+    for n in range(3):
+        viewed(world, f"bob{n}", LOGGED_OUT)
+    world.decide("a:1", "d1", "red", sender=LOGGED_OUT)
+    world.reward("a:1", "d1", 1.0)
+    alice, tablet = world.visitors["u:alice"], world.visitors["a:1"]
+    assert alice.state.event_count == 1
+    assert (tablet.state.redirect, tablet.state.event_count) == ("u:alice", 3)
+    assert tablet.folder.open[0].reward == 1.0, "a reward finds its decision where that was made"
+    assert tablet.state.unit == unit != alice.state.unit
+    world.link("a:1", "u:bob")
+    bob = world.visitors["u:bob"]
+    assert (bob.state.event_count, bob.folder.open[0].reward) == (3, 1.0)
+    assert world.visitors["a:1"].state.redirect == "u:bob"
+    assert world.visitors["a:1"].state.unit not in (unit, b"")
+
+
+def test_who_logs_in_again_is_joined_with_what_they_did_in_between() -> None:
+    world = World()
+    world.track("a:1", "Viewed")
+    world.link("a:1", "u:alice")
+    viewed(world, "between", LOGGED_OUT)
+    viewed(world, "named", LOGGED_OUT, user_id="alice")
+    assert world.visitors["u:alice"].state.event_count == 2, "an event that names her is hers at once"
+    world.link("a:1", "u:alice")
+    assert world.visitors["u:alice"].state.event_count == 3
+    assert world.visitors["a:1"].state.event_count == 0
+
+
+def test_a_site_that_only_has_the_cookie_says_that_it_is_the_same_person() -> None:
+    world = World()
+    world.link("a:1", "u:alice")
+    viewed(world, "m", SAME_PERSON)
+    assert world.visitors["u:alice"].state.event_count == 1
+
+
+def test_time_outs_after_a_log_out_reach_both() -> None:
+    world = World()
+    world.decide("a:1", "before", "red")
+    world.link("a:1", "u:alice")
+    world.decide("a:1", "after", "red", sender=LOGGED_OUT)
+    world.time_out("a:1", after_ms=31 * MINUTE)
+    assert {outcome.decision_id for outcome in world.outcomes} == {"before", "after"}
 
 
 def test_a_chain_ends_at_the_registered_id_and_is_rewritten() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from personalization.catalog import AffinityRule, AffinitySpec, Catalog, Content, Placement, RewardRule
 from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.entry import Entry, Position, decode_entry, encode_entry
+from personalization.entry import Entry, Position, Sender, decode_entry, encode_entry
 from personalization.event import DecisionMade, Event, Identify, Link, Rewarded, TimedOut, Track
 from personalization.example import Example
 from personalization.fold import DerivedEntry, Folded, Visitor, fold
@@ -65,6 +65,7 @@ class World:
         after_ms: int = 1,
         occurred_ms: int | None = None,
         received_ms: int | None = None,
+        sender: Sender | None = None,
     ) -> None:
         self.now_ms += after_ms
         entry = Entry(
@@ -72,6 +73,7 @@ class World:
             occurred_at_ms=self.now_ms if occurred_ms is None else occurred_ms,
             catalog_version=1,
             event=event,
+            sender=sender,
         )
         self.log.append((key, encode_entry(entry)))
 
@@ -117,6 +119,7 @@ class World:
         *,
         after_ms: int = 1,
         received_ms: int | None = None,
+        sender: Sender | None = None,
         **terms: Any,
     ) -> Folded:
         made = DecisionMade(
@@ -128,7 +131,7 @@ class World:
             weight=2**31,
             **terms,
         )
-        return self.send(key, made, after_ms=after_ms, received_ms=received_ms)
+        return self.send(key, made, after_ms=after_ms, received_ms=received_ms, sender=sender)
 
     def reward(self, key: str, decision_id: str, value: float, *, final: bool = False, name: str = "") -> Folded:
         event = Rewarded(message_id=self.message(), decision_id=decision_id, value=value, final=final, name=name)
@@ -140,8 +143,16 @@ class World:
     def time_out(self, key: str, *, after_ms: int) -> Folded:
         return self.send(key, TimedOut(due_ms=self.now_ms + after_ms), after_ms=after_ms)
 
-    def send(self, key: str, event: Event, *, after_ms: int = 1, received_ms: int | None = None) -> Folded:
-        self.append(key, event, after_ms=after_ms, received_ms=received_ms)
+    def send(
+        self,
+        key: str,
+        event: Event,
+        *,
+        after_ms: int = 1,
+        received_ms: int | None = None,
+        sender: Sender | None = None,
+    ) -> Folded:
+        self.append(key, event, after_ms=after_ms, received_ms=received_ms, sender=sender)
         index = len(self.folded)
         self.pump()
         return self.folded[index]

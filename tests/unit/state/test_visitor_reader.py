@@ -58,10 +58,17 @@ async def test_the_winner_of_a_merge_comes_first():
     assert [state.revision for state in await reader.read(["a:1", "u:2"], "u:2")] == [2, 1]
 
 
-@pytest.mark.parametrize(("registered", "revisions"), [(None, []), ("u:8", []), ("u:7", [7])])
+@pytest.mark.parametrize(("registered", "revisions"), [(None, [0]), ("u:8", [0]), ("u:7", [7])])
 async def test_a_redirect_to_a_registered_id_is_followed_only_for_the_request_that_names_it(registered, revisions):
     reader = reader_of(FakeRedis(a_1=VisitorState(redirect="u:7"), u_7=VisitorState(revision=7)))
     assert [state.revision for state in await reader.read(["a:1"], registered)] == revisions
+
+
+async def test_whoever_uses_the_device_after_a_log_out_is_known_beside_the_redirect():
+    beside = VisitorState(redirect="u:7", revision=2, unit=b"12345678")
+    reader = reader_of(FakeRedis(a_1=beside, u_7=VisitorState(revision=7), u_8=VisitorState(revision=8)))
+    assert [state.unit for state in await reader.read(["a:1"], None)] == [b"12345678"]
+    assert [state.revision for state in await reader.read(["u:8", "a:1"], "u:8")] == [8, 2], "and joins who logs in"
 
 
 async def test_a_redirect_to_an_anonymous_id_is_followed_and_nothing_read_twice():
