@@ -25,16 +25,60 @@ def attribute(ledger: Ledger, event: ClientEvent) -> None:
     decision_id = named if isinstance(named, str) else ""
     if decision_id and event_name(event) in IMPRESSION_EVENTS:
         activate(ledger, decision_id)
-    credits = worth(event, ledger.catalog, ledger.now_ms)
-    if credits and decision_id and is_closed(ledger.folder, decision_id):
+    offers: dict[str, dict[bytes, Credit]] = {
+        credit.placement: {CURRENT: credit} for credit in worth(event, ledger.catalog, ledger.now_ms)
+    }
+    for (placement, rules), version in _made_under_others(ledger).items():
+        for credit in worth(event, ledger.earlier(version), ledger.now_ms):
+            if credit.placement == placement:
+                offers.setdefault(placement, {})[rules] = credit
+    if offers and decision_id and is_closed(ledger.folder, decision_id):
         ledger.note_late(late_for_decision(ledger.folder, decision_id, ledger.catalog, ledger.now_ms))
         return
-    for credit in credits:
-        credit.decision_id = decision_id
-        if not settle(ledger, credit, ledger.folder.open):
+    for placement, by_rules in offers.items():
+        for credit in by_rules.values():
+            credit.decision_id = decision_id
+        if not _settle_by_rules(ledger, placement, by_rules) and CURRENT in by_rules:
             if not decision_id:
-                _note_late(ledger, credit)
-            remember(ledger.folder, credit)
+                _note_late(ledger, by_rules[CURRENT])
+            remember(ledger.folder, by_rules[CURRENT])
+
+
+CURRENT = b""
+"""Stands for the reward rules of the catalog the entry is folded under."""
+
+
+def _made_under_others(ledger: Ledger) -> dict[tuple[str, bytes], int]:
+    """(placement, hash of its reward rules) → catalog version, of decisions made under other rules than today's.
+
+    A decision is judged by the rules it was made under, whatever was edited, or taken out and put back, meanwhile.
+    """
+    found: dict[tuple[str, bytes], int] = {}
+    for decision in ledger.folder.open:
+        if decision.lineage is not None and (rules := _rules_of(ledger, decision)) != CURRENT:
+            found[decision.placement, rules] = decision.catalog_version
+    return found
+
+
+def _rules_of(ledger: Ledger, decision: OpenDecision) -> bytes:
+    """The hash of the rules a decision was made under; ``CURRENT`` if they are those in force, or not known."""
+    made_under = decision.lineage.rules if decision.lineage is not None else CURRENT
+    placement = ledger.catalog.placements.get(decision.placement)
+    return CURRENT if placement is not None and placement.rules == made_under else made_under
+
+
+def _settle_by_rules(ledger: Ledger, placement: str, by_rules: dict[bytes, Credit]) -> bool:
+    """Credit one decision of the placement, by its own rules; False if there is none."""
+    if by_rules.keys() == {CURRENT}:
+        return settle(ledger, by_rules[CURRENT], _under(ledger, CURRENT))
+    # By several rules: those of the decision shown last are asked first.
+    exposed = sorted(ledger.folder.open, key=lambda each: each.exposed_at_ms or 0, reverse=True)
+    order = dict.fromkeys(_rules_of(ledger, each) for each in exposed if each.placement == placement)
+    return any(rules in by_rules and settle(ledger, by_rules[rules], _under(ledger, rules)) for rules in order)
+
+
+def _under(ledger: Ledger, rules: bytes) -> list[OpenDecision]:
+    return [decision for decision in ledger.folder.open if _rules_of(ledger, decision) == rules]
 
 
 def activate(ledger: Ledger, decision_id: str) -> None:

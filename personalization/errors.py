@@ -5,6 +5,7 @@ NextbestError
 ├── Unavailable         a part we depend on does not answer now; trying again may help
 │   ├── LogFull         the log would have to drop unread events to take this one
 │   └── StorageFull     the server that keeps the log has no disk or memory left
+├── MissingCatalog      a fold needs the catalog that an open decision was made under
 ├── EpochClosed         the log an append was made for is over; who starts again goes on in the next one
 └── Refused             going on would corrupt state; a person must act, and the message says how
 """
@@ -55,6 +56,14 @@ class StorageFull(Unavailable):
     """The server that keeps the log has no disk or memory left: nothing is taken until somebody makes room."""
 
     public = True
+
+
+class MissingCatalog(NextbestError):
+    """A fold needs another version of the catalog than the entry's: whoever folds fetches it and folds again."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"catalog version {version}")
+        self.version = version
 
 
 class EpochClosed(NextbestError):

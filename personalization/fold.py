@@ -9,9 +9,10 @@ worker or after a crash, emits the same things under the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeAlias
 
 from msgspec import structs
@@ -25,6 +26,7 @@ from personalization.consent import record, words_of
 from personalization.conversions import Examples
 from personalization.decision_id import trial_of
 from personalization.entry import LOGGED_OUT, Entry, Position, Provenance
+from personalization.errors import MissingCatalog
 from personalization.event import (
     CLIENT_EVENTS,
     Activated,
@@ -130,7 +132,27 @@ class Folded:
     late: list[LateReward] = field(default_factory=list)
 
 
-def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
+NO_EARLIER: Mapping[int, CompiledCatalog] = MappingProxyType({})
+
+
+def _lookup(earlier: Mapping[int, CompiledCatalog]) -> Callable[[int], CompiledCatalog]:
+    def get(version: int) -> CompiledCatalog:
+        found = earlier.get(version)
+        if found is None:
+            raise MissingCatalog(version)
+        return found
+
+    return get
+
+
+def fold(
+    visitor: Visitor,
+    key: str,
+    position: Position,
+    entry: Entry,
+    catalog: CompiledCatalog,
+    earlier: Mapping[int, CompiledCatalog] = NO_EARLIER,
+) -> Folded:
     """Fold one entry into its visitor.
 
     Parameters
@@ -143,6 +165,13 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
         The entry's own place in the log; at or below the visitor's fence nothing happens.
     catalog
         The version stamped on the entry.
+    earlier
+        Other versions by number: a decision is judged by the reward rules it was made under.
+
+    Raises
+    ------
+    MissingCatalog
+        If one of them is needed and not there. The visitor is then half changed, and to be read anew.
     """
     state, folder = visitor.state, visitor.folder
     if position.epoch < state.epoch:
@@ -166,16 +195,25 @@ def fold(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: 
             return _fold_at_redirect(visitor, key, position, entry, state.redirect)
         if isinstance(entry.event, TimedOut):  # of those who were here before, or of whoever is here now: of both
             forwarded = _derived(state.redirect, key, position, 0, entry, entry.event)
-            done = _fold_event(visitor, key, position, entry, catalog)
+            done = _fold_event(visitor, key, position, entry, catalog, earlier)
             done.emissions.append(forwarded)
             return done
-    return _fold_event(visitor, key, position, entry, catalog)
+    return _fold_event(visitor, key, position, entry, catalog, earlier)
 
 
-def _fold_event(visitor: Visitor, key: str, position: Position, entry: Entry, catalog: CompiledCatalog) -> Folded:
+def _fold_event(
+    visitor: Visitor,
+    key: str,
+    position: Position,
+    entry: Entry,
+    catalog: CompiledCatalog,
+    earlier: Mapping[int, CompiledCatalog],
+) -> Folded:
     state, folder, event = visitor.state, visitor.folder, entry.event
     due_before = next_due_ms(folder)
-    ledger = Ledger(state, folder, state.now_ms, catalog, entry.received_at_ms, key, position, entry.sender)
+    ledger = Ledger(
+        state, folder, state.now_ms, catalog, entry.received_at_ms, key, position, entry.sender, _lookup(earlier)
+    )
     examples = Examples(state, folder, catalog)
     if isinstance(event, CLIENT_EVENTS):
         said_something = _take_words(state, event, entry, catalog)

@@ -21,6 +21,7 @@ from personalization.closed_memory import (
 from personalization.compiled import CompiledCatalog, CompiledPlacement
 from personalization.decision_id import trial_of
 from personalization.entry import Position, Sender
+from personalization.errors import MissingCatalog
 from personalization.event import DecisionMade
 from personalization.features import NO_FEATURES, unpack
 from personalization.folder_state import (
@@ -59,13 +60,18 @@ Note = tuple[str, str, str]
 """(kind, placement, arm): something to be counted."""
 
 
+def _no_other(version: int) -> CompiledCatalog:
+    raise MissingCatalog(version)
+
+
 @dataclass(slots=True)
 class Ledger:
     """The open decisions of one visitor while one entry is folded.
 
     ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it,
     ``key`` the visitor's, ``position`` the entry's, ``sender`` whoever brought it. ``now_ms`` is the fold's clock,
-    ``received_at_ms`` the entry's own, which lies behind where entries overtook each other.
+    ``received_at_ms`` the entry's own, which lies behind where entries overtook each other. ``earlier`` gives the
+    catalogs that open decisions were made under.
     """
 
     state: VisitorState
@@ -76,6 +82,7 @@ class Ledger:
     key: str
     position: Position
     sender: Sender | None = None
+    earlier: Callable[[int], CompiledCatalog] = _no_other
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     late: list[LateReward] = field(default_factory=list)

@@ -24,7 +24,7 @@ from eventlog.port import Position as Place
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from personalization.compiled import CompiledCatalog
 from personalization.entry import Entry, Position, decode_entry, encode_entry
-from personalization.errors import InvalidInput, LogFull, Refused
+from personalization.errors import InvalidInput, LogFull, MissingCatalog, Refused
 from personalization.event import Merged, TimedOut
 from personalization.example import Example, encode_example, example_key
 from personalization.fold import UNTOUCHED, DerivedEntry, Emission, Folded, Status, Visitor, fold
@@ -156,7 +156,7 @@ class Folder:
                 isinstance(each.entry.event, Merged) for entries in pending.values() for each in entries
             ):
                 self._failpoints.hit(Failpoint.HALF_MERGED, **facts)
-            work = self._fold(pending, stored, catalogs)
+            work = await self._fold_with_what_it_needs(pending, stored, catalogs)
             work.dead += dead
             dead = []
             # Both must be there before the write; neither waits for the other.
@@ -214,6 +214,16 @@ class Folder:
         versions = {each.entry.catalog_version for entries in pending.values() for each in entries}
         return {version: await self._patiently("catalog", self._catalogs.get, version) for version in versions}
 
+    async def _fold_with_what_it_needs(
+        self, pending: dict[str, list[Pending]], stored: dict[str, Stored], catalogs: dict[int, CompiledCatalog]
+    ) -> _Work:
+        """Fold, under other versions of the catalog too where open decisions were made under them."""
+        while True:
+            try:
+                return self._fold(pending, stored, catalogs)
+            except MissingCatalog as missing:
+                catalogs[missing.version] = await self._patiently("catalog", self._catalogs.get, missing.version)
+
     def _fold(
         self, pending: dict[str, list[Pending]], stored: dict[str, Stored], catalogs: dict[int, CompiledCatalog]
     ) -> _Work:
@@ -267,8 +277,10 @@ class Folder:
             try:
                 position = Position(self._epoch, offset)
                 folded.append(
-                    (each, fold(visitor, key, position, each.entry, catalogs[each.entry.catalog_version]))
+                    (each, fold(visitor, key, position, each.entry, catalogs[each.entry.catalog_version], catalogs))
                 )
+            except MissingCatalog:
+                raise
             except Exception as error:
                 logger.exception("entry_not_foldable", extra={"offset": offset})
                 dead.append((each.message, "not_foldable", f"{type(error).__name__}: {error}"))

@@ -46,6 +46,7 @@ class PartitionFold:
     n_entries: int = field(init=False)
     n_dead: int = field(init=False)
     _poisoned: set[int] = field(default_factory=set, init=False)
+    _catalogs: dict[int, CompiledCatalog] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._restart()
@@ -81,14 +82,17 @@ class PartitionFold:
             if read.offset in self._poisoned:
                 self.n_dead += 1
                 continue
-            self._apply(read.key, read.offset, entry, await catalog_of(entry.catalog_version))
+            visitor = self.visitors.setdefault(read.key, Visitor.new())
+            # Open decisions are judged by the rules they were made under.
+            for version in {entry.catalog_version, *(made.catalog_version for made in visitor.folder.open)}:
+                if version not in self._catalogs:
+                    self._catalogs[version] = await catalog_of(version)
+            self._apply(visitor, read.key, read.offset, entry)
 
-    def _apply(self, key: str, offset: int, entry: Entry, catalog: CompiledCatalog) -> None:
-        visitor = self.visitors.get(key)
-        if visitor is None:
-            visitor = self.visitors[key] = Visitor.new()
+    def _apply(self, visitor: Visitor, key: str, offset: int, entry: Entry) -> None:
         try:
-            fold(visitor, key, Position(self.epoch, offset), entry, catalog)
+            catalog = self._catalogs[entry.catalog_version]
+            fold(visitor, key, Position(self.epoch, offset), entry, catalog, self._catalogs)
         except Exception as error:
             raise _NotFoldable(offset) from error
 

@@ -15,6 +15,7 @@ from personalization.bounded import short_hash
 from personalization.catalog import RewardRule
 from personalization.closed_memory import SECOND_BYTES, TAG_BYTES, LateReward
 from personalization.compiled import compile_catalog
+from personalization.entry import Sender
 from personalization.event import Activated, Track
 from personalization.features import pack
 from personalization.fold import Folded
@@ -604,3 +605,43 @@ def test_a_deferred_decision_records_no_side_before_it_is_shown() -> None:
     world = World(shop(holdout=0.5))
     world.decide(KEY, "d1", "red", exposed=False, holdout=True)
     assert world.visitors[KEY].state.holdouts == {}
+
+
+def edited(world: World, **terms: object) -> None:
+    """The next version of the catalog, with another placement ``hero``, or without it."""
+    placement = world.catalog.catalog.placements.get("hero")
+    placements = {"hero": structs.replace(placement, **terms)} if terms else {"other": placement}
+    world.versions[world.catalog.version] = world.catalog
+    world.catalog = compile_catalog(structs.replace(world.catalog.catalog, placements=placements), 2)
+    world.versions[2] = world.catalog
+
+
+def test_a_decision_is_judged_by_the_rules_it_was_made_under() -> None:
+    world = World()
+    world.decide(KEY, "d1", "red", sender=Sender("shop", "write"))
+    edited(world, rewards=(RewardRule(event="Bought", value=2.0),))
+    world.decide(KEY, "d2", "green", sender=Sender("shop", "write"))
+    world.track(KEY, "Clicked", contentId="red")
+    world.track(KEY, "Clicked", contentId="green")
+    world.track(KEY, "Bought", contentId="green")
+    assert {each.decision_id: each.reward for each in world.visitors[KEY].folder.open} == {"d1": 1.0, "d2": 2.0}
+
+
+def test_a_click_while_the_placement_was_gone_counts_when_it_is_back() -> None:
+    world = World()
+    world.decide(KEY, "d1", "red", sender=Sender("shop", "write"))
+    before = world.catalog
+    edited(world)
+    world.track(KEY, "Clicked", contentId="red")
+    world.catalog = before
+    world.time_out(KEY, after_ms=WINDOW)
+    assert [(o.reward, o.trains) for o in world.outcomes] == [(1.0, True)]
+
+
+def test_one_event_credits_one_decision_of_a_placement_whatever_rules_there_are() -> None:
+    world = World()
+    world.decide(KEY, "d1", "red", sender=Sender("shop", "write"))
+    edited(world, window_ms=WINDOW + 1)
+    world.decide(KEY, "d2", "red", sender=Sender("shop", "write"))
+    world.track(KEY, "Clicked", contentId="red")
+    assert {each.decision_id: each.reward for each in world.visitors[KEY].folder.open} == {"d1": 0.0, "d2": 1.0}

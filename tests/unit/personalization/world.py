@@ -53,6 +53,7 @@ class World:
     outcomes: list[Outcome] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     folded: list[Folded] = field(default_factory=list)
+    versions: dict[int, CompiledCatalog] = field(default_factory=dict)
     done: int = 0
     now_ms: int = START
     n_messages: int = 0
@@ -86,7 +87,7 @@ class World:
     def fold_at(self, offset: int, key: str, data: bytes) -> Folded:
         visitor = self.visitors.setdefault(key, Visitor.new())
         entry = decode_entry(data)
-        folded = fold(visitor, key, Position(1, offset), entry, self.catalog)
+        folded = fold(visitor, key, Position(1, offset), entry, self.catalog, self.versions)
         assert encode_entry(entry) == data, "a fold changes its visitor, never the entry: it may be folded again"
         self.folded.append(folded)
         for emission in folded.emissions:

@@ -10,8 +10,8 @@ from msgspec import structs
 from eventlog.port import LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.catalog import RewardRule
-from personalization.compiled import compile_catalog
-from personalization.entry import Entry, decode_entry, encode_entry
+from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.entry import Entry, Sender, decode_entry, encode_entry
 from personalization.errors import InvalidInput, Refused, Unavailable
 from personalization.event import DecisionMade, Event, Link, Merged, Rewarded, TimedOut, Track
 from personalization.outcome import decode_outcome
@@ -178,8 +178,8 @@ async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
     first, poison = bench.message("a:1", track(0)), bench.message("a:1", track(1))
     real = module.fold
 
-    def fold(visitor, key, position, entry, compiled):
-        done = real(visitor, key, position, entry, compiled)
+    def fold(visitor, key, position, *others):
+        done = real(visitor, key, position, *others)
         if position.offset == poison.offset:
             raise ZeroDivisionError("a bug")
         return done
@@ -319,3 +319,30 @@ async def test_rules_that_fail_in_the_fold_are_counted_by_their_path() -> None:
     for _ in range(2):  # looked at again, it is not counted again
         bench.folder.look_at_rules(compiled)
     assert bench.metrics.rule_errors.labels("placements.hero.rewards[0].value")._value.get() == 1
+
+
+async def test_the_catalog_an_open_decision_was_made_under_is_fetched() -> None:
+    bench = Bench()
+    sender = Sender("shop", "write")
+    versions = {1: CATALOG.current}
+    hero = structs.replace(catalog().placements["hero"], rewards=())
+    versions[2] = compile_catalog(structs.replace(catalog(), placements={"hero": hero}), 2)
+    asked = []
+
+    class Versions:
+        async def get(self, version: int) -> CompiledCatalog:
+            asked.append(version)
+            return versions[version]
+
+    bench.folder._catalogs = Versions()
+
+    def message(event: Event, version: int) -> Message:
+        message = bench.message("a:1", event)
+        entry = structs.replace(decode_entry(message.value), catalog_version=version, sender=sender)
+        return message._replace(value=encode_entry(entry))
+
+    await bench.folder.process([message(decision(1), 1)])
+    click = Track(message_id="c", anonymous_id="1", event="Product Clicked", properties={"contentId": "red"})
+    await bench.folder.process([message(click, 2)])
+    assert asked == [1, 2, 1]
+    assert bench.visitors.stored["a:1"].visitor().folder.open[0].reward == 0.5
