@@ -9,7 +9,8 @@ from config.checks import Problem, rules_of
 from config.rule_warnings import rule_warnings
 from config.template_checks import template_warnings
 from personalization.catalog import Catalog, Placement
-from personalization.cel_tree import Unreadable, entries_of, parse
+from personalization.cel_parser import Unreadable, parse
+from personalization.cel_tree import entries_of
 from personalization.vocabulary import VISITOR
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)

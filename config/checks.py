@@ -10,7 +10,8 @@ from config.catalog_errors import did_you_mean
 from config.rule_kinds import kind_mistakes
 from config.template_checks import template_mistakes
 from personalization.catalog import Catalog, Conversion, Placement
-from personalization.cel_tree import Unreadable, entries_of, parse
+from personalization.cel_parser import Unreadable, parse
+from personalization.cel_tree import entries_of
 from personalization.conversions import OF_THE_MOMENT
 from personalization.errors import InvalidInput
 from personalization.policy_spec import ModelSpec, PolicySpec

@@ -37,7 +37,7 @@ _WHOLE_FUNCTIONS = NUMBER_FUNCTIONS - {"double", "uint"}
 def calculates(node: Node) -> bool:
     """Whether the expression does arithmetic; joining texts is none.
 
-    >>> from personalization.cel_tree import parse
+    >>> from personalization.cel_parser import parse
     >>> calculates(parse("traits.age + 0.5 > 3")), calculates(parse("'product-' + properties.id"))
     (True, False)
     """
@@ -51,7 +51,8 @@ def calculates(node: Node) -> bool:
 def with_fractions(node: Node) -> Node:
     """The same expression over fractions.
 
-    >>> from personalization.cel_tree import parse, text_of
+    >>> from personalization.cel_parser import parse
+    >>> from personalization.cel_tree import text_of
     >>> text_of(with_fractions(parse("xs[1] + size(ys) * 2 > n % 3")))
     'xs[1] + double(size(ys)) * 2.0 > double(int(n) % int(3.0))'
     """

@@ -1,31 +1,13 @@
-"""CEL text as a tree: what a rule names, calls and compares. The one place that reads CEL text.
-
-The ``cel`` package compiles and evaluates, and tells which names and functions an expression uses, but not how. The
-grammar is that of the language definition (https://github.com/google/cel-spec, *Syntax*) without message literals,
-which have no meaning in rules. Reading costs about 5 µs a token, once per rule.
-"""
+"""A CEL expression as a tree: what it names, calls and compares. ``cel_parser`` reads it from text."""
 
 from __future__ import annotations
 
-import ast
-import functools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-MAX_NESTED = 40
-"""Parentheses and calls within each other: each is ten frames of the parser's, of Python's 1,000."""
-
-MAX_DEPTH = 250
-"""Levels of the tree, a frame each for whoever walks it; `a || b || c` has two."""
-
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 """Methods whose first argument is a name they bind: ``xs.exists(x, x > 1)``."""
-
-
-class Unreadable(ValueError):
-    """The text is no CEL, or uses a part of it that rules do not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +94,6 @@ class MapOf:
 Node: TypeAlias = Literal | Name | Field | Index | Call | Unary | Binary | Conditional | ListOf | MapOf
 
 
-@functools.lru_cache(maxsize=4096)
-def parse(source: str) -> Node:
-    """Read an expression.
-
-    Raises
-    ------
-    Unreadable
-        If it is no CEL, or nested too deeply.
-
-    >>> parse('n_orders > 2 && "loyal" in segments').operator
-    '&&'
-    """
-    node = _Parser(source).whole()
-    level, depth = [node], 0
-    while level := [child for each in level for child in children(each)]:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise Unreadable("too long or too deeply nested; name parts of it as segments")
-    return node
-
-
 def children(node: Node) -> tuple[Node, ...]:
     """The parts of a node, in order."""
     match node:
@@ -165,6 +126,7 @@ def walk(node: Node) -> Iterator[Node]:
 def bound_names(node: Node) -> frozenset[str]:
     """The names that macros bind anywhere in it: they are no variables.
 
+    >>> from personalization.cel_parser import parse
     >>> sorted(bound_names(parse("cart.exists(sku, cart[sku] > 10.0)")))
     ['sku']
     """
@@ -185,6 +147,7 @@ Path: TypeAlias = tuple[str, ...]
 def path_of(node: Node) -> Path | None:
     """A variable and the names that lead into it, None for anything else.
 
+    >>> from personalization.cel_parser import parse
     >>> path_of(parse("counts['Product Viewed']")), path_of(parse("traits.address.city")), path_of(parse("1 + 1"))
     (('counts', 'Product Viewed'), ('traits', 'address', 'city'), None)
     """
@@ -200,6 +163,7 @@ def path_of(node: Node) -> Path | None:
 def keys_of(node: Node, variable: str) -> frozenset[str] | None:
     """The entries of a map that an expression names; None if it uses the whole map.
 
+    >>> from personalization.cel_parser import parse
     >>> keys_of(parse("scores.buys > 0.2 && scores['leaves'] < 0.1"), "scores") == {"buys", "leaves"}
     True
     >>> keys_of(parse("size(scores) > 0"), "scores") is None
@@ -212,6 +176,7 @@ def keys_of(node: Node, variable: str) -> frozenset[str] | None:
 def entries_of(node: Node, variable: str) -> tuple[frozenset[str], bool]:
     """The entries of a map (or items of a list) that an expression names, and whether it uses the whole besides.
 
+    >>> from personalization.cel_parser import parse
     >>> entries_of(parse("size(segments) > 1 && 'vip' in segments"), "segments")
     (frozenset({'vip'}), True)
     """
@@ -235,180 +200,16 @@ def entries_of(node: Node, variable: str) -> tuple[frozenset[str], bool]:
 def text_of(node: Node) -> str:
     """The expression as CEL text, with parentheses only if they are needed.
 
+    >>> from personalization.cel_parser import parse
     >>> text_of(parse("(a + b)*c >= -1||!(x in  ['a'])"))
     "(a + b) * c >= -1 || !(x in ['a'])"
     """
     return _write(node)[0]
 
 
-_TOKEN = re.compile(
-    r"""(?P<blank>\s+|//[^\n]*)
-    |(?P<text>(?:[rR][bB]?|[bB][rR]?)?(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''
-        |\"(?:\\.|[^\\"\n])*\"|'(?:\\.|[^\\'\n])*'))
-    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
-    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<sign>&&|\|\||[<>=!]=|[-+*/%<>!?:.,()\[\]{}])""",
-    re.VERBOSE | re.DOTALL,
-)
-_RAW_TEXT = re.compile(r"[bB]?[rR][bB]?(\"\"\"|'''|\"|')(.*)\1", re.DOTALL)
-_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_LEVELS = (("||",), ("&&",), ("<", "<=", ">", ">=", "==", "!=", "in"), ("+", "-"), ("*", "/", "%"))
-_LEVEL_OF = {operator: level for level, operators in enumerate(_LEVELS, start=1) for operator in operators}
-_UNARY, _MEMBER = len(_LEVELS) + 1, len(_LEVELS) + 2
-
-
-class _Parser:
-    """Reads one expression by recursive descent."""
-
-    def __init__(self, source: str) -> None:
-        self.tokens = list(_tokens(source))
-        self.at = 0
-        self.depth = 0
-
-    def whole(self) -> Node:
-        node = self.expression()
-        if self.token() != ("end", ""):
-            raise Unreadable(f"unexpected {self.token()[1]!r}")
-        return node
-
-    def token(self) -> tuple[str, str]:
-        return self.tokens[self.at]
-
-    def take(self, *signs: str) -> str | None:
-        kind, text = self.tokens[self.at]
-        if text in signs and kind in ("sign", "name"):
-            self.at += 1
-            return text
-        return None
-
-    def need(self, sign: str) -> None:
-        if self.take(sign) is None:
-            raise Unreadable(f"expected {sign!r}, not {self.token()[1]!r}")
-
-    def expression(self) -> Node:
-        self.depth += 1
-        if self.depth > MAX_NESTED:
-            raise Unreadable(f"more than {MAX_NESTED} parentheses within each other")
-        node = self.operation(0)
-        if self.take("?"):
-            then = self.operation(0)
-            self.need(":")
-            node = Conditional(node, then, self.expression())
-        self.depth -= 1
-        return node
-
-    def operation(self, level: int) -> Node:
-        if level == len(_LEVELS):
-            return self.unary()
-        node = self.operation(level + 1)
-        while operator := self.take(*_LEVELS[level]):
-            node = Binary(operator, node, self.operation(level + 1))
-        return node
-
-    def unary(self) -> Node:
-        signs = []
-        while sign := self.take("!", "-"):
-            signs.append(sign)
-        node = self.member()
-        for sign in reversed(signs):
-            node = Unary(sign, node)
-        return node
-
-    def member(self) -> Node:
-        node = self.primary()
-        while True:
-            if self.take("."):
-                name = self.name()
-                node = Call(node, name, self.list(")")) if self.take("(") else Field(node, name)
-            elif self.take("["):
-                node = Index(node, self.expression())
-                self.need("]")
-            else:
-                return node
-
-    def primary(self) -> Node:
-        kind, text = self.token()
-        if kind == "number" or kind == "text":
-            self.at += 1
-            return _number(text) if kind == "number" else _text(text)
-        if self.take("("):
-            node = self.expression()
-            self.need(")")
-            return node
-        if self.take("["):
-            return ListOf(self.list("]"))
-        if self.take("{"):
-            return MapOf(self.map())
-        self.take(".")  # `.name` is the name, from the root
-        name = self.name()
-        if name in _CONSTANTS:
-            return Literal(_CONSTANTS[name], name)
-        return Call(None, name, self.list(")")) if self.take("(") else Name(name)
-
-    def name(self) -> str:
-        kind, text = self.token()
-        if kind != "name" or text == "in":
-            raise Unreadable(f"unexpected {text!r}" if text else "something is missing at the end")
-        self.at += 1
-        return text
-
-    def list(self, end: str) -> tuple[Node, ...]:
-        items = []
-        while not self.take(end):
-            items.append(self.expression())
-            if not self.take(","):
-                self.need(end)
-                break
-        return tuple(items)
-
-    def map(self) -> tuple[tuple[Node, Node], ...]:
-        entries = []
-        while not self.take("}"):
-            key = self.expression()
-            self.need(":")
-            entries.append((key, self.expression()))
-            if not self.take(","):
-                self.need("}")
-                break
-        return tuple(entries)
-
-
-def _tokens(source: str) -> Iterator[tuple[str, str]]:
-    at = 0
-    while at < len(source):
-        token = _TOKEN.match(source, at)
-        if token is None:
-            raise Unreadable(f"unexpected {source[at]!r}")
-        if token.lastgroup != "blank":
-            yield str(token.lastgroup), token[0]
-        at = token.end()
-    yield "end", ""
-
-
-def _number(text: str) -> Literal:
-    if text[-1] in "uU":
-        return Literal(None, text, opaque=True)
-    if text[:2] in ("0x", "0X"):
-        return Literal(int(text, 16), text)
-    return Literal(int(text), text) if text.isdigit() else Literal(float(text), text)
-
-
-def _text(text: str) -> Literal:
-    quote = min(text.find(sign) for sign in "\"'" if sign in text)
-    if "b" in text[:quote].lower():
-        return Literal(None, text, opaque=True)
-    if raw := _RAW_TEXT.fullmatch(text):
-        return Literal(raw[2], text)
-    try:
-        # Escapes are Python's, but for \? and \`, which stand for themselves.
-        value = ast.literal_eval(re.sub(r"\\(\\|[?`])", _unescape, text))
-    except (ValueError, SyntaxError) as error:
-        raise Unreadable(f"cannot read the text {text}") from error
-    return Literal(str(value), text)
-
-
-def _unescape(escape: re.Match[str]) -> str:
-    return escape[0] if escape[1] == "\\" else escape[1]
+LEVELS = (("||",), ("&&",), ("<", "<=", ">", ">=", "==", "!=", "in"), ("+", "-"), ("*", "/", "%"))
+_LEVEL_OF = {operator: level for level, operators in enumerate(LEVELS, start=1) for operator in operators}
+_UNARY, _MEMBER = len(LEVELS) + 1, len(LEVELS) + 2
 
 
 def _write(node: Node) -> tuple[str, int]:

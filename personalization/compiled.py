@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from personalization.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
-from personalization.cel_tree import Unreadable, keys_of, parse
+from personalization.cel_parser import Unreadable, parse
+from personalization.cel_tree import keys_of
 from personalization.errors import InvalidInput, NextbestError
 from personalization.named import NOTHING_NAMED, Named, named_by
 from personalization.purposes import normal

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import cel
 
-from personalization import cel_errors, cel_numbers, cel_tree
+from personalization import cel_errors, cel_numbers, cel_parser, cel_tree
 from personalization.cel_tree import Call
 from personalization.errors import InvalidInput
 from personalization.vocabulary import EVENT_VARIABLES, FUNCTIONS, PLAIN_VARIABLES, VISITOR_VARIABLES
@@ -111,8 +111,8 @@ class Rule:
         except (ValueError, TypeError) as error:
             raise InvalidInput(field, cel_errors.syntax_error(source, str(error)), "bad_expression") from error
         try:
-            self.tree = cel_tree.parse(source)
-        except cel_tree.Unreadable as error:
+            self.tree = cel_parser.parse(source)
+        except cel_parser.Unreadable as error:
             raise InvalidInput(field, f"not a rule: {error}", "bad_expression") from error
         self.source, self.field = source, field
         self.variables = frozenset(self._program.variables()) - cel_tree.bound_names(self.tree) - _TYPES
@@ -133,11 +133,19 @@ class Rule:
         self.last_error = ""
 
     def mentions(self, name: str) -> bool:
-        """Whether it looks at the variable ``name``."""
+        """Whether it looks at the variable ``name``.
+
+        >>> Rule("xs.exists(x, x > n)", "when", {"xs", "n"}).mentions("x")
+        False
+        """
         return name in self.variables
 
     def calls(self, function: str) -> bool:
-        """Whether it calls the function, method or macro."""
+        """Whether it calls the function, method or macro.
+
+        >>> Rule("xs.exists(x, size(x) > 1)", "when", {"xs"}).calls("size")
+        True
+        """
         return any(isinstance(node, Call) and node.function == function for node in cel_tree.walk(self.tree))
 
     def holds_for(self, resolve: Resolver, scope: Callable[[], Scope]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from config.loader import check_catalog, demo_catalog, load_catalog, shipped_catalog
 from config.rule_warnings import rule_warnings
-from personalization.cel_tree import parse
+from personalization.cel_parser import parse
 from personalization.rules import Rule
 from personalization.vocabulary import VISITOR
 

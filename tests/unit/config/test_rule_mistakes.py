@@ -9,7 +9,7 @@ import pytest
 
 from config.loader import check_catalog
 from config.rule_kinds import kind_mistakes
-from personalization.cel_tree import parse
+from personalization.cel_parser import parse
 from personalization.vocabulary import EVENT, VISITOR
 
 SHOP = """\

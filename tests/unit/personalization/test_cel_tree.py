@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from personalization.cel_tree import MAX_DEPTH, Unreadable, keys_of, parse, path_of, text_of
+from personalization.cel_parser import MAX_DEPTH, Unreadable, parse
+from personalization.cel_tree import keys_of, path_of, text_of
 
 VALUES: dict[str, Any] = {
     "n": 3,
