@@ -7,7 +7,7 @@ import pytest
 from online_models.snapshot import ModelSnapshot
 from personalization.decision_id import key_of
 from personalization.event import DecisionMade, Link, Track
-from personalization.slots import NOBODY
+from personalization.visitor_key import NOBODY
 from personalization.visitor_state import VisitorState
 from state.model_store import Followed
 from tests.unit.api.site import NOW, WRITE

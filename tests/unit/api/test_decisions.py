@@ -11,7 +11,7 @@ from online_models.snapshot import ModelSnapshot
 from personalization.decision_id import mint
 from personalization.errors import LogFull
 from personalization.event import Activated, Rewarded
-from personalization.slots import NOBODY
+from personalization.visitor_key import NOBODY
 from personalization.visitor_state import Affinity, Holdout, VisitorState
 from state.model_store import Followed
 from tests.unit.api.site import NOW, SERVER, WRITE

@@ -18,7 +18,7 @@ from personalization.errors import InvalidInput
 from personalization.event import DecisionMade, Identify, Track
 from personalization.fold import Visitor, fold
 from personalization.request import PlacementRequest, SentEvent
-from personalization.slots import NOBODY
+from personalization.visitor_key import NOBODY
 from personalization.visitor_state import Exposure, Session, VisitorState
 from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, run
 
