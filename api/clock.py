@@ -7,57 +7,58 @@ between it is followed by a clock nobody sets, so that one which jumps is notice
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
-MAX_AHEAD_MS = 2_000
+MAX_AHEAD_NS = 2_000_000_000
 """More than synchronised clocks, and the way of an answer of Redis, ever differ by."""
 
-_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, where there is such a clock."""
-
-
-def wall_ms() -> int:
-    """The machine's clock, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def steady_ms() -> int:
-    """Milliseconds since some moment, never set."""
-    return time.clock_gettime_ns(_STEADY) // 1_000_000
+steady_ns = functools.partial(time.clock_gettime_ns, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""A clock that nobody sets; it goes on while the machine sleeps, where there is such a one."""
 
 
 class CollectorClock:
-    """Tells the time that entries are stamped with."""
+    """Tells the time that entries are stamped with.
 
-    def __init__(self, wall: Callable[[], int] = wall_ms, steady: Callable[[], int] = steady_ms) -> None:
-        self._wall = wall
-        self._steady = steady
-        self._offset_ms: int | None = None
+    Parameters
+    ----------
+    wall_ns
+        The machine's clock, since 1970.
+    steady_ns
+        One that nobody sets, since any moment.
+    """
+
+    def __init__(self, wall_ns: Callable[[], int] = time.time_ns, steady_ns: Callable[[], int] = steady_ns) -> None:
+        self._wall_ns = wall_ns
+        self._steady_ns = steady_ns
+        self._offset_ns: int | None = None
         """What added to the steady clock is the log's; None: not known yet."""
 
     def now_ms(self) -> int:
         """Milliseconds since 1970: the machine's, or the log's where the machine's is more than 2 s ahead."""
-        now_ms = self._wall()
-        if self._offset_ms is not None:
-            log_ms = self._steady() + self._offset_ms
-            if now_ms - log_ms > MAX_AHEAD_MS:
-                return log_ms
-        return now_ms
+        now_ns = self._wall_ns()
+        if self._offset_ns is not None:
+            log_ns = self._steady_ns() + self._offset_ns
+            if now_ns - log_ns > MAX_AHEAD_NS:
+                return log_ns // 1_000_000
+        return now_ns // 1_000_000
 
     def heard(self, log_ms: int) -> None:
         """Redis has just said that it is ``log_ms``."""
-        self._offset_ms = log_ms - self._steady()
+        self._offset_ns = log_ms * 1_000_000 - self._steady_ns()
 
     @property
     def ahead_ms(self) -> int:
         """How far the machine's clock is ahead of the log's; negative: behind."""
-        return 0 if self._offset_ms is None else self._wall() - self._steady() - self._offset_ms
+        if self._offset_ns is None:
+            return 0
+        return (self._wall_ns() - self._steady_ns() - self._offset_ns) // 1_000_000
 
     def problem(self) -> str | None:
         """What is not well, for everybody to read."""
         ahead_ms = self.ahead_ms
-        if ahead_ms <= MAX_AHEAD_MS:
+        if ahead_ms * 1_000_000 <= MAX_AHEAD_NS:
             return None
         return (
             f"this machine's clock is {ahead_ms / 1000:.0f} s ahead of Redis's: times are taken from Redis's "

@@ -37,9 +37,12 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake) -> DecideR
     named = intake.id(wire.request_id, "requestId")
     user_id = intake.id(wire.visitor.user_id, "visitor.userId")
     anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
-    visitor = _Visitor(user_id, anonymous_id, tried=_is_tried(wire.visitor))
-    events = _sent_along(wire.events, visitor, named, intake) if wire.events else ()
-    if visitor.is_missing:
+    events: tuple[SentEvent, ...] = ()
+    if wire.events:
+        visitor = _Visitor(user_id, anonymous_id, tried=_is_tried(wire.visitor))
+        events = _sent_along(wire.events, visitor, named, intake)
+        user_id, anonymous_id = visitor.user_id, visitor.anonymous_id
+    elif user_id is None and anonymous_id is None and not _is_tried(wire.visitor):
         raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
     if len(wire.placements) > MAX_PLACEMENTS:
         raise InvalidInput("placements", f"are {len(wire.placements)}; at most {MAX_PLACEMENTS}", "too_many")
@@ -49,8 +52,8 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake) -> DecideR
             PlacementRequest(asked) if isinstance(asked, str) else PlacementRequest(asked.placement, asked.slots)
             for asked in wire.placements
         ),
-        user_id=visitor.user_id,
-        anonymous_id=visitor.anonymous_id,
+        user_id=user_id,
+        anonymous_id=anonymous_id,
         context=without_address(wire.context),
         events=events,
         activate=wire.activate,

@@ -35,7 +35,7 @@ def check_id(value: WireId, field: str) -> str | None:
     InvalidInput
         Where it is no id, too long or holds what no key may hold.
     """
-    if not is_given(value):
+    if value is None or value == "":
         return None
     if type(value) is not str:
         return _digits(value, field)

@@ -56,6 +56,8 @@ class Intake:
         InvalidInput
             Where it cannot be an id.
         """
+        if value is None:
+            return None
         checked = check_id(value, field)
         if checked is None or not (checked == self.caller.key or is_degenerate(checked)):
             return checked

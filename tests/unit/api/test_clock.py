@@ -20,7 +20,10 @@ class Machine:
         self.wrong_by_ms = 0
 
     def clock(self) -> CollectorClock:
-        return CollectorClock(lambda: self.true_ms + self.wrong_by_ms, lambda: self.true_ms - NOW + 77)
+        def wall_ns() -> int:
+            return (self.true_ms + self.wrong_by_ms) * 1_000_000
+
+        return CollectorClock(wall_ns, lambda: (self.true_ms - NOW + 77) * 1_000_000)
 
 
 @pytest.mark.parametrize(
