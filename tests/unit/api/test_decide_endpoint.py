@@ -125,7 +125,7 @@ async def test_a_read_that_takes_too_long_leaves_the_model_the_requests_own_cont
             await asyncio.get_running_loop().create_future()
 
     site.visitors.read = Slow().read
-    body = (await site.decide(deadlineMs=300)).json()
+    body = (await site.decide(deadlineMs=500)).json()
     assert body["decisions"][0]["tier"] == "contextual"
 
 
