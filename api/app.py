@@ -20,7 +20,7 @@ from api.collect import CollectEndpoint
 from api.decide import DecideEndpoint
 from api.decisions import DecisionEndpoints
 from api.errors import ApiError, as_api_error, body_of, headers_of, not_found
-from api.exchange import new_request_id, respond_error
+from api.exchange import READABLE, new_request_id, respond_error
 from api.health import HealthEndpoints
 from api.placements import PlacementEndpoint
 from api.services import Services
@@ -127,10 +127,12 @@ def rest_of(services: Services) -> Starlette:
             return _error_response(refused, new_request_id())
         return _error_response(not_found(request.url.path), new_request_id())
 
-    return Starlette(
+    app = Starlette(
         routes=[Route(path, shaped(name, handler), methods=[method]) for method, path, name, handler in named],
         exception_handlers={HTTPException: unknown},
     )
+    app.router.redirect_slashes = False  # it would send people to whatever host the request names
+    return app
 
 
 def _error_response(error: BaseException, request_id: str) -> Response:
@@ -139,6 +141,8 @@ def _error_response(error: BaseException, request_id: str) -> Response:
     for name, value in headers_of(known):
         response.headers[name.decode()] = value.decode()
     response.headers["x-request-id"] = request_id
+    for name, value in READABLE:
+        response.headers[name.decode()] = value.decode()
     return response
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
@@ -12,6 +13,27 @@ from config.keys import Access, KeyRing
 from personalization.compiled import CompiledCatalog
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sends a request.
+
+    Attributes
+    ----------
+    access
+        What the key gives.
+    key
+        The key itself, which is a source's and never a visitor's id.
+    """
+
+    access: Access
+    key: str = field(repr=False)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it showed a server key."""
+        return self.access.role == "server"
+
+
 class KeysInForce:
     """The keys of the catalog in force."""
 
@@ -19,13 +41,19 @@ class KeysInForce:
         self._catalog = catalog
         self._of: CompiledCatalog | None = None
         self._ring = KeyRing({})
+        self._callers: dict[str, Caller] = {}
 
-    def identify(self, key: str) -> Access | None:
-        """What ``key`` gives, None for a key nobody has."""
+    def identify(self, key: str) -> Caller | None:
+        """Whoever shows ``key``, None for a key nobody has."""
         compiled = self._catalog.current.catalog
         if compiled is not self._of:
-            self._ring, self._of = KeyRing(compiled.catalog.sources), compiled
-        return self._ring.identify(key)
+            self._ring, self._callers, self._of = KeyRing(compiled.catalog.sources), {}, compiled
+        caller = self._callers.get(key)
+        if caller is None:
+            access = self._ring.identify(key)
+            if access is not None:
+                caller = self._callers[key] = Caller(access, key)
+        return caller
 
 
 def key_in(scope: Scope) -> str | None:
@@ -40,8 +68,8 @@ def key_in(scope: Scope) -> str | None:
     return None
 
 
-def authorise(scope: Scope, keys: KeysInForce, *, server: bool = False, key: str | None = None) -> Access:
-    """What the key that the request shows gives.
+def authorise(scope: Scope, keys: KeysInForce, *, server: bool = False, key: str | None = None) -> Caller:
+    """Whoever the key that the request shows belongs to.
 
     Parameters
     ----------
@@ -54,9 +82,9 @@ def authorise(scope: Scope, keys: KeysInForce, *, server: bool = False, key: str
         401 without a known key, 403 where a server key is needed.
     """
     shown = key_in(scope) or key
-    access = keys.identify(shown) if shown else None
-    if access is None:
+    caller = keys.identify(shown) if shown else None
+    if caller is None:
         raise unauthorized()
-    if server and access.role != "server":
+    if server and not caller.is_server:
         raise forbidden()
-    return access
+    return caller

@@ -9,11 +9,12 @@ import msgspec
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from api.auth import authorise
+from api.auth import Caller, authorise
 from api.errors import ApiError, body_of
-from api.events import MAX_EVENTS, client_event, event_records, occurred_at_ms, read_event
+from api.events import MAX_EVENTS, client_event, event_records, event_time_ms, ids_of, nobody, read_event
 from api.exchange import new_request_id, read_body, respond, respond_error
 from api.services import Services
+from api.times import WireTime
 from api.wire import BATCH, WireBatch, refusal
 from eventlog.port import Record
 from personalization.errors import InvalidInput
@@ -34,9 +35,9 @@ class CollectEndpoint:
         request_id = new_request_id()
         metrics = self._services.metrics
         try:
-            access = authorise(scope, self._services.keys)
+            caller = authorise(scope, self._services.keys)
             body = await read_body(scope, receive, self._services.max_body_bytes)
-            status, answer = await self._collect(body, request_id, imports=access.role == "server")
+            status, answer = await self._collect(body, request_id, caller, scope)
         except Exception as error:  # every error becomes an answer, in the one shape
             known = await respond_error(send, error, request_id)
             metrics.requests.labels("collect", str(known.status)).inc()
@@ -46,23 +47,27 @@ class CollectEndpoint:
         metrics.requests.labels("collect", str(status)).inc()
         await respond(send, status, answer)
 
-    async def _collect(self, body: bytes, request_id: str, *, imports: bool) -> tuple[int, bytes]:
+    async def _collect(self, body: bytes, request_id: str, caller: Caller, scope: Scope) -> tuple[int, bytes]:
         services = self._services
         batch, single = read_batch(body)
-        received_at_ms = services.clock_ms()
-        version = services.catalog.current.catalog.version
+        intake = services.intake(caller, scope)
         records: list[Record] = []
         links: list[tuple[str, str]] = []
         rejected: list[dict[str, Any]] = []
+        warnings: list[dict[str, Any]] = []
         for index, raw in enumerate(batch.events):
             field = "" if single else f"events[{index}]"
             try:
                 wire = read_event(raw, field)
-                event = client_event(wire, field)
-                at_ms = occurred_at_ms(wire, batch.sent_at, received_at_ms, field, imports=imports)
-                new_links = services.linker.links(event)
-                records += event_records(event, received_at_ms, at_ms, version, new_links)
+                user_id, anonymous_id = ids_of(wire, field, intake)
+                if user_id is None and anonymous_id is None:
+                    raise nobody(wire, field)
+                event = client_event(wire, field, intake, user_id, anonymous_id)
+                at_ms = event_time_ms(wire, batch.sent_at, field, intake)
+                new_links = services.linker.links(event, intake.received_at_ms)
+                records += event_records(event, at_ms, new_links, intake)
                 links += new_links
+                warnings += [notice.shown(index) for notice in intake.notices]
             except InvalidInput as error:
                 rejected.append(
                     {
@@ -72,17 +77,18 @@ class CollectEndpoint:
                         "message": _safe(error.message),
                     }
                 )
+            intake.notices.clear()
         n_accepted = len(batch.events) - len(rejected)
         services.metrics.events.labels("rejected").inc(len(rejected))
         if rejected and not n_accepted:
             first = rejected[0]
             refused = ApiError(400, first["code"], first["message"], first["field"])
-            return 400, body_of(refused, request_id, {"accepted": 0, "rejected": rejected})
+            return 400, body_of(refused, request_id, {"accepted": 0, "rejected": rejected, "warnings": []})
         if records:
             await services.log.append(records)
-            services.linker.appended(links)
+            services.linker.appended(links, intake.received_at_ms)
             services.metrics.events.labels("accepted").inc(n_accepted)
-        return 200, orjson.dumps({"accepted": n_accepted, "rejected": rejected})
+        return 200, orjson.dumps({"accepted": n_accepted, "rejected": rejected, "warnings": warnings})
 
 
 def read_batch(body: bytes) -> tuple[WireBatch, bool]:
@@ -114,7 +120,7 @@ def read_batch(body: bytes) -> tuple[WireBatch, bool]:
 _KNOWN = {"events", "sentAt"}
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EVENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_TIME: msgspec.json.Decoder[str | int | float | None] = msgspec.json.Decoder(str | int | float | None)
+_TIME: msgspec.json.Decoder[WireTime] = msgspec.json.Decoder(WireTime)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, field: str) -> T:

@@ -9,43 +9,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from api.auth import authorise
-from api.events import (
-    carries_consent,
-    check_id,
-    client_event,
-    event_records,
-    occurred_at_ms,
-    read_event,
-    record_of,
-)
+from api.decide_request import decide_request, from_query, query_fields
+from api.events import carries_consent, event_records, link_records
 from api.exchange import new_request_id, read_body, respond, respond_error
+from api.intake import Intake
 from api.scoring import CoalescedScoring
 from api.services import Services
-from api.wire import DECIDE, WireDecide, WirePlacement, WireVisitor
+from api.wire import DECIDE
 from eventlog.port import Record
 from eventlog.topics import DECISIONS, VISITOR_LOG
 from personalization.decide import check, deciding
 from personalization.decision import Answer, Decision
 from personalization.decision_record import encode_record
 from personalization.entry import encode_entry
-from personalization.errors import InvalidInput, Unavailable
-from personalization.request import DecideRequest, PlacementRequest, SentEvent
+from personalization.errors import Unavailable
+from personalization.request import DecideRequest
 from personalization.visitor_key import user_key
 from personalization.visitor_state import VisitorState
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_PLACEMENTS = 50
-MAX_EVENTS = 100
 MAX_DEADLINE_MS = 10_000
 _READ_SHARE = 0.6
 """Of what is left of a deadline the read may take; the rest is for choosing and answering."""
@@ -77,16 +67,15 @@ class DecideEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, began: float, request_id: str) -> bytes:
         services = self._services
         if scope["method"] == "GET":
-            fields = _query_fields(scope["query_string"])
-            access = authorise(scope, services.keys, key=fields.get("key", [None])[0])
-            wire = _from_query(fields)
+            fields = query_fields(scope["query_string"])
+            caller = authorise(scope, services.keys, key=fields.get("key", [None])[0])
+            wire = from_query(fields)
         else:
-            access = authorise(scope, services.keys)
+            caller = authorise(scope, services.keys)
             wire = DECIDE.read(await read_body(scope, receive, self._limit_bytes))
-        now_ms = services.clock_ms()
-        request = decide_request(
-            wire, request_id, now_ms, access.consent_default == "granted", imports=access.role == "server"
-        )
+        intake = services.intake(caller, scope)
+        now_ms = intake.received_at_ms
+        request = decide_request(wire, request_id, intake)
         catalog = services.catalog.current
         check(request, catalog)
         deadline_ms = services.deadline_ms
@@ -108,15 +97,16 @@ class DecideEndpoint:
         )
         answer = await self._scoring.run(steps)
         services.metrics.scored(time.perf_counter() - reading_done)
-        self._log(request, answer, now_ms, catalog.catalog.version)
+        self._log(request, answer, intake)
         body = orjson.dumps(
             {
-                "requestId": request_id,
+                "requestId": request.request_id,
                 "decisions": [_shown(decision) for decision in answer.decisions],
                 "stateAgeMs": answer.state_age_ms,
                 "stateRevision": answer.state_revision,
                 "modelAgeMs": services.models.age_ms([d.placement for d in answer.decisions], now_ms),
                 "catalogVersion": catalog.catalog.version,
+                "warnings": [notice.shown() for notice in intake.notices],
             }
         )
         seconds = time.perf_counter() - began
@@ -125,7 +115,9 @@ class DecideEndpoint:
         return body
 
     async def _states(self, request: DecideRequest, deadline: float) -> list[VisitorState] | None:
-        """What is known of the visitor, None where it cannot be had in time."""
+        """What is known of the visitor, None where it cannot be had in time, or there is none."""
+        if request.is_nobodys:
+            return None
         services = self._services
         registered = user_key(request.user_id) if request.user_id else None
         left_s = (deadline - time.perf_counter()) * _READ_SHARE
@@ -139,25 +131,29 @@ class DecideEndpoint:
         except (Unavailable, TimeoutError):
             return None
 
-    def _log(self, request: DecideRequest, answer: Answer, now_ms: int, catalog_version: int) -> None:
+    def _log(self, request: DecideRequest, answer: Answer, intake: Intake) -> None:
         """Queue what happened; nothing here waits."""
         services = self._services
         dropped = 0
         for sent in request.events:
             if answer.events_kept or carries_consent(sent.event):
-                links = services.linker.links(sent.event)
-                records = event_records(sent.event, now_ms, sent.occurred_at_ms, catalog_version, links)
-                kept = [self._put(record) for record in records]
+                links = services.linker.links(sent.event, intake.received_at_ms)
+                kept = [
+                    self._put(record) for record in event_records(sent.event, sent.occurred_at_ms, links, intake)
+                ]
                 dropped += kept.count(False)
                 if all(kept):
-                    services.linker.appended(links)
+                    services.linker.appended(links, intake.received_at_ms)
                 services.metrics.events.labels("accepted" if kept[0] else "dropped").inc()
             else:
                 services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
+        if request.names_pair and request.placements:
+            dropped += self._link(request, answer, intake)
         put = self._put
         key = answer.key
         for entry in answer.entries:
+            entry.sender = intake.sender
             dropped += not put(Record(VISITOR_LOG, key, encode_entry(entry)))
         for record in answer.records:
             dropped += not put(Record(DECISIONS, key, encode_record(record)))
@@ -166,6 +162,24 @@ class DecideEndpoint:
         for placement, error in answer.faults:
             services.metrics.faults.labels(placement).inc()
             logger.error("model_failed", extra={"placement": placement, "reason": repr(error)})
+
+    def _link(self, request: DecideRequest, answer: Answer, intake: Intake) -> int:
+        """Say that the two ids of the request are one person; gives how many records were dropped.
+
+        Its decisions stand under one of them, and what the visitor does next may come under the other. Where the
+        state could not be read they stand under neither, and whether linking is allowed is not known.
+        """
+        if not answer.events_kept or answer.state_revision is None:
+            return 0
+        linker = self._services.linker
+        user, anonymous = request.keys()
+        links = linker.links_of(user, anonymous, intake.received_at_ms)
+        if not links:
+            return 0
+        kept = [self._put(record) for record in link_records(links, intake)]
+        if all(kept):
+            linker.appended(links, intake.received_at_ms)
+        return kept.count(False)
 
     def _put(self, record: Record) -> bool:
         try:
@@ -176,84 +190,6 @@ class DecideEndpoint:
 
 
 _NO_STORE = [(b"cache-control", b"no-store")]
-
-
-def decide_request(
-    wire: WireDecide, request_id: str, now_ms: int, consent_default: bool, *, imports: bool = False
-) -> DecideRequest:
-    """The request, checked.
-
-    Raises
-    ------
-    InvalidInput
-        Names the field.
-    """
-    user_id = check_id(wire.visitor.user_id, "visitor.userId")
-    anonymous_id = check_id(wire.visitor.anonymous_id, "visitor.anonymousId")
-    events: tuple[SentEvent, ...] = ()
-    if wire.events:
-        if len(wire.events) > MAX_EVENTS:
-            raise InvalidInput(
-                "events", f"are {len(wire.events)}; at most {MAX_EVENTS} go with a decision", "too_many"
-            )
-        sent = []
-        for index, raw in enumerate(wire.events):
-            field = f"events[{index}]"
-            wire_event = read_event(raw, field)
-            event = client_event(wire_event, field, user_id, anonymous_id)
-            user_id = _same(user_id, event.user_id, f"{field}.userId")
-            anonymous_id = _same(anonymous_id, event.anonymous_id, f"{field}.anonymousId")
-            at_ms = occurred_at_ms(wire_event, None, now_ms, field, imports=imports)
-            record_of("-", event, now_ms, at_ms, 0)  # refuses what could not be logged, before anything is decided
-            sent.append(SentEvent(event, at_ms))
-        events = tuple(sent)
-    if user_id is None and anonymous_id is None:
-        raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
-    if len(wire.placements) > MAX_PLACEMENTS:
-        raise InvalidInput("placements", f"are {len(wire.placements)}; at most {MAX_PLACEMENTS}", "too_many")
-    return DecideRequest(
-        request_id=request_id,
-        placements=tuple(
-            PlacementRequest(asked) if isinstance(asked, str) else PlacementRequest(asked.placement, asked.slots)
-            for asked in wire.placements
-        ),
-        user_id=user_id,
-        anonymous_id=anonymous_id,
-        context=wire.context or {},
-        events=events,
-        activate=wire.activate,
-        consent_default=consent_default,
-    )
-
-
-def _same(ours: str | None, theirs: str | None, field: str) -> str | None:
-    if ours and theirs and ours != theirs:
-        raise InvalidInput(field, "is another visitor's; send events of others to /v1/events", "other_visitor")
-    return ours or theirs
-
-
-def _query_fields(query: bytes) -> dict[str, list[str]]:
-    try:
-        return parse_qs(query.decode("ascii"), max_num_fields=100, errors="strict")
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InvalidInput("query", "is not a UTF-8 query string of at most 100 fields") from error
-
-
-def _from_query(fields: Mapping[str, list[str]]) -> WireDecide:
-    """``?visitor=…&userId=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
-
-    def one(name: str) -> str | None:
-        return fields[name][0] if name in fields else None
-
-    if "placement" not in fields:
-        raise InvalidInput("placement", "is missing; send ?visitor=…&placement=…", "missing_field")
-    context: dict[str, Any] = {name: one(name) for name in ("locale", "userAgent", "timezone") if name in fields}
-    return WireDecide(
-        visitor=WireVisitor(one("visitor"), one("userId")),
-        placements=[WirePlacement(name) for name in fields["placement"]],
-        context=context,
-        activate=one("activate") not in ("false", "0"),
-    )
 
 
 def _shown(decision: Decision) -> dict[str, Any]:

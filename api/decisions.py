@@ -13,14 +13,16 @@ from starlette.responses import Response
 
 from api.auth import authorise
 from api.errors import money_forbidden
-from api.events import check_id, record_of
 from api.exchange import read_body
+from api.ids import WireId, check_id
+from api.intake import Intake
 from api.services import Services
 from api.wire import REWARD
+from personalization.compiled import CompiledCatalog
 from personalization.decision_id import key_of
 from personalization.errors import InvalidInput
 from personalization.event import Activated, Event, Rewarded
-from personalization.slots import NOBODY
+from personalization.visitor_key import NOBODY
 
 MAX_REWARD = 1e9
 MAX_WRITE_KEY_REWARD = 1.0
@@ -29,10 +31,22 @@ MAX_WRITE_KEY_REWARD = 1.0
 MAX_BODY_BYTES = 16 * 1024
 
 
-def _message_id(sent: str | None) -> str:
+def _message_id(sent: WireId, intake: Intake) -> str:
     """The caller's id in a space of its own: the decision itself is known to the fold by its decision id."""
-    checked = check_id(sent, "messageId")
+    checked = intake.id(sent, "messageId")
     return f"reward:{checked}" if checked else uuid.uuid4().hex
+
+
+def names_of_rewards(catalog: CompiledCatalog) -> frozenset[str] | None:
+    """The names a reward may have, None where any may be meant.
+
+    A decision id does not say of which placement it is. So a name is wrong only if no placement lists it, while
+    every one that has rewards lists its names.
+    """
+    rewarded = [each for each in catalog.catalog.placements.values() if each.rewards or each.weights]
+    if not rewarded or not all(each.weights for each in rewarded):
+        return None
+    return frozenset(name for each in rewarded for name in each.weights)
 
 
 class DecisionEndpoints:
@@ -40,41 +54,58 @@ class DecisionEndpoints:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._names: frozenset[str] | None = None
+        self._names_of: CompiledCatalog | None = None
 
     async def reward(self, request: Request) -> Response:
         """Take a reward."""
-        access = authorise(request.scope, self._services.keys)
+        caller = authorise(request.scope, self._services.keys)
         wire = REWARD.read(await read_body(request.scope, request.receive, MAX_BODY_BYTES))
         if not math.isfinite(wire.value) or abs(wire.value) > MAX_REWARD:
             raise InvalidInput("value", f"must be a finite number within ±{MAX_REWARD:g}", "bad_number")
-        if access.role != "server" and abs(wire.value) > MAX_WRITE_KEY_REWARD:
+        if not caller.is_server and abs(wire.value) > MAX_WRITE_KEY_REWARD:
             raise money_forbidden(MAX_WRITE_KEY_REWARD)
+        name = check_id(wire.name, "name") or ""
+        self._check_name(name)
         decision_id = request.path_params["decision_id"]
+        intake = self._services.intake(caller, request.scope)
         await self._append(
+            intake,
             decision_id,
             Rewarded(
-                message_id=_message_id(wire.message_id),
+                message_id=_message_id(wire.message_id, intake),
                 decision_id=decision_id,
                 value=wire.value,
-                name=check_id(wire.name, "name") or "",
+                name=name,
                 final=wire.final,
             ),
         )
         return Response(status_code=204)
 
     async def activate(self, request: Request) -> Response:
-        """A deferred decision was shown."""
-        authorise(request.scope, self._services.keys)
+        """A deferred decision was shown; sent again it says nothing new, and needs no message id."""
+        caller = authorise(request.scope, self._services.keys)
         decision_id = request.path_params["decision_id"]
-        await self._append(decision_id, Activated(decision_id=decision_id))
+        intake = self._services.intake(caller, request.scope)
+        await self._append(intake, decision_id, Activated(decision_id=decision_id))
         return Response(status_code=204)
 
-    async def _append(self, decision_id: str, event: Event) -> None:
+    def _check_name(self, name: str) -> None:
+        catalog = self._services.catalog.current.catalog
+        if catalog is not self._names_of:
+            self._names, self._names_of = names_of_rewards(catalog), catalog
+        if name and self._names is not None and name not in self._names:
+            known = ", ".join(sorted(self._names)[:20])
+            raise InvalidInput(
+                "name",
+                f"no placement's weights list {name[:64]!r}; there are: {known}. Leave it out for a reward without",
+                "unknown_name",
+            )
+
+    async def _append(self, intake: Intake, decision_id: str, event: Event) -> None:
         services = self._services
         key = key_of(services.secret, decision_id)
         if key == NOBODY:  # decided without consent: there is no visitor's log it could go to
             services.metrics.unlogged.labels("consent").inc()
             return
-        now_ms = services.clock_ms()
-        version = services.catalog.current.catalog.version
-        await services.log.append([record_of(key, event, now_ms, now_ms, version)])
+        await services.log.append([intake.record(key, event)])

@@ -16,6 +16,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 _JSON = (b"content-type", b"application/json")
 _CORS = (b"access-control-allow-origin", b"*")
 _EXPOSED = (b"access-control-expose-headers", b"x-request-id, retry-after")
+READABLE = (_CORS, _EXPOSED)
+"""What lets a page of any origin read an error."""
 
 DRAIN_FACTOR = 4
 """A body up to so many times the limit is read to its end before it is refused, so that the client, still

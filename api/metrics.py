@@ -66,6 +66,15 @@ class ApiMetrics:
         self.unlogged = Counter(
             "nextbest_unlogged", "What was not logged, by reason: consent, spool_full", ["reason"], registry=r
         )
+        self.degenerate_ids = Counter(
+            "nextbest_degenerate_ids", "Ids sent that are nobody's, such as undefined", ["source"], registry=r
+        )
+        self.clock_ahead_seconds = Gauge(
+            "nextbest_clock_ahead_seconds",
+            "By how much this machine's clock is ahead of Redis's",
+            multiprocess_mode="livemax",
+            registry=r,
+        )
         self.unknown_fields = Counter(
             "nextbest_unknown_fields", "Objects received that held a field nobody knows", registry=r
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from api.auth import KeysInForce
 from api.bounded_log import BoundedLog
 from api.catalog import PreparedInForce
 from api.checks import not_current, refused, too_slow, unreadable, words
+from api.clock import CollectorClock
 from api.conversions import ConversionsInMemory
 from api.housekeeping import Housekeeper
 from api.log_creation import LogCreation
@@ -80,7 +80,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         bounded_log = BoundedLog(log)
         await stack.enter_async_context(tasks)
         reader = VisitorReader(fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read)
-        watch = RedisWatch(background, f"{settings.namespace}:probe")
+        clock = CollectorClock()
+
+        def heard(redis_ms: int) -> None:
+            clock.heard(redis_ms)
+            metrics.clock_ahead_seconds.set(clock.ahead_ms / 1000)
+
+        watch = RedisWatch(background, f"{settings.namespace}:probe", heard=heard)
         tasks.keep("redis-watch", watch.run)
         follower = CatalogFollower(CatalogStore(background, settings.namespace))
         tasks.keep("catalog", follower.run)
@@ -129,6 +135,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         }
         watched: dict[str, Check] = {
             "redis": lambda: words(watch.error) or too_slow(reader.error, settings.redis_timeout_ms),
+            "clock": clock.problem,
             "log": lambda: creation.waits_for or words(bounded_log.error),
             "spool": spool_watch.problem,
             "catalog": lambda: unreadable(follower),
@@ -146,7 +153,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             log=bounded_log,
             spool=spool,
             metrics=metrics,
-            clock_ms=lambda: time.time_ns() // 1_000_000,
+            clock_ms=clock.now_ms,
             open_decisions=open_decisions,
             learned=learned,
             readiness=readiness.report,

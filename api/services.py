@@ -6,13 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from api.auth import KeysInForce
+from starlette.types import Scope
+
+from api.auth import Caller, KeysInForce
 from api.catalog import CatalogInForce
-from api.events import Linker
 from api.exchange import Randomness
+from api.ids import DegenerateIds
+from api.intake import Intake
+from api.linker import Linker
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.readiness import Report
+from api.senders import Senders
 from eventlog.port import Position, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
@@ -63,7 +68,7 @@ class Services:
     Attributes
     ----------
     clock_ms
-        Wall clock, milliseconds since 1970.
+        Wall clock, milliseconds since 1970; never far ahead of the log's.
     open_decisions
         How many decisions of a visitor (by key) are open; raises ``Unavailable``.
     conversions
@@ -92,3 +97,14 @@ class Services:
     max_body_bytes: int = 4_194_304
     linker: Linker = field(default_factory=Linker)
     nonce: Callable[[], bytes] = field(default_factory=lambda: Randomness(NONCE_BYTES))
+    senders: Senders = field(init=False)
+    degenerate_ids: DegenerateIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.senders = Senders(self.secret)
+        self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
+
+    def intake(self, caller: Caller, scope: Scope) -> Intake:
+        """What stamps the events of a request that has just come."""
+        version = self.catalog.current.catalog.version
+        return Intake(caller, scope, self.senders, self.degenerate_ids, self.clock_ms(), version)

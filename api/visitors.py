@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.auth import authorise
 from api.conversions import shown_scores
 from api.errors import not_found
-from api.events import check_id
+from api.ids import check_id
 from api.services import Services
 from personalization.errors import InvalidInput
 from personalization.merge import merge_states

@@ -7,7 +7,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from api.ids import WireId
 from api.json_check import find_trouble, suspicious
+from api.times import WireTime
 from personalization.errors import InvalidInput
 
 T = TypeVar("T")
@@ -23,11 +25,11 @@ class WireEvent(_Wire, frozen=True, kw_only=True):
     """One event, Segment-shaped; which fields it needs depends on its type."""
 
     type: Literal["track", "identify", "page", "screen", "group", "alias"]
-    message_id: str | None = None
-    anonymous_id: str | None = None
-    user_id: str | None = None
-    previous_id: str | None = None
-    group_id: str | None = None
+    message_id: WireId = None
+    anonymous_id: WireId = None
+    user_id: WireId = None
+    previous_id: WireId = None
+    group_id: WireId = None
     event: str | None = None
     name: str | None = None
     category: str | None = None
@@ -35,23 +37,23 @@ class WireEvent(_Wire, frozen=True, kw_only=True):
     traits: dict[str, Json] | None = None
     context: dict[str, Json] | None = None
     integrations: Json = None
-    timestamp: str | int | float | None = None
-    original_timestamp: str | int | float | None = None
-    sent_at: str | int | float | None = None
+    timestamp: WireTime = None
+    original_timestamp: WireTime = None
+    sent_at: WireTime = None
 
 
 class WireBatch(_Wire, frozen=True, kw_only=True):
     """Several events."""
 
     events: list[msgspec.Raw]
-    sent_at: str | int | float | None = None
+    sent_at: WireTime = None
 
 
 class WireVisitor(msgspec.Struct, rename="camel", frozen=True):
     """Who it is for."""
 
-    anonymous_id: str | None = None
-    user_id: str | None = None
+    anonymous_id: WireId = None
+    user_id: WireId = None
 
 
 class WirePlacement(msgspec.Struct, frozen=True):
@@ -66,6 +68,7 @@ class WireDecide(_Wire, frozen=True, kw_only=True):
 
     visitor: WireVisitor
     placements: list[str | WirePlacement]
+    request_id: WireId = None
     context: dict[str, Json] | None = None
     events: list[msgspec.Raw] | None = None
     deadline_ms: int | float | None = None
@@ -77,7 +80,7 @@ class WireReward(_Wire, frozen=True, kw_only=True):
 
     value: float
     name: str = ""
-    message_id: str | None = None
+    message_id: WireId = None
     final: bool = False
 
 

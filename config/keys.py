@@ -29,11 +29,14 @@ class Access:
         ``write`` collects and decides; ``server`` may also read, reward with money, export and erase.
     consent_default
         What counts for visitors who were never asked.
+    after_login
+        Whose events are that follow a log-in without naming the user.
     """
 
     source: str
     role: Role
     consent_default: Literal["granted", "denied"]
+    after_login: Literal["logged_out", "same_person"] = "logged_out"
 
 
 class KeyRing:
@@ -44,7 +47,7 @@ class KeyRing:
 
     >>> ring = KeyRing({"shop": Source(write_keys=("pk_dev",), consent_default="granted")})
     >>> ring.identify("pk_dev")
-    Access(source='shop', role='write', consent_default='granted')
+    Access(source='shop', role='write', consent_default='granted', after_login='logged_out')
     >>> ring.identify("pk_other") is None
     True
     """
@@ -56,9 +59,9 @@ class KeyRing:
         self._seen: dict[str, Access] = {}
         for name, source in sources.items():
             for key in source.write_keys:
-                self._by_digest[_digest(key)] = Access(name, "write", source.consent_default)
+                self._by_digest[_digest(key)] = Access(name, "write", source.consent_default, source.after_login)
             for key in source.server_keys:
-                self._by_digest[_digest(key)] = Access(name, "server", source.consent_default)
+                self._by_digest[_digest(key)] = Access(name, "server", source.consent_default, source.after_login)
 
     def identify(self, key: str) -> Access | None:
         """What ``key`` gives, None for a key nobody has."""

@@ -160,6 +160,17 @@ def offer_recent(ledger: Ledger, arrivals: list[OpenDecision]) -> None:
     ]
 
 
+def take_recent(ledger: Ledger, credits: list[Credit]) -> None:
+    """Credits come by a merge that found no decision under the other key: theirs may be open here all along."""
+    folder = ledger.folder
+    left = [
+        credit
+        for credit in credits
+        if credit.at_ms > ledger.now_ms - HOLD_MS and not settle(ledger, credit, folder.open)
+    ]
+    folder.recent = [*folder.recent, *left][-MAX_RECENT_CREDITS:]
+
+
 def _attribution(ledger: Ledger, credit: Credit) -> str:
     placement = ledger.catalog.placements.get(credit.placement)
     return "same_arm" if placement is None else placement.spec.attribution

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from personalization.consent import Consents, record, words_of
 from personalization.decision import Answer
+from personalization.decision_id import derived_nonce
 from personalization.merge import merge_states
 from personalization.prepared import PreparedCatalog
 from personalization.profile import apply_event
@@ -57,10 +58,18 @@ class Call:
         self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)
         self.nobody = self.scope if self.state is None else self.scope.without_state()
         self.consents = Consents(secret, request, self.state, now_ms)
-        if request.events:
+        if request.events or request.names_pair:
             # Where the state cannot be read the events go the way of any others: only a refusal stops them.
             refused = self.consents.refused(PERSONALISING)
             self.answer.events_kept = not (refused if states is None else not self.consents.granted(PERSONALISING))
+
+    def nonce_of(self, placement: str, slot: int) -> bytes:
+        """The nonce of a slot: of a request that may be sent again, the same each time."""
+        request = self.request
+        if not request.repeatable:
+            return self.nonce()
+        named = f"{len(request.request_id)}:{request.request_id}"
+        return derived_nonce(self.secret, "request", self.key, named, placement, str(slot))
 
     def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
         """All ids merged in memory, events sent along applied."""

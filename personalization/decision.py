@@ -60,7 +60,7 @@ class Answer(msgspec.Struct):
     records
         For the decisions topic, in the same order.
     events_kept
-        Whether the events sent along may be logged; without consent nothing is.
+        Whether events sent along, and that two ids are one person, may be logged; without consent nothing is.
     state_revision
         Of the state as read, events sent along not counted; None where it could not be read.
     state_age_ms

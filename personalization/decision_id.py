@@ -25,7 +25,11 @@ def mint(secret: bytes, key: str, nonce: bytes) -> str:
     """The id of a decision made for ``key``; equal nonces give equal ids."""
     body = nonce + key.encode()
     mac = hmac_sha256(secret, b"decision:" + body)[:_MAC_BYTES]
-    return base64.urlsafe_b64encode(mac + body).rstrip(b"=").decode()
+    return _text(mac + body)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def derived_nonce(secret: bytes, *parts: str) -> bytes:
@@ -49,7 +53,7 @@ def key_of(secret: bytes, decision_id: str) -> str:
     Raises
     ------
     InvalidInput
-        Where the id was not made here.
+        Where the id was not made here, or is not letter for letter what was made.
 
     >>> key_of(b"s", mint(b"s", "u:7", b"123456789"))
     'u:7'
@@ -68,4 +72,6 @@ def key_of(secret: bytes, decision_id: str) -> str:
     expected = hmac_sha256(secret, b"decision:" + body)[:_MAC_BYTES]
     if not key or not hmac.compare_digest(mac, expected):
         raise refusal
+    if decision_id != _text(raw):
+        raise refusal  # base64 has several texts for the same bytes, and an id names one decision in one way
     return key

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from msgspec import structs
 
 from personalization import identity
-from personalization.attribution import activate, attribute, offer_recent
+from personalization.attribution import activate, attribute, offer_recent, take_recent
 from personalization.bounded import contains, push, short_hash
 from personalization.closed_memory import LateReward, is_closed
 from personalization.compiled import CompiledCatalog
@@ -42,7 +42,6 @@ from personalization.event import (
 from personalization.example import Example
 from personalization.folder_state import (
     MAX_MESSAGE_IDS,
-    MAX_RECENT_CREDITS,
     MAX_SOURCES,
     MESSAGE_ID_BYTES,
     MESSAGE_MEMORY_MS,
@@ -253,7 +252,7 @@ def _fold_event(
         examples.take_over(event.folder.conversions, *sessions)
         arrivals = ledger.take_over(event.folder)
         offer_recent(ledger, arrivals)
-        folder.recent = [*folder.recent, *event.folder.recent][-MAX_RECENT_CREDITS:]
+        take_recent(ledger, event.folder.recent)
         ledger.evict()
         allowed = _allowed(state, entry, catalog)
         if state.consents and not allowed(PERSONALISING):

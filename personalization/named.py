@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from personalization import cel_tree
+from personalization import cel_parser, cel_tree
 from personalization.catalog import Catalog
 from personalization.cel_tree import Field, Index, Literal, Name, Node
 from personalization.purposes import PERSONALISING, normal
@@ -85,8 +85,8 @@ def _in_rules(catalog: Catalog) -> Iterator[tuple[str, ...]]:
     whens += [placement.when for placement in catalog.placements.values()]
     for source in (*catalog.segments.values(), *(when for when in whens if when is not None)):
         try:
-            tree = cel_tree.parse(source)
-        except cel_tree.Unreadable:
+            tree = cel_parser.parse(source)
+        except cel_parser.Unreadable:
             continue  # said where rules are compiled
         for node in cel_tree.walk(tree):
             path = _path(node)

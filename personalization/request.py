@@ -8,7 +8,7 @@ import msgspec
 
 from personalization.bounded import short_hash
 from personalization.event import ClientEvent
-from personalization.visitor_key import anonymous_key, user_key, visitor_key
+from personalization.visitor_key import NOBODY, anonymous_key, user_key, visitor_key
 
 
 class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
@@ -31,7 +31,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     user_id, anonymous_id
-        The caller's own ids; at least one.
+        The caller's own ids; without any it is decided for nobody, and nothing is logged.
     context
         Segment-shaped: ``userAgent``, ``locale``, ``timezone``, ``page``, ``consent``, …
     events
@@ -40,6 +40,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Whether being decided counts as being shown.
     consent_default
         What the source assumes of a visitor who has said nothing.
+    repeatable
+        ``request_id`` is the caller's own: whoever sends it again means the same decisions.
     """
 
     request_id: str
@@ -50,11 +52,22 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[SentEvent, ...] = ()
     activate: bool = True
     consent_default: bool = False
+    repeatable: bool = False
 
     @property
     def key(self) -> str:
         """The key this request's entries are logged under."""
-        return visitor_key(self.user_id, self.anonymous_id)
+        return NOBODY if self.is_nobodys else visitor_key(self.user_id, self.anonymous_id)
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether it names no visitor."""
+        return not self.user_id and not self.anonymous_id
+
+    @property
+    def names_pair(self) -> bool:
+        """Whether it says that two ids are one person."""
+        return bool(self.user_id and self.anonymous_id)
 
     def keys(self) -> tuple[str, ...]:
         """The keys of all ids in the request, the winner of a merge first."""

@@ -18,9 +18,7 @@ from personalization.holdout import is_control
 from personalization.prepared import PreparedPlacement
 from personalization.scoring import Question
 from personalization.variables import VisitorScope
-
-NOBODY = "-"
-"""The key of decisions made without consent: their ids lead to no visitor, and rewards for them to no log."""
+from personalization.visitor_key import NOBODY
 
 
 class Slots:
@@ -113,7 +111,7 @@ class Slots:
         call.answer.entries.append(
             self._entry(
                 DecisionMade(
-                    message_id=call.nonce().hex(),
+                    message_id=call.nonce_of(self.name, slot).hex(),
                     decision_id=kept.decision_id,
                     placement=self.name,
                     slot=slot,
@@ -165,7 +163,7 @@ class Slots:
         sticky = self.spec.sticky and state is not None
         kept = state.sticky.get(f"{self.name}/{slot}") if sticky and state is not None else None
         replaces = "" if kept is None else trial_of(kept.decision_id)
-        decision_id = "" if sticky else mint(call.secret, self._key(), call.nonce())
+        decision_id = "" if sticky else mint(call.secret, self._key(), call.nonce_of(self.name, slot))
         name = draw_name(
             decision_id, sticky=sticky, unit=call.unit, placement=self.name, slot=slot, replaces=replaces
         )
@@ -188,14 +186,15 @@ class Slots:
         elif state is not None:
             reason = f"drawn by {distribution.policy} from {n} eligible"
         else:
-            reason = f"visitor state unreadable: drawn by {distribution.policy} from {n} eligible"
+            why = "no visitor is named" if call.key == NOBODY else "visitor state unreadable"
+            reason = f"{why}: drawn by {distribution.policy} from {n} eligible"
         self._record(slot, decision_id, arm, distribution, index, drawn, self._tier(), reason, sticky, replaces)
         return True
 
     def _serve(self, slot: int, arm: str, tier: Tier, policy: str, reason: str) -> bool:
         """Serve ``arm`` without a draw."""
         call = self.call
-        decision_id = mint(call.secret, self._key(), call.nonce())
+        decision_id = mint(call.secret, self._key(), call.nonce_of(self.name, slot))
         certain = ArmDistribution((arm,), (SCALE,), (0.0,), (0.0,), policy, 0)
         self._record(slot, decision_id, arm, certain, 0, None, tier, reason, False)
         return True
@@ -220,7 +219,7 @@ class Slots:
         self._answer(slot, decision_id, arm, weight, tier, policy, reason)
         if self._key() == NOBODY:
             return  # without consent, or without knowing of it, nothing is logged under a visitor's key
-        message_id = call.nonce().hex() if sticky else decision_id
+        message_id = call.nonce_of(self.name, slot).hex() if sticky else decision_id
         trains = drawn is not None and tier is Tier.PERSONALISED and not self.control
         features = self.features or {}
         arm_features = self.placement.arm_features

@@ -10,6 +10,9 @@ from __future__ import annotations
 MAX_ID_BYTES = 256
 """Longer ids are refused at the door: ids are keys in the log and in Redis."""
 
+NOBODY = "-"
+"""The key of decisions made for nobody: their ids lead to no visitor, and rewards for them to no log."""
+
 
 def user_key(user_id: str) -> str:
     """Key of a registered visitor."""

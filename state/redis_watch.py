@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from redis.asyncio import Redis
 from redis.exceptions import AskError, MovedError, RedisError
@@ -36,6 +37,8 @@ class RedisWatch:
         One that nobody writes.
     every_s, patience_s
         Between two looks; how long an answer may take.
+    heard
+        Is told the time by Redis's clock, in milliseconds since 1970, as soon as it answers.
 
     Attributes
     ----------
@@ -43,12 +46,20 @@ class RedisWatch:
         What is wrong now; None: it answers and takes writes, or was not asked yet.
     """
 
-    def __init__(self, redis: Redis, key: str, every_s: float = EVERY_S, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        key: str,
+        every_s: float = EVERY_S,
+        patience_s: float = PATIENCE_S,
+        heard: Callable[[int], None] | None = None,
+    ) -> None:
         self._redis = redis
         self._key = key
         self._every_s = every_s
         self._patience_s = patience_s
         self._writes = True
+        self._heard = heard
         self.error: BaseException | None = None
 
     async def run(self) -> None:
@@ -61,6 +72,8 @@ class RedisWatch:
         """Ask once."""
         try:
             async with asyncio.timeout(self._patience_s):
+                if self._heard is not None:
+                    await self._ask_time(self._heard)
                 if self._writes:
                     await self._redis.setrange(self._key, 0, "")
                 else:
@@ -77,6 +90,17 @@ class RedisWatch:
             self._note(error)
         else:
             self._note(None)
+
+    async def _ask_time(self, heard: Callable[[int], None]) -> None:
+        try:
+            seconds, microseconds = await self._redis.time()
+        except RedisError as error:
+            if refusal(error) != "NOPERM":
+                raise
+            self._heard = None
+            logger.warning("redis_time_not_permitted")
+        else:
+            heard(seconds * 1000 + microseconds // 1000)
 
     def _note(self, error: BaseException | None) -> None:
         if error is not None and (self.error is None or in_words(error) != in_words(self.error)):

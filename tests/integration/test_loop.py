@@ -67,7 +67,7 @@ def decide(up: Up, visitor: str, team: str) -> dict[str, Any]:
 
 def click(up: Up, visitor: str, arm: str) -> None:
     event = {"type": "track", "event": "Clicked", "anonymousId": visitor, "properties": {"contentId": arm}}
-    assert up.call("POST", "/v1/events", event, key="pk_dev") == {"accepted": 1, "rejected": []}
+    assert up.call("POST", "/v1/events", event, key="pk_dev") == {"accepted": 1, "rejected": [], "warnings": []}
 
 
 def share_right(up: Up, round_number: int, n_visitors: int = 40) -> float:

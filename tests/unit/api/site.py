@@ -156,6 +156,8 @@ class Site:
             learned=learned,
             conversions=self.conversions,
             readiness=lambda: self.report,
+            deadline_ms=5_000,  # others use this machine too
+            redis_timeout_ms=1_000,
             max_body_bytes=1_000_000,
         )
 

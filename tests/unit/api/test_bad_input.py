@@ -41,7 +41,7 @@ BAD = [
     ("decide", decide_body(visitor=b'{"anonymousId":""}'), 400, "visitor"),
     ("decide", decide_body(visitor=b'{"anonymousId":"a\\u0000"}'), 400, "visitor.anonymousId"),
     ("decide", decide_body(visitor=b'{"anonymousId":"\\udc00"}'), 400, "visitor.anonymousId"),
-    ("decide", decide_body(visitor=b'{"userId":7}'), 400, "visitor.userId"),
+    ("decide", decide_body(visitor=b'{"userId":7.5}'), 400, "visitor.userId"),
     ("decide", decide_body(visitor=b'{"userId":"%s"}' % (b"x" * 257)), 400, "visitor.userId"),
     ("decide", decide_body(visitor=b'{"userId":"%s"}' % ("é" * 129).encode()), 400, "visitor.userId"),
     ("decide", decide_body(placements=b'["home.hero","nowhere"]'), 400, "placements[1]"),
@@ -121,6 +121,40 @@ async def test_every_error_has_the_one_shape(site, path, status, code):
     assert response.status_code == status
     assert response.json()["code"] == code
     assert response.json()["requestId"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/", 404),
+        ("GET", "/v1/visitors/nobody", 404),
+        ("GET", "/v1/events", 405),
+        ("DELETE", "/healthz", 405),
+        ("DELETE", "/v1/decisions/x/reward", 405),
+        ("POST", "/v1/decisions/x/reward", 400),
+        ("POST", "/v1/decide", 400),
+        ("GET", "/v1/decide", 400),
+        ("POST", "/v1/events", 400),
+    ],
+)
+async def test_a_page_of_any_origin_can_read_every_error(site, method, path, status):
+    headers = {"X-API-Key": "sk_dev", "Origin": "https://shop.example"}
+    response = await site.client.request(method, path, headers=headers)
+    assert response.status_code == status
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert "x-request-id" in response.headers["access-control-expose-headers"]
+    assert response.headers["x-request-id"] == response.json()["requestId"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz/", "/readyz/", "/v1/decisions/x/activate/", "/v1/events/", "/v1/decide/"]
+)
+async def test_nobody_is_sent_to_a_host_that_a_request_names(site, path):
+    response = await site.client.get(path, headers={"Host": "evil.example"})
+    assert response.status_code == 404
+    assert "location" not in response.headers
+    assert "evil.example" not in response.text
 
 
 def test_finding_trouble_is_bounded():

@@ -18,7 +18,11 @@ async def test_one_event_or_several(site):
     for body in (TRACK, {"events": [TRACK, TRACK]}):
         response = await site.client.post("/v1/events", json=body, headers=WRITE)
         assert response.status_code == 200
-        assert response.json() == {"accepted": len(body.get("events", [1])), "rejected": []}
+        assert response.json() == {
+            "accepted": len(body.get("events", [1])),
+            "rejected": [],
+            "warnings": [],
+        }
     assert len(site.log.records) == 3
 
 
@@ -68,7 +72,7 @@ async def test_good_ones_are_kept_and_bad_ones_named_by_index_and_field(site):
 
 
 async def test_nothing_acceptable_is_400_with_the_same_list(site):
-    response = await site.collect({**TRACK, "event": ""}, {**TRACK, "userId": 7})
+    response = await site.collect({**TRACK, "event": ""}, {**TRACK, "userId": 7.5})
     assert response.status_code == 400
     body = response.json()
     assert body["accepted"] == 0
@@ -78,21 +82,17 @@ async def test_nothing_acceptable_is_400_with_the_same_list(site):
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "sent_at", "occurred"),
+    ("timestamp", "occurred"),
     [
-        (None, None, NOW),
-        (NOW - 5_000, None, NOW - 5_000),
-        ("2023-11-14T22:13:15.000Z", None, NOW - 5_000),
-        ("2023-11-14T22:13:15.000", None, NOW - 5_000),
-        ("2023-11-14T23:13:15.000+01:00", None, NOW - 5_000),
-        (NOW + 95_000, NOW + 100_000, NOW - 5_000),
-        (NOW - 105_000, NOW - 100_000, NOW - 5_000),
-        (NOW + 5_000, None, NOW),
-        (NOW - 48 * 3_600_000, None, NOW - 24 * 3_600_000),
+        (None, NOW),
+        (NOW - 5_000, NOW - 5_000),
+        ("2023-11-14T22:13:15.000Z", NOW - 5_000),
+        ("2023-11-14T22:13:15.000", NOW - 5_000),
+        ("2023-11-14T23:13:15.000+01:00", NOW - 5_000),
     ],
 )
-async def test_the_clients_time_is_corrected_by_sent_at_and_clamped(site, timestamp, sent_at, occurred):
-    await site.collect({**TRACK, "timestamp": timestamp}, sentAt=sent_at)
+async def test_the_clients_time_comes_as_text_or_milliseconds(site, timestamp, occurred):
+    await site.collect({**TRACK, "timestamp": timestamp})
     assert site.entries()[0][1].occurred_at_ms == occurred
 
 

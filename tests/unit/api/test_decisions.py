@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import string
+from urllib.parse import quote
+
 import pytest
+from msgspec import structs
 
 from api.readiness import Report
 from api.services import Learned
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
+from personalization.catalog import Placement, RewardRule
+from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.decision_id import mint
 from personalization.errors import LogFull
 from personalization.event import Activated, Rewarded
 from personalization.purposes import Word
-from personalization.slots import NOBODY
+from personalization.visitor_key import NOBODY
 from personalization.visitor_state import Affinity, Holdout, VisitorState
 from state.model_store import Followed
-from tests.unit.api.site import NOW, SERVER, WRITE
+from tests.unit.api.site import NOW, SERVER, WRITE, shop
 
 ID = mint(b"test-secret", "u:u1", b"123456789")
 
@@ -74,6 +80,63 @@ async def test_an_id_we_did_not_make_is_refused(site, decision_id):
     response = await site.client.post(f"/v1/decisions/{decision_id}/reward", json={"value": 1}, headers=WRITE)
     assert (response.status_code, response.json()["field"]) == (400, "decisionId")
     assert site.log.records == []
+
+
+def other_texts_of(decision_id: str) -> list[str]:
+    """Texts that base64 decodes to the same bytes."""
+    digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    spare_bits = {0: 0, 3: 2, 2: 4}[len(decision_id) % 4]
+    last = digits.index(decision_id[-1])
+    same = [decision_id[:-1] + digits[last + n] for n in range(1, 1 << spare_bits)]
+    padded = [decision_id + "=" * (-len(decision_id) % 4)] if spare_bits else []
+    return [*same, *padded, decision_id.replace("-", "+").replace("_", "/")]
+
+
+@pytest.mark.parametrize("key", ["u:u1", "u:u12", "u:u123", "a:ä", "u:????>>>>"])
+async def test_a_decision_id_is_taken_letter_for_letter(site, key):
+    minted = mint(b"test-secret", key, b"123456789")
+    others = {text for text in other_texts_of(minted) if text != minted}
+    assert others or len(minted) % 4 == 0
+    for text in others:
+        for call in ("reward", "activate"):
+            path = f"/v1/decisions/{quote(text, safe='')}/{call}"
+            response = await site.client.post(path, json={"value": 1}, headers=WRITE)
+            assert response.status_code in (400, 404), text
+    assert site.log.records == []
+    response = await site.client.post(f"/v1/decisions/{minted}/reward", json={"value": 1}, headers=WRITE)
+    assert (response.status_code, site.entries()[0][0]) == (204, key)
+
+
+def weighing(**placements: Placement) -> CompiledCatalog:
+    return compile_catalog(structs.replace(shop(), placements=placements), 13)
+
+
+HERO = Placement(content=("shoes", "tents"), default="shoes", weights={"click": 0.1, "purchase": 1.0})
+LIST = Placement(content=("shoes", "tents"), default="shoes", rewards=(RewardRule(event="Clicked"),))
+
+
+@pytest.mark.parametrize(
+    ("placements", "name", "status"),
+    [
+        ({"hero": HERO}, "click", 204),
+        ({"hero": HERO}, "", 204),
+        ({"hero": HERO}, "clik", 400),
+        ({"hero": HERO, "plain": structs.replace(LIST, rewards=())}, "clik", 400),
+        ({"hero": HERO, "other": structs.replace(LIST, weights={"like": 1.0})}, "like", 204),
+        ({"hero": HERO, "list": LIST}, "clik", 204),  # it may be one of the list's, where any name will do
+        ({"list": LIST}, "clik", 204),
+    ],
+)
+async def test_a_name_that_nobodys_weights_list_is_refused_with_the_names_there_are(site, placements, name, status):
+    await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": 1, "name": "clik"}, headers=WRITE)
+    site.log.records.clear()
+    site.compiled = weighing(**placements)
+    response = await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": 1, "name": name}, headers=WRITE)
+    assert response.status_code == status, response.text
+    assert len(site.log.records) == (status == 204)
+    if status == 400:
+        assert (response.json()["field"], response.json()["code"]) == ("name", "unknown_name")
+        assert "click, purchase" in response.json()["message"]
 
 
 async def test_decisions_made_without_consent_take_rewards_to_nowhere(site):

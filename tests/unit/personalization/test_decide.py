@@ -19,7 +19,7 @@ from personalization.event import DecisionMade, Identify, Track
 from personalization.fold import Visitor, fold
 from personalization.purposes import Word
 from personalization.request import PlacementRequest, SentEvent
-from personalization.slots import NOBODY
+from personalization.visitor_key import NOBODY
 from personalization.visitor_state import Exposure, Session, VisitorState
 from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, run
 

@@ -201,6 +201,40 @@ def test_log_in_then_buy_credits_the_decision_that_arrives_by_the_merge() -> Non
     assert world.visitors["u:7"].folder.recent == []
 
 
+@pytest.mark.parametrize("order", ["decision first", "merge first"])
+def test_a_click_that_overtook_its_link_is_credited(order: str) -> None:
+    """A decide with both ids logs decision and link behind its answer: what comes next may be in the log before."""
+    world = World()
+    if order == "decision first":
+        world.decide("u:7", "d1", "red")
+        decided_ms = world.now_ms
+        world.track("a:1", "Clicked", contentId="red")
+        world.link("a:1", "u:7")
+    else:
+        decided_ms = world.now_ms + 1
+        world.track("a:1", "Clicked", after_ms=5, contentId="red")
+        world.link("a:1", "u:7")
+        world.decide("u:7", "d1", "red", received_ms=decided_ms)
+    (decision,) = world.visitors["u:7"].folder.open
+    assert (decision.decided_at_ms, decision.reward, decision.n_rewards) == (decided_ms, 1.0, 1)
+    assert world.visitors["u:7"].folder.recent == []
+
+
+def test_credits_that_come_by_a_merge_credit_once_and_only_what_they_fit() -> None:
+    world = World()
+    world.decide("u:7", "d1", "red")
+    world.track("a:1", "Clicked", contentId="green")
+    world.track("a:1", "Clicked", contentId="red")
+    world.decide("u:7", "d2", "red")
+    world.link("a:1", "u:7")
+    world.link("a:1", "u:7")
+    rewards = {each.decision_id: each.reward for each in world.visitors["u:7"].folder.open}
+    assert rewards == {"d1": 1.0, "d2": 0.0}, "not the decision made after the click"
+    assert [credit.arm for credit in world.visitors["u:7"].folder.recent] == ["green"], "it may still come"
+    world.time_out("u:7", after_ms=31 * MINUTE)
+    assert sorted(outcome.reward for outcome in world.outcomes) == [0.0, 1.0]
+
+
 def test_a_credit_older_than_the_decision_or_a_minute_is_not_offered() -> None:
     world = World()
     world.track("u:7", "Clicked", contentId="red")

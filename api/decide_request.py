@@ -1,0 +1,157 @@
+"""What a call of the decider asks for, read and checked: who it is for, what they just did, which placements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from api.events import client_event, event_time_ms, ids_of, nobody, read_event
+from api.ids import is_given
+from api.intake import Intake, without_address
+from api.notice import Notice
+from api.wire import WireDecide, WireEvent, WirePlacement, WireVisitor
+from personalization.errors import InvalidInput
+from personalization.request import DecideRequest, PlacementRequest, SentEvent
+
+MAX_PLACEMENTS = 50
+MAX_EVENTS = 100
+
+
+def decide_request(wire: WireDecide, request_id: str, intake: Intake) -> DecideRequest:
+    """The request, checked. Where its only id is nobody's, it is for nobody.
+
+    Parameters
+    ----------
+    request_id
+        For a request that has none of its own.
+
+    Raises
+    ------
+    InvalidInput
+        Names the field.
+    """
+    named = intake.id(wire.request_id, "requestId")
+    user_id = intake.id(wire.visitor.user_id, "visitor.userId")
+    anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
+    events: tuple[SentEvent, ...] = ()
+    if wire.events:
+        visitor = _Visitor(user_id, anonymous_id, tried=_is_tried(wire.visitor))
+        events = _sent_along(wire.events, visitor, named, intake)
+        user_id, anonymous_id = visitor.user_id, visitor.anonymous_id
+    elif user_id is None and anonymous_id is None and not _is_tried(wire.visitor):
+        raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
+    if len(wire.placements) > MAX_PLACEMENTS:
+        raise InvalidInput("placements", f"are {len(wire.placements)}; at most {MAX_PLACEMENTS}", "too_many")
+    return DecideRequest(
+        request_id=named or request_id,
+        placements=tuple(
+            PlacementRequest(asked) if isinstance(asked, str) else PlacementRequest(asked.placement, asked.slots)
+            for asked in wire.placements
+        ),
+        user_id=user_id,
+        anonymous_id=anonymous_id,
+        context=without_address(wire.context),
+        events=events,
+        activate=wire.activate,
+        consent_default=intake.caller.access.consent_default == "granted",
+        repeatable=named is not None,
+    )
+
+
+def _is_tried(wire: WireVisitor | WireEvent) -> bool:
+    return is_given(wire.user_id) or is_given(wire.anonymous_id)
+
+
+@dataclass(slots=True)
+class _Visitor:
+    """Who a request is for, as far as it was read; ``tried``: it names somebody, if only by an id of nobody's."""
+
+    user_id: str | None
+    anonymous_id: str | None
+    tried: bool
+
+    @property
+    def is_nobody(self) -> bool:
+        return self.user_id is None and self.anonymous_id is None
+
+    @property
+    def is_missing(self) -> bool:
+        return self.is_nobody and not self.tried
+
+
+def _sent_along(
+    raws: list[msgspec.Raw], visitor: _Visitor, named: str | None, intake: Intake
+) -> tuple[SentEvent, ...]:
+    """The events sent along; what an event names is the request's too.
+
+    One without an id is the request's visitor's. Where that is nobody it is left out, and its sender is told.
+    """
+    if len(raws) > MAX_EVENTS:
+        raise InvalidInput("events", f"are {len(raws)}; at most {MAX_EVENTS} go with a decision", "too_many")
+    read = []
+    for index, raw in enumerate(raws):
+        field = f"events[{index}]"
+        wire = read_event(raw, field)
+        user_id, anonymous_id = ids_of(wire, field, intake)
+        visitor.user_id = _same(visitor.user_id, user_id, f"{field}.userId")
+        visitor.anonymous_id = _same(visitor.anonymous_id, anonymous_id, f"{field}.anonymousId")
+        visitor.tried = visitor.tried or _is_tried(wire)
+        read.append((field, wire, user_id, anonymous_id))
+    sent = []
+    for index, (field, wire, user_id, anonymous_id) in enumerate(read):
+        if visitor.is_missing:
+            raise nobody(wire, field)
+        if visitor.is_nobody:
+            intake.notices.append(Notice(field, "missing_visitor", "was left out: the request names no visitor"))
+            continue
+        if user_id is None and anonymous_id is None:
+            user_id, anonymous_id = visitor.user_id, visitor.anonymous_id
+        # Sent again with the request it belongs to, it is the same event.
+        message_id = f"request:{named}:{index}" if named else None
+        event = client_event(wire, field, intake, user_id, anonymous_id, message_id)
+        at_ms = event_time_ms(wire, None, field, intake)
+        intake.record("-", event, at_ms)  # refuses what could not be logged, before anything is decided
+        sent.append(SentEvent(event, at_ms))
+    return tuple(sent)
+
+
+def _same(ours: str | None, theirs: str | None, field: str) -> str | None:
+    if ours and theirs and ours != theirs:
+        raise InvalidInput(field, "is another visitor's; send events of others to /v1/events", "other_visitor")
+    return ours or theirs
+
+
+def query_fields(query: bytes) -> dict[str, list[str]]:
+    """The fields of a query string.
+
+    Raises
+    ------
+    InvalidInput
+        Where it is none.
+    """
+    try:
+        return parse_qs(query.decode("ascii"), max_num_fields=100, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise InvalidInput("query", "is not a UTF-8 query string of at most 100 fields") from error
+
+
+def from_query(fields: Mapping[str, list[str]]) -> WireDecide:
+    """``?visitor=…&userId=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
+
+    def one(name: str) -> str | None:
+        return fields[name][0] if name in fields else None
+
+    if "placement" not in fields:
+        raise InvalidInput("placement", "is missing; send ?visitor=…&placement=…", "missing_field")
+    context: dict[str, Any] = {name: one(name) for name in ("locale", "userAgent", "timezone") if name in fields}
+    return WireDecide(
+        visitor=WireVisitor(one("visitor"), one("userId")),
+        request_id=one("requestId"),
+        placements=[WirePlacement(name) for name in fields["placement"]],
+        context=context,
+        activate=one("activate") not in ("false", "0"),
+    )

@@ -1,0 +1,96 @@
+"""One request at the door: who sends it, when it came, and what its sender is to be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.types import Scope
+
+from api.auth import Caller
+from api.ids import DegenerateIds, WireId, check_id
+from api.notice import Notice
+from api.senders import Senders
+from eventlog.port import Record
+from eventlog.topics import VISITOR_LOG
+from personalization.degenerate_id import is_degenerate
+from personalization.entry import Entry, Sender, encode_entry
+from personalization.event import Event
+
+
+class Intake:
+    """Stamps what one request brings.
+
+    Attributes
+    ----------
+    received_at_ms
+        When the request came: the fold's clock.
+    catalog_version
+        The catalog that what it brings is folded under.
+    notices
+        What its sender is told.
+    """
+
+    __slots__ = ("_degenerate", "caller", "catalog_version", "notices", "received_at_ms", "sender")
+
+    def __init__(
+        self,
+        caller: Caller,
+        scope: Scope,
+        senders: Senders,
+        degenerate: DegenerateIds,
+        received_at_ms: int,
+        catalog_version: int,
+    ) -> None:
+        self.caller = caller
+        self.received_at_ms = received_at_ms
+        self.catalog_version = catalog_version
+        self.sender: Sender = senders.of(caller.access, scope.get("client"), received_at_ms)
+        self.notices: list[Notice] = []
+        self._degenerate = degenerate
+
+    def id(self, value: WireId, field: str) -> str | None:
+        """An id as sent, None where there is none; one that is nobody's is none, counted and told of.
+
+        Raises
+        ------
+        InvalidInput
+            Where it cannot be an id.
+        """
+        if value is None:
+            return None
+        checked = check_id(value, field)
+        if checked is None or not (checked == self.caller.key or is_degenerate(checked)):
+            return checked
+        self._degenerate.note(self.caller.access.source, field, self.received_at_ms)
+        what = "is the key of a source" if checked == self.caller.key else f"is {checked[:40]!r}"
+        self.notices.append(
+            Notice(
+                field, "degenerate_id", f"{what}, which is nobody's id, and was left out; mend what makes the id"
+            )
+        )
+        return None
+
+    def record(self, key: str, event: Event, at_ms: int | None = None) -> Record:
+        """The log record of one event; ``at_ms`` is when it happened, if not now.
+
+        Raises
+        ------
+        InvalidInput
+            Where it holds what cannot be stored.
+        """
+        entry = Entry(
+            received_at_ms=self.received_at_ms,
+            occurred_at_ms=self.received_at_ms if at_ms is None else at_ms,
+            catalog_version=self.catalog_version,
+            event=event,
+            sender=self.sender,
+        )
+        return Record(VISITOR_LOG, key, encode_entry(entry))
+
+
+def without_address(context: dict[str, Any] | None) -> dict[str, Any]:
+    """The context, but for the visitor's address: it tells a person, and nothing here needs it."""
+    if not context:
+        return {}
+    context.pop("ip", None)
+    return context

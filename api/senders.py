@@ -1,0 +1,61 @@
+"""Who sent a request, as entries of the log have it: source, class of key, and from which network."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from typing import Any
+
+from config.keys import Access
+from personalization.entry import Sender
+from personalization.keyed_hash import hmac_sha256
+
+ORIGIN_BYTES = 8
+MAX_SENDERS = 65_536
+"""Addresses whose sender is remembered: 20 MB."""
+
+_DAY_MS = 86_400_000
+_PREFIX_V4, _PREFIX_V6 = 24, 48
+"""What one household, office or carrier's gateway is likely to share, and no person is told by."""
+
+
+class Senders:
+    """Makes senders; one of an address seen today costs a look-up.
+
+    The origin is an HMAC of the network with the day in it: within a day events of one network can be told to be
+    that, and across days, or without the secret, nothing can be told. Headers of proxies are anybody's word, and
+    are not looked at.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._made = functools.lru_cache(MAX_SENDERS)(self._make)
+
+    def of(self, access: Access, peer: Any, now_ms: int) -> Sender:
+        """The sender of a request with that key; ``peer`` is what ASGI calls ``client``."""
+        return self._made(
+            access.source, access.role, access.after_login, peer[0] if peer else "", now_ms // _DAY_MS
+        )
+
+    def _make(self, source: str, by: str, after_login: str, host: str, day: int) -> Sender:
+        return Sender(source, by, after_login=after_login, origin=origin_of(self._secret, host, day))
+
+
+def origin_of(secret: bytes, host: str, day: int) -> bytes:
+    """What stands for the network of an address on a day (since 1970, UTC); empty for what is no address.
+
+    >>> home = origin_of(b"s", "192.0.2.7", 1)
+    >>> [origin_of(b"s", host, 1) == home for host in ("192.0.2.200", "::ffff:192.0.2.9", "192.0.3.7")]
+    [True, True, False]
+    >>> origin_of(b"s", "192.0.2.7", 2) == home, origin_of(b"s", "unix:", 1)
+    (False, b'')
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return b""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    prefix = _PREFIX_V4 if address.version == 4 else _PREFIX_V6
+    network = int(address) >> (address.max_prefixlen - prefix)
+    return hmac_sha256(secret, f"origin\x1f{day}\x1f{address.version}\x1f{network}".encode())[:ORIGIN_BYTES]

@@ -1,0 +1,76 @@
+"""Every entry says who brought it, and from which network, in a form that tells nobody's address."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from api.app import Application
+from api.senders import origin_of
+from personalization.decision_id import mint
+from personalization.entry import Sender
+from tests.unit.api.site import NOW, SERVER, WRITE
+
+SECRET = b"test-secret"
+TODAY = NOW // 86_400_000
+BOTH = {"anonymousId": "a1", "userId": "u1"}
+ID = mint(SECRET, "u:u1", b"123456789")
+
+
+def stamps(site):
+    return [entry.sender for _, entry in site.entries() + site.spool.entries()]
+
+
+@pytest.mark.parametrize(("headers", "by"), [(WRITE, "write"), (SERVER, "server")])
+async def test_every_entry_is_stamped_with_its_sender(site, headers, by):
+    await site.client.post("/v1/events", json={"type": "identify", **BOTH}, headers=headers)
+    await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": 1}, headers=headers)
+    await site.client.post(f"/v1/decisions/{ID}/activate", headers=headers)
+    await site.decide(visitor={"anonymousId": "a2", "userId": "u2"}, events=[{"type": "page"}], headers=headers)
+    origin = origin_of(SECRET, "127.0.0.1", TODAY)
+    assert len(origin) == 8
+    assert stamps(site) == [Sender("web", by, origin=origin)] * 7
+
+
+async def test_headers_of_proxies_are_nobodys_word(site):
+    await site.client.post(
+        "/v1/events", json={"type": "page", **BOTH}, headers={**WRITE, "X-Forwarded-For": "203.0.113.9"}
+    )
+    assert stamps(site)[0].origin == origin_of(SECRET, "127.0.0.1", TODAY)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("198.51.100.1", "198.51.100.254", True),
+        ("198.51.100.1", "198.51.101.1", False),
+        ("2001:db8:1:2::1", "2001:db8:1:ffff::9", True),
+        ("2001:db8:1::1", "2001:db8:2::1", False),
+        ("::ffff:198.51.100.1", "198.51.100.7", True),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+    ],
+)
+def test_an_origin_is_a_network_of_a_day(left, right, same):
+    assert (origin_of(SECRET, left, 1) == origin_of(SECRET, right, 1)) == same
+    assert origin_of(SECRET, left, 1) != origin_of(SECRET, left, 2)
+    assert origin_of(SECRET, left, 1) != origin_of(b"other", left, 1)
+
+
+@pytest.mark.parametrize("peer", [None, ("", 0), ("testclient", 50000)])
+async def test_a_peer_without_an_address_has_no_origin(site, peer):
+    # As behind a socket of the file system.
+    app: Application = site.client._transport.app
+    transport = httpx.ASGITransport(app=app, client=peer)
+    async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
+        assert (await client.post("/v1/events", json={"type": "page", **BOTH}, headers=WRITE)).status_code == 200
+    assert stamps(site)[0] == Sender("web", "write")
+
+
+async def test_an_address_in_the_context_is_not_logged(site):
+    event = {"type": "page", "anonymousId": "a1", "context": {"ip": "198.51.100.1", "locale": "de"}}
+    await site.collect(event)
+    await site.decide(events=[event], context={"ip": "198.51.100.1"})
+    (collected,) = site.entries()
+    assert collected[1].event.context == {"locale": "de"}
+    assert site.spool.entries()[0][1].event.context == {"locale": "de"}
+    assert not any(b"198.51.100" in record.value for record in site.log.records + site.spool.records)
