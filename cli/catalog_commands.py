@@ -20,7 +20,7 @@ from config.catalog_errors import CatalogMistake
 from config.loader import load_catalog, shipped_catalog
 from config.scalars import write_duration
 from config.schema import catalog_schema_text
-from config.settings import Settings
+from config.settings import Settings, shown_url
 from personalization.catalog import Catalog, Content
 from personalization.compiled import InvalidCatalog
 from personalization.errors import Unavailable
@@ -77,7 +77,10 @@ def rollback(version: int, by: str | None) -> None:
         published: int = await store.rollback(version, _who(by))
         return published
 
-    click.echo(f"Version {_with_store(run)} is in force, the same as version {version}.")
+    click.echo(
+        f"Version {_with_store(run)} is in force, the same as version {version}. A `nextbest up` that follows a "
+        "folder leaves it so until something in that folder is changed."
+    )
 
 
 @click.command(short_help="List published versions of the catalog: who, when, what.")
@@ -136,7 +139,6 @@ def _who(by: str | None) -> str:
 def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
     """Run against the Redis of the settings."""
     from redis.asyncio import Redis
-    from redis.asyncio.cluster import RedisCluster
     from redis.exceptions import RedisError
 
     from state.catalog_store import CatalogStore
@@ -144,17 +146,15 @@ def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
     settings = Settings.from_environment()
 
     async def connected() -> T:
-        client: Any = RedisCluster if settings.redis.startswith("redis+cluster://") else Redis
-        url = settings.redis.replace("redis+cluster://", "redis://", 1)
-        async with client.from_url(url, socket_connect_timeout=2, socket_timeout=5) as redis:
+        async with Redis.from_url(settings.redis, socket_connect_timeout=2, socket_timeout=5) as redis:
             return await run(CatalogStore(redis, settings.namespace))
 
     try:
         return asyncio.run(connected())
     except (RedisError, OSError) as error:
         raise Unavailable(
-            f"Redis at {settings.redis} does not answer ({error}); start it with 'nextbest up', or point "
-            "NEXTBEST_REDIS at it"
+            f"Redis at {shown_url(settings.redis)} does not answer ({error}); start it with 'nextbest up', name "
+            "the data folder of one that runs with --data-dir, or point NEXTBEST_REDIS at a Redis"
         ) from error
 
 

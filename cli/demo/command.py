@@ -21,11 +21,14 @@ from cli.demo.replay import Replay
 from cli.demo.report import INTRO, Live, Report
 from cli.demo.shelves import PLACEMENT, SHELVES
 from cli.demo.transport import ApiError, HttpTransport, Transport
-from cli.up import SERVER_KEY, UpOptions, curl_decide, resolve, run_until_stopped, running
+from cli.first_steps import curl, curl_decide
+from cli.up import UpOptions, resolve, run_until_stopped, running
 from config.settings import Settings
 from personalization.errors import Refused
 
 DEMO_DIR = "demo"
+SERVER_KEY = "sk_dev"
+"""Of the demo's catalog."""
 
 TELL_EVERY_S = 10.0
 
@@ -110,8 +113,9 @@ def demo(
 
 async def _session(options: DemoOptions, console: Console) -> None:
     console.print(INTRO + "\n")
-    data = await asyncio.to_thread(movielens.load, options.dataset)
+    loading = asyncio.create_task(asyncio.to_thread(movielens.load, options.dataset))
     async with _installation(options, console):
+        data = await loading
         async with HttpTransport(options.url, options.key) as transport:
             n_learned = await _check_catalog(transport, options)
             if n_learned:
@@ -210,8 +214,8 @@ async def _check_catalog(transport: Transport, options: DemoOptions) -> int:
 def _what_next(options: DemoOptions, visitor: str) -> str:
     return (
         f"\nStill up at {options.url}: ask what it would show one of them now, or read what it knows\n\n"
-        + curl_decide(options.url, PLACEMENT).replace('"anonymousId":"me"', f'"userId":"{visitor}"')
-        + f"\n  curl -s {options.url}/v1/visitors/{visitor} -H 'Authorization: Bearer {SERVER_KEY}'\n"
-        f"  curl -s {options.url}/v1/placements/{PLACEMENT} -H 'Authorization: Bearer {SERVER_KEY}'\n\n"
+        + f"{curl_decide(options.url, PLACEMENT, options.key, {'userId': visitor})}\n"
+        f"{curl(options.url, f'/v1/visitors/{visitor}', options.key)}\n"
+        f"{curl(options.url, f'/v1/placements/{PLACEMENT}', options.key)}\n\n"
         "For the example shop: Ctrl-C, then `.venv/bin/nextbest up`."
     )
