@@ -27,6 +27,10 @@ class ChildFailed(Unavailable):
         super().__init__(f"{name} {reason}{hint} (its log: {log})")
 
 
+def _unheard(_: str) -> None:
+    """For who does not want to know."""
+
+
 class _Kept:
     def __init__(self, spec: ChildSpec, level: int) -> None:
         self.spec = spec
@@ -87,8 +91,13 @@ class Supervisor:
             kept.child = await self._child(spec)
         return tuple(spec.name for spec in specs)
 
-    async def until_ready(self, names: Sequence[str]) -> None:
-        """Wait until all of these are ready, telling how that goes, and keep them running from then on.
+    async def until_ready(self, names: Sequence[str], progress: Callable[[str], None] = _unheard) -> None:
+        """Wait until all of these are ready, and keep them running from then on.
+
+        Parameters
+        ----------
+        progress
+            Takes a line for people whenever one has become ready: which, when, and who is waited for.
 
         Raises
         ------
@@ -103,7 +112,7 @@ class Supervisor:
             missing.remove(kept.spec.name)
             rest = f"; waiting for {', '.join(missing)}" if missing else ""
             took_s = asyncio.get_running_loop().time() - began_s
-            self._say(f"{kept.spec.name} is ready ({took_s:.1f} s){rest}")
+            progress(f"{kept.spec.name} is ready ({took_s:.1f} s){rest}")
 
         waiting = [asyncio.ensure_future(one(kept)) for kept in self._kept if kept.spec.name in names]
         try:
