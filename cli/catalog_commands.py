@@ -50,17 +50,30 @@ def check(folder: Path | None, as_json: bool) -> None:
 @click.command(short_help="Check a catalog and put it in force.")
 @_FOLDER
 @click.option("--by", default=None, help="Who publishes it, for the history; else the name of this login.")
+@click.option(
+    "--as-version",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Bring version N back, which was lost with its Redis and which the log still names.",
+)
 @_JSON
-def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
+def publish(folder: Path | None, by: str | None, as_version: int | None, as_json: bool) -> None:
     """Publish the catalog in FOLDER; every process follows at once. An unchanged one keeps its version."""
     catalog = _loaded(_folder(folder), as_json)
 
     async def run(store: Any) -> tuple[int, int]:
-        return await store.latest_version(), await store.publish(catalog, _who(by))
+        before = await store.latest_version()
+        if as_version is None:
+            return before, await store.publish(catalog, _who(by))
+        await store.restore(as_version, catalog, _who(by))
+        return before, await store.latest_version()
 
     before, version = _with_store(run)
     if as_json:
         click.echo(json.dumps({"version": version, "changed": version != before}))
+    elif as_version is not None:
+        click.echo(f"Version {as_version} is back. Version {version} is in force.")
     elif version == before:
         click.echo(f"Nothing changed: version {version} is in force.")
     else:
@@ -77,9 +90,9 @@ def rollback(version: int, by: str | None) -> None:
         published: int = await store.rollback(version, _who(by))
         return published
 
+    click.echo(f"Version {_with_store(run)} is in force, the same as version {version}.")
     click.echo(
-        f"Version {_with_store(run)} is in force, the same as version {version}. A `nextbest up` that follows a "
-        "folder leaves it so until something in that folder is changed."
+        "A `nextbest up` that follows a folder leaves it so until something in that folder is changed.", err=True
     )
 
 

@@ -133,7 +133,11 @@ class Settings:
     log_bytes: int = _row(268_435_456, "bytes a topic may hold on Redis Streams before writers are told to wait")
     log_age_ms: int = _row(604_800_000, "age after which folded entries may go from the log")
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
-    metrics_port: int = _row(0, "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one")
+    metrics_port: int = _row(
+        0,
+        "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is the "
+        "folder's, the learner's is 1 above; 0: the API's port + 1000 and + 2000",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -21,6 +21,9 @@ from state.catalog_store import CatalogStore
 
 logger = logging.getLogger(__name__)
 
+LOST_AFTER_S = 10.0
+"""A version is published before the log names it: one that is missing for so long is told of as lost."""
+
 Listener: TypeAlias = Callable[[CompiledCatalog], None]
 
 MISSING_POLL_S = 0.1
@@ -130,7 +133,7 @@ class CatalogFollower:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def get(self, version: int, wait_s: float = 60.0) -> CompiledCatalog:
+    async def get(self, version: int, wait_s: float = LOST_AFTER_S) -> CompiledCatalog:
         """One version, compiled; a missing one is waited for.
 
         Raises

@@ -32,9 +32,9 @@ SERVER_KEY = "sk_dev"
 
 TELL_EVERY_S = 10.0
 
-HURRY = {"NEXTBEST_PUBLISH_MS": "10"}
-"""Months are replayed in minutes: at the default 200 ms, weights would be 60 ratings old, days of their time. At 10 they
-are as many as are published in that time, one or two, and less work than one by one."""
+HURRY = {"NEXTBEST_PUBLISH_MS": "10", "NEXTBEST_FOLD_WAIT_MS": "3"}
+"""Months are replayed in minutes: at the default 200 ms, weights would be 60 ratings old, days of their time. At
+10 ms they are one or two old, and published together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def test_a_misspelt_setting_is_refused_by_every_command(name: str) -> None:
     environment = {**{n: v for n, v in os.environ.items() if not n.startswith("NEXTBEST_")}, MISSPELT: "x"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.environ", environment)
-        with pytest.raises(InvalidSettings, match=rf"{MISSPELT}: there is no such setting; did you mean"):
+        with pytest.raises(InvalidSettings, match=f"{MISSPELT}: there is no such setting; did you mean"):
             nextbest.main(name.split(), standalone_mode=False)
 
 
