@@ -163,10 +163,10 @@ class FollowedFolder:
 
 def _named(newest: PublishedVersion) -> str:
     """``version 3 (a rollback to version 1, by ann)``."""
-    by = f", by {newest.who}" if newest.who else ""
     if newest.rollback_of:
+        by = f", by {newest.who}" if newest.who else ""
         return f"version {newest.version} (a rollback to version {newest.rollback_of}{by})"
-    return f"version {newest.version} (published{by or ' elsewhere'})".replace("published, by", "published by")
+    return f"version {newest.version} (published by {newest.who or 'somebody else'})"
 
 
 def who() -> str:

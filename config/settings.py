@@ -135,8 +135,8 @@ class Settings:
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
     metrics_port: int = _row(
         0,
-        "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is the "
-        "folder's, the learner's is 1 above; 0: the API's port + 1000 and + 2000",
+        "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is "
+        "the folder's, the learner's is 1 above; 0: the API's port + 1000 and + 2000",
     )
 
     @classmethod
