@@ -37,6 +37,7 @@ class _Kept:
         self.level = level
         self.child: Child | None = None
         self.ready = asyncio.Event()
+        self.spawned_s = asyncio.get_running_loop().time()
         self.restarts = 0
 
 
@@ -104,14 +105,13 @@ class Supervisor:
         ChildFailed
             For the first that ends, or takes too long, before it is ready.
         """
-        began_s = asyncio.get_running_loop().time()
         missing = list(names)
 
         async def one(kept: _Kept) -> None:
             await self._until_ready(kept)
             missing.remove(kept.spec.name)
             rest = f"; waiting for {', '.join(missing)}" if missing else ""
-            took_s = asyncio.get_running_loop().time() - began_s
+            took_s = asyncio.get_running_loop().time() - kept.spawned_s
             progress(f"{kept.spec.name} is ready ({took_s:.1f} s){rest}")
 
         waiting = [asyncio.ensure_future(one(kept)) for kept in self._kept if kept.spec.name in names]

@@ -147,14 +147,14 @@ class CatalogFollower:
         if compiled is not None:
             self._compiled.move_to_end(version)
             return compiled
-        problem = "was not published"
+        problem, away = "was not published", False
         try:
             async with asyncio.timeout(wait_s):
                 while True:
                     try:
                         catalog = await self.store.get(version)
                     except (RedisError, OSError) as error:
-                        problem = f"cannot be fetched ({error})"
+                        problem, away = f"cannot be fetched ({error})", True
                     except Refused:
                         raise
                     except Exception as error:  # bytes that are no catalog may fail in any way
@@ -162,11 +162,14 @@ class CatalogFollower:
                     else:
                         if catalog is not None:
                             return await self._compile(version, catalog)
-                        problem = "was not published"
+                        problem, away = "was not published", False
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._next_change(), MISSING_POLL_S)
         except TimeoutError:
-            raise Unavailable(f"catalog version {version} {problem} within {wait_s:g} s") from None
+            remedy = f"; if it was lost, `nextbest publish FOLDER --as-version {version}` brings it back"
+            raise Unavailable(
+                f"catalog version {version} {problem} within {wait_s:g} s{'' if away else remedy}"
+            ) from None
 
     async def refresh(self) -> None:
         """Look for a newer version now."""

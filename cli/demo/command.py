@@ -30,6 +30,7 @@ DEMO_DIR = "demo"
 SERVER_KEY = "sk_dev"
 """Of the demo's catalog."""
 
+TELL_FIRST_S = 1.0
 TELL_EVERY_S = 10.0
 
 HURRY = {"NEXTBEST_PUBLISH_MS": "10", "NEXTBEST_FOLD_WAIT_MS": "3"}
@@ -156,8 +157,10 @@ async def _shown(report: Report, n_events: int, console: Console) -> AsyncIterat
 
 
 async def _tell(report: Report, n_events: int, console: Console) -> None:
+    pause_s = TELL_FIRST_S
     while True:
-        await asyncio.sleep(TELL_EVERY_S)
+        await asyncio.sleep(pause_s)
+        pause_s = TELL_EVERY_S
         scores = report.scores
         console.print(
             f"{report.measured.n_events:,} of {n_events:,} ratings sent; hit rate: nextbest {scores.nextbest:.3f}, "

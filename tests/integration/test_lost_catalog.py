@@ -48,7 +48,10 @@ async def test_who_waits_for_a_lost_version_says_which_and_goes_on_once_it_is_ba
     async with CatalogFollower(store) as follower:
         getting = asyncio.create_task(Patience(retries, waiting)("catalog", follower.get, 7))
         await eventually(lambda: bool(waiting), "it is told what is waited for")
-        assert "catalog version 7 was not published" in waiting["catalog"]
+        assert waiting["catalog"] == (
+            "catalog version 7 was not published within 0.1 s; if it was lost, `nextbest publish FOLDER "
+            "--as-version 7` brings it back"
+        )
         await store.restore(7, load_catalog(folder_of(tmp_path, "two")), "ann")
         compiled = await getting
         assert compiled.version == 7
