@@ -229,13 +229,13 @@ async def running(
             from cli.live_catalog import live_catalog  # loads while the others do
 
             await supervisor.until_ready(redis, say)
+            url = f"http://{settings.host}:{options.port}"
+            RunningInstallation(url, redis_url, settings.kafka, namespace).write(data_dir.path)
             memory = data_dir.path / "catalog-followed.json"
             async with live_catalog(redis_url, namespace, options.catalog, say, memory) as catalog:
                 say(f"catalog version {catalog.version} is in force; waiting for {', '.join((*workers, *apis))}")
                 await supervisor.until_ready((*workers, *apis), say)
                 ready = True
-                url = f"http://{settings.host}:{options.port}"
-                RunningInstallation(url, redis_url, settings.kafka, namespace).write(data_dir.path)
                 yield Installation(
                     url=url,
                     catalog=catalog,
