@@ -25,9 +25,9 @@ from cli.demo.scores import Scores
 from cli.demo.shelves import PLACEMENT, SHELVES, carried_by
 from cli.demo.transport import Transport
 
-IN_FLIGHT = 512
-"""Among 512 consecutive ratings are about 18 people: what may overlap, with the order kept to 2.6 %. More in flight
-means larger batches in every part, which is less work for each rating."""
+IN_FLIGHT = 256
+"""Among 256 consecutive ratings are about 9 people: what may overlap, with the order kept to 1.3 %. More in flight
+means larger batches in every part; at 512 weights lag so far behind on a busy machine that it costs reward."""
 
 PROBE_EVERY = 40
 """Every n-th rating is followed until the visitor's state knows it."""
