@@ -20,7 +20,7 @@ from config.catalog_errors import CatalogMistake, CatalogWarning
 from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.scalars import write_duration
 from config.schema import catalog_schema_text
-from config.settings import Settings
+from config.settings import Settings, shown_url
 from personalization.catalog import Catalog, Content
 from personalization.errors import Unavailable
 
@@ -62,8 +62,15 @@ def check(folder: Path | None, strict: bool, as_json: bool) -> None:
 @click.command(short_help="Check a catalog and put it in force.")
 @_FOLDER
 @click.option("--by", default=None, help="Who publishes it, for the history; else the name of this login.")
+@click.option(
+    "--as-version",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Bring version N back, which was lost with its Redis and which the log still names.",
+)
 @_JSON
-def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
+def publish(folder: Path | None, by: str | None, as_version: int | None, as_json: bool) -> None:
     """Publish the catalog in FOLDER; every process follows at once. An unchanged one keeps its version."""
     checked = check_catalog(_folder(folder))
     catalog = checked.catalog
@@ -77,7 +84,11 @@ def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
     async def run(store: Any) -> tuple[int, int]:
-        return await store.latest_version(), await store.publish(catalog, _who(by))
+        before = await store.latest_version()
+        if as_version is None:
+            return before, await store.publish(catalog, _who(by))
+        await store.restore(as_version, catalog, _who(by))
+        return before, await store.latest_version()
 
     before, version = _with_store(run)
     if as_json:
@@ -86,7 +97,9 @@ def publish(folder: Path | None, by: str | None, as_json: bool) -> None:
         return
     for warning in checked.warnings:
         click.echo(str(warning), err=True)
-    if version == before:
+    if as_version is not None:
+        click.echo(f"Version {as_version} is back. Version {version} is in force.")
+    elif version == before:
         click.echo(f"Nothing changed: version {version} is in force.")
     else:
         click.echo(f"Version {version} is in force.")
@@ -103,6 +116,9 @@ def rollback(version: int, by: str | None) -> None:
         return published
 
     click.echo(f"Version {_with_store(run)} is in force, the same as version {version}.")
+    click.echo(
+        "A `nextbest up` that follows a folder leaves it so until something in that folder is changed.", err=True
+    )
 
 
 @click.command(short_help="List published versions of the catalog: who, when, what.")
@@ -161,7 +177,6 @@ def _who(by: str | None) -> str:
 def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
     """Run against the Redis of the settings."""
     from redis.asyncio import Redis
-    from redis.asyncio.cluster import RedisCluster
     from redis.exceptions import RedisError
 
     from state.catalog_store import CatalogStore
@@ -169,17 +184,15 @@ def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
     settings = Settings.from_environment()
 
     async def connected() -> T:
-        client: Any = RedisCluster if settings.redis.startswith("redis+cluster://") else Redis
-        url = settings.redis.replace("redis+cluster://", "redis://", 1)
-        async with client.from_url(url, socket_connect_timeout=2, socket_timeout=5) as redis:
+        async with Redis.from_url(settings.redis, socket_connect_timeout=2, socket_timeout=5) as redis:
             return await run(CatalogStore(redis, settings.namespace))
 
     try:
         return asyncio.run(connected())
     except (RedisError, OSError) as error:
         raise Unavailable(
-            f"Redis at {settings.redis} does not answer ({error}); start it with 'nextbest up', or point "
-            "NEXTBEST_REDIS at it"
+            f"Redis at {shown_url(settings.redis)} does not answer ({error}); start it with 'nextbest up', name "
+            "the data folder of one that runs with --data-dir, or point NEXTBEST_REDIS at a Redis"
         ) from error
 
 

@@ -15,15 +15,23 @@ from typing import BinaryIO
 
 from cli.silence import ANSWER_WITHIN_S, ASK_EVERY_S, LATE_S, Silence
 
-READY_POLL_S = 0.05
+READY_POLL_S = 0.02
+SLOW_POLL_S = 0.2
+EAGER_S = 15.0
+"""A start takes seconds: it is asked often for so long, and now and then from there on."""
+
+TELL_AFTER_S = 5.0
+"""A start that takes longer tells what it waits for, and again whenever that changes."""
+
 HUNG_STOP_WITHIN_S = 5.0
 """For one that hangs: most such processes cannot hear that they are to stop."""
 
 LINE_BYTES = 65_536
 MAX_LOG_BYTES = 16_777_216
-"""A log that has reached this at a start is set aside as ``NAME.log.1``: two files bound the disk used."""
+"""A log that would grow beyond this is set aside as ``NAME.log.1``: two files bound the disk used."""
 
 Ready = Callable[[], Awaitable[bool]]
+Words = Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,9 @@ class ChildSpec:
     Attributes
     ----------
     ready
-        Asked every 50 ms until it says yes.
+        Asked many times a second until it says yes.
+    waits_for
+        What it waits for while it is not ready, in its own words; empty if it does not say.
     alive
         Asked every two seconds from then on: whether it answers at all. None: it is not asked.
     ready_within_s, stop_within_s
@@ -52,6 +62,7 @@ class ChildSpec:
     ready: Ready
     environment: Mapping[str, str] = field(default_factory=dict)
     alive: Ready | None = None
+    waits_for: Words | None = None
     inherit: tuple[int, ...] = ()
     ready_within_s: float = 60.0
     stop_within_s: float = 15.0
@@ -136,8 +147,10 @@ class Child:
         """Whether it became ready, rather than ending or taking too long."""
         ended = asyncio.ensure_future(self._process.wait())
         loop = asyncio.get_running_loop()
-        until = loop.time() + self.spec.ready_within_s
+        began = loop.time()
+        until = began + self.spec.ready_within_s
         told = False
+        words = ""
         try:
             while not ended.done():
                 if await self.spec.ready():
@@ -148,7 +161,12 @@ class Child:
                     if not told:
                         self._show(f"{self.spec.name} answers, but is not ready yet; waiting for it")
                     told = True
-                await asyncio.wait([ended], timeout=READY_POLL_S)
+                elapsed = loop.time() - began
+                if self.spec.waits_for is not None and elapsed > TELL_AFTER_S:
+                    before, words = words, await self.spec.waits_for() or words
+                    if words != before:
+                        self._show(f"{self.spec.name} is not ready yet: {words}")
+                await asyncio.wait([ended], timeout=READY_POLL_S if elapsed < EAGER_S else SLOW_POLL_S)
             return False
         finally:
             ended.cancel()
@@ -211,36 +229,55 @@ class Child:
 
 
 class LogFile:
-    """A child's log on disk; while the disk takes nothing, lines are left out and counted."""
+    """A child's log on disk, two files at most; while the disk takes nothing, lines are left out and counted.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    max_bytes
+        Of each of the two.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
         self._path = path
+        self._max_bytes = max_bytes
         self._file: BinaryIO | None = None
+        self._n_bytes = 0
         self._n_left_out = 0
 
     def write(self, line: bytes) -> None:
         """Write a line, or count it."""
         try:
-            if self._file is None:
-                self._file = _opened(self._path)
+            self._make_room(len(line))
             if self._n_left_out:
-                self._file.write(b"(%d lines were left out: the disk took none)\n" % self._n_left_out)
+                self._put(b"(%d lines were left out: the disk took none)\n" % self._n_left_out)
                 self._n_left_out = 0
-            self._file.write(line)
+            self._put(line)
         except OSError:
             self._n_left_out += 1
 
+    def _put(self, line: bytes) -> None:
+        assert self._file is not None
+        self._file.write(line)
+        self._n_bytes += len(line)
+
+    def _make_room(self, n_bytes: int) -> None:
+        if self._file is None:
+            self._open()
+        if self._n_bytes and self._n_bytes + n_bytes > self._max_bytes:
+            self.close()
+            self._path.replace(self._path.with_suffix(".log.1"))
+            self._open()
+
+    def _open(self) -> None:
+        self._file = self._path.open("ab", buffering=0)
+        self._n_bytes = self._file.tell()
+
     def close(self) -> None:
         """Let go of the file."""
-        if self._file is not None:
+        file, self._file = self._file, None
+        if file is not None:
             with contextlib.suppress(OSError):
-                self._file.close()
-
-
-def _opened(path: Path) -> BinaryIO:
-    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab", buffering=0)
+                file.close()
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -12,6 +13,12 @@ from pathlib import Path
 from personalization.errors import Refused
 
 OWNER_ONLY = 0o600
+OWNER_ONLY_FOLDER = 0o700
+UMASK = 0o077
+"""Of whoever makes files here: visitors, models and keys are their owner's alone."""
+
+OURS = ("logs", "redis", "spool", "metrics")
+"""Folders in it."""
 
 ORPHANS_S = 15.0
 """The children of a supervisor that was killed stop by themselves (``lifeline``); until then they hold the lock."""
@@ -42,8 +49,9 @@ class DataDir:
         self.path = path.absolute()
         self.logs = self.path / "logs"
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.logs.mkdir(exist_ok=True)
+            made_before = (self.path / "lock").exists()
+            self.path.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY_FOLDER)
+            self.logs.mkdir(exist_ok=True, mode=OWNER_ONLY_FOLDER)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
         except OSError as error:
             raise Refused(
@@ -60,11 +68,25 @@ class DataDir:
                 f"the data folder {path} is in use by another `nextbest up` (process {holder}); "
                 "stop that one, or choose another folder with --data-dir"
             )
+        self._tighten(made_before)
 
     @property
     def lock_fd(self) -> int:
         """The open lock. A child that inherits it keeps the folder locked for as long as it lives."""
         return self._lock
+
+    def _tighten(self, made_before: bool) -> None:
+        """Take from others what an earlier release let them read; what is not ours in the folder stays as it is."""
+        paths = [(self.path, OWNER_ONLY_FOLDER)] if made_before else []
+        for folder in (self.path / name for name in OURS):
+            if folder.is_dir() and not folder.is_symlink():
+                for inside, _, files in os.walk(folder):
+                    paths.append((Path(inside), OWNER_ONLY_FOLDER))
+                    paths += [(Path(inside, name), OWNER_ONLY) for name in files]
+        for path, mode in paths:
+            if not path.is_symlink():
+                with contextlib.suppress(OSError):  # somebody else's: not ours to say
+                    path.chmod(mode)
 
     def _take(self) -> str:
         """Take the lock; who holds it where that fails, the empty text where it does not."""
@@ -106,7 +128,7 @@ class DataDir:
         folder = self.path / name
         if folder.exists():
             shutil.rmtree(folder)
-        folder.mkdir()
+        folder.mkdir(mode=OWNER_ONLY_FOLDER)
         return folder
 
     def empty(self) -> None:
@@ -118,7 +140,7 @@ class DataDir:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        self.logs.mkdir()
+        self.logs.mkdir(mode=OWNER_ONLY_FOLDER)
 
     def release(self) -> None:
         """Let go of the folder."""

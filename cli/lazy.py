@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -15,11 +16,20 @@ class LazyGroup(click.Group):
     ----------
     lazy
         Command name → (``module:attribute``, short help), in the order shown.
+    dressed
+        Command name → what is done to the command once it is imported.
     """
 
-    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        lazy: dict[str, tuple[str, str]],
+        dressed: dict[str, Callable[[click.Command], click.Command]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._lazy = lazy
+        self._dressed = dressed or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names, in the order given."""
@@ -32,7 +42,8 @@ class LazyGroup(click.Group):
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
-        return command
+        dress = self._dressed.get(cmd_name)
+        return command if dress is None else dress(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the one-line helps, importing nothing."""

@@ -4,30 +4,54 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from background.supervisor import TaskSupervisor
-from config.catalog_errors import CatalogWarning
 from config.loader import check_catalog, shipped_catalog
+from config.settings import shown_url
 from config.watch import watch_catalog
 from personalization.catalog import Catalog
-from personalization.errors import Unavailable
-from state.catalog_store import CatalogStore, encode_catalog
+from personalization.errors import Refused, Unavailable
+from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogInForce:
+    """A published catalog.
+
+    Attributes
+    ----------
+    words
+        Where it comes from, for people.
+    """
+
+    version: int
+    catalog: Catalog
+    words: str
 
 
 @contextlib.asynccontextmanager
 async def live_catalog(
-    redis_url: str, namespace: str, folder: Path | None, say: Callable[[str], None]
-) -> AsyncIterator[str]:
-    """Publish ``folder`` and publish it again whenever a file in it is saved; gives what is in force, in words.
+    redis_url: str, namespace: str, folder: Path | None, say: Callable[[str], None], memory: Path
+) -> AsyncIterator[CatalogInForce]:
+    """Publish ``folder``, and publish it again whenever a file in it is saved; gives what is in force.
 
     Each of its warnings is said once.
 
-    Without a folder it is the example shop, unless something else was published before: that stays.
+    What was published of it before and has not changed since is not published again: a rollback, or a catalog that
+    somebody else published, stays in force until a file of the folder is changed. Without a folder it is the
+    example shop, unless something else was published before: that stays.
+
+    Parameters
+    ----------
+    memory
+        File that keeps what was published last.
 
     Raises
     ------
@@ -41,36 +65,116 @@ async def live_catalog(
     catalog = checked.catalog_or_raise()
     async with Redis.from_url(redis_url) as redis:
         store = CatalogStore(redis, namespace)
+        followed = FollowedFolder(store, wanted, memory, say)
         try:
             kept = None if folder else await _published_before(store, catalog)
-            version = kept or await store.publish(catalog, who())
+            in_force = kept or await followed.begin(catalog)
         except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis at {redis_url} does not answer: {error}") from error
+            raise Unavailable(f"Redis at {shown_url(redis_url)} does not answer: {error}") from error
         if kept is not None:
-            yield f"version {kept}, published before (--catalog {wanted} puts the example shop in force)"
+            yield kept
             return
         for warning in checked.warnings:
             say(str(warning))
         # A folder that is renamed or unmounted ends a watch: it is begun again until it succeeds.
         async with TaskSupervisor(lambda _: say(f"{wanted} cannot be watched; trying again")) as tasks:
-            tasks.keep("catalog-watch", lambda: _watch(store, wanted, say, checked.warnings))
-            yield f"{wanted}, version {version}, followed live"
+            tasks.keep(
+                "catalog-watch",
+                lambda: watch_catalog(wanted, followed.save, report=say, warned=checked.warnings),
+            )
+            yield in_force
 
 
-async def _published_before(store: CatalogStore, catalog: Catalog) -> int | None:
+async def _published_before(store: CatalogStore, catalog: Catalog) -> CatalogInForce | None:
     latest = await store.latest()
     if latest is None or encode_catalog(latest[1])[0] == encode_catalog(catalog)[0]:
         return None
-    return latest[0]
+    words = f"version {latest[0]}, published before (--catalog {shipped_catalog()} puts the example shop in force)"
+    return CatalogInForce(*latest, words)
 
 
-async def _watch(
-    store: CatalogStore, folder: Path, say: Callable[[str], None], warned: Collection[CatalogWarning]
-) -> None:
-    async def publish(catalog: Catalog) -> int:
-        return await store.publish(catalog, who())
+class _Memory(msgspec.Struct, frozen=True):
+    folder: str
+    digest: str
 
-    await watch_catalog(folder, publish, report=say, warned=warned)
+
+class FollowedFolder:
+    """A folder whose changes are published, and only those.
+
+    Parameters
+    ----------
+    memory
+        File that keeps what was published of it last.
+    say
+        Told if what is published replaces what a rollback put in force.
+    """
+
+    def __init__(self, store: CatalogStore, folder: Path, memory: Path, say: Callable[[str], None]) -> None:
+        self._store = store
+        self._folder = folder
+        self._memory = memory
+        self._say = say
+
+    async def begin(self, catalog: Catalog) -> CatalogInForce:
+        """Publish what the folder holds, if that changed since it was published; gives what is in force."""
+        newest = await self._newest()
+        if newest is not None and self._unchanged(catalog, newest):
+            version, in_force = await self._store.latest() or (0, catalog)
+            words = (
+                f"{_named(newest)}; {self._folder} has not changed since it was published, and is followed live "
+                f"(`nextbest publish {self._folder}` puts it in force)"
+            )
+            return CatalogInForce(version, in_force, words)
+        version = await self._publish(catalog, newest)
+        return CatalogInForce(version, catalog, f"{self._folder}, version {version}, followed live")
+
+    async def save(self, catalog: Catalog) -> int:
+        """Publish what was saved; gives its version.
+
+        Raises
+        ------
+        Refused
+            If nothing in it changed since it was published, and something else is in force by now.
+        """
+        newest = await self._newest()
+        if newest is not None and self._unchanged(catalog, newest):
+            raise Refused(f"nothing changed since it was published; {_named(newest)} stays in force")
+        return await self._publish(catalog, newest)
+
+    async def _newest(self) -> PublishedVersion | None:
+        versions = await self._store.history(1)
+        return versions[0] if versions else None
+
+    def _unchanged(self, catalog: Catalog, newest: PublishedVersion) -> bool:
+        """Whether it is what was published of this folder last, though not what is in force."""
+        digest = encode_catalog(catalog)[0]
+        return digest != newest.digest and self._remembered() == _Memory(str(self._folder.resolve()), digest)
+
+    async def _publish(self, catalog: Catalog, newest: PublishedVersion | None) -> int:
+        version = await self._store.publish(catalog, who())
+        if newest is not None and newest.rollback_of and version != newest.version:
+            self._say(f"catalog version {version}, what {self._folder} says now, replaces {_named(newest)}")
+        self._remember(encode_catalog(catalog)[0])
+        return version
+
+    def _remembered(self) -> _Memory | None:
+        try:
+            return msgspec.json.decode(self._memory.read_bytes(), type=_Memory)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _remember(self, digest: str) -> None:
+        # Where the disk takes nothing, the next start publishes the folder, and says what that replaces.
+        with contextlib.suppress(OSError):
+            self._memory.write_bytes(msgspec.json.encode(_Memory(str(self._folder.resolve()), digest)))
+
+
+def _named(newest: PublishedVersion) -> str:
+    """``version 3 (a rollback to version 1, by ann)``."""
+    if newest.rollback_of:
+        by = f", by {newest.who}" if newest.who else ""
+        return f"version {newest.version} (a rollback to version {newest.rollback_of}{by})"
+    return f"version {newest.version} (published by {newest.who or 'somebody else'})"
 
 
 def who() -> str:

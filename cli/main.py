@@ -7,7 +7,10 @@ import sys
 
 import click
 
+from cli.beside import beside_up
 from cli.lazy import LazyGroup
+from cli.light_imports import leave_out
+from config.settings import Settings, unknown_settings
 from personalization.errors import NextbestError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -37,20 +40,31 @@ COMMANDS = {
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch")
+"""These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    dressed=dict.fromkeys(BESIDE_UP, beside_up),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="nextbest")
 def nextbest() -> None:
     """Decide, while the page is still loading, which content a visitor should see; learn from what happens next.
 
     Settings come from the environment (NEXTBEST_…); see docs/settings.md.
     """
+    if unknown_settings(os.environ):
+        Settings.from_environment()  # refused, together with everything else that is wrong
 
 
 def main() -> None:
     """Run the command; what goes wrong on purpose is one plain sentence and exit code 1, usage mistakes 2."""
     for name in ONE_THREAD:  # before anything imports numpy: threads of BLAS spin 20 times longer than they work
         os.environ.setdefault(name, "1")
+    leave_out()
     try:
         nextbest.main(prog_name="nextbest", standalone_mode=False)
     except click.ClickException as error:

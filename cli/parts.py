@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.child import ChildSpec
-from cli.http_probe import free_port, is_alive, is_ready
+from cli.http_probe import free_port, free_port_near, is_alive, is_ready, not_ready_words
 from cli.roles import LISTEN_FD
 from cli.silence import ANSWER_WITHIN_S
 from state.embedded import find_redis_server, redis_options
@@ -40,7 +40,7 @@ def redis_part(data_dir: Path, port: int, lock_fd: int) -> ChildSpec:
     """
     binary = find_redis_server()
     folder = data_dir / "redis"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=0o700)
 
     async def ready() -> bool:
         return (await _ping(port, 1.0)).startswith(b"+PONG")
@@ -60,21 +60,28 @@ def redis_part(data_dir: Path, port: int, lock_fd: int) -> ChildSpec:
     )
 
 
-def worker_part(role: str, number: int, environment: Mapping[str, str]) -> ChildSpec:
-    """A folder or a learner; ready once its ``/readyz`` says so."""
-    port = free_port(LOOPBACK)
+def worker_part(
+    role: str, number: int, environment: Mapping[str, str], host: str = LOOPBACK, port: int | None = None
+) -> ChildSpec:
+    """A folder or a learner; ready once its ``/readyz`` on ``port`` (else a free one) says so."""
+    port = port or free_port(host)
+    asked = reachable(host)
 
     async def ready() -> bool:
-        return await is_ready(LOOPBACK, port)
+        return await is_ready(asked, port)
 
     async def alive() -> bool:
-        return await is_alive(LOOPBACK, port, ANSWER_WITHIN_S)
+        return await is_alive(asked, port, ANSWER_WITHIN_S)
+
+    async def waits_for() -> str:
+        return await not_ready_words(asked, port)
 
     return ChildSpec(
         name=role if number == 0 else f"{role}-{number}",
         command=(*_NEXTBEST, role),
         ready=ready,
         alive=alive,
+        waits_for=waits_for,
         environment={**_ONE_THREAD, **environment, "NEXTBEST_METRICS_PORT": str(port)},
     )
 
@@ -82,12 +89,16 @@ def worker_part(role: str, number: int, environment: Mapping[str, str]) -> Child
 def api_part(host: str, listening: socket.socket, number: int, environment: Mapping[str, str]) -> ChildSpec:
     """An API process on the supervisor's ``listening`` socket: connections wait in it while one restarts."""
     port = free_port(host)
+    asked = reachable(host)
 
     async def ready() -> bool:
-        return await is_ready(host, port)
+        return await is_ready(asked, port)
 
     async def alive() -> bool:
-        return await is_alive(host, port, ANSWER_WITHIN_S)
+        return await is_alive(asked, port, ANSWER_WITHIN_S)
+
+    async def waits_for() -> str:
+        return await not_ready_words(asked, port)
 
     more = {LISTEN_FD: str(listening.fileno()), "NEXTBEST_METRICS_PORT": str(port), "NEXTBEST_API_PROCESSES": "1"}
     return ChildSpec(
@@ -95,9 +106,34 @@ def api_part(host: str, listening: socket.socket, number: int, environment: Mapp
         command=(*_NEXTBEST, "api"),
         ready=ready,
         alive=alive,
+        waits_for=waits_for,
         environment={**_ONE_THREAD, **environment, **more},
         inherit=(listening.fileno(),),
     )
+
+
+def reachable(host: str) -> str:
+    """Where to ask a process of this machine that listens on ``host``."""
+    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
+
+
+METRICS_PORT_STEP = 1_000
+"""From one process's port of metrics to the next: installations on neighbouring API ports do not meet."""
+
+
+def metrics_ports(host: str, api_port: int, n_folders: int, first: int = 0) -> dict[str, int]:
+    """Ports of ``/metrics`` by process: folder and learner first, the API's port + 1,000 and + 2,000.
+
+    One that is taken is replaced by a free one.
+
+    Parameters
+    ----------
+    first
+        Port of the folder, instead of the API's + 1,000; the learner's is 1 above, and so on. 0: not given.
+    """
+    names = ["folder", "learner", *(f"folder-{n}" for n in range(1, n_folders))]
+    wanted = {name: first + n if first else api_port + METRICS_PORT_STEP * (n + 1) for n, name in enumerate(names)}
+    return {name: free_port_near(host, port) for name, port in wanted.items()}
 
 
 async def _ping(port: int, within_s: float) -> bytes:

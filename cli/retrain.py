@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cli.history import read_history
-from config.settings import Settings
+from config.settings import Settings, shown_url
 from eventlog.opening import open_log
 from eventlog.partition import partition_of
 from eventlog.port import EventLog, Record
@@ -131,7 +131,7 @@ async def _run(
                 )
             return await _enter(settings, secret, redis, log, conversion, retrained), retrained
         except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis at {settings.redis} does not answer: {error}") from error
+            raise Unavailable(f"Redis at {shown_url(settings.redis)} does not answer: {error}") from error
         finally:
             await log.close()
 

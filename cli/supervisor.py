@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +27,17 @@ class ChildFailed(Unavailable):
         super().__init__(f"{name} {reason}{hint} (its log: {log})")
 
 
+def _unheard(_: str) -> None:
+    """For who does not want to know."""
+
+
 class _Kept:
     def __init__(self, spec: ChildSpec, level: int) -> None:
         self.spec = spec
         self.level = level
         self.child: Child | None = None
         self.ready = asyncio.Event()
+        self.spawned_s = asyncio.get_running_loop().time()
         self.restarts = 0
 
 
@@ -72,14 +77,54 @@ class Supervisor:
         ChildFailed
             For the first that ends, or takes too long, before it is ready.
         """
-        self._level += 1
-        await asyncio.gather(*(self._start(spec) for spec in specs))
+        await self.until_ready(await self.spawn(*specs))
 
-    async def _start(self, spec: ChildSpec) -> None:
-        spec = replace(spec, environment={**spec.environment, **self._lifeline.environment()})
-        kept = _Kept(spec, self._level)
-        self._kept.append(kept)
-        child = kept.child = await self._child(spec)
+    async def spawn(self, *specs: ChildSpec) -> tuple[str, ...]:
+        """Start children side by side, and wait for none of them: ``until_ready`` does; gives their names.
+
+        They stop together, before everything that was started earlier.
+        """
+        self._level += 1
+        for spec in specs:
+            spec = replace(spec, environment={**spec.environment, **self._lifeline.environment()})
+            kept = _Kept(spec, self._level)
+            self._kept.append(kept)
+            kept.child = await self._child(spec)
+        return tuple(spec.name for spec in specs)
+
+    async def until_ready(self, names: Sequence[str], progress: Callable[[str], None] = _unheard) -> None:
+        """Wait until all of these are ready, and keep them running from then on.
+
+        Parameters
+        ----------
+        progress
+            Takes a line for people whenever one has become ready: which, when, and who is waited for.
+
+        Raises
+        ------
+        ChildFailed
+            For the first that ends, or takes too long, before it is ready.
+        """
+        missing = list(names)
+
+        async def one(kept: _Kept) -> None:
+            await self._until_ready(kept)
+            missing.remove(kept.spec.name)
+            rest = f"; waiting for {', '.join(missing)}" if missing else ""
+            took_s = asyncio.get_running_loop().time() - kept.spawned_s
+            progress(f"{kept.spec.name} is ready ({took_s:.1f} s){rest}")
+
+        waiting = [asyncio.ensure_future(one(kept)) for kept in self._kept if kept.spec.name in names]
+        try:
+            await asyncio.gather(*waiting)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _until_ready(self, kept: _Kept) -> None:
+        child, spec = kept.child, kept.spec
+        assert child is not None
         if not await child.wait_ready():
             reason = f"was not ready within {spec.ready_within_s:g} s"
             if not child.running:

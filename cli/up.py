@@ -11,20 +11,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import uvloop
 
-from cli.data_dir import DataDir
+from cli.data_dir import UMASK, DataDir
 from cli.http_probe import free_port, listening_socket
-from cli.live_catalog import live_catalog
-from cli.parts import LOOPBACK, api_part, redis_part, worker_part
+from cli.parts import LOOPBACK, api_part, metrics_ports, redis_part, worker_part
+from cli.running_file import RunningInstallation, remove_running
 from cli.supervisor import Supervisor
 from config.settings import Settings
 
-WRITE_KEY = "pk_dev"
-SERVER_KEY = "sk_dev"
+if TYPE_CHECKING:
+    from cli.live_catalog import CatalogInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,20 @@ class UpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A running installation."""
+    """A running installation.
+
+    Attributes
+    ----------
+    metrics_ports
+        Of folder and learner, by name of the process.
+    """
 
     url: str
-    catalog: str
+    catalog: CatalogInForce
     data_dir: Path
     log: str
     redis_url: str
+    metrics_ports: Mapping[str, int]
     supervisor: Supervisor
     started_in_s: float
 
@@ -85,6 +92,8 @@ def up(
 
     async def session() -> None:
         async with running(options, say) as installation:
+            from cli.first_steps import show_ready
+
             show_ready(installation)
             await asyncio.Event().wait()
 
@@ -174,6 +183,7 @@ async def running(
     """
     began = time.monotonic()
     settings = Settings.from_environment()
+    os.umask(UMASK)
     async with contextlib.AsyncExitStack() as stack:
         data_dir = DataDir(options.data_dir)
         stack.callback(data_dir.release)
@@ -189,58 +199,59 @@ async def running(
                 "NEXTBEST_SECRET": os.environ.get("NEXTBEST_SECRET") or data_dir.secret(),
                 **(more_environment or {}),
             }
-            redis_url = os.environ.get("NEXTBEST_REDIS", "")
-            if not redis_url:
-                redis_port = free_port()
-                redis_url = f"redis://{LOOPBACK}:{redis_port}/0"
-                await supervisor.start(redis_part(data_dir.path, redis_port, data_dir.lock_fd))
+            own_redis = not os.environ.get("NEXTBEST_REDIS", "")
+            redis_port = free_port() if own_redis else 0
+            redis_url = f"redis://{LOOPBACK}:{redis_port}/0" if own_redis else str(settings.redis)
             environment["NEXTBEST_REDIS"] = redis_url
             namespace = environment.get("NEXTBEST_NAMESPACE", settings.namespace)
-            async with live_catalog(redis_url, namespace, options.catalog, say) as catalog:
-                await supervisor.start(
-                    *(worker_part("folder", n, environment) for n in range(options.workers)),
-                    worker_part("learner", 0, environment),
-                )
-                if options.api_processes > 1:
-                    # Processes that answer on one port add up their metrics through files, anew at each start.
-                    environment["PROMETHEUS_MULTIPROC_DIR"] = str(data_dir.fresh_folder("metrics"))
-                await supervisor.start(
-                    *(api_part(settings.host, listening, n, environment) for n in range(options.api_processes))
-                )
+            ports = metrics_ports(settings.host, options.port, options.workers, settings.metrics_port)
+            api_environment = dict(environment)
+            if options.api_processes > 1:
+                # Processes that answer on one port add up their metrics through files, anew at each start.
+                api_environment["PROMETHEUS_MULTIPROC_DIR"] = str(data_dir.fresh_folder("metrics"))
+
+            # All at once: each loads for a second or two, and waits by itself for the servers and the catalog. They
+            # stop in the reverse order: nothing is sent to workers that are gone, nor by them to a Redis that is.
+            redis = (
+                await supervisor.spawn(redis_part(data_dir.path, redis_port, data_dir.lock_fd)) if own_redis else ()
+            )
+            workers = await supervisor.spawn(
+                *(
+                    worker_part("folder", n, environment, settings.host, ports[_folder(n)])
+                    for n in range(options.workers)
+                ),
+                worker_part("learner", 0, environment, settings.host, ports["learner"]),
+            )
+            apis = await supervisor.spawn(
+                *(api_part(settings.host, listening, n, api_environment) for n in range(options.api_processes))
+            )
+            say(f"starting {', '.join((*redis, *workers, *apis))}")
+            from cli.live_catalog import live_catalog  # loads while the others do
+
+            await supervisor.until_ready(redis, say)
+            url = f"http://{settings.host}:{options.port}"
+            RunningInstallation(url, redis_url, settings.kafka, namespace).write(data_dir.path)
+            memory = data_dir.path / "catalog-followed.json"
+            async with live_catalog(redis_url, namespace, options.catalog, say, memory) as catalog:
+                say(f"catalog version {catalog.version} is in force; waiting for {', '.join((*workers, *apis))}")
+                await supervisor.until_ready((*workers, *apis), say)
                 ready = True
                 yield Installation(
-                    url=f"http://{settings.host}:{options.port}",
+                    url=url,
                     catalog=catalog,
                     data_dir=data_dir.path,
                     log=f"Kafka at {settings.kafka}" if settings.kafka else "Redis Streams",
                     redis_url=redis_url,
+                    metrics_ports=ports,
                     supervisor=supervisor,
                     started_in_s=time.monotonic() - began,
                 )
         finally:
+            remove_running(data_dir.path)
             await supervisor.stop()
             if ready:
                 say(f"Stopped. What was learned is kept in {options.data_dir}.")
 
 
-def show_ready(installation: Installation) -> None:
-    """Where it is, the keys, and a first request to try."""
-    pids = ", ".join(f"{name} {pid}" for name, pid in installation.supervisor.pids().items())
-    click.echo(
-        f"\nnextbest is ready at {installation.url}  (in {installation.started_in_s:.1f} s)\n\n"
-        f"  catalog    {installation.catalog}\n"
-        f"  log        {installation.log}\n"
-        f"  redis      {installation.redis_url}\n"
-        f"  data       {installation.data_dir}\n"
-        f"  processes  {pids}\n"
-        f"  keys       {WRITE_KEY} (collect and decide)   {SERVER_KEY} (read, export, erase as well)\n\n"
-        "Try it:\n\n" + curl_decide(installation.url, "home.hero") + "\n\nCtrl-C stops everything."
-    )
-
-
-def curl_decide(url: str, placement: str) -> str:
-    """A decide request to paste into a terminal."""
-    return (
-        f"  curl -s {url}/v1/decide -H 'Authorization: Bearer {WRITE_KEY}' \\\n"
-        f"""    -d '{{"visitor":{{"anonymousId":"me"}},"placements":["{placement}"]}}'"""
-    )
+def _folder(number: int) -> str:
+    return f"folder-{number}" if number else "folder"

@@ -26,7 +26,7 @@ class Access:
     source
         Name of the source in the catalog.
     role
-        ``write`` collects and decides; ``server`` may also read, reward with money, export and erase.
+        ``write`` collects and decides; ``server`` may also read, and reward with money.
     consent_default
         What counts for visitors who were never asked.
     after_login

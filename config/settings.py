@@ -1,21 +1,37 @@
 """Settings: everything a process is told from outside, one row each, from the environment.
 
 Each field of ``Settings`` is read from ``NEXTBEST_`` + its name in capitals. All bad ones are reported at
-once. Secrets hide themselves when printed.
+once, unknown names among them. Secrets hide themselves when printed.
 """
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
+from urllib.parse import parse_qs, urlsplit
 
 from personalization.errors import InvalidInput, NextbestError
 
 PREFIX = "NEXTBEST_"
 DEVELOPMENT_SECRET = "development-secret"
-LOOPBACK = ("127.", "localhost", "::1")
+
+NOT_SETTINGS = frozenset(
+    {
+        *("NEXTBEST_LISTEN_FD", "NEXTBEST_LIFELINE"),  # from the supervisor to its children
+        *("NEXTBEST_FAILPOINT", "NEXTBEST_FAILPOINT_LOG", "NEXTBEST_FAILPOINT_OF_ONE", "NEXTBEST_UNSAFE"),
+        *("NEXTBEST_REQUIRE_ALL", "NEXTBEST_DATA"),  # for tests
+        "NEXTBEST_CATALOG_DIR",  # for compose.yaml
+    }
+)
+"""Names with our prefix that are no settings, each read where it belongs."""
+
+_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
+"""What Kubernetes sets in every container for a Service called ``nextbest`` or ``nextbest-…``."""
 
 
 class Secret(str):
@@ -25,6 +41,46 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "Secret('…')"
+
+
+class RedisUrl(str):
+    """A Redis URL whose password does not show in its ``repr``; elsewhere ``shown_url`` masks it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"RedisUrl({shown_url(self)!r})"
+
+
+def shown_url(url: str) -> str:
+    """``url`` with its password, if it has one, masked: for screens, logs and errors.
+
+    >>> shown_url("redis://default:hunter2@cache:6379/0"), shown_url("redis://cache:6379/0?password=hunter2&db=1")
+    ('redis://default:***@cache:6379/0', 'redis://cache:6379/0?password=***&db=1')
+    >>> shown_url("redis://:p@ss/word@cache"), shown_url("redis://127.0.0.1:6379/0")
+    ('redis://:***@cache', 'redis://127.0.0.1:6379/0')
+    """
+    scheme, separator, rest = url.partition("://")
+    # A password written without percent-encoding may hold any of "/?#@": what stands before the last @ hides.
+    who, at, where = rest.rpartition("@")
+    user = who.partition(":")[0]
+    who = f"{user}:***" if ":" in who else who
+    where = re.sub(r"(?i)\b(password=)[^&#]*", r"\1***", where)
+    return f"{scheme}{separator}{who}{at}{where}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` names this machine alone.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "127.8.0.1", "::1", "localhost", "LocalHost.")]
+    [True, True, True, True, True]
+    >>> [is_loopback(host) for host in ("localhost.corp", "127.0.0.1.nip.io", "0.0.0.0", "::", "")]
+    [False, False, False, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
 
 
 class InvalidSettings(NextbestError):
@@ -44,7 +100,11 @@ class Settings:
     """What every process is told. Durations are milliseconds, sizes bytes."""
 
     kafka: str = _row("", "bootstrap servers of a real Kafka, host:port[,…]; empty: the log lives in Redis Streams")
-    redis: str = _row("redis://127.0.0.1:6379/0", "URL of Redis (redis://, rediss://, or redis+cluster://)")
+    redis: RedisUrl = _row(
+        RedisUrl("redis://127.0.0.1:6379/0"),
+        "URL of Redis (redis://, rediss:// or unix://). Commands that are not told find the Redis of a running "
+        "`nextbest up` by its data folder",
+    )
     namespace: str = _row(
         "nextbest", "prefix of every Redis key and Kafka topic, so that several live side by side"
     )
@@ -73,7 +133,11 @@ class Settings:
     log_bytes: int = _row(268_435_456, "bytes a topic may hold on Redis Streams before writers are told to wait")
     log_age_ms: int = _row(604_800_000, "age after which folded entries may go from the log")
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
-    metrics_port: int = _row(0, "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one")
+    metrics_port: int = _row(
+        0,
+        "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is "
+        "the folder's, the learner's is 1 above; 0: the API's port + 1000 and + 2000",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -87,7 +151,7 @@ class Settings:
         environment = os.environ if environment is None else environment
         types = get_type_hints(cls)
         values: dict[str, Any] = {}
-        errors: list[InvalidInput] = []
+        errors = unknown_settings(environment)
         for row in fields(cls):
             name = PREFIX + row.name.upper()
             if name not in environment:
@@ -107,18 +171,39 @@ class Settings:
         return settings
 
 
+def unknown_settings(environment: Mapping[str, str]) -> list[InvalidInput]:
+    """What begins like a setting and is none: a misspelt one would be ignored, and its default be in force.
+
+    >>> [str(error) for error in unknown_settings({"NEXTBEST_REDDIS": "redis://cache", "HOME": "/root"})]
+    ['NEXTBEST_REDDIS: there is no such setting; did you mean NEXTBEST_REDIS? docs/settings.md lists all']
+    """
+    known = [row.name.upper() for row in fields(Settings)]
+    found = []
+    for name in sorted(environment):
+        written = name.upper().removeprefix(PREFIX)
+        if not name.upper().startswith(PREFIX) or name in NOT_SETTINGS or _SERVICE_LINK.search(name):
+            continue
+        if name == PREFIX + written and written in known:
+            continue
+        near = difflib.get_close_matches(written, known, 1)
+        hint = f"did you mean {PREFIX}{near[0]}? " if near else ""
+        message = f"there is no such setting; {hint}docs/settings.md lists all"
+        found.append(InvalidInput(name, message, "unknown_name"))
+    return found
+
+
 def _problems(settings: Settings) -> list[InvalidInput]:
     found = []
     p = settings.partitions
     if p and (p > 1024 or p & (p - 1)):
         found.append(InvalidInput(PREFIX + "PARTITIONS", f"must be a power of two up to 1024, not {p}"))
-    if not settings.redis.startswith(("redis://", "rediss://", "unix://", "redis+cluster://")):
-        found.append(InvalidInput(PREFIX + "REDIS", "must be a URL such as redis://127.0.0.1:6379/0"))
+    if problem := _redis_problem(settings.redis):
+        found.append(InvalidInput(PREFIX + "REDIS", problem))
     if settings.port > 65_535 or settings.metrics_port > 65_535:
         found.append(InvalidInput(PREFIX + "PORT", "must lie between 0 and 65535"))
     if not settings.secret:
         found.append(InvalidInput(PREFIX + "SECRET", "must not be empty"))
-    if settings.secret == DEVELOPMENT_SECRET and not settings.host.startswith(LOOPBACK):
+    if settings.secret == DEVELOPMENT_SECRET and not is_loopback(settings.host):
         found.append(
             InvalidInput(
                 PREFIX + "SECRET",
@@ -130,3 +215,25 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
     return found
+
+
+def _redis_problem(url: str) -> str | None:
+    """What is wrong with a Redis URL; in words that do not quote it, as a password may be what is wrong."""
+    if url.startswith("redis+cluster://"):
+        return (
+            "a Redis Cluster cannot be used: the log, catalogs, models and leases are read and written through one "
+            "server, and a Cluster's node answers for its own share of the keys alone; give one server, or a proxy "
+            "in front of the Cluster, as redis://host:port"
+        )
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        return "must be a URL such as redis://127.0.0.1:6379/0"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (raises if it is none)
+        parse_qs(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:
+        return (
+            "is no URL: host:port cannot be read. In a password, write / as %2F, ? as %3F, # as %23, @ as %40 "
+            "and : as %3A"
+        )
+    return None

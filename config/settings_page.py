@@ -9,7 +9,11 @@ from config.settings import PREFIX, Settings
 _HEAD = f"""# Settings
 
 Every process reads its settings from the environment: `{PREFIX}` and the name in capitals. All wrong ones are
-reported at once. Durations are milliseconds (`_MS`), sizes bytes (`_BYTES`).
+reported at once; a name that is none of these is wrong too, and the error names the nearest. Durations are
+milliseconds (`_MS`), sizes bytes (`_BYTES`).
+
+A password in the URL of Redis is masked wherever the URL is shown. A Redis Cluster (`redis+cluster://`) is refused:
+log, catalogs, models and leases need one server, or a proxy that looks like one.
 
 This page is made from `config/settings.py` by `python -m config.generate`.
 

@@ -247,7 +247,7 @@ class Source(_Part, frozen=True, kw_only=True):
     write_keys
         May send events and ask for decisions; may stand in a web page.
     server_keys
-        May also read visitors, export and erase; to be kept secret.
+        May also read visitors and placements, and reward with money; to be kept secret.
     consent_default
         What counts for visitors who were never asked.
     after_login

@@ -21,6 +21,9 @@ from state.catalog_store import CatalogStore
 
 logger = logging.getLogger(__name__)
 
+LOST_AFTER_S = 10.0
+"""A version is published before the log names it: one that is missing for so long is told of as lost."""
+
 Listener: TypeAlias = Callable[[CompiledCatalog], None]
 
 MISSING_POLL_S = 0.1
@@ -130,7 +133,7 @@ class CatalogFollower:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def get(self, version: int, wait_s: float = 60.0) -> CompiledCatalog:
+    async def get(self, version: int, wait_s: float = LOST_AFTER_S) -> CompiledCatalog:
         """One version, compiled; a missing one is waited for.
 
         Raises
@@ -144,14 +147,14 @@ class CatalogFollower:
         if compiled is not None:
             self._compiled.move_to_end(version)
             return compiled
-        problem = "was not published"
+        problem, away = "was not published", False
         try:
             async with asyncio.timeout(wait_s):
                 while True:
                     try:
                         catalog = await self.store.get(version)
                     except (RedisError, OSError) as error:
-                        problem = f"cannot be fetched ({error})"
+                        problem, away = f"cannot be fetched ({error})", True
                     except Refused:
                         raise
                     except Exception as error:  # bytes that are no catalog may fail in any way
@@ -159,11 +162,14 @@ class CatalogFollower:
                     else:
                         if catalog is not None:
                             return await self._compile(version, catalog)
-                        problem = "was not published"
+                        problem, away = "was not published", False
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._next_change(), MISSING_POLL_S)
         except TimeoutError:
-            raise Unavailable(f"catalog version {version} {problem} within {wait_s:g} s") from None
+            remedy = f"; if it was lost, `nextbest publish FOLDER --as-version {version}` brings it back"
+            raise Unavailable(
+                f"catalog version {version} {problem} within {wait_s:g} s{'' if away else remedy}"
+            ) from None
 
     async def refresh(self) -> None:
         """Look for a newer version now."""

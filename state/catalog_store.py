@@ -35,6 +35,18 @@ return version
 """
 
 
+# A number that was lost gets its content back; the newest stays the newest. KEYS and ARGV as above, and the number.
+_RESTORE = """
+local version = tonumber(ARGV[5])
+if redis.call('HEXISTS', KEYS[2], version) == 1 then return 0 end
+redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], version, ARGV[3])
+if version > tonumber(redis.call('GET', KEYS[1]) or '0') then redis.call('SET', KEYS[1], version) end
+redis.call('PUBLISH', ARGV[4], version)
+return version
+"""
+
+
 class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the history.
 
@@ -80,6 +92,7 @@ class CatalogStore:
         )
         self.channel = f"{prefix}:changed"
         self._publish = redis.register_script(_PUBLISH)
+        self._restore = redis.register_script(_RESTORE)
 
     async def publish(self, catalog: Catalog, who: str = "") -> int:
         """Make ``catalog`` the newest version; one that already is keeps its number.
@@ -102,6 +115,26 @@ class CatalogStore:
                 "version", f"there is no version {to}; 'nextbest history' lists them", "unknown_name"
             )
         return await self._run(old, who, to)
+
+    async def restore(self, version: int, catalog: Catalog, who: str = "") -> None:
+        """Give version number ``version``, which was lost with its Redis, its content again.
+
+        Above the newest it becomes the newest; below, what is in force stays.
+
+        Raises
+        ------
+        Refused
+            If there is such a version: what was folded by it must stay what it is.
+        """
+        digest, body = encode_catalog(catalog)
+        changes = [f"version {version} brought back"]
+        entry = PublishedVersion(digest=digest, at_ms=time.time_ns() // 1_000_000, who=who, changes=changes)
+        restored = await self._restore(
+            keys=[self._version, self._versions, self._bodies],
+            args=[digest, body, msgspec.json.encode(entry), self.channel, version],
+        )
+        if not int(restored):
+            raise Refused(f"there is a version {version}, and what was folded by it must stay what it is")
 
     async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
         digest, body = encode_catalog(catalog)

@@ -113,7 +113,8 @@ class EmbeddedRedis:
             If there is no binary, or it ends, or does not answer in time; the message carries its last words.
         """
         binary = find_redis_server()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.data_dir.chmod(0o700)
         self.port = self.port or free_port()
         log = self.data_dir / "redis.log"
         # A session of its own: Ctrl-C in the terminal reaches the supervisor, which stops Redis last.
@@ -127,6 +128,7 @@ class EmbeddedRedis:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            umask=0o077,
         )
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._answers():

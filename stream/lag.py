@@ -13,6 +13,8 @@ from personalization.errors import EpochClosed
 from state.worker_client import is_transient
 
 LAG_POLL_S = 1.0
+FIRST_POLL_S = 0.1
+"""Until it is known for the first time: a start waits for it."""
 
 SILENT_S = 3.0
 """A look takes milliseconds: one under way for this long waits for a server that hangs."""
@@ -80,7 +82,7 @@ class LagWatch:
         self.entries = total
 
     async def run(self) -> None:
-        """Measure every second until cancelled."""
+        """Measure every second until cancelled; more often while it is not known."""
         while True:
             try:
                 await self.look()
@@ -88,7 +90,7 @@ class LagWatch:
                 if not is_transient(error):
                     raise
                 self.entries = None
-            await pause(LAG_POLL_S)
+            await pause(FIRST_POLL_S if self.entries is None else LAG_POLL_S)
 
     def not_ready(self) -> str | None:
         """Why a worker with this lag is not ready."""

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from prometheus_client import Counter
 
 from eventlog.redis_errors import in_words
+from personalization.errors import NextbestError
 from state.worker_client import until_done
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Patience:
 
         def failed(error: BaseException) -> None:
             self._retries.labels(part).inc()
-            self._waiting[part] = in_words(error)
+            self._waiting[part] = str(error) if isinstance(error, NextbestError) else in_words(error)
             logger.warning("retrying", extra={"part": part, "reason": repr(error)})
 
         try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-STALE_SHARE = 0.03
-"""The share of decisions that may miss the person's latest ratings."""
+STALE_SHARE = 0.06
+"""The share of decisions that may miss the person's latest ratings.
+
+The pause is this quantile of the time until a state is updated, and most of what a replay takes: at 3 % the slowest
+few events set the pace of all.
+"""
 
 UP_S = 0.002
 DOWN_S = UP_S * STALE_SHARE / (1 - STALE_SHARE)

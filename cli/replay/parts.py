@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from cli.data_dir import DataDir
+from cli.beside import find_installation
+from cli.data_dir import UMASK, DataDir
 from cli.replay.log_fold import CatalogOf
-from config.settings import Secret, Settings
+from cli.running_file import read_running
+from config.settings import RedisUrl, Secret, Settings, shown_url
 from eventlog.kafka import KafkaLog
 from eventlog.redis_streams import RedisStreamsLog
 from personalization.compiled import CompiledCatalog, compile_catalog
@@ -37,22 +41,34 @@ class Parts:
 
 @contextmanager
 def installation(settings: Settings, data_dir: Path | None) -> Iterator[Settings]:
-    """The settings; of a data folder that ``nextbest up`` has left, with its Redis running meanwhile.
+    """The settings of what runs; of a data folder that ``nextbest up`` has left, with its Redis running meanwhile.
 
     Raises
     ------
     Refused
         Where the folder is in use.
     """
-    if data_dir is None:
-        yield settings
-        return
+    before = os.umask(UMASK)  # a base holds what is known of everybody
+    try:
+        if data_dir is None or read_running(data_dir) is not None:
+            environment = dict(os.environ)
+            click.echo(f"nextbest: talking to {find_installation(environment, data_dir)}", err=True)
+            yield Settings.from_environment(environment)
+        else:
+            with _stopped(settings, data_dir) as found:
+                yield found
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def _stopped(settings: Settings, data_dir: Path) -> Iterator[Settings]:
     if not (data_dir / "redis").is_dir():
         raise Refused(f"{data_dir} is no data folder of `nextbest up`: there is no redis in it")
     folder = DataDir(data_dir)
     try:
         with EmbeddedRedis(folder.path / "redis") as server:
-            yield dataclasses.replace(settings, redis=server.url, secret=Secret(folder.secret()))
+            yield dataclasses.replace(settings, redis=RedisUrl(server.url), secret=Secret(folder.secret()))
     finally:
         folder.release()
 
@@ -73,7 +89,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             store = CatalogStore(redis, settings.namespace)
             yield Parts(settings, log, redis, Keys(settings.namespace), store)
         except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis at {settings.redis} does not answer: {error}") from error
+            raise Unavailable(f"Redis at {shown_url(settings.redis)} does not answer: {error}") from error
         finally:
             await log.close()
 

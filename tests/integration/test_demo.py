@@ -63,6 +63,14 @@ def test_demo_end_to_end(dataset: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["events"] == N_EVENTS
+    # What happens is told from the first second: what is started, what is ready, and how the ratings go.
+    for words in (
+        "starting redis, folder, learner, api",
+        "learner is ready",
+        "Everything is up",
+        " ratings sent; ",
+    ):
+        assert words in done.stderr
     assert (result["lost"], result["duplicates"]) == (0, 0)
     # The comparisons are a matter of arithmetic: exactly the same on any machine.
     assert result["decisions"] == 960

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,8 +121,9 @@ def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up], tmp_
 
     # While it runs nothing is written anew; of the stopped data folder everything is.
     data_dir = str(tmp_path / "data")
-    with pytest.raises(Refused, match="in use by another `nextbest up`"):
+    with pytest.raises(Refused, match="a folder is at work"):
         replay(1, "--rebuild", "--data-dir", data_dir)
+    assert "Every stored state is what the log says." not in replay(1, "--check", "--data-dir", data_dir)
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
     assert "all written anew" in replay(0, "--rebuild", "--data-dir", data_dir)
@@ -174,6 +178,107 @@ sources: {site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: g
     (catalog / "all.yaml").write_text(text.replace("[one], default: one", "[three], default: three"))
     up.wait_for_line("catalog not published")
     assert shown() == "two"
+
+
+CATALOG = """
+placements: {news.top: {content: [one], default: one}}
+content: {one: {body: {title: One}}, two: {body: {title: Two}}}
+sources:
+  app: {write_keys: ['sha256:%s'], consent_default: granted}
+  site: {write_keys: [pk_news], server_keys: [sk_news], consent_default: granted}
+"""
+
+
+def shell(*arguments: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    """``nextbest`` in a terminal of its own, with no settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == expected, done.stdout + done.stderr
+    return done
+
+
+def test_what_it_shows_works_and_commands_beside_it_find_it(ups: Callable[..., Up], tmp_path: Path) -> None:
+    catalog, data = tmp_path / "catalog", tmp_path / "data"
+    catalog.mkdir()
+    (catalog / "all.yaml").write_text(CATALOG % ("0" * 64))
+    up = ups("--catalog", str(catalog))
+    said = "".join(up.said)
+
+    # Keys and placement are the catalog's, and the request is answered as it stands there.
+    assert "pk_news (collect and decide)" in said
+    assert "sk_news (read" in said
+    assert not [word for word in ("pk_dev", "home.hero", "sha256", "export", "erase") if word in said]
+    request = said.partition("Try it:")[2].partition("Ctrl-C")[0]
+    require("curl")
+    answer = subprocess.run(["sh", "-c", request], capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(answer.stdout)["decisions"][0]["contentId"] == "one"
+
+    # So do the addresses of metrics, at fixed distances from the API's port.
+    port = int(up.url.rpartition(":")[2])
+    metrics = next(line for line in up.said if line.startswith("  metrics"))
+    for address in re.findall(r"http://\S+/metrics", metrics):
+        with urllib.request.urlopen(address, timeout=10) as page:
+            assert b"nextbest_" in page.read()
+    if port < 63_000:
+        assert (
+            f"folder http://127.0.0.1:{port + 1_000}/metrics, learner http://127.0.0.1:{port + 2_000}/" in metrics
+        )
+    # Nothing here is for others to read.
+    kept = [path for path in data.rglob("*") if not path.is_symlink()]
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+    assert any("appendonly" in path.name for path in kept)
+
+    # Whoever names its data folder talks to it, and is told so.
+    here = ("--data-dir", str(data))
+    listed = shell("history", *here)
+    assert "talking to `nextbest up` on" in listed.stderr
+    assert up.url in listed.stderr
+    assert "1" in listed.stdout
+    assert "epoch 1, 4 partitions" in shell("epoch", *here, "show").stdout
+    assert "Every stored state is what the log says." in shell("replay", "--check", *here).stdout
+    base = tmp_path / "base"
+    shell("replay", "--save-base", str(base), *here)
+    assert base.stat().st_mode & 0o077 == 0
+
+    # What is rolled back stays so, through a restart and a save that changes nothing.
+    (catalog / "all.yaml").write_text((CATALOG % ("0" * 64)).replace("[one], default: one", "[two], default: two"))
+    up.wait_for_line("catalog version 2 published")
+    assert "is in force, the same as version 1" in shell("rollback", "1", *here).stdout
+    (catalog / "all.yaml").touch()
+    up.wait_for_line("version 3 (a rollback to version 1")
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert not (data / "running.json").exists()
+    assert "no `nextbest up` runs on" in shell("history", *here, expected=1).stderr
+
+    again = ups("--catalog", str(catalog))
+    assert any(line.startswith("  catalog    version 3 (a rollback to version 1") for line in again.said)
+    body = {"visitor": {"anonymousId": "a7"}, "placements": ["news.top"]}
+    assert again.call("POST", "/v1/decide", body, key="pk_news")["decisions"][0]["contentId"] == "one"
+    # What is changed replaces it, and that is said.
+    (catalog / "all.yaml").write_text((CATALOG % ("0" * 64)).replace("Two", "Three"))
+    again.wait_for_line("replaces version 3 (a rollback to version 1")
+    again.wait_for_line("catalog version 4 published")
+
+
+def test_a_start_that_fails_leaves_nothing_running(ups: Callable[..., Up], tmp_path: Path) -> None:
+    catalog, data = tmp_path / "catalog", tmp_path / "data"
+    catalog.mkdir()
+    (catalog / "all.yaml").write_text("placements: {home: {content: [none], default: none}}")
+    failed = shell(
+        *("up", "--data-dir", str(data), "--catalog", str(catalog), "--port", str(free_port())), expected=1
+    )
+    assert "all.yaml:1" in failed.stderr
+    assert "Traceback" not in failed.stderr + failed.stdout
+    assert not (data / "running.json").exists()
+    ups()  # the folder's lock, its Redis's too, is free at once
 
 
 def test_what_hangs_is_started_again_and_nothing_is_lost(ups: Callable[..., Up]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from cli.child import ChildSpec
-from cli.http_probe import is_alive, is_ready
-from cli.parts import redis_part, worker_part
+from cli.http_probe import is_alive, is_ready, listening_socket, not_ready_words
+from cli.parts import metrics_ports, redis_part, worker_part
 from cli.silence import ANSWER_WITHIN_S
 from state.embedded import EmbeddedRedis, free_port
 from tests.parts import require
@@ -89,3 +90,42 @@ async def test_a_process_that_takes_connections_and_says_nothing_is_not_alive() 
     port = free_port()
     async with server(port, None):
         assert not await is_alive("127.0.0.1", port, 0.1)
+
+
+def test_metrics_have_fixed_ports_and_a_taken_one_is_replaced() -> None:
+    api = free_port() % 50_000 + 2_000
+    with contextlib.closing(listening_socket("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        ports = metrics_ports("127.0.0.1", taken - 1_000, 3)
+        assert list(ports) == ["folder", "learner", "folder-1", "folder-2"]
+        assert ports["folder"] != taken
+        assert 0 < ports["folder"] < 65_536
+    assert metrics_ports("127.0.0.1", taken - 1_000, 1)["folder"] == taken, "it is free again"
+    # Installations on neighbouring ports of the API do not meet.
+    first, second = metrics_ports("127.0.0.1", api, 1), metrics_ports("127.0.0.1", api + 1, 1)
+    assert not set(first.values()) & set(second.values())
+    assert api + 1 not in first.values()
+
+
+def test_a_port_beyond_the_last_is_replaced_by_a_free_one() -> None:
+    assert all(0 < port < 65_536 for port in metrics_ports("127.0.0.1", 65_000, 2).values())
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b'{"status": "waiting", "reason": "waiting for catalog: x", "warnings": []}', "waiting for catalog: x"),
+        (
+            b'{"status": "waiting", "missing": ["catalog"], "warnings": [], "reasons": {"catalog": "none yet"}}',
+            "catalog: none yet",
+        ),
+        (b'{"status": "ready", "warnings": []}', ""),
+        (b"<html>", ""),
+        (b"[]", ""),
+    ],
+)
+async def test_what_a_process_waits_for_is_read_from_its_own_words(answer: bytes, words: str) -> None:
+    port = free_port()
+    async with server(port, b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n" + answer):
+        assert await not_ready_words("127.0.0.1", port) == words
+    assert await not_ready_words("127.0.0.1", port) == ""

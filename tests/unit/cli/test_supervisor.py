@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,59 @@ async def test_starts_in_order_and_stops_all(tmp_path: Path) -> None:
     await supervisor.stop()
     assert not any(alive(pid) for pid in pids.values())
     assert said == []
+
+
+async def test_a_start_tells_who_is_ready_and_who_is_waited_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path, said.append)
+    go_on = tmp_path / "go-on"
+    waiting = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
+    names = await supervisor.spawn(child("quick", tmp_path, STEADY), child("slow", tmp_path, waiting + STEADY))
+    assert names == ("quick", "slow")
+    assert all(alive(pid) for pid in supervisor.pids().values())
+    lines: list[str] = []
+    starting = asyncio.create_task(supervisor.until_ready(names, lines.append))
+    await until(lambda: bool(lines))
+    assert re.fullmatch(r"quick is ready \(\d+\.\d s\); waiting for slow", lines[0])
+    go_on.touch()
+    await starting
+    assert re.fullmatch(r"slow is ready \(\d+\.\d s\)", lines[1])
+    assert said == []
+    await supervisor.stop()
+
+
+async def test_a_start_that_takes_long_says_what_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.child.TELL_AFTER_S", 0.05)
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path, said.append)
+    go_on = tmp_path / "go-on"
+    words = [
+        "",
+        "waiting for catalog: version 7 was not published",
+        "waiting for catalog: version 7 was not published",
+    ]
+
+    async def waits_for() -> str:
+        if len(words) > 1:
+            return words.pop(0)
+        go_on.touch()
+        return words[0]
+
+    waiting = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
+    await supervisor.start(child("folder", tmp_path, waiting + STEADY, waits_for=waits_for))
+    assert said == ["folder is not ready yet: waiting for catalog: version 7 was not published"]
+    await supervisor.stop()
+
+
+async def test_what_was_spawned_and_never_waited_for_is_stopped_too(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path, print)
+    await supervisor.spawn(child("first", tmp_path, STEADY), child("second", tmp_path, STEADY))
+    pids = supervisor.pids()
+    await supervisor.stop()
+    assert len(pids) == 2
+    assert not any(alive(pid) for pid in pids.values())
 
 
 async def test_stops_later_levels_before_earlier_ones(tmp_path: Path) -> None:
@@ -359,6 +413,29 @@ def test_a_log_tells_how_many_lines_the_disk_took_none_of(tmp_path: Path) -> Non
     log.write(b"kept\n")
     log.close()
     assert path.read_text() == "(3 lines were left out: the disk took none)\nkept\n"
+
+
+def test_a_log_is_set_aside_at_its_bound_while_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "worker.log"
+    path.write_bytes(b"of the start before\n")
+    log = LogFile(path, max_bytes=100)
+    for n in range(40):
+        log.write(b"%02d %s\n" % (n, b"x" * 16))
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 200
+    log.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["worker.log", "worker.log.1"]
+    kept = ((tmp_path / "worker.log.1").read_text() + path.read_text()).splitlines()
+    assert [int(line.split()[0]) for line in kept] == list(range(40 - len(kept), 40))
+    assert len(kept) > 5
+
+
+def test_a_line_longer_than_the_bound_is_kept(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "worker.log", max_bytes=10)
+    for line in (b"a" * 50 + b"\n", b"b" * 50 + b"\n"):
+        log.write(line)
+    log.close()
+    assert (tmp_path / "worker.log.1").read_bytes() == b"a" * 50 + b"\n"
+    assert (tmp_path / "worker.log").read_bytes() == b"b" * 50 + b"\n"
 
 
 async def test_a_terminal_that_is_gone_keeps_no_child_down(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from config.settings import PREFIX, InvalidSettings, Settings
+from config.settings import NOT_SETTINGS, PREFIX, InvalidSettings, Settings, shown_url
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("api", "cli", "config", "stream", "state")
@@ -51,3 +52,95 @@ def test_no_setting_is_only_talk() -> None:
         if f"ettings.{row.name}" not in sources and PREFIX + row.name.upper() not in sources
     ]
     assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("NEXTBEST_REDDIS", "NEXTBEST_REDIS"),
+        ("NEXTBEST_LOG_BYTE", "NEXTBEST_LOG_BYTES"),
+        ("NEXTBEST_HOSTS", "NEXTBEST_HOST"),
+        ("nextbest_port", "NEXTBEST_PORT"),
+    ],
+)
+def test_a_misspelt_setting_is_a_mistake_that_names_the_nearest(name: str, meant: str) -> None:
+    with pytest.raises(InvalidSettings, match=rf"{name}: there is no such setting; did you mean {meant}\?"):
+        Settings.from_environment({name: "1"})
+
+
+def test_a_name_like_no_other_is_a_mistake_too() -> None:
+    with pytest.raises(
+        InvalidSettings, match=r"NEXTBEST_QQQ: there is no such setting; docs/settings\.md lists all"
+    ):
+        Settings.from_environment({"NEXTBEST_QQQ": "1"})
+
+
+def test_names_read_elsewhere_and_those_of_kubernetes_are_none_of_ours() -> None:
+    links = (
+        "NEXTBEST_SERVICE_HOST",
+        "NEXTBEST_SERVICE_PORT_HTTP",
+        "NEXTBEST_PORT_8700_TCP_ADDR",
+        "NEXTBEST_API_PORT",
+    )
+    Settings.from_environment(dict.fromkeys((*NOT_SETTINGS, *links), "x"))
+
+
+def test_every_name_with_our_prefix_in_the_code_is_known() -> None:
+    known = {PREFIX + row.name.upper() for row in fields(Settings)} | NOT_SETTINGS
+    folders = (*FOLDERS, "tests", "eventlog", "online_models", "benchmarks", "scripts", "deploy")
+    files = [
+        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yaml", ""}
+    ]
+    files += [ROOT / name for name in ("Dockerfile", "compose.yaml", "Makefile")]
+    this = Path(__file__)
+    texts = [path.read_text(encoding="utf-8") for path in files if path.is_file() and path != this]
+    named = {name for text in texts for name in re.findall(r"\bNEXTBEST_[A-Z_]*[A-Z]\b", text)}
+    assert "NEXTBEST_REQUIRE_ALL" in named
+    assert named - known == {"NEXTBEST_REDDIS"}  # the example in a docstring
+
+
+@pytest.mark.parametrize("host", ["localhost.corp", "127.evil.example", "127.0.0.1.nip.io", "::", "10.0.0.1"])
+def test_what_only_begins_like_loopback_is_beyond_this_machine(host: str) -> None:
+    with pytest.raises(InvalidSettings, match="must be one of your own"):
+        Settings.from_environment({"NEXTBEST_HOST": host})
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_loopback_may_use_the_development_secret(host: str) -> None:
+    assert Settings.from_environment({"NEXTBEST_HOST": host}).host == host
+
+
+def test_a_password_in_the_redis_url_hides_itself() -> None:
+    settings = Settings.from_environment({"NEXTBEST_REDIS": "redis://:hunter2@cache:6379/0"})
+    assert "hunter2" not in repr(settings)
+    assert shown_url(settings.redis) == "redis://:***@cache:6379/0"
+    assert settings.redis == "redis://:hunter2@cache:6379/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunt/er2@cache:6379",
+        "redis://:hunt@er2:x@cache",
+        "redis://u:hunter2@c?password=hunter2",
+    ],
+)
+def test_no_part_of_a_password_is_shown(url: str) -> None:
+    assert "er2" not in shown_url(url)
+
+
+@pytest.mark.parametrize("url", ["redis://:hunt/er2@cache:6379", "redis://cache:hunter2", "hunter2"])
+def test_a_refusal_quotes_no_url_as_a_password_may_be_in_it(url: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({"NEXTBEST_REDIS": url})
+    assert "er2" not in str(refused.value)
+
+
+def test_a_url_that_cannot_be_read_is_refused_with_the_remedy() -> None:
+    with pytest.raises(InvalidSettings, match=r"In a password, write / as %2F"):
+        Settings.from_environment({"NEXTBEST_REDIS": "redis://:pass/word@cache:6379"})
+
+
+def test_a_redis_cluster_is_refused_with_the_reason() -> None:
+    with pytest.raises(InvalidSettings, match=r"a Redis Cluster cannot be used: .* through one server"):
+        Settings.from_environment({"NEXTBEST_REDIS": "redis+cluster://cache:6379"})

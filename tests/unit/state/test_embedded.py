@@ -36,6 +36,17 @@ def test_data_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
         assert Redis.from_url(server.url).mget("a", "b") == [b"1", b"2"]
 
 
+def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "redis"
+    folder.mkdir(mode=0o755)
+    with EmbeddedRedis(folder) as server:
+        Redis.from_url(server.url).set("a", "1")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert any("appendonly" in path.name for path in files)
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}
+
+
 def test_it_listens_on_loopback_alone_and_is_gone_after_the_stop(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server:
         pid = server.pid

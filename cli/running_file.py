@@ -1,0 +1,71 @@
+"""What a running ``nextbest up`` tells of itself in its data folder, for the commands beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from cli.data_dir import OWNER_ONLY
+
+NAME = "running.json"
+
+
+class RunningInstallation(msgspec.Struct, frozen=True):
+    """Where an installation is.
+
+    Attributes
+    ----------
+    api
+        URL of its HTTP API.
+    redis
+        URL of its Redis, password and all: the file is its owner's alone.
+    kafka
+        Bootstrap servers of its log; empty: the log is in Redis.
+    namespace
+        Prefix of its keys and topics.
+    """
+
+    api: str
+    redis: str
+    kafka: str
+    namespace: str
+
+    def write(self, data_dir: Path) -> None:
+        """Put it into ``data_dir``, whole or not at all."""
+        partial = data_dir / (NAME + ".part")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as file:
+            file.write(msgspec.json.encode(self))
+        partial.replace(data_dir / NAME)
+
+
+def remove_running(data_dir: Path) -> None:
+    """Take it out again."""
+    with contextlib.suppress(OSError):
+        (data_dir / NAME).unlink(missing_ok=True)
+
+
+def read_running(data_dir: Path) -> RunningInstallation | None:
+    """What runs on ``data_dir`` now; None if nothing does.
+
+    A file that a killed ``up`` left behind tells nothing: the folder's lock went with the process.
+    """
+    try:
+        lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        pass  # somebody holds it
+    else:
+        return None
+    finally:
+        os.close(lock)
+    try:
+        return msgspec.json.decode((data_dir / NAME).read_bytes(), type=RunningInstallation)
+    except (OSError, msgspec.DecodeError):
+        return None
