@@ -29,7 +29,7 @@ async def test_every_entry_is_stamped_with_its_sender(site, headers, by):
     await site.decide(visitor={"anonymousId": "a2", "userId": "u2"}, events=[{"type": "page"}], headers=headers)
     origin = origin_of(SECRET, "127.0.0.1", TODAY)
     assert len(origin) == 8
-    assert stamps(site) == [Sender("web", by, origin=origin)] * 7
+    assert stamps(site) == [Sender("web", by, after_login="logged_out", origin=origin)] * 7
 
 
 async def test_headers_of_proxies_are_nobodys_word(site):
@@ -63,7 +63,7 @@ async def test_a_peer_without_an_address_has_no_origin(site, peer):
     transport = httpx.ASGITransport(app=app, client=peer)
     async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
         assert (await client.post("/v1/events", json={"type": "page", **BOTH}, headers=WRITE)).status_code == 200
-    assert stamps(site)[0] == Sender("web", "write")
+    assert stamps(site)[0] == Sender("web", "write", after_login="logged_out")
 
 
 async def test_an_address_in_the_context_is_not_logged(site):

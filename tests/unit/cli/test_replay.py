@@ -65,8 +65,8 @@ async def test_bytes_that_are_no_entry_are_dead_and_change_nothing() -> None:
 async def test_an_entry_that_cannot_be_folded_leaves_no_trace_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the folder does it: the visitor is folded anew without it, since it is half changed."""
 
-    def fragile(visitor: Visitor, key: str, position: Any, entry: Entry, catalog: CompiledCatalog) -> Folded:
-        folded = fold(visitor, key, position, entry, catalog)
+    def fragile(visitor: Visitor, key: str, position: Any, *rest: Any) -> Folded:
+        folded = fold(visitor, key, position, *rest)
         if position.offset == 1:
             raise ZeroDivisionError("broken on purpose")
         return folded
