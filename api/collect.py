@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,11 +14,14 @@ from api.auth import Caller, authorise
 from api.errors import ApiError, body_of
 from api.events import MAX_EVENTS, client_event, event_records, event_time_ms, ids_of, nobody, read_event
 from api.exchange import new_request_id, read_body, respond, respond_error
+from api.intake import Intake
+from api.notice import Notice
 from api.services import Services
 from api.times import WireTime
 from api.wire import BATCH, WireBatch, refusal
 from eventlog.port import Record
 from personalization.errors import InvalidInput
+from personalization.event import ClientEvent
 
 logger = logging.getLogger(__name__)
 
@@ -51,22 +55,12 @@ class CollectEndpoint:
         services = self._services
         batch, single = read_batch(body)
         intake = services.intake(caller, scope)
-        records: list[Record] = []
-        links: list[tuple[str, str]] = []
+        taken: list[_Taken] = []
         rejected: list[dict[str, Any]] = []
         warnings: list[dict[str, Any]] = []
         for index, raw in enumerate(batch.events):
-            field = "" if single else f"events[{index}]"
             try:
-                wire = read_event(raw, field)
-                user_id, anonymous_id = ids_of(wire, field, intake)
-                if user_id is None and anonymous_id is None:
-                    raise nobody(wire, field)
-                event = client_event(wire, field, intake, user_id, anonymous_id)
-                at_ms = event_time_ms(wire, batch.sent_at, field, intake)
-                new_links = services.linker.links(event, intake.received_at_ms)
-                records += event_records(event, at_ms, new_links, intake)
-                links += new_links
+                taken.append(_take(index, raw, "" if single else f"events[{index}]", batch.sent_at, intake))
                 warnings += [notice.shown(index) for notice in intake.notices]
             except InvalidInput as error:
                 rejected.append(
@@ -78,17 +72,65 @@ class CollectEndpoint:
                     }
                 )
             intake.notices.clear()
-        n_accepted = len(batch.events) - len(rejected)
         services.metrics.events.labels("rejected").inc(len(rejected))
-        if rejected and not n_accepted:
+        if not taken:
             first = rejected[0]
             refused = ApiError(400, first["code"], first["message"], first["field"])
             return 400, body_of(refused, request_id, {"accepted": 0, "rejected": rejected, "warnings": []})
+        n_accepted = await self._log(taken, intake, warnings)
+        return 200, orjson.dumps({"accepted": n_accepted, "rejected": rejected, "warnings": warnings})
+
+    async def _log(self, taken: list[_Taken], intake: Intake, warnings: list[dict[str, Any]]) -> int:
+        """Append what consent lets be logged, and wait until it is; gives how many events those are."""
+        services = self._services
+        records: list[Record] = []
+        links: list[tuple[str, str]] = []
+        n_accepted = 0
+        admitted = await services.consent.admit([one.event for one in taken], intake)
+        for one, event in zip(taken, admitted, strict=True):
+            if event is None:
+                warnings.append(_NO_CONSENT.shown(one.index))
+                continue
+            new_links = services.linker.links(event, intake.received_at_ms)
+            records += event_records(event, one.at_ms, new_links, intake)
+            links += new_links
+            n_accepted += 1
+        if n_accepted < len(taken):
+            services.metrics.events.labels("dropped").inc(len(taken) - n_accepted)
+            services.metrics.unlogged.labels("consent").inc(len(taken) - n_accepted)
         if records:
             await services.log.append(records)
             services.linker.appended(links, intake.received_at_ms)
             services.metrics.events.labels("accepted").inc(n_accepted)
-        return 200, orjson.dumps({"accepted": n_accepted, "rejected": rejected, "warnings": warnings})
+        return n_accepted
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """An event of a batch that is as it should be, and when it happened."""
+
+    index: int
+    event: ClientEvent
+    at_ms: int
+
+
+def _take(index: int, raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake) -> _Taken:
+    wire = read_event(raw, field)
+    user_id, anonymous_id = ids_of(wire, field, intake)
+    if user_id is None and anonymous_id is None:
+        raise nobody(wire, field)
+    event = client_event(wire, field, intake, user_id, anonymous_id)
+    at_ms = event_time_ms(wire, sent_at, field, intake)
+    intake.record("-", event, at_ms)  # refuses what could not be logged
+    return _Taken(index, event, at_ms)
+
+
+_NO_CONSENT = Notice(
+    "context.consent",
+    "no_consent",
+    "was not logged: the visitor has not agreed to personalization, or refused it; send "
+    '{"personalization": true} once they agree',
+)
 
 
 def read_batch(body: bytes) -> tuple[WireBatch, bool]:

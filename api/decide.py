@@ -15,8 +15,9 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from api.auth import authorise
+from api.consent_gate import sent_events
 from api.decide_request import decide_request, from_query, query_fields
-from api.events import carries_consent, event_records, link_records
+from api.events import event_records, link_records
 from api.exchange import new_request_id, read_body, respond, respond_error
 from api.intake import Intake
 from api.scoring import CoalescedScoring
@@ -97,7 +98,7 @@ class DecideEndpoint:
         )
         answer = await self._scoring.run(steps)
         services.metrics.scored(time.perf_counter() - reading_done)
-        self._log(request, answer, intake)
+        self._log(request, states, answer, intake)
         body = orjson.dumps(
             {
                 "requestId": request.request_id,
@@ -131,23 +132,23 @@ class DecideEndpoint:
         except (Unavailable, TimeoutError):
             return None
 
-    def _log(self, request: DecideRequest, answer: Answer, intake: Intake) -> None:
+    def _log(
+        self, request: DecideRequest, states: list[VisitorState] | None, answer: Answer, intake: Intake
+    ) -> None:
         """Queue what happened; nothing here waits."""
         services = self._services
         dropped = 0
-        for sent in request.events:
-            if answer.events_kept or carries_consent(sent.event):
-                links = services.linker.links(sent.event, intake.received_at_ms)
-                kept = [
-                    self._put(record) for record in event_records(sent.event, sent.occurred_at_ms, links, intake)
-                ]
-                dropped += kept.count(False)
-                if all(kept):
-                    services.linker.appended(links, intake.received_at_ms)
-                services.metrics.events.labels("accepted" if kept[0] else "dropped").inc()
-            else:
+        for sent in sent_events(request, states, answer):
+            if sent is None:
                 services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
+                continue
+            links = services.linker.links(sent.event, intake.received_at_ms)
+            kept = [self._put(record) for record in event_records(sent.event, sent.occurred_at_ms, links, intake)]
+            dropped += kept.count(False)
+            if all(kept):
+                services.linker.appended(links, intake.received_at_ms)
+            services.metrics.events.labels("accepted" if kept[0] else "dropped").inc()
         if request.names_pair and request.placements:
             dropped += self._link(request, answer, intake)
         put = self._put

@@ -58,6 +58,7 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake) -> DecideR
         events=events,
         activate=wire.activate,
         consent_default=intake.caller.access.consent_default == "granted",
+        refused=intake.refused,
         repeatable=named is not None,
     )
 

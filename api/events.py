@@ -6,15 +6,17 @@ import uuid
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from api.ids import WireId, check_id, is_given
 from api.intake import Intake, without_address
 from api.times import WireTime, occurred_at_ms
 from api.wire import EVENT, WireEvent
 from eventlog.port import Record
+from personalization.consent import stands_alone
 from personalization.errors import InvalidInput
 from personalization.event import Alias, ClientEvent, Group, Identify, Link, Page, Screen, Track
-from personalization.visitor_key import visitor_key
+from personalization.visitor_key import anonymous_key, visitor_key
 
 MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit too."""
@@ -147,13 +149,8 @@ def event_time_ms(wire: WireEvent, batch_sent_at: WireTime, field: str, intake: 
     )
 
 
-def carries_consent(event: ClientEvent) -> bool:
-    """Whether the event says what the visitor agreed to: it is logged even where that is a refusal."""
-    return "consent" in event.context or (isinstance(event, Track) and event.event == "Consent Updated")
-
-
 def event_records(event: ClientEvent, at_ms: int, links: list[tuple[str, str]], intake: Intake) -> list[Record]:
-    """The records of one client event and the links it asks for.
+    """The records of one client event and the links it asks for; of mere words on purposes, one for each id.
 
     Raises
     ------
@@ -161,6 +158,9 @@ def event_records(event: ClientEvent, at_ms: int, links: list[tuple[str, str]], 
         Where it holds what cannot be stored.
     """
     own = intake.record(visitor_key(event.user_id, event.anonymous_id), event, at_ms)
+    if event.user_id and event.anonymous_id and stands_alone(event):
+        of_browser = structs.replace(event, user_id=None)
+        return [own, intake.record(anonymous_key(event.anonymous_id), of_browser, at_ms)]
     return [own, *link_records(links, intake)]
 
 

@@ -26,11 +26,13 @@ class Intake:
         When the request came: the fold's clock.
     catalog_version
         The catalog that what it brings is folded under.
+    refused
+        Purposes that the visitor's browser refuses by ``Sec-GPC: 1``.
     notices
         What its sender is told.
     """
 
-    __slots__ = ("_degenerate", "caller", "catalog_version", "notices", "received_at_ms", "sender")
+    __slots__ = ("_degenerate", "caller", "catalog_version", "notices", "received_at_ms", "refused", "sender")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Intake:
         self.received_at_ms = received_at_ms
         self.catalog_version = catalog_version
         self.sender: Sender = senders.of(caller.access, scope.get("client"), received_at_ms)
+        self.refused = caller.access.gpc if (b"sec-gpc", b"1") in scope["headers"] else ()
         self.notices: list[Notice] = []
         self._degenerate = degenerate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from personalization.consent import stands_alone
 from personalization.event import Alias, ClientEvent, Identify
 from personalization.identity import canonical_of
 from personalization.visitor_key import anonymous_key, user_key, visitor_key
@@ -26,6 +27,8 @@ class Linker:
     def links(self, event: ClientEvent, now_ms: int) -> list[tuple[str, str]]:
         """(losing key, canonical key) of the links this event asks for."""
         found: list[tuple[str, str]] = []
+        if stands_alone(event):
+            return found
         again = isinstance(event, Identify | Alias)
         if event.user_id and event.anonymous_id:
             found += self.links_of(user_key(event.user_id), anonymous_key(event.anonymous_id), now_ms, again=again)

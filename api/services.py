@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from api.auth import Caller, KeysInForce
 from api.catalog import CatalogInForce
+from api.consent_gate import ConsentGate
 from api.exchange import Randomness
 from api.ids import DegenerateIds
 from api.intake import Intake
@@ -98,10 +99,12 @@ class Services:
     linker: Linker = field(default_factory=Linker)
     nonce: Callable[[], bytes] = field(default_factory=lambda: Randomness(NONCE_BYTES))
     senders: Senders = field(init=False)
+    consent: ConsentGate = field(init=False)
     degenerate_ids: DegenerateIds = field(init=False)
 
     def __post_init__(self) -> None:
         self.senders = Senders(self.secret)
+        self.consent = ConsentGate(self.visitors)
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
 
     def intake(self, caller: Caller, scope: Scope) -> Intake:

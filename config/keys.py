@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from personalization.catalog import Source
+from personalization.purposes import normal
 
 Role = Literal["write", "server"]
 
@@ -29,6 +30,8 @@ class Access:
         ``write`` collects and decides; ``server`` may also read, and reward with money.
     consent_default
         What counts for visitors who were never asked.
+    gpc
+        Purposes, in their normal form, that ``Sec-GPC: 1`` refuses.
     after_login
         Whose events are that follow a log-in without naming the user.
     """
@@ -37,6 +40,7 @@ class Access:
     role: Role
     consent_default: Literal["granted", "denied"]
     after_login: Literal["logged_out", "same_person"] = "logged_out"
+    gpc: tuple[str, ...] = ()
 
 
 class KeyRing:
@@ -46,8 +50,9 @@ class KeyRing:
     that fit are remembered as they came: 0.1 µs each after the first time, and no more of them than keys exist.
 
     >>> ring = KeyRing({"shop": Source(write_keys=("pk_dev",), consent_default="granted")})
-    >>> ring.identify("pk_dev")
-    Access(source='shop', role='write', consent_default='granted', after_login='logged_out')
+    >>> access = ring.identify("pk_dev")
+    >>> access.source, access.role, access.consent_default
+    ('shop', 'write', 'granted')
     >>> ring.identify("pk_other") is None
     True
     """
@@ -59,9 +64,9 @@ class KeyRing:
         self._seen: dict[str, Access] = {}
         for name, source in sources.items():
             for key in source.write_keys:
-                self._by_digest[_digest(key)] = Access(name, "write", source.consent_default, source.after_login)
+                self._by_digest[_digest(key)] = _access(name, "write", source)
             for key in source.server_keys:
-                self._by_digest[_digest(key)] = Access(name, "server", source.consent_default, source.after_login)
+                self._by_digest[_digest(key)] = _access(name, "server", source)
 
     def identify(self, key: str) -> Access | None:
         """What ``key`` gives, None for a key nobody has."""
@@ -74,6 +79,10 @@ class KeyRing:
         if access is not None:
             self._seen[key] = access
         return access
+
+
+def _access(name: str, role: Role, source: Source) -> Access:
+    return Access(name, role, source.consent_default, source.after_login, tuple(map(normal, source.gpc)))
 
 
 def _digest(written: str) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 
 from personalization.features import Attribute
 from personalization.policy_spec import PolicySpec
+from personalization.purposes import GPC
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -250,6 +251,8 @@ class Source(_Part, frozen=True, kw_only=True):
         May also read visitors and placements, and reward with money; to be kept secret.
     consent_default
         What counts for visitors who were never asked.
+    gpc
+        Purposes that a browser's ``Sec-GPC: 1`` (Global Privacy Control) refuses.
     after_login
         Whose events are that follow a log-in on the same anonymous id without naming the user: somebody else's, who
         uses the device after a log-out (``logged_out``; the usual libraries name the user in every event while
@@ -259,6 +262,7 @@ class Source(_Part, frozen=True, kw_only=True):
     write_keys: tuple[str, ...] = ()
     server_keys: tuple[str, ...] = ()
     consent_default: Literal["granted", "denied"] = "denied"
+    gpc: tuple[str, ...] = GPC
     after_login: Literal["logged_out", "same_person"] = "logged_out"
 
 

@@ -14,8 +14,10 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from personalization.event import ClientEvent, Track
-from personalization.purposes import Word, Words, add, recorded, said
+from personalization.purposes import PERSONALISING, Word, Words, add, recorded, said
 from personalization.request import DecideRequest
 from personalization.visitor_state import VisitorState
 
@@ -32,6 +34,54 @@ def words_of(event: ClientEvent) -> dict[str, bool]:
         for purpose, granted in said({"consent": event.properties}).items():
             words[purpose] = granted and words.get(purpose, True)
     return words
+
+
+def admitted(event: ClientEvent, *, may_log: bool, refused: Iterable[str] = ()) -> ClientEvent | None:
+    """What of an event may be logged under its visitor's key; None: nothing.
+
+    What the event itself says of personalization holds for it. Where it may not be logged its words on purposes
+    are, alone: that is how a refusal is honoured.
+
+    Parameters
+    ----------
+    may_log
+        Whether the visitor agreed to personalization, if the event says nothing of it.
+    refused
+        Purposes that are refused beside what the event says.
+
+    >>> page = Track(message_id="m", event="Viewed", context={"consent": {"ads": True}})
+    >>> admitted(page, may_log=True) is page
+    True
+    >>> refusal = admitted(page, may_log=False, refused=["ads"])
+    >>> refusal.event, refusal.properties, refusal.context
+    ('Consent Updated', {'ads': False}, {})
+    """
+    words = words_of(event)
+    added = {purpose: False for purpose in refused if words.get(purpose) is not False}
+    words |= added
+    if words.get(PERSONALISING, may_log):
+        return _with_words(event, added) if added else event
+    if not words:
+        return None
+    return Track(
+        message_id=event.message_id,
+        anonymous_id=event.anonymous_id,
+        user_id=event.user_id,
+        event=CONSENT_EVENT,
+        properties=words,
+    )
+
+
+def stands_alone(event: ClientEvent) -> bool:
+    """Whether an event is no more than words on purposes: it holds for each id it names, and joins none."""
+    granted = words_of(event).get(PERSONALISING)
+    return granted is False or (granted is None and isinstance(event, Track) and event.event == CONSENT_EVENT)
+
+
+def _with_words(event: ClientEvent, words: Mapping[str, bool]) -> ClientEvent:
+    given = event.context.get("consent")
+    consent = {**(given if isinstance(given, Mapping) else {}), **words}
+    return structs.replace(event, context={**event.context, "consent": consent})
 
 
 def record(words: Words, said_now: Mapping[str, bool], at_ms: int, verified: bool, named: Iterable[str]) -> bool:
@@ -104,6 +154,8 @@ class Consents:
             self._said = said(request.context)
             if isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms):
                 self._signed_ms = int(given.get("atMs", 0))
+        if request.refused:
+            self._said = {**self._said, **dict.fromkeys(request.refused, False)}
 
     def granted(self, purpose: str) -> bool:
         """Whether the visitor agreed to ``purpose``, which is in its normal form."""

@@ -67,8 +67,15 @@ def named_by(catalog: Catalog) -> Named:
         affinities={family: frozenset(keys) for family, keys in families.items()},
         capped=frozenset(name for name, content in catalog.content.items() if content.cap is not None),
         held_out=frozenset(name for name, placement in placements if placement.holdout > 0),
-        purposes=frozenset({PERSONALISING}) | {normal(each) for _, spec in placements for each in spec.consent},
+        purposes=frozenset({PERSONALISING, *map(normal, _purposes(catalog))}),
     )
+
+
+def _purposes(catalog: Catalog) -> Iterator[str]:
+    for spec in catalog.placements.values():
+        yield from spec.consent
+    for source in catalog.sources.values():
+        yield from source.gpc
 
 
 def _in_features(catalog: Catalog) -> Iterator[tuple[str, ...]]:

@@ -40,6 +40,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Whether being decided counts as being shown.
     consent_default
         What the source assumes of a visitor who has said nothing.
+    refused
+        Purposes that the visitor's browser refuses (``Sec-GPC``), in their normal form.
     repeatable
         ``request_id`` is the caller's own: whoever sends it again means the same decisions.
     """
@@ -52,6 +54,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[SentEvent, ...] = ()
     activate: bool = True
     consent_default: bool = False
+    refused: tuple[str, ...] = ()
     repeatable: bool = False
 
     @property

@@ -165,8 +165,8 @@ class Site:
         body = {"visitor": {"anonymousId": "a1"}, "placements": list(placements) or ["home.hero"], **body}
         return await self.client.post("/v1/decide", json=body, headers=headers)
 
-    async def collect(self, *events: Any, **more: Any) -> httpx.Response:
-        return await self.client.post("/v1/events", json={"events": list(events), **more}, headers=WRITE)
+    async def collect(self, *events: Any, headers: dict[str, str] = WRITE, **more: Any) -> httpx.Response:
+        return await self.client.post("/v1/events", json={"events": list(events), **more}, headers=headers)
 
     async def reward(self) -> httpx.Response:
         decision_id = mint(b"test-secret", "u:u1", b"123456789")

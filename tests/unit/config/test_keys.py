@@ -9,6 +9,7 @@ import pytest
 
 from config.keys import MAX_KEY_CHARS, Access, KeyRing
 from personalization.catalog import Source
+from personalization.purposes import GPC
 
 HASHED = "sha256:" + hashlib.sha256(b"sk_secret").hexdigest()
 RING = KeyRing(
@@ -22,9 +23,9 @@ RING = KeyRing(
 @pytest.mark.parametrize(
     ("key", "access"),
     [
-        ("pk_dev", Access("shop", "write", "granted")),
-        ("sk_secret", Access("shop", "server", "granted")),
-        ("pk_app", Access("app", "write", "denied")),
+        ("pk_dev", Access("shop", "write", "granted", gpc=GPC)),
+        ("sk_secret", Access("shop", "server", "granted", gpc=GPC)),
+        ("pk_app", Access("app", "write", "denied", gpc=GPC)),
         (HASHED, None),  # who has read the file does not have the key
         (HASHED.removeprefix("sha256:"), None),
         ("pk_de", None),

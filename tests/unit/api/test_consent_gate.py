@@ -1,0 +1,127 @@
+"""What visitors refused is not logged under their ids, at any door; their refusal is, and alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from personalization.event import Link, Track
+from personalization.purposes import GPC, Word
+from personalization.visitor_state import VisitorState
+from tests.unit.api.site import NOW, WRITE
+
+STRICT = {"Authorization": "Bearer pk_strict"}
+GPC_ON = {"Sec-GPC": "1"}
+PAGE = {"type": "page", "anonymousId": "a1", "context": {"page": {"url": "https://shop.example/secret"}}}
+REFUSED = VisitorState(now_ms=NOW - 1_000, consents={"personalization": Word(False, NOW - 1_000)})
+GRANTED = VisitorState(now_ms=NOW - 1_000, consents={"personalization": Word(True, NOW - 1_000)})
+
+
+def says(event, personalization):
+    return {**event, "context": {**event["context"], "consent": {"personalization": personalization}}}
+
+
+def refusals(site):
+    return [(key, entry.event) for key, entry in site.entries() + site.spool.entries()]
+
+
+async def test_an_event_that_carries_a_refusal_leaves_the_refusal_alone(site):
+    await site.collect(says(PAGE, False))
+    ((key, event),) = refusals(site)
+    assert key == "a:a1"
+    assert event == Track(
+        message_id=event.message_id,
+        anonymous_id="a1",
+        event="Consent Updated",
+        properties={"personalization": False},
+    )
+
+
+async def test_a_refusal_that_names_two_ids_holds_for_both_and_joins_them_not(site):
+    await site.collect({**says(PAGE, False), "userId": "u1"})
+    assert [key for key, _ in refusals(site)] == ["u:u1", "a:a1"]
+    assert not any(isinstance(event, Link) for _, event in refusals(site))
+    assert refusals(site)[1][1].user_id is None
+
+
+@pytest.mark.parametrize("headers", [WRITE, STRICT])
+async def test_what_is_recorded_holds_for_what_comes(site, headers):
+    site.visitors.states = {"a:a1": REFUSED, "a:a2": GRANTED}
+    response = await site.collect(PAGE, {**PAGE, "anonymousId": "a2"}, headers=headers)
+    assert response.status_code == 200
+    body = response.json()
+    assert body["accepted"] == 1
+    assert [(each["index"], each["code"]) for each in body["warnings"]] == [(0, "no_consent")]
+    assert [key for key, _ in refusals(site)] == ["a:a2"]
+
+
+async def test_who_was_never_asked_is_treated_as_the_source_says(site):
+    await site.collect(PAGE)
+    await site.collect(PAGE, headers=STRICT)
+    assert len(refusals(site)) == 1
+
+
+async def test_a_grant_holds_for_itself_and_for_what_follows_at_once(site):
+    await site.collect(PAGE, says(PAGE, True), PAGE, headers=STRICT)
+    await site.collect(PAGE, headers=STRICT)
+    assert [entry.event.context.get("consent") for _, entry in site.entries()] == [
+        {"personalization": True},
+        None,
+        None,
+    ]
+
+
+async def test_a_refusal_holds_for_what_follows_at_once(site):
+    await site.collect(says(PAGE, False))
+    response = await site.collect(PAGE)
+    assert response.json()["accepted"] == 0
+    assert len(refusals(site)) == 1
+
+
+async def test_without_states_a_granting_source_takes_events_and_another_asks_to_send_again(site):
+    site.visitors.away = True
+    assert (await site.collect(PAGE)).status_code == 200
+    assert (await site.collect(PAGE, headers=STRICT)).status_code == 503
+    assert (await site.collect(says(PAGE, True), headers=STRICT)).status_code == 200
+    assert (await site.collect(says(PAGE, False), headers=STRICT)).status_code == 200
+    assert len(refusals(site)) == 3
+
+
+async def test_words_on_other_purposes_are_kept_where_nothing_else_may_be(site):
+    site.visitors.states = {"a:a1": REFUSED}
+    await site.collect({**PAGE, "context": {**PAGE["context"], "consent": {"Advertising": False}}})
+    ((_, event),) = refusals(site)
+    assert (event.event, event.properties, event.context) == ("Consent Updated", {"advertising": False}, {})
+
+
+async def test_what_a_browser_refuses_is_recorded_with_the_event(site):
+    await site.collect(PAGE, headers={**WRITE, **GPC_ON})
+    ((_, event),) = refusals(site)
+    assert event.context == {**PAGE["context"], "consent": dict.fromkeys(GPC, False)}
+
+
+async def test_what_a_browser_refuses_is_recorded_once(site):
+    site.visitors.states = {"a:a1": VisitorState(now_ms=NOW, consents={p: Word(False, NOW) for p in GPC})}
+    await site.collect(PAGE, headers={**WRITE, **GPC_ON})
+    assert refusals(site)[0][1].context == PAGE["context"]
+
+
+async def test_of_strangers_who_agreed_to_nothing_a_browsers_refusal_is_not_logged_either(site):
+    await site.collect(PAGE, headers={**STRICT, **GPC_ON})
+    assert refusals(site) == []
+
+
+async def test_a_decide_records_what_the_browser_of_a_known_visitor_refuses(site):
+    site.visitors.states = {"a:a1": GRANTED}
+    await site.decide(visitor={"anonymousId": "a1"}, headers={**WRITE, **GPC_ON})
+    events = [event for _, event in refusals(site) if isinstance(event, Track)]
+    assert [(event.event, event.properties) for event in events] == [("Consent Updated", dict.fromkeys(GPC, False))]
+    site.visitors.states = {}
+    await site.decide(visitor={"anonymousId": "a9"}, headers={**WRITE, **GPC_ON})
+    assert len([key for key, event in refusals(site) if isinstance(event, Track)]) == 1
+
+
+async def test_events_sent_along_with_a_decide_go_through_the_same_gate(site):
+    event = {**says(PAGE, False), "anonymousId": "a1"}
+    await site.decide(visitor={"anonymousId": "a1"}, events=[event])
+    tracked = [event for _, event in refusals(site) if isinstance(event, Track)]
+    assert [(event.event, event.context) for event in tracked] == [("Consent Updated", {})]
