@@ -31,7 +31,7 @@ from personalization.fold import UNTOUCHED, DerivedEntry, Emission, Folded, Stat
 from personalization.outcome import Outcome, encode_outcome
 from personalization.rule_errors import RuleErrorTotals
 from state.timers import Timer, TimerStore
-from state.visitor_store import FENCE, Change, Stored, UnreadableState, VisitorStore
+from state.visitor_store import ABSENT, FENCE, Change, Stored, UnreadableState, VisitorStore
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints, Safeguard
@@ -274,6 +274,7 @@ class Folder:
                 continue
             if not self._fenced:
                 visitor.state.offset = min(visitor.state.offset, offset - 1)
+                visitor.folder.message_ids = b""  # remembers a whole burst, and would stand in for the fence
             try:
                 position = Position(self._epoch, offset)
                 folded.append(
@@ -378,8 +379,8 @@ class Folder:
     async def _check_fences(self, work: _Work, stored: dict[str, Stored]) -> None:
         """An entry at or below its visitor's fence came before: unless the fence lies beyond the log's end."""
         for key, folded in work.folded.items():
-            if not folded or folded[-1][1].status is not Status.REDELIVERED:
-                continue
+            if not folded or folded[-1][1].status is not Status.REDELIVERED or stored[key].fence == ABSENT:
+                continue  # without a fence it came before in this very batch
             partition = folded[-1][0].message.partition
             _, fence = FENCE.unpack(stored[key].fence)
             if fence < self._log_ends.get(partition, 0):

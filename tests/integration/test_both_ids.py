@@ -30,6 +30,7 @@ sources:
     write_keys: [pk_dev]
     server_keys: [sk_dev]
     consent_default: granted
+    after_login: same_person
 """
 N_VISITORS = 20
 

@@ -84,10 +84,10 @@ def test_it_is_brought_back_from_the_command_line(redis_url: str, namespace: str
     runner = CliRunner(env={"NEXTBEST_REDIS": redis_url, "NEXTBEST_NAMESPACE": namespace})
     one, two = str(folder_of(tmp_path, "one")), str(folder_of(tmp_path, "two"))
     assert (
-        runner.invoke(publish, [one, "--as-version", "7"]).output == "Version 7 is back. Version 7 is in force.\n"
+        runner.invoke(publish, [one, "--as-version", "7"]).stdout == "Version 7 is back. Version 7 is in force.\n"
     )
     assert (
-        runner.invoke(publish, [two, "--as-version", "3"]).output == "Version 3 is back. Version 7 is in force.\n"
+        runner.invoke(publish, [two, "--as-version", "3"]).stdout == "Version 3 is back. Version 7 is in force.\n"
     )
     assert isinstance(runner.invoke(publish, [two, "--as-version", "7"]).exception, Refused)
     assert "version 7 brought back" in runner.invoke(history).output

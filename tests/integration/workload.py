@@ -1,7 +1,6 @@
 """A seeded stream of what visitors do: events, identities that meet, decisions, rewards, and windows that end.
 
-Written straight to the visitor log in bursts, each with more than 64 entries of one visitor: the message ids a
-visitor remembers are 64, so only the fence can recognise a burst that is delivered twice.
+Written straight to the visitor log in bursts, each with more than 64 entries of one visitor.
 """
 
 from __future__ import annotations
