@@ -68,9 +68,9 @@ class GuardedEstimator(Generic[LessonT]):
     def _mark(self) -> Mark:
         return Mark(self._encoder.mark(), self._frozen, self.n_learned)
 
-    def _meet(self, context: Mapping[Any, Any]) -> None:
-        """One more example: its features are encoded from now on."""
-        self._encoder.learn(context)
+    def _meet(self, context: Mapping[Any, Any], unit: bytes = b"") -> None:
+        """One more example, of the person with this hash: its features are encoded from now on."""
+        self._encoder.learn(context, unit)
         self.n_learned += 1
         if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._frozen = self._encoder.freeze()

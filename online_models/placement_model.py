@@ -182,10 +182,10 @@ class PlacementModel:
                 x[ARM_FEATURES] = outcome.arm_features
             scaled = (reward - low) / (high - low)
             # May raise: nothing has changed so far. River's estimators mostly know no weights.
-            if outcome.training_weight == 1.0 or isinstance(self.model, RiverModel):
-                self.model.learn_one(x, scaled)
+            if isinstance(self.model, RiverModel):
+                self.model.learn_one(x, scaled, unit=outcome.unit)
             else:
-                self.model.learn_one(x, scaled, outcome.training_weight)
+                self.model.learn_one(x, scaled, outcome.training_weight, outcome.unit)
         self._remember(key)
         statistics = self._statistics(arm)
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)

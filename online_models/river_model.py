@@ -78,10 +78,15 @@ class RiverModel(GuardedEstimator[Lesson]):
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float) -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, unit: bytes = b"") -> None:
         """Learn one reward on the scale [0, 1]; anything that is no finite number is ignored.
 
         If the estimator raises, its exception is raised, and nothing was learned.
+
+        Parameters
+        ----------
+        unit
+            Hash of the person: what has no dimension yet must be seen with several.
         """
         reward = float(y)
         if not math.isfinite(reward):
@@ -92,7 +97,7 @@ class RiverModel(GuardedEstimator[Lesson]):
             return
         mark = self._mark()
         try:
-            self._meet(context)
+            self._meet(context, unit)
             lesson = Lesson(arm, self._frozen.encode(context), len(self.n), reward)
             features = self._features_of(lesson)
             error = reward - self._predict(features)
