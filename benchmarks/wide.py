@@ -30,10 +30,8 @@ JUNK_REQUESTS = 12
 def world(kind: str, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Contexts, shape (n, width), and the right arm of each, shape (n,)."""
     rng = np.random.default_rng([width, seed, *kind.encode()])
-    if kind == "flags":
-        x = (rng.random((N_ROWS, width)) < 0.25).astype(float)
-    else:
-        x = rng.normal(size=(N_ROWS, width))
+    flags = kind == "flags"
+    x = (rng.random((N_ROWS, width)) < 0.25).astype(float) if flags else rng.normal(size=(N_ROWS, width))
     weights = rng.normal(size=(N_USEFUL, N_ARMS))
     noise = 0.3 * rng.gumbel(size=(N_ROWS, N_ARMS))
     return x, (x[:, -N_USEFUL:] @ weights + noise).argmax(axis=1)
@@ -81,11 +79,11 @@ def sizes(x: np.ndarray, right: np.ndarray, model: ModelSpec) -> dict[str, float
         arm = step % N_ARMS
         reward = float(table.rewards[step, arm])
         reason = ClosingReason.FINAL
-        learner.learn(Outcome(str(step), "wide", 0, table.arms[arm], 2**31, reward, reason, 0, 0, 0, context))
-    header, fields = learner.snapshot().encode()
+        learner.learn(Outcome(str(step), "wide", 0, table.arms[arm], 2**31, reward, reason, 0, 0, features=context))
+    parts = learner.snapshot().encode()
     covariance = learner.model._regressions.covariance  # type: ignore[union-attr]
     return {
-        "snapshot_kib": round((len(header) + sum(map(len, fields.values()))) / 1024),
+        "snapshot_kib": round((len(parts.header) + sum(map(len, parts.arms.values()))) / 1024),
         "checkpoint_kib": round(len(msgspec.msgpack.encode(learner.dump())) / 1024),
         "p_mb_per_arm": round(covariance[0].nbytes / 1e6, 2),
     }

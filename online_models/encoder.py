@@ -315,7 +315,7 @@ class Encoder:
         """Whether ``n`` more dimensions fit; the first refusal opens the shared ones."""
         if self.hashed_from >= 0:
             return self.admits and self.n_dims + n <= self.limit
-        if self.n_dims + n + N_HASHED <= self.free_dims:
+        if self.n_dims + n + N_HASHED <= min(self.free_dims, self.limit):
             return True
         self.hashed_from = self.n_dims
         for _ in range(N_HASHED):

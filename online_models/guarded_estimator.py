@@ -45,16 +45,19 @@ class GuardedEstimator(Generic[LessonT]):
         Not yet trained.
     max_dims
         Bound on encoded features.
+    free_dims
+        So many of them need not be earned (``Encoder``). An estimator keeps what it knows by dimension, so that
+        none is given back.
     """
 
     good_copy_every: ClassVar[int]
     """Examples between two copies to fall back on."""
 
-    def __init__(self, estimator: Any, max_dims: int) -> None:
+    def __init__(self, estimator: Any, max_dims: int, free_dims: int) -> None:
         self.estimator = estimator
         self.n_learned = 0
         self.n_rollbacks = 0
-        self._encoder = Encoder(max_dims)
+        self._encoder = Encoder(max_dims, free_dims, admits=max_dims > free_dims)
         self._frozen = self._encoder.freeze()
         self._last_good: bytes | None = pickle.dumps(estimator)
         """None: as it was loaded."""

@@ -131,7 +131,7 @@ class PlacementModel:
     @property
     def adaptations(self) -> dict[str, int]:
         """What the model did about itself, counted: rebuilds, failed_rebuilds, drift_inflations, drift_resets,
-        drift_arm_resets, rollbacks; and forgotten_arms."""
+        drift_arm_resets, rollbacks, dimensions_given_back; and forgotten_arms."""
         model = self.model
         if isinstance(model, RiverModel):
             return {"forgotten_arms": self.forgotten_arms, "rollbacks": model.n_rollbacks}
@@ -143,6 +143,7 @@ class PlacementModel:
             "drift_resets": model.drift_resets,
             "drift_arm_resets": model.drift_arm_resets,
             "rollbacks": model.rollbacks,
+            "dimensions_given_back": model.given_back,
         }
 
     @property

@@ -62,8 +62,8 @@ MAX_FLOATS = 8 << 20
 """Of P over all arms (32 MB) up to which landmarks are allowed."""
 
 MAX_LINEAR_FLOATS = 8 << 20
-"""Of P over all arms (32 MB) up to which they may be wider than ``FREE_DIMS``: 400 dimensions up to 32 arms, 352 up to
-64, 240 up to 128; a thousand arms have 160, 104 MB."""
+"""Of P over all arms (32 MB) up to which they may be wider than ``FREE_DIMS``: 400 dimensions up to 32 arms,
+352 up to 64, 240 up to 128; a thousand arms have 160, 104 MB."""
 
 ARMS_STEP = 32
 """Arms are taken for so many at once: else every new one would take a dimension or two."""
@@ -234,6 +234,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         """Means and standard deviations of the ``arms`` in the context ``x``."""
         estimates = self.scorer().estimate(arms, x, self._arms.features)
         return Scores(estimates.mean, estimates.sd)
+
+    @property
+    def encoder(self) -> FrozenEncoder:
+        """The encoder in use."""
+        return self._frozen
 
     def scorer(self) -> LinearScorer:
         """The model as deciders see it, an immutable copy."""

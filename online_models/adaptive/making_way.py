@@ -1,7 +1,7 @@
 """Which dimensions a model gives back where names that have earned one find no room.
 
-A dimension is worth what it moves estimates by: the mean square of (gradient × z-score) over the last rows, over all
-dimensions of a name. One that nobody sends any more moves nothing.
+A dimension is worth what it moves estimates by: the mean square of (gradient × z-score) over the last rows, over
+all dimensions of a name. One that nobody sends any more moves nothing.
 """
 
 from __future__ import annotations

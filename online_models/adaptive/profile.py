@@ -21,9 +21,9 @@ hardly tries what is wrong, so that "this arm brings 1" predicts a little better
 and more while they are new."""
 
 MAX_FLEXIBLE_DIMS = 128
-"""Encoded features up to which the first profile leads; beyond, the linear ones do. A kernel over so many that most
-say nothing tells no contexts apart: at 180 and 240 features its lead cost .014 of all rewards, and half of the time;
-at 140 normal ones .012, at 100 nothing (``benchmarks.wide``)."""
+"""Encoded features up to which the first profile leads; beyond, the linear ones do. A kernel over so many that
+most say nothing tells no contexts apart: at 180 and 240 features its lead cost .013 to .017 of all rewards, and
+half of the time; at 140 normal ones .012, at 100 nothing (``benchmarks.wide``)."""
 
 AS_GOOD = 1.0
 """Standard errors within which a more rigid profile counts as good as the best."""

@@ -147,7 +147,9 @@ class SharedRegression:
         n = n_blocks * (1 + width) + n_more
         more = np.arange(n_more)
         source = np.concatenate([i * before + block for i in range(n_blocks)] + [n_blocks * before + more])
-        at = np.concatenate([i * (1 + width) + np.arange(len(block)) for i in range(n_blocks)] + [n - n_more + more])
+        at = np.concatenate(
+            [i * (1 + width) + np.arange(len(block)) for i in range(n_blocks)] + [n - n_more + more]
+        )
         weights, covariance = self.weights, self.covariance
         self.weights, self.covariance = np.zeros(n, np.float32), np.eye(n, dtype=np.float32)
         self.weights[at] = weights[source]
