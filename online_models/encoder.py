@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from online_models.frozen_encoder import N_HASHED, FrozenEncoder, fill
 from online_models.reward_model import FloatArray
-from online_models.waiting_names import Name, WaitingNames
+from online_models.waiting_names import MIN_UNITS, Name, WaitingNames
 from personalization.features import MAX_MAGNITUDE, clean
 
 FREE_DIMS = 160
@@ -225,6 +225,8 @@ class Encoder:
             for name in self.numeric:
                 if name in self.missing or not np.isnan(self._absent[self.numeric[name]]):
                     continue
+                if self.hashed_from >= 0 and self._count[self.numeric[name]] < MIN_UNITS:
+                    continue  # junk has its free dimensions, and gets no earned ones for being absent
                 if clean(features.get(name)) is None and self._room_for(1):
                     self._flag_missing(name)
 

@@ -67,6 +67,7 @@ def test_junk_of_one_stranger_keeps_no_useful_name_out() -> None:
     assert set(USEFUL) <= owned(model._encoder)
     assert share_right(model, rng) > 0.85
     assert len(owned(model._encoder) - set(row(rng))) < FREE_DIMS
+    assert model._encoder.n_dims <= FREE_DIMS + len(row(rng)), "junk gets no dimension for being absent either"
 
 
 def test_junk_of_one_stranger_pushes_no_useful_name_out() -> None:
