@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from online_models.adaptive.arm_model import ArmModel
+from online_models.adaptive.arm_model import MAX_DIMS, ArmModel
 
 
 class ArmLinear(ArmModel):
@@ -13,7 +13,7 @@ class ArmLinear(ArmModel):
         optimism: float = 1.0,
         n_samples: int = 16,
         n_random: int = 0,
-        max_dims: int = 160,
+        max_dims: int = MAX_DIMS,
         max_arms: int = 1000,
         seed: int = 0,
     ) -> None:

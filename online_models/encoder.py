@@ -2,9 +2,10 @@
 
 A numeric feature becomes its z-score under the mean and deviation seen so far, clipped to ±5; where it has
 been missing at times, a second dimension says so; but in a family (``affinities.x``, ``affinities.y`` …: the
-keys of one map) what is absent is 0. A category becomes one dimension per level. Names and levels beyond the
-bounds share hashed dimensions, so that the width never exceeds ``max_dims`` whatever callers send. Nothing here
-looks at what a name means.
+keys of one map) what is absent is 0. A category becomes one dimension per level. The first ``FREE_DIMS`` are there
+for the asking. Beyond them a name or level shares hashed dimensions until it was seen with several units
+(``waiting_names``), and then gets one of its own while there is room: the width never exceeds ``max_dims`` whatever
+callers send, and ``select`` makes room. Nothing here looks at what a name means.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.frozen_encoder import N_HASHED, FrozenEncoder, fill
 from online_models.reward_model import FloatArray
+from online_models.waiting_names import MIN_UNITS, Name, WaitingNames
 from personalization.features import MAX_MAGNITUDE, clean
+
+FREE_DIMS = 160
+"""Dimensions that need not be earned, the shared ones included: what is narrow is learned from its first row on."""
 
 MAX_LEVELS = 48
 """Levels of one category with a dimension of their own; later ones are hashed."""
@@ -51,14 +57,28 @@ class Encoder:
     ----------
     max_dims
         Bound on the encoded width, the ``N_HASHED`` shared dimensions included.
+    free_dims
+        So many of them need not be earned; ``FREE_DIMS`` if not given.
+    admits
+        Whether what comes later can earn a dimension; else it shares the hashed ones for good.
+
+    Attributes
+    ----------
+    limit
+        The bound at present, at most ``max_dims``.
+    waiting
+        Names and levels without a dimension of their own.
 
     References
     ----------
     Welford (1962) for the running mean and variance; Weinberger et al. (2009) for signed hashing.
     """
 
-    def __init__(self, max_dims: int = 160) -> None:
-        self.max_dims = max(max_dims, N_HASHED + 1)
+    def __init__(self, max_dims: int = 160, free_dims: int | None = None, admits: bool = True) -> None:
+        self.max_dims = self.limit = max(max_dims, N_HASHED + 1)
+        self.free_dims = min(self.max_dims, FREE_DIMS if free_dims is None else max(free_dims, N_HASHED + 1))
+        self.admits = admits
+        self.waiting = WaitingNames()
         self.numeric: dict[str, int] = {}
         self.missing: dict[str, int] = {}
         self.levels: dict[str, dict[str, int]] = {}
@@ -68,6 +88,8 @@ class Encoder:
         self._count: FloatArray = np.zeros(0)
         self._mean: FloatArray = np.zeros(0)
         self._m2: FloatArray = np.zeros(0)
+        self._since: NDArray[np.int64] = np.zeros(0, np.int64)
+        """Count of contexts when each dimension was given."""
         self._absent: FloatArray = np.zeros(0)
         """Raw value where a context does not name the dimension; NaN where that says nothing."""
         self._empty: array[float] | None = array("d")
@@ -80,11 +102,27 @@ class Encoder:
         """Encoded width now."""
         return int(self._count.shape[0])
 
-    def learn(self, features: Mapping[Any, Any]) -> FloatArray:
-        """Take one context into layout and statistics; its raw values, shape (d,), NaN where missing."""
+    @property
+    def absent(self) -> FloatArray:
+        """Raw value of each dimension that a context does not name, shape (d,); NaN: missing."""
+        return self._absent
+
+    @property
+    def age(self) -> NDArray[np.int64]:
+        """Contexts since each dimension was given, shape (d,)."""
+        return self.n_seen - self._since
+
+    def learn(self, features: Mapping[Any, Any], unit: bytes = b"") -> FloatArray:
+        """Take one context into layout and statistics; its raw values, shape (d,), NaN where missing.
+
+        Parameters
+        ----------
+        unit
+            Hash of the person it is about; if there is none, each context counts as another person's.
+        """
         row = self._familiar(features)
         if row is None:
-            self._lay_out(features)
+            self._lay_out(features, unit or self.n_seen.to_bytes(8, "big"))
             row = self._empty_row()
             fill(row, features, self.numeric, self.missing, self.levels, self.hashed_from)
         raw: FloatArray = np.frombuffer(row)
@@ -151,7 +189,7 @@ class Encoder:
                 return None
         return row if n_numeric == len(self.numeric) or not self._watched else None
 
-    def _lay_out(self, features: Mapping[Any, Any]) -> None:
+    def _lay_out(self, features: Mapping[Any, Any], unit: bytes) -> None:
         """Dimensions for what is new, in sorted order: the order of a dict must not matter."""
         new: list[tuple[str, Any, Any]] = []
         n_known = 0
@@ -169,34 +207,86 @@ class Encoder:
             return
         self.numeric, self.missing = dict(self.numeric), dict(self.missing)
         self.levels, self._families = dict(self.levels), dict(self._families)
-        for text, name, level in new:
-            if level is None:
-                family = text.rpartition(".")[0]
-                # Once names are hashed no new family can have members with dimensions of their own.
-                counts = family in self._families if self.hashed_from >= 0 else bool(family)
-                if counts and len(self._families.get(family, ())) < self.max_dims:
-                    members = self._families[family] = [*self._families.get(family, ()), name]
-                    if len(members) == FAMILY:
-                        for member in members:
-                            self._make_sparse(member)
+        if self.hashed_from < 0:
+            # All of one context at once: which of them a family makes sparse must not hang on their order.
+            for text, name, level in new:
+                if level is None:
+                    self._join_family(text, name)
+        had_to_wait = self.hashed_from >= 0
+        refused: list[Name] = []
         for text, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
-            if level is None:
-                sparse = len(self._families.get(text.rpartition(".")[0], ())) >= FAMILY
-                late = self.n_seen > 0 and not sparse
-                if self._room_for(2 if late else 1):
-                    self.numeric[name] = self._add(0.0 if sparse else np.nan)
-                    if late:  # it was missing in all that came before
-                        self._flag_missing(name)
-            else:
-                by_level = self.levels.get(name, {})
-                if level not in by_level and len(by_level) < MAX_LEVELS and self._room_for(1):
-                    self.levels[name] = {**by_level, level: self._add(0.0)}
+            if self.hashed_from >= 0 or not self._give(text, name, level, earned=False):
+                refused.append((name, level))
+        if refused and self.admits and self.hashed_from >= 0:
+            self.waiting = self.waiting.after(refused, unit, self.n_seen)
+            if had_to_wait:
+                self._admit(refused)
         if n_known + len(new) < len(self.numeric) and bool(np.isnan(self._absent).any()):
             for name in self.numeric:
                 if name in self.missing or not np.isnan(self._absent[self.numeric[name]]):
                     continue
+                if self.hashed_from >= 0 and self._count[self.numeric[name]] < MIN_UNITS:
+                    continue  # junk has its free dimensions, and gets no earned ones for being absent
                 if clean(features.get(name)) is None and self._room_for(1):
                     self._flag_missing(name)
+
+    def _give(self, text: str, name: Any, level: Any, earned: bool) -> bool:
+        """A dimension of its own, if there is room."""
+        if level is not None:
+            by_level = self.levels.get(name, {})
+            if level in by_level:
+                return True
+            if len(by_level) >= (self._max_levels if earned else MAX_LEVELS) or not self._room_for(1):
+                return False
+            self.levels[name] = {**by_level, level: self._add(0.0)}
+            return True
+        sparse = len(self._families.get(text.rpartition(".")[0], ())) >= FAMILY
+        # Of one that had to wait nobody knows when it was missing: it has no flag until it is seen to be.
+        late = self.n_seen > 0 and not sparse and not earned
+        if not self._room_for(2 if late else 1):
+            return False
+        self.numeric[name] = self._add(0.0 if sparse else np.nan)
+        if late:  # it was missing in all that came before
+            self._flag_missing(name)
+        return True
+
+    @property
+    def _max_levels(self) -> int:
+        """Levels of one category that may have earned a dimension."""
+        return max(MAX_LEVELS, self.limit // 2)
+
+    @property
+    def n_wanted(self) -> int:
+        """Names and levels that have earned a dimension and have none."""
+        levels = self.levels
+        return sum(
+            level is None or len(levels.get(name, ())) < self._max_levels
+            for name, level in self.waiting.ready(self.n_seen)
+        )
+
+    def _admit(self, names: list[Name]) -> None:
+        """Those of them that have earned a dimension get it while there is room."""
+        admitted = []
+        for name, level in names:
+            if self.waiting.is_ready((name, level)):
+                text = str(name)
+                if self.n_dims >= self.limit:
+                    break
+                if level is None:
+                    self._join_family(text, name)
+                if self._give(text, name, level, earned=True):
+                    admitted.append((name, level))
+        if admitted:
+            self.waiting = self.waiting.without(admitted)
+
+    def _join_family(self, text: str, name: Any) -> None:
+        family = text.rpartition(".")[0]
+        members = self._families.get(family, [])
+        if family and len(members) < self.max_dims and name not in members:
+            members = self._families[family] = [*members, name]
+            if len(members) == FAMILY:
+                for member in members:
+                    self._make_sparse(member)
 
     def _flag_missing(self, name: str) -> None:
         at = self._add(1.0)
@@ -226,8 +316,8 @@ class Encoder:
     def _room_for(self, n: int) -> bool:
         """Whether ``n`` more dimensions fit; the first refusal opens the shared ones."""
         if self.hashed_from >= 0:
-            return False
-        if self.n_dims + n + N_HASHED <= self.max_dims:
+            return self.admits and self.n_dims + n <= self.limit
+        if self.n_dims + n + N_HASHED <= min(self.free_dims, self.limit):
             return True
         self.hashed_from = self.n_dims
         for _ in range(N_HASHED):
@@ -242,13 +332,48 @@ class Encoder:
         self._mean = np.append(self._mean, 0.0)
         self._m2 = np.append(self._m2, 0.0)
         self._absent = np.append(self._absent, absent)
+        self._since = np.append(self._since, self.n_seen)
         self._empty = None
         return at
+
+    def owners(self) -> NDArray[np.intp]:
+        """Of each dimension the one it stands or falls with, shape (d,); −1: it is shared, and stays."""
+        owners = np.arange(self.n_dims)
+        for name, dim in self.missing.items():
+            owners[dim] = self.numeric[name]
+        if self.hashed_from >= 0:
+            owners[self.hashed_from : self.hashed_from + N_HASHED] = -1
+        return owners
+
+    def select(self, kept: NDArray[np.intp]) -> None:
+        """Only these dimensions stay, in this order; the names of the others may earn one anew."""
+        place = {dim: at for at, dim in enumerate(kept.tolist())}
+        self.numeric = {name: place[dim] for name, dim in self.numeric.items() if dim in place}
+        self.missing = {name: place[dim] for name, dim in self.missing.items() if dim in place}
+        levels = {
+            name: {level: place[dim] for level, dim in by_level.items() if dim in place}
+            for name, by_level in self.levels.items()
+        }
+        self.levels = {name: by_level for name, by_level in levels.items() if by_level}
+        families = {
+            family: [name for name in names if name in self.numeric] for family, names in self._families.items()
+        }
+        self._families = {family: names for family, names in families.items() if names}
+        if self.hashed_from >= 0:
+            self.hashed_from = place[self.hashed_from]
+        self._count, self._mean, self._m2 = self._count[kept], self._mean[kept], self._m2[kept]
+        self._absent, self._since = self._absent[kept], self._since[kept]
+        self._empty = None
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint."""
         return {
             "max_dims": self.max_dims,
+            "free_dims": self.free_dims,
+            "admits": self.admits,
+            "limit": self.limit,
+            "waiting": self.waiting.dump(),
+            "since": self._since.tobytes(),
             "numeric": dict(self.numeric),
             "missing": dict(self.missing),
             "levels": {name: dict(by_level) for name, by_level in self.levels.items()},
@@ -261,7 +386,9 @@ class Encoder:
     @classmethod
     def load(cls, state: dict[str, Any]) -> Encoder:
         """The inverse of ``dump``: continues bit for bit."""
-        encoder = cls(state["max_dims"])
+        encoder = cls(state["max_dims"], state["free_dims"], state["admits"])
+        encoder.limit, encoder.waiting = state["limit"], WaitingNames.load(state["waiting"])
+        encoder._since = np.frombuffer(state["since"], np.int64).copy()
         encoder.numeric, encoder.missing = dict(state["numeric"]), dict(state["missing"])
         encoder.levels = {name: dict(by_level) for name, by_level in state["levels"].items()}
         encoder.hashed_from, encoder.n_seen = state["hashed_from"], state["n_seen"]

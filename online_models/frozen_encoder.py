@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.reward_model import Float32Array, FloatArray
 from personalization.features import MAX_MAGNITUDE, clean
@@ -133,6 +134,18 @@ class FrozenEncoder:
         mean[:n], inverse_sd[:n] = before.mean[:n], before.inverse_sd[:n]
         return FrozenEncoder(
             self.numeric, self.missing, self.levels, mean, inverse_sd, self.absent, self.hashed_from
+        )
+
+    def relaid(self, layout: FrozenEncoder, kept: NDArray[np.intp]) -> FrozenEncoder:
+        """Another layout, whose dimensions are those ``kept`` of this one, scaled as they are here."""
+        return FrozenEncoder(
+            layout.numeric,
+            layout.missing,
+            layout.levels,
+            self.mean[kept],
+            self.inverse_sd[kept],
+            self.absent[kept],
+            layout.hashed_from,
         )
 
     def state(self) -> EncoderState:

@@ -45,16 +45,19 @@ class GuardedEstimator(Generic[LessonT]):
         Not yet trained.
     max_dims
         Bound on encoded features.
+    free_dims
+        So many of them need not be earned (``Encoder``). An estimator keeps what it knows by dimension, so that
+        none is given back.
     """
 
     good_copy_every: ClassVar[int]
     """Examples between two copies to fall back on."""
 
-    def __init__(self, estimator: Any, max_dims: int) -> None:
+    def __init__(self, estimator: Any, max_dims: int, free_dims: int) -> None:
         self.estimator = estimator
         self.n_learned = 0
         self.n_rollbacks = 0
-        self._encoder = Encoder(max_dims)
+        self._encoder = Encoder(max_dims, free_dims, admits=max_dims > free_dims)
         self._frozen = self._encoder.freeze()
         self._last_good: bytes | None = pickle.dumps(estimator)
         """None: as it was loaded."""
@@ -68,9 +71,9 @@ class GuardedEstimator(Generic[LessonT]):
     def _mark(self) -> Mark:
         return Mark(self._encoder.mark(), self._frozen, self.n_learned)
 
-    def _meet(self, context: Mapping[Any, Any]) -> None:
-        """One more example: its features are encoded from now on."""
-        self._encoder.learn(context)
+    def _meet(self, context: Mapping[Any, Any], unit: bytes = b"") -> None:
+        """One more example, of the person with this hash: its features are encoded from now on."""
+        self._encoder.learn(context, unit)
         self.n_learned += 1
         if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._frozen = self._encoder.freeze()

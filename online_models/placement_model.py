@@ -131,7 +131,7 @@ class PlacementModel:
     @property
     def adaptations(self) -> dict[str, int]:
         """What the model did about itself, counted: rebuilds, failed_rebuilds, drift_inflations, drift_resets,
-        drift_arm_resets, rollbacks; and forgotten_arms."""
+        drift_arm_resets, rollbacks, dimensions_given_back; and forgotten_arms."""
         model = self.model
         if isinstance(model, RiverModel):
             return {"forgotten_arms": self.forgotten_arms, "rollbacks": model.n_rollbacks}
@@ -143,6 +143,7 @@ class PlacementModel:
             "drift_resets": model.drift_resets,
             "drift_arm_resets": model.drift_arm_resets,
             "rollbacks": model.rollbacks,
+            "dimensions_given_back": model.given_back,
         }
 
     @property
@@ -182,10 +183,10 @@ class PlacementModel:
                 x[ARM_FEATURES] = outcome.arm_features
             scaled = (reward - low) / (high - low)
             # May raise: nothing has changed so far. River's estimators mostly know no weights.
-            if outcome.training_weight == 1.0 or isinstance(self.model, RiverModel):
-                self.model.learn_one(x, scaled)
+            if isinstance(self.model, RiverModel):
+                self.model.learn_one(x, scaled, unit=outcome.unit)
             else:
-                self.model.learn_one(x, scaled, outcome.training_weight)
+                self.model.learn_one(x, scaled, outcome.training_weight, outcome.unit)
         self._remember(key)
         statistics = self._statistics(arm)
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)

@@ -24,6 +24,9 @@ from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Float32Arra
 CLIP_GRADIENT = 10.0
 """River's own default (1e12) clips nothing."""
 
+MAX_DIMS, FREE_DIMS = 160, 64
+"""Encoded features, and how many of them need not be earned: River's estimators take a microsecond for each."""
+
 PRIOR_ROWS = 8.0
 MAX_ARMS = 1000
 
@@ -68,8 +71,8 @@ class RiverModel(GuardedEstimator[Lesson]):
 
     good_copy_every = 256
 
-    def __init__(self, estimator: Any, max_dims: int = 64) -> None:
-        super().__init__(estimator, max_dims)
+    def __init__(self, estimator: Any, max_dims: int = MAX_DIMS) -> None:
+        super().__init__(estimator, max_dims, FREE_DIMS)
         self.classifies = isinstance(estimator, base.Classifier)
         self.crosses = "linear_model" in type(estimator).__module__ or hasattr(estimator, "_weights")
         self.reward_sum = 0.0
@@ -78,10 +81,15 @@ class RiverModel(GuardedEstimator[Lesson]):
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float) -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, unit: bytes = b"") -> None:
         """Learn one reward on the scale [0, 1]; anything that is no finite number is ignored.
 
         If the estimator raises, its exception is raised, and nothing was learned.
+
+        Parameters
+        ----------
+        unit
+            Hash of the person: what has no dimension yet must be seen with several.
         """
         reward = float(y)
         if not math.isfinite(reward):
@@ -92,7 +100,7 @@ class RiverModel(GuardedEstimator[Lesson]):
             return
         mark = self._mark()
         try:
-            self._meet(context)
+            self._meet(context, unit)
             lesson = Lesson(arm, self._frozen.encode(context), len(self.n), reward)
             features = self._features_of(lesson)
             error = reward - self._predict(features)

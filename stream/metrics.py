@@ -145,7 +145,8 @@ class LearnerMetrics(WorkerMetrics):
         self.adaptations = Gauge(
             "nextbest_model_adaptations",
             "What the model of a placement, or of a conversion (conversion:NAME), did about itself so far: "
-            "rebuilds, drift_inflations, drift_resets, drift_arm_resets, rollbacks",
+            "rebuilds, failed_rebuilds, forgotten_arms, dimensions_given_back, drift_inflations, drift_resets, "
+            "drift_arm_resets, rollbacks",
             ["placement", "kind"],
             registry=r,
         )

@@ -35,7 +35,7 @@ class ArmBook:
         self._n: FloatArray = np.zeros(0)
         self._last = np.zeros(0, np.int64)
         self._raw: dict[str, dict[str, FeatureValue]] = {}
-        self._encoder = Encoder(MAX_ARM_DIMS)
+        self._encoder = Encoder(MAX_ARM_DIMS, admits=False)
 
     def __len__(self) -> int:
         return len(self.names)

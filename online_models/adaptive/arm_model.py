@@ -23,20 +23,24 @@ from online_models.adaptive.drift import Drift
 from online_models.adaptive.drift_watch import DriftWatch, Shift
 from online_models.adaptive.feature_map import feature_map
 from online_models.adaptive.linear_scorer import ArmIndex, LinearScorer
+from online_models.adaptive.making_way import EFFECT_ROWS, effects, kept_dims
 from online_models.adaptive.metric import learned_metric
 from online_models.adaptive.normals import RowNoise
-from online_models.adaptive.profile import PROFILES, Profile
+from online_models.adaptive.profile import PROFILES, Profile, flexible_leads_at
 from online_models.adaptive.rebuild import Built
 from online_models.adaptive.rebuild_plan import Plan
 from online_models.adaptive.rebuild_run import RebuildRun
 from online_models.adaptive.rebuild_schedule import FIRST_REBUILD, RebuildSchedule, step_us
 from online_models.adaptive.row_buffer import RowBuffer
-from online_models.encoder import Encoder
+from online_models.encoder import FREE_DIMS, Encoder
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.noise import RewardNoise
 from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
 
 GROWTH = 16
+
+MAX_DIMS = 400
+"""Encoded features: all that a context of ``MAX_FEATURES`` may name, and as many again by half."""
 
 WINDOW = 8_192
 """Rows fitted at a noise of ½; at 2 % clicks they would hold 160 clicks, so that it grows with 1/σ⁴."""
@@ -56,6 +60,13 @@ enough at any rate (the first 64 rows at 2 % may hold no click or three)."""
 REFRESH = 64
 MAX_FLOATS = 8 << 20
 """Of P over all arms (32 MB) up to which landmarks are allowed."""
+
+MAX_LINEAR_FLOATS = 8 << 20
+"""Of P over all arms (32 MB) up to which they may be wider than ``FREE_DIMS``: 400 dimensions up to 32 arms,
+352 up to 64, 240 up to 128; a thousand arms have 160, 104 MB."""
+
+ARMS_STEP = 32
+"""Arms are taken for so many at once: else every new one would take a dimension or two."""
 
 MAX_REWARD = 1e6
 MAX_WEIGHT = 100.0
@@ -78,7 +89,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     n_random
         Random landmarks D, at most; 0: linear.
     max_dims
-        Bound on encoded features.
+        Bound on encoded features; many arms share less (``MAX_LINEAR_FLOATS``).
     max_arms
         Bound on arms; the one learned longest ago makes room.
     seed
@@ -106,7 +117,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         optimism: float = 1.0,
         n_samples: int = 16,
         n_random: int = 256,
-        max_dims: int = 160,
+        max_dims: int = MAX_DIMS,
         max_arms: int = 1000,
         seed: int = 0,
     ) -> None:
@@ -130,6 +141,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.let_go: str | None = None
         """The arm of the last reset; None: all of them."""
         self.rollbacks = 0
+        self.given_back = 0
+        """Dimensions taken from names to make way for others."""
         self._noise = RewardNoise()
         self._encoder = Encoder(max_dims)
         self._frozen = self._encoder.freeze()
@@ -158,7 +171,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0) -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0, unit: bytes = b"") -> None:
         """Update the arm ``x["arm"]`` with the reward ``y``; a reward that is no finite number is ignored.
 
         ``x["arm_features"]``, if it is there, maps names to the arm's own features.
@@ -168,6 +181,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         w
             How many outcomes like this one it counts for in every fit, at most ``MAX_WEIGHT``; a weight that is
             not positive and finite teaches nothing. Noise, drift and counts of outcomes stay unweighted.
+        unit
+            Hash of the person: a name beyond the first ``FREE_DIMS`` must be seen with several to count by itself.
         """
         reward = float(y)
         if not (math.isfinite(reward) and math.isfinite(w) and w > 0.0):
@@ -178,7 +193,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         context = dict(x)
         context.pop(ARM, None)
         context.pop(ARM_FEATURES, None)
-        raw = self._encoder.learn(context)
+        if arm not in self._arms.rows:
+            self._bound_width()
+        raw = self._encoder.learn(context, unit)
         self.n_learned += 1
         self._noise.add(reward)
         self._arms.learn_features(arm, x.get(ARM_FEATURES))
@@ -198,6 +215,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._arms.learned(row, self.n_learned)
         self._learn(row, self._regressions.features.encode_raw(raw), reward, root)
         if self._rebuild is None and self._schedule.due(self.n_learned):
+            self._make_way()
             self._rebuild = self._begin()
         if self._rebuild is not None:
             built = self._rebuild.advance(step_us(self._buffer.n), self._buffer.n)
@@ -216,6 +234,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         """Means and standard deviations of the ``arms`` in the context ``x``."""
         estimates = self.scorer().estimate(arms, x, self._arms.features)
         return Scores(estimates.mean, estimates.sd)
+
+    @property
+    def encoder(self) -> FrozenEncoder:
+        """The encoder in use."""
+        return self._frozen
 
     def scorer(self) -> LinearScorer:
         """The model as deciders see it, an immutable copy."""
@@ -314,6 +337,43 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         features = feature_map(self._frozen, GROWTH, START.linear)
         return ArmRegressions(features, START, None, 0.0, self.n_samples, self.seed)
 
+    # Dimensions
+
+    def _bound_width(self) -> None:
+        """One more arm is coming: all of them must have room."""
+        n_arms = -(-min(len(self._arms) + 1, self.max_arms) // ARMS_STEP) * ARMS_STEP
+        bearable = (math.isqrt(MAX_LINEAR_FLOATS // n_arms) - 1) // GROWTH * GROWTH
+        encoder = self._encoder
+        encoder.limit = min(encoder.limit, max(FREE_DIMS, bearable))
+        if encoder.n_dims > encoder.limit:
+            self._rebuild = None
+            self._schedule.soon(self.n_learned)
+            self._make_way()
+
+    def _make_way(self) -> None:
+        """Dimensions that bring little go to names that wait for one; before a rebuild, which fits all anew."""
+        encoder, buffer, regressions = self._encoder, self._buffer, self._regressions
+        n_over = max(0, encoder.n_dims - encoder.limit)
+        if not n_over and (not len(encoder.waiting) or encoder.n_dims + encoder.n_wanted <= encoder.limit):
+            return
+        raw, arm, _ = buffer.rows(max(buffer.oldest, self._first_row, buffer.n - EFFECT_ROWS), buffer.n)
+        raw, arm = raw[arm >= 0], arm[arm >= 0]
+        kept = kept_dims(encoder, effects(regressions, raw, arm), raw, n_over)
+        if len(kept) == encoder.n_dims:
+            return
+        self.given_back += encoder.n_dims - len(kept)
+        encoder.select(kept)
+        buffer.select(kept)
+        if self._metric is not None:
+            inside = kept[kept < len(self._metric)]
+            self._metric = self._metric[np.ix_(inside, inside)]
+        self._settled = int((kept < self._settled).sum())
+        self._frozen = self._frozen.relaid(encoder.freeze(), kept)
+        width = _room_for(len(kept)) if n_over else regressions.features.width
+        regressions.relay(kept, width, self._frozen, self._arms.names, "made way", self.n_learned)
+        self._all_touched = self._features_touched = self.n_learned
+        self._refresh()
+
     # Rebuilding
 
     def _begin(self, judge: bool = True) -> RebuildRun:
@@ -334,6 +394,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         if not self._fits_random(len(self._arms)):
             profiles = profiles[1:]
         if not judge or n < FIRST_TRIAL:
+            if n < FIRST_TRIAL and not flexible_leads_at(encoder.n_dims):
+                self._profile = max(1, self._profile)
             profiles = (self._profile,) if self._profile in profiles else profiles[:1]
         plan = Plan(
             first,
@@ -473,6 +535,7 @@ _COUNTS = (
     "drift_resets",
     "drift_arm_resets",
     "rollbacks",
+    "given_back",
     "_fitted",
 )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from online_models.adaptive.feature_map import FeatureMap
@@ -20,6 +21,7 @@ from online_models.adaptive.normals import normals
 from online_models.adaptive.profile import Profile
 from online_models.adaptive.row_copies import RowCopies
 from online_models.adaptive.shared_regression import SharedRegression
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.reward_model import Float32Array
 
 GROWTH = 16
@@ -173,23 +175,45 @@ class ArmRegressions:
 
     def widen(self, width: int, arms: list[str]) -> None:
         """Make room for more linear features; they begin at their prior."""
+        self.relay(np.arange(self.features.width), width, self.features.encoder, arms, width)
+
+    def relay(
+        self, kept: NDArray[np.intp], width: int, encoder: FrozenEncoder, arms: list[str], *domain: int | str
+    ) -> None:
+        """Only these of the linear features stay, in this order, and then there is room for others, at their prior.
+
+        What the others knew is left out, as if their weights were not known: P keeps its rows and columns.
+
+        Parameters
+        ----------
+        kept
+            Indices of linear features, ascending.
+        width
+            Room for linear features from now on.
+        encoder
+            What gives the z-scores from now on.
+        domain
+            Of the random numbers.
+        """
         features = self.features
-        before, n_features = features.width, features.n_features
+        n, before, n_features = len(kept), features.width, features.n_features
         grown = n_features + width - before
-        at = np.concatenate([np.arange(1 + before), np.arange(1 + width, grown)])
-        new = np.arange(1 + before, 1 + width)
-        self.features = features.widened(width)
+        source = np.concatenate([[0], 1 + kept, np.arange(1 + before, n_features)])
+        at = np.concatenate([np.arange(1 + n), np.arange(1 + width, grown)])
+        new = np.arange(1 + n, 1 + width)
+        self.features = features.relaid(kept, width, encoder)
         weights, covariance = self.weights, self.covariance
         self.weights = np.zeros((len(weights), 1 + self.n_samples, grown), np.float32)
         self.covariance = np.zeros((len(weights), grown, grown), np.float32)
-        self.weights[..., at] = weights
+        self.weights[..., at] = weights[..., source]
         self._copies = RowCopies()
-        self.covariance[:, at[:, None], at] = covariance
+        for row in range(len(covariance)):  # one at a time: a copy of all of P may be what memory has no room for
+            self.covariance[row, at[:, None], at] = covariance[row, source[:, None], source]
         self.covariance[:, new, new] = 1.0
         for row, arm in enumerate(arms):
-            self.weights[row, 1:, new] = normals(self.seed, arm, width, shape=(self.n_samples, len(new))).T
+            self.weights[row, 1:, new] = normals(self.seed, arm, *domain, shape=(self.n_samples, len(new))).T
         if self.shared is not None:
-            self.shared.widen(self.features)
+            self.shared.relay(self.features, kept)
 
     def dump(self) -> dict[str, Any]:
         """Everything but the encoder, as plain values."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.adaptive.landmarks import Landmarks, no_landmarks
 from online_models.frozen_encoder import FrozenEncoder
@@ -49,9 +50,9 @@ class FeatureMap:
         """The same landmarks over another scaling."""
         return FeatureMap(encoder, self.width, linear, self.landmarks, self.amplitude)
 
-    def widened(self, width: int) -> FeatureMap:
-        """The same with more room for z-scores."""
-        return FeatureMap(self.encoder, width, self.linear, self.landmarks.widened(width), self.amplitude)
+    def relaid(self, kept: NDArray[np.intp], width: int, encoder: FrozenEncoder) -> FeatureMap:
+        """The same over these of the z-scores, which another encoder gives, with room for ``width``."""
+        return FeatureMap(encoder, width, self.linear, self.landmarks.relaid(kept, width), self.amplitude)
 
     def encode_all(self, contexts: Sequence[Mapping[Any, Any]]) -> Float32Array:
         """φ of B contexts, shape (B, F): each the same bits as alone."""

@@ -99,10 +99,10 @@ class Landmarks:
         np.exp(kernel, out=kernel)
         return kernel
 
-    def widened(self, width: int) -> Landmarks:
-        """The same over contexts with more features, which play no part in them."""
+    def relaid(self, kept: NDArray[np.intp], width: int) -> Landmarks:
+        """The same over contexts with these of the features, and others, which play no part in them."""
         directions = np.zeros((len(self.directions), width), np.float32)
-        directions[:, : self.directions.shape[1]] = self.directions
+        directions[:, : len(kept)] = self.directions[:, kept]
         return Landmarks(directions, self.half, self.whitening)
 
     def dump(self) -> dict[str, Any]:

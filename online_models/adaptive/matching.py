@@ -23,7 +23,8 @@ MATCH_SCALE = 0.5
 """Matches enter the shared regression as 0.5/√P of their z-scores, as arm features do."""
 
 MIN_DEVIATION = 1e-6
-"""Of a match, as a share of the largest one there is: below it, it is constant but for rounding."""
+"""Of a match, as a share of the largest number it is added up from: below it, it is constant but for rounding. Held
+against the largest match, a family that nobody sends any more passed: its matches are rounding alone."""
 
 MAX_PAIRS = 6
 """Of a family and an attribute; those with the most names in common."""
@@ -131,8 +132,9 @@ def fitted_matching(encoder: FrozenEncoder, arms: Sequence[Terms], raw: Float32A
     )
     features = feature_map(encoder, encoder.n_dims, 1.0)
     coefficients = plain.coefficients(features, plain.places(encoder, arms))
-    matches = (coefficients[arm] * features.from_raw(raw)[:, None]).sum(axis=2, dtype=np.float64)
-    largest = float(np.abs(matches).max())
+    parts = coefficients[arm] * features.from_raw(raw)[:, None]
+    matches = parts.sum(axis=2, dtype=np.float64)
+    largest = float(np.abs(parts).max())
     return Matching(
         tuple(
             pair._replace(centre=centre, scale=deviation)

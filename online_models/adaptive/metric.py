@@ -34,11 +34,8 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
     features = regressions.features
     if not (len(features.landmarks) and len(arm) and features.encoder.n_dims):
         return None
-    d, first_curved = features.encoder.n_dims, 1 + features.width
-    theta = regressions.weights[arm, 0]
-    curved = features.landmarks.gradients(features.encoder.scale(raw), theta[:, first_curved:])
-    gradients = (theta[:, 1 : 1 + d] * features.linear + curved * features.amplitude).astype(np.float64)
-    outer = gradients.T @ gradients
+    slopes = gradients(regressions, raw, arm).astype(np.float64)
+    outer = slopes.T @ slopes
     if not np.isfinite(outer).all():
         return None
     try:
@@ -50,3 +47,15 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
         return None
     values = (1.0 - IDENTITY_SHARE) * values / values.mean() + IDENTITY_SHARE
     return (vectors * np.sqrt(values)) @ vectors.T  # type: ignore[no-any-return]
+
+
+def gradients(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarray) -> Float32Array:
+    """Of the chosen arm's own estimate by the z-scores, row by row, shape (n, d); parameters as above."""
+    features = regressions.features
+    d, first_curved = features.encoder.n_dims, 1 + features.width
+    theta = regressions.weights[arm, 0]
+    slopes: Float32Array = theta[:, 1 : 1 + d] * features.linear
+    if len(features.landmarks):
+        curved = features.landmarks.gradients(features.encoder.scale(raw), theta[:, first_curved:])
+        slopes = slopes + curved * features.amplitude
+    return slopes

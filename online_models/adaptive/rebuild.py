@@ -18,7 +18,7 @@ from online_models.adaptive.landmarks import Landmarks, drawn, landmarks_at
 from online_models.adaptive.left_out import CHUNK_ROWS, block_rows, inverse_of, left_out_errors, squared_errors
 from online_models.adaptive.matching import Matching
 from online_models.adaptive.normals import normals
-from online_models.adaptive.profile import PROFILES, Profile, best_of
+from online_models.adaptive.profile import PROFILES, Profile, best_of, flexible_leads_at
 from online_models.adaptive.rebuild_plan import MATCHING_ROWS, Plan
 from online_models.adaptive.row_buffer import RowBuffer
 from online_models.adaptive.shared_regression import SharedRegression
@@ -112,7 +112,8 @@ def _judged(
         phi *= root[:, None]
         squared.extend((yield from squared_errors(phi, variances, arm, targets, root)))
     in_force = plan.profiles.index(plan.in_force) if plan.in_force in plan.profiles else 0
-    return plan.profiles[best_of(squared, reward.astype(np.float64), in_force)]
+    flexible_leads = plan.profiles[0] != 0 or flexible_leads_at(plan.encoder.n_dims)
+    return plan.profiles[best_of(squared, reward.astype(np.float64), in_force, flexible_leads)]
 
 
 def _alike(profiles: tuple[int, ...]) -> Iterator[list[Profile]]:

@@ -13,6 +13,9 @@ MAX_ROWS = 65_536
 MAX_BYTES = 4 << 20
 """Of raw values; a checkpoint carries them all."""
 
+MIN_ROWS = 4_096
+"""Kept however wide they are: 6.5 MB at 400 values."""
+
 GONE = -1
 """In place of an arm that made room for another."""
 
@@ -32,7 +35,7 @@ class RowBuffer:
 
     def _make_room(self, width: int, n_rows: int) -> None:
         self.width = width
-        self.capacity = min(MAX_ROWS, MAX_BYTES // (4 * width))
+        self.capacity = min(MAX_ROWS, max(MIN_ROWS, MAX_BYTES // (4 * width)))
         n_rows = min(self.capacity, n_rows)
         self._raw: Float32Array = np.full((n_rows, width), np.nan, np.float32)
         self._arm = np.full(n_rows, GONE, np.int32)
@@ -73,6 +76,12 @@ class RowBuffer:
         kept: NDArray[np.intp] = own[max(0, len(own) - n) :]
         self._arm[own[: len(own) - len(kept)] % self.capacity] = GONE
         return kept
+
+    def select(self, kept: NDArray[np.intp]) -> None:
+        """Only these of the raw values stay, in this order."""
+        raw = np.full_like(self._raw, np.nan)
+        raw[:, : len(kept)] = self._raw[:, kept]
+        self._raw = raw
 
     def _refill(self, width: int, n_rows: int) -> None:
         oldest = self.oldest

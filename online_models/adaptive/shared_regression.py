@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from online_models.adaptive.arm_attributes import ArmAttributes
@@ -124,24 +125,37 @@ class SharedRegression:
         base[1:, 0] = self.weights[n : n + n_arm_features]
         return base
 
+    def of_arms(self, arm: NDArray[np.int32]) -> Float32Array:
+        """What is added to every estimate is this times u, shape (n, 1 + L), of the arms at these rows."""
+        base = self.base()
+        found: Float32Array = base[0] + self.attributes.encoded[arm] @ base[1:]
+        if self.matching.pairs:
+            found += (self._coefficients[arm] * self.slopes()[:, None]).sum(axis=1)
+        return found
+
     def slopes(self) -> Float32Array:
         """Weights of the matches, shape (P,)."""
         return self.weights[self._n_base(self.width) :].copy()
 
-    def widen(self, features: FeatureMap) -> None:
-        """Make room for more context features."""
+    def relay(self, features: FeatureMap, kept: NDArray[np.intp]) -> None:
+        """Only these of the context features stay, and then there is room for others."""
         before, width = 1 + self.width, features.width
         n_arm_features = self.attributes.width
         n_blocks = 1 + n_arm_features if self.crossed else 1
-        at = np.concatenate([block * (1 + width) + np.arange(before) for block in range(n_blocks)])
+        block = np.concatenate([[0], 1 + kept])
         n_more = len(self.matching.pairs) + (0 if self.crossed else n_arm_features)
         n = n_blocks * (1 + width) + n_more
-        at = np.concatenate([at, n - n_more + np.arange(n_more)])
+        more = np.arange(n_more)
+        source = np.concatenate([i * before + block for i in range(n_blocks)] + [n_blocks * before + more])
+        at = np.concatenate(
+            [i * (1 + width) + np.arange(len(block)) for i in range(n_blocks)] + [n - n_more + more]
+        )
         weights, covariance = self.weights, self.covariance
         self.weights, self.covariance = np.zeros(n, np.float32), np.eye(n, dtype=np.float32)
-        self.weights[at] = weights
-        self.covariance[at[:, None], at] = covariance
+        self.weights[at] = weights[source]
+        self.covariance[at[:, None], at] = covariance[source[:, None], source]
         self.width = width
+        self._layout = -1
         self.rescale(features)
 
     def add_arm(self, features: FeatureMap, raw: Mapping[str, Any] | None) -> None:

@@ -43,7 +43,7 @@ class RiverClassifier(GuardedEstimator[Lesson]):
     good_copy_every = 1024
 
     def __init__(self, estimator: Any) -> None:
-        super().__init__(estimator, MAX_DIMS)
+        super().__init__(estimator, MAX_DIMS, free_dims=MAX_DIMS)
         self.n_positive = 0
         self._weighs = "w" in inspect.signature(estimator.learn_one).parameters
 

@@ -170,3 +170,29 @@ def test_what_stands_for_others_of_its_visit_is_learned_as_many_times() -> None:
     ids = [mint(b"s", key, b"123456789") for key in ("a:1", "u:7")]
     learned = [three.learn(Outcome(name, *terms)) for name in ids]
     assert learned == [True, False]
+
+
+@pytest.mark.parametrize("model", ["default", "arm_linear", "river.linear_model.LogisticRegression"])
+def test_names_of_one_stranger_take_no_place_from_what_several_people_bring(model: str) -> None:
+    """Twelve requests with a thousand names between them, and then others come, with names of their own."""
+    learner = PlacementModel("home.hero", model)
+    n = 0
+
+    def learn(features: dict[str, float], unit: int, reward: float) -> None:
+        nonlocal n
+        n += 1
+        learner.learn(outcome(f"d{n}", "a", reward, features=features, unit=unit.to_bytes(8, "big")))
+
+    for request in range(12):
+        learn({f"junk{i}": 1.0 for i in range(request, 1_000, 12)}, 1, 0.0)
+    for person in range(300):
+        useful = float(person % 2)
+        learn({"useful": useful, "other": float(person % 7)}, 100 + person, useful)
+    assert {"useful", "other"} <= learner.model.encoder.numeric.keys()
+    low, high = (
+        learner.snapshot(1).distribution(("a",), {"useful": x, "other": 3.0}, policy=PolicySpec()).means[0]
+        for x in (0.0, 1.0)
+    )
+    assert high - low > 0.5
+    restored = PlacementModel.load(learner.dump())
+    assert restored.snapshot(1).encode() == learner.snapshot(1).encode()

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from online_models import encoder
+from online_models import encoder, waiting_names
 from online_models.adaptive import (
     arm_model,
     left_out,
+    making_way,
+    profile,
     rebuild,
     rebuild_plan,
     rebuild_schedule,
@@ -44,6 +46,17 @@ TINY = (
     (arm_model, "SETTLED_ROWS", 12),
     (arm_model, "MAX_FLOATS", 3 * (1 + 16 + 8) ** 2),
     (encoder, "MAX_LEVELS", 3),
+    (encoder, "FREE_DIMS", 24),
+    (arm_model, "FREE_DIMS", 24),
+    (arm_model, "ARMS_STEP", 2),
+    (arm_model, "MAX_LINEAR_FLOATS", 4 * 50**2),
+    (making_way, "TRIAL", 8),
+    (making_way, "EFFECT_ROWS", 16),
+    (profile, "MAX_FLEXIBLE_DIMS", 48),
+    (row_buffer, "MIN_ROWS", 8),
+    (waiting_names, "MAX_WAITING", 24),
+    (waiting_names, "STALE", 40),
+    (waiting_names, "REFRESH", 4),
 )
 """Bounds and thresholds so small that a few dozen outcomes cross all of them, several times."""
 
@@ -83,6 +96,7 @@ class Lesson(NamedTuple):
     shift: Drift
     everybody: bool
     span: int
+    unit: bytes
 
 
 def lessons(phase: Phase, rng: np.random.Generator) -> Iterator[Lesson]:
@@ -104,6 +118,7 @@ def lessons(phase: Phase, rng: np.random.Generator) -> Iterator[Lesson]:
             drift,
             phase.shift in ("all", "inflate"),
             int(rng.integers(1, SPAN)),
+            b"" if phase.weights == (1.0,) else bytes([int(rng.integers(5))]),
         )
 
 
@@ -151,7 +166,7 @@ class Driver:
 
     def teach(self, model: ArmModel, lesson: Lesson) -> None:
         self.lesson = lesson
-        model.learn_one(lesson.x, lesson.reward, lesson.weight)
+        model.learn_one(lesson.x, lesson.reward, lesson.weight, lesson.unit)
 
 
 @contextmanager
@@ -188,13 +203,15 @@ def check_bounds(model: ArmModel) -> None:
     assert len(model._arms) <= model.max_arms
     assert len(model._arms.features) <= model.max_arms
     assert model._encoder.n_dims <= model._encoder.max_dims
+    assert model._encoder.n_dims <= model._encoder.limit or model._rebuild is not None
+    assert len(model._encoder.waiting) <= waiting_names.MAX_WAITING
     assert len(model._encoder._families) <= model._encoder.max_dims
     assert len(model._buffer._arm) <= MAX_ROWS
     assert model._regressions.weights.shape[0] <= model.max_arms + 16
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=160, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     phases=st.lists(PHASES, min_size=2, max_size=7),
     max_arms=st.sampled_from([1, 2, 3, 7]),

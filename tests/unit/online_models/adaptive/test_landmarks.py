@@ -65,4 +65,8 @@ def test_it_travels_as_bytes_and_bears_more_features() -> None:
     z = np.random.default_rng(3).normal(size=(5, 4)).astype(np.float32)
     assert (again.features(z) == landmarks.features(z)).all()
     wider = np.concatenate([z, np.ones((5, 12), np.float32)], axis=1)
-    assert np.allclose(landmarks.widened(16).features(wider), landmarks.features(z), atol=1e-6)
+    assert np.allclose(
+        landmarks.relaid(np.arange(landmarks.directions.shape[1]), 16).features(wider),
+        landmarks.features(z),
+        atol=1e-6,
+    )

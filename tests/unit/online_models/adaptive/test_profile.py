@@ -39,3 +39,16 @@ def test_of_profiles_that_predict_alike_the_most_rigid_is_taken() -> None:
     alike = good + 0.01 * rng.normal(size=400)
     assert best_of([first, good, alike], COINS) == 2
     assert best_of([first, good, good + 0.01], COINS) == 1
+
+
+def test_where_linear_ones_lead_the_flexible_one_must_be_clearly_and_materially_better() -> None:
+    rng = np.random.default_rng(0)
+    linear = rng.random(400)
+    barely = linear - 0.0001  # surely, and hardly at all
+    a_little = linear - 0.01 + 0.1 * rng.normal(size=400)  # by two standard errors
+    assert best_of([linear.copy(), linear], COINS, in_force=1, flexible_leads=False) == 1
+    assert best_of([barely, linear], COINS, in_force=1, flexible_leads=False) == 1
+    assert best_of([a_little, linear], COINS, in_force=1, flexible_leads=False) == 1
+    assert best_of([a_little, linear], COINS, in_force=0, flexible_leads=False) == 0
+    assert best_of([linear - 0.1, linear], COINS, in_force=1, flexible_leads=False) == 0
+    assert best_of([linear + 0.1, linear, linear], COINS, in_force=0, flexible_leads=False) == 2
