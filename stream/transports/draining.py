@@ -26,7 +26,23 @@ UNASSIGNED_WAIT_S = 0.1
 
 
 class DrainingMixin(FaustConsumer):
-    """Mixed into a Faust consumer: delivers at once what need not wait, and else as Faust does."""
+    """Mixed into a Faust consumer: delivers at once what need not wait, and else as Faust does.
+
+    Faust may seek while events flow: a rebalance that overtakes another one's seek is enough. So an event in
+    delivery during a seek says nothing of how far was read. And entries that are missing between two were perhaps
+    fetched and thrown away: they count as removed from the log only where they are missing when read again.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._n_seeks = 0
+        self._read_again: dict[TP, int] = {}
+
+    async def perform_seek(self) -> None:
+        """Seek all partitions to where reading goes on."""
+        await super().perform_seek()
+        self._n_seeks += 1
+        self._read_again.clear()
 
     async def _drain_messages(self, fetcher: Any) -> None:
         topics = self.app.topics
@@ -34,19 +50,29 @@ class DrainingMixin(FaustConsumer):
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 await asyncio.sleep(0)
                 n_delivered = 0
+                sought_back: set[TP] = set()
                 async for tp, message in self.getmany(timeout=1.0):
+                    if tp in sought_back:
+                        continue
                     offset = message.offset
                     reached = self._read_offset[tp]
                     if reached is not None and offset < reached:
                         continue  # read again after a seek back
+                    n_seeks = self._n_seeks
                     if reached and offset - reached > 1 and topics.acks_enabled_for(message.topic):
+                        if self._read_again.get(tp) != reached:
+                            self._read_again[tp] = reached
+                            sought_back.add(tp)
+                            await self.seek_wait({tp: reached})  # not behind it: it may be where reading began
+                            continue
                         await self._add_gap(tp, reached + 1, offset - 1)
                         self.app.offset_policy.on_gap(tp.partition, offset - reached - 1)
                     if self._is_free(tp):
                         await self.callback(message)
                     else:
                         await self.wait_first(self.callback(message), self.suspend_flow.wait())
-                    self._read_offset[tp] = offset
+                    if self._n_seeks == n_seeks:
+                        self._read_offset[tp] = offset
                     n_delivered += 1
                     if n_delivered % 100 == 0:
                         await asyncio.sleep(0)

@@ -117,7 +117,8 @@ class _Consumer(base.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[_Record]]:
         tps = self._assigned if active_partitions is None else active_partitions & self._assigned
-        streams: Any = {self._streams[tp]: f"0-{self._next.get(tp, 0)}" for tp in tps}
+        begun = {tp: self._next.get(tp, 0) for tp in tps}
+        streams: Any = {self._streams[tp]: f"0-{offset}" for tp, offset in begun.items()}
         if not streams:
             await self.sleep(min(timeout, RETRY_S))
             return {}
@@ -132,6 +133,8 @@ class _Consumer(base.Consumer):
         records: dict[TP, list[_Record]] = {}
         for stream, entries in found:
             tp = self._tps[stream]
+            if self._next.get(tp, 0) != begun[tp]:
+                continue  # somebody sought while this was under way
             batch = records[tp] = [_Record(offset_of(i), f[b"k"], f[b"v"]) for i, f in entries]
             self._next[tp] = batch[-1].offset + 1
             self._ends[tp] = max(self._ends.get(tp, 0), self._next[tp])

@@ -325,6 +325,6 @@ async def test_entries_the_log_lost_are_noticed(log: RedisStreamsLog) -> None:
             await stream.ack(event)
 
     async with at_work(app):
-        await until(lambda: len(values) >= 3, "what is left is handled")
-    assert values == [0, 1, 4]
+        await until(lambda: 4 in values, "what is left is handled")
+    assert values == [0, 1, 1, 4], "what was missing was looked for once more, from the last that was read"
     assert gaps == [(partition, 2)]
