@@ -328,3 +328,44 @@ async def test_entries_the_log_lost_are_noticed(log: RedisStreamsLog) -> None:
         await until(lambda: 4 in values, "what is left is handled")
     assert values == [0, 1, 1, 4], "what was missing was looked for once more, from the last that was read"
     assert gaps == [(partition, 2)]
+
+
+async def test_what_was_fetched_and_thrown_away_is_read_again(log: Any) -> None:
+    """As by a rebalance that overtakes another one: it is no gap in the log, and is not acknowledged unread."""
+    values: list[int] = []
+    gaps: list[tuple[int, int]] = []
+    policy = OffsetPolicy(on_gap=lambda partition, n_entries: gaps.append((partition, n_entries)))
+    app = make_app("folder", log, await log.identity(), WorkerSettings(), offset_policy=policy)
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for event in stream.noack().events():
+            values.append(int(event.value))
+            await stream.ack(event)
+
+    numbers = itertools.count()
+
+    async def append() -> int:
+        await log.append([Record(VISITOR_LOG, "somebody", str(n := next(numbers)).encode())])
+        return n
+
+    async with at_work(app):
+        await append()
+        await until(lambda: 0 in values, "the first is handled")
+        fetch, thrown_away = app.consumer._getmany, []
+
+        async def losing(*args: Any, **options: Any) -> Any:
+            records = await fetch(*args, **options)
+            if records and not thrown_away:
+                thrown_away.append(records)
+                return {}
+            return records
+
+        app.consumer._getmany = losing
+        while not thrown_away:  # the fetch under way is still the old one
+            await append()
+            await asyncio.sleep(0.02)
+        last = await append()
+        await until(lambda: last in values, "the last is handled")
+    assert sorted(set(values)) == list(range(last + 1))
+    assert gaps == []
