@@ -51,6 +51,7 @@ class DrainingMixin(FaustConsumer):
                 await asyncio.sleep(0)
                 n_delivered = 0
                 sought_back: set[TP] = set()
+                n_seeks = self._n_seeks
                 async for tp, message in self.getmany(timeout=1.0):
                     if tp in sought_back:
                         continue
@@ -58,7 +59,6 @@ class DrainingMixin(FaustConsumer):
                     reached = self._read_offset[tp]
                     if reached is not None and offset < reached:
                         continue  # read again after a seek back
-                    n_seeks = self._n_seeks
                     if reached and offset - reached > 1 and topics.acks_enabled_for(message.topic):
                         if self._read_again.get(tp) != reached:
                             self._read_again[tp] = reached
