@@ -22,6 +22,7 @@ from api.wire import BATCH, WireBatch, refusal
 from eventlog.port import Record
 from personalization.errors import InvalidInput
 from personalization.event import ClientEvent
+from personalization.visitor_key import visitor_key
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ class CollectEndpoint:
                 warnings.append(_NO_CONSENT.shown(one.index))
                 continue
             new_links = services.linker.links(event, intake.received_at_ms)
-            records += event_records(event, one.at_ms, new_links, intake)
+            own = one.record if event is one.event else None
+            records += event_records(event, one.at_ms, new_links, intake, own)
             links += new_links
             n_accepted += 1
         if n_accepted < len(taken):
@@ -107,11 +109,12 @@ class CollectEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """An event of a batch that is as it should be, and when it happened."""
+    """An event of a batch that is as it should be, when it happened, and its record if consent lets it stand."""
 
     index: int
     event: ClientEvent
     at_ms: int
+    record: Record
 
 
 def _take(index: int, raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake) -> _Taken:
@@ -121,8 +124,8 @@ def _take(index: int, raw: msgspec.Raw, field: str, sent_at: WireTime, intake: I
         raise nobody(wire, field)
     event = client_event(wire, field, intake, user_id, anonymous_id)
     at_ms = event_time_ms(wire, sent_at, field, intake)
-    intake.record("-", event, at_ms)  # refuses what could not be logged
-    return _Taken(index, event, at_ms)
+    record = intake.record(visitor_key(user_id, anonymous_id), event, at_ms)  # refuses what could not be logged
+    return _Taken(index, event, at_ms, record)
 
 
 _NO_CONSENT = Notice(

@@ -19,7 +19,7 @@ from personalization.visitor_key import anonymous_key, user_key
 from personalization.visitor_state import VisitorState
 
 MAX_SAID = 65_536
-"""Keys whose latest word is remembered by each process: 14 MB."""
+"""Keys whose latest word is remembered by each process: 17 MB."""
 
 _Who = tuple[tuple[str, ...], str | None]
 
