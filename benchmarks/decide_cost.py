@@ -4,7 +4,10 @@
 (Redis Streams), 64 connections; producer threads count, since the whole process is measured. The two servers are
 loaded in turn, round by round, so that both see the same machine; medians over the rounds are compared.
 
-    .venv/bin/python -m benchmarks.decide_cost [--rounds 7] [--requests 12000] [--goal 1.5]
+    .venv/bin/python -m benchmarks.decide_cost [--rounds 7] [--requests 12000] [--goal 1.5] [--against CHECKOUT]
+
+With another checkout's path its decider takes a turn as well, on a Redis of its own: ``against`` is the median of
+what ours costs over what it costs, round by round.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +47,7 @@ from state.visitor_store import pack_visitor
 
 N_ARMS, N_VISITORS, N_CONNECTIONS = 20, 2_000, 64
 NAMESPACE, KEY = "bench", "pk_bench"
+HERE = Path(__file__).resolve().parents[1]
 CATEGORIES = ["shoes", "shirts", "tents", "stoves", "bags"]
 
 
@@ -153,12 +157,22 @@ async def prepare(url: str) -> None:
     await redis.aclose()
 
 
+def prepare_there(url: str, checkout: Path) -> None:
+    """The same, by the code of another checkout."""
+    code = f"import asyncio; from benchmarks.decide_cost import prepare; asyncio.run(prepare({url!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, env=_importing(checkout), check=True)
+
+
+def _importing(checkout: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(checkout)}
+
+
 @contextmanager
-def server(module: str, url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """One server process, ready to answer."""
+def server(module: str, url: str, folder: Path, checkout: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """One server process by the code of ``checkout``, ready to answer."""
     port = free_port()
     environment = {
-        **os.environ,
+        **_importing(checkout),
         "NEXTBEST_REDIS": url,
         "NEXTBEST_PORT": str(port),
         "NEXTBEST_NAMESPACE": NAMESPACE,
@@ -170,7 +184,7 @@ def server(module: str, url: str, folder: Path) -> Iterator[tuple[subprocess.Pop
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
-    process = subprocess.Popen([sys.executable, "-m", module], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", module], env=environment, cwd=checkout)
     try:
         until = time.monotonic() + 30
         while True:
@@ -296,39 +310,52 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=12_000)
     parser.add_argument("--goal", type=float, default=1.5)
+    parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
-    costs: dict[str, list[float]] = {"baseline": [], "decide": []}
-    p99_ms: dict[str, list[float]] = {"baseline": [], "decide": []}
+    costs: dict[str, list[float]] = {}
+    p99_ms: dict[str, list[float]] = {}
     tiers: dict[str, int] = {}
-    with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder) / "redis") as redis:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        redis = stack.enter_context(EmbeddedRedis(folder / "redis"))
         asyncio.run(prepare(redis.url))
-        with (
-            server("benchmarks.baseline", redis.url, Path(folder)) as baseline,
-            server("api.main", redis.url, Path(folder)) as decider,
-        ):
-            for _, port in (baseline, decider):
-                asyncio.run(run_load(port, 2_000, 0))
-            for turn in range(arguments.rounds):
-                for name, (process, port) in (("baseline", baseline), ("decide", decider)):
-                    before = cpu_s(process)
-                    load = asyncio.run(run_load(port, arguments.requests, turn + 1))
-                    costs[name].append((cpu_s(process) - before) / arguments.requests * 1e6)
-                    p99_ms[name].append(float(np.percentile(load.seconds, 99)) * 1e3)
-                    for tier, n in load.tiers.items():
-                        tiers[tier] = tiers.get(tier, 0) + n
-                print({name: round(values[-1], 1) for name, values in costs.items()}, file=sys.stderr)
-    medians = {name: statistics.median(values) for name, values in costs.items()}
-    ratio = statistics.median(d / b for d, b in zip(costs["decide"], costs["baseline"], strict=True))
+        servers = {
+            "baseline": stack.enter_context(server("benchmarks.baseline", redis.url, folder, HERE)),
+            "decide": stack.enter_context(server("api.main", redis.url, folder, HERE)),
+        }
+        if arguments.against:
+            there, theirs = arguments.against.resolve(), folder / "against"
+            url = stack.enter_context(EmbeddedRedis(theirs / "redis")).url
+            prepare_there(url, there)
+            servers["against"] = stack.enter_context(server("api.main", url, theirs, there))
+        for _, port in servers.values():
+            asyncio.run(run_load(port, 2_000, 0))
+        for turn in range(arguments.rounds):
+            for name, (process, port) in servers.items():
+                before = cpu_s(process)
+                load = asyncio.run(run_load(port, arguments.requests, turn + 1))
+                costs.setdefault(name, []).append((cpu_s(process) - before) / arguments.requests * 1e6)
+                p99_ms.setdefault(name, []).append(float(np.percentile(load.seconds, 99)) * 1e3)
+                for tier, n in load.tiers.items():
+                    tiers[tier] = tiers.get(tier, 0) + n
+            print({name: round(values[-1], 1) for name, values in costs.items()}, file=sys.stderr)
+    ratio = _ratio(costs["decide"], costs["baseline"])
     report = {
-        "cpu_us": {name: round(value, 1) for name, value in medians.items()},
+        "cpu_us": {name: round(statistics.median(values), 1) for name, values in costs.items()},
         "ratio": round(ratio, 3),
         "closed_loop_p99_ms": {name: round(statistics.median(values), 2) for name, values in p99_ms.items()},
         "tiers": tiers,
         "rounds": arguments.rounds,
         "requests_per_round": arguments.requests,
     }
+    if arguments.against:
+        report["against"] = round(_ratio(costs["decide"], costs["against"]), 3)
     print(json.dumps(report))
     return 0 if ratio <= arguments.goal and set(tiers) == {"personalised"} else 1
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 if __name__ == "__main__":

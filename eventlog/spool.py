@@ -1,28 +1,26 @@
 """What stands between a decision and the log: a queue that never makes the caller wait.
 
-Memory first. Whatever has waited there for longer than a moment goes to disk, so that the death of the process
-costs no more than that moment: while the log is away or full, all that waits is on disk. When the disk is full too,
-records are dropped and counted. Records reach the log in the order they were put, also across a restart of the
-process; what a process leaves behind that is not started again, another one appends.
+Whatever has waited for longer than a moment is on disk as well, so that the death of the process costs no more
+than that moment: while the log is away or full, all that waits is on disk. When the disk is full too, records are
+dropped and counted. Records reach the log in the order they were put, also across a restart of the process; what
+a process leaves behind that is not started again, another one appends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 from background.cancelling import pause, stop_if_cancelled
+from eventlog.backlog import Backlog
 from eventlog.disk_queue import DiskQueue
+from eventlog.disk_thread import DiskThread
 from eventlog.port import EventLog, Record
-from eventlog.spool_slots import Slot, abandoned, changed_ns, take
+from eventlog.spool_slots import Slot, abandoned, changed_ns
 from personalization.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -32,26 +30,16 @@ MAX_BATCH_BYTES = 1024 * 1024
 PROBE_RECORDS = 16
 """How many records ask a log that failed whether it takes something again."""
 
-STEP_RECORDS = 200
-STEP_BYTES = 256 * 1024
-"""What goes to disk at once: half a millisecond of work between two turns of the event loop."""
-
-RECORD_OVERHEAD_BYTES = 200
-"""What a record costs in memory beside its value: the objects around it."""
-
-KEEP_S = 0.02
-"""Between two looks at what waits in memory. What a look finds a second time goes to disk: within 50 ms."""
+LOOK_S = 0.01
+OLD_S = 0.025
+"""Between two looks at what waits, and what has waited for so long goes to disk: that is done within 50 ms."""
 
 FIRST_RETRY_S = 0.01
 LAST_RETRY_S = 0.05
-DISK_RETRY_S = 0.5
 ADOPT_S = 2.0
 """Between two looks for what dead processes have left."""
 
 SAY_AGAIN_S = 10.0
-
-_T = TypeVar("_T")
-_P = ParamSpec("_P")
 
 
 class Spool:
@@ -79,7 +67,7 @@ class Spool:
     n_restored, n_adopted
         Records found in the directory at the start; in directories of processes that are gone.
     n_spilled, n_retries
-        Records that went by way of the disk; appends that failed and were tried again.
+        Records that were copied to disk; appends that failed and were tried again.
     """
 
     def __init__(
@@ -95,63 +83,58 @@ class Spool:
         self._root = root
         self._max_disk_bytes = max_disk_bytes
         self._linger_s = linger_s
-        self._max_memory_bytes = max_memory_bytes
-        self._room = float(max_memory_bytes)
-        self._queue: deque[Record] = deque()
-        self._n_left_memory = 0
-        self._slot: Slot | None = None
-        self._disk: DiskQueue | None = None
-        self._disk_error = ""
-        self._disk_again_s = 0.0
+        self._thread = DiskThread()
+        self._backlog = Backlog(root, max_memory_bytes, max_disk_bytes, self._thread)
         self._adopted: tuple[Slot, DiskQueue] | None = None
         self._hopeless: dict[Path, int] = {}
-        # One thread: what is done to the files is done one after the other, and never holds up the event loop.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._moving = asyncio.Lock()
         self._appending = asyncio.Lock()
-        self._steps: set[asyncio.Task[Any]] = set()
         self._wake = asyncio.Event()
         self._busy = asyncio.Event()
         self._closing = False
         self._closed = False
         self._failing_since_s: float | None = None
         self._said_s = 0.0
-        self.n_put = 0
         self.n_appended = 0
         self.n_dropped = 0
         self.n_rejected = 0
-        self.n_spilled = 0
         self.n_retries = 0
-        self.n_restored = 0
         self.n_adopted = 0
-        self._open_disk()
+
+    @property
+    def n_put(self) -> int:
+        """Records accepted."""
+        return self._backlog.n_put
+
+    @property
+    def n_restored(self) -> int:
+        """Records found in the directory at the start."""
+        return self._backlog.n_restored
+
+    @property
+    def n_spilled(self) -> int:
+        """Records that were copied to disk."""
+        return self._backlog.n_spilled
 
     @property
     def n_waiting(self) -> int:
         """Records neither acknowledged nor given up."""
-        on_disk = len(self._disk) if self._disk is not None else 0
-        return len(self._queue) + on_disk + (len(self._adopted[1]) if self._adopted is not None else 0)
+        return len(self._backlog) + (len(self._adopted[1]) if self._adopted is not None else 0)
 
     @property
     def fill_share(self) -> float:
         """How full it is, 0 to 1: its memory, or its disk."""
-        on_disk = self._disk.n_bytes / self._max_disk_bytes if self._disk is not None else 0.0
-        return max(1.0 - max(0.0, self._room) / self._max_memory_bytes, on_disk)
+        return self._backlog.fill_share
 
     @property
     def n_corrupt_bytes(self) -> int:
         """Bytes of torn or damaged frames that were given up."""
-        return self._disk.corrupt_bytes if self._disk is not None else 0
+        return self._backlog.n_corrupt_bytes
 
     def put(self, record: Record) -> bool:
         """Queue ``record``; false if it had to be dropped. Costs about a microsecond, never waits, never raises."""
-        n_bytes = len(record.value) + RECORD_OVERHEAD_BYTES
-        if n_bytes > self._room:
+        if not self._backlog.put(record):
             self.n_dropped += 1
             return False
-        self._room -= n_bytes
-        self._queue.append(record)
-        self.n_put += 1
         self._wake.set()
         return True
 
@@ -176,21 +159,16 @@ class Spool:
         if self._closed:
             return 0
         self._closing = True
-        self._room = -float("inf")
+        self._backlog.shut()
         self._wake.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s), self._appending:
                 await self._append()
-        if self._steps:
-            await asyncio.wait(self._steps)
-        await self._spill_all()
-        if self._queue:
-            self.n_dropped += len(self._queue)
-            self.n_put -= len(self._queue)
-            self._queue.clear()
+        await self._thread.settled()
+        self.n_dropped += await self._backlog.close()
         left = self.n_waiting
-        await self._in_thread(self._let_go)
-        self._thread.shutdown(wait=False)
+        await self._thread.do(self._let_go_of_adopted)
+        self._thread.close()
         self._closed = True
         return left
 
@@ -205,7 +183,7 @@ class Spool:
             if batch is None:
                 return
             try:
-                await self._append_batch(batch, self._settle)
+                await self._append_batch(batch, self._backlog.settle)
             except Exception as error:
                 self._note_failure(error)
                 await self._pause(retry_s)
@@ -215,28 +193,22 @@ class Spool:
                 retry_s = FIRST_RETRY_S
 
     async def _next_batch(self) -> Sequence[Record] | None:
-        """What goes next, the disk before memory; none when nothing is left and none will come.
+        """What goes next, the oldest; none when nothing is left and none will come.
 
         It stays where it is until it is settled, so that it can go to disk with all that waits behind it.
         """
         while True:
+            if not len(self._backlog):
+                if self._closing:
+                    return None
+                self._wake.clear()
+                await self._wake.wait()
+            self._busy.set()
             most = PROBE_RECORDS if self._failing_since_s is not None else MAX_BATCH_RECORDS
-            if self._disk is not None and len(self._disk):
-                batch = await self._step(self._peek(most))
-                if batch:
-                    return batch
-                continue
-            if self._queue:
-                self._busy.set()
-                if self._linger_s and len(self._queue) < most and not self._closing:
-                    await asyncio.sleep(self._linger_s)
-                    if self._disk is not None and len(self._disk):
-                        continue
-                return _head(self._queue, most, MAX_BATCH_BYTES)
-            if self._closing:
-                return None
-            self._wake.clear()
-            await self._wake.wait()
+            if self._linger_s and len(self._backlog) < most and not self._closing:
+                await asyncio.sleep(self._linger_s)
+            if batch := await self._backlog.head(most, MAX_BATCH_BYTES):
+                return batch
 
     async def _append_batch(self, batch: Sequence[Record], settle: Callable[[int], Awaitable[None]]) -> None:
         """Append a batch; ``settle`` forgets so many of its records, from the front."""
@@ -253,27 +225,6 @@ class Spool:
         else:
             self.n_appended += len(batch)
             await settle(len(batch))
-
-    async def _settle(self, n_records: int) -> None:
-        """Forget the ``n_records`` oldest, wherever they are by now."""
-        if self._moving.locked() or (self._disk is not None and len(self._disk)):
-            await self._step(self._settle_on_disk(n_records))
-        else:
-            self._forget(n_records)
-
-    async def _settle_on_disk(self, n_records: int) -> None:
-        async with self._moving:
-            on_disk = 0
-            if self._disk is not None:
-                on_disk = min(n_records, len(self._disk))
-                await self._in_thread(self._disk.advance, on_disk)
-            self._forget(n_records - on_disk)
-
-    def _forget(self, n_records: int) -> None:
-        """Take the oldest out of memory."""
-        for _ in range(n_records):
-            self._room += len(self._queue.popleft().value) + RECORD_OVERHEAD_BYTES
-        self._n_left_memory += n_records
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next try: less if an append of somebody else in this process succeeds meanwhile.
@@ -307,71 +258,26 @@ class Spool:
     # -- keeping ------------------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Bring to disk what has waited since the last look, and, while the log takes nothing, all that waits."""
+        """Bring to disk what has waited for long, and, while the log takes nothing, all that waits."""
         loop = asyncio.get_running_loop()
-        n_seen = self.n_put
+        backlog = self._backlog
+        looks: deque[tuple[float, int]] = deque()
         while True:
-            if not self._queue and self._failing_since_s is None:
+            if self._failing_since_s is None and not backlog.n_in_memory and backlog.is_swept:
+                looks.clear()
                 self._busy.clear()
                 await self._busy.wait()
-            await pause(KEEP_S)
-            old, n_seen = self._n_left_memory < n_seen, self.n_put
-            if (old or self._failing_since_s is not None) and loop.time() >= self._disk_again_s:
-                await self._spill_all()
-
-    async def _spill_all(self) -> None:
-        goes_on = True
-        while self._queue and goes_on:
-            goes_on = await self._step(self._spill())
-
-    async def _spill(self) -> bool:
-        """Move some records from memory to disk; false if it takes none, or not all."""
-        async with self._moving:
-            if self._disk is None and not await self._in_thread(self._open_disk):
-                return self._note_disk_failure(self._disk_error)
-            assert self._disk is not None
-            batch = _head(self._queue, STEP_RECORDS, STEP_BYTES)
-            try:
-                n_written = await self._in_thread(self._disk.push, batch)
-            except OSError as error:
-                return self._note_disk_failure(_words(error))
-            self._forget(n_written)
-            self.n_spilled += n_written
-            if n_written < len(batch):
-                return self._note_disk_failure(f"the spool holds {self._max_disk_bytes} bytes, as much as it may")
-            if self._disk_error:
-                self._disk_error = ""
-                logger.info("spool_disk_works_again")
-            return True
-
-    def _open_disk(self) -> bool:
-        """Take a directory; without one the spool has memory alone, and tries again.
-
-        What others left goes first only at the start: later, records of ours may be under way.
-        """
-        try:
-            slot = take(self._root, empty=self.n_put > 0)
-            try:
-                disk = DiskQueue(slot.directory, self._max_disk_bytes)
-            except OSError:
-                slot.release()
-                raise
-        except OSError as error:
-            if not self._disk_error:
-                self._disk_error = _words(error)
-                logger.error("spool_disk_failed", extra={"reason": self._disk_error, "path": str(self._root)})
-            return False
-        self._slot, self._disk = slot, disk
-        self.n_restored += len(disk)
-        return True
-
-    def _note_disk_failure(self, words: str) -> bool:
-        """What waits stays in memory, up to its bound."""
-        self._disk_again_s = asyncio.get_running_loop().time() + DISK_RETRY_S
-        if self._disk_error != words:
-            self._disk_error = words
-            logger.error("spool_disk_failed", extra={"reason": words, "path": str(self._root)})
-        return False
+            looks.append((loop.time(), backlog.n_put))
+            await pause(LOOK_S)
+            old_s, n_old = loop.time() - OLD_S, 0
+            while looks and looks[0][0] <= old_s:
+                n_old = looks.popleft()[1]
+            if self._failing_since_s is not None:
+                await backlog.copy()
+            elif n_old > backlog.n_left_memory:
+                await backlog.copy(n_old - backlog.n_left_memory)
+            elif not backlog.is_swept:
+                await backlog.sweep()
 
     # -- what others left ---------------------------------------------------------------------------------
 
@@ -380,11 +286,10 @@ class Spool:
         while True:
             if self._adopted is None:
                 await pause(ADOPT_S)
-                await self._step(self._in_thread(self._find_abandoned))
+                await self._thread.step(self._thread.do(self._find_abandoned))
             if self._adopted is not None:
                 await self._empty(*self._adopted)
-                self._thread.submit(self._let_go_of_adopted)
-                await self._step(self._in_thread(lambda: None))
+                await self._thread.step(self._thread.do(self._let_go_of_adopted))
 
     def _find_abandoned(self) -> None:
         slot = abandoned(self._root, self._hopeless)
@@ -404,32 +309,15 @@ class Spool:
         logger.warning("spool_adopted", extra={"path": str(slot.directory), "n_records": len(queue)})
 
         async def settle(n_records: int) -> None:
-            await self._step(self._in_thread(queue.advance, n_records))
+            await self._thread.step(self._thread.do(queue.advance, n_records))
 
-        while batch := await self._step(self._in_thread(queue.peek, MAX_BATCH_RECORDS, MAX_BATCH_BYTES)):
+        while batch := await self._thread.step(self._thread.do(queue.peek, MAX_BATCH_RECORDS, MAX_BATCH_BYTES)):
             try:
                 await self._append_batch(batch, settle)
             except Exception as error:
                 self.n_retries += 1
                 logger.debug("log_append_failed", extra={"reason": str(error)})
                 await self._pause(LAST_RETRY_S)
-
-    # -- inside -------------------------------------------------------------------------------------------
-
-    async def _peek(self, most: int) -> list[Record]:
-        async with self._moving:
-            assert self._disk is not None
-            return await self._in_thread(self._disk.peek, most, MAX_BATCH_BYTES)
-
-    async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
-
-    async def _step(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await ``work``, which ends though the caller is cancelled: files and memory stay in step."""
-        task = asyncio.create_task(work)
-        self._steps.add(task)
-        task.add_done_callback(self._steps.discard)
-        return await asyncio.shield(task)
 
     def _let_go_of_adopted(self) -> None:
         if self._adopted is not None:
@@ -440,31 +328,3 @@ class Spool:
                 slot.release()
             else:
                 slot.remove()
-
-    def _let_go(self) -> None:
-        self._let_go_of_adopted()
-        if self._disk is not None and self._slot is not None:
-            self._disk.close()
-            self._slot.release()
-            self._disk = self._slot = None
-
-
-def _head(queue: deque[Record], max_records: int, max_bytes: int) -> list[Record]:
-    """The oldest records, at least one."""
-    batch: list[Record] = []
-    n_bytes = 0
-    for record in islice(queue, max_records):
-        n_bytes += len(record.value)
-        if n_bytes > max_bytes and batch:
-            break
-        batch.append(record)
-    return batch
-
-
-def _words(error: OSError) -> str:
-    """A failure of the disk as a sentence for a person."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk the spool writes to is full"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"the spool may not write to its directory: {error}"
-    return f"the disk the spool writes to failed: {error}"

@@ -97,7 +97,7 @@ async def test_a_spool_that_fills_is_told_before_it_is_full(
     await eventually(stuck)
     for n in range(1, 19):
         spool.put(record(n))
-    await spool._spill_all()
+    await spool._backlog.copy()
     assert 0.5 < spool.fill_share < 0.9
     assert "full: 19 records wait for the log; at 100% decisions go unlogged" in (watch.problem() or "")
     await spool.drain(0)
