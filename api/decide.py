@@ -137,21 +137,21 @@ class DecideEndpoint:
     ) -> None:
         """Queue what happened; nothing here waits."""
         services = self._services
+        put = self._put
         dropped = 0
-        for sent in sent_events(request, states, answer):
+        for sent in sent_events(request, states, answer) if request.events or request.refused else ():
             if sent is None:
                 services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
                 continue
             links = services.linker.links(sent.event, intake.received_at_ms)
-            kept = [self._put(record) for record in event_records(sent.event, sent.occurred_at_ms, links, intake)]
+            kept = [put(record) for record in event_records(sent.event, sent.occurred_at_ms, links, intake)]
             dropped += kept.count(False)
             if all(kept):
                 services.linker.appended(links, intake.received_at_ms)
             services.metrics.events.labels("accepted" if kept[0] else "dropped").inc()
         if request.names_pair and request.placements:
             dropped += self._link(request, answer, intake)
-        put = self._put
         key = answer.key
         for entry in answer.entries:
             entry.sender = intake.sender

@@ -47,7 +47,8 @@ class Intake:
         self.received_at_ms = received_at_ms
         self.catalog_version = catalog_version
         self.sender: Sender = senders.of(caller.access, scope.get("client"), received_at_ms)
-        self.refused = caller.access.gpc if (b"sec-gpc", b"1") in scope["headers"] else ()
+        gpc = caller.access.gpc
+        self.refused = gpc if gpc and (b"sec-gpc", b"1") in scope["headers"] else ()
         self.notices: list[Notice] = []
         self._degenerate = degenerate
 

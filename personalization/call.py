@@ -14,7 +14,7 @@ from personalization.purposes import PERSONALISING, may
 from personalization.request import DecideRequest, unit_of
 from personalization.scorer import Scorer
 from personalization.scores import Scorers, Scores
-from personalization.session import session_number, session_start_ms
+from personalization.session import session_at
 from personalization.variables import VisitorScope
 from personalization.visitor_state import VisitorState
 
@@ -50,8 +50,9 @@ class Call:
         self.state = None if states is None else self._state_after_request(states)
         clock_ms = now_ms if self.state is None else max(now_ms, self.state.now_ms)
         gap_ms = catalog.catalog.catalog.session_gap_ms
-        self.session = 0 if self.state is None else session_number(self.state, clock_ms, gap_ms)
-        self.session_start_ms = 0 if self.state is None else session_start_ms(self.state, clock_ms, gap_ms)
+        self.session, self.session_start_ms = 0, 0
+        if self.state is not None:
+            self.session, self.session_start_ms = session_at(self.state.session, clock_ms, gap_ms)
         self.unit = (self.state.unit if self.state is not None else b"") or unit_of(request)
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None

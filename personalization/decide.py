@@ -64,6 +64,7 @@ def decide(
     InvalidInput
         For an unknown placement or a number of slots nobody can fill.
     """
+    check(request, catalog)
     steps = deciding(
         request,
         states,
@@ -101,8 +102,7 @@ def deciding(
     out_of_time: Callable[[], bool] = _never,
     scorers: Scorers = NO_SCORERS,
 ) -> Deciding:
-    """``decide`` step by step: each question to a model is handed out."""
-    check(request, catalog)
+    """``decide`` step by step, for a request that was checked: each question to a model is handed out."""
     call = Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
     for asked in request.placements:
         placement = catalog.placements[asked.placement]

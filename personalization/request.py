@@ -8,7 +8,7 @@ import msgspec
 
 from personalization.bounded import short_hash
 from personalization.event import ClientEvent
-from personalization.visitor_key import NOBODY, anonymous_key, user_key, visitor_key
+from personalization.visitor_key import NOBODY, anonymous_key, user_key
 
 
 class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +60,9 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """The key this request's entries are logged under."""
-        return NOBODY if self.is_nobodys else visitor_key(self.user_id, self.anonymous_id)
+        if self.user_id:
+            return user_key(self.user_id)
+        return anonymous_key(self.anonymous_id) if self.anonymous_id else NOBODY
 
     @property
     def is_nobodys(self) -> bool:

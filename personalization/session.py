@@ -18,14 +18,17 @@ def is_running(session: Session, now_ms: int, gap_ms: int) -> bool:
     return session.number > 0 and now_ms - session.last_ms <= gap_ms
 
 
-def session_number(state: VisitorState, now_ms: int, gap_ms: int) -> int:
-    """The number of the session that something happening now belongs to; the first is 1."""
-    return state.session.number + (not is_running(state.session, now_ms, gap_ms))
+def session_at(session: Session, now_ms: int, gap_ms: int) -> tuple[int, int]:
+    """Number and start of the session that something happening now belongs to; the first is 1.
 
+    What is older than its start belongs to another.
 
-def session_start_ms(state: VisitorState, now_ms: int, gap_ms: int) -> int:
-    """When the session began that something happening now belongs to: what is older belongs to another."""
-    return state.session.started_ms if is_running(state.session, now_ms, gap_ms) else now_ms
+    >>> session_at(Session(3, 100, 200), 250, 50), session_at(Session(3, 100, 200), 251, 50)
+    ((3, 100), (4, 251))
+    """
+    if is_running(session, now_ms, gap_ms):
+        return session.number, session.started_ms
+    return session.number + 1, now_ms
 
 
 def begin_if_over(state: VisitorState, now_ms: int, gap_ms: int) -> None:

@@ -32,6 +32,12 @@ class Slots:
         self.scope = scope
         self.missing = missing
         """The purpose that lacks consent."""
+        known = scope.state is not None or call.consents.signed
+        self.key = call.key if missing is None and known else NOBODY
+        """The key decisions are made under: nobody's without consent, as far as is known.
+
+        Where the state could not be read, only a signed grant says that something may be logged under a key.
+        """
         self.filtered: dict[str, str] = {}
         self.features: dict[str, FeatureValue] | None = None
         when = placement.compiled.when
@@ -145,14 +151,6 @@ class Slots:
         why = "nothing is eligible" if self.open else "the placement's rule does not hold"
         return self._serve(slot, self.spec.default, Tier.DEFAULT, "default", f"{why}: the default content")
 
-    def _key(self) -> str:
-        """The key the decision is made under: nobody's without consent, as far as is known.
-
-        Where the state could not be read, only a signed grant says that something may be logged under a key.
-        """
-        known = self.scope.state is not None or self.call.consents.signed
-        return self.call.key if self.missing is None and known else NOBODY
-
     def _tier(self) -> Tier:
         return Tier.PERSONALISED if self.scope.state is not None else Tier.CONTEXTUAL
 
@@ -163,7 +161,7 @@ class Slots:
         sticky = self.spec.sticky and state is not None
         kept = state.sticky.get(f"{self.name}/{slot}") if sticky and state is not None else None
         replaces = "" if kept is None else trial_of(kept.decision_id)
-        decision_id = "" if sticky else mint(call.secret, self._key(), call.nonce_of(self.name, slot))
+        decision_id = "" if sticky else mint(call.secret, self.key, call.nonce_of(self.name, slot))
         name = draw_name(
             decision_id, sticky=sticky, unit=call.unit, placement=self.name, slot=slot, replaces=replaces
         )
@@ -194,7 +192,7 @@ class Slots:
     def _serve(self, slot: int, arm: str, tier: Tier, policy: str, reason: str) -> bool:
         """Serve ``arm`` without a draw."""
         call = self.call
-        decision_id = mint(call.secret, self._key(), call.nonce_of(self.name, slot))
+        decision_id = mint(call.secret, self.key, call.nonce_of(self.name, slot))
         certain = ArmDistribution((arm,), (SCALE,), (0.0,), (0.0,), policy, 0)
         self._record(slot, decision_id, arm, certain, 0, None, tier, reason, False)
         return True
@@ -217,7 +215,7 @@ class Slots:
         policy = distribution.policy
         above = tuple(call.taken)
         self._answer(slot, decision_id, arm, weight, tier, policy, reason)
-        if self._key() == NOBODY:
+        if self.key == NOBODY:
             return  # without consent, or without knowing of it, nothing is logged under a visitor's key
         message_id = call.nonce_of(self.name, slot).hex() if sticky else decision_id
         trains = drawn is not None and tier is Tier.PERSONALISED and not self.control

@@ -16,7 +16,7 @@ from personalization.device import device_of
 from personalization.local_time import local_hour
 from personalization.rules import Rule, Scope, scope
 from personalization.segments import segments_of
-from personalization.session import session_number
+from personalization.session import is_running
 from personalization.visitor_state import VisitorState
 
 _MISSING = object()
@@ -111,12 +111,11 @@ def _counts(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
 
 
 def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]:
-    number = session_number(state, scope.now_ms, scope.catalog.catalog.session_gap_ms)
     session = state.session
-    if number != session.number:
-        return {"number": number, "n_events": 0, "n_views": 0, "seconds": 0.0}
+    if not is_running(session, scope.now_ms, scope.catalog.catalog.session_gap_ms):
+        return {"number": session.number + 1, "n_events": 0, "n_views": 0, "seconds": 0.0}
     return {
-        "number": number,
+        "number": session.number,
         "n_events": session.n_events,
         "n_views": session.n_views,
         "seconds": (scope.now_ms - session.started_ms) / 1000,
