@@ -30,6 +30,9 @@ STEP_BYTES = 256 * 1024
 RECORD_OVERHEAD_BYTES = 200
 """What a record costs in memory beside its value: the objects around it."""
 
+SWEEP_RECORDS = 500
+"""What the log took is taken off the disk by so many while more goes there, and at once when nothing does."""
+
 COPIES_SHARE = 0.25
 """Of the memory that may be used: where more waits, what is on disk as well is let go of."""
 
@@ -235,13 +238,17 @@ class Backlog:
             batch = head_of(islice(self._queue, self._n_copied, None), most, STEP_BYTES)
             if not batch:
                 return False
-            await self._take_off()
+            if self._n_passed >= SWEEP_RECORDS:
+                await self._take_off()
             try:
                 n_written = await self._thread.do(self._disk.push, batch)
             except OSError as error:
                 return self._note_disk_failure(_words(error))
             self._n_copied += n_written
             self.n_spilled += n_written
+            if n_written < len(batch) and self._n_passed:
+                await self._take_off()  # makes room, perhaps
+                return True
             if n_written < len(batch):
                 return self._note_disk_failure(f"the spool holds {self._max_disk_bytes} bytes, as much as it may")
             if self._disk_error:

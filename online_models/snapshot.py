@@ -22,7 +22,7 @@ from online_models.registry import POLICIES, WITHOUT_FLOORS
 from online_models.reward_model import Estimates
 from online_models.river_model import RiverModel
 from online_models.wire import ArraysHeader, PickleHeader, SnapshotDelta, SnapshotParts, decode_header
-from personalization.distribution import ArmDistribution, quantise
+from personalization.distribution import ArmDistribution, quantise, quantise_all
 from personalization.errors import Refused
 from personalization.features import Features
 from personalization.policy_spec import PolicySpec
@@ -113,14 +113,14 @@ class ModelSnapshot:
         With 20 arms nearly all of the time is what numpy takes per call, however much a call has to do.
         """
         estimates = self.scorer.estimate_all(arms, contexts, arm_features)
-        shares = _probabilities(estimates, policy)
+        shares = _weights(estimates, policy)
         low, high = self.reward_range
         mean, sd = estimates.mean, estimates.sd
         if (low, high) != (0.0, 1.0):
             mean, sd = low + mean * (high - low), sd * (high - low)
         return [
-            ArmDistribution(estimates.arms, quantise(p), tuple(means), tuple(sds), policy.name, self.version)
-            for p, means, sds in zip(shares, mean.tolist(), sd.tolist(), strict=True)
+            ArmDistribution(estimates.arms, weights, tuple(means), tuple(sds), policy.name, self.version)
+            for weights, means, sds in zip(shares, mean.tolist(), sd.tolist(), strict=True)
         ]
 
     # The wire
@@ -177,19 +177,22 @@ class ModelSnapshot:
         return msgspec.msgpack.encode(header)
 
 
-def _probabilities(estimates: Estimates, policy: PolicySpec) -> list[list[float]]:
-    """Of B contexts, with floors where the policy has some: B lists of K."""
+MANY_ROWS = 6
+"""From so many on, what numpy takes per call is less than what Python takes per arm."""
+
+
+def _weights(estimates: Estimates, policy: PolicySpec) -> list[tuple[int, ...]]:
+    """The probabilities of B contexts, with floors where the policy has some: B times K integers over 2³²."""
     decide = POLICIES[policy.name]
     if decide is linucb and len(estimates.mean) == 1 and len(estimates.arms) <= FEW_ARMS:
         mean, sd = estimates.mean[0].tolist(), estimates.sd[0].tolist()
         p = linucb_with_floors(mean, sd, estimates.n.tolist(), estimates.noise_sd, policy)
         if p is not None:
-            return [p]
+            return [quantise(p)]
     many = decide(estimates, policy)
     if policy.name not in WITHOUT_FLOORS:
         many = apply_floors(many, estimates, policy)
-    shares: list[list[float]] = many.tolist()
-    return shares
+    return quantise_all(many) if len(many) >= MANY_ROWS else list(map(quantise, many))
 
 
 def _decoded(header: ArraysHeader | PickleHeader, arms: Mapping[str, bytes], secret: bytes) -> ModelSnapshot:

@@ -8,6 +8,7 @@ order.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from personalization.visitor_state import Affinity, Decayed
 
@@ -26,6 +27,22 @@ def factor(elapsed_ms: int, half_life_ms: int | None) -> float:
 def decayed(value: float, at_ms: int, now_ms: int, half_life_ms: int | None) -> float:
     """The value as of ``now_ms``."""
     return value * factor(now_ms - at_ms, half_life_ms)
+
+
+def all_decayed(numbers: Mapping[str, Decayed], now_ms: int, half_life_ms: int | None) -> dict[str, float]:
+    """The values as of ``now_ms``, as ``decayed`` gives them: inline, since a decision asks for dozens.
+
+    >>> all_decayed({"then": Decayed(8.0, 0), "later": Decayed(8.0, 900)}, 500, 500)
+    {'then': 4.0, 'later': 8.0}
+    """
+    if half_life_ms is None:
+        return {name: number.value for name, number in numbers.items()}
+    return {
+        name: number.value * math.exp2((number.at_ms - now_ms) / half_life_ms)
+        if number.at_ms < now_ms
+        else number.value
+        for name, number in numbers.items()
+    }
 
 
 def add(number: Decayed | None, amount: float, at_ms: int, half_life_ms: int | None) -> Decayed:

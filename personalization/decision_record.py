@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
+import struct
+from functools import lru_cache
 
 import msgspec
 
@@ -116,14 +117,17 @@ def pack_f32(numbers: tuple[float, ...]) -> bytes:
     >>> unpack_f32(pack_f32((0.5, 2.0)))
     (0.5, 2.0)
     """
-    return array("f", numbers).tobytes()
+    return _floats(len(numbers)).pack(*numbers)
 
 
 def unpack_f32(data: bytes) -> tuple[float, ...]:
     """The inverse of ``pack_f32``."""
-    numbers = array("f")
-    numbers.frombytes(data)
-    return tuple(numbers)
+    return _floats(len(data) // 4).unpack(data)
+
+
+@lru_cache(1024)
+def _floats(n_numbers: int) -> struct.Struct:
+    return struct.Struct(f"<{n_numbers}f")
 
 
 def draw_name(decision_id: str, *, sticky: bool, unit: bytes, placement: str, slot: int, replaces: str) -> str:

@@ -156,14 +156,13 @@ class Rule:
         """
         if not self.plain:
             return self.holds(scope())
-        values: list[Any] = []
+        key: tuple[Any, ...] = ()
         for name, trait in self.plain:
             value = resolve(name)
             if trait and value is not None:
                 value = value.get(trait, _ABSENT)
             kind = type(value)
-            values += (kind, tuple(value) if kind is list else value)  # to CEL 1, 1.0 and true are three things
-        key = tuple(values)
+            key += (kind, tuple(value) if kind is list else value)  # to CEL 1, 1.0 and true are three things
         known = self._known.get(key)
         if known is None:
             n_errors = self.n_errors

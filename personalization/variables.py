@@ -103,11 +103,7 @@ def _affinities(scope: VisitorScope, state: VisitorState) -> dict[str, dict[str,
 
 
 def _counts(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
-    half_life_ms = scope.catalog.catalog.count_half_life_ms
-    now_ms = scope.now_ms
-    return {
-        name: decay.decayed(count.value, count.at_ms, now_ms, half_life_ms) for name, count in state.counts.items()
-    }
+    return decay.all_decayed(state.counts, scope.now_ms, scope.catalog.catalog.count_half_life_ms)
 
 
 def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]:
