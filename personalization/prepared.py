@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from personalization.compiled import Arm, CompiledCatalog, CompiledPlacement
 from personalization.context import FeatureName, feature_names
 from personalization.decision_record import features_by_arm
-from personalization.features import FeatureValue
+from personalization.features import FeatureValue, pack
 from personalization.render import Renderer
 
 MAX_SELECTIONS = 1024
@@ -24,6 +26,8 @@ class PreparedPlacement:
         The arms with a rule, a schedule or a cap: the others are eligible always.
     by_priority
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
+    packed_arm_features
+        What the model is told of each arm, as it travels with a decision.
     """
 
     compiled: CompiledPlacement
@@ -32,6 +36,7 @@ class PreparedPlacement:
     by_priority: tuple[str, ...]
     features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
+    packed_arm_features: dict[str, msgspec.Raw]
     selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
@@ -66,13 +71,15 @@ def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
 def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> PreparedPlacement:
     arms = tuple(arm.id for arm in placement.arms)
     by_priority = sorted(placement.arms, key=lambda arm: -arm.content.priority)
+    arm_features = features_by_arm(catalog.catalog.content, arms)
     return PreparedPlacement(
         placement,
         arms,
         tuple(arm for arm in placement.arms if _is_conditional(arm)),
         tuple(arm.id for arm in by_priority),
         feature_names(placement.features),
-        features_by_arm(catalog.catalog.content, arms),
+        arm_features,
+        {arm: pack(features) for arm, features in (arm_features or {}).items()},
     )
 
 

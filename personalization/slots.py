@@ -220,7 +220,6 @@ class Slots:
         message_id = call.nonce_of(self.name, slot).hex() if sticky else decision_id
         trains = drawn is not None and tier is Tier.PERSONALISED and not self.control
         features = self.features or {}
-        arm_features = self.placement.arm_features
         call.answer.entries.append(
             self._entry(
                 DecisionMade(
@@ -232,7 +231,9 @@ class Slots:
                     weight=weight,
                     exposed=call.request.activate,
                     features=pack(features) if trains else NO_FEATURES,
-                    arm_features=pack(arm_features.get(arm, {})) if arm_features and trains else NO_FEATURES,
+                    arm_features=self.placement.packed_arm_features.get(arm, NO_FEATURES)
+                    if trains
+                    else NO_FEATURES,
                     policy=policy,
                     model_version=distribution.model_version,
                     holdout=self.control if self.scope.state is not None else None,
