@@ -227,7 +227,7 @@ class _Rebuilding:
 
 
 def _needed_from(header: CheckpointHeader) -> int:
-    """Where what a checkpoint does not hold begins: what waits for a model that is behind is before the others' end."""
+    """Where what a checkpoint does not hold begins: where the model furthest behind stands."""
     behind = (saved.position for saved in header.models.values() if saved.n_waiting)
     return min([header.position, *behind]) + 1
 

@@ -450,6 +450,31 @@ async def test_a_terminal_that_is_gone_keeps_no_child_down(tmp_path: Path) -> No
     await supervisor.stop()
 
 
+async def test_every_child_keeps_the_lock_and_so_does_one_started_again(tmp_path: Path) -> None:
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path, said.append, inherit=(lock,))
+
+    def holding(name: str) -> ChildSpec:
+        kept = tmp_path / f"{name}.kept"
+        return child(
+            name, tmp_path, f"pathlib.Path({str(kept)!r}).write_text(str(os.fstat({lock}).st_ino))\n{STEADY}"
+        )
+
+    def all_keep_it() -> bool:
+        kept = [path.read_text() for path in tmp_path.glob("*.kept")]
+        return kept == [str(os.fstat(lock).st_ino)] * 2
+
+    await supervisor.start(holding("first"), holding("second"))
+    assert all_keep_it()
+    (tmp_path / "first.kept").unlink()
+    os.kill(supervisor.pids()["first"], signal.SIGKILL)
+    await until(lambda: any("first is back" in line for line in said))
+    await until(all_keep_it)
+    await supervisor.stop()
+    os.close(lock)
+
+
 SUPERVISOR_PROGRAM = """
 import asyncio, pathlib, sys
 sys.path.insert(0, {tests!r})
