@@ -13,22 +13,20 @@ import contextlib
 import errno
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 from background.cancelling import pause, stop_if_cancelled
+from eventlog.adoption import Adoption, Settle
 from eventlog.disk_queue import DiskQueue
+from eventlog.file_thread import FileThread
 from eventlog.port import EventLog, Record
-from eventlog.spool_slots import Slot, abandoned, changed_ns, take
+from eventlog.record_batch import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, oldest
+from eventlog.spool_slots import Slot, take
 from personalization.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH_RECORDS = 500
-MAX_BATCH_BYTES = 1024 * 1024
 PROBE_RECORDS = 16
 """How many records ask a log that failed whether it takes something again."""
 
@@ -45,13 +43,7 @@ KEEP_S = 0.02
 FIRST_RETRY_S = 0.01
 LAST_RETRY_S = 0.05
 DISK_RETRY_S = 0.5
-ADOPT_S = 2.0
-"""Between two looks for what dead processes have left."""
-
 SAY_AGAIN_S = 10.0
-
-_T = TypeVar("_T")
-_P = ParamSpec("_P")
 
 
 class Spool:
@@ -76,8 +68,8 @@ class Spool:
     n_put, n_appended, n_dropped, n_rejected
         Records accepted; acknowledged by the log; lost for want of room; refused by the log for good.
         ``n_put + n_restored + n_adopted = n_appended + n_rejected + n_waiting``, unless files were damaged.
-    n_restored, n_adopted
-        Records found in the directory at the start; in directories of processes that are gone.
+    n_restored
+        Records found in the directory at the start.
     n_spilled, n_retries
         Records that went by way of the disk; appends that failed and were tried again.
     """
@@ -103,13 +95,10 @@ class Spool:
         self._disk: DiskQueue | None = None
         self._disk_error = ""
         self._disk_again_s = 0.0
-        self._adopted: tuple[Slot, DiskQueue] | None = None
-        self._hopeless: dict[Path, int] = {}
-        # One thread: what is done to the files is done one after the other, and never holds up the event loop.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._files = FileThread("spool")
+        self._adoption = Adoption(root, max_disk_bytes, self._files, self._append_adopted)
         self._moving = asyncio.Lock()
         self._appending = asyncio.Lock()
-        self._steps: set[asyncio.Task[Any]] = set()
         self._wake = asyncio.Event()
         self._busy = asyncio.Event()
         self._closing = False
@@ -123,14 +112,18 @@ class Spool:
         self.n_spilled = 0
         self.n_retries = 0
         self.n_restored = 0
-        self.n_adopted = 0
         self._open_disk()
 
     @property
     def n_waiting(self) -> int:
         """Records neither acknowledged nor given up."""
         on_disk = len(self._disk) if self._disk is not None else 0
-        return len(self._queue) + on_disk + (len(self._adopted[1]) if self._adopted is not None else 0)
+        return len(self._queue) + on_disk + self._adoption.n_waiting
+
+    @property
+    def n_adopted(self) -> int:
+        """Records found in directories of processes that are gone."""
+        return self._adoption.n_adopted
 
     @property
     def fill_share(self) -> float:
@@ -161,7 +154,7 @@ class Spool:
             return
         try:
             async with self._appending, asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self._keep()), tasks.create_task(self._adopt())]
+                beside = [tasks.create_task(self._keep()), tasks.create_task(self._adoption.run())]
                 await self._append()
                 for task in beside:
                     task.cancel()
@@ -181,16 +174,15 @@ class Spool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s), self._appending:
                 await self._append()
-        if self._steps:
-            await asyncio.wait(self._steps)
+        await self._files.steps_done()
         await self._spill_all()
         if self._queue:
             self.n_dropped += len(self._queue)
             self.n_put -= len(self._queue)
             self._queue.clear()
         left = self.n_waiting
-        await self._in_thread(self._let_go)
-        self._thread.shutdown(wait=False)
+        await self._files.run(self._let_go)
+        self._files.close()
         self._closed = True
         return left
 
@@ -222,7 +214,7 @@ class Spool:
         while True:
             most = PROBE_RECORDS if self._failing_since_s is not None else MAX_BATCH_RECORDS
             if self._disk is not None and len(self._disk):
-                batch = await self._step(self._peek(most))
+                batch = await self._files.step(self._peek(most))
                 if batch:
                     return batch
                 continue
@@ -232,13 +224,13 @@ class Spool:
                     await asyncio.sleep(self._linger_s)
                     if self._disk is not None and len(self._disk):
                         continue
-                return _head(self._queue, most, MAX_BATCH_BYTES)
+                return oldest(self._queue, most, MAX_BATCH_BYTES)
             if self._closing:
                 return None
             self._wake.clear()
             await self._wake.wait()
 
-    async def _append_batch(self, batch: Sequence[Record], settle: Callable[[int], Awaitable[None]]) -> None:
+    async def _append_batch(self, batch: Sequence[Record], settle: Settle) -> None:
         """Append a batch; ``settle`` forgets so many of its records, from the front."""
         try:
             await self._log.append(batch)
@@ -257,7 +249,7 @@ class Spool:
     async def _settle(self, n_records: int) -> None:
         """Forget the ``n_records`` oldest, wherever they are by now."""
         if self._moving.locked() or (self._disk is not None and len(self._disk)):
-            await self._step(self._settle_on_disk(n_records))
+            await self._files.step(self._settle_on_disk(n_records))
         else:
             self._forget(n_records)
 
@@ -266,7 +258,7 @@ class Spool:
             on_disk = 0
             if self._disk is not None:
                 on_disk = min(n_records, len(self._disk))
-                await self._in_thread(self._disk.advance, on_disk)
+                await self._files.run(self._disk.advance, on_disk)
             self._forget(n_records - on_disk)
 
     def _forget(self, n_records: int) -> None:
@@ -322,17 +314,17 @@ class Spool:
     async def _spill_all(self) -> None:
         goes_on = True
         while self._queue and goes_on:
-            goes_on = await self._step(self._spill())
+            goes_on = await self._files.step(self._spill())
 
     async def _spill(self) -> bool:
         """Move some records from memory to disk; false if it takes none, or not all."""
         async with self._moving:
-            if self._disk is None and not await self._in_thread(self._open_disk):
+            if self._disk is None and not await self._files.run(self._open_disk):
                 return self._note_disk_failure(self._disk_error)
             assert self._disk is not None
-            batch = _head(self._queue, STEP_RECORDS, STEP_BYTES)
+            batch = oldest(self._queue, STEP_RECORDS, STEP_BYTES)
             try:
-                n_written = await self._in_thread(self._disk.push, batch)
+                n_written = await self._files.run(self._disk.push, batch)
             except OSError as error:
                 return self._note_disk_failure(_words(error))
             self._forget(n_written)
@@ -373,92 +365,27 @@ class Spool:
             logger.error("spool_disk_failed", extra={"reason": words, "path": str(self._root)})
         return False
 
-    # -- what others left ---------------------------------------------------------------------------------
-
-    async def _adopt(self) -> None:
-        """Append what processes have left that are gone, one directory after the other, each in its order."""
-        while True:
-            if self._adopted is None:
-                await pause(ADOPT_S)
-                await self._step(self._in_thread(self._find_abandoned))
-            if self._adopted is not None:
-                await self._empty(*self._adopted)
-                self._thread.submit(self._let_go_of_adopted)
-                await self._step(self._in_thread(lambda: None))
-
-    def _find_abandoned(self) -> None:
-        slot = abandoned(self._root, self._hopeless)
-        if slot is None:
-            return
-        queue = None
-        with contextlib.suppress(OSError):
-            queue = DiskQueue(slot.directory, self._max_disk_bytes)
-        if queue is None or not len(queue):
-            slot.remove()
-            self._hopeless[slot.directory] = changed_ns(slot.directory)
-            return
-        self.n_adopted += len(queue)
-        self._adopted = (slot, queue)
-
-    async def _empty(self, slot: Slot, queue: DiskQueue) -> None:
-        logger.warning("spool_adopted", extra={"path": str(slot.directory), "n_records": len(queue)})
-
-        async def settle(n_records: int) -> None:
-            await self._step(self._in_thread(queue.advance, n_records))
-
-        while batch := await self._step(self._in_thread(queue.peek, MAX_BATCH_RECORDS, MAX_BATCH_BYTES)):
-            try:
-                await self._append_batch(batch, settle)
-            except Exception as error:
-                self.n_retries += 1
-                logger.debug("log_append_failed", extra={"reason": str(error)})
-                await self._pause(LAST_RETRY_S)
-
     # -- inside -------------------------------------------------------------------------------------------
+
+    async def _append_adopted(self, batch: Sequence[Record], settle: Settle) -> None:
+        try:
+            await self._append_batch(batch, settle)
+        except Exception as error:
+            self.n_retries += 1
+            logger.debug("log_append_failed", extra={"reason": str(error)})
+            await self._pause(LAST_RETRY_S)
 
     async def _peek(self, most: int) -> list[Record]:
         async with self._moving:
             assert self._disk is not None
-            return await self._in_thread(self._disk.peek, most, MAX_BATCH_BYTES)
-
-    async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
-
-    async def _step(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await ``work``, which ends though the caller is cancelled: files and memory stay in step."""
-        task = asyncio.create_task(work)
-        self._steps.add(task)
-        task.add_done_callback(self._steps.discard)
-        return await asyncio.shield(task)
-
-    def _let_go_of_adopted(self) -> None:
-        if self._adopted is not None:
-            slot, queue = self._adopted
-            self._adopted = None
-            queue.close()
-            if len(queue):
-                slot.release()
-            else:
-                slot.remove()
+            return await self._files.run(self._disk.peek, most, MAX_BATCH_BYTES)
 
     def _let_go(self) -> None:
-        self._let_go_of_adopted()
+        self._adoption.let_go()
         if self._disk is not None and self._slot is not None:
             self._disk.close()
             self._slot.release()
             self._disk = self._slot = None
-
-
-def _head(queue: deque[Record], max_records: int, max_bytes: int) -> list[Record]:
-    """The oldest records, at least one."""
-    batch: list[Record] = []
-    n_bytes = 0
-    for record in islice(queue, max_records):
-        n_bytes += len(record.value)
-        if n_bytes > max_bytes and batch:
-            break
-        batch.append(record)
-    return batch
 
 
 def _words(error: OSError) -> str:
