@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,34 +26,40 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def killed(path: Path) -> tuple[int, int]:
-    """One that holds the folder is killed and leaves a child that has inherited its lock; both their pids."""
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """One that holds the folder was killed and left a child that has inherited its lock; both their pids."""
+    program = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         child = int(holder.stdout.readline())
-    return holder.pid, child
+    yield holder.pid, child
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
 
 
-def test_what_a_killed_one_left_is_waited_for_and_that_is_said(tmp_path: Path) -> None:
-    holder, child = killed(tmp_path)
+def test_what_a_killed_one_left_is_waited_for_and_that_is_said(tmp_path: Path, killed: tuple[int, int]) -> None:
+    holder, child = killed
     said: list[str] = []
 
     def end_it(line: str) -> None:
         said.append(line)
-        os.kill(child, 9)
+        os.kill(child, signal.SIGKILL)
 
     DataDir(tmp_path, end_it).release()
     assert said == [f"waiting for what a `nextbest up` that was killed (process {holder}) left to end"]
 
 
-def test_what_a_killed_one_left_and_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_one_left_and_does_not_end_is_told(
+    tmp_path: Path, killed: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cli.data_dir, "ORPHANS_S", 0.2)
-    holder, child = killed(tmp_path)
     said: list[str] = []
-    with pytest.raises(Refused, match=rf"was killed \(process {holder}\) still use .*: end them \(`lsof .*lock`"):
+    with pytest.raises(
+        Refused, match=rf"was killed \(process {killed[0]}\) still use .*: end them \(`lsof .*lock`"
+    ):
         DataDir(tmp_path, said.append)
     assert len(said) == 1
-    os.kill(child, 9)
 
 
 def test_data_folder_is_one_persons(tmp_path: Path) -> None:
