@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from personalization.errors import Refused
@@ -21,7 +22,11 @@ OURS = ("logs", "redis", "spool", "metrics")
 """Folders in it."""
 
 ORPHANS_S = 15.0
-"""The children of a supervisor that was killed stop by themselves (``lifeline``); until then they hold the lock."""
+"""The children of a supervisor that was killed stop by themselves, within ``lifeline.GRACE_S``."""
+
+
+def _unheard(_: str) -> None:
+    """For who does not want to know."""
 
 
 def _lives(pid: str) -> bool:
@@ -37,7 +42,15 @@ def _lives(pid: str) -> bool:
 class DataDir:
     """A folder held by one ``nextbest up`` at a time.
 
-    The lock is the kernel's (``flock``): it goes with the process, whatever ends it.
+    The lock is the kernel's (``flock``): it goes with the process, whatever ends it, and the last of the children,
+    which inherit it. So the next ``up`` begins when nothing of one that was killed is left. Otherwise the old API
+    could still have the port, and the next ``up`` would fail by it; the old workers would have the ports of their
+    metrics, and the new ones others.
+
+    Parameters
+    ----------
+    say
+        Takes a line for people, if what a killed ``up`` left is waited for.
 
     Raises
     ------
@@ -45,8 +58,9 @@ class DataDir:
         Where another process holds it, or it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, say: Callable[[str], None] = _unheard) -> None:
         self.path = path.absolute()
+        self._say = say
         self.logs = self.path / "logs"
         try:
             made_before = (self.path / "lock").exists()
@@ -58,21 +72,15 @@ class DataDir:
                 f"cannot write to the data folder {path}: {error.strerror}; choose another with --data-dir"
             ) from error
         try:
-            holder = self._take()
+            self._take()
         except BaseException:
             os.close(self._lock)
             raise
-        if holder:
-            os.close(self._lock)
-            raise Refused(
-                f"the data folder {path} is in use by another `nextbest up` (process {holder}); "
-                "stop that one, or choose another folder with --data-dir"
-            )
         self._tighten(made_before)
 
     @property
     def lock_fd(self) -> int:
-        """The open lock. A child that inherits it keeps the folder locked for as long as it lives."""
+        """The open lock: every child is to inherit it, and keeps the folder locked for as long as it lives."""
         return self._lock
 
     def _tighten(self, made_before: bool) -> None:
@@ -88,21 +96,41 @@ class DataDir:
                 with contextlib.suppress(OSError):  # somebody else's: not ours to say
                     path.chmod(mode)
 
-    def _take(self) -> str:
-        """Take the lock; who holds it where that fails, the empty text where it does not."""
-        until = time.monotonic() + ORPHANS_S
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
-                if _lives(holder) or time.monotonic() > until:
-                    return holder or "unknown"
-                time.sleep(0.1)
-            else:
-                os.ftruncate(self._lock, 0)
-                os.pwrite(self._lock, str(os.getpid()).encode(), 0)
-                return ""
+    def _take(self) -> None:
+        """Take the lock, once nothing is left of a holder that was killed."""
+        until_s = time.monotonic() + ORPHANS_S
+        told = False
+        while not self._is_free():
+            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            if _lives(holder):
+                raise Refused(
+                    f"the data folder {self.path} is in use by another `nextbest up` (process {holder}); "
+                    "stop that one, or choose another folder with --data-dir"
+                )
+            if time.monotonic() > until_s:
+                raise Refused(
+                    f"processes of a `nextbest up` that was killed (process {holder}) still use the data folder "
+                    f"{self.path}: end them (`lsof {self.path / 'lock'}` names them), or choose another folder "
+                    "with --data-dir"
+                )
+            if not told:
+                self._say(f"waiting for what a `nextbest up` that was killed (process {holder}) left to end")
+                told = True
+            time.sleep(0.1)
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+    def _is_free(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise Refused(
+                f"cannot lock {self.path / 'lock'} ({error.strerror}): choose a folder on another disk with "
+                "--data-dir"
+            ) from error
+        return True
 
     def secret(self) -> str:
         """The installation's secret: made once, readable by its owner alone."""

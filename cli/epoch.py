@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -14,16 +16,14 @@ from config.settings import Settings
 from eventlog.kafka import KafkaLog
 from eventlog.opening import default_partitions, open_log
 from eventlog.partition import check_partition_count
-from eventlog.port import EventLog, LogIdentity
+from eventlog.port import LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
 from personalization.errors import NextbestError, Refused, Unavailable
+from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.worker_client import worker_client
-
-READERS = (("folder", VISITOR_LOG), ("learner", OUTCOMES))
-"""Who has to have read what before a log may be left behind."""
 
 
 @click.group(short_help="Which log the states belong to; open the next one.")
@@ -41,7 +41,9 @@ def show() -> None:
 @click.option(
     "--partitions", type=int, default=0, help="Partitions of the new epoch, a power of two; 0: as before."
 )
-@click.option("--lossy", is_flag=True, help="Also when entries of the old log were never folded: they are lost.")
+@click.option(
+    "--lossy", is_flag=True, help="Also when entries of the old log were never folded or learned: they are lost."
+)
 def open_next(partitions: int, lossy: bool) -> None:
     """Open the next epoch. Stop the workers first, and start them again afterwards.
 
@@ -52,75 +54,92 @@ def open_next(partitions: int, lossy: bool) -> None:
 
 
 async def _show(settings: Settings) -> None:
-    log, store = _parts(settings)
-    try:
-        await log.start()
-        known = await store.known()
+    async with _parts(settings) as parts:
+        known = await parts.identities.known()
         click.echo(f"states  {_words(known)}")
         try:
-            click.echo(f"log     {_words(await log.identity())}")
+            click.echo(f"log     {_words(await parts.log.identity())}")
         except Unavailable as error:
             click.echo(f"log     {error}")
-    finally:
-        await _close(log, store)
 
 
 async def _open(settings: Settings, partitions: int, *, lossy: bool) -> None:
-    log, store = _parts(settings)
-    try:
-        await log.start()
-        known = await store.known()
+    async with _parts(settings) as parts:
+        known = await parts.identities.known()
         try:
-            actual = await log.identity()
+            actual = await parts.log.identity()
         except Unavailable:
             actual = None
         if actual is not None and actual == known and not lossy:
-            await _close_drained(log)
-        n_partitions = partitions or (known.n_partitions if known else default_partitions(log))
-        opened = await log.open_epoch(check_partition_count(n_partitions), after=known.epoch if known else 0)
-        await store.replace(opened)
+            await _close_drained(parts, actual)
+        n_partitions = partitions or (known.n_partitions if known else default_partitions(parts.log))
+        opened = await parts.log.open_epoch(check_partition_count(n_partitions), after=known.epoch if known else 0)
+        await parts.identities.replace(opened)
         click.echo(f"opened  {_words(opened)}")
         click.echo("States stay; start the workers again, and save a base (`nextbest replay --save-base FILE`):")
         click.echo("the new log does not hold what the states were folded from.")
-    finally:
-        await _close(log, store)
 
 
-async def _close_drained(log: EventLog) -> None:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    log: RedisStreamsLog | KafkaLog
+    identities: LogIdentityStore
+    checkpoints: CheckpointStore
+
+
+async def _close_drained(parts: _Parts, identity: LogIdentity) -> None:
     """Close the epoch in force and see that nothing came in unread meanwhile: if so, open it again and refuse."""
-    await _demand_drained(log)
-    await log.close_epoch()
+    await _demand_drained(parts, identity)
+    await parts.log.close_epoch()
     try:
-        await _demand_drained(log)
+        await _demand_drained(parts, identity)
     except BaseException:
         with contextlib.suppress(NextbestError):
-            await log.reopen_epoch()
+            await parts.log.reopen_epoch()
         raise
 
 
-async def _demand_drained(log: EventLog) -> None:
-    """Refuse to leave entries behind that nobody has read."""
-    for group, topic in READERS:
-        ends = await log.end_offsets(topic)
-        committed = await log.committed_offsets(group, topic)
-        left = sum(max(0, end - (offset or 0)) for end, offset in zip(ends, committed, strict=True))
-        if left:
-            raise Refused(
-                f"{left} entries of {topic} are not read by the {group} yet: stop the producers, let the {group} "
-                "finish (its lag is on /metrics), then stop it; or give --lossy to lose them"
-            )
+async def _demand_drained(parts: _Parts, identity: LogIdentity) -> None:
+    """Refuse to leave entries behind that nobody has read, or that a model has not learned.
+
+    What the folder has committed is folded. What the learner has committed may wait for a model that was put aside:
+    how far it is, its checkpoints say.
+    """
+    folded = await parts.log.committed_offsets("folder", VISITOR_LOG)
+    _demand_read("folder", VISITOR_LOG, await parts.log.end_offsets(VISITOR_LOG), [n or 0 for n in folded])
+    ends = await parts.log.end_offsets(OUTCOMES)
+    headers = await parts.checkpoints.headers(len(ends), identity.epoch)
+    learned = [headers[n].position + 1 if n in headers else 0 for n in range(len(ends))]
+    _demand_read("learner", OUTCOMES, ends, learned)
+    waiting = {key: n for header in headers.values() for key, n in header.waiting().items()}
+    if waiting:
+        named = ", ".join(f"{key} ({n})" for key, n in sorted(waiting.items()))
+        raise Refused(
+            f"outcomes wait for models that are behind: {named}: let the learner run until its /readyz warns of "
+            "none of them, then stop it; or give --lossy to lose them"
+        )
 
 
-def _parts(settings: Settings) -> tuple[RedisStreamsLog | KafkaLog, LogIdentityStore]:
+def _demand_read(group: str, topic: str, ends: Sequence[int], read: Sequence[int]) -> None:
+    left = sum(max(0, end - offset) for end, offset in zip(ends, read, strict=True))
+    if left:
+        raise Refused(
+            f"{left} entries of {topic} are not read by the {group} yet: stop the producers, let the {group} "
+            "finish (its lag is on /metrics), then stop it; or give --lossy to lose them"
+        )
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings) -> AsyncIterator[_Parts]:
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
     topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    log = open_log(url, topics)
-    return log, LogIdentityStore(worker_client(settings.redis), Keys(settings.namespace))
-
-
-async def _close(log: EventLog, store: LogIdentityStore) -> None:
-    await log.close()
-    await store.close()
+    log, redis, keys = open_log(url, topics), worker_client(settings.redis), Keys(settings.namespace)
+    try:
+        await log.start()
+        yield _Parts(log, LogIdentityStore(redis, keys), CheckpointStore(redis, keys))
+    finally:
+        await log.close()
+        await redis.aclose()
 
 
 def _words(identity: LogIdentity | None) -> str:

@@ -28,10 +28,8 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 """Vectors here are short: a BLAS that wakes every core for them only takes the core from the next process."""
 
 
-def redis_part(data_dir: Path, port: int, lock_fd: int) -> ChildSpec:
+def redis_part(data_dir: Path, port: int) -> ChildSpec:
     """An embedded Redis on loopback, durable by its append-only file.
-
-    It inherits the data folder's lock: no second Redis opens the same files while this one lives.
 
     Raises
     ------
@@ -55,7 +53,6 @@ def redis_part(data_dir: Path, port: int, lock_fd: int) -> ChildSpec:
         alive=alive,
         hangs_after_s=REDIS_HANGS_AFTER_S,
         patient=True,
-        inherit=(lock_fd,),
         stop_within_s=30.0,
     )
 

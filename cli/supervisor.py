@@ -51,11 +51,14 @@ class Supervisor:
     say
         Takes a line for people: what died, what hangs, what was restarted, warnings of the children. Where it
         fails (a terminal that is gone, a disk that is full) the line is lost, and nothing else.
+    inherit
+        File descriptors that every child keeps: the lock of what they work on, free once all of them are gone.
     """
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, logs: Path, say: Callable[[str], None], inherit: tuple[int, ...] = ()) -> None:
         self._logs = logs
         self._tell = say
+        self._inherit = inherit
         self._lifeline = Lifeline()
         self._kept: list[_Kept] = []
         self._level = 0
@@ -86,7 +89,11 @@ class Supervisor:
         """
         self._level += 1
         for spec in specs:
-            spec = replace(spec, environment={**spec.environment, **self._lifeline.environment()})
+            spec = replace(
+                spec,
+                environment={**spec.environment, **self._lifeline.environment()},
+                inherit=(*spec.inherit, *self._inherit),
+            )
             kept = _Kept(spec, self._level)
             self._kept.append(kept)
             kept.child = await self._child(spec)

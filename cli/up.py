@@ -185,13 +185,13 @@ async def running(
     settings = Settings.from_environment()
     os.umask(UMASK)
     async with contextlib.AsyncExitStack() as stack:
-        data_dir = DataDir(options.data_dir)
+        data_dir = DataDir(options.data_dir, say)
         stack.callback(data_dir.release)
         listening = stack.enter_context(contextlib.closing(listening_socket(settings.host, options.port)))
         if fresh:
             data_dir.empty()
         options = dataclasses.replace(options, port=listening.getsockname()[1])  # 0 meant: any free one
-        supervisor = Supervisor(data_dir.logs, say)
+        supervisor = Supervisor(data_dir.logs, say, inherit=(data_dir.lock_fd,))
         ready = False
         try:
             environment = {
@@ -212,9 +212,7 @@ async def running(
 
             # All at once: each loads for a second or two, and waits by itself for the servers and the catalog. They
             # stop in the reverse order: nothing is sent to workers that are gone, nor by them to a Redis that is.
-            redis = (
-                await supervisor.spawn(redis_part(data_dir.path, redis_port, data_dir.lock_fd)) if own_redis else ()
-            )
+            redis = await supervisor.spawn(redis_part(data_dir.path, redis_port)) if own_redis else ()
             workers = await supervisor.spawn(
                 *(
                     worker_part("folder", n, environment, settings.host, ports[_folder(n)])

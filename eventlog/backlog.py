@@ -12,13 +12,13 @@ import asyncio
 import errno
 import logging
 from collections import deque
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 from eventlog.disk_queue import DiskQueue
-from eventlog.disk_thread import DiskThread
+from eventlog.file_thread import FileThread
 from eventlog.port import Record
+from eventlog.record_batch import oldest
 from eventlog.spool_slots import Slot, take
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class Backlog:
         Directory of the backlogs of all processes; each has a directory of its own below it.
     max_memory_bytes, max_disk_bytes
         Bounds; with both reached ``put`` takes nothing.
-    thread
-        Where disk work is done.
+    files
+        Does what is done to files.
 
     Attributes
     ----------
@@ -57,11 +57,11 @@ class Backlog:
         Records taken; found in the directory at the start; written to disk.
     """
 
-    def __init__(self, root: Path, max_memory_bytes: int, max_disk_bytes: int, thread: DiskThread) -> None:
+    def __init__(self, root: Path, max_memory_bytes: int, max_disk_bytes: int, files: FileThread) -> None:
         self._root = root
         self._max_memory_bytes = max_memory_bytes
         self._max_disk_bytes = max_disk_bytes
-        self._thread = thread
+        self._files = files
         self._room = float(max_memory_bytes)
         self._queue: deque[Record] = deque()
         self._n_left_memory = 0
@@ -128,14 +128,14 @@ class Backlog:
     async def head(self, most: int, max_bytes: int) -> list[Record]:
         """The oldest records, at least one if there are any; they stay until they are settled."""
         while self._n_alone > 0:
-            if batch := await self._thread.step(self._peek(most, max_bytes)):
+            if batch := await self._files.step(self._peek(most, max_bytes)):
                 return batch
-        return head_of(self._queue, most, max_bytes)
+        return oldest(self._queue, most, max_bytes)
 
     async def settle(self, n_records: int) -> None:
         """Forget the ``n_records`` oldest, wherever they are by now."""
         if self._moving.locked():
-            await self._thread.step(self._settle_after_move(n_records))
+            await self._files.step(self._settle_after_move(n_records))
         else:
             self._settle(n_records)
 
@@ -150,13 +150,13 @@ class Backlog:
             left = None if n_records is None else n_records - (self._n_left_memory - first) - self._n_copied
             if left is not None and left <= 0:
                 break
-            goes_on = await self._thread.step(self._copy(left))
+            goes_on = await self._files.step(self._copy(left))
         if self._room < (1 - COPIES_SHARE) * self._max_memory_bytes:
             self._let_copies_go()
 
     async def sweep(self) -> None:
         """Take off the disk what the log took."""
-        await self._thread.step(self._sweep())
+        await self._files.step(self._sweep())
 
     async def close(self) -> int:
         """Have everything on disk and let go of it; gives how many records it does not take, which are lost."""
@@ -167,7 +167,7 @@ class Backlog:
         self._queue.clear()
         self.n_put -= lost
         await self.sweep()
-        await self._thread.do(self._let_go)
+        await self._files.run(self._let_go)
         return lost
 
     # -- inside -------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class Backlog:
             disk = self._disk
             assert disk is not None
             n_before = len(disk)
-            batch = await self._thread.do(disk.peek, most, max_bytes)
+            batch = await self._files.run(disk.peek, most, max_bytes)
             self._look_for_damage(n_before)
             return batch
 
@@ -216,7 +216,7 @@ class Backlog:
         n_before = len(disk)
         self._n_passed = 0
         try:
-            await self._thread.do(disk.advance, n_passed)
+            await self._files.run(disk.advance, n_passed)
         except BaseException:
             self._n_passed = n_passed
             raise
@@ -231,17 +231,17 @@ class Backlog:
     async def _copy(self, most: int | None) -> bool:
         """Copy some records to disk; false if it takes none, or not all."""
         async with self._moving:
-            if self._disk is None and not await self._thread.do(self._open_disk):
+            if self._disk is None and not await self._files.run(self._open_disk):
                 return self._note_disk_failure(self._disk_error)
             assert self._disk is not None
             most = STEP_RECORDS if most is None else min(most, STEP_RECORDS)
-            batch = head_of(islice(self._queue, self._n_copied, None), most, STEP_BYTES)
+            batch = oldest(islice(self._queue, self._n_copied, None), most, STEP_BYTES)
             if not batch:
                 return False
             if self._n_passed >= SWEEP_RECORDS:
                 await self._take_off()
             try:
-                n_written = await self._thread.do(self._disk.push, batch)
+                n_written = await self._files.run(self._disk.push, batch)
             except OSError as error:
                 return self._note_disk_failure(_words(error))
             self._n_copied += n_written
@@ -289,18 +289,6 @@ class Backlog:
         if self._disk is not None and self._slot is not None:
             self._disk.close()
             self._slot.release()
-
-
-def head_of(queue: Iterable[Record], max_records: int, max_bytes: int) -> list[Record]:
-    """The oldest records, at least one if there are any."""
-    batch: list[Record] = []
-    n_bytes = 0
-    for record in islice(queue, max_records):
-        n_bytes += len(record.value)
-        if n_bytes > max_bytes and batch:
-            break
-        batch.append(record)
-    return batch
 
 
 def _words(error: OSError) -> str:

@@ -12,21 +12,19 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from background.cancelling import pause, stop_if_cancelled
+from eventlog.adoption import Adoption, Settle
 from eventlog.backlog import Backlog
-from eventlog.disk_queue import DiskQueue
-from eventlog.disk_thread import DiskThread
+from eventlog.file_thread import FileThread
 from eventlog.port import EventLog, Record
-from eventlog.spool_slots import Slot, abandoned, changed_ns
+from eventlog.record_batch import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from personalization.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH_RECORDS = 500
-MAX_BATCH_BYTES = 1024 * 1024
 PROBE_RECORDS = 16
 """How many records ask a log that failed whether it takes something again."""
 
@@ -36,9 +34,6 @@ OLD_S = 0.025
 
 FIRST_RETRY_S = 0.01
 LAST_RETRY_S = 0.05
-ADOPT_S = 2.0
-"""Between two looks for what dead processes have left."""
-
 SAY_AGAIN_S = 10.0
 
 
@@ -80,13 +75,10 @@ class Spool:
         linger_s: float = 0.002,
     ) -> None:
         self._log = log
-        self._root = root
-        self._max_disk_bytes = max_disk_bytes
         self._linger_s = linger_s
-        self._thread = DiskThread()
-        self._backlog = Backlog(root, max_memory_bytes, max_disk_bytes, self._thread)
-        self._adopted: tuple[Slot, DiskQueue] | None = None
-        self._hopeless: dict[Path, int] = {}
+        self._files = FileThread("spool")
+        self._backlog = Backlog(root, max_memory_bytes, max_disk_bytes, self._files)
+        self._adoption = Adoption(root, max_disk_bytes, self._files, self._append_adopted)
         self._appending = asyncio.Lock()
         self._wake = asyncio.Event()
         self._busy = asyncio.Event()
@@ -98,7 +90,6 @@ class Spool:
         self.n_dropped = 0
         self.n_rejected = 0
         self.n_retries = 0
-        self.n_adopted = 0
 
     @property
     def n_put(self) -> int:
@@ -118,7 +109,12 @@ class Spool:
     @property
     def n_waiting(self) -> int:
         """Records neither acknowledged nor given up."""
-        return len(self._backlog) + (len(self._adopted[1]) if self._adopted is not None else 0)
+        return len(self._backlog) + self._adoption.n_waiting
+
+    @property
+    def n_adopted(self) -> int:
+        """Records found in directories of processes that are gone."""
+        return self._adoption.n_adopted
 
     @property
     def fill_share(self) -> float:
@@ -144,7 +140,7 @@ class Spool:
             return
         try:
             async with self._appending, asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self._keep()), tasks.create_task(self._adopt())]
+                beside = [tasks.create_task(self._keep()), tasks.create_task(self._adoption.run())]
                 await self._append()
                 for task in beside:
                     task.cancel()
@@ -164,11 +160,11 @@ class Spool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s), self._appending:
                 await self._append()
-        await self._thread.settled()
+        await self._files.steps_done()
         self.n_dropped += await self._backlog.close()
         left = self.n_waiting
-        await self._thread.do(self._let_go_of_adopted)
-        self._thread.close()
+        await self._files.run(self._adoption.let_go)
+        self._files.close()
         self._closed = True
         return left
 
@@ -176,6 +172,7 @@ class Spool:
 
     async def _append(self) -> None:
         """Append what waits, the oldest first; over when the spool is closing and nothing waits."""
+        await self._files.steps_done()  # one that was cancelled may have something to forget yet
         retry_s = FIRST_RETRY_S
         while True:
             stop_if_cancelled()
@@ -210,7 +207,7 @@ class Spool:
             if batch := await self._backlog.head(most, MAX_BATCH_BYTES):
                 return batch
 
-    async def _append_batch(self, batch: Sequence[Record], settle: Callable[[int], Awaitable[None]]) -> None:
+    async def _append_batch(self, batch: Sequence[Record], settle: Settle) -> None:
         """Append a batch; ``settle`` forgets so many of its records, from the front."""
         try:
             await self._log.append(batch)
@@ -225,6 +222,15 @@ class Spool:
         else:
             self.n_appended += len(batch)
             await settle(len(batch))
+
+    async def _append_adopted(self, batch: Sequence[Record], settle: Settle) -> None:
+        """Append what dead processes left; a log that does not take it is asked again a little later."""
+        try:
+            await self._append_batch(batch, settle)
+        except Exception as error:
+            self.n_retries += 1
+            logger.debug("log_append_failed", extra={"reason": str(error)})
+            await self._pause(LAST_RETRY_S)
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next try: less if an append of somebody else in this process succeeds meanwhile.
@@ -278,53 +284,3 @@ class Spool:
                 await backlog.copy(n_old - backlog.n_left_memory)
             elif not backlog.is_swept:
                 await backlog.sweep()
-
-    # -- what others left ---------------------------------------------------------------------------------
-
-    async def _adopt(self) -> None:
-        """Append what processes have left that are gone, one directory after the other, each in its order."""
-        while True:
-            if self._adopted is None:
-                await pause(ADOPT_S)
-                await self._thread.step(self._thread.do(self._find_abandoned))
-            if self._adopted is not None:
-                await self._empty(*self._adopted)
-                await self._thread.step(self._thread.do(self._let_go_of_adopted))
-
-    def _find_abandoned(self) -> None:
-        slot = abandoned(self._root, self._hopeless)
-        if slot is None:
-            return
-        queue = None
-        with contextlib.suppress(OSError):
-            queue = DiskQueue(slot.directory, self._max_disk_bytes)
-        if queue is None or not len(queue):
-            slot.remove()
-            self._hopeless[slot.directory] = changed_ns(slot.directory)
-            return
-        self.n_adopted += len(queue)
-        self._adopted = (slot, queue)
-
-    async def _empty(self, slot: Slot, queue: DiskQueue) -> None:
-        logger.warning("spool_adopted", extra={"path": str(slot.directory), "n_records": len(queue)})
-
-        async def settle(n_records: int) -> None:
-            await self._thread.step(self._thread.do(queue.advance, n_records))
-
-        while batch := await self._thread.step(self._thread.do(queue.peek, MAX_BATCH_RECORDS, MAX_BATCH_BYTES)):
-            try:
-                await self._append_batch(batch, settle)
-            except Exception as error:
-                self.n_retries += 1
-                logger.debug("log_append_failed", extra={"reason": str(error)})
-                await self._pause(LAST_RETRY_S)
-
-    def _let_go_of_adopted(self) -> None:
-        if self._adopted is not None:
-            slot, queue = self._adopted
-            self._adopted = None
-            queue.close()
-            if len(queue):
-                slot.release()
-            else:
-                slot.remove()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -31,7 +32,7 @@ class Mark(NamedTuple):
     n_learned: int
 
 
-class GuardedEstimator(Generic[LessonT]):
+class GuardedEstimator(ABC, Generic[LessonT]):
     """What a reward model and a conversion model over a River estimator share.
 
     Learning is all or nothing. An estimator that raises may be half changed: it goes back to its last good copy and
@@ -124,17 +125,17 @@ class GuardedEstimator(Generic[LessonT]):
             self.estimator, self._last_good = pickle.loads(last_good), last_good
         self._since = []
 
+    @abstractmethod
     def _features_of(self, lesson: LessonT) -> dict[str, float]:
         """What the estimator sees of a lesson, however much was learned since."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _teach(self, lesson: LessonT, features: dict[str, float]) -> None:
         """Let the estimator learn; nothing else changes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _is_sound(self, features: dict[str, float]) -> bool:
         """Whether the estimator still gives finite numbers, to this very example at least."""
-        raise NotImplementedError
 
     # For who predicts
 

@@ -83,6 +83,11 @@ class SavedModel(msgspec.Struct, frozen=True, array_like=True):
         """How far every copy is trained: what came later may be needed again."""
         return min((copy.position for copy in self.copies), default=self.origin)
 
+    @property
+    def n_waiting(self) -> int:
+        """Records up to the header's position that the newest copy has not learned: they wait in the log for it."""
+        return self.n_records - (self.copies[0].n_records if self.copies else 0)
+
 
 class ReplacedModel(msgspec.Struct, frozen=True, array_like=True):
     """A model that another one replaced under its key, kept should the change be undone."""
@@ -117,6 +122,10 @@ class CheckpointHeader(msgspec.Struct, frozen=True, array_like=True):
         """How far the model of a key is trained."""
         saved = self.models.get(key)
         return self.position if saved is None else saved.position
+
+    def waiting(self) -> dict[str, int]:
+        """Keys of models that are behind the partition, each with how many of its records wait for it."""
+        return {key: saved.n_waiting for key, saved in self.models.items() if saved.n_waiting}
 
     def newest_names(self) -> Iterator[BlobName]:
         """The newest copy of each model that has one."""
@@ -213,14 +222,14 @@ class CheckpointStore:
         done = await self._renew(keys=[self._keys.generation(partition)], args=[generation, renewed])
         return renewed if done else None
 
-    async def positions(self, n_partitions: int, epoch: int) -> dict[int, int]:
-        """Per partition that has a checkpoint in the ``epoch``, the offset trained through."""
-        found: dict[int, int] = {}
+    async def headers(self, n_partitions: int, epoch: int) -> dict[int, CheckpointHeader]:
+        """What is stored of each partition that has a readable checkpoint in the ``epoch``."""
+        found: dict[int, CheckpointHeader] = {}
         for partition in range(n_partitions):
             with contextlib.suppress(msgspec.DecodeError):  # the learner says so, and begins anew
                 header = await self.header(partition)
                 if header is not None and header.epoch == epoch:
-                    found[partition] = header.position
+                    found[partition] = header
         return found
 
     async def header(self, partition: int) -> CheckpointHeader | None:

@@ -103,9 +103,8 @@ async def _check_resumption(
     trained: dict[int, int] = {}
     if role == "learner":
         checkpoints = CheckpointStore(redis, keys)
-        trained = await until_done(
-            lambda: checkpoints.positions(identity.n_partitions, identity.epoch), _say_waiting
-        )
+        headers = await until_done(lambda: checkpoints.headers(identity.n_partitions, identity.epoch), _say_waiting)
+        trained = {number: header.position for number, header in headers.items()}
     await until_done(lambda: check_resumption(log, role, TOPIC_OF[role], known, trained), _say_waiting)
 
 

@@ -235,14 +235,17 @@ class Learner:
 
     # -- publishing --------------------------------------------------------------------------------------
 
-    async def publish(self) -> int:
-        """Publish every model that learned something since, or is another one by now; how many."""
+    async def publish(self, *, at_once: bool = False) -> int:
+        """Publish every model that learned something since, or is another one by now; how many.
+
+        ``at_once``: also what was published a moment ago, and would wait for its turn.
+        """
         n_published = 0
         async with self._lock:
             await self._follow_catalog()
             for number, held in list(self._held.items()):
                 for key in sorted(held.unpublished):
-                    if not self._trainings.of(key).due(key):
+                    if not at_once and not self._trainings.of(key).due(key):
                         continue
                     result = await self._publish(held, held.models[key])
                     if result is Published.FENCED:

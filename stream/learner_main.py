@@ -88,15 +88,19 @@ async def main(settings: Settings) -> None:
                     "saving", lambda: learner.run_saving(settings.checkpoint_ms, settings.checkpoint_outcomes)
                 )
                 worker.tasks.keep("catching_up", learner.run_catching_up)
-                worker.tasks.keep("stopping", lambda: _save_before(stop, stopping, learner), may_return=True)
+                worker.tasks.keep("stopping", lambda: _finish(stop, stopping, learner), may_return=True)
                 await worker.run(stopping)
 
 
-async def _save_before(stop: asyncio.Event, stopping: asyncio.Event, learner: Learner) -> None:
-    """A last checkpoint while the partitions are still ours; without it, what it would hold is learned again."""
+async def _finish(stop: asyncio.Event, stopping: asyncio.Event, learner: Learner) -> None:
+    """A last checkpoint and a last publish, while the partitions are still ours.
+
+    Without them what they would hold is learned again, and served to nobody until another learner runs.
+    """
     await stop.wait()
     try:
         await learner.save()
+        await learner.publish(at_once=True)
     finally:
         stopping.set()
 

@@ -65,6 +65,12 @@ class Up:
 
         until(accepted, f"the log takes {message_id}")
 
+    def wait_ready(self) -> None:
+        self.url = self.wait_for_line("nextbest is ready at").split()[4]
+        words = self.wait_for_line("processes").removeprefix("  processes").split(",")
+        self.pids = {word.split()[0]: int(word.split()[1]) for word in words}
+        self.wait_for_line("Ctrl-C stops everything")
+
     def wait_for_line(self, words: str) -> str:
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -109,6 +115,13 @@ async def eventually(
 
 def start(data_dir: Path, *more: str, **settings: str) -> Up:
     """Start it and wait until it says it is ready; ``settings`` by their names in the environment."""
+    up = begin(data_dir, *more, **settings)
+    up.wait_ready()
+    return up
+
+
+def begin(data_dir: Path, *more: str, **settings: str) -> Up:
+    """Start it and wait for nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
     port = free_port()
     process = subprocess.Popen(
@@ -119,12 +132,7 @@ def start(data_dir: Path, *more: str, **settings: str) -> Up:
         env={**environment, "NEXTBEST_LEASE_MS": "1500", **settings},
         start_new_session=True,
     )
-    up = Up(process, f"http://127.0.0.1:{port}", {}, [])
-    up.wait_for_line("nextbest is ready at")
-    words = up.wait_for_line("processes").removeprefix("  processes").split(",")
-    up.pids = {word.split()[0]: int(word.split()[1]) for word in words}
-    up.wait_for_line("Ctrl-C stops everything")
-    return up
+    return Up(process, f"http://127.0.0.1:{port}", {}, [])
 
 
 def stop(up: Up) -> None:

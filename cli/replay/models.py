@@ -70,7 +70,7 @@ async def rebuild_models(parts: Parts, base: Base | None, *, retained: bool = Fa
     if retained:
         starts = await parts.log.earliest_offsets(OUTCOMES)
     else:
-        behind_base = [each.header.position + 1 if each is not None else 0 for each in found]
+        behind_base = [_needed_from(each.header) if each is not None else 0 for each in found]
         remedy = "give a base (--base), or learn what is still there (--retained); --states leaves models alone"
         starts = await starts_of(parts, OUTCOMES, None if base is None else behind_base, remedy)
     rebuilding = _Rebuilding(parts, await _current_catalog(parts), identity.epoch)
@@ -113,7 +113,7 @@ class _Rebuilding:
     async def rebuild(self, number: int, base: StoredCheckpoint | None, start: int) -> None:
         """Learn, save and publish one partition."""
         models = self._models_of(base)
-        end = await self._learn(number, models, start)
+        end = max(await self._learn(number, models, start), base.header.position + 1 if base is not None else 0)
         before = await self._stored_header(number)
         if not models and before is None:
             return
@@ -146,10 +146,9 @@ class _Rebuilding:
     async def _learn(self, number: int, models: dict[str, _Rebuilt], start: int) -> int:
         """Learn a partition, of each model what it lacks; the offset behind it."""
         end = start
-        first = min([start, *(model.position + 1 for model in models.values())])
-        async for read in self._parts.log.read(OUTCOMES, number, first):
+        async for read in self._parts.log.read(OUTCOMES, number, start):
             end = max(end, read.offset + 1)
-            self.rebuilt.n_outcomes += read.offset >= start
+            self.rebuilt.n_outcomes += 1
             model = models.get(read.key) or self._new(read.key)
             if read.offset <= model.position:
                 continue
@@ -191,10 +190,10 @@ class _Rebuilding:
 
     def _models_of(self, base: StoredCheckpoint | None) -> dict[str, _Rebuilt]:
         found: dict[str, _Rebuilt] = {}
-        for key, blob in (base.blobs if base is not None else {}).items():
-            if base is not None and blob is not None:
-                copy = base.header.models[key].copies[0]
-                found[key] = _Rebuilt(self._trainings.of(key).load(key, blob), copy.position, copy.n_records)
+        for key, saved in (base.header.models if base is not None else {}).items():
+            blob = base.blobs.get(key) if base is not None else None
+            book = self._new(key).book if blob is None else self._trainings.of(key).load(key, blob)
+            found[key] = _Rebuilt(book, saved.position, saved.n_records - saved.n_waiting)
         return found
 
     async def _stored_header(self, number: int) -> CheckpointHeader | None:
@@ -225,6 +224,12 @@ class _Rebuilding:
             raise Refused(
                 "the stored models are signed with another secret: set NEXTBEST_SECRET, or give --data-dir"
             )
+
+
+def _needed_from(header: CheckpointHeader) -> int:
+    """Where what a checkpoint does not hold begins: where the model furthest behind stands."""
+    behind = (saved.position for saved in header.models.values() if saved.n_waiting)
+    return min([header.position, *behind]) + 1
 
 
 async def _current_catalog(parts: Parts) -> CompiledCatalog:

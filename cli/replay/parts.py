@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -65,7 +66,7 @@ def installation(settings: Settings, data_dir: Path | None) -> Iterator[Settings
 def _stopped(settings: Settings, data_dir: Path) -> Iterator[Settings]:
     if not (data_dir / "redis").is_dir():
         raise Refused(f"{data_dir} is no data folder of `nextbest up`: there is no redis in it")
-    folder = DataDir(data_dir)
+    folder = DataDir(data_dir, partial(click.echo, err=True))
     try:
         with EmbeddedRedis(folder.path / "redis") as server:
             yield dataclasses.replace(settings, redis=RedisUrl(server.url), secret=Secret(folder.secret()))

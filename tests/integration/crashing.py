@@ -44,25 +44,25 @@ def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     if RAISES in environment:
-        _raise_once(environment[RAISES], Path(environment["NEXTBEST_FAILPOINT_LOG"]))
+        _raise(environment[RAISES], Path(environment["NEXTBEST_FAILPOINT_LOG"]))
     importlib.import_module(f"stream.{role}_main").run(Settings.from_environment())
 
 
-RAISES = "RAISES_ONCE"
-"""Environment of a worker that meets an error nobody thought of: ``module:Class.method:before|after``."""
+RAISES = "RAISES"
+"""Environment of a worker that meets errors nobody thought of: ``module:Class.method:before|after[:times]``."""
 
 
 class UnknownError(Exception):
     """No code expects it."""
 
 
-def _raise_once(where: str, facts_path: Path) -> None:
-    """Let one awaited call of this process fail once, before its effect or after it."""
-    module, name, when = where.split(":")
+def _raise(where: str, facts_path: Path) -> None:
+    """Let one awaited call of this process fail, before its effect or after it: once, or so many times in a row."""
+    module, name, when, *times = where.split(":")
     owner = getattr(importlib.import_module(module), name.split(".")[0])
     attribute = name.split(".")[1]
     method = getattr(owner, attribute)
-    left = [where]
+    left = [where] * int(times[0] if times else 1)
 
     def due() -> bool:
         if not left:
@@ -205,14 +205,17 @@ class System:
             await asyncio.sleep(BURST_PAUSE_S)
 
     async def settle(self, learner: bool = False, within_s: float = 60) -> None:
-        """Wait until every window has ended, every entry is folded, and, on demand, every outcome is learned."""
+        """Wait until every window has ended, every entry is folded, and, on demand, every outcome is learned.
+
+        A learner commits past outcomes that wait for a model that is behind: those are waited for, too.
+        """
 
         async def quiet() -> bool:
             if await self._lag("folder", VISITOR_LOG) or await self._n_timers():
                 return False
             if await self._lag("folder", VISITOR_LOG):  # a time-out appended just before its timer went
                 return False
-            return not learner or not await self._lag("learner", OUTCOMES)
+            return not learner or not (await self._lag("learner", OUTCOMES) or await self._n_waiting())
 
         try:
             await until(quiet, "everything is folded", within_s, self.outputs)
@@ -228,6 +231,11 @@ class System:
         return sum(
             end - (done or 0) for end, done in zip(await self.log.end_offsets(topic), committed, strict=True)
         )
+
+    async def _n_waiting(self) -> int:
+        identity = await self.log.identity()
+        headers = await CheckpointStore(self.redis, self.keys).headers(identity.n_partitions, identity.epoch)
+        return sum(sum(header.waiting().values()) for header in headers.values())
 
     async def _n_timers(self) -> int:
         # A reward whose decision is gone (closed long ago; or lost, without a safeguard) waits a minute for it.

@@ -147,6 +147,19 @@ async def test_killed_workers_change_nothing(make_system, log: str, doomed: str)
 SEEDED = (("folder", 6), ("learner", 4))
 
 
+@pytest.mark.parametrize("log", LOGS)
+async def test_a_learner_that_is_stopped_publishes_what_it_learned(make_system, log: str) -> None:
+    system = await make_system(log, seed=12)
+    system.environment["NEXTBEST_PUBLISH_MS"] = "3600000"
+    system.start("folder")
+    learner = system.start("learner")
+    for _ in range(3):
+        await system.burst()
+    await system.settle(learner=True)
+    assert learner.stop() == 0, learner.output()
+    await assert_learned(system)
+
+
 async def freeze_and_go_on(system: System, role: str, point: str, topic_learned: bool = False) -> Worker:
     """Freeze a worker past its lease, let another take over and finish, then let the first go on."""
     zombie = system.start(role, f"{point}:stop:1")

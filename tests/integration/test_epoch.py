@@ -9,11 +9,13 @@ from click.testing import CliRunner
 
 from cli.epoch import epoch
 from eventlog.opening import open_log
+from eventlog.partition import partition_of
 from eventlog.port import LogIdentity, Record
 from eventlog.redis_keys import identity_key
 from eventlog.redis_streams import RedisStreamsLog
-from eventlog.topics import VISITOR_LOG, Topics
+from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
 from personalization.errors import Refused
+from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy, SavedModel
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.worker_client import worker_client
@@ -50,6 +52,47 @@ def test_the_next_epoch_is_opened_and_noted_beside_the_states(redis_url: str) ->
 def test_unread_entries_are_not_left_behind_unasked(redis_url: str) -> None:
     asyncio.run(fold_from(redis_url, 3))
     with pytest.raises(Refused, match="3 entries of visitor-log are not read by the folder yet"):
+        run(redis_url, "open")
+    assert "epoch 2" in run(redis_url, "open", "--lossy")
+
+
+def test_outcomes_that_wait_for_a_model_are_not_left_behind_unasked(redis_url: str) -> None:
+    """The learner commits past a model that was put aside: what waits for it is nowhere but in the log."""
+
+    async def leave_behind(n_learned: int) -> None:
+        log = open_log(redis_url, Topics(prefix="nextbest."))
+        redis = worker_client(redis_url)
+        checkpoints = CheckpointStore(redis, Keys("nextbest"))
+        partition = partition_of("hero", 4)
+        end = (await log.end_offsets(OUTCOMES))[partition]
+        if end == 0:
+            await log.append([Record(OUTCOMES, "hero", b"x")] * 5)
+            end = 5
+        generation = await checkpoints.open(partition)
+        copy = ModelCopy(1, n_learned - 1, n_learned, 1)
+        models = {"hero": SavedModel(b"schema", -1, end, (copy,))}
+        header = CheckpointHeader(1, end - 1, generation, 1, models)
+        assert await checkpoints.save(partition, header, {("hero", 1): b"m"})
+        await log.close()
+        await redis.aclose()
+
+    asyncio.run(fold_from(redis_url, 0))
+    asyncio.run(leave_behind(n_learned=3))
+    with pytest.raises(Refused, match=r"wait for models that are behind: hero \(2\): let the learner run"):
+        run(redis_url, "open")
+    asyncio.run(leave_behind(n_learned=5))
+    assert "epoch 2" in run(redis_url, "open")
+
+
+def test_outcomes_that_no_checkpoint_holds_are_not_left_behind_unasked(redis_url: str) -> None:
+    async def tell() -> None:
+        log = open_log(redis_url, Topics(prefix="nextbest."))
+        await log.append([Record(OUTCOMES, "hero", b"x")] * 2)
+        await log.close()
+
+    asyncio.run(fold_from(redis_url, 0))
+    asyncio.run(tell())
+    with pytest.raises(Refused, match="2 entries of outcomes are not read by the learner yet"):
         run(redis_url, "open")
     assert "epoch 2" in run(redis_url, "open", "--lossy")
 

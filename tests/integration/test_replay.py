@@ -224,6 +224,37 @@ async def test_a_trimmed_log_needs_a_base(system: System, tmp_path: Path) -> Non
 
 
 @pytest.mark.redis
+async def test_a_base_with_models_that_were_behind_needs_what_waits_for_them(
+    system: System, tmp_path: Path
+) -> None:
+    stop(await worked(system))
+    blobs = "state.checkpoint_store:CheckpointStore.blobs:after"
+    workers = [system.start("folder"), system.start("learner", raises=f"{blobs}:1000000")]
+    await system.burst()
+    await system.settle()
+    base = tmp_path / "base"
+
+    async def all_are_behind() -> bool:
+        await run(system, "--save-base", str(base))
+        headers = [each.header for each in read_head(base).checkpoints.values()]
+        return sum(len(header.waiting()) for header in headers) == 4
+
+    await until(all_are_behind, "outcomes wait for every model", 20, system.outputs)
+    stop(workers)
+    headers = {number: each.header for number, each in read_head(base).checkpoints.items()}
+    expected = dumps(await learn_all(system.log, system.catalog))
+    needed = {n: 1 + min([h.position, *(m.position for m in h.models.values())]) for n, h in headers.items()}
+    await trim(system, OUTCOMES, needed)
+    await run(system, "--rebuild", "--models", "--base", str(base))
+    assert dumps(await system.learned()) == expected
+
+    await trim(system, OUTCOMES, {number: header.position + 1 for number, header in headers.items()})
+    with pytest.raises(Refused, match="outcomes no longer holds the base's offsets"):
+        await run(system, "--rebuild", "--models", "--base", str(base))
+    assert dumps(await system.learned()) == expected, "what is refused changes nothing"
+
+
+@pytest.mark.redis
 async def test_a_new_epoch_needs_a_base(system: System, tmp_path: Path) -> None:
     """The new log does not hold what the states were folded from: they differ in nothing, and are not compared."""
     workers = await worked(system)
@@ -281,9 +312,5 @@ async def test_a_model_that_raises_is_left_as_it_was_and_the_others_are_rebuilt(
     assert dumps(rebuilt)["cart"] == dumps(before)["cart"]
     workers = await worked(system, n_bursts=1)
     await system.settle(learner=True)
-
-    async def caught_up() -> bool:
-        return dumps(await system.learned()) == dumps(await learn_all(system.log, system.catalog))
-
-    await until(caught_up, "the model that was left behind has caught up", 20)
     stop(workers)
+    assert dumps(await system.learned()) == dumps(await learn_all(system.log, system.catalog)), "it has caught up"

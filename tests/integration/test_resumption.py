@@ -18,8 +18,9 @@ async def save_checkpoint(redis_url: str, *, epoch: int, position: int) -> None:
     redis = worker_client(redis_url)
     store = CheckpointStore(redis, Keys("nextbest"))
     generation = await store.open(2)
-    assert await store.save(2, CheckpointHeader(epoch, position, generation, 1), {})
-    assert await store.positions(4, epoch) == {2: position}
+    header = CheckpointHeader(epoch, position, generation, 1)
+    assert await store.save(2, header, {})
+    assert await store.headers(4, epoch) == {2: header}
     await redis.aclose()
 
 

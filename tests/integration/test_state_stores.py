@@ -248,10 +248,11 @@ async def test_a_header_is_stored_twice(redis: Redis) -> None:
     await redis.set(KEYS.checkpoint(0, "copy"), damaged[0])
     with pytest.raises(msgspec.DecodeError, match="damaged"):
         await store.header(0)
-    assert await store.positions(1, 1) == {}
+    assert await store.headers(1, 1) == {}
     await redis.delete(KEYS.checkpoint(0, "current"))
     await redis.set(KEYS.checkpoint(0, "copy"), whole)
-    assert await store.positions(1, 1) == {0: 30}
+    assert await store.headers(1, 1) == {0: header}
+    assert await store.headers(1, 2) == {}
 
 
 def _version(follower: ModelFollower) -> int:

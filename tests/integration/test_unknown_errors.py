@@ -94,8 +94,10 @@ async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_syste
     await fail_in_turn(system, "learner", LEARNER, ends=True)
     await fail_in_turn(system, "learner", LEARNER_BACKGROUND, ends=False)
     # There are copies of models by now, which the next learner takes over: one that fails is put aside alone.
-    await fail_in_turn(system, "learner", ("state.checkpoint_store:CheckpointStore.blobs:after",), ends=False)
-    learner = system.start("learner")
+    blobs = "state.checkpoint_store:CheckpointStore.blobs:after"
+    await fail_in_turn(system, "learner", (blobs,), ends=False)
+    # All four stay aside for seconds, while the learner commits past what waits for them, and catch up in the end.
+    learner = system.start("learner", raises=f"{blobs}:12")
     await system.burst()
     await system.settle(learner=True)
     assert learner.stop() == 0, learner.output()

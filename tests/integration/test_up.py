@@ -20,7 +20,7 @@ from redis import Redis
 from cli.replay import command
 from personalization.errors import Refused
 from tests.parts import require
-from tests.running import Up, alive, free_port, start, until
+from tests.running import Up, alive, begin, free_port, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -30,8 +30,10 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     require("redis")
     started: list[Up] = []
 
-    def one(*more: str) -> Up:
-        started.append(start(tmp_path / "data", *more))
+    def one(*more: str, wait: bool = True) -> Up:
+        started.append(begin(tmp_path / "data", *more))
+        if wait:
+            started[-1].wait_ready()
         return started[-1]
 
     yield one
@@ -145,14 +147,23 @@ def replay(expected: int, *arguments: str, **settings: str) -> str:
     return done.output
 
 
-def test_no_orphans_after_kill_9(ups: Callable[..., Up]) -> None:
+@pytest.mark.parametrize("slow", ["api", "learner"])
+def test_the_next_one_begins_when_all_that_a_killed_one_left_is_gone(ups: Callable[..., Up], slow: str) -> None:
     up = ups()
     up.track("a3", "m1")
+    os.kill(up.pids[slow], signal.SIGSTOP)  # until it goes on, it does not end
     up.process.kill()
     up.process.wait()
-    # The next one goes on from what the children left; those that still wait for an answer of Redis go too.
-    again = ups()
-    until(lambda: not any(alive(pid) for pid in up.pids.values()), "the children go")
+    again = ups("--port", up.url.rpartition(":")[2], wait=False)
+    try:
+        first = again.wait_for_line("")
+        assert f"waiting for what a `nextbest up` that was killed (process {up.process.pid}) left to end" in first
+    finally:
+        os.kill(up.pids[slow], signal.SIGCONT)
+    again.wait_for_line("starting ")
+    assert not any(alive(pid) for pid in up.pids.values())
+    again.wait_ready()
+    assert again.url == up.url
     until(lambda: again.event_count("a3") == 1, "the event acknowledged before the kill")
 
 

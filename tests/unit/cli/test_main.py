@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.data_dir import DataDir
 from cli.http_probe import listening_socket
 from cli.main import COMMANDS, nextbest
 from config.settings import InvalidSettings
@@ -88,59 +87,6 @@ def test_usage_mistakes_exit_2() -> None:
         assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
     assert "takes Kafka" in run("up", "--workers", "2").stderr
-
-
-def test_data_folder_is_one_persons(tmp_path: Path) -> None:
-    held = DataDir(tmp_path / "data")
-    with pytest.raises(Refused, match=rf"in use by another `nextbest up` \(process {os.getpid()}\)"):
-        DataDir(tmp_path / "data")
-    held.release()
-    DataDir(tmp_path / "data").release()
-
-
-def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(Refused, match=r"cannot write to the data folder .*; choose another with --data-dir"):
-        DataDir(tmp_path / "file" / "data")
-
-
-def test_the_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    data_dir = DataDir(tmp_path)
-    secret = data_dir.secret()
-    assert len(secret) >= 40
-    assert data_dir.secret() == secret
-    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
-    (tmp_path / "visitors").mkdir()
-    data_dir.empty()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs", "secret"]
-    data_dir.release()
-
-
-def test_what_others_could_read_of_a_data_folder_is_closed_to_them(tmp_path: Path) -> None:
-    path = tmp_path / "data"
-    DataDir(path).release()
-    (path / "redis").mkdir(mode=0o755)
-    (path / "redis" / "appendonly.aof").touch(0o644)
-    (path / "logs" / "api.log").touch(0o644)
-    (path / "mine").mkdir(mode=0o755)
-    (path / "elsewhere").touch(0o644)
-    (path / "logs" / "link.log").symlink_to(path / "elsewhere")
-    path.chmod(0o755)
-    DataDir(path).release()
-
-    def mode(name: str) -> int:
-        return (path / name).stat().st_mode & 0o777
-
-    assert [mode(name) for name in ("", "redis", "logs")] == [0o700] * 3
-    assert [mode(name) for name in ("redis/appendonly.aof", "logs/api.log")] == [0o600] * 2
-    assert [mode(name) for name in ("mine", "elsewhere")] == [0o755, 0o644], "not ours"
-
-
-def test_a_folder_of_somebodys_own_is_not_closed_by_being_named(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir(mode=0o755)
-    DataDir(tmp_path / "home").release()
-    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "home" / "logs").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_taken_port_is_one_sentence() -> None:

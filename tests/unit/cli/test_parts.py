@@ -37,7 +37,7 @@ async def server(port: int, answer: bytes | None) -> AsyncIterator[None]:
 
 def redis_spec(tmp_path: Path, port: int) -> ChildSpec:
     require("redis")
-    return redis_part(tmp_path, port, 0)
+    return redis_part(tmp_path, port)
 
 
 @pytest.mark.redis

@@ -1,14 +1,20 @@
-"""A log that fails as told, and records with a number: for tests of the spool."""
+"""A log that fails as told, records with a number, and what the dead leave: for tests of the spool."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from eventlog.disk_queue import DiskQueue
 from eventlog.port import LogIdentity, Position, Record
 from eventlog.signal import Signal
+from eventlog.spool import Spool
+from eventlog.spool_slots import Slot, hold
 from personalization.errors import InvalidInput, Unavailable
+
+SpoolOn = Callable[..., Spool]
+"""What the fixture `spool_on` gives: makes spools that are kept at work."""
 
 
 class FakeLog:
@@ -48,3 +54,13 @@ def numbers(log: FakeLog) -> list[int]:
 
 def segments_in(directory: Path) -> list[Path]:
     return sorted(directory.rglob("*.spool"))
+
+
+def left_by_the_dead(directory: Path, numbers_: range) -> Slot:
+    """Records in a directory that is still locked: its process dies when the lock is released."""
+    slot = hold(directory)
+    assert slot is not None
+    queue = DiskQueue(directory, 10**9)
+    queue.push([record(i) for i in numbers_])
+    queue.close()
+    return slot

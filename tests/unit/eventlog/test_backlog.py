@@ -10,7 +10,7 @@ import pytest
 
 from eventlog.backlog import RECORD_OVERHEAD_BYTES, Backlog
 from eventlog.disk_queue import DiskQueue
-from eventlog.disk_thread import DiskThread
+from eventlog.file_thread import FileThread
 from eventlog.port import Record
 from tests.unit.eventlog.spooling import record
 
@@ -18,14 +18,14 @@ BacklogOn = Callable[..., Backlog]
 
 
 @pytest.fixture
-async def thread() -> AsyncIterator[DiskThread]:
-    made = DiskThread()
+async def thread() -> AsyncIterator[FileThread]:
+    made = FileThread("spool")
     yield made
     made.close()
 
 
 @pytest.fixture
-def backlog_on(tmp_path: Path, thread: DiskThread) -> BacklogOn:
+def backlog_on(tmp_path: Path, thread: FileThread) -> BacklogOn:
     return lambda memory=10**7, disk=10**8: Backlog(tmp_path, memory, disk, thread)
 
 
@@ -84,7 +84,7 @@ async def test_copies_make_room_once_a_quarter_of_memory_is_used(backlog_on: Bac
 
 
 async def test_what_the_log_took_comes_again_where_the_process_died_before_the_disk_knew(
-    backlog_on: BacklogOn, thread: DiskThread, tmp_path: Path
+    backlog_on: BacklogOn, thread: FileThread, tmp_path: Path
 ) -> None:
     backlog = backlog_on()
     for i in range(10):

@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import logging
-import stat
 import statistics
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from background.supervisor import TaskSupervisor
 from eventlog.backlog import RECORD_OVERHEAD_BYTES
 from eventlog.disk_queue import DiskQueue
 from eventlog.port import LogIdentity, Position, Record
-from eventlog.spool import MAX_BATCH_RECORDS, Spool
-from eventlog.spool_slots import Slot, abandoned, hold
+from eventlog.record_batch import MAX_BATCH_RECORDS
+from eventlog.spool import Spool
 from personalization.errors import Refused
 from tests.running import eventually
-from tests.unit.eventlog.spooling import FakeLog, numbers, record, segments_in
-
-SpoolOn = Callable[..., Spool]
-
-
-@pytest.fixture
-async def spool_on(tmp_path: Path) -> AsyncIterator[SpoolOn]:
-    """Makes spools that are kept at work; those a test has not closed are, at its end."""
-    spools: list[Spool] = []
-    async with TaskSupervisor() as tasks:
-
-        def make(log: FakeLog, *, memory: int = 10**7, disk: int = 10**8, linger_s: float = 0) -> Spool:
-            spool = Spool(log, tmp_path, max_memory_bytes=memory, max_disk_bytes=disk, linger_s=linger_s)
-            spools.append(spool)
-            tasks.keep(f"spool-{len(spools)}", spool.run, may_return=True)
-            return spool
-
-        yield make
-    for spool in spools:
-        await spool.drain(0)
-
-
-def names_in(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
+from tests.unit.eventlog.spooling import FakeLog, SpoolOn, numbers, record, segments_in
 
 
 def on_disk(directory: Path) -> list[int]:
@@ -300,6 +274,40 @@ class TestRestarts:
         assert list(dict.fromkeys(numbers(log))) == list(range(2000))
         assert len(log.values) <= 2000 + 2 * MAX_BATCH_RECORDS
 
+    async def test_what_the_log_took_is_forgotten_once_though_the_work_was_cancelled_meanwhile(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        push, may_write = DiskQueue.push, threading.Event()
+
+        def slow(self: DiskQueue, records: Sequence[Record]) -> int:
+            may_write.wait(10)
+            return push(self, records)
+
+        monkeypatch.setattr(DiskQueue, "push", slow)
+        log = FakeLog()
+        log.hangs.clear()
+        spool = Spool(log, tmp_path, linger_s=0)
+        running = asyncio.create_task(spool.run())
+        for i in range(20):
+            spool.put(record(i))
+        await eventually(lambda: log.n_calls == 1)
+        await asyncio.sleep(0.1)  # what hangs is on its way to disk, which takes its time
+        log.hangs.set()
+        await eventually(lambda: len(log.values) == 20)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for i in range(20, 60):
+            spool.put(record(i))
+        running = asyncio.create_task(spool.run())
+        await asyncio.sleep(0.1)
+        for i in range(60, 100):
+            spool.put(record(i))
+        may_write.set()
+        await eventually(lambda: spool.n_waiting == 0)
+        assert await spool.drain(10) == 0
+        await running
+        assert list(dict.fromkeys(numbers(log))) == list(range(100))
+
     async def test_cancelled_in_any_moment_nothing_is_lost(self, tmp_path: Path) -> None:
         log = FakeLog()
         spool = Spool(log, tmp_path, linger_s=0)
@@ -318,182 +326,6 @@ class TestRestarts:
         log.away = False
         assert await spool.drain(10) == 0
         assert list(dict.fromkeys(numbers(log))) == list(range(n))
-
-
-class TestSlots:
-    """Each process has a directory of its own; what a dead one left is anybody's."""
-
-    async def test_each_process_has_a_directory_of_its_own(self, tmp_path: Path) -> None:
-        log = FakeLog()
-        first, second = Spool(log, tmp_path), Spool(log, tmp_path)
-        assert names_in(tmp_path) == ["0", "1"]
-        await first.drain(1)
-        third = Spool(log, tmp_path)
-        assert names_in(tmp_path) == ["0", "1"]
-        await second.drain(1)
-        await third.drain(1)
-
-    async def test_directories_are_private(self, tmp_path: Path) -> None:
-        (tmp_path / "0").mkdir(mode=0o755)
-        spool = Spool(FakeLog(), tmp_path)
-        assert stat.S_IMODE((tmp_path / "0").stat().st_mode) == 0o700
-        assert stat.S_IMODE((tmp_path / "0" / "lock").stat().st_mode) == 0o600
-        await spool.drain(1)
-
-    async def test_any_process_drains_any_spool_nobody_holds(
-        self, spool_on: SpoolOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("eventlog.spool.ADOPT_S", 0.02)
-        log = FakeLog()
-        spool = spool_on(log)
-        dead = [
-            left_by_the_dead(tmp_path / str(number), range(number * 1000, number * 1000 + 700)) for number in (3, 5)
-        ]
-        held = left_by_the_dead(tmp_path / "4", range(4000, 4003))
-        for slot in dead:
-            slot.release()
-        await eventually(lambda: spool.n_adopted == 1400 and spool.n_waiting == 0)
-        assert numbers(log) == [*range(3000, 3700), *range(5000, 5700)]
-        await eventually(lambda: names_in(tmp_path) == ["0", "4"])
-        held.release()
-        await eventually(lambda: spool.n_adopted == 1403 and spool.n_waiting == 0)
-
-    async def test_a_drain_that_is_cut_short_leaves_the_rest_to_the_next(
-        self, spool_on: SpoolOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("eventlog.spool.ADOPT_S", 0.02)
-        log = FakeLog()
-        log.hangs.clear()
-        spool = spool_on(log)
-        left_by_the_dead(tmp_path / "3", range(700)).release()
-        await eventually(lambda: spool.n_adopted == 700 and log.n_calls == 1)
-        assert await spool.drain(0.05) == 700
-        log.hangs.set()
-        again = spool_on(log)
-        await eventually(lambda: again.n_adopted == 700 and again.n_waiting == 0)
-        assert list(dict.fromkeys(numbers(log))) == list(range(700))
-
-    async def test_what_cannot_be_read_is_looked_at_once(
-        self, spool_on: SpoolOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        looks = 0
-
-        def look(root: Path, but_not: Mapping[Path, int]) -> Slot | None:
-            nonlocal looks
-            looks += 1
-            return abandoned(root, but_not)
-
-        monkeypatch.setattr("eventlog.spool.abandoned", look)
-        monkeypatch.setattr("eventlog.spool.ADOPT_S", 0.001)
-        (tmp_path / "3" / "000000000001.spool").mkdir(parents=True)
-        spool_on(FakeLog())
-        await eventually(lambda: looks > 20)
-        # The lock file that the first look made has changed the directory once.
-        assert 1 <= caplog.messages.count("spool_segment_unreadable") <= 2
-
-    def test_a_lock_file_that_was_removed_meanwhile_is_no_lock(self, tmp_path: Path) -> None:
-        slot = hold(tmp_path / "0")
-        assert slot is not None
-        assert hold(tmp_path / "0") is None
-        slot.remove()
-        assert not (tmp_path / "0").exists()
-        again = hold(tmp_path / "0")
-        assert again is not None
-        again.release()
-
-
-def left_by_the_dead(directory: Path, numbers_: range) -> Slot:
-    """Records in a directory that is still locked: its process dies when the lock is released."""
-    slot = hold(directory)
-    assert slot is not None
-    queue = DiskQueue(directory, 10**9)
-    queue.push([record(i) for i in numbers_])
-    queue.close()
-    return slot
-
-
-class TestDiskFull:
-    """``put`` never raises, the work goes on, and what memory has room for is appended once the log is back."""
-
-    @pytest.fixture
-    def full(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        """Whether the disk is full: by its one element."""
-        state = [True]
-        push = DiskQueue.push
-
-        def fails(self: DiskQueue, records: Sequence[Record]) -> int:
-            if state[0]:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return push(self, records)
-
-        monkeypatch.setattr(DiskQueue, "push", fails)
-        return state
-
-    async def test_memory_holds_what_it_may_and_the_rest_is_dropped(
-        self, spool_on: SpoolOn, full: list[bool], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        log = FakeLog()
-        log.away = True
-        spool = spool_on(log, memory=100 * (100 + RECORD_OVERHEAD_BYTES))
-        kept = []
-        for i in range(300):
-            if spool.put(record(i, 90)):
-                kept.append(i)
-            await asyncio.sleep(0.001)
-        assert 100 <= len(kept) < 110
-        assert spool.n_dropped == 300 - len(kept)
-        said = [r for r in caplog.records if r.getMessage() == "spool_disk_failed"]
-        assert [getattr(r, "reason", "") for r in said] == ["the disk the spool writes to is full"]
-        log.away = False
-        await eventually(lambda: spool.n_waiting == 0)
-        spool.put(record(999))
-        await eventually(lambda: spool.n_waiting == 0)
-        assert numbers(log) == [*kept, 999]
-
-    async def test_once_there_is_room_again_what_waits_goes_to_disk(
-        self, spool_on: SpoolOn, full: list[bool], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO)
-        log = FakeLog()
-        log.away = True
-        spool = spool_on(log)
-        for i in range(50):
-            spool.put(record(i))
-        await eventually(lambda: "spool_disk_failed" in caplog.messages)
-        full[0] = False
-        await eventually(lambda: spool.n_spilled == 50)
-        assert "spool_disk_works_again" in caplog.messages
-
-    async def test_a_directory_that_cannot_be_made_is_no_reason_not_to_start(
-        self, tmp_path: Path, spool_on: SpoolOn, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("eventlog.backlog.DISK_RETRY_S", 0.01)
-        left_by_the_dead(tmp_path / "0", range(100, 103)).release()
-        put_back = stand_in_the_way(tmp_path)
-        log = FakeLog()
-        log.away = True
-        spool = spool_on(log)
-        for i in range(20):
-            assert spool.put(record(i))
-        await eventually(lambda: spool.n_retries > 2)
-        put_back()
-        await eventually(lambda: spool.n_spilled == 20)
-        log.away = False
-        await eventually(lambda: spool.n_waiting == 0)
-        assert numbers(log)[:20] == list(range(20))
-
-
-def stand_in_the_way(directory: Path) -> Callable[[], None]:
-    """Put a file where the directory is; returns what undoes it."""
-    away = directory.with_name("away")
-    directory.rename(away)
-    directory.write_text("a file")
-
-    def put_back() -> None:
-        directory.unlink()
-        away.rename(directory)
-
-    return put_back
 
 
 async def test_no_step_of_it_holds_up_the_event_loop(spool_on: SpoolOn) -> None:

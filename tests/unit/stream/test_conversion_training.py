@@ -12,6 +12,7 @@ from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from online_models.conversion import checkpoint
 from online_models.conversion.challenger import retrain
 from online_models.conversion.contender import Contender
+from online_models.snapshot import unpack_version
 from personalization.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
 from state.model_store import Published
 from stream.learner import LearnedMessage, Learner
@@ -75,6 +76,22 @@ async def test_a_placement_and_a_conversion_learn_from_one_partition() -> None:
         assert shop.metrics.registry.get_sample_value("nextbest_model_adaptations", labels) == 0
     (served,) = shop.conversions.published
     assert served.contender.predict({"carts": 2.0}) > 0.5 > served.contender.predict({"carts": 0.0})
+
+
+async def test_one_that_is_published_now_and_then_is_published_at_once_where_that_is_asked() -> None:
+    shop = Shop()
+    shop.publish_conversion_ms = 3_600_000
+    await shop.sessions(0, 10)
+    learner = shop.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(shop.all_messages(0, 10, 1))
+    assert await learner.publish() == 1
+    await learner.process(shop.all_messages(10, 20, 1))
+    assert await learner.publish() == 0
+    assert await learner.publish(at_once=True) == 1
+    book = learner.book(example_key(BUYS))
+    assert book is not None
+    assert unpack_version(shop.conversions.published[-1].version)[1] == book.n_learned
 
 
 async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_book() -> None:

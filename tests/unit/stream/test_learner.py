@@ -72,6 +72,7 @@ class Bench:
         self.now_s = 0.0
         self.secret = b"secret"
         self.epoch = 1
+        self.publish_conversion_ms = 0
 
     def placements(self) -> PlacementTraining:
         return PlacementTraining(self.publisher, self.secret)
@@ -82,7 +83,7 @@ class Bench:
 
         trainings = Trainings(
             self.placements(),
-            ConversionTraining(self.conversions, b"secret", LearnerMetrics(), publish_ms=0),
+            ConversionTraining(self.conversions, b"secret", LearnerMetrics(), self.publish_conversion_ms),
         )
         aside = SettingAside(self.metrics, lambda: self.now_s)
         partitions = Partitions(self.checkpoints, trainings, self.catalog, self.epoch, self.metrics, aside)
