@@ -57,8 +57,33 @@ class OffsetPolicyMixin(FaustConsumer):
             offsets.update(chosen)
         return offsets
 
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        """Commit what was acked; what is not taken is committed with the next, whether anything is acked till then.
+
+        Faust takes it for committed all the same, and would come back to it with the partition's next entry.
+        """
+        self._not_taken: dict[TP, tuple[int | None, int | None]] = {}
+        done = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        for tp, (committed, reached) in self._not_taken.items():
+            self._committed_offset[tp] = committed
+            if reached is not None:
+                again = set(range(committed or reached - 1, reached)) - self._acked_index[tp]
+                self._acked_index[tp] |= again
+                self._acked[tp].extend(again)
+        return done
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        return self.app.offset_policy.commits_acked and await self.commit_offsets(offsets)
+        if not self.app.offset_policy.commits_acked:
+            return False
+        generation = self.app.consumer_generation_id
+        if await self.commit_offsets(offsets):
+            return True
+        # What was reached under an ownership that is over is read again by whoever has the partition now.
+        over = generation != self.app.consumer_generation_id
+        self._not_taken = {
+            tp: (self._committed_offset.get(tp), None if over else offset) for tp, offset in offsets.items()
+        }
+        return False
 
     async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
         """Commit ``offsets`` now; false when this worker no longer owns the partitions.

@@ -240,6 +240,32 @@ async def test_a_worker_starts_where_its_policy_says_and_commits_only_when_told(
     assert await log.committed_offsets("folder", VISITOR_LOG) == [None, 60, None, None]
 
 
+async def test_a_commit_that_was_not_taken_is_made_again_though_nothing_comes_in(log: AnyLog) -> None:
+    """As by a rebalance under way, or a Redis that is away: else the group would stand behind what it has done."""
+    app = make_app("folder", log, await log.identity(), WorkerSettings(commit_interval_s=0.1))
+
+    @app.agent(app.channel_of(VISITOR_LOG))
+    async def fold(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await stream.ack(event)
+
+    async with at_work(app):
+        await append(log, 40)
+        await until_committed(log, 40)
+        commit, refused = app.consumer.commit_offsets, []
+
+        async def refusing(offsets: Any, generation: int | None = None) -> bool:
+            if len(refused) < 3:
+                refused.append(offsets)
+                return False
+            return bool(await commit(offsets, generation))
+
+        app.consumer.commit_offsets = refusing
+        await append(log, 40, 40)
+        await until_committed(log, 80)
+    assert len(refused) == 3
+
+
 async def test_an_append_wakes_the_worker(log: AnyLog) -> None:
     app = make_app(
         "folder", log, await log.identity(), WorkerSettings(session_timeout_s=5), offset_policy=OffsetPolicy()
