@@ -109,5 +109,5 @@ class Services:
 
     def intake(self, caller: Caller, scope: Scope) -> Intake:
         """What stamps the events of a request that has just come."""
-        version = self.catalog.current.catalog.version
-        return Intake(caller, scope, self.senders, self.degenerate_ids, self.clock_ms(), version)
+        catalog = self.catalog.current.catalog
+        return Intake(caller, scope, self.senders, self.degenerate_ids, self.clock_ms(), catalog)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
+from personalization.compiled import CompiledCatalog
 from personalization.event import ClientEvent, Track
 from personalization.purposes import PERSONALISING, Word, Words, add, recorded, said
 from personalization.request import DecideRequest
@@ -70,6 +71,14 @@ def admitted(event: ClientEvent, *, may_log: bool, refused: Iterable[str] = ()) 
         event=CONSENT_EVENT,
         properties=words,
     )
+
+
+def answerable(catalog: CompiledCatalog, allowed: Callable[[str], bool]) -> bool:
+    """Whether a decision can be open for a visitor at all, so that its reward or activation may be logged.
+
+    A decision id does not say of which placement it is: some of them may need no consent, or another.
+    """
+    return allowed(PERSONALISING) or any(all(map(allowed, each.consent)) for each in catalog.placements.values())
 
 
 def stands_alone(event: ClientEvent) -> bool:
@@ -136,7 +145,7 @@ class Consents:
         None where it could not be read.
     """
 
-    __slots__ = ("_default", "_recorded", "_said", "_signed_ms")
+    __slots__ = ("_by_browser", "_default", "_recorded", "_said", "_signed_ms")
 
     def __init__(
         self,
@@ -145,7 +154,7 @@ class Consents:
         state: VisitorState | None,
         now_ms: int,
     ) -> None:
-        self._recorded = None if state is None else state.consents
+        self._recorded = request.said_lately if state is None else state.consents
         self._default = request.consent_default
         self._said: dict[str, bool] = {}
         self._signed_ms: int | None = None
@@ -154,7 +163,9 @@ class Consents:
             self._said = said(request.context)
             if isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms):
                 self._signed_ms = int(given.get("atMs", 0))
+        self._by_browser: frozenset[str] = frozenset()
         if request.refused:
+            self._by_browser = frozenset(p for p in request.refused if self._said.get(p) is not False)
             self._said = {**self._said, **dict.fromkeys(request.refused, False)}
 
     def granted(self, purpose: str) -> bool:
@@ -162,7 +173,7 @@ class Consents:
         word = self._said.get(purpose) if self._said else None
         if word is False:
             return False
-        held = None if self._recorded is None else recorded(self._recorded, purpose)
+        held = recorded(self._recorded, purpose)
         if held is None:
             return True if word else self._default
         if word and self._signed_ms is not None and self._signed_ms > held.at_ms:
@@ -173,6 +184,41 @@ class Consents:
     def signed(self) -> bool:
         """Whether the request carries consents that we have signed."""
         return self._signed_ms is not None
+
+    def news(
+        self, held: Sequence[Words], named: Collection[str], states: Sequence[VisitorState] | None
+    ) -> dict[str, bool]:
+        """What of the request is to be recorded, since by what is recorded something else would be done.
+
+        A refusal of what is granted so far; a first grant where nothing is granted by default; and one that was
+        signed after it was refused. What a browser refuses by itself is recorded of a known visitor alone, and a
+        grant where the state could be read.
+
+        Parameters
+        ----------
+        held
+            The words under each key of the visitor, ``said_lately`` included; empty: none.
+        named
+            The purposes that the catalog names: nobody asks for a grant of another.
+        """
+        found = {}
+        for purpose, granted in self._said.items():
+            words = [recorded(each, purpose) for each in held] or [None]
+            if granted:
+                if states is not None and purpose in named and self._is_news(words):
+                    found[purpose] = True
+            elif (states or purpose not in self._by_browser) and any(
+                self._default if word is None else word.granted for word in words
+            ):
+                found[purpose] = False
+        return found
+
+    def _is_news(self, words: Sequence[Word | None]) -> bool:
+        """Whether a grant changes what holds by these words."""
+        refused_ms = max((word.at_ms for word in words if word is not None and not word.granted), default=None)
+        if refused_ms is not None:
+            return self._signed_ms is not None and self._signed_ms > refused_ms
+        return not self._default and not all(words)
 
     def refused(self, purpose: str) -> bool:
         """Whether the request itself refuses ``purpose``."""

@@ -22,7 +22,7 @@ from personalization.attribution import activate, attribute, offer_recent, take_
 from personalization.bounded import contains, push, short_hash
 from personalization.closed_memory import LateReward, is_closed
 from personalization.compiled import CompiledCatalog
-from personalization.consent import record, words_of
+from personalization.consent import answerable, record, words_of
 from personalization.conversions import Examples
 from personalization.decision_id import trial_of
 from personalization.entry import LOGGED_OUT, Entry, Position, Provenance
@@ -217,15 +217,17 @@ def _fold_event(
     if isinstance(event, CLIENT_EVENTS):
         said_something = _take_words(state, event, entry, catalog)
         if said_something or state.consents or entry.sender is not None:
-            allowed = _allowed(state, entry, catalog)
-            if not allowed(PERSONALISING):
+            if not _allowed(state, entry, catalog)(PERSONALISING):
                 return _honour_refusal(visitor, key, ledger, examples, said_something)
             if said_something:
-                ledger.withdraw(allowed)
-    elif isinstance(event, DecisionMade) and (state.consents or entry.sender is not None):
+                ledger.withdraw(_not_refused(state))
+    elif isinstance(event, Rewarded | Activated) and state.consents:
+        if ledger.find(event.decision_id) is None and not answerable(catalog, _not_refused(state)):
+            return Folded(Status.DROPPED, reason="consent")
+    elif isinstance(event, DecisionMade) and state.consents:
         placement = catalog.placements.get(event.placement)
         needed = placement.consent if placement is not None else (PERSONALISING,)
-        if not all(map(_allowed(state, entry, catalog), needed)):
+        if not all(map(_not_refused(state), needed)):
             return Folded(Status.DROPPED, reason="consent")
     if isinstance(event, CLIENT_EVENTS):
         first = apply_event(state, event, entry.occurred_at_ms, state.now_ms, catalog)
@@ -254,11 +256,10 @@ def _fold_event(
         offer_recent(ledger, arrivals)
         take_recent(ledger, event.folder.recent)
         ledger.evict()
-        allowed = _allowed(state, entry, catalog)
-        if state.consents and not allowed(PERSONALISING):
+        if state.consents and not _not_refused(state)(PERSONALISING):
             return _honour_refusal(visitor, key, ledger, examples, said_something=True)
         if state.consents:
-            ledger.withdraw(allowed)
+            ledger.withdraw(_not_refused(state))
     elif isinstance(event, Link):
         return _fold_link(visitor, key, position, entry, event)
     else:
@@ -287,22 +288,29 @@ def _take_words(state: VisitorState, event: ClientEvent, entry: Entry, catalog: 
 def _allowed(state: VisitorState, entry: Entry, catalog: CompiledCatalog) -> Callable[[str], bool]:
     """Whether something may be done for a purpose: by what the visitor said, else by the source's default."""
     source = None if entry.sender is None else catalog.catalog.sources.get(entry.sender.source)
-    default = source is None or source.consent_default == "granted"
+    default = entry.agreed or source is None or source.consent_default == "granted"
     return lambda purpose: may(state.consents, purpose, default=default)
+
+
+def _not_refused(state: VisitorState) -> Callable[[str], bool]:
+    """Whether a purpose was not refused; what is decided without consent is nobody's, and not here."""
+    return lambda purpose: may(state.consents, purpose, default=True)
 
 
 def _honour_refusal(visitor: Visitor, key: str, ledger: Ledger, examples: Examples, said_something: bool) -> Folded:
     """The visitor refused, or never agreed: nothing is profiled, and what is under way ends without being learned.
 
-    The profile goes, and what is left is the record that honours the refusal: consents, sides, fence. A registered
-    person's stays where a public key alone said so: it is not processed any more, and they can undo that.
+    Of who refused the profile goes, and what is left is the record that honours the refusal: consents, sides,
+    fence. A registered person's stays where a public key alone said so: it is not processed any more, and they can
+    undo that. Of who said nothing what they agreed to elsewhere, by another source's default, stays.
     """
     state, folder = visitor.state, visitor.folder
     due_before = next_due_ms(folder)
-    ledger.withdraw(lambda purpose: may(state.consents, purpose, default=purpose != PERSONALISING))
-    examples.forget()
+    ledger.withdraw(_not_refused(state))
     word = recorded(state.consents, PERSONALISING)
-    if not is_registered(key) or (word is not None and word.verified):
+    if word is not None:
+        examples.forget()
+    if word is not None and (word.verified or not is_registered(key)):
         visitor.state = VisitorState(
             state.epoch,
             state.offset,
@@ -422,6 +430,7 @@ def _derived(to: str, key: str, position: Position, n: int, cause: Entry, event:
             event=event,
             provenance=Provenance(key, position.epoch, position.offset, n),
             sender=cause.sender,
+            agreed=cause.agreed,
         ),
     )
 
