@@ -18,7 +18,15 @@ from typing import TypeAlias
 from msgspec import structs
 
 from personalization import identity
-from personalization.attribution import activate, attribute, offer_recent, take_recent
+from personalization.attribution import (
+    activate,
+    attribute,
+    impression_of,
+    names_what,
+    offer_recent,
+    take_offered,
+    take_recent,
+)
 from personalization.bounded import contains, push, short_hash
 from personalization.closed_memory import LateReward, is_closed
 from personalization.compiled import CompiledCatalog
@@ -35,6 +43,7 @@ from personalization.event import (
     Event,
     Link,
     Merged,
+    Offered,
     Redirected,
     Rewarded,
     TimedOut,
@@ -197,6 +206,8 @@ def fold(
             done = _fold_event(visitor, key, position, entry, catalog, earlier)
             done.emissions.append(forwarded)
             return done
+        if isinstance(entry.event, CLIENT_EVENTS):
+            return _fold_of_the_next(visitor, key, position, entry, catalog, earlier)
     return _fold_event(visitor, key, position, entry, catalog, earlier)
 
 
@@ -238,6 +249,10 @@ def _fold_event(
         opened = ledger.open(event)
         if opened is not None and folder.recent:
             offer_recent(ledger, [opened])
+    elif isinstance(event, Offered):
+        if not _not_refused(state)(PERSONALISING):
+            return Folded(Status.DROPPED, reason="consent")
+        take_offered(ledger, event.credits)
     elif isinstance(event, TimedOut):
         ledger.time_out()
         examples.time_out()
@@ -371,13 +386,46 @@ def _is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
     if not is_registered(target):
         return False
     if isinstance(event, Rewarded | Activated):
-        trial = trial_of(event.decision_id)
-        return any(trial_of(each.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
+        return _is_known(folder, event.decision_id)
     if isinstance(event, TimedOut):
         return bool(folder.open or folder.held or folder.conversions)
     if sender is None or sender.after_login != LOGGED_OUT:
         return False
     return isinstance(event, DecisionMade) or (isinstance(event, CLIENT_EVENTS) and event.user_id is None)
+
+
+def _fold_of_the_next(
+    visitor: Visitor,
+    key: str,
+    position: Position,
+    entry: Entry,
+    catalog: CompiledCatalog,
+    earlier: Mapping[int, CompiledCatalog],
+) -> Folded:
+    """An event of whoever uses the device after a log-in, as far as it says: its profile is theirs alone.
+
+    What it acted on may still be what was shown to who logged in: a page decides for both ids while its events name
+    the browser alone. So a credit that names its content or decision, and finds none of it here, is offered there.
+    """
+    target, before = visitor.state.redirect, visitor.folder.recent
+    done = _fold_event(visitor, key, position, entry, catalog, earlier)
+    new = [credit for credit in visitor.folder.recent if not any(credit is each for each in before)]
+    left = list(filter(names_what, new))
+    shown = impression_of(entry.event)
+    theirs: list[Event] = []
+    if shown and not _is_known(visitor.folder, shown):
+        theirs.append(Activated(decision_id=shown))
+    if left:
+        theirs.append(Offered(credits=left))
+    if target is not None:
+        done.emissions += [_derived(target, key, position, n, entry, event) for n, event in enumerate(theirs)]
+    return done
+
+
+def _is_known(folder: FolderState, decision_id: str) -> bool:
+    """Whether the decision is open, or was closed, under this very key."""
+    trial = trial_of(decision_id)
+    return any(trial_of(each.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
 
 
 def _fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entry, target: str) -> Folded:
@@ -406,10 +454,12 @@ def _fold_link_at_redirect(
         # Who used the device since the last log-in was whoever logs in now; a second person ends the forwarding
         # to the first at once.
         known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
+        same = link.canonical == target
+        recent = [credit for credit in folder.recent if not (same and names_what(credit))]  # offered there already
         merged = Merged(
             source=key,
             state=structs.replace(state, redirect=None),
-            folder=structs.replace(folder, sources={}, message_ids=b""),
+            folder=structs.replace(folder, sources={}, message_ids=b"", recent=recent),
         )
         if known or winner is None:
             _leave_redirect(visitor, key, link.canonical)
