@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +25,10 @@ _Who = tuple[tuple[str, ...], str | None]
 
 class _Visitors(Protocol):
     async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]: ...
+
+    async def read_each(
+        self, visitors: Sequence[tuple[Sequence[str], str | None]]
+    ) -> list[list[VisitorState] | Unavailable]: ...
 
 
 class Admitted(NamedTuple):
@@ -56,28 +59,37 @@ class ConsentGate:
         Unavailable
             Where that is in a state which cannot be read.
         """
-        states = await self._read({_who(event) for event in events})
-        return [self._admit(event, states[_who(event)], intake) for event in events]
+        of_events = [_who(event) for event in events]
+        visitors = list(dict.fromkeys(of_events))
+        states = dict(zip(visitors, await self._visitors.read_each(visitors), strict=True))
+        return [
+            self._admit(event, who[0], states[who], intake) for event, who in zip(events, of_events, strict=True)
+        ]
 
     def _admit(
-        self, event: ClientEvent, states: list[VisitorState] | Unavailable, intake: Intake
+        self, event: ClientEvent, keys: Sequence[str], states: list[VisitorState] | Unavailable, intake: Intake
     ) -> Admitted | None:
-        keys, _ = _who(event)
         unread = states if isinstance(states, Unavailable) else None
         known = [] if isinstance(states, Unavailable) else states
-        own = words_of(event).get(PERSONALISING)
-        word = self._word(keys, known)
+        words = words_of(event)
         default = intake.caller.access.consent_default == "granted"
+        if default and not words and not intake.refused and self._is_silent(keys, known):
+            return Admitted(event, agreed=False)
+        own = words.get(PERSONALISING)
+        word = self._word(keys, known)
         if own is None and word is None and unread is not None and not default:
             raise unread
         may_log = default if word is None else word.granted
         refused = unrecorded(intake.refused, known) if known or may_log else ()
-        done = admitted(event, may_log=may_log, refused=refused)
+        done = admitted(event, may_log=may_log, refused=refused) if words or refused or not may_log else event
         if done is None:
             return None
-        self.remember(keys, words_of(done), intake)
+        if done is not event or words:
+            self.remember(keys, words_of(done), intake)
+        if default or not may_log:
+            return Admitted(done, agreed=False)
         recorded_all = len(known) == len(keys) and all(recorded(each.consents, PERSONALISING) for each in known)
-        return Admitted(done, agreed=may_log and not (default or recorded_all))
+        return Admitted(done, agreed=not recorded_all)
 
     async def admits_answer(self, key: str, intake: Intake) -> bool:
         """Whether what became of a decision made under ``key`` may be logged there.
@@ -122,17 +134,12 @@ class ConsentGate:
         while len(self._said) > self._size:
             self._said.popitem(last=False)
 
-    async def _read(self, visitors: set[_Who]) -> dict[_Who, list[VisitorState] | Unavailable]:
-        found = await asyncio.gather(*map(self._states, visitors)) if len(visitors) > 1 else None
-        if found is None:
-            return {who: await self._states(who) for who in visitors}
-        return dict(zip(visitors, found, strict=True))
-
-    async def _states(self, who: _Who) -> list[VisitorState] | Unavailable:
-        try:
-            return await self._visitors.read(*who)
-        except Unavailable as error:
-            return error
+    def _is_silent(self, keys: Sequence[str], states: Sequence[VisitorState]) -> bool:
+        """Whether nothing was ever said under any of the keys, which is so of most."""
+        for state in states:
+            if state.consents:
+                return False
+        return self._said.keys().isdisjoint(keys)
 
     def _word(self, keys: Sequence[str], states: Sequence[VisitorState]) -> Word | None:
         said = [self._said[key].get(PERSONALISING) for key in keys if key in self._said]

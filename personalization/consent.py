@@ -30,7 +30,7 @@ _SIGNATURE_BYTES = 15
 
 def words_of(event: ClientEvent) -> dict[str, bool]:
     """What an event says about purposes, by their normal names."""
-    words = said(event.context) if event.context else {}
+    words = said(event.context) if "consent" in event.context else {}
     if isinstance(event, Track) and event.event == CONSENT_EVENT:
         for purpose, granted in said({"consent": event.properties}).items():
             words[purpose] = granted and words.get(purpose, True)
