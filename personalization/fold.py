@@ -62,6 +62,7 @@ from personalization.folder_state import (
 )
 from personalization.ledger import Ledger, Note
 from personalization.merge import merge_states
+from personalization.merged_parts import parts_of
 from personalization.outcome import Outcome
 from personalization.profile import apply_event
 from personalization.purposes import PERSONALISING, may, recorded
@@ -364,8 +365,11 @@ def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, lin
     merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
     known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
     _leave_redirect(visitor, key, winner)
-    emissions: list[Emission] = [_derived(winner, key, position, 0, entry, merged)] if known else []
-    return Folded(Status.APPLIED, emissions=emissions)
+    return Folded(Status.APPLIED, emissions=_sent(winner, key, position, entry, merged) if known else [])
+
+
+def _sent(to: str, key: str, position: Position, entry: Entry, merged: Merged) -> list[Emission]:
+    return [_derived(to, key, position, n, entry, part) for n, part in enumerate(parts_of(merged))]
 
 
 def _leave_redirect(visitor: Visitor, key: str, to: str) -> None:
@@ -463,7 +467,7 @@ def _fold_link_at_redirect(
         )
         if known or winner is None:
             _leave_redirect(visitor, key, link.canonical)
-        emissions: list[Emission] = [_derived(link.canonical, key, position, 0, entry, merged)] if known else []
+        emissions = _sent(link.canonical, key, position, entry, merged) if known else []
         return Folded(Status.APPLIED, emissions=emissions)
     loser = link.canonical if winner == target else target
     state.redirect = winner
