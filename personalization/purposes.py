@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from personalization.bounded import HASH_BYTES, short_hash
 from personalization.features import MAX_CATEGORY_CHARS
 
 PERSONALISING = "personalization"
@@ -32,13 +33,17 @@ _GAPS = re.compile(r"[\s._-]+")
 
 
 def normal(purpose: str) -> str:
-    """The one form in which names of purposes are compared.
+    """The one form in which names of purposes are compared; a long one ends in a hash, so that it stays its own.
 
     >>> normal(" Sale-Sharing"), normal("sale_sharing"), normal("Sale sharing")
     ('sale_sharing', 'sale_sharing', 'sale_sharing')
+    >>> normal("vendor " * 20 + "a") == normal("vendor " * 20 + "b"), len(normal("vendor " * 20))
+    (False, 64)
     """
-    folded = unicodedata.normalize("NFKC", purpose).strip().casefold()
-    return _GAPS.sub("_", folded)[:MAX_CATEGORY_CHARS]
+    name = _GAPS.sub("_", unicodedata.normalize("NFKC", purpose).strip().casefold())
+    if len(name) <= MAX_CATEGORY_CHARS:
+        return name
+    return name[: MAX_CATEGORY_CHARS - 2 * HASH_BYTES] + short_hash(name).hex()
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True):
