@@ -15,8 +15,13 @@ NAMED = frozenset({"personalization", "ads", "sale_sharing"})
 SPELLINGS = ["Personalization", "personalization ", "ADS", "ads", "Sale-Sharing", "sale sharing", "*"]
 VENDORS = [f"vendor {n}" for n in range(2 * MAX_PURPOSES)]
 PURPOSES = st.one_of(st.sampled_from(SPELLINGS), st.sampled_from(VENDORS))
-SAID = st.lists(st.tuples(PURPOSES, st.booleans(), st.integers(0, 40)), max_size=150)
-"""(purpose, granted, when): in any order, at once too."""
+SAID = st.builds(
+    lambda n_vendors, granted, more: [(vendor, granted, 20) for vendor in VENDORS[:n_vendors]] + more,
+    st.sampled_from([0, MAX_PURPOSES - 1, MAX_PURPOSES, len(VENDORS)]),
+    st.booleans(),
+    st.lists(st.tuples(PURPOSES, st.booleans(), st.integers(0, 40)), max_size=50),
+)
+"""(purpose, granted, when): first those of a banner, then in any order, at once too."""
 
 
 class EverythingSaid:
