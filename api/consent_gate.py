@@ -12,7 +12,7 @@ from personalization.consent import CONSENT_EVENT, admitted, answerable, words_o
 from personalization.decision import Answer
 from personalization.errors import Unavailable
 from personalization.event import ClientEvent, Track
-from personalization.purposes import PERSONALISING, Word, Words, later, may, merge, recorded
+from personalization.purposes import ALL, PERSONALISING, Word, Words, later, may, merge, recorded, spoken
 from personalization.request import DecideRequest, SentEvent
 from personalization.visitor_key import anonymous_key, user_key
 from personalization.visitor_state import VisitorState
@@ -75,7 +75,7 @@ class ConsentGate:
         default = intake.caller.access.consent_default == "granted"
         if default and not words and not intake.refused and self._is_silent(keys, known):
             return Admitted(event, agreed=False)
-        own = words.get(PERSONALISING)
+        own = spoken(words, PERSONALISING)
         word = self._word(keys, known)
         if own is None and word is None and unread is not None and not default:
             raise unread
@@ -124,7 +124,9 @@ class ConsentGate:
         """Words on purposes that somebody asks for were said under each of the keys: they count at once."""
         named = intake.catalog.named.purposes
         kept = {
-            purpose: Word(granted, intake.received_at_ms) for purpose, granted in words.items() if purpose in named
+            purpose: Word(granted, intake.received_at_ms)
+            for purpose, granted in words.items()
+            if purpose in named or purpose == ALL
         }
         if not kept:
             return
@@ -142,7 +144,7 @@ class ConsentGate:
         return self._said.keys().isdisjoint(keys)
 
     def _word(self, keys: Sequence[str], states: Sequence[VisitorState]) -> Word | None:
-        said = [self._said[key].get(PERSONALISING) for key in keys if key in self._said]
+        said = [recorded(self._said[key], PERSONALISING) for key in keys if key in self._said]
         latest: Word | None = None
         for word in (*said, *(recorded(state.consents, PERSONALISING) for state in states)):
             if word is not None:

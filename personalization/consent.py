@@ -18,7 +18,7 @@ from msgspec import structs
 
 from personalization.compiled import CompiledCatalog
 from personalization.event import ClientEvent, Track
-from personalization.purposes import PERSONALISING, Word, Words, add, recorded, said
+from personalization.purposes import PERSONALISING, Word, Words, add, recorded, said, spoken
 from personalization.request import DecideRequest
 from personalization.visitor_state import VisitorState
 
@@ -60,7 +60,8 @@ def admitted(event: ClientEvent, *, may_log: bool, refused: Iterable[str] = ()) 
     words = words_of(event)
     added = {purpose: False for purpose in refused if words.get(purpose) is not False}
     words |= added
-    if words.get(PERSONALISING, may_log):
+    own = spoken(words, PERSONALISING)
+    if may_log if own is None else own:
         return _with_words(event, added) if added else event
     if not words:
         return None
@@ -83,7 +84,7 @@ def answerable(catalog: CompiledCatalog, allowed: Callable[[str], bool]) -> bool
 
 def stands_alone(event: ClientEvent) -> bool:
     """Whether an event is no more than words on purposes: it holds for each id it names, and joins none."""
-    granted = words_of(event).get(PERSONALISING)
+    granted = spoken(words_of(event), PERSONALISING)
     return granted is False or (granted is None and isinstance(event, Track) and event.event == CONSENT_EVENT)
 
 
@@ -170,7 +171,7 @@ class Consents:
 
     def granted(self, purpose: str) -> bool:
         """Whether the visitor agreed to ``purpose``, which is in its normal form."""
-        word = self._said.get(purpose) if self._said else None
+        word = spoken(self._said, purpose) if self._said else None
         if word is False:
             return False
         held = recorded(self._recorded, purpose)
@@ -222,7 +223,7 @@ class Consents:
 
     def refused(self, purpose: str) -> bool:
         """Whether the request itself refuses ``purpose``."""
-        return self._said.get(purpose) is False
+        return spoken(self._said, purpose) is False
 
     def missing(self, purposes: tuple[str, ...]) -> str | None:
         """The first of ``purposes`` not agreed to, None where all are."""

@@ -230,3 +230,17 @@ async def test_a_word_under_one_id_counts_for_an_event_with_both(site):
     site.log.records.clear()
     await site.collect(PAGE, headers=STRICT)
     assert not site.entries()[0][1].agreed, "recorded where it is folded"
+
+
+async def test_a_refusal_of_everything_is_one_of_personalization_too(site):
+    await site.collect({**PAGE, "context": {**PAGE["context"], "consent": {"*": False}}})
+    ((_, event),) = refusals(site)
+    assert (event.event, event.properties, event.context) == ("Consent Updated", {"*": False}, {})
+    assert (await site.collect(PAGE)).json()["accepted"] == 0
+    (decision,) = (await site.decide(visitor={"anonymousId": "a1"})).json()["decisions"]
+    assert (decision["tier"], site.spool.records) == ("rules", [])
+    (decision,) = (await site.decide(visitor={"anonymousId": "a2"}, context={"consent": {"*": False}})).json()[
+        "decisions"
+    ]
+    assert decision["tier"] == "rules"
+    assert [event.properties for _, event in refusals(site)[1:]] == [{"*": False}]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalization.event import Track
-from personalization.purposes import ALL, MAX_PURPOSES, Word, Words, add, may, merge, normal
+from personalization.purposes import ALL, MAX_PURPOSES, OTHERS, PERSONALISING, Word, Words, add, may, merge, normal
 from tests.unit.personalization.world import World
 
 NAMED = frozenset({"personalization", "ads", "sale_sharing"})
@@ -53,9 +53,9 @@ def check(words: Words, said: Sequence[tuple[str, bool, int]]) -> None:
     for purpose in map(normal, (*SPELLINGS, *VENDORS, "never named")):
         granted = may(words, purpose, default=True)
         assert not (granted and everything.refuses(purpose)), f"the refusal of {purpose} is forgotten"
-        if purpose in NAMED:
+        if purpose == PERSONALISING or (purpose in NAMED and OTHERS not in words):
             assert granted is not everything.refuses(purpose), f"{purpose} has a place, and is exact"
-    assert len(words) <= MAX_PURPOSES + len(NAMED) + 1
+    assert len(words) <= MAX_PURPOSES + len(NAMED) + 2
 
 
 @given(SAID)
@@ -86,6 +86,18 @@ def test_a_banner_of_hundreds_of_vendors_leaves_what_matters() -> None:
             consents = world.visitors["a:1"].state.consents
             assert len(consents) <= MAX_PURPOSES + 2
             assert not any(may(consents, normal(f"vendor {n}"), default=True) for n in range(0, n_vendors, 2))
+
+
+def test_who_refuses_vendors_alone_goes_on_being_known() -> None:
+    """Forty of them leave no room; what is kept of the last is no refusal of everything."""
+    world = World()
+    world.track("a:1", "Viewed")
+    world.track("a:1", "Consent Updated", **{f"vendor {n}": False for n in range(40)})
+    state = world.visitors["a:1"].state
+    assert (state.event_count, may(state.consents, PERSONALISING, default=True)) == (2, True)
+    assert not may(state.consents, "vendor_39", default=True)
+    world.track("a:1", "Consent Updated", **{"*": False})
+    assert world.visitors["a:1"].state.event_count == 0, "of everything, in so many words"
 
 
 def test_long_names_that_begin_alike_are_purposes_of_their_own() -> None:
