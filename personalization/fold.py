@@ -316,9 +316,9 @@ def _not_refused(state: VisitorState) -> Callable[[str], bool]:
 def _honour_refusal(visitor: Visitor, key: str, ledger: Ledger, examples: Examples, said_something: bool) -> Folded:
     """The visitor refused, or never agreed: nothing is profiled, and what is under way ends without being learned.
 
-    Of who refused the profile goes, and what is left is the record that honours the refusal: consents, sides,
-    fence. A registered person's stays where a public key alone said so: it is not processed any more, and they can
-    undo that. Of who said nothing what they agreed to elsewhere, by another source's default, stays.
+    Of who refused the profile goes, and what is left is the record that honours the refusal: consents, redirect,
+    sides, fence. A registered person's stays where a public key alone said so: it is not processed any more, and
+    they can undo that. Of who said nothing what they agreed to elsewhere, by another source's default, stays.
     """
     state, folder = visitor.state, visitor.folder
     due_before = next_due_ms(folder)
@@ -332,6 +332,7 @@ def _honour_refusal(visitor: Visitor, key: str, ledger: Ledger, examples: Exampl
             state.offset,
             state.now_ms,
             state.revision,
+            redirect=state.redirect,
             consents=state.consents,
             holdouts=state.holdouts,
             unit=state.unit,

@@ -205,6 +205,29 @@ def test_an_impression_finds_its_decision_whoever_it_names() -> None:
     assert [held.decision_id for held in world.visitors["u:7"].folder.held] == []
 
 
+def test_whoever_refuses_after_a_log_out_leaves_the_redirect_where_it_is() -> None:
+    """What was shown before the log-in, and whoever merges into this key, still finds its way."""
+    world = World()
+    world.decide("a:1", "d1", "red")
+    world.track("a:2", "Viewed")
+    world.link("a:1", "u:7")
+    refusal = Track(
+        message_id="no", anonymous_id="1", event="Consent Updated", properties={"personalization": False}
+    )
+    world.send("a:1", refusal, sender=LOGGED_OUT)
+    tablet = world.visitors["a:1"].state
+    assert (tablet.redirect, tablet.consents["personalization"].granted) == ("u:7", False)
+    assert "personalization" not in world.visitors["u:7"].state.consents, (
+        "it is not the word of who was here before"
+    )
+    world.reward("a:1", "d1", 1.0)
+    assert rewards(world, "u:7") == {"d1": 1.0}
+    viewed(world, "nothing", LOGGED_OUT)
+    assert world.visitors["a:1"].state.event_count == 0
+    world.link("a:2", "a:1")
+    assert world.visitors["u:7"].state.event_count == 1
+
+
 def test_nothing_is_offered_to_who_refused() -> None:
     world = World(shop(consent=()))
     world.link("a:1", "u:7")
