@@ -10,14 +10,10 @@ worker or after a crash, emits the same things under the same ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
 
 from msgspec import structs
 
-from personalization import identity
 from personalization.attribution import (
     activate,
     attribute,
@@ -28,12 +24,10 @@ from personalization.attribution import (
     take_recent,
 )
 from personalization.bounded import contains, push, short_hash
-from personalization.closed_memory import LateReward, is_closed
 from personalization.compiled import CompiledCatalog
 from personalization.consent import answerable, record, words_of
 from personalization.conversions import Examples
-from personalization.decision_id import trial_of
-from personalization.entry import LOGGED_OUT, Entry, Position, Provenance
+from personalization.entry import Entry, Position, Provenance
 from personalization.errors import MissingCatalog
 from personalization.event import (
     CLIENT_EVENTS,
@@ -44,11 +38,10 @@ from personalization.event import (
     Link,
     Merged,
     Offered,
-    Redirected,
     Rewarded,
     TimedOut,
 )
-from personalization.example import Example
+from personalization.folded import UNTOUCHED, DerivedEntry, Emission, Folded, Status, Visitor
 from personalization.folder_state import (
     MAX_MESSAGE_IDS,
     MAX_SOURCES,
@@ -60,86 +53,15 @@ from personalization.folder_state import (
     encode_folder,
     next_due_ms,
 )
-from personalization.ledger import Ledger, Note
+from personalization.ledger import Ledger
 from personalization.merge import merge_states
-from personalization.merged_parts import parts_of
-from personalization.outcome import Outcome
 from personalization.profile import apply_event
 from personalization.purposes import PERSONALISING, may, recorded
+from personalization.redirects import derived, fold_at_redirect, fold_link, is_known, is_of_the_next
 from personalization.visitor_key import is_registered
 from personalization.visitor_state import VisitorState, decode_visitor, encode_visitor
 
-
-class Status(StrEnum):
-    """How an entry counts: received = applied + duplicate + forwarded + dead-lettered + dropped(reason)."""
-
-    APPLIED = "applied"
-    DUPLICATE = "duplicate"
-    """A message id or a derived event seen before."""
-    FORWARDED = "forwarded"
-    """Reached a redirect and was sent on; counted again where it is applied."""
-    DROPPED = "dropped"
-    """Means nothing here; ``Folded.reason`` says why."""
-    REDELIVERED = "redelivered"
-    """At or below the fence: applied before, touched nothing."""
-    STALE_EPOCH = "stale_epoch"
-    """Of an older epoch than the state: touched nothing."""
-
-
-UNTOUCHED = frozenset({Status.REDELIVERED, Status.STALE_EPOCH})
-"""Statuses that leave the visitor exactly as it was: nothing to write."""
-
-
-@dataclass(slots=True)
-class Visitor:
-    """All that is kept of one visitor: what the decider reads, and what only the folder needs."""
-
-    state: VisitorState
-    folder: FolderState
-
-    @classmethod
-    def new(cls) -> Visitor:
-        """A visitor never seen."""
-        return cls(VisitorState(), FolderState())
-
-
-@dataclass(frozen=True, slots=True)
-class DerivedEntry:
-    """An entry to append to the visitor log under ``key``."""
-
-    key: str
-    entry: Entry
-
-
-Emission: TypeAlias = DerivedEntry | Outcome | Example
-
-
-@dataclass(slots=True)
-class Folded:
-    """What folding one entry did.
-
-    Attributes
-    ----------
-    emissions
-        To be acknowledged by the log before the state is written; in order.
-    due_ms
-        A time-out to have ready before the state is written; None: nothing new.
-    notes
-        (kind, placement, arm) of what is counted: ``exposed``, ``rewarded``, ``late``, ``orphan``,
-        ``closed_evicted``, …; placement and arm are empty where they are not known.
-    reason
-        Why the entry was dropped.
-    late
-        Rewards that came after their decision was closed, each in ``notes`` too.
-    """
-
-    status: Status
-    emissions: list[Emission] = field(default_factory=list)
-    due_ms: int | None = None
-    notes: list[Note] = field(default_factory=list)
-    reason: str = ""
-    late: list[LateReward] = field(default_factory=list)
-
+__all__ = ["NO_EARLIER", "UNTOUCHED", "DerivedEntry", "Emission", "Folded", "Status", "Visitor", "fold"]
 
 NO_EARLIER: Mapping[int, CompiledCatalog] = MappingProxyType({})
 
@@ -200,10 +122,10 @@ def fold(
             return Folded(Status.DUPLICATE)
         folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS, MESSAGE_ID_BYTES)
     if state.redirect is not None:
-        if not _is_of_the_next(folder, entry, state.redirect):
-            return _fold_at_redirect(visitor, key, position, entry, state.redirect)
+        if not is_of_the_next(folder, entry, state.redirect):
+            return fold_at_redirect(visitor, key, position, entry, state.redirect)
         if isinstance(entry.event, TimedOut):  # of those who were here before, or of whoever is here now: of both
-            forwarded = _derived(state.redirect, key, position, 0, entry, entry.event)
+            forwarded = derived(state.redirect, key, position, 0, entry, entry.event)
             done = _fold_event(visitor, key, position, entry, catalog, earlier)
             done.emissions.append(forwarded)
             return done
@@ -277,7 +199,7 @@ def _fold_event(
         if state.consents:
             ledger.withdraw(_not_refused(state))
     elif isinstance(event, Link):
-        return _fold_link(visitor, key, position, entry, event)
+        return fold_link(visitor, key, position, entry, event)
     else:
         return Folded(Status.DROPPED, reason="not_a_redirect")
     due_ms = next_due_ms(folder)
@@ -354,51 +276,6 @@ def _own_copy(merged: Merged) -> Merged:
     return Merged(source=merged.source, state=state, folder=folder)
 
 
-def _fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, link: Link) -> Folded:
-    """This key turns out to be ``canonical``: leave a redirect, send all that is known there."""
-    winner = identity.canonical_of(key, link.canonical)
-    if winner is None:
-        return Folded(Status.DROPPED, reason="two_registered_ids")
-    if winner == key:
-        return Folded(Status.DROPPED, reason="link_to_itself")
-    state, folder = visitor.state, visitor.folder
-    # All but the memory of what was applied here moves: that, like the fence, belongs to the key.
-    merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
-    known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
-    _leave_redirect(visitor, key, winner)
-    return Folded(Status.APPLIED, emissions=_sent(winner, key, position, entry, merged) if known else [])
-
-
-def _sent(to: str, key: str, position: Position, entry: Entry, merged: Merged) -> list[Emission]:
-    return [_derived(to, key, position, n, entry, part) for n, part in enumerate(parts_of(merged))]
-
-
-def _leave_redirect(visitor: Visitor, key: str, to: str) -> None:
-    """Leave nothing at the key but where its visitor is now; whoever comes next is another person, another unit."""
-    state, folder = visitor.state, visitor.folder
-    unit = short_hash(f"{key}\x1f{state.unit.hex()}") if is_registered(to) else b""
-    visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=to, unit=unit)
-    visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
-
-
-def _is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
-    """Whether what reaches a redirect belongs to whoever uses the device after a log-out, not to ``target``.
-
-    That is what the source says of events that follow a log-in without naming the user; nothing is inferred from
-    what others sent.
-    """
-    event, sender = entry.event, entry.sender
-    if not is_registered(target):
-        return False
-    if isinstance(event, Rewarded | Activated):
-        return _is_known(folder, event.decision_id)
-    if isinstance(event, TimedOut):
-        return bool(folder.open or folder.held or folder.conversions)
-    if sender is None or sender.after_login != LOGGED_OUT:
-        return False
-    return isinstance(event, DecisionMade) or (isinstance(event, CLIENT_EVENTS) and event.user_id is None)
-
-
 def _fold_of_the_next(
     visitor: Visitor,
     key: str,
@@ -418,76 +295,13 @@ def _fold_of_the_next(
     left = list(filter(names_what, new))
     shown = impression_of(entry.event)
     theirs: list[Event] = []
-    if shown and not _is_known(visitor.folder, shown):
+    if shown and not is_known(visitor.folder, shown):
         theirs.append(Activated(decision_id=shown))
     if left:
         theirs.append(Offered(credits=left))
     if target is not None:
-        done.emissions += [_derived(target, key, position, n, entry, event) for n, event in enumerate(theirs)]
+        done.emissions += [derived(target, key, position, n, entry, event) for n, event in enumerate(theirs)]
     return done
-
-
-def _is_known(folder: FolderState, decision_id: str) -> bool:
-    """Whether the decision is open, or was closed, under this very key."""
-    trial = trial_of(decision_id)
-    return any(trial_of(each.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
-
-
-def _fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entry, target: str) -> Folded:
-    """Send what reaches a redirect on to where the visitor now is."""
-    event = entry.event
-    if isinstance(event, Redirected):
-        if event.to != key and identity.canonical_of(target, event.to) == event.to:
-            visitor.state.redirect = event.to
-        return Folded(Status.APPLIED)
-    if isinstance(event, Link):
-        return _fold_link_at_redirect(visitor, key, position, entry, event, target)
-    emissions: list[Emission] = [_derived(target, key, position, 0, entry, event)]
-    if isinstance(event, Merged):
-        # Later events of the source need not come by here any more.
-        emissions.append(_derived(event.source, key, position, 1, entry, Redirected(to=target)))
-    return Folded(Status.FORWARDED, emissions=emissions)
-
-
-def _fold_link_at_redirect(
-    visitor: Visitor, key: str, position: Position, entry: Entry, link: Link, target: str
-) -> Folded:
-    """Somebody logs in on a key that is a redirect already: again the same person, another, or a chain grows."""
-    state, folder = visitor.state, visitor.folder
-    winner = identity.canonical_of(target, link.canonical)
-    if link.canonical == target or winner is None:
-        # Who used the device since the last log-in was whoever logs in now; a second person ends the forwarding
-        # to the first at once.
-        known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
-        same = link.canonical == target
-        recent = [credit for credit in folder.recent if not (same and names_what(credit))]  # offered there already
-        merged = Merged(
-            source=key,
-            state=structs.replace(state, redirect=None),
-            folder=structs.replace(folder, sources={}, message_ids=b"", recent=recent),
-        )
-        if known or winner is None:
-            _leave_redirect(visitor, key, link.canonical)
-        emissions = _sent(link.canonical, key, position, entry, merged) if known else []
-        return Folded(Status.APPLIED, emissions=emissions)
-    loser = link.canonical if winner == target else target
-    state.redirect = winner
-    return Folded(Status.FORWARDED, emissions=[_derived(loser, key, position, 0, entry, Link(canonical=winner))])
-
-
-def _derived(to: str, key: str, position: Position, n: int, cause: Entry, event: Event) -> DerivedEntry:
-    return DerivedEntry(
-        to,
-        Entry(
-            received_at_ms=cause.received_at_ms,
-            occurred_at_ms=cause.occurred_at_ms,
-            catalog_version=cause.catalog_version,
-            event=event,
-            provenance=Provenance(key, position.epoch, position.offset, n),
-            sender=cause.sender,
-            agreed=cause.agreed,
-        ),
-    )
 
 
 def _is_news(folder: FolderState, provenance: Provenance, now_ms: int) -> bool:
