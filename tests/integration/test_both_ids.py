@@ -104,3 +104,41 @@ def test_a_request_sent_again_is_one_exposure(up: Up) -> None:
     until(lambda: books(up)[0] >= 1, "its window is closed and learned from")
     assert up.call("GET", "/v1/visitors/again")["openDecisions"] == 0
     assert books(up) == (1, 0)
+
+
+def test_after_a_log_out_the_next_person_is_who_the_source_says(up: Up, after_login: str) -> None:
+    """A family's tablet: Alice logs in and out, Bob browses without an account's id, then logs in himself."""
+
+    def sent(event: str, **ids: str) -> None:
+        body = {"type": "track", "event": event, "properties": {}, **ids}
+        assert up.call("POST", "/v1/events", body, key="pk_dev")["accepted"] == 1
+
+    def logs_in(user: str) -> None:
+        body = {"type": "identify", "anonymousId": "tablet", "userId": user, "traits": {}}
+        assert up.call("POST", "/v1/events", body, key="pk_dev")["accepted"] == 1
+
+    def counts(*users: str) -> list[int]:
+        return [up.event_count(user) for user in users]
+
+    sent("Viewed", anonymousId="tablet")
+    logs_in("alice")
+    until(lambda: counts("alice") == [2], "what was done before the log-in is Alice's")
+    body = {"visitor": {"anonymousId": "tablet"}, "placements": ["home.hero"]}
+    for _ in range(3):
+        sent("Viewed", anonymousId="tablet")
+        (decision,) = up.call("POST", "/v1/decide", body, key="pk_dev")["decisions"]
+        assert decision["tier"] == "personalised"
+    if after_login == "same_person":
+        until(lambda: counts("alice") == [5], "the site only has the cookie")
+        return
+    until(lambda: up.call("POST", "/v1/decide", body, key="pk_dev")["stateRevision"] == 3, "Bob is seen as he is")
+    logs_in("bob")
+    until(lambda: counts("bob") == [4], "and takes along what he did")
+    assert counts("alice") == [2]
+    sent("Viewed", anonymousId="tablet", userId="bob")
+    sent("Viewed", anonymousId="tablet")
+    logs_in("bob")
+    until(lambda: counts("bob") == [7], "nothing more goes to whoever was first")
+    assert counts("alice") == [2]
+    until(lambda: books(up)[0] >= 4, "the windows of what he was shown are closed")
+    assert counts("alice", "bob") == [2, 7]
