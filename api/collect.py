@@ -88,13 +88,14 @@ class CollectEndpoint:
         links: list[tuple[str, str]] = []
         n_accepted = 0
         admitted = await services.consent.admit([one.event for one in taken], intake)
-        for one, event in zip(taken, admitted, strict=True):
-            if event is None:
+        for one, may_go in zip(taken, admitted, strict=True):
+            if may_go is None:
                 warnings.append(_NO_CONSENT.shown(one.index))
                 continue
+            event, agreed = may_go
             new_links = services.linker.links(event, intake.received_at_ms)
-            own = one.record if event is one.event else None
-            records += event_records(event, one.at_ms, new_links, intake, own)
+            own = one.record if event is one.event and not agreed else None
+            records += event_records(event, one.at_ms, new_links, intake, own, agreed=agreed)
             links += new_links
             n_accepted += 1
         if n_accepted < len(taken):

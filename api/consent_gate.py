@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from api.intake import Intake
-from personalization.consent import CONSENT_EVENT, admitted, words_of
+from personalization.consent import CONSENT_EVENT, admitted, answerable, words_of
 from personalization.decision import Answer
 from personalization.errors import Unavailable
 from personalization.event import ClientEvent, Track
-from personalization.purposes import PERSONALISING, Word, later, recorded
+from personalization.purposes import ALL, PERSONALISING, Word, Words, later, may, merge, recorded, spoken
 from personalization.request import DecideRequest, SentEvent
 from personalization.visitor_key import anonymous_key, user_key
 from personalization.visitor_state import VisitorState
 
 MAX_SAID = 65_536
-"""Keys whose latest word is remembered by each process: 17 MB."""
+"""Keys whose latest words are remembered by each process: 30 MB."""
 
 _Who = tuple[tuple[str, ...], str | None]
 
 
 class _Visitors(Protocol):
     async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]: ...
+
+    async def read_each(
+        self, visitors: Sequence[tuple[Sequence[str], str | None]]
+    ) -> list[list[VisitorState] | Unavailable]: ...
+
+
+class Admitted(NamedTuple):
+    """An event as it may be logged; ``agreed``: by a word that may not stand under its key yet."""
+
+    event: ClientEvent
+    agreed: bool
 
 
 class ConsentGate:
@@ -39,9 +49,9 @@ class ConsentGate:
     def __init__(self, visitors: _Visitors, size: int = MAX_SAID) -> None:
         self._visitors = visitors
         self._size = size
-        self._said: OrderedDict[str, Word] = OrderedDict()
+        self._said: OrderedDict[str, Words] = OrderedDict()
 
-    async def admit(self, events: Sequence[ClientEvent], intake: Intake) -> list[ClientEvent | None]:
+    async def admit(self, events: Sequence[ClientEvent], intake: Intake) -> list[Admitted | None]:
         """Each event as it may be logged, None where it may not be.
 
         Raises
@@ -49,55 +59,108 @@ class ConsentGate:
         Unavailable
             Where that is in a state which cannot be read.
         """
-        states = await self._read({_who(event) for event in events})
-        return [self._admit(event, states[_who(event)], intake) for event in events]
+        of_events = [_who(event) for event in events]
+        visitors = list(dict.fromkeys(of_events))
+        states = dict(zip(visitors, await self._visitors.read_each(visitors), strict=True))
+        return [
+            self._admit(event, who[0], states[who], intake) for event, who in zip(events, of_events, strict=True)
+        ]
 
     def _admit(
-        self, event: ClientEvent, states: list[VisitorState] | Unavailable, intake: Intake
-    ) -> ClientEvent | None:
-        keys, _ = _who(event)
+        self, event: ClientEvent, keys: Sequence[str], states: list[VisitorState] | Unavailable, intake: Intake
+    ) -> Admitted | None:
         unread = states if isinstance(states, Unavailable) else None
         known = [] if isinstance(states, Unavailable) else states
-        own = words_of(event).get(PERSONALISING)
-        word = self._word(keys, known)
+        words = words_of(event)
         default = intake.caller.access.consent_default == "granted"
+        if default and not words and not intake.refused and self._is_silent(keys, known):
+            return Admitted(event, agreed=False)
+        own = spoken(words, PERSONALISING)
+        word = self._word(keys, known)
         if own is None and word is None and unread is not None and not default:
             raise unread
         may_log = default if word is None else word.granted
         refused = unrecorded(intake.refused, known) if known or may_log else ()
-        done = admitted(event, may_log=may_log, refused=refused)
-        if done is not None:
-            self._remember(keys, words_of(done).get(PERSONALISING), intake.received_at_ms)
-        return done
+        done = admitted(event, may_log=may_log, refused=refused) if words or refused or not may_log else event
+        if done is None:
+            return None
+        if done is not event or words:
+            self.remember(keys, words_of(done), intake)
+        if default or not may_log:
+            return Admitted(done, agreed=False)
+        recorded_all = len(known) == len(keys) and all(recorded(each.consents, PERSONALISING) for each in known)
+        return Admitted(done, agreed=not recorded_all)
 
-    async def _read(self, visitors: set[_Who]) -> dict[_Who, list[VisitorState] | Unavailable]:
-        found = await asyncio.gather(*map(self._states, visitors)) if len(visitors) > 1 else None
-        if found is None:
-            return {who: await self._states(who) for who in visitors}
-        return dict(zip(visitors, found, strict=True))
+    async def admits_answer(self, key: str, intake: Intake) -> bool:
+        """Whether what became of a decision made under ``key`` may be logged there.
 
-    async def _states(self, who: _Who) -> list[VisitorState] | Unavailable:
+        It was made with consent, or it would be nobody's: so only a refusal since then keeps it out, and where
+        states cannot be read the fold asks again.
+        """
+        lately = self.lately((key,), intake.catalog.named.purposes)
+        held = [state.consents for state in await self._read_all(key)]
+        if not (intake.refused or lately or any(held)):
+            return True
+        return all(_answerable({**words}, lately, intake) for words in held or [{}])
+
+    async def _read_all(self, key: str) -> list[VisitorState]:
+        """The states there and where its redirects lead, to whomever: a decision's id is proof of its key."""
         try:
-            return await self._visitors.read(*who)
-        except Unavailable as error:
-            return error
+            states = await self._visitors.read((key,), None)
+            target = states[0].redirect if states else None
+            return states if target is None else states + await self._visitors.read((target,), target)
+        except Unavailable:
+            return []
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything was said at all through this process, which is remembered."""
+        return bool(self._said)
+
+    def lately(self, keys: Sequence[str], named: Collection[str]) -> Words:
+        """What was said under any of the keys through this process, and may not be folded yet."""
+        found: Words = {}
+        for words in map(self._said.get, keys):
+            if words:
+                merge(found, words, named)
+        return found
+
+    def remember(self, keys: Sequence[str], words: Mapping[str, bool], intake: Intake) -> None:
+        """Words on purposes that somebody asks for were said under each of the keys: they count at once."""
+        named = intake.catalog.named.purposes
+        kept = {
+            purpose: Word(granted, intake.received_at_ms)
+            for purpose, granted in words.items()
+            if purpose in named or purpose == ALL
+        }
+        if not kept:
+            return
+        for key in keys:
+            merge(self._said.setdefault(key, {}), kept, named)
+            self._said.move_to_end(key)
+        while len(self._said) > self._size:
+            self._said.popitem(last=False)
+
+    def _is_silent(self, keys: Sequence[str], states: Sequence[VisitorState]) -> bool:
+        """Whether nothing was ever said under any of the keys, which is so of most."""
+        for state in states:
+            if state.consents:
+                return False
+        return self._said.keys().isdisjoint(keys)
 
     def _word(self, keys: Sequence[str], states: Sequence[VisitorState]) -> Word | None:
-        said = [self._said.get(key) for key in keys] if self._said else []
+        said = [recorded(self._said[key], PERSONALISING) for key in keys if key in self._said]
         latest: Word | None = None
         for word in (*said, *(recorded(state.consents, PERSONALISING) for state in states)):
             if word is not None:
                 latest = later(latest, word)
         return latest
 
-    def _remember(self, keys: Sequence[str], granted: bool | None, at_ms: int) -> None:
-        if granted is None:
-            return
-        for key in keys:
-            self._said[key] = later(self._said.get(key), Word(granted, at_ms))
-            self._said.move_to_end(key)
-        while len(self._said) > self._size:
-            self._said.popitem(last=False)
+
+def _answerable(words: Words, lately: Words, intake: Intake) -> bool:
+    merge(words, lately, intake.catalog.named.purposes)
+    refused = intake.refused
+    return answerable(intake.catalog, lambda purpose: purpose not in refused and may(words, purpose, default=True))
 
 
 def _who(event: ClientEvent) -> _Who:
@@ -117,25 +180,21 @@ def unrecorded(purposes: Sequence[str], states: Sequence[VisitorState]) -> tuple
 
 
 def sent_events(
-    request: DecideRequest, states: list[VisitorState] | None, answer: Answer
+    request: DecideRequest, states: list[VisitorState] | None, answer: Answer, now_ms: int
 ) -> list[SentEvent | None]:
-    """The events sent along as they may be logged, None where one may not be.
-
-    What the browser refuses of a known visitor is one of them, if it is not recorded yet.
-    """
-    news = unrecorded(request.refused, states) if states else request.refused
-    beside = news if states or answer.events_kept else ()
+    """The events sent along as they may be logged, None where one may not be; what the request says comes first."""
+    beside = () if states or not answer.events_kept else request.refused
     sent: list[SentEvent | None] = []
-    for each in request.events:
-        event = admitted(each.event, may_log=answer.events_kept, refused=beside)
-        sent.append(None if event is None else SentEvent(event, each.occurred_at_ms))
-    if not any(sent) and states and news:
-        refusal = Track(
+    if answer.words:
+        said = Track(
             message_id=uuid.uuid4().hex,
             anonymous_id=request.anonymous_id,
             user_id=request.user_id,
             event=CONSENT_EVENT,
-            properties=dict.fromkeys(news, False),
+            properties=answer.words,
         )
-        sent.append(SentEvent(refusal, max(state.now_ms for state in states)))
+        sent.append(SentEvent(said, now_ms))
+    for each in request.events:
+        event = admitted(each.event, may_log=answer.events_kept, refused=beside)
+        sent.append(None if event is None else SentEvent(event, each.occurred_at_ms))
     return sent

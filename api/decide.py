@@ -25,6 +25,7 @@ from api.services import Services
 from api.wire import DECIDE
 from eventlog.port import Record
 from eventlog.topics import DECISIONS, VISITOR_LOG
+from personalization.consent import words_of
 from personalization.decide import check, deciding
 from personalization.decision import Answer, Decision
 from personalization.decision_record import encode_record
@@ -76,7 +77,7 @@ class DecideEndpoint:
             wire = DECIDE.read(await read_body(scope, receive, self._limit_bytes))
         intake = services.intake(caller, scope)
         now_ms = intake.received_at_ms
-        request = decide_request(wire, request_id, intake)
+        request = decide_request(wire, request_id, intake, services.consent)
         catalog = services.catalog.current
         check(request, catalog)
         deadline_ms = services.deadline_ms
@@ -138,14 +139,18 @@ class DecideEndpoint:
         """Queue what happened; nothing here waits."""
         services = self._services
         put = self._put
+        agreed = answer.events_kept and not request.consent_default
         dropped = 0
-        for sent in sent_events(request, states, answer) if request.events or request.refused else ():
+        said = sent_events(request, states, answer, intake.received_at_ms) if request.events or answer.words else ()
+        for sent in said:
             if sent is None:
                 services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
                 continue
+            services.consent.remember(request.keys(), words_of(sent.event), intake)
             links = services.linker.links(sent.event, intake.received_at_ms)
-            kept = [put(record) for record in event_records(sent.event, sent.occurred_at_ms, links, intake)]
+            records = event_records(sent.event, sent.occurred_at_ms, links, intake, agreed=agreed)
+            kept = [put(record) for record in records]
             dropped += kept.count(False)
             if all(kept):
                 services.linker.appended(links, intake.received_at_ms)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from api.consent_gate import ConsentGate
 from api.events import client_event, event_time_ms, ids_of, nobody, read_event
 from api.ids import is_given
 from api.intake import Intake, without_address
@@ -16,18 +17,21 @@ from api.notice import Notice
 from api.wire import WireDecide, WireEvent, WirePlacement, WireVisitor
 from personalization.errors import InvalidInput
 from personalization.request import DecideRequest, PlacementRequest, SentEvent
+from personalization.visitor_key import anonymous_key, user_key
 
 MAX_PLACEMENTS = 50
 MAX_EVENTS = 100
 
 
-def decide_request(wire: WireDecide, request_id: str, intake: Intake) -> DecideRequest:
+def decide_request(wire: WireDecide, request_id: str, intake: Intake, consent: ConsentGate) -> DecideRequest:
     """The request, checked. Where its only id is nobody's, it is for nobody.
 
     Parameters
     ----------
     request_id
         For a request that has none of its own.
+    consent
+        Knows what was said a moment ago.
 
     Raises
     ------
@@ -60,7 +64,15 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake) -> DecideR
         consent_default=intake.caller.access.consent_default == "granted",
         refused=intake.refused,
         repeatable=named is not None,
+        said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
+        if consent.has_heard
+        else {},
     )
+
+
+def _keys(user_id: str | None, anonymous_id: str | None) -> list[str]:
+    of_ids = (user_key(user_id) if user_id else "", anonymous_key(anonymous_id) if anonymous_id else "")
+    return [key for key in of_ids if key]
 
 
 def _is_tried(wire: WireVisitor | WireEvent) -> bool:

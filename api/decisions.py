@@ -1,6 +1,7 @@
 """``POST /v1/decisions/{id}/reward`` and ``…/activate``: what became of a decision.
 
-The id carries the visitor's key, so nothing is looked up; the log acknowledges before 204.
+The id carries the visitor's key, so nothing is looked up but whether they have refused since; the log acknowledges
+before 204.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class DecisionEndpoints:
     async def _append(self, intake: Intake, decision_id: str, event: Event) -> None:
         services = self._services
         key = key_of(services.secret, decision_id)
-        if key == NOBODY:  # decided without consent: there is no visitor's log it could go to
+        if key == NOBODY or not await services.consent.admits_answer(key, intake):
+            # Decided without consent there is no visitor's log it could go to; who refused since keeps none of it.
             services.metrics.unlogged.labels("consent").inc()
             return
         await services.log.append([intake.record(key, event)])

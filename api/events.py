@@ -150,7 +150,13 @@ def event_time_ms(wire: WireEvent, batch_sent_at: WireTime, field: str, intake: 
 
 
 def event_records(
-    event: ClientEvent, at_ms: int, links: list[tuple[str, str]], intake: Intake, own: Record | None = None
+    event: ClientEvent,
+    at_ms: int,
+    links: list[tuple[str, str]],
+    intake: Intake,
+    own: Record | None = None,
+    *,
+    agreed: bool = False,
 ) -> list[Record]:
     """The records of one client event and the links it asks for; of mere words on purposes, one for each id.
 
@@ -158,6 +164,8 @@ def event_records(
     ----------
     own
         The event's own record, where it is made already.
+    agreed
+        See ``personalization.entry.Entry``.
 
     Raises
     ------
@@ -165,7 +173,7 @@ def event_records(
         Where it holds what cannot be stored.
     """
     if own is None:
-        own = intake.record(visitor_key(event.user_id, event.anonymous_id), event, at_ms)
+        own = intake.record(visitor_key(event.user_id, event.anonymous_id), event, at_ms, agreed=agreed)
     if event.user_id and event.anonymous_id and stands_alone(event):
         of_browser = structs.replace(event, user_id=None)
         return [own, intake.record(anonymous_key(event.anonymous_id), of_browser, at_ms)]

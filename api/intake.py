@@ -12,6 +12,7 @@ from api.notice import Notice
 from api.senders import Senders
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
+from personalization.compiled import CompiledCatalog
 from personalization.degenerate_id import is_degenerate
 from personalization.entry import Entry, Sender, encode_entry
 from personalization.event import Event
@@ -24,15 +25,15 @@ class Intake:
     ----------
     received_at_ms
         When the request came: the fold's clock.
-    catalog_version
-        The catalog that what it brings is folded under.
+    catalog
+        What it brings is folded under it.
     refused
         Purposes that the visitor's browser refuses by ``Sec-GPC: 1``.
     notices
         What its sender is told.
     """
 
-    __slots__ = ("_degenerate", "caller", "catalog_version", "notices", "received_at_ms", "refused", "sender")
+    __slots__ = ("_degenerate", "caller", "catalog", "notices", "received_at_ms", "refused", "sender")
 
     def __init__(
         self,
@@ -41,11 +42,11 @@ class Intake:
         senders: Senders,
         degenerate: DegenerateIds,
         received_at_ms: int,
-        catalog_version: int,
+        catalog: CompiledCatalog,
     ) -> None:
         self.caller = caller
         self.received_at_ms = received_at_ms
-        self.catalog_version = catalog_version
+        self.catalog = catalog
         self.sender: Sender = senders.of(caller.access, scope.get("client"), received_at_ms)
         gpc = caller.access.gpc
         self.refused = gpc if gpc and (b"sec-gpc", b"1") in scope["headers"] else ()
@@ -74,8 +75,8 @@ class Intake:
         )
         return None
 
-    def record(self, key: str, event: Event, at_ms: int | None = None) -> Record:
-        """The log record of one event; ``at_ms`` is when it happened, if not now.
+    def record(self, key: str, event: Event, at_ms: int | None = None, *, agreed: bool = False) -> Record:
+        """The log record of one event; ``at_ms`` is when it happened, if not now, ``agreed`` see ``Entry``.
 
         Raises
         ------
@@ -85,9 +86,10 @@ class Intake:
         entry = Entry(
             received_at_ms=self.received_at_ms,
             occurred_at_ms=self.received_at_ms if at_ms is None else at_ms,
-            catalog_version=self.catalog_version,
+            catalog_version=self.catalog.version,
             event=event,
             sender=self.sender,
+            agreed=agreed,
         )
         return Record(VISITOR_LOG, key, encode_entry(entry))
 

@@ -23,6 +23,7 @@ from eventlog.port import Position, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
 from personalization.decision_id import NONCE_BYTES
+from personalization.errors import Unavailable
 from personalization.visitor_state import VisitorState
 
 
@@ -31,6 +32,12 @@ class Visitors(Protocol):
 
     async def read(self, keys: Sequence[str], registered: str | None) -> list[VisitorState]:
         """The states under ``keys``, redirects followed; raises ``Unavailable``."""
+        ...
+
+    async def read_each(
+        self, visitors: Sequence[tuple[Sequence[str], str | None]]
+    ) -> list[list[VisitorState] | Unavailable]:
+        """What ``read`` gives of each of several visitors, or raises of it."""
         ...
 
     async def read_canonical(self, key: str) -> tuple[str, list[VisitorState]]:
@@ -109,5 +116,5 @@ class Services:
 
     def intake(self, caller: Caller, scope: Scope) -> Intake:
         """What stamps the events of a request that has just come."""
-        version = self.catalog.current.catalog.version
-        return Intake(caller, scope, self.senders, self.degenerate_ids, self.clock_ms(), version)
+        catalog = self.catalog.current.catalog
+        return Intake(caller, scope, self.senders, self.degenerate_ids, self.clock_ms(), catalog)

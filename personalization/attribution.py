@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from personalization.closed_memory import is_closed, late_for_credit, late_for_decision
 from personalization.compiled import CompiledCatalog
-from personalization.event import ClientEvent, Track, event_name
+from personalization.decision_id import trial_of
+from personalization.event import ClientEvent, Event, Track, event_name
 from personalization.event_scope import event_scope
 from personalization.folder_state import HOLD_MS, MAX_RECENT_CREDITS, Credit, FolderState, OpenDecision
 from personalization.ledger import Ledger
@@ -21,9 +22,8 @@ IMPRESSION_EVENTS = frozenset({"Content Viewed", "Impression"})
 
 def attribute(ledger: Ledger, event: ClientEvent) -> None:
     """Credit what the event is worth, placement by placement, and remember what found no decision."""
-    named = event.properties.get("decisionId") if isinstance(event, Track) else None
-    decision_id = named if isinstance(named, str) else ""
-    if decision_id and event_name(event) in IMPRESSION_EVENTS:
+    decision_id = _named_by(event)
+    if impression_of(event):
         activate(ledger, decision_id)
     offers: dict[str, dict[bytes, Credit]] = {
         credit.placement: {CURRENT: credit} for credit in worth(event, ledger.catalog, ledger.now_ms)
@@ -42,6 +42,17 @@ def attribute(ledger: Ledger, event: ClientEvent) -> None:
             if not decision_id:
                 _note_late(ledger, by_rules[CURRENT])
             remember(ledger.folder, by_rules[CURRENT])
+
+
+def impression_of(event: Event) -> str:
+    """The decision that an event says was shown; empty: it says nothing of the kind."""
+    is_impression = isinstance(event, Track) and event.event in IMPRESSION_EVENTS
+    return _named_by(event) if is_impression else ""
+
+
+def _named_by(event: Event) -> str:
+    named = event.properties.get("decisionId") if isinstance(event, Track) else None
+    return named if isinstance(named, str) else ""
 
 
 CURRENT = b""
@@ -119,7 +130,8 @@ def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Cre
 def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bool:
     """Credit the one decision among ``candidates`` that the credit belongs to; False where there is none."""
     if credit.decision_id:
-        named = next((each for each in candidates if each.decision_id == credit.decision_id), None)
+        trial = trial_of(credit.decision_id)
+        named = next((each for each in candidates if trial_of(each.decision_id) == trial), None)
         if named is None or named.placement != credit.placement:
             return named is not None  # worth nothing to the one it names, and never another's
         ledger.credit(named, credit.value)
@@ -169,6 +181,21 @@ def take_recent(ledger: Ledger, credits: list[Credit]) -> None:
         if credit.at_ms > ledger.now_ms - HOLD_MS and not settle(ledger, credit, folder.open)
     ]
     folder.recent = [*folder.recent, *left][-MAX_RECENT_CREDITS:]
+
+
+def names_what(credit: Credit) -> bool:
+    """Whether the event said which content or decision it acted on."""
+    return bool(credit.arm or credit.decision_id)
+
+
+def take_offered(ledger: Ledger, credits: list[Credit]) -> None:
+    """Credits of who named nobody, on a device this visitor logged in on: for what they acted on alone."""
+    folder = ledger.folder
+    for credit in credits:
+        shown = [each for each in folder.open if credit.decision_id or each.arm == credit.arm]
+        settled = credit.at_ms <= ledger.now_ms - HOLD_MS or settle(ledger, credit, shown)
+        if not settled and (credit.decision_id or _attribution(ledger, credit) == "same_arm"):
+            folder.recent = [*folder.recent, credit][-MAX_RECENT_CREDITS:]  # its decision may be on its way
 
 
 def _attribution(ledger: Ledger, credit: Credit) -> str:

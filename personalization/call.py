@@ -10,7 +10,8 @@ from personalization.decision_id import derived_nonce
 from personalization.merge import merge_states
 from personalization.prepared import PreparedCatalog
 from personalization.profile import apply_event
-from personalization.purposes import PERSONALISING, may
+from personalization.purposes import PERSONALISING, Words, may
+from personalization.purposes import merge as merge_words
 from personalization.request import DecideRequest, unit_of
 from personalization.scorer import Scorer
 from personalization.scores import Scorers, Scores
@@ -47,6 +48,8 @@ class Call:
         self.key = request.key
         self.answer = Answer(self.key, [], [], [])
         self.taken: list[str] = []
+        says_words = not request.is_nobodys and (request.refused or "consent" in request.context)
+        held = self._held(states) if says_words else []
         self.state = None if states is None else self._state_after_request(states)
         clock_ms = now_ms if self.state is None else max(now_ms, self.state.now_ms)
         gap_ms = catalog.catalog.catalog.session_gap_ms
@@ -59,6 +62,8 @@ class Call:
         self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)
         self.nobody = self.scope if self.state is None else self.scope.without_state()
         self.consents = Consents(secret, request, self.state, now_ms)
+        if says_words:
+            self.answer.words = self.consents.news(held, catalog.catalog.named.purposes, states)
         if request.events or request.names_pair:
             # Where the state cannot be read the events go the way of any others: only a refusal stops them.
             refused = self.consents.refused(PERSONALISING)
@@ -72,6 +77,14 @@ class Call:
         named = f"{len(request.request_id)}:{request.request_id}"
         return derived_nonce(self.secret, "request", self.key, named, placement, str(slot))
 
+    def _held(self, states: Sequence[VisitorState] | None) -> list[Words]:
+        """The words under each key, as they are before the states are merged."""
+        lately = self.request.said_lately
+        held = [dict(state.consents) for state in states or ()] or ([{}] if lately else [])
+        for words in held:
+            merge_words(words, lately, self.catalog.catalog.named.purposes)
+        return held
+
     def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
         """All ids merged in memory, events sent along applied."""
         state = states[0] if states else VisitorState()
@@ -81,6 +94,8 @@ class Call:
         self.answer.state_revision = state.revision
         if states:
             self.answer.state_age_ms = max(0, self.now_ms - max(one.now_ms for one in states))
+        if self.request.said_lately:
+            merge_words(state.consents, self.request.said_lately, catalog.named.purposes)
         clock_ms = max(self.now_ms, state.now_ms)
         for sent in self.request.events:
             record(state.consents, words_of(sent.event), clock_ms, False, catalog.named.purposes)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
+from personalization.compiled import CompiledCatalog
 from personalization.event import ClientEvent, Track
-from personalization.purposes import PERSONALISING, Word, Words, add, recorded, said
+from personalization.purposes import PERSONALISING, Word, Words, add, recorded, said, spoken
 from personalization.request import DecideRequest
 from personalization.visitor_state import VisitorState
 
@@ -29,7 +30,7 @@ _SIGNATURE_BYTES = 15
 
 def words_of(event: ClientEvent) -> dict[str, bool]:
     """What an event says about purposes, by their normal names."""
-    words = said(event.context) if event.context else {}
+    words = said(event.context) if "consent" in event.context else {}
     if isinstance(event, Track) and event.event == CONSENT_EVENT:
         for purpose, granted in said({"consent": event.properties}).items():
             words[purpose] = granted and words.get(purpose, True)
@@ -59,7 +60,8 @@ def admitted(event: ClientEvent, *, may_log: bool, refused: Iterable[str] = ()) 
     words = words_of(event)
     added = {purpose: False for purpose in refused if words.get(purpose) is not False}
     words |= added
-    if words.get(PERSONALISING, may_log):
+    own = spoken(words, PERSONALISING)
+    if may_log if own is None else own:
         return _with_words(event, added) if added else event
     if not words:
         return None
@@ -72,9 +74,17 @@ def admitted(event: ClientEvent, *, may_log: bool, refused: Iterable[str] = ()) 
     )
 
 
+def answerable(catalog: CompiledCatalog, allowed: Callable[[str], bool]) -> bool:
+    """Whether a decision can be open for a visitor at all, so that its reward or activation may be logged.
+
+    A decision id does not say of which placement it is: some of them may need no consent, or another.
+    """
+    return allowed(PERSONALISING) or any(all(map(allowed, each.consent)) for each in catalog.placements.values())
+
+
 def stands_alone(event: ClientEvent) -> bool:
     """Whether an event is no more than words on purposes: it holds for each id it names, and joins none."""
-    granted = words_of(event).get(PERSONALISING)
+    granted = spoken(words_of(event), PERSONALISING)
     return granted is False or (granted is None and isinstance(event, Track) and event.event == CONSENT_EVENT)
 
 
@@ -136,7 +146,7 @@ class Consents:
         None where it could not be read.
     """
 
-    __slots__ = ("_default", "_recorded", "_said", "_signed_ms")
+    __slots__ = ("_by_browser", "_default", "_recorded", "_said", "_signed_ms")
 
     def __init__(
         self,
@@ -145,7 +155,7 @@ class Consents:
         state: VisitorState | None,
         now_ms: int,
     ) -> None:
-        self._recorded = None if state is None else state.consents
+        self._recorded = request.said_lately if state is None else state.consents
         self._default = request.consent_default
         self._said: dict[str, bool] = {}
         self._signed_ms: int | None = None
@@ -154,15 +164,17 @@ class Consents:
             self._said = said(request.context)
             if isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms):
                 self._signed_ms = int(given.get("atMs", 0))
+        self._by_browser: frozenset[str] = frozenset()
         if request.refused:
+            self._by_browser = frozenset(p for p in request.refused if self._said.get(p) is not False)
             self._said = {**self._said, **dict.fromkeys(request.refused, False)}
 
     def granted(self, purpose: str) -> bool:
         """Whether the visitor agreed to ``purpose``, which is in its normal form."""
-        word = self._said.get(purpose) if self._said else None
+        word = spoken(self._said, purpose) if self._said else None
         if word is False:
             return False
-        held = None if self._recorded is None else recorded(self._recorded, purpose)
+        held = recorded(self._recorded, purpose)
         if held is None:
             return True if word else self._default
         if word and self._signed_ms is not None and self._signed_ms > held.at_ms:
@@ -174,9 +186,44 @@ class Consents:
         """Whether the request carries consents that we have signed."""
         return self._signed_ms is not None
 
+    def news(
+        self, held: Sequence[Words], named: Collection[str], states: Sequence[VisitorState] | None
+    ) -> dict[str, bool]:
+        """What of the request is to be recorded, since by what is recorded something else would be done.
+
+        A refusal of what is granted so far; a first grant where nothing is granted by default; and one that was
+        signed after it was refused. What a browser refuses by itself is recorded of a known visitor alone, and a
+        grant where the state could be read.
+
+        Parameters
+        ----------
+        held
+            The words under each key of the visitor, ``said_lately`` included; empty: none.
+        named
+            The purposes that the catalog names: nobody asks for a grant of another.
+        """
+        found = {}
+        for purpose, granted in self._said.items():
+            words = [recorded(each, purpose) for each in held] or [None]
+            if granted:
+                if states is not None and purpose in named and self._is_news(words):
+                    found[purpose] = True
+            elif (states or purpose not in self._by_browser) and any(
+                self._default if word is None else word.granted for word in words
+            ):
+                found[purpose] = False
+        return found
+
+    def _is_news(self, words: Sequence[Word | None]) -> bool:
+        """Whether a grant changes what holds by these words."""
+        refused_ms = max((word.at_ms for word in words if word is not None and not word.granted), default=None)
+        if refused_ms is not None:
+            return self._signed_ms is not None and self._signed_ms > refused_ms
+        return not self._default and not all(words)
+
     def refused(self, purpose: str) -> bool:
         """Whether the request itself refuses ``purpose``."""
-        return self._said.get(purpose) is False
+        return spoken(self._said, purpose) is False
 
     def missing(self, purposes: tuple[str, ...]) -> str | None:
         """The first of ``purposes`` not agreed to, None where all are."""

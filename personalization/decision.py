@@ -67,6 +67,9 @@ class Answer(msgspec.Struct):
         Since the last entry folded into it; None where the visitor is unknown or could not be read.
     faults
         Models that failed to answer, as (placement, error).
+    words
+        What the request says of purposes and is not recorded yet, though without it something else would be done:
+        to be logged before anything else.
     """
 
     key: str
@@ -77,3 +80,4 @@ class Answer(msgspec.Struct):
     state_revision: int | None = None
     state_age_ms: int | None = None
     faults: list[tuple[str, Exception]] = []
+    words: dict[str, bool] = {}

@@ -76,6 +76,9 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
         The catalog the fold uses for this entry, however new the worker's own.
     sender
         Who brought it; None for what nextbest itself appends.
+    agreed
+        The visitor agreed, by a word that may not stand under this key yet: it was said under another of their
+        ids, or is on its way.
     """
 
     received_at_ms: int
@@ -84,6 +87,7 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     event: Event
     provenance: Provenance | None = None
     sender: Sender | None = None
+    agreed: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

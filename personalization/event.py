@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from personalization.features import NO_FEATURES
-from personalization.folder_state import FolderState
+from personalization.folder_state import Credit, FolderState
 from personalization.visitor_state import VisitorState
 
 Json: TypeAlias = Any
@@ -91,6 +91,12 @@ class Redirected(_Event, tag="redirected", kw_only=True):
     to: str
 
 
+class Offered(_Event, tag="offered", kw_only=True):
+    """Done on this visitor's device after a log-in, by whoever named nobody: may be the reward of what they saw."""
+
+    credits: list[Credit]
+
+
 class DecisionMade(_Event, tag="decision", kw_only=True):
     """One of our own decisions, compact: what the fold needs to open, credit and close it.
 
@@ -152,6 +158,7 @@ Event: TypeAlias = (
     | Link
     | Merged
     | Redirected
+    | Offered
     | DecisionMade
     | Activated
     | Rewarded

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from personalization.bounded import HASH_BYTES, short_hash
 from personalization.features import MAX_CATEGORY_CHARS
 
 PERSONALISING = "personalization"
@@ -22,23 +23,35 @@ PERSONALISING = "personalization"
 ALL = "*"
 """Stands for every purpose that has no word of its own: only ever refused."""
 
+OTHERS = "**"
+"""Refusals there was no room for: of every purpose without a word of its own, but for ``PERSONALISING``.
+
+That always has a place: who says nothing of it, and no to forty vendors, has not refused it.
+"""
+
 MAX_PURPOSES = 32
 """Those that the catalog names have a place besides."""
 
 GPC = ("sale_sharing", "advertising")
 """What ``Sec-GPC: 1`` refuses, unless a source says otherwise."""
 
+_WIDE = (ALL, OTHERS)
+
 _GAPS = re.compile(r"[\s._-]+")
 
 
 def normal(purpose: str) -> str:
-    """The one form in which names of purposes are compared.
+    """The one form in which names of purposes are compared; a long one ends in a hash, so that it stays its own.
 
     >>> normal(" Sale-Sharing"), normal("sale_sharing"), normal("Sale sharing")
     ('sale_sharing', 'sale_sharing', 'sale_sharing')
+    >>> normal("vendor " * 20 + "a") == normal("vendor " * 20 + "b"), len(normal("vendor " * 20))
+    (False, 64)
     """
-    folded = unicodedata.normalize("NFKC", purpose).strip().casefold()
-    return _GAPS.sub("_", folded)[:MAX_CATEGORY_CHARS]
+    name = _GAPS.sub("_", unicodedata.normalize("NFKC", purpose).strip().casefold())
+    if len(name) <= MAX_CATEGORY_CHARS:
+        return name
+    return name[: MAX_CATEGORY_CHARS - 2 * HASH_BYTES] + short_hash(name).hex()
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True):
@@ -74,14 +87,14 @@ def add(words: Words, purpose: str, word: Word, named: Collection[str] = ()) -> 
         The purposes that the catalog names: they always have a place.
     """
     purpose = normal(purpose)
-    if not purpose or (purpose == ALL and word.granted):
+    if not purpose or (purpose in _WIDE and word.granted):
         return
     held = words.get(purpose)
     if held is not None:
         words[purpose] = later(held, word)
         return
-    others = [name for name in words if name not in named and name != ALL]
-    if purpose in named or purpose == ALL or len(others) < MAX_PURPOSES:
+    others = [name for name in words if name not in named and name not in _WIDE]
+    if purpose in named or purpose in _WIDE or len(others) < MAX_PURPOSES:
         words[purpose] = word
         return
     oldest_grant = min((name for name in others if words[name].granted), key=lambda n: words[n].at_ms, default=None)
@@ -90,7 +103,7 @@ def add(words: Words, purpose: str, word: Word, named: Collection[str] = ()) -> 
         del words[oldest_grant]
         words[purpose] = word
     elif not word.granted:
-        words[ALL] = later(words.get(ALL), word)
+        words[OTHERS] = later(words.get(OTHERS), word)
 
 
 def merge(into: Words, other: Mapping[str, Word], named: Collection[str] = ()) -> None:
@@ -102,7 +115,11 @@ def merge(into: Words, other: Mapping[str, Word], named: Collection[str] = ()) -
 def recorded(words: Mapping[str, Word], purpose: str) -> Word | None:
     """The word that holds for a purpose; None: nothing was ever said."""
     word = words.get(purpose)
-    return word if word is not None else words.get(ALL)
+    if word is None and words:
+        word = words.get(ALL)
+        if word is None and purpose != PERSONALISING:
+            word = words.get(OTHERS)
+    return word
 
 
 def may(words: Mapping[str, Word], purpose: str, *, default: bool) -> bool:
@@ -113,6 +130,16 @@ def may(words: Mapping[str, Word], purpose: str, *, default: bool) -> bool:
     """
     word = recorded(words, purpose)
     return default if word is None else word.granted
+
+
+def spoken(words: Mapping[str, bool], purpose: str) -> bool | None:
+    """What an event or a request says of a purpose; None: nothing.
+
+    >>> spoken({"*": False, "ads": True}, "ads"), spoken({"*": False}, "ads"), spoken({"ads": True}, "email")
+    (True, False, None)
+    """
+    word = words.get(purpose)
+    return False if word is None and words.get(ALL) is False else word
 
 
 def said(context: Mapping[str, Any]) -> dict[str, bool]:

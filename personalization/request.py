@@ -8,6 +8,7 @@ import msgspec
 
 from personalization.bounded import short_hash
 from personalization.event import ClientEvent
+from personalization.purposes import Words
 from personalization.visitor_key import NOBODY, anonymous_key, user_key
 
 
@@ -44,6 +45,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Purposes that the visitor's browser refuses (``Sec-GPC``), in their normal form.
     repeatable
         ``request_id`` is the caller's own: whoever sends it again means the same decisions.
+    said_lately
+        Words on purposes that came in a moment ago and may not be in the visitor's state yet.
     """
 
     request_id: str
@@ -56,6 +59,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     consent_default: bool = False
     refused: tuple[str, ...] = ()
     repeatable: bool = False
+    said_lately: Words = {}
 
     @property
     def key(self) -> str:

@@ -100,31 +100,42 @@ class VisitorReader:
         Unavailable
             Where Redis does not answer in time, or holds what is no visitor.
         """
-        found: dict[str, VisitorState] = {}
-        seen = set(keys)
-        wanted = list(keys)
+        if len(keys) == 1:  # of most, one value is all there is
+            value = (await self._ask([self._keys.visitor(keys[0])]))[0]
+            state = None if value is None else _unpacked(value)
+            if state is None or state.redirect is None:
+                return [] if state is None else [state]
+        reading = _Reading(keys, registered)
         for _ in range(MAX_REDIRECTS):
-            values = await self._ask([self._keys.visitor(key) for key in wanted])
-            redirects = []
-            for key, value in zip(wanted, values, strict=True):
-                if value is None:
-                    continue
-                state = _unpacked(value)
-                if state.redirect is None:
-                    found[key] = state
-                    continue
-                follows = may_follow(state.redirect, registered)
-                if is_registered(state.redirect) and (not follows or state.revision or state.exposures):
-                    found[key] = state  # whoever uses the device after a log-out, beside the redirect
-                if follows and state.redirect not in seen:
-                    seen.add(state.redirect)
-                    redirects.append(state.redirect)
-            if not redirects:
+            reading.take(await self._ask([self._keys.visitor(key) for key in reading.wanted]))
+            if not reading.wanted:
                 break
-            wanted = redirects
-        if len(found) < 2:
-            return list(found.values())
-        return [found[key] for key in sorted(found, key=lambda key: (not is_registered(key), key))]
+        return reading.states()
+
+    async def read_each(
+        self, visitors: Sequence[tuple[Sequence[str], str | None]]
+    ) -> list[list[VisitorState] | Unavailable]:
+        """What ``read`` gives of each of several visitors, or raises of it, by one question for all of them."""
+        readings = [_Reading(*visitor) for visitor in visitors]
+        unfinished = readings
+        for _ in range(MAX_REDIRECTS):
+            names = [self._keys.visitor(key) for reading in unfinished for key in reading.wanted]
+            try:
+                values = iter(await self._ask(names))
+            except Unavailable as error:
+                for reading in unfinished:
+                    reading.error = error
+                break
+            for reading in unfinished:
+                own = [next(values) for _ in reading.wanted]
+                try:
+                    reading.take(own)
+                except Unavailable as error:
+                    reading.error = error
+            unfinished = [reading for reading in unfinished if reading.wanted and reading.error is None]
+            if not unfinished:
+                break
+        return [reading.states() if reading.error is None else reading.error for reading in readings]
 
     async def read_canonical(self, key: str) -> tuple[str, list[VisitorState]]:
         """The end of a key's redirects, whomever it names, and the state there (none: empty list).
@@ -193,6 +204,44 @@ class VisitorReader:
         for names, answer in waiting:
             if not answer.done():
                 answer.set_result([values[places[name]] for name in names])
+
+
+class _Reading:
+    """One visitor while it is read: the states found so far, and the keys to be asked for next."""
+
+    __slots__ = ("_found", "_registered", "_seen", "error", "wanted")
+
+    def __init__(self, keys: Sequence[str], registered: str | None) -> None:
+        self._registered = registered
+        self._found: dict[str, VisitorState] = {}
+        self._seen = set(keys)
+        self.wanted: Sequence[str] = keys
+        self.error: Unavailable | None = None
+
+    def take(self, values: Sequence[bytes | None]) -> None:
+        """Take the values of the keys wanted; those their redirects lead to are wanted next."""
+        redirects = []
+        for key, value in zip(self.wanted, values, strict=True):
+            if value is None:
+                continue
+            state = _unpacked(value)
+            if state.redirect is None:
+                self._found[key] = state
+                continue
+            follows = may_follow(state.redirect, self._registered)
+            if is_registered(state.redirect) and (not follows or state.revision or state.exposures):
+                self._found[key] = state  # whoever uses the device after a log-out, beside the redirect
+            if follows and state.redirect not in self._seen:
+                self._seen.add(state.redirect)
+                redirects.append(state.redirect)
+        self.wanted = redirects
+
+    def states(self) -> list[VisitorState]:
+        """Those found, the winner of a merge first."""
+        found = self._found
+        if len(found) < 2:
+            return list(found.values())
+        return [found[key] for key in sorted(found, key=lambda key: (not is_registered(key), key))]
 
 
 def _unavailable(error: BaseException) -> Unavailable:

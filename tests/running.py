@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 BOUND_S = 90.0
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
@@ -129,7 +130,8 @@ def begin(data_dir: Path, *more: str, **settings: str) -> Up:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**environment, "NEXTBEST_LEASE_MS": "1500", **settings},
+        # The code beside the tests, wherever the environment they run in was installed from.
+        env={**environment, "PYTHONPATH": str(ROOT), "NEXTBEST_LEASE_MS": "1500", **settings},
         start_new_session=True,
     )
     return Up(process, f"http://127.0.0.1:{port}", {}, [])

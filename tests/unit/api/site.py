@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -97,7 +98,16 @@ class FakeVisitors:
         self.asked.append(tuple(keys))
         if self.away:
             raise Unavailable("away on purpose")
-        return [self.states[key] for key in keys if key in self.states]
+        return [
+            copy.deepcopy(self.states[key]) for key in keys if key in self.states
+        ]  # the decider changes its own
+
+    async def read_each(
+        self, visitors: Sequence[tuple[Sequence[str], str | None]]
+    ) -> list[list[VisitorState] | Unavailable]:
+        if self.away:
+            return [Unavailable("away on purpose") for _ in visitors]
+        return [await self.read(*visitor) for visitor in visitors]
 
     async def read_canonical(self, key: str) -> tuple[str, list[VisitorState]]:
         if self.away:

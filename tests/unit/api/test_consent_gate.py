@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
-from personalization.event import Link, Track
+from personalization.catalog import Placement
+from personalization.compiled import compile_catalog
+from personalization.consent import sign_consent
+from personalization.decision_id import mint
+from personalization.event import DecisionMade, Link, Track
 from personalization.purposes import GPC, Word
 from personalization.visitor_state import VisitorState
-from tests.unit.api.site import NOW, WRITE
+from tests.unit.api.site import NOW, WRITE, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}
 GPC_ON = {"Sec-GPC": "1"}
@@ -125,3 +130,117 @@ async def test_events_sent_along_with_a_decide_go_through_the_same_gate(site):
     await site.decide(visitor={"anonymousId": "a1"}, events=[event])
     tracked = [event for _, event in refusals(site) if isinstance(event, Track)]
     assert [(event.event, event.context) for event in tracked] == [("Consent Updated", {})]
+
+
+async def test_what_a_decide_refuses_is_recorded_once_and_counts_at_once(site):
+    refusing = {"context": {"consent": {"Personalization": False, "vendors": False}}}
+    await site.decide(visitor={"anonymousId": "a1"}, **refusing)
+    await site.decide(visitor={"anonymousId": "a1"}, **refusing)
+    assert (await site.collect(PAGE)).json()["accepted"] == 0
+    said = [event for _, event in refusals(site)]
+    assert said[0].properties == {"personalization": False, "vendors": False}
+    assert [event.properties for event in said[1:]] == [{"vendors": False}], (
+        "of what nobody asks for nothing is kept"
+    )
+    site.visitors.states = {"a:a1": REFUSED}
+    await site.decide(visitor={"anonymousId": "a1"}, context={"consent": {"personalization": False}})
+    assert len(refusals(site)) == 2
+
+
+async def test_a_decide_records_a_first_grant_where_nothing_is_granted_by_default(site):
+    granting = {"context": {"consent": {"personalization": True, "vendors": True}}}
+    await site.decide(visitor={"anonymousId": "a1"}, headers=WRITE, **granting)
+    assert [type(event) for _, event in refusals(site)] == [DecisionMade], "granted by default: no word is needed"
+    site.spool.records.clear()
+    await site.decide(visitor={"anonymousId": "a2"}, headers=STRICT, **granting)
+    words, made = (event for _, event in refusals(site))
+    assert (words.properties, type(made)) == ({"personalization": True}, DecisionMade)
+    assert (await site.collect({**PAGE, "anonymousId": "a2"}, headers=STRICT)).json()["accepted"] == 1
+    assert site.entries()[0][1].agreed, "its word may come behind it"
+    site.visitors.states = {"a:a2": REFUSED}
+    site.spool.records.clear()
+    await site.decide(visitor={"anonymousId": "a3"}, headers=STRICT)
+    assert refusals(site)[1:] == [], "who said nothing there agreed to nothing"
+
+
+async def test_an_unsigned_grant_of_a_decide_undoes_no_refusal_and_a_later_signed_one_does(site):
+    site.visitors.states = {"a:a1": REFUSED}
+    grant = {"personalization": True}
+    await site.decide(visitor={"anonymousId": "a1"}, context={"consent": grant})
+    assert refusals(site) == []
+    for at_ms, said in ((NOW - 2_000, []), (NOW - 500, [grant])):
+        signed = sign_consent(b"test-secret", "a:a1", grant, NOW + 60_000, at_ms)
+        await site.decide(visitor={"anonymousId": "a1"}, context={"consent": signed})
+        assert [event.properties for _, event in refusals(site) if isinstance(event, Track)] == said
+
+
+async def test_a_refusal_by_event_holds_for_a_decide_at_once(site):
+    await site.collect({"type": "track", "event": "Consent Updated", "anonymousId": "a1",
+                        "properties": {"personalization": False}})  # fmt: skip
+    (decision,) = (await site.decide(visitor={"anonymousId": "a1"})).json()["decisions"]
+    assert (decision["tier"], site.spool.records) == ("rules", [])
+    site.visitors.away = True
+    (decision,) = (await site.decide(visitor={"anonymousId": "a1"})).json()["decisions"]
+    assert decision["tier"] == "rules", "nor does a model see it where the state cannot be read"
+
+
+async def test_without_a_state_no_grant_is_recorded_and_a_refusal_is(site):
+    site.visitors.away = True
+    await site.decide(visitor={"anonymousId": "a1"}, headers=STRICT, context={"consent": {"personalization": True}})
+    assert refusals(site) == []
+    await site.decide(visitor={"anonymousId": "a1"}, context={"consent": {"personalization": False}})
+    assert [event.properties for _, event in refusals(site)] == [{"personalization": False}]
+
+
+@pytest.mark.parametrize("path", ["reward", "activate"])
+async def test_what_became_of_a_decision_is_not_logged_once_they_refused(site, path):
+    async def answered(decision_key: str = "a:a1", **headers: str) -> int:
+        site.log.records.clear()
+        url = f"/v1/decisions/{mint(b'test-secret', decision_key, b'123456789')}/{path}"
+        assert (await site.client.post(url, json={"value": 1}, headers={**WRITE, **headers})).status_code == 204
+        return len(site.entries())
+
+    assert await answered() == 1
+    site.visitors.states = {"a:a1": REFUSED}
+    assert await answered() == 0
+    site.visitors.states = {"a:a1": VisitorState(redirect="u:u1"), "u:u1": REFUSED}
+    assert await answered() == 0, "whoever they turned out to be"
+    site.visitors.states = {}
+    await site.collect(says(PAGE, False))
+    assert await answered() == 0, "said a moment ago"
+    assert await answered("u:other") == 1
+    site.visitors.away = True
+    assert await answered("u:other") == 1, "the fold asks again"
+
+
+async def test_where_a_placement_needs_no_consent_its_rewards_are_logged(site):
+    banner = {"banner": Placement(content=("shoes",), default="shoes", consent=())}
+    site.compiled = compile_catalog(structs.replace(shop(), placements=banner), 13)
+    site.visitors.states = {"u:u1": REFUSED}
+    await site.reward()
+    assert len(site.entries()) == 1
+
+
+async def test_a_word_under_one_id_counts_for_an_event_with_both(site):
+    site.visitors.states = {"a:a1": GRANTED}
+    login = {"type": "identify", "anonymousId": "a1", "userId": "u1", "traits": {"plan": "pro"}}
+    assert (await site.collect(login, headers=STRICT)).json()["accepted"] == 1
+    (key, entry), _ = site.entries()
+    assert (key, entry.agreed) == ("u:u1", True)
+    site.log.records.clear()
+    await site.collect(PAGE, headers=STRICT)
+    assert not site.entries()[0][1].agreed, "recorded where it is folded"
+
+
+async def test_a_refusal_of_everything_is_one_of_personalization_too(site):
+    await site.collect({**PAGE, "context": {**PAGE["context"], "consent": {"*": False}}})
+    ((_, event),) = refusals(site)
+    assert (event.event, event.properties, event.context) == ("Consent Updated", {"*": False}, {})
+    assert (await site.collect(PAGE)).json()["accepted"] == 0
+    (decision,) = (await site.decide(visitor={"anonymousId": "a1"})).json()["decisions"]
+    assert (decision["tier"], site.spool.records) == ("rules", [])
+    (decision,) = (await site.decide(visitor={"anonymousId": "a2"}, context={"consent": {"*": False}})).json()[
+        "decisions"
+    ]
+    assert decision["tier"] == "rules"
+    assert [event.properties for _, event in refusals(site)[1:]] == [{"*": False}]

@@ -33,7 +33,9 @@ async def test_a_reward_is_appended_under_the_key_the_id_carries(site):
     ((key, entry),) = site.entries()
     assert key == "u:u1"
     assert entry.event == Rewarded(message_id="reward:m1", decision_id=ID, value=0.5, name="click", final=True)
-    assert site.visitors.asked == []
+    site.visitors.away = True  # no more than consent is asked for, and without an answer the fold asks
+    assert (await site.client.post(f"/v1/decisions/{ID}/reward", json=body, headers=WRITE)).status_code == 204
+    assert len(site.entries()) == 2
 
 
 async def test_activation_is_appended(site):

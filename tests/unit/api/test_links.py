@@ -6,6 +6,7 @@ import pytest
 
 from api.linker import RECENT_MS, Linker
 from personalization.event import DecisionMade, Identify, Link, Page, Track
+from personalization.purposes import Word
 from personalization.visitor_state import VisitorState
 from tests.unit.api.site import NOW, SERVER
 
@@ -76,11 +77,16 @@ async def test_reading_the_state_alone_links_nothing(site):
 
 
 async def test_who_refuses_is_not_linked(site):
-    await site.decide(visitor=BOTH, context={"consent": {"personalization": False}})
-    site.visitors.states["u:u1"] = VisitorState(consents={"personalization": False})
+    site.visitors.states["u:u1"] = VisitorState(consents={"personalization": Word(False, NOW)})
     await site.decide(visitor=BOTH)
     await site.decide(visitor={"anonymousId": "a2", "userId": "u2"}, headers={"X-API-Key": "pk_strict"})
     assert site.spool.records == []
+    site.visitors.states.clear()
+    await site.decide(visitor=BOTH, context={"consent": {"personalization": False}})
+    assert [(key, entry.event.event) for key, entry in site.spool.entries()] == [
+        ("u:u1", "Consent Updated"),
+        ("a:a1", "Consent Updated"),
+    ]
 
 
 async def test_who_cannot_be_read_is_not_linked(site):

@@ -7,7 +7,7 @@ import pytest
 from personalization.catalog import Source
 from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.entry import Entry, Position, Sender
-from personalization.event import Page, Track
+from personalization.event import Activated, Page, Track
 from personalization.features import pack
 from personalization.fold import Status, Visitor, fold
 from personalization.outcome import ClosingReason
@@ -156,6 +156,49 @@ def test_a_public_key_alone_deletes_no_registered_person(sender: Sender) -> None
     tell(visitor, "u:7", 3, grant, Sender("open", "server"), catalog)
     tell(visitor, "u:7", 4, Page(message_id="c"), Sender("open", "write"), catalog)
     assert visitor.state.event_count == (2 if proven else 3), "the verified person undoes it"
+
+
+def test_what_became_of_a_decision_is_nothing_any_more_once_they_refused() -> None:
+    """An answer that comes before its decision would wait for it, under the key of somebody who refused."""
+    world = World()
+    world.decide(KEY, "d1")
+    world.track(KEY, "Consent Updated", personalization=False)
+    assert world.reward(KEY, "d1", 1.0).reason == "consent"
+    assert world.send(KEY, Activated(decision_id="d2")).reason == "consent"
+    assert world.visitors[KEY].folder.held == []
+
+
+def test_words_by_a_source_that_must_ask_delete_nothing_that_another_was_granted() -> None:
+    """Nobody refused: what one source may do without asking is not undone by what another may not."""
+    visitor, catalog = Visitor.new(), sources()
+    tell(visitor, KEY, 0, Page(message_id="a"), Sender("open", "write"), catalog)
+    words = Track(message_id="ads", event="Consent Updated", properties={"ads": False})
+    tell(visitor, KEY, 1, words, Sender("strict", "write"), catalog)
+    assert visitor.state.event_count == 1
+    assert not visitor.state.consents["ads"].granted
+    tell(visitor, KEY, 2, Page(message_id="b"), Sender("open", "write"), catalog)
+    assert visitor.state.event_count == 2
+
+
+def test_what_was_agreed_to_elsewhere_is_profiled_before_the_word_comes() -> None:
+    """The door knew a grant that stands under another id, or is behind this event in the log."""
+    catalog, sender = sources(), Sender("strict", "write")
+    for agreed, n_events in ((True, 1), (False, 0)):
+        visitor = Visitor.new()
+        entry = Entry(
+            received_at_ms=START,
+            occurred_at_ms=START,
+            catalog_version=1,
+            event=Page(message_id="a"),
+            sender=sender,
+            agreed=agreed,
+        )
+        fold(visitor, "u:7", Position(1, 0), entry, catalog)
+        assert visitor.state.event_count == n_events
+    entry.agreed = True
+    refused = VisitorState(consents={"personalization": Word(False, START)})
+    visitor = Visitor(refused, Visitor.new().folder)
+    assert fold(visitor, "u:7", Position(1, 0), entry, catalog).reason == "consent", "a refusal holds all the same"
 
 
 def test_a_refusal_survives_a_merge_with_nothing_else_known() -> None:

@@ -130,6 +130,113 @@ def test_who_logs_in_again_is_joined_with_what_they_did_in_between() -> None:
     assert world.visitors["a:1"].state.event_count == 0
 
 
+def clicked(world: World, arm: str, message_id: str = "click", **properties: str) -> None:
+    about = {"contentId": arm, **properties}
+    event = Track(message_id=message_id, anonymous_id="1", event="Clicked", properties=about)
+    world.send("a:1", event, sender=LOGGED_OUT)
+
+
+def rewards(world: World, key: str) -> dict[str, float]:
+    return {each.decision_id: each.reward for each in world.visitors[key].folder.open}
+
+
+@pytest.mark.parametrize("order", ["decision first", "click first"])
+def test_a_click_on_what_was_shown_to_who_logged_in_is_its_reward_and_no_more(order: str) -> None:
+    """The page decides for both ids while its events name the browser alone: nobody logged out in between."""
+    world = World()
+    world.link("a:1", "u:7")
+    if order == "decision first":
+        world.decide("u:7", "d1", "red")
+        clicked(world, "red")
+    else:
+        decided_ms = world.now_ms + 1
+        world.now_ms += 5
+        clicked(world, "red")
+        world.decide("u:7", "d1", "red", received_ms=decided_ms)
+    assert rewards(world, "u:7") == {"d1": 1.0}
+    assert world.visitors["u:7"].state.event_count == 0, "whose profile it is, nobody said"
+    assert world.visitors["a:1"].state.event_count == 1
+    world.link("a:1", "u:7")
+    assert rewards(world, "u:7") == {"d1": 1.0}, "once"
+    assert world.visitors["u:7"].folder.recent == []
+    assert world.visitors["u:7"].state.event_count == 1
+
+
+def test_what_the_next_person_was_shown_is_theirs_to_reward() -> None:
+    world = World()
+    world.link("a:1", "u:7")
+    world.decide("u:7", "d1", "red")
+    world.decide("a:1", "d2", "red", sender=LOGGED_OUT)
+    clicked(world, "red")
+    assert (rewards(world, "a:1"), rewards(world, "u:7")) == ({"d2": 1.0}, {"d1": 0.0})
+
+
+@pytest.mark.parametrize("attribution", ["same_arm", "last_exposed", "any_exposed"])
+def test_a_click_on_something_else_is_no_reward_of_who_logged_in(attribution: str) -> None:
+    world = World(shop(attribution=attribution))
+    world.link("a:1", "u:7")
+    world.decide("u:7", "d1", "red")
+    clicked(world, "green")
+    event = Track(message_id="nothing named", anonymous_id="1", event="Clicked", properties={})
+    world.send("a:1", event, sender=LOGGED_OUT)
+    world.decide("u:7", "d2", "blue", received_ms=world.now_ms - 1)
+    assert rewards(world, "u:7") == {"d1": 0.0, "d2": 0.0}
+    world.decide("u:7", "d3", "red")
+    clicked(world, "blue", "by id", decisionId="d1")
+    assert rewards(world, "u:7") == {"d1": 1.0, "d2": 0.0, "d3": 0.0}
+
+
+def test_an_impression_finds_its_decision_whoever_it_names() -> None:
+    world = World()
+    world.link("a:1", "u:7")
+    world.decide("u:7", "d1", "red", exposed=False)
+    world.decide("a:1", "d2", "red", exposed=False, sender=LOGGED_OUT)
+    for decision_id in ("d1", "d2"):
+        shown = Track(
+            message_id=f"shown {decision_id}",
+            anonymous_id="1",
+            event="Content Viewed",
+            properties={"decisionId": decision_id},
+        )
+        world.send("a:1", shown, sender=LOGGED_OUT)
+    for key in ("u:7", "a:1"):
+        (decision,) = world.visitors[key].folder.open
+        assert decision.exposed_at_ms is not None
+    assert [held.decision_id for held in world.visitors["u:7"].folder.held] == []
+
+
+def test_whoever_refuses_after_a_log_out_leaves_the_redirect_where_it_is() -> None:
+    """What was shown before the log-in, and whoever merges into this key, still finds its way."""
+    world = World()
+    world.decide("a:1", "d1", "red")
+    world.track("a:2", "Viewed")
+    world.link("a:1", "u:7")
+    refusal = Track(
+        message_id="no", anonymous_id="1", event="Consent Updated", properties={"personalization": False}
+    )
+    world.send("a:1", refusal, sender=LOGGED_OUT)
+    tablet = world.visitors["a:1"].state
+    assert (tablet.redirect, tablet.consents["personalization"].granted) == ("u:7", False)
+    assert "personalization" not in world.visitors["u:7"].state.consents, (
+        "it is not the word of who was here before"
+    )
+    world.reward("a:1", "d1", 1.0)
+    assert rewards(world, "u:7") == {"d1": 1.0}
+    viewed(world, "nothing", LOGGED_OUT)
+    assert world.visitors["a:1"].state.event_count == 0
+    world.link("a:2", "a:1")
+    assert world.visitors["u:7"].state.event_count == 1
+
+
+def test_nothing_is_offered_to_who_refused() -> None:
+    world = World(shop(consent=()))
+    world.link("a:1", "u:7")
+    world.track("u:7", "Consent Updated", personalization=False)
+    world.decide("u:7", "d1", "red")
+    clicked(world, "red")
+    assert (world.folded[-1].reason, rewards(world, "u:7")) == ("consent", {"d1": 0.0})
+
+
 def test_a_site_that_only_has_the_cookie_says_that_it_is_the_same_person() -> None:
     world = World()
     world.link("a:1", "u:alice")

@@ -94,6 +94,26 @@ async def test_what_is_no_visitor_is_unavailable_to_its_own_request_alone():
     assert isinstance(bad, Unavailable)
 
 
+async def test_several_visitors_are_read_by_one_question_each_as_alone():
+    redis = FakeRedis(
+        a_1=VisitorState(redirect="u:7"),
+        a_2=VisitorState(redirect="a:1b"),
+        a_1b=VisitorState(revision=1),
+        u_7=VisitorState(revision=7),
+    )
+    redis.values[KEYS.visitor("a:4")] = b"nonsense beyond the fence"
+    reader = reader_of(redis)
+    visitors = [(("u:7", "a:1"), "u:7"), (("a:1",), None), (("a:2",), None), (("a:3",), None)]
+    alone = [await reader.read(*visitor) for visitor in visitors]
+    redis.calls.clear()
+    *found, broken = await reader.read_each([*visitors, (("a:4",), None)])
+    assert found == alone
+    assert isinstance(broken, Unavailable)
+    assert len(redis.calls) == 2, "one for all of them, and one for where their redirects lead"
+    redis.error = RedisConnectionError("refused")
+    assert all(isinstance(each, Unavailable) for each in await reader.read_each(visitors))
+
+
 async def test_a_redis_that_hangs_is_given_up_in_time():
     redis = FakeRedis()
     redis.hangs = True
