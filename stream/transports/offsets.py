@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faust.transport import base
 from faust.types import TP, RecordMetadata
 
-if TYPE_CHECKING:
-    from faust.transport.consumer import Consumer as FaustConsumer
-else:
-    FaustConsumer = object  # the transport's own consumer stands behind the mixin
+from stream.transports.log_reader import ReadingConsumer
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
@@ -28,8 +25,8 @@ class OffsetPolicy:
     Parameters
     ----------
     start_offsets
-        Called after every assignment, and whenever the flow paused, with the assigned partitions; what it
-        returns is where reading goes on. Partitions it leaves out go on at the committed offset.
+        Called after every assignment with the assigned partitions; what it returns is where reading goes on.
+        Partitions it leaves out go on at the committed offset.
     commits_acked
         Whether acked events are committed at an interval. If not, only ``commit_offsets`` commits.
     on_gap
@@ -42,20 +39,36 @@ class OffsetPolicy:
     on_gap: Callable[[int, int], None] = lambda partition, n_entries: None
 
 
-class OffsetPolicyMixin(FaustConsumer):
+class OffsetPolicyMixin(ReadingConsumer):
     """Mixed into a Faust consumer in front of the transport's own class."""
 
-    async def seek_to_committed(self) -> dict[TP, int]:
-        """Seek to where the policy says, else to the committed offsets (Faust calls this on its own)."""
-        offsets = dict(await super().seek_to_committed())
+    async def start_offsets(self, tps: set[TP]) -> dict[TP, int]:
+        """Where reading goes on: where the policy says, else where the group does."""
+        offsets = await self.resume_offsets(tps)
         policy: OffsetPolicy = self.app.offset_policy
         if policy.start_offsets is not None:
-            assigned = set(self.assignment())
-            chosen = {tp: n for tp, n in (await policy.start_offsets(assigned)).items() if tp in assigned}
-            if chosen:
-                await self.seek_wait(chosen)
-            offsets.update(chosen)
+            chosen = await policy.start_offsets(tps)
+            offsets.update({tp: offset for tp, offset in chosen.items() if tp in tps})
         return offsets
+
+    def _begin_acks(self, offsets: Mapping[TP, int]) -> None:
+        """Count what is acked from ``offsets`` on; what was acked of an earlier reading is read again."""
+        for tp, offset in offsets.items():
+            self._committed_offset[tp] = offset
+            for acked in (self._acked, self._acked_index, self._gap):
+                acked.pop(tp, None)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """What can be committed: all below it was acked or is not in the log, from the committed offset on.
+
+        Faust asks so much only of a group that has committed, and lets it leave out one entry.
+        """
+        committed = self._committed_offset[tp]
+        done = [*self._acked[tp], *(gap.begin for gap in self._gap[tp])]
+        if committed is None or not done or min(done) > committed:
+            return None
+        offset: int | None = super()._new_offset(tp)
+        return offset
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         return self.app.offset_policy.commits_acked and await self.commit_offsets(offsets)
