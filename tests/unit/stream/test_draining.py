@@ -32,7 +32,7 @@ class MemoryConsumer(Consumer):
         app = make_app("folder", RedisStreamsLog("redis://nowhere"), LogIdentity(1, "log", 1), offset_policy=policy)
         super().__init__(Transport([URL("redis+streams://log")], app), self.take, nothing, nothing)
         app.flow_control.resume()
-        self.log = sorted(offsets)
+        self.entries = sorted(offsets)
         self.committed = 0
         self.taken: list[int] = []
         self.while_reading: Callable[[], Any] = nothing
@@ -46,7 +46,7 @@ class MemoryConsumer(Consumer):
         return dict.fromkeys(tps, begun)
 
     async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[_Record]]:
-        found = {tp: [_Record(n, b"", b"") for n in self.log if n >= offset] for tp, offset in offsets.items()}
+        found = {tp: [_Record(n, b"", b"") for n in self.entries if n >= offset] for tp, offset in offsets.items()}
         await self.while_reading()
         return found
 
@@ -77,7 +77,7 @@ async def consumer() -> MemoryConsumer:
 async def test_it_hands_over_once_what_follows(consumer: MemoryConsumer) -> None:
     await consumer.begin()
     await consumer._hand_over()
-    consumer.log += [10, 11]
+    consumer.entries += [10, 11]
     await consumer._hand_over()
     assert consumer.taken == list(range(12))
     assert await consumer.position(AT) == 12
@@ -86,6 +86,33 @@ async def test_it_hands_over_once_what_follows(consumer: MemoryConsumer) -> None
 async def test_nothing_is_read_between_an_assignment_and_its_seek(consumer: MemoryConsumer) -> None:
     await consumer.begin()
     await consumer.rebalance()
+    await consumer._hand_over()
+    assert consumer.taken == []
+
+
+async def test_nothing_is_handed_over_once_the_partitions_are_revoked(consumer: MemoryConsumer) -> None:
+    await consumer.begin()
+    consumer.while_reading = lambda: consumer.on_partitions_revoked({AT})
+    await consumer._hand_over()
+    consumer.while_reading = nothing
+    await consumer._hand_over()
+    assert consumer.taken == []
+
+
+async def test_a_seek_to_a_place_begins_there_at_once(consumer: MemoryConsumer) -> None:
+    await consumer.begin()
+    consumer.while_reading = lambda: consumer.seek(AT, 8)
+    await consumer._hand_over()
+    consumer.while_reading = nothing
+    await consumer._hand_over()
+    assert consumer.taken == [8, 9]
+
+
+async def test_a_seek_for_an_assignment_that_is_already_gone_begins_nothing(consumer: MemoryConsumer) -> None:
+    """Faust asks for one where the generation is still the same, while the next is being negotiated."""
+    await consumer.on_partitions_revoked({AT})
+    await consumer.perform_seek()
+    await consumer.on_partitions_assigned({AT})
     await consumer._hand_over()
     assert consumer.taken == []
 
