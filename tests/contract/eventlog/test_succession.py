@@ -86,13 +86,16 @@ async def test_entries_lost_between_others_are_noticed(log: AnyLog) -> None:
     assert worker.gaps == [(PARTITION, 2)]
 
 
-async def test_a_new_group_begins_at_the_oldest_entry_and_misses_nothing(log: AnyLog) -> None:
+@pytest.mark.parametrize("n_gone", [2, 5], ids=["some-are-left", "none-is-left"])
+async def test_a_new_group_begins_at_the_oldest_entry_and_misses_nothing(log: AnyLog, n_gone: int) -> None:
     await append(log, *range(5))
-    await remove(log, 0, below=2)
+    await remove(log, 0, below=n_gone)
     worker = await working(log)
     async with at_work(worker.app):
-        await until_committed(log, 5)
-    assert worker.values == [2, 3, 4]
+        await until(worker.app.owned_partitions, "assigned")
+        await append(log, 5)
+        await until_committed(log, 6)
+    assert worker.values == list(range(n_gone, 6))
     assert worker.gaps == []
 
 
