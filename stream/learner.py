@@ -107,7 +107,7 @@ class Learner:
         return next((held.models[key] for held in self._held.values() if key in held.models), None)
 
     async def assigned(self, partitions: Collection[int], assignment: int) -> dict[int, int]:
-        """Where reading goes on: asked after every assignment, and whenever the flow paused.
+        """Where reading goes on: asked after every assignment, perhaps twice.
 
         A new assignment (another number) starts over from the checkpoints: another learner may have been at
         work in between. Within one, reading goes on behind what is learned.

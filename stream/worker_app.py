@@ -18,6 +18,7 @@ from typing import Any
 
 import faust
 from faust.exceptions import ConsumerNotStarted
+from faust.tables.manager import TableManager
 from faust.types import TP
 from yarl import URL
 
@@ -50,6 +51,16 @@ class WorkerSettings:
     commit_interval_s: float = 0.5
     buffer_events: int = 1024
     max_poll_events: int = 500
+
+
+class NoTables(TableManager):
+    """Faust's keeper of tables, of which we have none: it need not wait a second for more to be named."""
+
+    async def on_start(self) -> None:
+        """Go on at once."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 class WorkerApp(faust.App):
@@ -135,6 +146,7 @@ def make_app(
         broker=_broker(log),
         # No process but this one may serve: Faust's web server has open table routes and no access control.
         web_enabled=False,
+        TableManager=NoTables,
         store="memory://",
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import aiokafka
@@ -15,7 +15,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.transports.draining import DrainingMixin
-from stream.transports.offsets import OffsetPolicyMixin, PortProducer
+from stream.transports.log_reader import LogReader
+from stream.transports.offsets import PortProducer
 
 logger = logging.getLogger(__name__)
 
@@ -27,32 +28,68 @@ read and write per batch, append → folded p99 falls from 32–35 to 19–24 ms
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that reads from Kafka."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._assignment: object = None
+        self._follows: dict[TP, int] = {}
+        """What aiokafka gives next, as far as we told it or took from it, under ``_assignment``."""
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # The fetcher is made in start() from this attribute.
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """As Faust; and partitions without a committed offset go back to the beginning.
-
-        aiokafka leaves those where they are, past what was fetched and then dropped.
-        """
-        try:
-            found: Mapping[TP, int] = await super().seek_to_committed()
-        except (IllegalStateError, AssertionError):  # so aiokafka says that the partitions went away meanwhile
-            return {}
-        without = [tp for tp, offset in found.items() if not offset]
-        if without:
-            await self.seek_to_beginning(*without)
+    async def resume_offsets(self, tps: Collection[TP]) -> dict[TP, int]:
+        """See ``LogReader``."""
+        found: dict[TP, int] = await self.call_thread(self._resume_offsets, list(tps))
         return found
 
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """As Faust, with aiokafka's own type, which its ``seek`` insists on; not for partitions that went away."""
-        assigned = self.assignment()
-        kept = {TopicPartition(*tp): offset for tp, offset in partitions.items() if tp in assigned}
-        with contextlib.suppress(IllegalStateError):  # gone while we waited: the next assignment seeks again
-            await super().seek_wait(kept)
+    async def _resume_offsets(self, tps: list[TP]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        committed = await asyncio.gather(*(consumer.committed(TopicPartition(*tp)) for tp in tps))
+        offsets = dict(zip(tps, committed, strict=True))
+        without = [TopicPartition(*tp) for tp, offset in offsets.items() if offset is None]
+        if without:
+            offsets |= {TP(*at): offset for at, offset in (await consumer.beginning_offsets(without)).items()}
+        return offsets
+
+    async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[Any]]:
+        """See ``LogReader``."""
+        found: dict[TP, list[Any]] = await self.call_thread(self._read_from, offsets, timeout_s)
+        return found
+
+    async def _read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[Any]]:
+        """Seek only where aiokafka stands elsewhere: it drops what it has fetched ahead.
+
+        Its position alone does not tell: it also moves where entries have gone by age, and is then right.
+        """
+        consumer = self._ensure_consumer()
+        assignment = _assignment_of(consumer)
+        if assignment is not self._assignment:
+            self._assignment = assignment
+            self._follows.clear()
+        try:
+            for tp, offset in offsets.items():
+                if self._follows.get(tp) != offset:
+                    consumer.seek(TopicPartition(*tp), offset)
+                    self._follows[tp] = offset
+        except IllegalStateError:  # so aiokafka says that the partition went away meanwhile
+            return {}
+        records = await self._fetch_records(
+            consumer, set(offsets), timeout=timeout_s, max_records=consumer._max_poll_records
+        )
+        moved = _assignment_of(consumer) is not assignment
+        found: dict[TP, list[Any]] = {}
+        for at, of_partition in records.items():
+            tp = TP(*at)
+            if moved or self._follows.get(tp) != offsets[tp]:
+                # Another read came between, which its caller gave up; or aiokafka began by itself.
+                self._follows.pop(tp, None)
+                continue
+            self._follows[tp] = max(offsets[tp], of_partition[-1].offset + 1)
+            found[tp] = [record for record in of_partition if record.offset >= offsets[tp]]
+        return found
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; false if the broker did not take it, which the next commit makes good.
@@ -79,12 +116,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
 
 
-class _Consumer(driver.Consumer):
+def _assignment_of(consumer: aiokafka.AIOKafkaConsumer) -> object:
+    """The assignment of now: another object after every rebalance, be the partitions the same."""
+    subscription = consumer._subscription.subscription
+    return subscription and subscription.assignment
+
+
+class _Consumer(driver.Consumer, LogReader):
+    _thread: ConsumerThread
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def resume_offsets(self, tps: Collection[TP]) -> dict[TP, int]:
+        return await self._thread.resume_offsets(tps)
 
-class Consumer(DrainingMixin, OffsetPolicyMixin, _Consumer):
+    async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[Any]]:
+        return await self._thread.read_from(offsets, timeout_s)
+
+
+class Consumer(DrainingMixin, _Consumer):
     """The consumer Faust runs."""
 
 

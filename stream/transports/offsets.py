@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from faust.transport import base
 from faust.types import TP, RecordMetadata
 
-if TYPE_CHECKING:
-    from faust.transport.consumer import Consumer as FaustConsumer
-else:
-    FaustConsumer = object  # the transport's own consumer stands behind the mixin
+from stream.transports.log_reader import ReadingConsumer
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
@@ -28,8 +26,8 @@ class OffsetPolicy:
     Parameters
     ----------
     start_offsets
-        Called after every assignment, and whenever the flow paused, with the assigned partitions; what it
-        returns is where reading goes on. Partitions it leaves out go on at the committed offset.
+        Called after every assignment with the assigned partitions; what it returns is where reading goes on.
+        Partitions it leaves out go on at the committed offset.
     commits_acked
         Whether acked events are committed at an interval. If not, only ``commit_offsets`` commits.
     on_gap
@@ -42,19 +40,19 @@ class OffsetPolicy:
     on_gap: Callable[[int, int], None] = lambda partition, n_entries: None
 
 
-class OffsetPolicyMixin(FaustConsumer):
+class OffsetPolicyMixin(ReadingConsumer):
     """Mixed into a Faust consumer in front of the transport's own class."""
 
-    async def seek_to_committed(self) -> dict[TP, int]:
-        """Seek to where the policy says, else to the committed offsets (Faust calls this on its own)."""
-        offsets = dict(await super().seek_to_committed())
+    _begun: Mapping[TP, int] = MappingProxyType({})
+    """Where acks were begun to be counted from, by the last assignment or seek."""
+
+    async def start_offsets(self, tps: set[TP]) -> dict[TP, int]:
+        """Where reading goes on: where the policy says, else where the group does."""
+        offsets = await self.resume_offsets(tps)
         policy: OffsetPolicy = self.app.offset_policy
         if policy.start_offsets is not None:
-            assigned = set(self.assignment())
-            chosen = {tp: n for tp, n in (await policy.start_offsets(assigned)).items() if tp in assigned}
-            if chosen:
-                await self.seek_wait(chosen)
-            offsets.update(chosen)
+            chosen = await policy.start_offsets(tps)
+            offsets.update({tp: offset for tp, offset in chosen.items() if tp in tps})
         return offsets
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
@@ -62,28 +60,44 @@ class OffsetPolicyMixin(FaustConsumer):
 
         Faust takes it for committed all the same, and would come back to it with the partition's next entry.
         """
-        self._not_taken: dict[TP, tuple[int | None, int | None]] = {}
+        before, begun = {tp: self._committed_offset[tp] for tp in offsets}, self._begun
         done = bool(await super()._commit_offsets(offsets, start_new_transaction))
-        for tp, (committed, reached) in self._not_taken.items():
-            self._committed_offset[tp] = committed
-            if reached is not None:
-                again = set(range(committed or reached - 1, reached)) - self._acked_index[tp]
-                self._acked_index[tp] |= again
-                self._acked[tp].extend(again)
+        if self._begun is not begun:  # an assignment meanwhile: what was reached before it is read again
+            self._committed_offset.update(self._begun)
+        elif not done and self.app.offset_policy.commits_acked:
+            for tp in set(offsets) & set(self.assignment()):
+                self._put_back(tp, before[tp], offsets[tp])
         return done
 
+    def _put_back(self, tp: TP, committed: int | None, reached: int) -> None:
+        """All from what is committed up to what was ``reached`` is acked, and waits for its commit."""
+        self._committed_offset[tp] = committed
+        again = set(range(reached - 1 if committed is None else committed, reached)) - self._acked_index[tp]
+        self._acked_index[tp] |= again
+        self._acked[tp].extend(again)
+
+    def _begin_acks(self, offsets: Mapping[TP, int]) -> None:
+        """Count what is acked from ``offsets`` on; what was acked of an earlier reading is read again."""
+        self._begun = dict(offsets)
+        for tp, offset in offsets.items():
+            self._committed_offset[tp] = offset
+            for acked in (self._acked, self._acked_index, self._gap):
+                acked.pop(tp, None)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """What can be committed: all below it was acked or is not in the log, from the committed offset on.
+
+        Faust asks so much only of a group that has committed, and lets it leave out one entry.
+        """
+        committed = self._committed_offset[tp]
+        done = [*self._acked[tp], *(gap.begin for gap in self._gap[tp])]
+        if committed is None or not done or min(done) > committed:
+            return None
+        offset: int | None = super()._new_offset(tp)
+        return offset
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        if not self.app.offset_policy.commits_acked:
-            return False
-        generation = self.app.consumer_generation_id
-        if await self.commit_offsets(offsets):
-            return True
-        # What was reached under an ownership that is over is read again by whoever has the partition now.
-        over = generation != self.app.consumer_generation_id
-        self._not_taken = {
-            tp: (self._committed_offset.get(tp), None if over else offset) for tp, offset in offsets.items()
-        }
-        return False
+        return self.app.offset_policy.commits_acked and await self.commit_offsets(offsets)
 
     async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
         """Commit ``offsets`` now; false when this worker no longer owns the partitions.

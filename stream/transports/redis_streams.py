@@ -6,7 +6,7 @@ Sharing partitions among workers is what Kafka is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 from faust.transport import base
@@ -22,7 +22,8 @@ from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Trim
 from stream.transports.draining import DrainingMixin
 from stream.transports.lease import Lease
-from stream.transports.offsets import OffsetPolicyMixin, PortProducer
+from stream.transports.log_reader import LogReader
+from stream.transports.offsets import PortProducer
 
 RETRY_S = 0.1
 """Between two tries while Redis is away."""
@@ -39,7 +40,7 @@ class _Record:
         self.value = value
 
 
-class _Consumer(base.Consumer):
+class _Consumer(base.Consumer, LogReader):
     """What Faust asks of a consumer, said in Redis commands."""
 
     def __init__(self, transport: Transport, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +61,6 @@ class _Consumer(base.Consumer):
         self._topics: tuple[str, ...] = ()
         self._floored: frozenset[str] = frozenset()
         self._assigned: set[TP] = set()
-        self._next: dict[TP, int] = {}
         self._ends: dict[TP, int] = {}
         self._streams: dict[TP, str] = {}
         self._tps: dict[bytes, TP] = {}
@@ -115,17 +115,13 @@ class _Consumer(base.Consumer):
 
     # -- reading ----------------------------------------------------------------------------------------
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[_Record]]:
-        tps = self._assigned if active_partitions is None else active_partitions & self._assigned
-        begun = {tp: self._next.get(tp, 0) for tp in tps}
-        streams: Any = {self._streams[tp]: f"0-{offset}" for tp, offset in begun.items()}
-        if not streams:
-            await self.sleep(min(timeout, RETRY_S))
-            return {}
+    async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[_Record]]:
+        """See ``LogReader``."""
+        streams: Any = {self._streams[tp]: f"0-{offset}" for tp, offset in offsets.items()}
         try:
             # COUNT is per stream: all together should fit the agents' buffers.
             count = max(1, self._max_records // len(streams))
-            found: Any = await self._redis.xread(streams, count=count, block=max(1, int(timeout * 1000)))
+            found: Any = await self._redis.xread(streams, count=count, block=max(1, int(timeout_s * 1000)))
         except (RedisError, OSError) as error:
             self.log.warning("cannot read from Redis: %s", error)
             await self.sleep(RETRY_S)
@@ -133,12 +129,12 @@ class _Consumer(base.Consumer):
         records: dict[TP, list[_Record]] = {}
         for stream, entries in found:
             tp = self._tps[stream]
-            if self._next.get(tp, 0) != begun[tp]:
-                continue  # somebody sought while this was under way
             batch = records[tp] = [_Record(offset_of(i), f[b"k"], f[b"v"]) for i, f in entries]
-            self._next[tp] = batch[-1].offset + 1
-            self._ends[tp] = max(self._ends.get(tp, 0), self._next[tp])
+            self._ends[tp] = max(self._ends.get(tp, 0), batch[-1].offset + 1)
         return records
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[_Record]]:
+        raise NotImplementedError("entries are read with read_from")
 
     def _to_message(self, tp: TP, record: _Record) -> ConsumerMessage:
         # Without the generation Faust drops every message without a word.
@@ -163,32 +159,19 @@ class _Consumer(base.Consumer):
 
     # -- offsets ----------------------------------------------------------------------------------------
 
-    async def seek_to_committed(self) -> dict[TP, int]:
-        """Go on where the group committed, or at the beginning."""
+    async def resume_offsets(self, tps: Collection[TP]) -> dict[TP, int]:
+        """See ``LogReader``."""
         offsets: dict[TP, int] = {}
-        for topic in {tp.topic for tp in self._assigned}:
+        for topic in {tp.topic for tp in tps}:
             found = await self._retry(lambda t=topic: self._redis.hgetall(self._group.committed(t)))
             offsets.update({TP(topic, int(p)): int(n) for p, n in found.items()})
-        offsets = {tp: offsets.get(tp, 0) for tp in self._assigned}
-        self._next.update(offsets)
-        return offsets
-
-    async def _seek(self, partition: TP, offset: int) -> None:
-        self._next[partition] = offset
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Go on at the given offsets."""
-        for tp, offset in partitions.items():
-            self._next[tp] = offset
-            self._read_offset[tp] = offset or None
+        without = [tp for tp in tps if tp not in offsets]
+        offsets |= await self._retry(lambda: self.earliest_offsets(*without))
+        return {tp: offsets[tp] for tp in tps}
 
     async def seek_to_beginning(self, *partitions: TP) -> None:
         """Go on at the oldest entry kept."""
-        await self.seek_wait(dict.fromkeys(partitions, 0))
-
-    async def position(self, tp: TP) -> int | None:
-        """The offset read next."""
-        return self._next.get(tp)
+        await self.seek_wait(await self.earliest_offsets(*partitions))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         grouped: dict[str, dict[int, int]] = {}
@@ -218,8 +201,12 @@ class _Consumer(base.Consumer):
         return {tp: int(end or 0) for tp, end in zip(partitions, ends, strict=True)}
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        """The beginnings of partitions."""
-        return dict.fromkeys(partitions, 0)
+        """The oldest entries kept, or the ends of partitions that keep none."""
+        ends = await self.highwaters(*partitions)  # first: what comes meanwhile is above it
+        oldest: dict[TP, Any] = {
+            tp: await self._redis.xrange(partition_keys(*tp).stream, count=1) for tp in partitions
+        }
+        return {tp: offset_of(oldest[tp][0][0]) if oldest[tp] else ends[tp] for tp in partitions}
 
     def topic_partitions(self, topic: str) -> int | None:
         """How many partitions a topic has."""
@@ -242,7 +229,7 @@ class _Consumer(base.Consumer):
                     raise
 
 
-class Consumer(DrainingMixin, OffsetPolicyMixin, _Consumer):
+class Consumer(DrainingMixin, _Consumer):
     """The consumer Faust runs."""
 
 

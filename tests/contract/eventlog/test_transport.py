@@ -11,27 +11,18 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eventlog.kafka import KafkaLog
-from eventlog.partition import partition_of
 from eventlog.port import Record
-from eventlog.redis_keys import partition_keys
-from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG
-from state.worker_client import worker_client
-from stream.running import run_app
 from stream.transports.offsets import OffsetPolicy
-from stream.worker_app import WorkerApp, WorkerSettings, make_app
+from stream.worker_app import WorkerSettings, make_app
 from tests.contract.eventlog.worker import run as work
+from tests.contract.eventlog.working import PATIENCE_S, AnyLog, append, at_work, until, until_committed
 from tests.forks import FORKS
-
-AnyLog = RedisStreamsLog | KafkaLog
-PATIENCE_S = 30.0
 
 
 class Worker:
@@ -96,39 +87,6 @@ async def start_worker(log_url: str, log: AnyLog) -> AsyncIterator[Callable[...,
     yield start
     for worker in workers:
         await worker.stop()
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
-        await asyncio.sleep(0.01)
-
-
-async def until_committed(log: AnyLog, total: int) -> list[int]:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        committed = [n or 0 for n in await log.committed_offsets("folder", VISITOR_LOG)]
-        if sum(committed) == total:
-            return committed
-        assert time.monotonic() < deadline, f"committed {committed}, not {total} in all"
-        await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def at_work(app: WorkerApp) -> AsyncIterator[None]:
-    """Run an app in this process while the block lasts."""
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_app(app, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await running
-
-
-async def append(log: AnyLog, n: int, start: int = 0) -> None:
-    await log.append([Record(VISITOR_LOG, f"visitor-{i % 23}", str(i).encode()) for i in range(start, start + n)])
 
 
 def assert_in_order(rows: list[tuple[int, int, str, str]]) -> None:
@@ -329,69 +287,3 @@ async def test_a_worker_leaves_no_files(log: AnyLog, tmp_path: Path, monkeypatch
     async with at_work(app):
         await until(lambda: len(values) >= 40, "all is handled")
     assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("log_url", ["redis"], indirect=True)  # Kafka removes nothing inside a partition
-async def test_entries_the_log_lost_are_noticed(log: RedisStreamsLog) -> None:
-    await log.append([Record(VISITOR_LOG, "somebody", str(i).encode()) for i in range(5)])
-    partition = partition_of("somebody", 4)
-    redis = worker_client(log.url)
-    stream = partition_keys(log.topics.on_server(VISITOR_LOG, 1), partition).stream
-    assert await redis.xdel(stream, "0-3", "0-4") == 2
-    await redis.aclose()
-    gaps: list[tuple[int, int]] = []
-    values: list[int] = []
-    policy = OffsetPolicy(on_gap=lambda partition, n_entries: gaps.append((partition, n_entries)))
-    app = make_app("folder", log, await log.identity(), WorkerSettings(), offset_policy=policy)
-
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for event in stream.noack().events():
-            values.append(int(event.value))
-            await stream.ack(event)
-
-    async with at_work(app):
-        await until(lambda: 4 in values, "what is left is handled")
-    assert values == [0, 1, 1, 4], "what was missing was looked for once more, from the last that was read"
-    assert gaps == [(partition, 2)]
-
-
-async def test_what_was_fetched_and_thrown_away_is_read_again(log: Any) -> None:
-    """As by a rebalance that overtakes another one: it is no gap in the log, and is not acknowledged unread."""
-    values: list[int] = []
-    gaps: list[tuple[int, int]] = []
-    policy = OffsetPolicy(on_gap=lambda partition, n_entries: gaps.append((partition, n_entries)))
-    app = make_app("folder", log, await log.identity(), WorkerSettings(), offset_policy=policy)
-
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for event in stream.noack().events():
-            values.append(int(event.value))
-            await stream.ack(event)
-
-    numbers = itertools.count()
-
-    async def append() -> int:
-        await log.append([Record(VISITOR_LOG, "somebody", str(n := next(numbers)).encode())])
-        return n
-
-    async with at_work(app):
-        await append()
-        await until(lambda: 0 in values, "the first is handled")
-        fetch, thrown_away = app.consumer._getmany, []
-
-        async def losing(*args: Any, **options: Any) -> Any:
-            records = await fetch(*args, **options)
-            if records and not thrown_away:
-                thrown_away.append(records)
-                return {}
-            return records
-
-        app.consumer._getmany = losing
-        while not thrown_away:  # the fetch under way is still the old one
-            await append()
-            await asyncio.sleep(0.02)
-        last = await append()
-        await until(lambda: last in values, "the last is handled")
-    assert sorted(set(values)) == list(range(last + 1))
-    assert gaps == []

@@ -1,0 +1,34 @@
+"""What our consumers ask of a transport, beyond what Faust does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from faust.types import TP
+
+
+class LogReader(ABC):
+    """Reads a log from where it is told, and keeps no place of its own between two reads."""
+
+    @abstractmethod
+    async def resume_offsets(self, tps: Collection[TP]) -> dict[TP, int]:
+        """Where the group goes on: at its committed offset, or else at the oldest entry the log still has."""
+
+    @abstractmethod
+    async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[Any]]:
+        """What the log holds from ``offsets`` on, in order and with nothing left out; empty after ``timeout_s``.
+
+        An offset that is missing between the one asked for and the last one given is missing in the log.
+        """
+
+
+if TYPE_CHECKING:
+    from faust.transport.consumer import Consumer as FaustConsumer
+
+    class ReadingConsumer(FaustConsumer, LogReader):
+        """What stands behind the mixins: a Faust consumer whose transport reads from where it is told."""
+
+else:
+    ReadingConsumer = object
