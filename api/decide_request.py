@@ -52,10 +52,7 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake, consent: C
         raise InvalidInput("placements", f"are {len(wire.placements)}; at most {MAX_PLACEMENTS}", "too_many")
     return DecideRequest(
         request_id=named or request_id,
-        placements=tuple(
-            PlacementRequest(asked) if isinstance(asked, str) else PlacementRequest(asked.placement, asked.slots)
-            for asked in wire.placements
-        ),
+        placements=tuple([_placement(asked) for asked in wire.placements]),
         user_id=user_id,
         anonymous_id=anonymous_id,
         context=without_address(wire.context),
@@ -68,6 +65,10 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake, consent: C
         if consent.has_heard
         else {},
     )
+
+
+def _placement(asked: str | WirePlacement) -> PlacementRequest:
+    return PlacementRequest(asked) if isinstance(asked, str) else PlacementRequest(asked.placement, asked.slots)
 
 
 def _keys(user_id: str | None, anonymous_id: str | None) -> list[str]:

@@ -38,7 +38,14 @@ def trim(
 
 def short_hash(text: str, n_bytes: int = HASH_BYTES) -> bytes:
     """Eight bytes, or another number of them, that stand for ``text``."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=n_bytes).digest()
+    if n_bytes != HASH_BYTES:
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=n_bytes).digest()
+    made = _EMPTY.copy()  # two thirds of what making one costs
+    made.update(text.encode("utf-8", "surrogatepass"))
+    return made.digest()
+
+
+_EMPTY = hashlib.blake2b(digest_size=HASH_BYTES)
 
 
 def contains(ring: bytes, item: bytes) -> bool:

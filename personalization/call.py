@@ -48,26 +48,31 @@ class Call:
         self.key = request.key
         self.answer = Answer(self.key, [], [], [])
         self.taken: list[str] = []
-        says_words = not request.is_nobodys and (request.refused or "consent" in request.context)
+        says_words = (request.refused or "consent" in request.context) and not request.is_nobodys
         held = self._held(states) if says_words else []
-        self.state = None if states is None else self._state_after_request(states)
-        clock_ms = now_ms if self.state is None else max(now_ms, self.state.now_ms)
-        gap_ms = catalog.catalog.catalog.session_gap_ms
-        self.session, self.session_start_ms = 0, 0
-        if self.state is not None:
-            self.session, self.session_start_ms = session_at(self.state.session, clock_ms, gap_ms)
-        self.unit = (self.state.unit if self.state is not None else b"") or unit_of(request)
+        if states is None:
+            state, clock_ms, unit = None, now_ms, b""
+            self.session, self.session_start_ms = 0, 0
+        else:
+            state = self._state_after_request(states)
+            clock_ms, unit = max(now_ms, state.now_ms), state.unit
+            gap_ms = catalog.catalog.catalog.session_gap_ms
+            self.session, self.session_start_ms = session_at(state.session, clock_ms, gap_ms)
+        self.unit = unit or unit_of(request)
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
-        self.scope = VisitorScope(self.state, request.context, catalog.catalog, clock_ms, known, scores)
-        self.nobody = self.scope if self.state is None else self.scope.without_state()
-        self.consents = Consents(secret, request, self.state, now_ms)
+        self.scope = VisitorScope(state, request.context, catalog.catalog, clock_ms, known, scores)
+        self.consents = Consents(secret, request, state, now_ms)
         if says_words:
             self.answer.words = self.consents.news(held, catalog.catalog.named.purposes, states)
         if request.events or request.names_pair:
             # Where the state cannot be read the events go the way of any others: only a refusal stops them.
             refused = self.consents.refused(PERSONALISING)
             self.answer.events_kept = not (refused if states is None else not self.consents.granted(PERSONALISING))
+
+    def scope_without(self, missing: str | None) -> VisitorScope:
+        """What may be looked at where the purpose ``missing`` lacks consent; None: all of it."""
+        return self.scope if missing is None or self.scope.state is None else self.scope.without_state()
 
     def nonce_of(self, placement: str, slot: int) -> bytes:
         """The nonce of a slot: of a request that may be sent again, the same each time."""

@@ -94,16 +94,21 @@ def _spread(features: dict[str, FeatureValue], feature: FeatureName, value: Any,
             if isinstance(item, str) and len(features) < MAX_FEATURES:
                 features[feature.entry(item[:MAX_CATEGORY_CHARS]).name] = 1.0
         return
+    known = feature.entries
     for key, item in value.items():
         if len(features) >= MAX_FEATURES:
             return
         kind = type(item)
-        if (kind is float or kind is int) and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:
-            features[feature.entry(key).name] = float(item)
+        usable: FeatureValue | None
+        if kind is float and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:  # most end here
+            usable = item
         elif kind is dict:
             if depth > 1:
                 _spread(features, feature.entry(key), item, depth - 1)
+            continue
         else:
-            cleaned = clean(item)
-            if cleaned is not None:
-                features[feature.entry(key).name] = cleaned
+            usable = clean(item)
+            if usable is None:
+                continue
+        entry = known.get(key)
+        features[(feature.entry(key) if entry is None else entry).name] = usable

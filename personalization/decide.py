@@ -108,7 +108,7 @@ def deciding(
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = call.consents.missing(placement.compiled.consent)
-        slots = Slots(call, placement, call.scope if missing is None else call.nobody, missing)
+        slots = Slots(call, placement, call.scope_without(missing), missing)
         for slot in range(asked.slots or spec.slots):
             if not (yield from slots.fill(slot)):
                 break
