@@ -17,23 +17,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from msgspec import structs
-
 from eventlog.port import EventLog, LogIdentity, Record
-from eventlog.port import Position as Place
-from eventlog.topics import OUTCOMES, VISITOR_LOG
+from eventlog.topics import VISITOR_LOG
 from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, Position, decode_entry, encode_entry
-from personalization.errors import InvalidInput, LogFull, MissingCatalog, Refused
+from personalization.entry import Entry, Position, decode_entry
+from personalization.errors import InvalidInput, MissingCatalog, Refused
 from personalization.event import Merged, TimedOut
-from personalization.example import Example, encode_example, example_key
-from personalization.fold import UNTOUCHED, DerivedEntry, Emission, Folded, Status, Visitor, fold
-from personalization.outcome import Outcome, encode_outcome
+from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
 from personalization.rule_errors import RuleErrorTotals
 from state.timers import Timer, TimerStore
 from state.visitor_store import ABSENT, FENCE, Change, Stored, UnreadableState, VisitorStore
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
+from stream.emitter import Emitter
 from stream.failpoints import Failpoint, Failpoints, Safeguard
 from stream.isolation import CODE as GIVEN_UP
 from stream.log_lines import SparseLine
@@ -118,12 +114,11 @@ class Folder:
         self._epoch = epoch
         self._metrics = metrics
         self._patiently = Patience(metrics.retries, metrics.waiting)
+        self._emitter = Emitter(log, metrics, self._patiently, share or Share(), only_in)
         self._failpoints = failpoints or Failpoints()
         self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
         self._on_time_out = on_time_out
-        self._share = share or Share()
-        self._only_in = only_in
         self._rule_errors = RuleErrorTotals(lambda rule, n: metrics.rule_errors.labels(rule).inc(n))
         self._late_line = SparseLine(logger, "late_reward")
         self._rule_line = SparseLine(logger, "rule_failed")
@@ -298,60 +293,9 @@ class Folder:
         self._failpoints.hit(Failpoint.TIMERS_ADDED, **facts)
 
     async def _emit(self, work: _Work) -> None:
-        """Everything the folds emit, acknowledged by the log."""
-        records = [_record(each) for each in work.emissions if isinstance(each, DerivedEntry)]
-        records += [self._dead_record(*each) for each in work.dead]
-        for_learner = [each for each in work.emissions if not isinstance(each, DerivedEntry)]
-        # Apart from each other: a log that is full of outcomes must take the rest all the same.
-        await asyncio.gather(self._append(records), self._append_for_learner(for_learner))
-        for emission in work.emissions:
-            self._metrics.emitted.labels(_KINDS.get(type(emission), "derived")).inc()
+        await self._emitter.emit(work.emissions, [self._dead_record(*each) for each in work.dead])
         for _, code, _ in work.dead:
             self._metrics.entries.labels("dead_letter", code).inc()
-
-    async def _append_for_learner(self, emissions: Sequence[Outcome | Example]) -> None:
-        """What is kept of outcomes and examples; a log that has no room for them is thinned, never waited for."""
-        while emissions:
-            kept = [each for each in emissions if self._share.keeps(_id_of(each))]
-            self._metrics.thinned.inc(len(emissions) - len(kept))
-            if await self._append([_record_for_learner(each, self._share.value) for each in kept], waits=False):
-                return
-            if not self._share.halve():
-                self._metrics.thinned.inc(len(kept))
-                logger.error("outcomes_lost_log_full", extra={"n_outcomes": len(kept)})
-                return
-            emissions = kept
-
-    async def _append(self, records: Sequence[Record], *, waits: bool = True) -> bool:
-        """Append, in order; unless it ``waits`` for room, False where the log has none."""
-        if not records:
-            return True
-        attempt = self._append_now if waits else self._append_if_room
-        try:
-            return await self._patiently("log", attempt, records) is not None
-        except InvalidInput as error:
-            if len(records) == 1:
-                await self._refused_by_log(records[0], error)
-                return True
-        # One of them the log can never take: it alone becomes a dead letter.
-        return all([await self._append([record], waits=waits) for record in records])
-
-    async def _append_now(self, records: Sequence[Record]) -> list[Place]:
-        return await self._log.append(records, self._only_in)
-
-    async def _append_if_room(self, records: Sequence[Record]) -> list[Place] | None:
-        try:
-            return await self._append_now(records)
-        except LogFull:
-            return None
-
-    async def _refused_by_log(self, record: Record, error: InvalidInput) -> None:
-        logger.error("emission_refused_by_log", extra={"topic": record.topic, "reason": str(error)})
-        self._metrics.entries.labels("dead_letter", "emission_refused").inc()
-        letter = DeadLetter(
-            record.topic, -1, -1, record.key.encode(), b"", "emission_refused", str(error), wall_clock_ms()
-        )
-        await self._patiently("log", self._append_now, [dead_letter_record(letter)])
 
     def _settle(self, work: _Work, lost: set[str]) -> list[Timer]:
         """Count what was written; the timers that have done their work."""
@@ -428,22 +372,3 @@ def _timers_of(messages: Iterable[Message]) -> list[Timer]:
             if isinstance(event, TimedOut):
                 timers.append(Timer(event.due_ms, (message.key or b"").decode()))
     return timers
-
-
-_KINDS: dict[type, str] = {Outcome: "outcome", Example: "example"}
-
-
-def _record(derived: DerivedEntry) -> Record:
-    return Record(VISITOR_LOG, derived.key, encode_entry(derived.entry))
-
-
-def _id_of(emission: Outcome | Example) -> str:
-    return emission.decision_id if isinstance(emission, Outcome) else emission.example_id
-
-
-def _record_for_learner(emission: Outcome | Example, share: float) -> Record:
-    if isinstance(emission, Example):
-        return Record(OUTCOMES, example_key(emission.conversion), encode_example(emission))
-    if share < 1.0:
-        emission = structs.replace(emission, sample_weight=emission.sample_weight / share)
-    return Record(OUTCOMES, emission.placement, encode_outcome(emission))
