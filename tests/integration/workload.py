@@ -1,4 +1,5 @@
-"""A seeded stream of what visitors do: events, identities that meet, decisions, rewards, and windows that end.
+"""A seeded stream of what visitors do: events, words on consent, identities that meet, decisions, rewards, and
+windows that end.
 
 Written straight to the visitor log in bursts, each with more than 64 entries of one visitor.
 """
@@ -21,7 +22,7 @@ from personalization.catalog import (
     RewardRule,
     Source,
 )
-from personalization.entry import Entry, encode_entry
+from personalization.entry import LOGGED_OUT, SAME_PERSON, Entry, Sender, encode_entry
 from personalization.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
 from personalization.features import pack
 from personalization.visitor_key import anonymous_key, user_key
@@ -99,13 +100,17 @@ class Workload:
             "anonymous_id": visitor,
             "user_id": f"user-{visitor}" if known else None,
         }
+        if kind < 0.008:
+            words = {"personalization": self._random.random() < 0.6, "ads": self._random.random() < 0.5}
+            return [self._record(key, Track(**ids, event="Consent Updated", properties=words))]
         if kind < 0.45:
             category = self._random.choice(("shoes", "hats", "bags"))
             return [self._record(key, Track(**ids, event="Product Viewed", properties={"category": category}))]
         if kind < 0.55:
             return [self._record(key, Page(**ids, name="home"))]
         if kind < 0.62:
-            return [self._record(key, Track(**ids, event="Product Clicked", properties={}))]
+            on = {"contentId": self._random.choice(ARMS)} if self._random.random() < 0.5 else {}
+            return [self._record(key, Track(**ids, event="Product Clicked", properties=on))]
         if kind < 0.66:
             return [self._record(key, Track(**ids, event="Order Completed", properties={"revenue": 7.5}))]
         if kind < 0.90:
@@ -145,7 +150,12 @@ class Workload:
 
     def _record(self, key: str, event: Event) -> Record:
         now_ms = time.time_ns() // 1_000_000
+        after_login = self._random.choice((LOGGED_OUT, SAME_PERSON))
         entry = Entry(
-            received_at_ms=now_ms, occurred_at_ms=now_ms, catalog_version=self._catalog_version, event=event
+            received_at_ms=now_ms,
+            occurred_at_ms=now_ms,
+            catalog_version=self._catalog_version,
+            event=event,
+            sender=Sender("test", "write", after_login=after_login),
         )
         return Record(VISITOR_LOG, key, encode_entry(entry))

@@ -1,0 +1,102 @@
+"""A running installation as its callers see it, and what it has stored of them: log, states, outcomes, models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from eventlog.opening import open_log
+from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from personalization.entry import Entry, decode_entry
+from personalization.outcome import Outcome, decode_outcome
+from personalization.visitor_state import VisitorState
+from state.keys import Keys
+from state.visitor_store import unpack_visitor
+from tests.running import Up, until
+
+NAMESPACE = "nextbest"
+
+
+@dataclass
+class Site:
+    """A running installation, and what it has stored."""
+
+    up: Up
+    log_url: str
+    redis: Redis
+    keys: Keys = field(default_factory=lambda: Keys(NAMESPACE))
+
+    def call(self, path: str, body: Any, key: str = "pk_dev", **headers: str) -> Any:
+        request = urllib.request.Request(
+            self.up.url + path,
+            method="POST",
+            data=json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key}", **headers},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def collect(self, *events: dict[str, Any], key: str = "pk_dev", **headers: str) -> Any:
+        return self.call("/v1/events", {"events": list(events)}, key, **headers)
+
+    def decide(
+        self, visitor: dict[str, str], placement: str, key: str = "pk_dev", *, headers: Any = None, **more: Any
+    ) -> dict[str, Any]:
+        body = {"visitor": visitor, "placements": [placement], **more}
+        (decision,) = self.call("/v1/decide", body, key, **(headers or {}))["decisions"]
+        return dict(decision)
+
+    def learned(self, placement: str) -> tuple[int, float]:
+        arms = self.up.call("GET", f"/v1/placements/{placement}")["arms"]
+        return sum(arm["exposures"] for arm in arms), sum(arm["rewards"] for arm in arms)
+
+    def raw(self, topic: str) -> list[tuple[str, int, bytes]]:
+        async def read() -> list[tuple[str, int, bytes]]:
+            log = open_log(self.log_url, Topics(prefix=f"{NAMESPACE}."))
+            try:
+                n_partitions = (await log.identity()).n_partitions
+                return [
+                    (entry.key, entry.offset, entry.value)
+                    for partition in range(n_partitions)
+                    async for entry in log.read(topic, partition, 0)
+                ]
+            finally:
+                await log.close()
+
+        return asyncio.run(read())
+
+    def logged(self, key: str) -> list[Entry]:
+        return [decode_entry(value) for found, _, value in self.raw(VISITOR_LOG) if found == key]
+
+    def events(self, key: str) -> list[Any]:
+        return [entry.event for entry in self.logged(key)]
+
+    def outcomes(self, placement: str) -> dict[str, Outcome]:
+        found = (decode_outcome(value) for key, _, value in self.raw(OUTCOMES) if key == placement)
+        return {outcome.decision_id: outcome for outcome in found}
+
+    def state(self, key: str) -> VisitorState:
+        """The state once all is folded that the log holds of it."""
+        last = max((offset for found, offset, _ in self.raw(VISITOR_LOG) if found == key), default=-1)
+        folded: list[VisitorState] = []
+
+        def reached() -> bool:
+            folded.append(unpack_visitor(self.redis.get(self.keys.visitor(key))))
+            return folded[-1].offset >= last
+
+        until(reached, f"{key} is folded to {last}")
+        return folded[-1]
+
+    def reward(self, decision: dict[str, Any], **headers: str) -> None:
+        self.call(f"/v1/decisions/{decision['decisionId']}/reward", {"value": 1.0}, **headers)
+
+    def activate(self, decision: dict[str, Any]) -> None:
+        self.call(f"/v1/decisions/{decision['decisionId']}/activate", {})
+
+    def granted(self, key: str) -> dict[str, bool]:
+        return {purpose: word.granted for purpose, word in self.state(key).consents.items()}
