@@ -18,7 +18,7 @@ from personalization.visitor_key import anonymous_key, user_key
 from personalization.visitor_state import VisitorState
 
 MAX_SAID = 65_536
-"""Keys whose latest words are remembered by each process: 30 MB."""
+"""Keys whose latest words are remembered by each process (``benchmarks.api_memory`` shows what they take)."""
 
 _Who = tuple[tuple[str, ...], str | None]
 

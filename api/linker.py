@@ -10,7 +10,7 @@ from personalization.identity import canonical_of
 from personalization.visitor_key import anonymous_key, user_key, visitor_key
 
 MAX_LINKED = 65_536
-"""Losing keys remembered by each process: 12 MB."""
+"""Losing keys remembered by each process (``benchmarks.api_memory``)."""
 
 RECENT_MS = 10 * 60_000
 """A pair is linked again after this: whoever logged out may have begun a new visit under the anonymous id since,

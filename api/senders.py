@@ -12,7 +12,7 @@ from personalization.keyed_hash import hmac_sha256
 
 ORIGIN_BYTES = 8
 MAX_SENDERS = 65_536
-"""Addresses whose sender is remembered: 20 MB."""
+"""Addresses whose sender is remembered by each process (``benchmarks.api_memory``)."""
 
 _DAY_MS = 86_400_000
 _PREFIX_V4, _PREFIX_V6 = 24, 48

@@ -1,0 +1,70 @@
+"""What an API process remembers at most of senders, links and words on consent: bytes of each memory when it is full.
+
+.venv/bin/python -m benchmarks.api_memory
+"""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+from api.consent_gate import MAX_SAID, ConsentGate
+from api.intake import Intake
+from api.linker import MAX_LINKED, Linker
+from api.senders import MAX_SENDERS, Senders
+from config.keys import Access
+from personalization.purposes import PERSONALISING
+
+ID = "visitor-{:024d}"
+"""As long as ids of browsers are."""
+
+
+def fill_senders() -> Senders:
+    """One address each."""
+    senders = Senders(b"secret")
+    access = Access("shop", "write", "granted")
+    for n in range(MAX_SENDERS):
+        senders.of(access, (f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1), 0)
+    return senders
+
+
+def fill_links() -> Linker:
+    """One registered visitor each."""
+    linker = Linker()
+    for n in range(MAX_LINKED):
+        linker.appended(linker.links_of("u:" + ID.format(n), "a:" + ID.format(n), 0), 0)
+    return linker
+
+
+def fill_words() -> ConsentGate:
+    """One visitor each, who refused personalization."""
+    gate = ConsentGate(cast("Any", None))
+    named = SimpleNamespace(purposes=frozenset({PERSONALISING}))
+    intake = cast("Intake", SimpleNamespace(received_at_ms=0, catalog=SimpleNamespace(named=named)))
+    for n in range(MAX_SAID):
+        gate.remember(("a:" + ID.format(n),), {PERSONALISING: False}, intake)
+    return gate
+
+
+def megabytes(fill: Callable[[], object]) -> float:
+    """What stays allocated of what it makes."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept = fill()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    del kept
+    return (after - before) / 1e6
+
+
+def main() -> None:
+    """Print them."""
+    fills = {"senders": fill_senders, "links": fill_links, "words": fill_words}
+    print(json.dumps({name: round(megabytes(fill), 1) for name, fill in fills.items()}))
+
+
+if __name__ == "__main__":
+    main()
