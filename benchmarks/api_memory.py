@@ -1,4 +1,4 @@
-"""What an API process remembers at most of senders, links and words on consent: bytes of each memory when it is full.
+"""What an API process remembers at most of senders, links and words on consent: bytes of each, when it is full.
 
 .venv/bin/python -m benchmarks.api_memory
 """
