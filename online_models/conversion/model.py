@@ -1,4 +1,4 @@
-"""The default conversion model: two hashed linear experts and a forest under one calibrating stack."""
+"""The default conversion model: three hashed linear experts and a forest under one calibrating stack."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from river import base
 
 from online_models.conversion.columns import MAX_COLUMNS, Columns
 from online_models.conversion.forest import Forest, grow
+from online_models.conversion.hashed_linear import N_EXPERTS as LINEAR_EXPERTS
 from online_models.conversion.hashed_linear import HashedLinear, Tokens
 from online_models.conversion.stack import Stack, sigmoid
 from online_models.reward_model import Float32Array, FloatArray
@@ -22,7 +23,6 @@ FIRST_GROWTH = 128
 """Rows before the first forest; it is grown again at every doubling, then once a buffer."""
 
 MAX_WEIGHT = 100.0
-LINEAR_EXPERTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ class _Reading(NamedTuple):
     row: Float32Array
     tokens: Tokens
     leaves: NDArray[np.int64] | None
-    scores: tuple[float, float, float]
+    scores: tuple[float, float, float, float]
+    """Log-odds by each linear expert and the forest."""
+
     inputs: list[float]
     log_odds: float
     complete: bool
@@ -125,8 +127,9 @@ class ConversionModel(base.Classifier):
             self._last = None
             reading = self._read(x)
         row = reading.row
-        tracking, adagrad, forest = reading.scores
-        self._linear.learn(reading.tokens, (label - sigmoid(tracking), label - sigmoid(adagrad)), weight)
+        tracking, adagrad, gated, forest = reading.scores
+        errors = (label - sigmoid(tracking), label - sigmoid(adagrad), label - sigmoid(gated))
+        self._linear.learn(reading.tokens, errors, weight)
         if self._forest is not None and reading.leaves is not None:
             p_forest = sigmoid(forest)
             self._forest.learn(reading.leaves, p_forest, label - p_forest, weight)
@@ -190,7 +193,7 @@ class ConversionModel(base.Classifier):
         """Whether every weight is finite: some 0.1 ms."""
         forest = True if self._forest is None else bool(np.isfinite(self._forest.values).all())
         stack = all(map(math.isfinite, self._stack.combined()))
-        return forest and stack and bool(np.isfinite(self._linear.table).all())
+        return forest and stack and self._linear.is_finite()
 
     def _read(self, x: Mapping[Any, Any]) -> _Reading:
         """Read a row; the last reading is kept until something is learned, since learning often follows at once."""
@@ -205,11 +208,11 @@ class ConversionModel(base.Classifier):
         leaves = None
         if self._forest is not None:
             leaves = self._forest.leaves(row)
-            third = self._forest.score(leaves)
+            by_forest = self._forest.score(leaves)
         else:
             # A little of everything until there is a forest: the rate, drawn to one half.
-            third = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
-        scores = (*self._linear.score(tokens), third)
+            by_forest = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
+        scores = (*self._linear.score(tokens), by_forest)
         inputs = self._stack.inputs(scores)
         return _Reading(row, tokens, leaves, scores, inputs, self._stack.log_odds(inputs), complete)
 
