@@ -21,40 +21,47 @@ START = 0.01
 tenth of it nothing is gained (docs/conversion.md)."""
 
 WIDEST = 16.0
-"""A bound that no set reached: a third more than the widest seen."""
+"""A bound: a third more than the widest on any set measured, where labels are certain it is reached."""
+
+
+ALONE = -1
+"""In place of the other column, where a column is not crossed."""
 
 
 class Gates:
-    """One gate a column and a pair of columns, of those in force.
+    """One gate a column and a pair of columns, of those in force: all vectors have shape (m,)."""
 
-    Parameters
-    ----------
-    max_columns
-        C: gates are kept in a table of (C + 1)² by both columns; that of a column alone at (column, C).
-    """
-
-    def __init__(self, max_columns: int) -> None:
-        self._all: Float32Array = np.empty((max_columns + 1, max_columns + 1, 2), np.float32)
-        self._all[:] = 1.0, START
+    def __init__(self) -> None:
         self._left = self._right = np.zeros(0, np.int64)
-        self.width: Float32Array = np.zeros(0, np.float32)
-        """Of the gates in force, shape (m,)."""
         self._squares: Float32Array = np.zeros(0, np.float32)
+        self.width: Float32Array = np.zeros(0, np.float32)
+        """The factors."""
 
-    @property
-    def all(self) -> Float32Array:
-        """Every gate by both columns, shape (C + 1, C + 1)."""
-        self._keep()
-        return self._all[:, :, 0].copy()
+    def of(self, left: int, right: int = ALONE) -> float:
+        """The factor of two columns, ``left`` < ``right``, or of one alone."""
+        (at,) = np.flatnonzero((self._left == left) & (self._right == right))
+        return float(self.width[at])
 
     def fit_to(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
-        """Let the gates of these pairs be in force, shapes (m,); those that were keep what they learned."""
-        self._keep()
+        """Let the gates of these pairs be in force; those that were keep what they learned."""
+        before = _codes(self._left, self._right), self.width, self._squares
         self._left, self._right = left, right
-        self.width, self._squares = np.ascontiguousarray(self._all[left, right].T)
+        self.width = np.ones(len(left), np.float32)
+        self._squares = np.full(len(left), START, np.float32)
+        _, now, then = np.intersect1d(_codes(left, right), before[0], assume_unique=True, return_indices=True)
+        self.width[now], self._squares[now] = before[1][then], before[2][then]
+
+    def select(self, kept: NDArray[np.intp]) -> None:
+        """Only these columns stay, and are numbered in this order."""
+        place = {column: at for at, column in enumerate(kept.tolist())} | {ALONE: ALONE}
+        pairs = list(zip(self._left.tolist(), self._right.tolist(), strict=True))
+        stay = np.array([left in place and right in place for left, right in pairs], dtype=bool)
+        self._left = np.array([place.get(left, 0) for left, _ in pairs], np.int64)[stay]
+        self._right = np.array([place.get(right, 0) for _, right in pairs], np.int64)[stay]
+        self.width, self._squares = self.width[stay], self._squares[stay]
 
     def learn(self, gradient: Float32Array) -> None:
-        """One AdaGrad step along ``gradient``, shape (m,), which is used up; no gate goes below 0."""
+        """One AdaGrad step along ``gradient``, which is used up; no gate goes below 0."""
         self._squares += gradient * gradient
         gradient *= np.float32(STEP)
         gradient /= np.sqrt(self._squares)
@@ -62,20 +69,27 @@ class Gates:
         np.maximum(self.width, 0.0, out=self.width)
         np.minimum(self.width, WIDEST, out=self.width)
 
-    def _keep(self) -> None:
-        self._all[self._left, self._right, 0] = self.width
-        self._all[self._left, self._right, 1] = self._squares
-
     def dump(self, *, training: bool = True) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint; without ``training`` only what predicting needs."""
-        self._keep()
-        kept = self._all if training else np.ascontiguousarray(self._all[:, :, :1])
-        return {"gates": kept.tobytes()}
+        pairs = np.stack([self._left, self._right]).tobytes()
+        return {
+            "pairs": pairs,
+            "width": self.width.tobytes(),
+            "squares": self._squares.tobytes() if training else b"",
+        }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Be what was dumped; ``fit_to`` comes next."""
-        n = self._all.shape[0]
-        kept = np.frombuffer(state["gates"], np.float32).reshape(n, n, -1)
-        self._all[:, :, : kept.shape[2]] = kept
-        self._left = self._right = np.zeros(0, np.int64)
-        self.width, self._squares = np.zeros((2, 0), np.float32)
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Gates:
+        """The inverse of ``dump``."""
+        gates = cls()
+        left, right = np.frombuffer(state["pairs"], np.int64).reshape(2, -1)
+        gates.fit_to(left, right)
+        gates.width = np.frombuffer(state["width"], np.float32).copy()
+        if state["squares"]:
+            gates._squares = np.frombuffer(state["squares"], np.float32).copy()
+        return gates
+
+
+def _codes(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each pair."""
+    return (left << 32) + right + 1

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.conversion.columns import MAX_COLUMNS
-from online_models.conversion.gates import Gates
+from online_models.conversion.gates import ALONE, Gates
 from online_models.reward_model import Float32Array, FloatArray
 
 N_BITS = 16
@@ -75,18 +75,16 @@ class HashedLinear:
         self._table: Float32Array = np.zeros((N_HASHED + MAX_COLUMNS + 1, WIDTH), np.float32)
         self._table[:N_HASHED, N_EXPERTS:] = ADAGRAD_START
         self._table[N_HASHED:, N_EXPERTS:] = ADAGRAD_START_Z
-        self._gates = Gates(MAX_COLUMNS)
+        self.gates = Gates()
+        self._serials: list[int] = []
+        """Number of each column, by which its values are hashed: one that is given back takes its own along."""
+        self._next_serial = 0
         self.crossed: tuple[int, ...] = ()
         self._fit_to(0)
 
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""
-        return bool(np.isfinite(self._table).all()) and bool(np.isfinite(self._gates.width).all())
-
-    @property
-    def gates(self) -> Float32Array:
-        """Gate of each pair of columns, those of a column alone in the last column, shape (C + 1, C + 1)."""
-        return self._gates.all
+        return bool(np.isfinite(self._table).all()) and bool(np.isfinite(self.gates.width).all())
 
     def tokens(self, row: Float32Array, z: FloatArray) -> Tokens:
         """Hash a row of raw values, shape (C,), and take its z-scores along."""
@@ -132,8 +130,8 @@ class HashedLinear:
         self._adagrad_step(table, GATED, gradient)
         table[:, TRACKING] += self._tracking_steps * inputs * tracking
         self._table[slots] = table
-        self._gates.learn(of_gates)
-        self._levers[:n_gates] = self._gates.width
+        self.gates.learn(of_gates)
+        self._levers[:n_gates] = self.gates.width
 
     def _adagrad_step(self, table: Float32Array, expert: int, gradient: Float32Array) -> None:
         """One step of an expert in ``table``; the ``gradient``, shape (m,), is used up."""
@@ -162,10 +160,29 @@ class HashedLinear:
         self.crossed = tuple(sorted(columns[:MAX_CROSSED]))
         self._fit_to(self._n)
 
+    def select(self, kept: NDArray[np.intp]) -> None:
+        """Only these columns stay, in this order; crossed are those that were."""
+        place = {column: at for at, column in enumerate(kept.tolist())}
+        self._serials = [self._serials[column] for column in kept.tolist()]
+        of_z = self._table[N_HASHED:-1]
+        of_kept = of_z[kept]
+        of_z[:, :N_EXPERTS], of_z[:, N_EXPERTS:] = 0.0, ADAGRAD_START_Z
+        of_z[: len(kept)] = of_kept
+        self.gates.select(kept)
+        self.crossed = tuple(place[column] for column in self.crossed if column in place)
+        self._fit_to(len(kept))
+
+    def shift(self, by: FloatArray) -> None:
+        """Add to each expert's bias, shape (3,)."""
+        self._table[-1, :N_EXPERTS] += by
+
     def _fit_to(self, n: int) -> None:
         """Lay out rows of ``n`` columns; what was learned stays."""
         self._n = n
-        self._salts = np.arange(1, n + 1, dtype=np.uint32) * _MIX_2
+        while len(self._serials) < n:
+            self._next_serial += 1
+            self._serials.append(self._next_serial)
+        self._salts = np.array(self._serials[:n], dtype=np.uint32) * _MIX_2
         crossed = self.crossed or tuple(range(min(n, MAX_CROSSED)))
         at = np.array([c for c in crossed if c < n], dtype=np.int64)
         left, right = np.triu_indices(len(at), 1)
@@ -180,16 +197,21 @@ class HashedLinear:
         self._tracking_steps[n_pairs:] = TRACKING_STEP_Z
         self._adagrad_steps: Float32Array = np.full(n_pairs + n + 1, ADAGRAD_STEP, np.float32)
         self._adagrad_steps[n_pairs:] = ADAGRAD_STEP_Z
-        # A value alone has the gate of its column and no other.
-        self._gates.fit_to(self._left, np.where(self._right == n, MAX_COLUMNS, self._right))
+        self.gates.fit_to(self._left, np.where(self._right == n, ALONE, self._right))
         self._levers: Float32Array = np.ones(n_pairs + n + 1, np.float32)
-        self._levers[:n_pairs] = self._gates.width
+        self._levers[:n_pairs] = self.gates.width
 
     def dump(self, *, training: bool = True) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint; without ``training`` only what predicting needs."""
         table = self._table if training else np.ascontiguousarray(self._table[:, :N_EXPERTS])
-        gates = self._gates.dump(training=training)
-        return {"table": table.tobytes(), "crossed": list(self.crossed), "n": self._n, **gates}
+        return {
+            "table": table.tobytes(),
+            "crossed": list(self.crossed),
+            "n": self._n,
+            "serials": list(self._serials),
+            "next_serial": self._next_serial,
+            "gates": self.gates.dump(training=training),
+        }
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> HashedLinear:
@@ -198,6 +220,7 @@ class HashedLinear:
         table = np.frombuffer(state["table"], np.float32).reshape(linear._table.shape[0], -1)
         linear._table[:, : table.shape[1]] = table
         linear.crossed = tuple(state["crossed"])
-        linear._gates.load(state)
+        linear._serials, linear._next_serial = list(state["serials"]), state["next_serial"]
+        linear.gates = Gates.load(state["gates"])
         linear._fit_to(state["n"])
         return linear
