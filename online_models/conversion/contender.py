@@ -14,7 +14,7 @@ from online_models.conversion.stack import sigmoid
 from personalization.policy_spec import ModelSpec
 
 GOOD_COPY_EVERY = 1024
-"""Labels between two copies to fall back on: one is 2 MB and costs 1 ms."""
+"""Labels between two copies to fall back on: one is 3 MB and costs 1 ms."""
 
 
 class Contender:

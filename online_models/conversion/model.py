@@ -66,7 +66,7 @@ class _Reading(NamedTuple):
 class ConversionModel(base.Classifier):
     """How likely is this visitor to buy within the horizon: a River binary classifier.
 
-    Learns from every row as it comes, in bounded memory (about 2 MB plus the buffer), deterministically. Costs some
+    Learns from every row as it comes, in bounded memory (some 3 MB with the buffer), deterministically. Costs some
     100 µs of CPU to predict and learn a row of 20 features, growing included.
 
     Parameters
