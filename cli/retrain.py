@@ -51,11 +51,11 @@ class Retrained:
     served: list[float] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
 
-    def learn(self, features: dict[str, float | str], label: bool) -> None:
+    def learn(self, features: dict[str, float | str], label: bool, unit: bytes = b"") -> None:
         """Predict one matured example, then learn it."""
         self.served.append(self.contender.predict(features))
         self.labels.append(float(label))
-        self.contender.mature(features, label)
+        self.contender.mature(features, label, unit)
 
     def scorecard(self) -> Scorecard:
         """Progressive: each prediction from before its label."""
@@ -122,7 +122,7 @@ async def _run(
                 for x, y in zip(rows.rows, rows.labels.tolist(), strict=True):
                     retrained.learn(x, y > 0.5)
             async for example in matured(log, conversion):
-                retrained.learn(example.features, example.label)
+                retrained.learn(example.features, example.label, example.unit)
             n = len(retrained.labels)
             if n < MIN_EXAMPLES:
                 raise Refused(

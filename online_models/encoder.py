@@ -17,34 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models import families
+from online_models.dimension_statistics import inverse_deviation, replaced
 from online_models.frozen_encoder import N_HASHED, FrozenEncoder, fill
 from online_models.reward_model import FloatArray
 from online_models.waiting_names import MIN_UNITS, Name, WaitingNames
-from personalization.features import MAX_MAGNITUDE, clean
+from personalization.features import MAX_MAGNITUDE, clean, storable
 
 FREE_DIMS = 160
 """Dimensions that need not be earned, the shared ones included: what is narrow is learned from its first row on."""
 
 MAX_LEVELS = 48
 """Levels of one category with a dimension of their own; later ones are hashed."""
-
-FAMILY = 3
-"""So many numeric names with one prefix up to their last dot are the keys of a map: a missing key is a zero."""
-
-MIN_DEVIATION = 1e-9
-"""Below this share of its own magnitude a feature counts as constant and is 0."""
-
-SETTLE = 8.0
-"""A deviation is trusted fully after about so many values; before, z is damped (n/(n + SETTLE))."""
-
-
-def storable(text: str) -> bool:
-    """Lone surrogates pass through JSON but into no snapshot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Encoder:
@@ -84,7 +68,8 @@ class Encoder:
         self.levels: dict[str, dict[str, int]] = {}
         self.hashed_from = -1
         self.n_seen = 0
-        self._families: dict[str, list[str]] = {}
+        self._families: families.Families = {}
+        self._free: tuple[int, ...] = ()
         self._count: FloatArray = np.zeros(0)
         self._mean: FloatArray = np.zeros(0)
         self._m2: FloatArray = np.zeros(0)
@@ -101,6 +86,11 @@ class Encoder:
     def n_dims(self) -> int:
         """Encoded width now."""
         return int(self._count.shape[0])
+
+    @property
+    def n_room(self) -> int:
+        """Dimensions that may still be given."""
+        return self.limit - self.n_dims + len(self._free)
 
     @property
     def absent(self) -> FloatArray:
@@ -151,11 +141,7 @@ class Encoder:
 
     def freeze(self) -> FrozenEncoder:
         """The encoder as it stands, immutable."""
-        n = np.maximum(self._count, 1.0)
-        variance = self._m2 / n
-        varies = variance > (MIN_DEVIATION * np.maximum(np.abs(self._mean), 1.0)) ** 2
-        inverse = np.zeros_like(variance)
-        np.divide(n / (n + SETTLE), np.sqrt(variance, where=varies, out=inverse), where=varies, out=inverse)
+        inverse = inverse_deviation(self._count, self._mean, self._m2)
         return FrozenEncoder(
             self.numeric, self.missing, self.levels, self._mean, inverse, self._absent, self.hashed_from
         )
@@ -206,7 +192,7 @@ class Encoder:
         if not new and n_known == len(self.numeric):
             return
         self.numeric, self.missing = dict(self.numeric), dict(self.missing)
-        self.levels, self._families = dict(self.levels), dict(self._families)
+        self.levels = dict(self.levels)
         if self.hashed_from < 0:
             # All of one context at once: which of them a family makes sparse must not hang on their order.
             for text, name, level in new:
@@ -240,7 +226,7 @@ class Encoder:
                 return False
             self.levels[name] = {**by_level, level: self._add(0.0)}
             return True
-        sparse = len(self._families.get(text.rpartition(".")[0], ())) >= FAMILY
+        sparse = families.is_sparse(self._families, text)
         # Of one that had to wait nobody knows when it was missing: it has no flag until it is seen to be.
         late = self.n_seen > 0 and not sparse and not earned
         if not self._room_for(2 if late else 1):
@@ -270,7 +256,7 @@ class Encoder:
         for name, level in names:
             if self.waiting.is_ready((name, level)):
                 text = str(name)
-                if self.n_dims >= self.limit:
+                if self.n_room <= 0:
                     break
                 if level is None:
                     self._join_family(text, name)
@@ -280,13 +266,9 @@ class Encoder:
             self.waiting = self.waiting.without(admitted)
 
     def _join_family(self, text: str, name: Any) -> None:
-        family = text.rpartition(".")[0]
-        members = self._families.get(family, [])
-        if family and len(members) < self.max_dims and name not in members:
-            members = self._families[family] = [*members, name]
-            if len(members) == FAMILY:
-                for member in members:
-                    self._make_sparse(member)
+        self._families, keys = families.joined(self._families, text, name, self.max_dims)
+        for key in keys:
+            self._make_sparse(key)
 
     def _flag_missing(self, name: str) -> None:
         at = self._add(1.0)
@@ -316,7 +298,7 @@ class Encoder:
     def _room_for(self, n: int) -> bool:
         """Whether ``n`` more dimensions fit; the first refusal opens the shared ones."""
         if self.hashed_from >= 0:
-            return self.admits and self.n_dims + n <= self.limit
+            return self.admits and n <= self.n_room
         if self.n_dims + n + N_HASHED <= min(self.free_dims, self.limit):
             return True
         self.hashed_from = self.n_dims
@@ -325,20 +307,20 @@ class Encoder:
         return False
 
     def _add(self, absent: float) -> int:
-        at = self.n_dims
+        at = self._free[0] if self._free else self.n_dims
+        self._free = self._free[1:]
         # A level or flag that appears late was "absent" in every earlier row.
         seen = 0.0 if np.isnan(absent) else float(self.n_seen)
-        self._count = np.append(self._count, seen)
-        self._mean = np.append(self._mean, 0.0)
-        self._m2 = np.append(self._m2, 0.0)
-        self._absent = np.append(self._absent, absent)
-        self._since = np.append(self._since, self.n_seen)
+        self._count, self._mean = replaced(self._count, at, seen), replaced(self._mean, at, 0.0)
+        self._m2, self._absent = replaced(self._m2, at, 0.0), replaced(self._absent, at, absent)
+        self._since = replaced(self._since, at, self.n_seen)
         self._empty = None
         return at
 
     def owners(self) -> NDArray[np.intp]:
-        """Of each dimension the one it stands or falls with, shape (d,); −1: it is shared, and stays."""
+        """Of each dimension the one it stands or falls with, shape (d,); −1: it is shared, or nobody's."""
         owners = np.arange(self.n_dims)
+        owners[list(self._free)] = -1
         for name, dim in self.missing.items():
             owners[dim] = self.numeric[name]
         if self.hashed_from >= 0:
@@ -347,7 +329,26 @@ class Encoder:
 
     def select(self, kept: NDArray[np.intp]) -> None:
         """Only these dimensions stay, in this order; the names of the others may earn one anew."""
-        place = {dim: at for at, dim in enumerate(kept.tolist())}
+        self._keep({dim: at for at, dim in enumerate(kept.tolist())})
+        if self.hashed_from >= 0:
+            self.hashed_from = int(np.flatnonzero(kept == self.hashed_from)[0])
+        self._count, self._mean, self._m2 = self._count[kept], self._mean[kept], self._m2[kept]
+        self._absent, self._since = self._absent[kept], self._since[kept]
+        self._empty = None
+
+    def release(self, dims: NDArray[np.intp]) -> None:
+        """Whoever has these dimensions has them no more: they are 0 until given again. The others stay."""
+        gone = set(dims.tolist())
+        self._keep({dim: dim for dim in range(self.n_dims) if dim not in gone})
+        self._free = tuple(sorted({*self._free, *gone}))
+        for dim in gone:
+            self._count = replaced(self._count, dim, float(self.n_seen))
+            self._mean, self._m2 = replaced(self._mean, dim, 0.0), replaced(self._m2, dim, 0.0)
+            self._absent = replaced(self._absent, dim, 0.0)
+        self._empty = None
+
+    def _keep(self, place: dict[int, int]) -> None:
+        """Names whose dimension has a place keep it, or move there; the others have none."""
         self.numeric = {name: place[dim] for name, dim in self.numeric.items() if dim in place}
         self.missing = {name: place[dim] for name, dim in self.missing.items() if dim in place}
         levels = {
@@ -355,15 +356,7 @@ class Encoder:
             for name, by_level in self.levels.items()
         }
         self.levels = {name: by_level for name, by_level in levels.items() if by_level}
-        families = {
-            family: [name for name in names if name in self.numeric] for family, names in self._families.items()
-        }
-        self._families = {family: names for family, names in families.items() if names}
-        if self.hashed_from >= 0:
-            self.hashed_from = place[self.hashed_from]
-        self._count, self._mean, self._m2 = self._count[kept], self._mean[kept], self._m2[kept]
-        self._absent, self._since = self._absent[kept], self._since[kept]
-        self._empty = None
+        self._families = families.of(self._families, self.numeric)
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint."""
@@ -374,12 +367,13 @@ class Encoder:
             "limit": self.limit,
             "waiting": self.waiting.dump(),
             "since": self._since.tobytes(),
+            "free": list(self._free),
             "numeric": dict(self.numeric),
             "missing": dict(self.missing),
             "levels": {name: dict(by_level) for name, by_level in self.levels.items()},
             "hashed_from": self.hashed_from,
             "n_seen": self.n_seen,
-            "families": {family: list(names) for family, names in self._families.items()},
+            "families": families.copied(self._families),
             "arrays": np.stack([self._count, self._mean, self._m2, self._absent]).tobytes(),
         }
 
@@ -389,10 +383,11 @@ class Encoder:
         encoder = cls(state["max_dims"], state["free_dims"], state["admits"])
         encoder.limit, encoder.waiting = state["limit"], WaitingNames.load(state["waiting"])
         encoder._since = np.frombuffer(state["since"], np.int64).copy()
+        encoder._free = tuple(state.get("free", ()))  # older checkpoints have none
         encoder.numeric, encoder.missing = dict(state["numeric"]), dict(state["missing"])
         encoder.levels = {name: dict(by_level) for name, by_level in state["levels"].items()}
         encoder.hashed_from, encoder.n_seen = state["hashed_from"], state["n_seen"]
-        encoder._families = {family: list(names) for family, names in state["families"].items()}
+        encoder._families = families.copied(state["families"])
         arrays = np.frombuffer(state["arrays"], np.float64).reshape(4, -1).copy()
         encoder._count, encoder._mean, encoder._m2, encoder._absent = arrays
         encoder._empty = None

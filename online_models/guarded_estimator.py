@@ -8,9 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
+import numpy as np
+
 from online_models.encoder import Encoder
 from online_models.frozen_encoder import FrozenEncoder
-from online_models.reward_model import Float32Array
+from online_models.handing_on import handed_on, present
+from online_models.reward_model import Float32Array, FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class Mark(NamedTuple):
 
     encoder: dict[str, Any]
     frozen: FrozenEncoder
+    n_present: FloatArray
     n_learned: int
 
 
@@ -48,7 +52,7 @@ class GuardedEstimator(ABC, Generic[LessonT]):
         Bound on encoded features.
     free_dims
         So many of them need not be earned (``Encoder``). An estimator keeps what it knows by dimension, so that
-        none is given back.
+        none is given back but those that next to nobody ever named (``handing_on``).
     """
 
     good_copy_every: ClassVar[int]
@@ -60,6 +64,8 @@ class GuardedEstimator(ABC, Generic[LessonT]):
         self.n_rollbacks = 0
         self._encoder = Encoder(max_dims, free_dims, admits=max_dims > free_dims)
         self._frozen = self._encoder.freeze()
+        self._n_present: FloatArray = np.zeros(0)
+        """Examples that named each dimension, shape (d,)."""
         self._last_good: bytes | None = pickle.dumps(estimator)
         """None: as it was loaded."""
         self._since: list[LessonT] = []
@@ -70,18 +76,28 @@ class GuardedEstimator(ABC, Generic[LessonT]):
     # For who learns
 
     def _mark(self) -> Mark:
-        return Mark(self._encoder.mark(), self._frozen, self.n_learned)
+        return Mark(self._encoder.mark(), self._frozen, self._n_present, self.n_learned)
 
     def _meet(self, context: Mapping[Any, Any], unit: bytes = b"") -> None:
         """One more example, of the person with this hash: its features are encoded from now on."""
-        self._encoder.learn(context, unit)
+        raw = self._encoder.learn(context, unit)
         self.n_learned += 1
+        named = present(self._encoder, raw)
+        self._n_present = np.append(self._n_present, np.zeros(len(raw) - len(self._n_present))) + named
+        if not self.n_learned % REFRESH:
+            self._hand_on()
         if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._frozen = self._encoder.freeze()
 
+    def _hand_on(self) -> None:
+        dims = handed_on(self._encoder, self._n_present)
+        if len(dims):
+            self._encoder.release(dims)
+            self._n_present[dims] = 0.0
+
     def _forget(self, mark: Mark) -> None:
         """The example met last was never met."""
-        encoder, self._frozen, self.n_learned = mark
+        encoder, self._frozen, self._n_present, self.n_learned = mark
         self._encoder.back_to(encoder)
 
     def _learn(self, lesson: LessonT, features: dict[str, float]) -> None:
@@ -165,6 +181,9 @@ class GuardedEstimator(ABC, Generic[LessonT]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._last_good, self._since = None, []
+        # What was pickled before dimensions were handed on counted nothing: what it has, it keeps.
+        self.__dict__.setdefault("_n_present", np.full(self._encoder.n_dims, np.inf))
+        self._encoder.__dict__.setdefault("_free", ())
 
     def dump(self) -> bytes:
         """Everything, pickled: load it only behind a MAC and under the same River version."""

@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 
-from online_models.encoder import storable
 from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
 from personalization.bounded import short_hash
 from personalization.decision_id import trial_of
-from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, Features, clean
+from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, Features, clean, storable
 from personalization.outcome import Outcome
 from personalization.policy_spec import ModelSpec
 

@@ -48,8 +48,9 @@ class Waiting(NamedTuple):
 class WaitingNames:
     """A bounded table of them. It is replaced when it changes, never written to.
 
-    Where there are too many, those seen with the fewest units go; among them those of the unit that brought the
-    most, so that one who sends a thousand names a minute displaces his own; then those not seen for longest.
+    Where there are too many, those seen with the fewest units go; among them what a unit brought beyond what others
+    did, so that one who sends a thousand names a minute displaces his own, and of everybody's some stay and can be
+    seen again; then those not seen for longest.
 
     >>> names = WaitingNames()
     >>> for unit in (b"ann", b"ann", b"bob"):
@@ -112,12 +113,17 @@ class WaitingNames:
 
 
 def _best(table: dict[Name, Waiting], now: int) -> dict[Name, Waiting]:
-    brought = Counter(seen.units[0] for seen in table.values() if len(seen.units) == 1)
+    brought: Counter[bytes] = Counter()
+    place: dict[Name, int] = {}
+    for name, seen in table.items():
+        if len(seen.units) == 1:
+            place[name] = brought[seen.units[0]]
+            brought[seen.units[0]] += 1
 
     def worth(item: tuple[Name, Waiting]) -> tuple[int, int, int]:
-        seen = item[1]
+        name, seen = item
         n_units = len(seen.units) if now - seen.last < STALE else 0
-        return n_units, -brought[seen.units[0]] if n_units == 1 else 0, seen.last
+        return n_units, -place[name] if n_units == 1 else 0, seen.last
 
     ranked = sorted(table.items(), key=worth, reverse=True)
     return dict(ranked[: int(KEPT_SHARE * MAX_WAITING)])

@@ -10,6 +10,7 @@ import functools
 import hashlib
 from dataclasses import dataclass, field
 
+from personalization.bounded import short_hash
 from personalization.compiled import CompiledCatalog, CompiledConversion
 from personalization.context import FeatureName, feature_names, raw_features
 from personalization.entry import Position
@@ -23,11 +24,6 @@ from personalization.purposes import PERSONALISING, may
 from personalization.variables import VisitorScope
 from personalization.visitor_key import is_registered
 from personalization.visitor_state import Session, VisitorState
-
-"""The purpose whose refusal ends the visitor's examples, unlabelled."""
-
-MAX_EXAMPLE_FEATURES = 64
-"""A conversion model has as many columns."""
 
 _ID_BYTES = 12
 
@@ -58,8 +54,6 @@ def conversion_features(conversion: CompiledConversion, scope: VisitorScope) -> 
     days = features.get("days_since_first")
     if isinstance(days, float):
         features["days_since_first"] = float(int(days))
-    if len(features) > MAX_EXAMPLE_FEATURES:
-        return dict(list(features.items())[:MAX_EXAMPLE_FEATURES])
     return features
 
 
@@ -70,6 +64,7 @@ class Examples:
     state: VisitorState
     folder: FolderState
     catalog: CompiledCatalog
+    key: str
     told: list[Example] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -235,6 +230,7 @@ class Examples:
                 early=example.early,
                 features=example.features,
                 catalog_version=self.catalog.version,
+                unit=self.state.unit or short_hash(self.key),
             )
         )
 

@@ -39,6 +39,8 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True, tag="example"):
         Whether the model learns before the horizon closes.
     features
         As of the session's start.
+    unit
+        8-byte hash of the person: what has no place in the model yet must be seen with several. Empty: not known.
     """
 
     example_id: str
@@ -50,6 +52,7 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True, tag="example"):
     early: bool = False
     features: dict[str, FeatureValue] = {}
     catalog_version: int = 0
+    unit: bytes = b""
 
     @property
     def record_id(self) -> str:

@@ -78,3 +78,12 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[dict[str, FeatureValue]] = msgspec.msgpack.Decoder(dict[str, FeatureValue])
 
 NO_FEATURES = msgspec.Raw(_encoder.encode({}))
+
+
+def storable(text: str) -> bool:
+    """Lone surrogates pass through JSON but into no snapshot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -147,7 +147,7 @@ def _fold_event(
     ledger = Ledger(
         state, folder, state.now_ms, catalog, entry.received_at_ms, key, position, entry.sender, _lookup(earlier)
     )
-    examples = Examples(state, folder, catalog)
+    examples = Examples(state, folder, catalog, key)
     if isinstance(event, CLIENT_EVENTS):
         said_something = _take_words(state, event, entry, catalog)
         if said_something or state.consents or entry.sender is not None:

@@ -28,7 +28,7 @@ from stream.training import Learned, Place
 logger = logging.getLogger(__name__)
 
 PUBLISH_MS = 5_000
-"""Between two publishes of one conversion, at least: half a megabyte, unpacked by each process."""
+"""Between two publishes of one conversion, at least: three quarters of a megabyte, unpacked by each process."""
 
 REPORT_EVERY = 100
 """Labels between two reckonings of AUC and calibration over 5,000: 3 ms."""

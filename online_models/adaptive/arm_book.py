@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.adaptive.arm_attributes import ArmAttributes
-from online_models.encoder import Encoder, storable
+from online_models.encoder import Encoder
 from online_models.reward_model import FloatArray
-from personalization.features import MAX_FEATURES, FeatureValue, clean
+from personalization.features import MAX_FEATURES, FeatureValue, clean, storable
 
 MAX_ARM_DIMS = 48
 """Of arm features: 32 of their own, 16 shared by what comes later."""

@@ -94,16 +94,16 @@ class ConversionBook:
         if example.stage is Stage.OPENED:
             served = self.champion.predict(x)
             if example.early:
-                self.champion.begin(x)
-                self._challenger_does(lambda challenger: challenger.begin(x))
+                self.champion.begin(x, example.unit)
+                self._challenger_does(lambda challenger: challenger.begin(x, example.unit))
             self.cohort.serve(key, served, example.opened_at_ms)
             return "learned" if example.early else "served"
         if example.stage is Stage.CONVERTED:
-            self.champion.convert(x)
-            self._challenger_does(lambda challenger: challenger.convert(x))
+            self.champion.convert(x, example.unit)
+            self._challenger_does(lambda challenger: challenger.convert(x, example.unit))
             return "learned"
         served = self.champion.predict(x) if self.challenger is not None else 0.0
-        self.champion.mature(x, example.label, teach=not example.early)
+        self.champion.mature(x, example.label, example.unit, teach=not example.early)
         self.cohort.close(key, example.label, example.opened_at_ms)
         self._judge(x, example, served)
         return "judged" if example.early else "learned"
@@ -133,7 +133,9 @@ class ConversionBook:
             return
         verdict = self.trial.observe(served, foretold, example.label)
         if verdict is not Verdict.RETIRE:
-            self._challenger_does(lambda challenger: challenger.mature(x, example.label, teach=not example.early))
+            self._challenger_does(
+                lambda challenger: challenger.mature(x, example.label, example.unit, teach=not example.early)
+            )
         if self.challenger is None or verdict is Verdict.UNDECIDED:
             return
         self.verdicts[verdict.value] += 1

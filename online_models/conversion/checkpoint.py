@@ -20,7 +20,7 @@ from online_models.envelope import Body, Envelope, payload_refused, river_versio
 from personalization.errors import Refused
 from personalization.features import Features
 
-FORMAT = 3
+FORMAT = 4
 MAGIC = b"nbcv"
 COMPRESSION = 1
 """Tables are mostly zeros at first and never full: the fastest level gains nearly all."""

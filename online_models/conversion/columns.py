@@ -2,6 +2,10 @@
 
 Nothing looks at a name's meaning. A name may carry numbers and strings; each kind gets its own column. The
 row keeps raw values, so that whoever reads it (hashes, trees) bins it as it likes, and may do so again later.
+
+The first ``FREE_COLUMNS`` are there for the asking. Beyond them a name waits until it was seen with several units
+(``waiting_names``), and then has a column while there is room: never more than ``MAX_COLUMNS``, whatever callers
+send. ``select`` makes room.
 """
 
 from __future__ import annotations
@@ -11,12 +15,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.reward_model import Float32Array, FloatArray
+from online_models.waiting_names import Name, WaitingNames
 from personalization.features import clean
 
-MAX_COLUMNS = 64
-"""Names beyond these share nothing and are ignored: a bound on time and memory per example."""
+FREE_COLUMNS = 64
+"""Columns that need not be earned: what is narrow is learned from its first row on."""
+
+MAX_COLUMNS = 256
+"""Names that have none are ignored: a bound on time and memory per example."""
+
+NUMBER, CATEGORY = None, ""
+"""How a name waits for a column of either kind."""
 
 OWN_LEVELS = 96
 """Levels of one category with a number of their own; later ones share ``SHARED_LEVELS`` hashed ones."""
@@ -57,6 +69,9 @@ class Columns:
         self._m2: FloatArray = np.zeros(0)
         self._inverse: FloatArray = np.zeros(0)
         self._n_rows = 0
+        self._since: list[int] = []
+        """Rows learned when each column was given."""
+        self.waiting = WaitingNames()
         self._pending: list[Float32Array] = []
         self._category_columns: list[int] = []
         self.complete = False
@@ -67,9 +82,25 @@ class Columns:
         """Number of columns C."""
         return len(self.names)
 
-    def learn(self, features: Mapping[Any, Any]) -> None:
-        """Give what is new in ``features`` its column and level, and take the numbers into the statistics."""
-        self.lay_out(features)
+    @property
+    def age(self) -> NDArray[np.int64]:
+        """Rows since each column was given, shape (C,)."""
+        return self._n_rows - np.array(self._since, dtype=np.int64)
+
+    @property
+    def n_wanted(self) -> int:
+        """Names that have earned a column and find no room."""
+        return max(0, len(self.waiting.ready(self._n_rows)) - (MAX_COLUMNS - self.n))
+
+    def learn(self, features: Mapping[Any, Any], unit: bytes = b"") -> None:
+        """Give what is new in ``features`` its column and level, and take the numbers into the statistics.
+
+        Parameters
+        ----------
+        unit
+            Hash of the person it is about; if there is none, each row counts as another person's.
+        """
+        self.lay_out(features, unit)
         self.learn_row(self.row(features))
 
     def learn_row(self, row: Float32Array) -> None:
@@ -151,8 +182,8 @@ class Columns:
             return N_LEVELS - 1
         return OWN_LEVELS + zlib.crc32(level.encode("utf-8", "surrogatepass")) % SHARED_LEVELS
 
-    def lay_out(self, features: Mapping[Any, Any]) -> bool:
-        """Give what is new in ``features`` its column and level; whether anything was."""
+    def lay_out(self, features: Mapping[Any, Any], unit: bytes = b"") -> bool:
+        """Give what is new in ``features`` its column and level, or let it wait; whether its row is another now."""
         new: list[tuple[str, Any, str | None]] = []
         for name, value in features.items():
             if isinstance(value, str):
@@ -162,22 +193,48 @@ class Columns:
                         new.append((str(name), name, level))
             elif name not in self._numeric and clean(value) is not None:
                 new.append((str(name), name, None))
+        if not new:
+            return False
+        changed, homeless = False, set[Name]()
         # Sorted: the order of a dict must not matter.
         for _, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
-            if level is None:
-                self._add(name, self._numeric, category=False)
+            if level is not None and name in self._category:
+                changed |= self._add_level(name, level)
+            elif self.n < FREE_COLUMNS:
+                changed = True
+                self._add(name, category=level is not None)
+                if level is not None:
+                    self._add_level(name, level)
             else:
-                if name not in self._category:
-                    self._add(name, self._category, category=True)
-                levels = self._levels.get(name)
-                if levels is not None and len(levels) < OWN_LEVELS:
-                    levels[level] = len(levels)
-        return bool(new)
+                homeless.add((name, NUMBER if level is None else CATEGORY))
+        if homeless:
+            ordered = sorted(homeless, key=lambda item: (str(item[0]), item[1] is CATEGORY))
+            self.waiting = self.waiting.after(ordered, unit or self._n_rows.to_bytes(8, "big"), self._n_rows)
+            changed |= self._admit(ordered, features)
+        return changed
 
-    def _add(self, name: Any, kind: dict[str, int], *, category: bool) -> None:
-        if self.n >= MAX_COLUMNS:
-            return
-        kind[name] = self.n
+    def _admit(self, names: list[Name], features: Mapping[Any, Any]) -> bool:
+        """Those of them that have earned a column get it while there is room; whether one did."""
+        earned = [name for name in names if self.waiting.is_ready(name)][: MAX_COLUMNS - self.n]
+        for name, kind in earned:
+            self._add(name, category=kind is not NUMBER)
+            level = clean(features[name]) if kind is not NUMBER else None
+            if isinstance(level, str):
+                self._add_level(name, level)
+        if earned:
+            self.waiting = self.waiting.without(earned)
+        return bool(earned)
+
+    def _add_level(self, name: Any, level: str) -> bool:
+        levels = self._levels[name]
+        if len(levels) >= OWN_LEVELS:
+            return False
+        levels[level] = len(levels)
+        return True
+
+    def _add(self, name: Any, *, category: bool) -> None:
+        (self._category if category else self._numeric)[name] = self.n
+        self._since.append(self._n_rows)
         if category:
             self._levels[name] = {}
             self._category_columns = [*self._category_columns, self.n]
@@ -185,6 +242,20 @@ class Columns:
         self.is_category.append(category)
         for field in ("_count", "_mean", "_m2", "_inverse"):
             setattr(self, field, np.append(getattr(self, field), 0.0))
+
+    def select(self, kept: NDArray[np.intp]) -> None:
+        """Only these columns stay, in this order; the names of the others may earn one anew."""
+        self._refresh()
+        names = [(self.names[at], self.is_category[at], self._since[at]) for at in kept.tolist()]
+        levels, statistics = self._levels, [self._count, self._mean, self._m2, self._inverse]
+        self.names, self.is_category, self._since = [], [], []
+        self._numeric, self._category, self._levels, self._category_columns = {}, {}, {}, []
+        for name, category, since in names:
+            self._add(name, category=category)
+            self._since[-1] = since
+            if category:
+                self._levels[name] = levels[name]
+        self._count, self._mean, self._m2, self._inverse = (values[kept] for values in statistics)
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint."""
@@ -194,6 +265,8 @@ class Columns:
             "levels": {name: list(levels) for name, levels in self._levels.items()},
             "statistics": np.stack([self._count, self._mean, self._m2, self._inverse]).tobytes(),
             "n_rows": self._n_rows,
+            "since": list(self._since),
+            "waiting": self.waiting.dump(),
             "pending": [row.tobytes() for row in self._pending],
         }
 
@@ -202,11 +275,12 @@ class Columns:
         """The inverse of ``dump``: continues bit for bit."""
         columns = cls()
         for name, category in zip(state["names"], state["is_category"], strict=True):
-            columns._add(name, columns._category if category else columns._numeric, category=category)
+            columns._add(name, category=category)
         for name, levels in state["levels"].items():
             columns._levels[name] = {level: i for i, level in enumerate(levels)}
         statistics = np.frombuffer(state["statistics"]).reshape(4, -1).copy()
         columns._count, columns._mean, columns._m2, columns._inverse = statistics
-        columns._n_rows = state["n_rows"]
+        columns._n_rows, columns._since = state["n_rows"], list(state["since"])
+        columns.waiting = WaitingNames.load(state["waiting"])
         columns._pending = [np.frombuffer(row, np.float32) for row in state["pending"]]
         return columns

@@ -14,7 +14,7 @@ from online_models.conversion.stack import sigmoid
 from personalization.policy_spec import ModelSpec
 
 GOOD_COPY_EVERY = 1024
-"""Labels between two copies to fall back on: one is 2 MB and costs 1 ms."""
+"""Labels between two copies to fall back on: one is 3 MB and costs 1 ms."""
 
 
 class Contender:
@@ -70,16 +70,16 @@ class Contender:
         contributions = {name: a * part for name, part in why.contributions.items()}
         return Explanation(self.correction.apply(why.log_odds), a * why.bias + b, contributions)
 
-    def begin(self, x: Mapping[Any, Any]) -> None:
+    def begin(self, x: Mapping[Any, Any], unit: bytes = b"") -> None:
         """An early example opens: a negative, until it converts."""
         p = sigmoid(self.raw(x))
-        self._teach(x, False, max(1e-3, (1.0 - p) * (1.0 + p)))
+        self._teach(x, False, max(1e-3, (1.0 - p) * (1.0 + p)), unit)
 
-    def convert(self, x: Mapping[Any, Any]) -> None:
+    def convert(self, x: Mapping[Any, Any], unit: bytes = b"") -> None:
         """An early example converts."""
-        self._teach(x, True, 1.0 + sigmoid(self.raw(x)))
+        self._teach(x, True, 1.0 + sigmoid(self.raw(x)), unit)
 
-    def mature(self, x: Mapping[Any, Any], label: bool, *, teach: bool = True) -> None:
+    def mature(self, x: Mapping[Any, Any], label: bool, unit: bytes = b"", *, teach: bool = True) -> None:
         """An example's horizon has closed.
 
         The correction learns from what *today's* model says: it is for the model that serves next, and what it said
@@ -87,18 +87,20 @@ class Contender:
 
         Parameters
         ----------
+        unit
+            Hash of the person, see ``ConversionModel.learn_one``.
         teach
             False where the label was learned early.
         """
         raw = self.raw(x)
         if teach:
-            self.model.learn_one(x, label, 1.0)
+            self.model.learn_one(x, label, 1.0, unit)
         self.correction.learn(raw, float(label))
         if teach:
             self._taught()
 
-    def _teach(self, x: Mapping[Any, Any], label: bool, weight: float) -> None:
-        self.model.learn_one(x, label, weight)
+    def _teach(self, x: Mapping[Any, Any], label: bool, weight: float, unit: bytes) -> None:
+        self.model.learn_one(x, label, weight, unit)
         self._taught()
 
     def _taught(self) -> None:

@@ -24,6 +24,9 @@ SHRINKAGE = 0.1
 RIDGE = 3.0
 ROW_SHARE = 0.5
 COLUMN_SHARE = 0.6
+MAX_SAMPLED = 40
+"""Columns a tree sees, at most: what growing costs is bounded in wide contexts."""
+
 N_BINS = 32
 LEVEL_PRIOR = 10.0
 """Rows at the mean rate added to each level before levels are ordered by rate."""
@@ -173,7 +176,7 @@ def grow(
     rng = np.random.default_rng(seed)
     bias = float(np.log(rate / (1.0 - rate)))
     score = np.full(n, bias)
-    n_sampled = max(1, int(np.ceil(COLUMN_SHARE * len(usable))))
+    n_sampled = min(MAX_SAMPLED, int(np.ceil(COLUMN_SHARE * len(usable))))
     columns = np.zeros((N_TREES, DEPTH), np.int64)
     thresholds = np.zeros((N_TREES, DEPTH))
     values = np.zeros((N_TREES, 1 << DEPTH))

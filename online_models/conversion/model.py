@@ -1,4 +1,4 @@
-"""The default conversion model: two hashed linear experts and a forest under one calibrating stack."""
+"""The default conversion model: three hashed linear experts and a forest under one calibrating stack."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from online_models.conversion.columns import MAX_COLUMNS, Columns
+from online_models.conversion.columns import FREE_COLUMNS, MAX_COLUMNS, Columns
 from online_models.conversion.forest import Forest, grow
+from online_models.conversion.hashed_linear import N_EXPERTS as LINEAR_EXPERTS
 from online_models.conversion.hashed_linear import HashedLinear, Tokens
+from online_models.conversion.making_way import EFFECT_ROWS, unseen, worth_little
 from online_models.conversion.stack import Stack, sigmoid
 from online_models.reward_model import Float32Array, FloatArray
 
@@ -22,7 +24,6 @@ FIRST_GROWTH = 128
 """Rows before the first forest; it is grown again at every doubling, then once a buffer."""
 
 MAX_WEIGHT = 100.0
-LINEAR_EXPERTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ class _Reading(NamedTuple):
     row: Float32Array
     tokens: Tokens
     leaves: NDArray[np.int64] | None
-    scores: tuple[float, float, float]
+    scores: tuple[float, float, float, float]
+    """Log-odds by each linear expert and the forest."""
+
     inputs: list[float]
     log_odds: float
     complete: bool
@@ -63,7 +66,7 @@ class _Reading(NamedTuple):
 class ConversionModel(base.Classifier):
     """How likely is this visitor to buy within the horizon: a River binary classifier.
 
-    Learns from every row as it comes, in bounded memory (about 2 MB plus the buffer), deterministically. Costs some
+    Learns from every row as it comes, in bounded memory (some 3 MB with the buffer), deterministically. Costs some
     100 µs of CPU to predict and learn a row of 20 features, growing included.
 
     Parameters
@@ -98,13 +101,13 @@ class ConversionModel(base.Classifier):
         self._forest: Forest | None = None
         self._stack = Stack(LINEAR_EXPERTS + 1)
         self._last: tuple[dict[Any, Any], _Reading] | None = None
-        self._rows: Float32Array = np.full((buffer_rows, MAX_COLUMNS), np.nan, np.float32)
+        self._rows: Float32Array = np.full((buffer_rows, FREE_COLUMNS), np.nan, np.float32)
         self._labels: FloatArray = np.zeros(buffer_rows)
         self._weights: FloatArray = np.zeros(buffer_rows)
 
     # River's protocol
 
-    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0) -> None:
+    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0, unit: bytes = b"") -> None:
         """Learn whether the visitor ``x`` bought.
 
         Parameters
@@ -115,24 +118,30 @@ class ConversionModel(base.Classifier):
             True or 1, False or 0. A label that is neither is ignored.
         w
             Importance, at most ``MAX_WEIGHT``; a weight that is not positive and finite teaches nothing.
+        unit
+            Hash of the person: a name beyond the first must be seen with several. Without one each row counts as
+            another person's.
         """
         label = as_label(y)
         if label is None or not (math.isfinite(w) and w > 0.0):
             return
         weight = min(float(w), MAX_WEIGHT)
         reading = self._read(x)
-        if not reading.complete and self._columns.lay_out(x):
+        if not reading.complete and self._columns.lay_out(x, unit):
             self._last = None
             reading = self._read(x)
         row = reading.row
-        tracking, adagrad, forest = reading.scores
-        self._linear.learn(reading.tokens, (label - sigmoid(tracking), label - sigmoid(adagrad)), weight)
+        tracking, adagrad, gated, forest = reading.scores
+        errors = (label - sigmoid(tracking), label - sigmoid(adagrad), label - sigmoid(gated))
+        self._linear.learn(reading.tokens, errors, weight)
         if self._forest is not None and reading.leaves is not None:
             p_forest = sigmoid(forest)
             self._forest.learn(reading.leaves, p_forest, label - p_forest, weight)
         self._stack.learn(reading.inputs, label, weight)
         self._columns.learn_row(row)
         at = self.n_learned % self.buffer_rows
+        if row.shape[0] > self._rows.shape[1]:
+            self._widen()
         self._rows[at, : row.shape[0]] = row
         self._rows[at, row.shape[0] :] = np.nan
         self._labels[at], self._weights[at] = label, weight
@@ -157,6 +166,14 @@ class ConversionModel(base.Classifier):
     def explain_one(self, x: Mapping[Any, Any]) -> Explanation:
         """Signed contributions of the features to this very prediction."""
         reading = self._read(x)
+        parts, bias = self._contributions(reading)
+        contributions: dict[str, float] = {}
+        for name, part in zip(self._columns.names, parts.tolist(), strict=True):
+            contributions[name] = contributions.get(name, 0.0) + part
+        return Explanation(reading.log_odds, bias, contributions)
+
+    def _contributions(self, reading: _Reading) -> tuple[FloatArray, float]:
+        """What each column adds to the log-odds, shape (C,), and what is there without any."""
         n = reading.row.shape[0]
         weights = np.array(self._stack.combined())
         inputs = np.array(reading.inputs)
@@ -177,10 +194,7 @@ class ConversionModel(base.Classifier):
         )
         scaled = weights[: LINEAR_EXPERTS + 1] * kept
         bias = float(scaled @ biases + weights[LINEAR_EXPERTS + 1 :] @ inputs[LINEAR_EXPERTS + 1 :])
-        contributions: dict[str, float] = {}
-        for name, part in zip(self._columns.names, (scaled @ parts).tolist(), strict=True):
-            contributions[name] = contributions.get(name, 0.0) + part
-        return Explanation(reading.log_odds, bias, contributions)
+        return scaled @ parts, bias
 
     def frozen(self) -> ConversionModel:
         """A copy for deciders that later learning does not touch."""
@@ -190,7 +204,7 @@ class ConversionModel(base.Classifier):
         """Whether every weight is finite: some 0.1 ms."""
         forest = True if self._forest is None else bool(np.isfinite(self._forest.values).all())
         stack = all(map(math.isfinite, self._stack.combined()))
-        return forest and stack and bool(np.isfinite(self._linear.table).all())
+        return forest and stack and self._linear.is_finite()
 
     def _read(self, x: Mapping[Any, Any]) -> _Reading:
         """Read a row; the last reading is kept until something is learned, since learning often follows at once."""
@@ -200,21 +214,24 @@ class ConversionModel(base.Classifier):
 
     def _read_anew(self, x: Mapping[Any, Any]) -> _Reading:
         row = self._columns.row(x)
-        complete = self._columns.complete
+        return self._read_row(row, self._columns.complete)
+
+    def _read_row(self, row: Float32Array, complete: bool) -> _Reading:
         tokens = self._linear.tokens(row, self._columns.z(row))
         leaves = None
         if self._forest is not None:
             leaves = self._forest.leaves(row)
-            third = self._forest.score(leaves)
+            by_forest = self._forest.score(leaves)
         else:
             # A little of everything until there is a forest: the rate, drawn to one half.
-            third = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
-        scores = (*self._linear.score(tokens), third)
+            by_forest = math.log((self._positive + 1.0) / (self._seen - self._positive + 1.0))
+        scores = (*self._linear.score(tokens), by_forest)
         inputs = self._stack.inputs(scores)
         return _Reading(row, tokens, leaves, scores, inputs, self._stack.log_odds(inputs), complete)
 
     def _grow(self) -> None:
         self._next_growth = min(2 * self.n_learned, self.n_learned + max(FIRST_GROWTH, self.buffer_rows))
+        self._make_way()
         n, c = min(self.n_learned, self.buffer_rows), self._columns.n
         rows = self._rows[:n, :c].astype(np.float64)
         grown = grow(
@@ -225,6 +242,36 @@ class ConversionModel(base.Classifier):
         self._forest = grown
         self.n_grown += 1
         self._linear.cross(tuple(np.argsort(-grown.gains, kind="stable").tolist()))
+
+    def _widen(self) -> None:
+        more = np.full((self.buffer_rows, MAX_COLUMNS - self._rows.shape[1]), np.nan, np.float32)
+        self._rows = np.append(self._rows, more, axis=1)
+
+    def _make_way(self) -> None:
+        """Give back columns that are of no use, before a forest is grown from what is left."""
+        n, c = min(self.n_learned, self.buffer_rows), self._columns.n
+        age = self._columns.age
+        given = self._rows[:n, :c]
+        gone = unseen(np.count_nonzero(given == given, axis=0), age)
+        n_wanted = self._columns.n_wanted - int(gone.sum())
+        if n_wanted <= 0 and not gone.any():
+            return
+        last = given[(self.n_learned - 1 - np.arange(min(n, EFFECT_ROWS))) % self.buffer_rows]
+        readings = [self._read_row(row, True) for row in last]
+        if n_wanted > 0:
+            moved = [self._contributions(reading)[0] for reading in readings]
+            gone |= worth_little(np.var(moved, axis=0), age, n_wanted)
+        kept = np.flatnonzero(~gone)
+        if len(kept) == c:
+            return
+        self._columns.select(kept)
+        self._linear.select(kept)
+        self._rows[:n, : len(kept)], self._rows[:n, len(kept) : c] = given[:, kept], np.nan
+        # What the others said on average (that they were missing, mostly) goes on being said.
+        before = np.mean([reading.scores[:LINEAR_EXPERTS] for reading in readings], axis=0)
+        now = [self._linear.score(self._linear.tokens(row, self._columns.z(row))) for row in last[:, kept]]
+        self._linear.shift(before - np.mean(now, axis=0))
+        self._forest = None  # its questions are by column
 
     def dump(self, *, training: bool = True) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint; without ``training`` only what predicting needs."""
@@ -254,6 +301,8 @@ class ConversionModel(base.Classifier):
         model._forest = None if state["forest"] is None else Forest.load(state["forest"])
         model._stack = Stack.load(state["stack"])
         n, c = len(state["labels"]) // model._labels.itemsize, model._columns.n
+        if c > model._rows.shape[1]:
+            model._widen()
         if n:
             model._rows[:n, :c] = np.frombuffer(state["rows"], np.float32).reshape(n, c)
             model._labels[:n] = np.frombuffer(state["labels"])

@@ -11,7 +11,8 @@ from online_models.conversion.model import MAX_WEIGHT, as_label
 from online_models.guarded_estimator import GuardedEstimator
 from online_models.reward_model import Float32Array
 
-MAX_DIMS = 160
+MAX_DIMS, FREE_DIMS = 160, 64
+"""Encoded features, and how many of them need not be earned."""
 
 
 class Lesson(NamedTuple):
@@ -43,21 +44,26 @@ class RiverClassifier(GuardedEstimator[Lesson]):
     good_copy_every = 1024
 
     def __init__(self, estimator: Any) -> None:
-        super().__init__(estimator, MAX_DIMS, free_dims=MAX_DIMS)
+        super().__init__(estimator, MAX_DIMS, FREE_DIMS)
         self.n_positive = 0
         self._weighs = "w" in inspect.signature(estimator.learn_one).parameters
 
-    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0) -> None:
+    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0, unit: bytes = b"") -> None:
         """Learn one label; importance ``w`` is passed on if the estimator takes it, else rounded to copies.
 
         If the estimator raises, its exception is raised, and nothing was learned.
+
+        Parameters
+        ----------
+        unit
+            Hash of the person: what has no dimension yet must be seen with several.
         """
         label = as_label(y)
         if label is None or not (math.isfinite(w) and w > 0.0):
             return
         mark = self._mark()
         try:
-            self._meet(x)
+            self._meet(x, unit)
             lesson = Lesson(self._frozen.encode(x), label > 0.0, min(float(w), MAX_WEIGHT))
             self._learn(lesson, self._features_of(lesson))
         except Exception:

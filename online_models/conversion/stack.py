@@ -16,10 +16,10 @@ from typing import Any
 CLIP = 8.0
 """An expert's log-odds end here: one of 1 in 3,000."""
 
-EXPERT_PRECISION = 100.0
+EXPERT_PRECISION = 10.0
 RECENT_PRECISION = 3.0
 BIAS_PRECISION = 30.0
-"""Prior precisions of the weights: an expert's is worth some hundred undecided rows."""
+"""Prior precisions of the weights: an expert's is worth some ten undecided rows."""
 
 RECENT_HALF_LIFE = 3.0
 _RECENT_STEP = 1.0 - 0.5 ** (1.0 / RECENT_HALF_LIFE)
@@ -100,11 +100,11 @@ class Stack:
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
-    """Σ aᵢ·bᵢ of two short sequences; five terms, as the default model has them, in half the time."""
-    if len(a) == 5:
-        a0, a1, a2, a3, a4 = a
-        b0, b1, b2, b3, b4 = b
-        return a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3 + a4 * b4
+    """Σ aᵢ·bᵢ of two short sequences; six terms, as the default model has them, in half the time."""
+    if len(a) == 6:
+        a0, a1, a2, a3, a4, a5 = a
+        b0, b1, b2, b3, b4, b5 = b
+        return a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3 + a4 * b4 + a5 * b5
     return float(sum(map(mul, a, b)))
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from river import datasets
 
+from benchmarks import conversion_pairs
 from cli.history import read_history
 from online_models.conversion.backtest import Run, progressive
+from online_models.conversion.metrics import auc
 from online_models.conversion.registry import make_conversion_model
 from tests.parts import data_file
 
@@ -34,3 +36,13 @@ def test_data_it_was_not_made_with(data: type, least_auc: float) -> None:
     run = progressive(make_conversion_model(), rows, np.array(labels), lambda n: None)
     assert run.scores.auc.value > least_auc
     assert run.scores.calibration.error < 3.0 * run.scores.calibration.floor
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("world", ["few", "strangers"])
+def test_as_good_as_pairs_of_everything_where_pairs_matter(world: str) -> None:
+    rows, labels = conversion_pairs.survey(world, 0)
+    run = progressive(make_conversion_model(), rows, labels, lambda n: None)
+    plain = conversion_pairs.plain_pairs(conversion_pairs.hashed(rows), labels, 0.02, 3.0)
+    assert run.scores.auc.value > auc(labels, plain).value + 0.01

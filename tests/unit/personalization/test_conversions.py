@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from personalization.bounded import short_hash
 from personalization.catalog import Catalog, Content, Conversion, Placement
 from personalization.compiled import CompiledCatalog, compile_catalog
 from personalization.conversions import conversion_features
@@ -296,3 +297,15 @@ def test_without_conversions_a_visitor_is_stored_as_ever() -> None:
     folder = asked.visitors[KEY].folder
     assert folder.conversions is not None
     assert decode_folder(encode_folder(folder)) == folder
+
+
+def test_an_example_says_whose_it_is_and_no_more() -> None:
+    world = World(shop())
+    for key in (KEY, "a:2"):
+        world.track(key, "Viewed")
+        world.time_out(key, after_ms=24 * HOUR)
+    units = [example.unit for example in world.examples]
+    assert units == [short_hash(KEY)] * 2 + [short_hash("a:2")] * 2
+    world.visitors[KEY].state.unit = b"as drawn"  # that of decisions, where there were some
+    world.track(KEY, "Viewed", after_ms=HOUR)
+    assert world.examples[-1].unit == b"as drawn"

@@ -29,9 +29,11 @@ class Notebook(ConversionModel):
         super().__init__(buffer_rows=8)
         self.p = p
         self.taught: list[tuple[Any, bool, float]] = []
+        self.units: list[bytes] = []
 
-    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0) -> None:
+    def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0, unit: bytes = b"") -> None:
         self.taught.append((x.get("id"), bool(y), w))
+        self.units.append(unit)
 
     def log_odds_one(self, x: Mapping[Any, Any]) -> float:
         return math.log(self.p / (1.0 - self.p))
@@ -203,3 +205,14 @@ def test_the_correction_finds_a_wrong_level_and_slope() -> None:
         correction.learn((true + 0.8) / 0.6, float(rng.random() < sigmoid(true)))
     assert correction.apply((-2.0 + 0.8) / 0.6) == pytest.approx(-2.0, abs=0.15)
     assert correction.apply((0.0 + 0.8) / 0.6) == pytest.approx(0.0, abs=0.3)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_models_are_told_whose_example_it_is(early: bool) -> None:
+    model, rival = Notebook(), Notebook()
+    book = book_of(model)
+    book.challenge(Contender(model=rival), "c1")
+    for stage in (Stage.OPENED, *([Stage.CONVERTED] if early else []), Stage.CLOSED):
+        book.learn(Example("a", "buys", stage, 0, 0, label=True, early=early, features={"id": "a"}, unit=b"ann"))
+    assert set(model.units) == set(rival.units) == {b"ann"}
+    assert len(model.units) == len(rival.units) == (2 if early else 1)

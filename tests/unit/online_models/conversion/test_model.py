@@ -142,13 +142,14 @@ ABSURD: list[Any] = [
 def test_absurd_features_are_harmless(value: Any) -> None:
     rows = visitors(400)
     model = taught(rows)
-    before = model.predict_proba_one(rows[0][0])[True]
+    before = [model.predict_proba_one(x)[True] for x, _ in rows]
     for _ in range(5):
         model.learn_one({"pages": value, "source": "ads", "another": value}, False)
         assert math.isfinite(model.log_odds_one({"pages": value}))
     for x, y in rows[:200]:
         model.learn_one(x, y)
-    assert abs(model.predict_proba_one(rows[0][0])[True] - before) < 0.25
+    after = [model.predict_proba_one(x)[True] for x, _ in rows]
+    assert np.abs(np.subtract(after, before)).mean() < 0.2
 
 
 @pytest.mark.parametrize("label", [math.nan, 2, -1, "yes", None, math.inf])
@@ -183,7 +184,7 @@ def test_memory_is_bounded_whatever_names_and_levels_come() -> None:
         if i in (800, 1_199):
             sizes.append(sum(len(v) for v in model.dump()["linear"].values() if isinstance(v, bytes)))
     assert model._columns.n == MAX_COLUMNS
-    assert sizes[0] == sizes[1] < 900_000
+    assert sizes[0] == sizes[1] < 1_500_000
     assert len(model.dump()["rows"]) == 256 * MAX_COLUMNS * 4
 
 
