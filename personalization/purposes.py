@@ -21,7 +21,7 @@ PERSONALISING = "personalization"
 """The purpose without which nothing is logged or profiled under a visitor's key."""
 
 ALL = "*"
-"""Stands for every purpose that has no word of its own: only ever refused."""
+"""Stands for every purpose but those named at the same time, or later: only ever refused."""
 
 OTHERS = "**"
 """Refusals there was no room for: of every purpose without a word of its own, but for ``PERSONALISING``.
@@ -89,12 +89,17 @@ def add(words: Words, purpose: str, word: Word, named: Collection[str] = ()) -> 
     purpose = normal(purpose)
     if not purpose or (purpose in _WIDE and word.granted):
         return
+    if purpose not in named and OTHERS in words and _may_undo(words[OTHERS], word):
+        return
     held = words.get(purpose)
-    if held is not None:
+    if held is not None or purpose in _WIDE:
         words[purpose] = later(held, word)
+        if purpose == OTHERS:
+            for name in [name for name in words if name not in named and _may_undo(word, words[name])]:
+                del words[name]
         return
     others = [name for name in words if name not in named and name not in _WIDE]
-    if purpose in named or purpose in _WIDE or len(others) < MAX_PURPOSES:
+    if purpose in named or len(others) < MAX_PURPOSES:
         words[purpose] = word
         return
     oldest_grant = min((name for name in others if words[name].granted), key=lambda n: words[n].at_ms, default=None)
@@ -106,6 +111,11 @@ def add(words: Words, purpose: str, word: Word, named: Collection[str] = ()) -> 
         words[OTHERS] = later(words.get(OTHERS), word)
 
 
+def _may_undo(others: Word, grant: Word) -> bool:
+    """Whether the refusals there was no room for may hold a later one, or one at once, of what was granted here."""
+    return grant.granted and grant.at_ms <= others.at_ms
+
+
 def merge(into: Words, other: Mapping[str, Word], named: Collection[str] = ()) -> None:
     """Take another visitor's words into ``into``: later wins, of two at once the refusal."""
     for purpose, word in other.items():
@@ -115,10 +125,11 @@ def merge(into: Words, other: Mapping[str, Word], named: Collection[str] = ()) -
 def recorded(words: Mapping[str, Word], purpose: str) -> Word | None:
     """The word that holds for a purpose; None: nothing was ever said."""
     word = words.get(purpose)
-    if word is None and words:
-        word = words.get(ALL)
-        if word is None and purpose != PERSONALISING:
-            word = words.get(OTHERS)
+    everything = words.get(ALL)
+    if everything is not None and (word is None or everything.at_ms > word.at_ms):
+        return everything
+    if word is None and purpose != PERSONALISING:
+        return words.get(OTHERS)
     return word
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from personalization.event import Track
@@ -37,8 +37,8 @@ class EverythingSaid:
             self.latest[name] = max(self.latest.get(name, (-1, False)), (at_ms, not granted))
 
     def refuses(self, purpose: str) -> bool:
-        found = self.latest.get(purpose) or self.latest.get(ALL)
-        return found is not None and found[1]
+        own, everything = self.latest.get(purpose, (-1, False)), self.latest.get(ALL, (-1, False))
+        return everything[1] if everything[0] > own[0] else own[1]
 
 
 def kept(said: Sequence[tuple[str, bool, int]]) -> Words:
@@ -63,6 +63,8 @@ def test_no_refusal_is_forgotten_however_much_is_said(said: list[tuple[str, bool
     check(kept(said), said)
 
 
+@example([(vendor, False, 20) for vendor in VENDORS] + [("vendor 0", True, 21)], [(VENDORS[-1], True, 20)])
+@example([(VENDORS[0], False, 3)], [*((vendor, False, 20) for vendor in VENDORS[::-1]), (VENDORS[0], True, 10)])
 @given(SAID, SAID)
 def test_nor_by_a_merge_whichever_way(
     ours: list[tuple[str, bool, int]], theirs: list[tuple[str, bool, int]]
@@ -71,6 +73,16 @@ def test_nor_by_a_merge_whichever_way(
         words = kept(first)
         merge(words, kept(second), NAMED)
         check(words, [*first, *second])
+
+
+def test_refusals_that_had_no_room_elsewhere_outlast_older_grants_here() -> None:
+    """Also where the catalog names other purposes by now, and there would be room for all that is said by name."""
+    words = kept([("vendor 1", True, 3), ("vendor 2", True, 30), ("ads", True, 3)])
+    merge(words, {OTHERS: Word(False, 20)}, NAMED)
+    granted = {
+        purpose for purpose in ("vendor_1", "vendor_2", "vendor_3", "ads") if may(words, purpose, default=True)
+    }
+    assert granted == {"vendor_2", "ads"}
 
 
 def test_a_banner_of_hundreds_of_vendors_leaves_what_matters() -> None:
