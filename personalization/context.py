@@ -100,8 +100,8 @@ def _spread(features: dict[str, FeatureValue], feature: FeatureName, value: Any,
             return
         kind = type(item)
         usable: FeatureValue | None
-        if kind is float and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:  # most end here
-            usable = item
+        if (kind is float or kind is int) and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:
+            usable = float(item)
         elif kind is dict:
             if depth > 1:
                 _spread(features, feature.entry(key), item, depth - 1)
