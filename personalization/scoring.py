@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from personalization.distribution import ArmDistribution
 from personalization.features import Features
@@ -11,7 +13,7 @@ from personalization.policy_spec import PolicySpec
 from personalization.scorer import Scorer
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """How probable each of ``arms`` shall be in this context."""
 
     scorer: Scorer
@@ -38,9 +40,10 @@ def answers(questions: Sequence[Question]) -> list[Outcome]:
     if len(questions) == 1:
         return [_answer(questions[0])]
     alike: dict[tuple[int, int, int, tuple[str, ...]], list[int]] = {}
-    for place, (scorer, arms, _, policy, arm_features) in enumerate(questions):
+    for place, asked in enumerate(questions):
         # By identity: policy and arm features are a placement's own, and placements may share a scorer (the prior).
-        alike.setdefault((id(scorer), id(policy), id(arm_features), arms), []).append(place)
+        what = id(asked.scorer), id(asked.policy), id(asked.arm_features), asked.arms
+        alike.setdefault(what, []).append(place)
     found: dict[int, Outcome] = {}
     for places in alike.values():
         found.update(zip(places, _answer_alike([questions[place] for place in places]), strict=True))
