@@ -83,6 +83,7 @@ class Workload:
         records: list[Record] = []
         for visitor in whose:
             records += self._step(visitor, known=visitor == busy or self._random.random() < 0.3)
+        records += self._clicks_after_log_out(self._newcomer()) + self._refuses(self._newcomer())
         self.n_appended += len(records)
         return records
 
@@ -126,7 +127,38 @@ class Workload:
         identify = Identify(**{**ids, "user_id": f"user-{visitor}"}, traits={"plan": "gold"})
         return [self._record(registered, identify), self._record(anonymous, Link(canonical=registered))]
 
+    def _clicks_after_log_out(self, visitor: str) -> list[Record]:
+        """What was shown to somebody who logged in is clicked on by the browser alone: it is offered to them."""
+        self._n += 1
+        anonymous, registered = anonymous_key(visitor), user_key(f"user-{visitor}")
+        clicked = Track(
+            message_id=f"m{self._n}",
+            anonymous_id=visitor,
+            event="Product Clicked",
+            properties={"contentId": self._random.choice(ARMS)},
+        )
+        return [
+            self._record(anonymous, Link(canonical=registered)),
+            self._decision(registered),
+            self._record(anonymous, clicked, LOGGED_OUT),
+        ]
+
+    def _refuses(self, visitor: str) -> list[Record]:
+        """Somebody refuses while a decision of theirs is open."""
+        self._n += 1
+        anonymous = anonymous_key(visitor)
+        refusal = Track(
+            message_id=f"m{self._n}",
+            anonymous_id=visitor,
+            event="Consent Updated",
+            properties={"personalization": False},
+        )
+        decision = self._decision(anonymous)
+        self._open.pop()  # nobody rewards it
+        return [decision, self._record(anonymous, refusal)]
+
     def _decision(self, key: str) -> Record:
+        self._n += 1
         decision = f"d{self._n}"
         self.n_decisions += 1
         self._open = [*self._open[-40:], (key, decision)]
@@ -148,9 +180,9 @@ class Workload:
         )
         return self._record(key, made)
 
-    def _record(self, key: str, event: Event) -> Record:
+    def _record(self, key: str, event: Event, after_login: str = "") -> Record:
         now_ms = time.time_ns() // 1_000_000
-        after_login = self._random.choice((LOGGED_OUT, SAME_PERSON))
+        after_login = after_login or self._random.choice((LOGGED_OUT, SAME_PERSON))
         entry = Entry(
             received_at_ms=now_ms,
             occurred_at_ms=now_ms,
