@@ -26,8 +26,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from background.ports import free_port
 from benchmarks.decide_cost import CATEGORIES, KEY, N_CONNECTIONS, N_VISITORS, NAMESPACE, Connection, Load, cpu_s
-from state.embedded import EmbeddedRedis, free_port
+from state.embedded import EmbeddedRedis
 
 HERE = Path(__file__).resolve().parents[1]
 BATCHES = (1, 20)

@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 from redis.asyncio import Redis
 
+from background.ports import free_port
 from online_models.placement_model import PlacementModel
 from personalization.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
 from personalization.compiled import CompiledCatalog, compile_catalog
@@ -40,7 +41,7 @@ from personalization.outcome import ClosingReason, Outcome
 from personalization.profile import apply_event
 from personalization.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
-from state.embedded import EmbeddedRedis, free_port
+from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.model_store import ModelPublisher
 from state.visitor_store import pack_visitor

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from state.embedded import free_port
+from background.ports import free_port
 
 HERE = Path(__file__).resolve().parents[1]
 WITHIN_S = 120.0

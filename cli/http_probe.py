@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 
+from background.ports import free_port
 from personalization.errors import Refused
 
 TIMEOUT_S = 2.0
@@ -52,14 +53,6 @@ async def _answer(host: str, port: int, path: str, within_s: float, *, whole: bo
                     await writer.wait_closed()
     except (OSError, TimeoutError):
         return b""
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port free at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def free_port_near(host: str, wanted: int) -> int:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from background.ports import free_port
 from cli.child import ChildSpec
-from cli.http_probe import free_port, free_port_near, is_alive, is_ready, not_ready_words
+from cli.http_probe import free_port_near, is_alive, is_ready, not_ready_words
 from cli.roles import LISTEN_FD
 from cli.silence import ANSWER_WITHIN_S
 from state.embedded import find_redis_server, redis_options

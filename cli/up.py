@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import uvloop
 
+from background.ports import free_port
 from cli.data_dir import UMASK, DataDir
-from cli.http_probe import free_port, listening_socket
+from cli.http_probe import listening_socket
 from cli.parts import LOOPBACK, api_part, metrics_ports, redis_part, worker_part
 from cli.running_file import RunningInstallation, remove_running
 from cli.supervisor import Supervisor

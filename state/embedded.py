@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from background.ports import free_port
 from personalization.errors import Unavailable
 
 READY_TIMEOUT_S = 30.0
@@ -46,13 +47,6 @@ def find_redis_server() -> Path:
                 binary.chmod(0o755)
             return binary
     raise Unavailable(HOW_TO_INSTALL)
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def redis_options(folder: Path, port: int, logfile: str) -> tuple[str, ...]:

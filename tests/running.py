@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from background.ports import free_port
 
 BOUND_S = 90.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,12 +82,6 @@ class Up:
         raise AssertionError(f"never said {words!r}:\n{''.join(self.said)}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -117,7 +112,12 @@ async def eventually(
 def start(data_dir: Path, *more: str, **settings: str) -> Up:
     """Start it and wait until it says it is ready; ``settings`` by their names in the environment."""
     up = begin(data_dir, *more, **settings)
-    up.wait_ready()
+    try:
+        up.wait_ready()
+    except BaseException:
+        with up.process:  # it leaves nothing behind for whatever runs next to stumble over
+            up.process.kill()
+        raise
     return up
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from state.embedded import EmbeddedRedis, free_port
+from background.ports import free_port
+from state.embedded import EmbeddedRedis
 from tests.parts import missing, require
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from api.app import Application
 from api.parts import open_services
+from background.ports import free_port
 from config.settings import Secret, Settings
 from eventlog.opening import open_log
 from eventlog.partition import partition_of
@@ -35,7 +36,7 @@ from personalization.outcome import ClosingReason, Outcome
 from personalization.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy, SavedModel
-from state.embedded import EmbeddedRedis, free_port
+from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.model_store import ModelPublisher, read_model
 from state.visitor_store import pack_visitor

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from background.ports import free_port
 from cli.demo import movielens
 from personalization.errors import Unavailable
 from tests.parts import missing, require
@@ -42,12 +43,6 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_the_data_set_is_what_it_should_be(dataset: Path) -> None:
     data = movielens.load(dataset)
     assert (len(data.ratings), len(data.people), len(data.films)) == (100_000, 943, 1_682)
@@ -58,7 +53,7 @@ def test_demo_end_to_end(dataset: Path, tmp_path: Path) -> None:
     require("redis")
     done = demo(
         *("--up", "--exit", "--json", "--events", str(N_EVENTS), "--dataset", str(dataset)),
-        *("--port", free_port(), "--data-dir", str(tmp_path)),
+        *("--port", str(free_port()), "--data-dir", str(tmp_path)),
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from background.ports import free_port
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
 from personalization.compiled import compile_catalog
 from personalization.entry import Entry, encode_entry
 from personalization.event import DecisionMade, Rewarded, Track
-from state.embedded import EmbeddedRedis, free_port
+from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore

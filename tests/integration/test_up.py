@@ -17,10 +17,11 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis
 
+from background.ports import free_port
 from cli.replay import command
 from personalization.errors import Refused
 from tests.parts import require
-from tests.running import Up, alive, begin, free_port, until
+from tests.running import Up, alive, begin, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -8,13 +8,13 @@ from collections import defaultdict
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
+from background.ports import free_port
 from eventlog.kafka import KafkaLog
 from eventlog.opening import open_log
 from eventlog.port import EventLog, LogIdentity, Record, check_identity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Topics
 from personalization.errors import InvalidInput, Refused, Unavailable
-from state.embedded import free_port
 
 AnyLog = RedisStreamsLog | KafkaLog
 

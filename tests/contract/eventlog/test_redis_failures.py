@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from background.ports import free_port
 from eventlog.port import Record
 from eventlog.redis_keys import partition_keys
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG, Topics
 from personalization.errors import Refused, StorageFull, Unavailable
-from state.embedded import EmbeddedRedis, free_port
+from state.embedded import EmbeddedRedis
 from tests.parts import require
 
 pytestmark = pytest.mark.redis

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from background.ports import free_port
 from cli.child import ChildSpec
-from cli.http_probe import free_port, is_alive
+from cli.http_probe import is_alive
 
 BOUND_S = 20.0
 

@@ -15,7 +15,7 @@ sys.path.insert(0, {tests!r})
 from small_children import STEADY, child
 import cli.supervisor
 from cli.child import ChildSpec, LogFile
-from cli.http_probe import free_port, is_alive
+from cli.http_probe import is_alive
 from cli.supervisor import Supervisor
 async def main():
     folder = pathlib.Path({folder!r})

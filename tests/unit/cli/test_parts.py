@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from background.ports import free_port
 from cli.child import ChildSpec
 from cli.http_probe import is_alive, is_ready, listening_socket, not_ready_words
 from cli.parts import metrics_ports, redis_part, worker_part
 from cli.silence import ANSWER_WITHIN_S
-from state.embedded import EmbeddedRedis, free_port
+from state.embedded import EmbeddedRedis
 from tests.parts import require
 
 
