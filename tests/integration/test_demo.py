@@ -100,7 +100,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 def test_ctrl_c_in_the_middle_leaves_nothing_running(dataset: Path, tmp_path: Path) -> None:
     require("redis")
-    port = free_port()
+    port = str(free_port())
     arguments = ["--up", "--dataset", str(dataset), "--port", port, "--data-dir", str(tmp_path)]
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "cli", "demo", *arguments],
