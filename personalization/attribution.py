@@ -23,12 +23,14 @@ IMPRESSION_EVENTS = frozenset({"Content Viewed", "Impression"})
 def attribute(ledger: Ledger, event: ClientEvent) -> None:
     """Credit what the event is worth, placement by placement, and remember what found no decision."""
     decision_id = _named_by(event)
-    if impression_of(event):
+    if decision_id and impression_of(event):
         activate(ledger, decision_id)
-    offers: dict[str, dict[bytes, Credit]] = {
-        credit.placement: {CURRENT: credit} for credit in worth(event, ledger.catalog, ledger.now_ms)
-    }
-    for (placement, rules), version in _made_under_others(ledger).items():
+    credits = worth(event, ledger.catalog, ledger.now_ms)
+    others = _made_under_others(ledger) if ledger.folder.open else {}
+    if not credits and not others:
+        return  # so of most events
+    offers: dict[str, dict[bytes, Credit]] = {credit.placement: {CURRENT: credit} for credit in credits}
+    for (placement, rules), version in others.items():
         for credit in worth(event, ledger.earlier(version), ledger.now_ms):
             if credit.placement == placement:
                 offers.setdefault(placement, {})[rules] = credit

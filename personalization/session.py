@@ -40,7 +40,9 @@ def begin_if_over(state: VisitorState, now_ms: int, gap_ms: int) -> None:
 def prolong(state: VisitorState, now_ms: int, gap_ms: int) -> None:
     """Something happened that keeps the session going: an event, or something shown."""
     begin_if_over(state, now_ms, gap_ms)
-    state.session.last_ms = max(state.session.last_ms, now_ms)
+    session = state.session
+    if session.last_ms < now_ms:
+        session.last_ms = now_ms
 
 
 def continue_session(state: VisitorState, now_ms: int, gap_ms: int, *, view: bool) -> bool:
