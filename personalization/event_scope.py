@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from personalization.event import ClientEvent, event_name
@@ -29,7 +28,7 @@ def at_path(event: ClientEvent, path: tuple[str, ...]) -> Any:
     """The value at a dotted path into the event, None where there is none."""
     value = event_variable(event, path[0])
     for step in path[1:]:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value.get(step)
     return value

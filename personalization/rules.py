@@ -40,13 +40,19 @@ Resolver: TypeAlias = Callable[[str], Any]
 class Scope:
     """What rules are evaluated in: ``resolve`` is asked for each variable a rule names."""
 
-    __slots__ = ("_fractions", "context", "resolve")
+    __slots__ = ("_fractions", "_plain", "resolve")
 
     def __init__(self, resolve: Resolver) -> None:
         self.resolve = resolve
-        self.context = cel.Context()
-        self.context.set_variable_resolver(resolve)
+        self._plain: cel.Context | None = None
         self._fractions: cel.Context | None = None
+
+    def plain(self) -> cel.Context:
+        """What an expression runs in; made for the first that does, since most events meet rules without any."""
+        if self._plain is None:
+            self._plain = cel.Context()
+            self._plain.set_variable_resolver(self.resolve)
+        return self._plain
 
     def fractions(self) -> cel.Context:
         """The same, every number a fraction: for rules that calculate."""
@@ -176,7 +182,7 @@ class Rule:
     def holds(self, scope: Scope) -> bool:
         """Whether the rule is true; a rule that fails or gives no boolean does not hold."""
         try:
-            value = self._program.execute(scope.fractions() if self._calculates else scope.context)
+            value = self._program.execute(scope.fractions() if self._calculates else scope.plain())
         except Exception as error:  # whatever an expression may raise, the visitor gets an answer
             self._failed(error, scope)
             return False
@@ -209,7 +215,7 @@ class Rule:
     def value(self, scope: Scope) -> Any:
         """The rule's value, None if it fails."""
         try:
-            return self._program.execute(scope.fractions() if self._calculates else scope.context)
+            return self._program.execute(scope.fractions() if self._calculates else scope.plain())
         except Exception as error:  # as in `holds`
             self._failed(error, scope)
             return None
