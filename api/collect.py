@@ -49,7 +49,10 @@ class CollectEndpoint:
             if known.status == 500:
                 logger.exception("collect_failed", extra={"request_id": request_id})
             return
-        metrics.requests.labels("collect", str(status)).inc()
+        if status == 200:
+            metrics.answered("collect")
+        else:
+            metrics.requests.labels("collect", str(status)).inc()
         await respond(send, status, answer)
 
     async def _collect(self, body: bytes, request_id: str, caller: Caller, scope: Scope) -> tuple[int, bytes]:
@@ -73,12 +76,13 @@ class CollectEndpoint:
                     }
                 )
             intake.notices.clear()
-        services.metrics.events.labels("rejected").inc(len(rejected))
         if not taken:
+            services.metrics.collected(0, len(rejected), 0)
             first = rejected[0]
             refused = ApiError(400, first["code"], first["message"], first["field"])
             return 400, body_of(refused, request_id, {"accepted": 0, "rejected": rejected, "warnings": []})
         n_accepted = await self._log(taken, intake, warnings)
+        services.metrics.collected(n_accepted, len(rejected), len(taken) - n_accepted)
         return 200, orjson.dumps({"accepted": n_accepted, "rejected": rejected, "warnings": warnings})
 
     async def _log(self, taken: list[_Taken], intake: Intake, warnings: list[dict[str, Any]]) -> int:
@@ -98,13 +102,9 @@ class CollectEndpoint:
             records += event_records(event, one.at_ms, new_links, intake, own, agreed=agreed)
             links += new_links
             n_accepted += 1
-        if n_accepted < len(taken):
-            services.metrics.events.labels("dropped").inc(len(taken) - n_accepted)
-            services.metrics.unlogged.labels("consent").inc(len(taken) - n_accepted)
         if records:
             await services.log.append(records)
             services.linker.appended(links, intake.received_at_ms)
-            services.metrics.events.labels("accepted").inc(n_accepted)
         return n_accepted
 
 

@@ -64,7 +64,7 @@ class DecideEndpoint:
                 logger.exception("decide_failed", extra={"request_id": request_id})
             return
         await respond(send, 200, body, _NO_STORE)
-        self._services.metrics.decide_answered()
+        self._services.metrics.answered("decide")
 
     async def _answer(self, scope: Scope, receive: Receive, began: float, request_id: str) -> bytes:
         services = self._services

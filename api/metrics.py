@@ -112,11 +112,19 @@ class ApiMetrics:
             ProcessCollector(registry=r)
         self._latencies: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self._scorings: list[float] = []
-        self._n_decide = 0
+        self._n_answered: defaultdict[str, int] = defaultdict(int)
+        self._n_events: defaultdict[str, int] = defaultdict(int)
 
-    def decide_answered(self) -> None:
-        """One request for decisions answered with 200."""
-        self._n_decide += 1
+    def answered(self, endpoint: str) -> None:
+        """One request answered with 200."""
+        self._n_answered[endpoint] += 1
+
+    def collected(self, n_accepted: int, n_rejected: int, n_unlogged: int) -> None:
+        """What became of the events of one request; ``n_unlogged`` for want of consent."""
+        counts = self._n_events
+        counts["accepted"] += n_accepted
+        counts["rejected"] += n_rejected
+        counts["dropped"] += n_unlogged
 
     def decided(self, tier: str, placement: str, seconds: float) -> None:
         """One decision answered."""
@@ -139,8 +147,14 @@ class ApiMetrics:
                 self.fallbacks.labels(tier, placement).inc(len(seconds))
         scorings, self._scorings = self._scorings, []
         _observe_all(self.scoring_seconds, scorings)
-        n_decide, self._n_decide = self._n_decide, 0
-        self.requests.labels("decide", "200").inc(n_decide)
+        answered, self._n_answered = self._n_answered, defaultdict(int)
+        for endpoint, n_requests in answered.items():
+            self.requests.labels(endpoint, "200").inc(n_requests)
+        events, self._n_events = self._n_events, defaultdict(int)
+        for outcome, n_events in events.items():
+            self.events.labels(outcome).inc(n_events)
+        if events["dropped"]:
+            self.unlogged.labels("consent").inc(events["dropped"])
 
     def exposition(self) -> bytes:
         """The metrics as text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""

@@ -15,6 +15,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from background.cancelling import pause
+from eventlog.redis_connection import PackedConnection
 from eventlog.redis_errors import is_passing
 from personalization.errors import Unavailable
 
@@ -38,6 +39,7 @@ def worker_client(url: str) -> Redis:
     """A client for folder and learner: patient, binary, two retries of its own for a broken connection."""
     client: Redis = Redis.from_url(
         url,
+        connection_class=PackedConnection,
         decode_responses=False,
         socket_timeout=10.0,
         socket_connect_timeout=2.0,
