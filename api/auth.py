@@ -10,7 +10,7 @@ from starlette.types import Scope
 from api.catalog import CatalogInForce
 from api.errors import forbidden, unauthorized
 from config.keys import Access, KeyRing
-from personalization.compiled import CompiledCatalog
+from personalization.catalog.compiled_catalog import CompiledCatalog
 
 
 @dataclass(frozen=True, slots=True)

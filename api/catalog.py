@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from api.outages import Spoken
-from personalization.compiled import CompiledCatalog
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.errors import Unavailable
-from personalization.prepared import PreparedCatalog, prepare
 
 
 class CatalogInForce(Protocol):

@@ -21,8 +21,8 @@ from api.times import WireTime
 from api.wire import BATCH, WireBatch, refusal
 from eventlog.port import Record
 from personalization.errors import InvalidInput
-from personalization.event import ClientEvent
-from personalization.visitor_key import visitor_key
+from personalization.events.event import ClientEvent
+from personalization.visitor.visitor_key import visitor_key
 
 logger = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from api.intake import Intake
-from personalization.consent import CONSENT_EVENT, admitted, answerable, words_of
-from personalization.decision import Answer
+from personalization.audience.consent import CONSENT_EVENT, admitted, answerable, words_of
+from personalization.deciding.decision import Answer
+from personalization.deciding.request import DecideRequest, SentEvent
 from personalization.errors import Unavailable
-from personalization.event import ClientEvent, Track
-from personalization.purposes import ALL, PERSONALISING, Word, Words, later, may, merge, recorded, spoken
-from personalization.request import DecideRequest, SentEvent
-from personalization.visitor_key import anonymous_key, user_key
-from personalization.visitor_state import VisitorState
+from personalization.events.event import ClientEvent, Track
+from personalization.visitor.purposes import ALL, PERSONALISING, Word, Words, later, may, merge, recorded, spoken
+from personalization.visitor.visitor_key import anonymous_key, user_key
+from personalization.visitor.visitor_state import VisitorState
 
 MAX_SAID = 65_536
 """Keys whose latest words are remembered by each process (``benchmarks.api_memory`` shows what they take)."""

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from online_models.conversion.checkpoint import Served
 from online_models.snapshot import unpack_version
-from personalization.conversions import conversion_features
-from personalization.purposes import PERSONALISING, may
-from personalization.variables import VisitorScope
+from personalization.audience.conversion_features import conversion_features
+from personalization.audience.variables import VisitorScope
+from personalization.visitor.purposes import PERSONALISING, may
 from state.conversion_store import FollowedConversion
 
 OF_REQUESTS = frozenset({"context", "device"})

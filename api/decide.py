@@ -25,15 +25,15 @@ from api.services import Services
 from api.wire import DECIDE
 from eventlog.port import Record
 from eventlog.topics import DECISIONS, VISITOR_LOG
-from personalization.consent import words_of
-from personalization.decide import check, deciding
-from personalization.decision import Answer, Decision
-from personalization.decision_record import encode_record
-from personalization.entry import encode_entry
+from personalization.audience.consent import words_of
+from personalization.deciding.decide import check, deciding
+from personalization.deciding.decision import Answer, Decision
+from personalization.deciding.request import DecideRequest
 from personalization.errors import Unavailable
-from personalization.request import DecideRequest
-from personalization.visitor_key import user_key
-from personalization.visitor_state import VisitorState
+from personalization.events.decision_record import encode_record
+from personalization.events.entry import encode_entry
+from personalization.visitor.visitor_key import user_key
+from personalization.visitor.visitor_state import VisitorState
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from api.ids import is_given
 from api.intake import Intake, without_address
 from api.notice import Notice
 from api.wire import WireDecide, WireEvent, WirePlacement, WireVisitor
+from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import InvalidInput
-from personalization.request import DecideRequest, PlacementRequest, SentEvent
-from personalization.visitor_key import anonymous_key, user_key
+from personalization.visitor.visitor_key import anonymous_key, user_key
 
 MAX_PLACEMENTS = 50
 MAX_EVENTS = 100

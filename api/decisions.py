@@ -19,11 +19,11 @@ from api.ids import WireId, check_id
 from api.intake import Intake
 from api.services import Services
 from api.wire import REWARD
-from personalization.compiled import CompiledCatalog
-from personalization.decision_id import key_of
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput
-from personalization.event import Activated, Event, Rewarded
-from personalization.visitor_key import NOBODY
+from personalization.events.decision_id import key_of
+from personalization.events.event import Activated, Event, Rewarded
+from personalization.visitor.visitor_key import NOBODY
 
 MAX_REWARD = 1e9
 MAX_WRITE_KEY_REWARD = 1.0

@@ -13,10 +13,10 @@ from api.intake import Intake, without_address
 from api.times import WireTime, occurred_at_ms
 from api.wire import EVENT, WireEvent
 from eventlog.port import Record
-from personalization.consent import stands_alone
+from personalization.audience.consent import stands_alone
 from personalization.errors import InvalidInput
-from personalization.event import Alias, ClientEvent, Group, Identify, Link, Page, Screen, Track
-from personalization.visitor_key import anonymous_key, visitor_key
+from personalization.events.event import Alias, ClientEvent, Group, Identify, Link, Page, Screen, Track
+from personalization.visitor.visitor_key import anonymous_key, visitor_key
 
 MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit too."""
@@ -165,7 +165,7 @@ def event_records(
     own
         The event's own record, where it is made already.
     agreed
-        See ``personalization.entry.Entry``.
+        See ``personalization.events.entry.Entry``.
 
     Raises
     ------

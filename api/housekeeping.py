@@ -12,8 +12,8 @@ from api.spooling import SpoolWatch
 from api.wire import BATCH, DECIDE, EVENT, REWARD
 from background.cancelling import pause
 from eventlog.spool import Spool
+from personalization.catalog.rule_errors import RuleErrorTotals
 from personalization.errors import Unavailable
-from personalization.rule_errors import RuleErrorTotals
 from state.model_store import ModelFollower
 
 logger = logging.getLogger(__name__)

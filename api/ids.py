@@ -8,7 +8,7 @@ from typing import TypeAlias
 from prometheus_client import Counter
 
 from personalization.errors import InvalidInput
-from personalization.visitor_key import MAX_ID_BYTES
+from personalization.visitor.visitor_key import MAX_ID_BYTES
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from api.notice import Notice
 from api.senders import Senders
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
-from personalization.compiled import CompiledCatalog
-from personalization.degenerate_id import is_degenerate
-from personalization.entry import Entry, Sender, encode_entry
-from personalization.event import Event
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.entry import Entry, Sender, encode_entry
+from personalization.events.event import Event
+from personalization.visitor.degenerate_id import is_degenerate
 
 
 class Intake:

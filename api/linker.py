@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from personalization.consent import stands_alone
-from personalization.event import Alias, ClientEvent, Identify
-from personalization.identity import canonical_of
-from personalization.visitor_key import anonymous_key, user_key, visitor_key
+from personalization.audience.consent import stands_alone
+from personalization.events.event import Alias, ClientEvent, Identify
+from personalization.visitor.identity import canonical_of
+from personalization.visitor.visitor_key import anonymous_key, user_key, visitor_key
 
 MAX_LINKED = 65_536
 """Losing keys remembered by each process (``benchmarks.api_memory``)."""

@@ -20,7 +20,7 @@ from config.settings import Settings
 def create_app() -> object:
     """The application of this process, by the settings in its environment."""
     from api.app import Application
-    from api.parts import open_services
+    from api.composition import open_services
 
     settings = Settings.from_environment()
     return Application(lambda: open_services(settings))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from api.catalog import CatalogInForce
 from online_models.snapshot import ModelSnapshot
-from personalization.scorer import Scorer
+from personalization.deciding.reward_scorer import Scorer
 from state.model_store import Followed
 
 

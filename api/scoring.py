@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from personalization.decide import Deciding
-from personalization.decision import Answer
-from personalization.distribution import ArmDistribution
-from personalization.scoring import Question, answers
+from personalization.deciding.decide import Deciding
+from personalization.deciding.decision import Answer
+from personalization.deciding.distribution import ArmDistribution
+from personalization.deciding.questions import Question, answers
 
 
 class CoalescedScoring:

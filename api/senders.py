@@ -7,7 +7,7 @@ import ipaddress
 from typing import Any
 
 from config.keys import Access
-from personalization.entry import Sender
+from personalization.events.entry import Sender
 from personalization.keyed_hash import hmac_sha256
 
 ORIGIN_BYTES = 8

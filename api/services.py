@@ -22,9 +22,9 @@ from api.senders import Senders
 from eventlog.port import Position, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
-from personalization.decision_id import NONCE_BYTES
 from personalization.errors import Unavailable
-from personalization.visitor_state import VisitorState
+from personalization.events.decision_id import NONCE_BYTES
+from personalization.visitor.visitor_state import VisitorState
 
 
 class Visitors(Protocol):

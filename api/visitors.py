@@ -13,12 +13,12 @@ from api.conversions import shown_scores
 from api.errors import not_found
 from api.ids import check_id
 from api.services import Services
+from personalization.audience.lead_scores import Scores
+from personalization.audience.merge import merge_states
+from personalization.audience.variables import VisitorScope
 from personalization.errors import InvalidInput
-from personalization.merge import merge_states
-from personalization.scores import Scores
-from personalization.variables import VisitorScope
-from personalization.visitor_key import anonymous_key, is_registered, user_key
-from personalization.visitor_state import VisitorState
+from personalization.visitor.visitor_key import anonymous_key, is_registered, user_key
+from personalization.visitor.visitor_state import VisitorState
 
 
 class VisitorEndpoint:

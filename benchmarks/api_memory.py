@@ -16,7 +16,7 @@ from api.intake import Intake
 from api.linker import MAX_LINKED, Linker
 from api.senders import MAX_SENDERS, Senders
 from config.keys import Access
-from personalization.purposes import PERSONALISING
+from personalization.visitor.purposes import PERSONALISING
 
 ID = "visitor-{:024d}"
 """As long as ids of browsers are."""

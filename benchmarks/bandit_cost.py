@@ -16,7 +16,7 @@ import numpy as np
 
 from cli.simulation.play import Settings, play
 from cli.simulation.table import Table
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 N_ARMS, N_FEATURES, N_CLUSTERS = 10, 20, 30
 

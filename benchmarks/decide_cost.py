@@ -33,13 +33,13 @@ from redis.asyncio import Redis
 
 from background.ports import free_port
 from online_models.placement_model import PlacementModel
-from personalization.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.distribution import SCALE
-from personalization.event import Identify, Page, Track
-from personalization.outcome import ClosingReason, Outcome
-from personalization.profile import apply_event
-from personalization.visitor_state import VisitorState
+from personalization.audience.profile import apply_event
+from personalization.catalog.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.deciding.distribution import SCALE
+from personalization.events.event import Identify, Page, Track
+from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
 from state.embedded import EmbeddedRedis
 from state.keys import Keys

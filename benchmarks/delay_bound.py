@@ -17,7 +17,7 @@ import numpy as np
 
 from cli.simulation.play import Settings, order_of, play
 from cli.simulation.table import Table, by_label
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 
 def least_loss(rewards: np.ndarray, blind: float, n_late: int) -> float:

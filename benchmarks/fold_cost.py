@@ -24,9 +24,9 @@ from benchmarks.state_size import NOW_MS, decisions, visit
 from config.loader import load_catalog
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.entry import Entry, Position, decode_entry, encode_entry
-from personalization.fold import Visitor, fold
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.events.entry import Entry, Position, decode_entry, encode_entry
+from personalization.folding.fold import Visitor, fold
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore

@@ -25,10 +25,10 @@ from cli.demo.movielens import MovieLens, Rating, load
 from cli.demo.scores import Scores
 from cli.demo.shelves import PLACEMENT, SHELVES, carried_by
 from online_models.placement_model import PlacementModel
-from personalization.distribution import ticket
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.deciding.distribution import ticket
+from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue, flat
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import ModelSpec, PolicySpec
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Tastes:
             self.weights[name] = faded | {genre: faded.get(genre, 0.0) + 1.0 for genre in genres}
 
     def features(self) -> dict[str, FeatureValue]:
-        """As ``personalization.context`` would spell them."""
+        """As ``personalization.audience.context`` would spell them."""
         return {
             f"affinities.{name}.{genre}": weight
             for name, weights in self.weights.items()

@@ -23,14 +23,14 @@ from redis.asyncio import Redis
 
 import config
 from config.loader import load_catalog
-from personalization.catalog import Catalog, Content
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.decision_id import mint
-from personalization.entry import Entry, Position
-from personalization.event import DecisionMade, Event, Identify, Page, Track
+from personalization.catalog.catalog import Catalog, Content
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.events.decision_id import mint
+from personalization.events.entry import Entry, Position
+from personalization.events.event import DecisionMade, Event, Identify, Page, Track
 from personalization.features import pack
-from personalization.fold import Visitor, fold
-from personalization.folder_state import MAX_OPEN_EXAMPLES
+from personalization.folding.fold import Visitor, fold
+from personalization.visitor.folder_state import MAX_OPEN_EXAMPLES
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.visitor_store import ABSENT, Change, RedisVisitorStore

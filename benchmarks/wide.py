@@ -19,8 +19,8 @@ import numpy as np
 from cli.simulation.play import Settings, play
 from cli.simulation.table import Table
 from online_models.placement_model import PlacementModel
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import ModelSpec, PolicySpec
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.events.outcome import ClosingReason, Outcome
 
 N_ROWS, N_ARMS, N_USEFUL = 3_000, 3, 20
 OPTIMISM = 0.3

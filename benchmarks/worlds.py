@@ -17,7 +17,7 @@ import numpy as np
 
 from cli.simulation.play import Settings, play
 from cli.simulation.table import Table
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 Rates = np.ndarray
 """True mean reward of every arm, shape (n, K)."""

@@ -21,7 +21,7 @@ from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.scalars import write_duration
 from config.schema import catalog_schema_text
 from config.settings import Settings, shown_url
-from personalization.catalog import Catalog, Content
+from personalization.catalog.catalog import Catalog, Content
 from personalization.errors import Unavailable
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import click
 
 from cli.up import Installation
 from config.settings import shown_url
-from personalization.catalog import Catalog
+from personalization.catalog.catalog import Catalog
 
 HASHED = "sha256:"
 

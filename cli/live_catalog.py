@@ -16,7 +16,7 @@ from background.supervisor import TaskSupervisor
 from config.loader import check_catalog, shipped_catalog
 from config.settings import shown_url
 from config.watch import watch_catalog
-from personalization.catalog import Catalog
+from personalization.catalog.catalog import Catalog
 from personalization.errors import Refused, Unavailable
 from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
 

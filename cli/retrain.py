@@ -28,10 +28,10 @@ from eventlog.topics import OUTCOMES, Topics
 from online_models.conversion import checkpoint
 from online_models.conversion.contender import Contender
 from online_models.conversion.metrics import Scorecard, scorecard
-from personalization.catalog import Conversion
+from personalization.catalog.catalog import Conversion
+from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput, Refused, Unavailable
-from personalization.example import Challenge, Example, Stage, decode_example, encode_example, example_key
-from personalization.policy_spec import ModelSpec
+from personalization.events.example import Challenge, Example, Stage, decode_example, encode_example, example_key
 from state.catalog_store import CatalogStore
 from state.conversion_store import keep_challenger
 from state.keys import Keys

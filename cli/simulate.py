@@ -17,7 +17,7 @@ from cli.simulation.plot import check_kind, plot
 from cli.simulation.report import curve, summary
 from cli.simulation.table import Table, by_label, by_log, by_rewards
 from online_models.registry import check_model, check_policy
-from personalization.policy_spec import ModelSpec, PolicySpec
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 
 
 class RewardRange(click.ParamType):

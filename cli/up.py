@@ -17,9 +17,9 @@ import click
 import uvloop
 
 from background.ports import free_port
+from cli.children import LOOPBACK, api_part, metrics_ports, redis_part, worker_part
 from cli.data_dir import UMASK, DataDir
 from cli.http_probe import listening_socket
-from cli.parts import LOOPBACK, api_part, metrics_ports, redis_part, worker_part
 from cli.running_file import RunningInstallation, remove_running
 from cli.supervisor import Supervisor
 from config.settings import Settings

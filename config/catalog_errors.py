@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from personalization.compiled import InvalidCatalog
+from personalization.catalog.compiled_catalog import InvalidCatalog
 from personalization.errors import InvalidInput
 
 

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from personalization.catalog import Cap, Catalog
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.catalog import Cap, Catalog
+from personalization.catalog.policy_spec import PolicySpec
 
 
 @dataclass(frozen=True, slots=True)

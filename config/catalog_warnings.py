@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator
 from config.checks import Problem, rules_of
 from config.rule_warnings import rule_warnings
 from config.template_checks import template_warnings
-from personalization.catalog import Catalog, Placement
-from personalization.cel_parser import Unreadable, parse
-from personalization.cel_tree import entries_of
-from personalization.vocabulary import VISITOR
+from personalization.catalog.catalog import Catalog, Placement
+from personalization.catalog.cel_parser import Unreadable, parse
+from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.vocabulary import VISITOR
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)
 """The shape of a language tag of BCP 47 whose language has a code of two or three letters: every one in use."""

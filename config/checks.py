@@ -9,13 +9,13 @@ from typing import TypeAlias
 from config.catalog_errors import did_you_mean
 from config.rule_kinds import kind_mistakes
 from config.template_checks import template_mistakes
-from personalization.catalog import Catalog, Conversion, Placement
-from personalization.cel_parser import Unreadable, parse
-from personalization.cel_tree import entries_of
-from personalization.conversions import OF_THE_MOMENT
+from personalization.audience.conversion_features import OF_THE_MOMENT
+from personalization.catalog.catalog import Catalog, Conversion, Placement
+from personalization.catalog.cel_parser import Unreadable, parse
+from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.catalog.vocabulary import EVENT, VISITOR, VISITOR_VARIABLES, Kind, Variable
 from personalization.errors import InvalidInput
-from personalization.policy_spec import ModelSpec, PolicySpec
-from personalization.vocabulary import EVENT, VISITOR, VISITOR_VARIABLES, Kind, Variable
 
 CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
 """Raises ``InvalidInput`` at the path given if a name or a parameter makes no sense."""

@@ -31,8 +31,8 @@ from config.catalog_shape import (
     placeholder,
 )
 from config.yaml_tree import Borrowed, Fields, Items, Scalar, Tree, is_null, kind
-from personalization.catalog import Cap
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.catalog import Cap
+from personalization.catalog.policy_spec import PolicySpec
 
 _PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
     "session": "session",

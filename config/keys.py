@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from personalization.catalog import Source
-from personalization.purposes import normal
+from personalization.catalog.catalog import Source
+from personalization.visitor.purposes import normal
 
 Role = Literal["write", "server"]
 

@@ -13,10 +13,10 @@ from config.catalog_warnings import catalog_warnings
 from config.checks import CheckModel, CheckPolicy, check_names
 from config.convert import Converter
 from config.yaml_tree import Fields, Items, Scalar, Tree, is_null, kind, parse_yaml
-from personalization.catalog import Catalog
-from personalization.compiled import InvalidCatalog, compile_catalog
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.errors import InvalidInput
-from personalization.policy_spec import ModelSpec, PolicySpec
 
 _SUFFIXES = (".yaml", ".yml")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.catalog_shape import catalog_shape, group_of
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 _HEAD = """# Policies
 

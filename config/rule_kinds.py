@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import cel
 
 from config.catalog_errors import did_you_mean
-from personalization.cel_tree import (
+from personalization.catalog.cel_tree import (
     MACROS,
     Binary,
     Call,
@@ -26,7 +26,7 @@ from personalization.cel_tree import (
     bound_names,
     text_of,
 )
-from personalization.vocabulary import ANYTHING, NUMBER_FUNCTIONS, TEXT_METHODS, Kind, Variable
+from personalization.catalog.vocabulary import ANYTHING, NUMBER_FUNCTIONS, TEXT_METHODS, Kind, Variable
 
 _NUMBER, _TEXT, _YES_NO, _LIST = (Variable(kind) for kind in ("number", "text", "yes_no", "list"))
 _MAP = Variable("map", entries=ANYTHING)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from config.catalog_errors import did_you_mean
-from personalization.cel_tree import (
+from personalization.catalog.cel_tree import (
     Binary,
     Call,
     Field,
@@ -28,7 +28,7 @@ from personalization.cel_tree import (
     text_of,
     walk,
 )
-from personalization.vocabulary import Variable
+from personalization.catalog.vocabulary import Variable
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _MAYBE_ABSENT = frozenset({"affinities", "consents", "context", "counts", "scores", "traits"})

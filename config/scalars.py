@@ -6,7 +6,7 @@ import math
 import re
 from datetime import UTC, datetime
 
-from personalization.catalog import DAY_MS, HOUR_MS, MINUTE_MS
+from personalization.catalog.catalog import DAY_MS, HOUR_MS, MINUTE_MS
 
 _UNIT_MS = {
     **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1),

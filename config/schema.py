@@ -31,8 +31,8 @@ from config.catalog_shape import (
     catalog_shape,
 )
 from config.scalars import write_duration
-from personalization.catalog import Cap
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.catalog import Cap
+from personalization.catalog.policy_spec import PolicySpec
 
 if TYPE_CHECKING:
     from online_models.policies.parameter import Parameter

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from config.catalog_errors import did_you_mean
-from personalization.catalog import Catalog
-from personalization.render import VARIABLE
-from personalization.vocabulary import VISITOR, Variable
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.vocabulary import VISITOR, Variable
+from personalization.deciding.render import VARIABLE
 
 _START = re.compile(r"\{\{.{0,24}", re.DOTALL)
 _USUAL_TRAITS = frozenset({"email", "first_name", "firstName", "last_name", "lastName", "name", "phone", "title"})

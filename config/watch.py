@@ -12,8 +12,8 @@ import watchfiles
 
 from config.catalog_errors import CatalogWarning
 from config.loader import CheckedCatalog, check_catalog
-from personalization.catalog import Catalog
-from personalization.compiled import InvalidCatalog
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.compiled_catalog import InvalidCatalog
 from personalization.errors import NextbestError
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import msgspec
 from online_models.envelope import Body, Envelope, payload_refused, river_version
 from online_models.placement_model import PlacementModel
 from online_models.reward_model import ARM
+from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import Refused
-from personalization.policy_spec import ModelSpec
 
 FORMAT = 5
 MAGIC = b"nbck"

@@ -13,10 +13,10 @@ from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
 from personalization.bounded import short_hash
-from personalization.decision_id import trial_of
+from personalization.catalog.policy_spec import ModelSpec
+from personalization.events.decision_id import trial_of
+from personalization.events.outcome import Outcome
 from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, Features, clean, storable
-from personalization.outcome import Outcome
-from personalization.policy_spec import ModelSpec
 
 RECENT_IDS = 32_768
 """Outcomes remembered by id, 8 bytes each: a redelivered batch, or one emitted twice, lies well within."""
@@ -93,7 +93,7 @@ class PlacementModel:
 
     Examples
     --------
-    >>> from personalization.outcome import ClosingReason, Outcome
+    >>> from personalization.events.outcome import ClosingReason, Outcome
     >>> learner = PlacementModel("home.hero")
     >>> o = Outcome("d1", "home.hero", 0, "shoes", 2**31, 1.0, ClosingReason.WINDOW, 0, 1)
     >>> learner.learn(o), learner.learn(o)

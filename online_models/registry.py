@@ -20,8 +20,8 @@ from online_models.policies.thompson import thompson
 from online_models.policies.uniform import uniform
 from online_models.reward_model import Estimates, FloatArray
 from online_models.river_model import RiverModel, guarded
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.errors import InvalidInput
-from personalization.policy_spec import ModelSpec, PolicySpec
 
 if TYPE_CHECKING:
     from online_models.conversion.river_classifier import RiverClassifier

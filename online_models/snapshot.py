@@ -22,10 +22,10 @@ from online_models.registry import POLICIES, WITHOUT_FLOORS
 from online_models.reward_model import Estimates
 from online_models.river_model import RiverModel
 from online_models.wire import ArraysHeader, PickleHeader, SnapshotDelta, SnapshotParts, decode_header
-from personalization.distribution import ArmDistribution, quantise, quantise_all
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.deciding.distribution import ArmDistribution, quantise, quantise_all
 from personalization.errors import Refused
 from personalization.features import Features
-from personalization.policy_spec import PolicySpec
 
 GENERATION_BITS = 40
 """Outcomes a generation may count before the next one's versions begin: 10¹²."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from personalization.catalog import Catalog
+from personalization.catalog.catalog import Catalog
 
 MAX_LINES = 20
 
@@ -15,7 +15,7 @@ MAX_LINES = 20
 def catalog_diff(old: Catalog | None, new: Catalog) -> list[str]:
     """Lines such as ``content.hero-sale: cap, ends`` or ``+ placements.app.banner``; at most 20.
 
-    >>> from personalization.catalog import Content
+    >>> from personalization.catalog.catalog import Content
     >>> catalog_diff(Catalog(placements={}, content={}), Catalog(placements={}, content={"a": Content()}))
     ['+ content.a']
     """

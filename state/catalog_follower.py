@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from background.cancelling import pause, stop_if_cancelled
 from background.supervisor import TaskSupervisor
 from eventlog.redis_errors import is_passing
-from personalization.catalog import Catalog
-from personalization.compiled import CompiledCatalog, InvalidCatalog, compile_catalog
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.compiled_catalog import CompiledCatalog, InvalidCatalog, compile_catalog
 from personalization.errors import Refused, Unavailable
 from state.catalog_store import CatalogStore
 

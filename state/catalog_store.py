@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from personalization.catalog import Catalog
+from personalization.catalog.catalog import Catalog
 from personalization.errors import InvalidInput, Refused
 from state.catalog_diff import catalog_diff
 

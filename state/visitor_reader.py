@@ -23,9 +23,9 @@ from redis.exceptions import RedisError
 
 from eventlog.redis_connection import PackedConnection
 from personalization.errors import Unavailable
-from personalization.identity import may_follow
-from personalization.visitor_key import is_registered
-from personalization.visitor_state import VisitorState
+from personalization.visitor.identity import may_follow
+from personalization.visitor.visitor_key import is_registered
+from personalization.visitor.visitor_state import VisitorState
 from state.circuit_breaker import CircuitBreaker
 from state.keys import Keys
 from state.visitor_store import UnreadableState, unpack_visitor

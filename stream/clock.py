@@ -9,9 +9,9 @@ from typing import Protocol
 from background.cancelling import pause
 from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import VISITOR_LOG
-from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, encode_entry
-from personalization.event import TimedOut
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.entry import Entry, encode_entry
+from personalization.events.event import TimedOut
 from state.timers import Timer, TimerStore, bucket_of
 from state.worker_client import is_transient
 from stream.metrics import FolderMetrics

@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from online_models.conversion import checkpoint
 from online_models.conversion.book import ConversionBook
 from online_models.snapshot import pack_version
-from personalization.compiled import CompiledCatalog
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import Refused
-from personalization.example import Challenge, Example, conversion_of, decode_example
-from personalization.policy_spec import ModelSpec
+from personalization.events.example import Challenge, Example, conversion_of, decode_example
 from state.conversion_store import ConversionPublisher
 from state.model_store import Published
 from stream.metrics import LearnerMetrics

@@ -10,11 +10,11 @@ from msgspec import structs
 
 from eventlog.port import EventLog, LogIdentity, Position, Record
 from eventlog.topics import OUTCOMES, VISITOR_LOG
-from personalization.entry import encode_entry
 from personalization.errors import InvalidInput, LogFull
-from personalization.example import Example, encode_example, example_key
-from personalization.fold import DerivedEntry, Emission
-from personalization.outcome import Outcome, encode_outcome
+from personalization.events.entry import encode_entry
+from personalization.events.example import Example, encode_example, example_key
+from personalization.events.outcome import Outcome, encode_outcome
+from personalization.folding.fold import DerivedEntry, Emission
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.metrics import FolderMetrics

@@ -19,12 +19,12 @@ from typing import NamedTuple, Protocol
 
 from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import VISITOR_LOG
-from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, Position, decode_entry
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.rule_errors import RuleErrorTotals
 from personalization.errors import InvalidInput, MissingCatalog, Refused
-from personalization.event import Merged, TimedOut
-from personalization.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
-from personalization.rule_errors import RuleErrorTotals
+from personalization.events.entry import Entry, Position, decode_entry
+from personalization.events.event import Merged, TimedOut
+from personalization.folding.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
 from state.timers import Timer, TimerStore
 from state.visitor_store import ABSENT, FENCE, Change, Stored, UnreadableState, VisitorStore
 from stream.clock import wall_clock_ms

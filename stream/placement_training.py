@@ -6,11 +6,11 @@ import logging
 
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
-from personalization.catalog import Placement
-from personalization.compiled import CompiledCatalog
+from personalization.catalog.catalog import Placement
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput
-from personalization.outcome import Outcome, decode_outcome
-from personalization.policy_spec import ModelSpec
+from personalization.events.outcome import Outcome, decode_outcome
 from state.model_store import ModelPublisher, Published
 from stream.training import Learned, Place
 

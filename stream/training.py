@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from personalization.compiled import CompiledCatalog
-from personalization.example import conversion_of
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.example import conversion_of
 from state.model_store import Published
 
 

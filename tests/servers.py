@@ -19,7 +19,7 @@ import pytest
 
 from background.ports import free_port
 from state.embedded import EmbeddedRedis
-from tests.parts import missing, require
+from tests.requirements import missing, require
 
 ROOT = Path(__file__).resolve().parent.parent
 KAFKA_LIBS = ROOT / ".cache" / "kafka" / "libs"

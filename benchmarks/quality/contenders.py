@@ -20,7 +20,7 @@ from benchmarks.quality.player import play_contender
 from cli.simulation.play import Run, Settings, play
 from cli.simulation.table import Table
 from online_models.conversion.registry import make_conversion_model
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 OURS = "nextbest"
 INSTALL = "pip install -e '.[bench]'"

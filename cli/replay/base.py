@@ -21,12 +21,12 @@ from typing import IO, cast
 import msgspec
 from redis.asyncio import Redis
 
-from cli.replay.parts import Parts
+from cli.replay.opened import Parts
 from eventlog.partition import hash_of
 from eventlog.port import LogIdentity
 from eventlog.topics import VISITOR_LOG
 from personalization.errors import Refused
-from personalization.fold import Visitor
+from personalization.folding.fold import Visitor
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
 from state.keys import Keys
 from state.visitor_store import Stored

@@ -10,13 +10,13 @@ from typing import cast
 
 from cli.replay.base import TOGETHER, Base
 from cli.replay.log_fold import PartitionFold
-from cli.replay.parts import Parts, published
+from cli.replay.opened import Parts, published
 from cli.replay.states import starts_of
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
 from personalization.errors import Refused
-from personalization.fold import Visitor
-from personalization.folder_state import encode_folder
+from personalization.folding.fold import Visitor
+from personalization.visitor.folder_state import encode_folder
 from state.visitor_store import Stored, UnreadableState, pack_visitor
 
 ROUNDS = 20

@@ -13,7 +13,7 @@ import orjson
 from cli.replay.base import Base, read_base, save_base
 from cli.replay.check import Checked, check_states
 from cli.replay.models import rebuild_models
-from cli.replay.parts import Parts, installation, open_parts
+from cli.replay.opened import Parts, installation, open_parts
 from cli.replay.states import rebuild_states
 from cli.replay.stopped import workers_stopped
 from config.settings import Settings

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
-from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, Position, decode_entry
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput
-from personalization.fold import Visitor, fold
+from personalization.events.entry import Entry, Position, decode_entry
+from personalization.folding.fold import Visitor, fold
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from cli.replay.base import Base
-from cli.replay.parts import Parts, published
+from cli.replay.opened import Parts, published
 from cli.replay.states import starts_of
 from config.settings import DEVELOPMENT_SECRET
 from eventlog.topics import OUTCOMES
-from personalization.compiled import CompiledCatalog
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput, Refused
 from state.checkpoint_store import (
     BlobName,

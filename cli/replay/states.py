@@ -13,11 +13,11 @@ from typing import Any, cast
 
 from cli.replay.base import TOGETHER, Base
 from cli.replay.log_fold import PartitionFold
-from cli.replay.parts import Parts, published
+from cli.replay.opened import Parts, published
 from eventlog.topics import VISITOR_LOG
 from personalization.errors import Refused
-from personalization.fold import Visitor
-from personalization.folder_state import next_due_ms
+from personalization.folding.fold import Visitor
+from personalization.visitor.folder_state import next_due_ms
 from state.timers import RedisTimerStore, Timer
 from state.visitor_store import Change, RedisVisitorStore
 

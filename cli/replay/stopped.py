@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from cli.replay.parts import Parts
+from cli.replay.opened import Parts
 from eventlog.group_members import group_members
 from personalization.errors import Refused
 from stream.transports.lease import Lease

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from cli.simulation.table import Table
 from online_models.placement_model import PlacementModel
 from online_models.reward_model import FloatArray
-from personalization.distribution import SCALE, ticket
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.deciding.distribution import SCALE, ticket
 from personalization.errors import InvalidInput
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import ModelSpec, PolicySpec
+from personalization.events.outcome import ClosingReason, Outcome
 
 SEED = 20_260
 PLACEMENT = "simulation"

@@ -13,9 +13,9 @@ from online_models.conversion.cohort import ID_BYTES, Cohort
 from online_models.conversion.contender import Contender
 from online_models.conversion.metrics import Scorecard
 from online_models.envelope import river_version
-from personalization.example import Example, Stage
+from personalization.catalog.policy_spec import ModelSpec
+from personalization.events.example import Example, Stage
 from personalization.features import FeatureValue, clean
-from personalization.policy_spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 

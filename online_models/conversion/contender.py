@@ -11,7 +11,7 @@ from online_models.conversion.model import ConversionModel, Explanation
 from online_models.conversion.registry import ConversionModelImpl, make_conversion_model
 from online_models.conversion.river_classifier import RiverClassifier
 from online_models.conversion.stack import sigmoid
-from personalization.policy_spec import ModelSpec
+from personalization.catalog.policy_spec import ModelSpec
 
 GOOD_COPY_EVERY = 1024
 """Labels between two copies to fall back on: one is 3 MB and costs 1 ms."""

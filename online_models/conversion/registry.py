@@ -10,8 +10,8 @@ from river import base
 from online_models import registry as reward_models
 from online_models.conversion.model import ConversionModel
 from online_models.conversion.river_classifier import RiverClassifier
+from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput
-from personalization.policy_spec import ModelSpec
 
 ConversionModelImpl: TypeAlias = ConversionModel | RiverClassifier
 NAMES = ("default",)

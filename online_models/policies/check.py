@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from online_models.policies import epsilon_greedy, fixed, linucb, squarecb, thompson, uniform
 from online_models.policies.parameter import Parameter
+from personalization.catalog.policy_spec import PolicySpec
 from personalization.errors import InvalidInput
-from personalization.policy_spec import PolicySpec
 
 _MODULES = {
     "default": linucb,

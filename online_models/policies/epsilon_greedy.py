@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 EPSILON = Parameter("epsilon", "The share of choices made evenly among all contents.", default=0.05)
 PARAMETERS = (EPSILON,)

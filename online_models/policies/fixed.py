@@ -6,7 +6,7 @@ import numpy as np
 
 from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 ARM = Parameter("arm", "The one content that is always shown.", kind="content")
 WEIGHTS = Parameter("weights", "The contents that are shown, in proportion to their weights.", kind="weights")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from online_models.reward_model import Estimates, FloatArray, in_turn
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 NEW_ARMS_AT_MOST = 0.5
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray, in_turn
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 ALPHA = Parameter("alpha", "Multiplies the optimism; 0: hardly any.", default=1.0, low=0.0, high=1_000.0)
 TEMPERATURE = Parameter(

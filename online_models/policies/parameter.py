@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 GAMMA = Parameter(
     "gamma",

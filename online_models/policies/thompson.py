@@ -7,7 +7,7 @@ from scipy.special import ndtr
 
 from online_models.policies.parameter import Parameter
 from online_models.reward_model import Estimates, FloatArray
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 GRID = np.linspace(0.0, 1.0, 28)
 QUANTILES = np.array([-3.0, -1.8, -1.0, -0.4, 0.2, 0.8, 1.5, 2.5])

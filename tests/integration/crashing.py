@@ -19,9 +19,9 @@ from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models import checkpoint
 from online_models.conversion import checkpoint as book_checkpoint
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.example import conversion_of
-from personalization.folder_state import HOLD_MS
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.events.example import conversion_of
+from personalization.visitor.folder_state import HOLD_MS
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.keys import Keys

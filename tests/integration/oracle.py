@@ -14,12 +14,12 @@ from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models.conversion.book import ConversionBook
 from online_models.placement_model import PlacementModel
-from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, Position, decode_entry, encode_entry
-from personalization.example import Example, conversion_of, decode_example, encode_example, example_key
-from personalization.fold import DerivedEntry, Status, Visitor, fold
-from personalization.folder_state import encode_folder
-from personalization.outcome import Outcome, decode_outcome, encode_outcome
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.entry import Entry, Position, decode_entry, encode_entry
+from personalization.events.example import Example, conversion_of, decode_example, encode_example, example_key
+from personalization.events.outcome import Outcome, decode_outcome, encode_outcome
+from personalization.folding.fold import DerivedEntry, Status, Visitor, fold
+from personalization.visitor.folder_state import encode_folder
 from state.keys import Keys
 from state.visitor_store import pack_visitor
 from stream.placement_training import model_spec

@@ -12,9 +12,9 @@ from redis import Redis
 
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
-from personalization.entry import Entry, decode_entry
-from personalization.outcome import Outcome, decode_outcome
-from personalization.visitor_state import VisitorState
+from personalization.events.entry import Entry, decode_entry
+from personalization.events.outcome import Outcome, decode_outcome
+from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
 from state.visitor_store import unpack_visitor
 from tests.running import Up, until

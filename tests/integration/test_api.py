@@ -18,7 +18,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.app import Application
-from api.parts import open_services
+from api.composition import open_services
 from background.ports import free_port
 from config.settings import Secret, Settings
 from eventlog.opening import open_log
@@ -27,20 +27,21 @@ from eventlog.port import LogIdentity
 from eventlog.topics import DECISIONS, VISITOR_LOG, Topics
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
-from personalization.consent import sign_consent
-from personalization.decision_record import decode_record, recompute
-from personalization.distribution import SCALE
-from personalization.entry import decode_entry
-from personalization.event import DecisionMade
-from personalization.outcome import ClosingReason, Outcome
-from personalization.visitor_state import VisitorState
+from personalization.audience.consent import sign_consent
+from personalization.deciding.distribution import SCALE
+from personalization.deciding.recompute import recompute
+from personalization.events.decision_record import decode_record
+from personalization.events.entry import decode_entry
+from personalization.events.event import DecisionMade
+from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy, SavedModel
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.model_store import ModelPublisher, read_model
 from state.visitor_store import pack_visitor
-from tests.parts import require
+from tests.requirements import require
 from tests.unit.api.site import SERVER, WRITE, shop
 
 pytestmark = pytest.mark.redis
@@ -142,7 +143,7 @@ async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_u
     made = {e.event.decision_id: e.event for _, value in await entries(redis_url, VISITOR_LOG)
             for e in [decode_entry(value)] if isinstance(e.event, DecisionMade)}  # fmt: skip
     from online_models.snapshot import ModelSnapshot
-    from personalization.compiled import compile_catalog
+    from personalization.catalog.compiled_catalog import compile_catalog
 
     catalog = compile_catalog(shop(), 1)
     for decision in (decision for answer in answers for decision in answer["decisions"]):

@@ -17,12 +17,12 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api import parts
+from api import composition
 from eventlog.spool import Spool
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from tests.integration.test_api import accepted, api, decide, settings_for, until
-from tests.parts import require
+from tests.requirements import require
 from tests.unit.api.site import WRITE
 
 pytestmark = pytest.mark.redis
@@ -228,7 +228,7 @@ async def test_starting_while_redis_hangs_takes_seconds_not_a_minute(own_redis, 
     settings = settings_for(own_redis.url, tmp_path)
     with hanging(own_redis):
         began = time.monotonic()
-        async with parts.open_services(settings) as services:
+        async with composition.open_services(settings) as services:
             assert time.monotonic() - began < 5.0
             assert set(services.readiness().missing) == {"catalog", "models"}
             with pytest.raises(Exception, match="no catalog is published yet"):

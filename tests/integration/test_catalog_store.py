@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 from config.loader import demo_catalog, load_catalog, shipped_catalog
 from config.watch import watch_catalog
-from personalization.catalog import Catalog, Content, Placement
-from personalization.compiled import CompiledCatalog, compile_catalog
+from personalization.catalog.catalog import Catalog, Content, Placement
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused, Unavailable
 from state import catalog_follower
 from state.catalog_follower import CatalogFollower

@@ -10,12 +10,12 @@ import pytest
 from redis import Redis
 
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
-from personalization.event import Activated, DecisionMade, Link, Rewarded, Track
-from personalization.outcome import ClosingReason
-from personalization.purposes import GPC
-from personalization.visitor_key import anonymous_key, user_key
+from personalization.events.event import Activated, DecisionMade, Link, Rewarded, Track
+from personalization.events.outcome import ClosingReason
+from personalization.visitor.purposes import GPC
+from personalization.visitor.visitor_key import anonymous_key, user_key
 from tests.integration.site import NAMESPACE, Site
-from tests.parts import require
+from tests.requirements import require
 from tests.running import start, stop, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]

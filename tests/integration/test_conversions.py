@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from online_models.conversion.metrics import auc
-from tests.parts import require
+from tests.requirements import require
 from tests.running import Up, start, stop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

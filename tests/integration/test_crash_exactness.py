@@ -14,8 +14,8 @@ import pytest
 
 from online_models.conversion.book import ConversionBook
 from online_models.snapshot import unpack_version
-from personalization.entry import decode_entry
-from personalization.event import Merged, Offered
+from personalization.events.entry import decode_entry
+from personalization.events.event import Merged, Offered
 from state.model_store import read_model
 from stream.failpoints import Failpoint
 from tests.integration.crashing import System, Worker, settings_of, until

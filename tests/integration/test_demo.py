@@ -15,7 +15,7 @@ import pytest
 from background.ports import free_port
 from cli.demo import movielens
 from personalization.errors import Unavailable
-from tests.parts import missing, require
+from tests.requirements import missing, require
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DAY_MS, OUTCOMES, Topics
-from personalization.compiled import compile_catalog
+from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import LogFull
-from personalization.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.keys import Keys

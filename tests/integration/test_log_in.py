@@ -20,7 +20,7 @@ import pytest
 
 from eventlog.opening import open_log
 from eventlog.topics import VISITOR_LOG, Topics
-from tests.parts import require
+from tests.requirements import require
 from tests.running import Up, alive, start, stop, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts import require
+from tests.requirements import require
 from tests.running import Up, start, stop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

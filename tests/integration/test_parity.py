@@ -22,11 +22,11 @@ from config.loader import load_catalog
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, Topics
 from online_models.placement_model import PlacementModel
-from personalization.distribution import ticket
-from personalization.outcome import Outcome, decode_outcome
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.deciding.distribution import ticket
+from personalization.events.outcome import Outcome, decode_outcome
 from stream.placement_training import model_spec
-from tests.parts import data_file, require
+from tests.requirements import data_file, require
 from tests.running import BOUND_S, Up, start, stop
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(400)]

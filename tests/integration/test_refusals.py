@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 from background.ports import free_port
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
-from personalization.compiled import compile_catalog
-from personalization.entry import Entry, encode_entry
-from personalization.event import DecisionMade, Rewarded, Track
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.entry import Entry, encode_entry
+from personalization.events.event import DecisionMade, Rewarded, Track
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore
@@ -30,7 +30,7 @@ from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
 from tests.integration.crashing import until
 from tests.integration.workload import catalog
-from tests.parts import missing
+from tests.requirements import missing
 from tests.running import eventually
 from tests.unit.stream.fakes import FixedCatalog
 

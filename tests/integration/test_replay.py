@@ -15,19 +15,19 @@ from click.testing import CliRunner
 from cli.epoch import epoch
 from cli.replay.base import read_head
 from cli.replay.command import replay
-from cli.replay.parts import open_parts
+from cli.replay.opened import open_parts
 from cli.replay.stopped import workers_stopped
 from eventlog.port import Record
 from eventlog.redis_keys import entry_id, partition_keys
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models.placement_model import PlacementModel
-from personalization.entry import Entry, encode_entry
 from personalization.errors import Refused
-from personalization.event import DecisionMade
-from personalization.folder_state import decode_folder
-from personalization.outcome import Outcome
-from personalization.visitor_key import anonymous_key
-from personalization.visitor_state import VisitorState
+from personalization.events.entry import Entry, encode_entry
+from personalization.events.event import DecisionMade
+from personalization.events.outcome import Outcome
+from personalization.visitor.folder_state import decode_folder
+from personalization.visitor.visitor_key import anonymous_key
+from personalization.visitor.visitor_state import VisitorState
 from state.checkpoint_store import HEADERS
 from state.model_store import read_model
 from state.timers import N_BUCKETS, bucket_of

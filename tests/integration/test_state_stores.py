@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from online_models.placement_model import PlacementModel
-from personalization.fold import Visitor
-from personalization.outcome import ClosingReason, Outcome
+from personalization.events.outcome import ClosingReason, Outcome
+from personalization.folding.fold import Visitor
 from state.checkpoint_store import (
     CheckpointHeader,
     CheckpointStore,

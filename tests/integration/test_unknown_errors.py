@@ -14,8 +14,8 @@ import pytest
 
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, VISITOR_LOG
-from personalization.entry import Entry, decode_entry, encode_entry
-from personalization.event import Link
+from personalization.events.entry import Entry, decode_entry, encode_entry
+from personalization.events.event import Link
 from stream.dead_letters import DeadLetter, decode_dead_letter
 from stream.isolation import DEATHS_ALONE, DEATHS_TOGETHER
 from tests.integration.crashing import System

@@ -20,7 +20,7 @@ from redis import Redis
 from background.ports import free_port
 from cli.replay import command
 from personalization.errors import Refused
-from tests.parts import require
+from tests.requirements import require
 from tests.running import Up, alive, begin, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -12,7 +12,7 @@ import time
 
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
-from personalization.catalog import (
+from personalization.catalog.catalog import (
     AffinityRule,
     AffinitySpec,
     Catalog,
@@ -22,10 +22,10 @@ from personalization.catalog import (
     RewardRule,
     Source,
 )
-from personalization.entry import LOGGED_OUT, SAME_PERSON, Entry, Sender, encode_entry
-from personalization.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
+from personalization.events.entry import LOGGED_OUT, SAME_PERSON, Entry, Sender, encode_entry
+from personalization.events.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
 from personalization.features import pack
-from personalization.visitor_key import anonymous_key, user_key
+from personalization.visitor.visitor_key import anonymous_key, user_key
 
 WINDOW_MS = 400
 OF_ONE = 120

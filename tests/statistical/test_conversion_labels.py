@@ -15,13 +15,13 @@ import pytest
 
 from online_models.conversion.book import ConversionBook
 from online_models.conversion.metrics import Scorecard, scorecard
-from personalization.catalog import Catalog, Content, Conversion, Placement
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.entry import Entry, Position
-from personalization.event import Event, Page, TimedOut, Track
-from personalization.example import Example, Stage
-from personalization.fold import Visitor, fold
-from personalization.policy_spec import ModelSpec
+from personalization.catalog.catalog import Catalog, Content, Conversion, Placement
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.policy_spec import ModelSpec
+from personalization.events.entry import Entry, Position
+from personalization.events.event import Event, Page, TimedOut, Track
+from personalization.events.example import Example, Stage
+from personalization.folding.fold import Visitor, fold
 
 DAY_MS = 86_400_000
 MONTH_MS = 30 * DAY_MS

@@ -11,7 +11,7 @@ from cli.history import read_history
 from online_models.conversion.backtest import Run, progressive
 from online_models.conversion.metrics import auc
 from online_models.conversion.registry import make_conversion_model
-from tests.parts import data_file
+from tests.requirements import data_file
 
 
 def backtested(name: str) -> Run:

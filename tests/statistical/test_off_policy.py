@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from personalization import slots
-from personalization.catalog import Cap, Content, Placement
-from personalization.decision_record import DecisionRecord
-from personalization.entry import Entry, Position
-from personalization.event import Rewarded, TimedOut
-from personalization.fold import DerivedEntry, Visitor, fold
-from personalization.outcome import Outcome
-from personalization.prepared import PreparedCatalog
-from personalization.visitor_state import VisitorState, decode_visitor, encode_visitor
+from personalization.catalog.catalog import Cap, Content, Placement
+from personalization.deciding import slots
+from personalization.deciding.decider_catalog import PreparedCatalog
+from personalization.events.decision_record import DecisionRecord
+from personalization.events.entry import Entry, Position
+from personalization.events.event import Rewarded, TimedOut
+from personalization.events.outcome import Outcome
+from personalization.folding.fold import DerivedEntry, Visitor, fold
+from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
 from tests.unit.personalization.scenes import NOW, Likes, ask, catalog, nonces, run
 
 ARMS = ("red", "green", "blue")

@@ -15,7 +15,7 @@ from eventlog.kafka import KafkaLog
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG, Topics
 from personalization.errors import Unavailable
-from tests.parts import require
+from tests.requirements import require
 from tests.running import eventually
 from tests.servers import kafka_broker, kafka_libs
 

@@ -19,7 +19,7 @@ from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG, Topics
 from personalization.errors import Refused, StorageFull, Unavailable
 from state.embedded import EmbeddedRedis
-from tests.parts import require
+from tests.requirements import require
 
 pytestmark = pytest.mark.redis
 

@@ -18,7 +18,7 @@ from eventlog.topics import DECISIONS, VISITOR_LOG, Retention, Topics, Trim
 from personalization.errors import LogFull
 from state.embedded import EmbeddedRedis
 from tests.forks import FORKS
-from tests.parts import require
+from tests.requirements import require
 from tests.running import eventually
 
 pytestmark = pytest.mark.redis

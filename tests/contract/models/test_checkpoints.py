@@ -15,7 +15,7 @@ from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot, pack_version, unpack_version
 from personalization.errors import Refused
-from personalization.outcome import ClosingReason, Outcome
+from personalization.events.outcome import ClosingReason, Outcome
 
 SECRET = b"server secret"
 MODELS = ("default", "river.linear_model.LogisticRegression")

@@ -13,9 +13,9 @@ from online_models.policies.linucb_one import FEW_ARMS, linucb_with_floors
 from online_models.policies.thompson import highest
 from online_models.registry import POLICIES, check_policy
 from online_models.reward_model import Estimates
-from personalization.distribution import SCALE, ArmDistribution, quantise, ticket
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.deciding.distribution import SCALE, ArmDistribution, quantise, ticket
 from personalization.errors import InvalidInput
-from personalization.policy_spec import PolicySpec
 
 LEARNED = sorted(set(POLICIES) - {"uniform", "fixed"})
 

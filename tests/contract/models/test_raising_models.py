@@ -20,8 +20,8 @@ from online_models.placement_model import PlacementModel
 from online_models.registry import check_model
 from online_models.river_model import RiverModel
 from personalization.errors import InvalidInput
-from personalization.example import Example, Stage
-from personalization.outcome import ClosingReason, Outcome
+from personalization.events.example import Example, Stage
+from personalization.events.outcome import ClosingReason, Outcome
 
 ARMS = ("a", "b", "c")
 X = {"age": 0.5, "device": "t"}

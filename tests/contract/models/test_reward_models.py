@@ -11,10 +11,10 @@ from online_models.placement_model import PlacementModel
 from online_models.registry import POLICIES, check_model, make_model, model_names
 from online_models.snapshot import ModelSnapshot
 from online_models.wire import SnapshotDelta
-from personalization.distribution import SCALE, ticket
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.deciding.distribution import SCALE, ticket
 from personalization.errors import InvalidInput, Refused
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import PolicySpec
+from personalization.events.outcome import ClosingReason, Outcome
 
 RIVER = (
     "river.linear_model.LogisticRegression",

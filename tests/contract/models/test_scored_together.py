@@ -13,8 +13,8 @@ from online_models.adaptive.linear_scorer import LinearScorer
 from online_models.placement_model import PlacementModel
 from online_models.registry import POLICIES
 from online_models.snapshot import ModelSnapshot
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import ModelSpec, PolicySpec
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.events.outcome import ClosingReason, Outcome
 
 ARMS = tuple(f"arm{i}" for i in range(24))
 LEARNED_ARMS = 20

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from online_models.placement_model import PlacementModel
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.events.outcome import ClosingReason, Outcome
 
 
 def play(

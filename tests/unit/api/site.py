@@ -20,13 +20,13 @@ from api.services import Learned, Services
 from eventlog.port import Position, Record
 from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served
-from personalization.catalog import Catalog, Content, Placement, Source
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.decision_id import mint
-from personalization.decision_record import decode_record
-from personalization.entry import Entry, decode_entry
+from personalization.catalog.catalog import Catalog, Content, Placement, Source
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import Unavailable
-from personalization.visitor_state import VisitorState
+from personalization.events.decision_id import mint
+from personalization.events.decision_record import decode_record
+from personalization.events.entry import Entry, decode_entry
+from personalization.visitor.visitor_state import VisitorState
 from state.model_store import Followed
 
 NOW = 1_700_000_000_000

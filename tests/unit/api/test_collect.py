@@ -8,7 +8,7 @@ import json
 import pytest
 
 from personalization.errors import LogFull, Unavailable
-from personalization.event import Alias, Identify, Link, Track
+from personalization.events.event import Alias, Identify, Link, Track
 from tests.unit.api.site import NOW, SERVER, WRITE
 
 TRACK = {"type": "track", "event": "Viewed", "anonymousId": "a1", "messageId": "m1"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from personalization.catalog import Placement
-from personalization.compiled import compile_catalog
-from personalization.consent import sign_consent
-from personalization.decision_id import mint
-from personalization.event import DecisionMade, Link, Track
-from personalization.purposes import GPC, Word
-from personalization.visitor_state import VisitorState
+from personalization.audience.consent import sign_consent
+from personalization.catalog.catalog import Placement
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.decision_id import mint
+from personalization.events.event import DecisionMade, Link, Track
+from personalization.visitor.purposes import GPC, Word
+from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, WRITE, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}

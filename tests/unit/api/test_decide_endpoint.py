@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from online_models.snapshot import ModelSnapshot
-from personalization.decision_id import key_of
-from personalization.event import DecisionMade, Link, Track
-from personalization.visitor_key import NOBODY
-from personalization.visitor_state import VisitorState
+from personalization.events.decision_id import key_of
+from personalization.events.event import DecisionMade, Link, Track
+from personalization.visitor.visitor_key import NOBODY
+from personalization.visitor.visitor_state import VisitorState
 from state.model_store import Followed
 from tests.unit.api.site import NOW, WRITE
 

@@ -12,14 +12,14 @@ from api.readiness import Report
 from api.services import Learned
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
-from personalization.catalog import Placement, RewardRule
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.decision_id import mint
+from personalization.catalog.catalog import Placement, RewardRule
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import LogFull
-from personalization.event import Activated, Rewarded
-from personalization.purposes import Word
-from personalization.visitor_key import NOBODY
-from personalization.visitor_state import Affinity, Holdout, VisitorState
+from personalization.events.decision_id import mint
+from personalization.events.event import Activated, Rewarded
+from personalization.visitor.purposes import Word
+from personalization.visitor.visitor_key import NOBODY
+from personalization.visitor.visitor_state import Affinity, Holdout, VisitorState
 from state.model_store import Followed
 from tests.unit.api.site import NOW, SERVER, WRITE, shop
 

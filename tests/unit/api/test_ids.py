@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from personalization.decision_id import key_of
-from personalization.event import Link
-from personalization.visitor_key import NOBODY
+from personalization.events.decision_id import key_of
+from personalization.events.event import Link
+from personalization.visitor.visitor_key import NOBODY
 from tests.unit.api.site import NOW, SERVER, WRITE
 
 NOBODYS = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from api.linker import RECENT_MS, Linker
-from personalization.event import DecisionMade, Identify, Link, Page, Track
-from personalization.purposes import Word
-from personalization.visitor_state import VisitorState
+from personalization.events.event import DecisionMade, Identify, Link, Page, Track
+from personalization.visitor.purposes import Word
+from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, SERVER
 
 BOTH = {"anonymousId": "a1", "userId": "u1"}

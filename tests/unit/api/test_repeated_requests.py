@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from personalization.catalog import Catalog
-from personalization.compiled import compile_catalog
-from personalization.entry import Position
-from personalization.event import DecisionMade
-from personalization.fold import Status, Visitor, fold
-from personalization.visitor_state import VisitorState
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.entry import Position
+from personalization.events.event import DecisionMade
+from personalization.folding.fold import Status, Visitor, fold
+from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, WRITE, shop
 
 

@@ -12,10 +12,10 @@ from online_models.conversion.challenger import retrain
 from online_models.conversion.checkpoint import Served, dump_served, load_served
 from online_models.conversion.contender import Contender
 from online_models.snapshot import pack_version
-from personalization.catalog import Conversion
-from personalization.compiled import compile_catalog
-from personalization.purposes import Word
-from personalization.visitor_state import VisitorState
+from personalization.catalog.catalog import Conversion
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.visitor.purposes import Word
+from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, SERVER, Site, open_site, shop
 
 

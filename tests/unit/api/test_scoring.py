@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 from api.scoring import CoalescedScoring
-from personalization.decide import Deciding
-from personalization.decision import Answer
-from personalization.distribution import SCALE, ArmDistribution
-from personalization.policy_spec import PolicySpec
-from personalization.scoring import Question
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.deciding.decide import Deciding
+from personalization.deciding.decision import Answer
+from personalization.deciding.distribution import SCALE, ArmDistribution
+from personalization.deciding.questions import Question
 
 POLICY = PolicySpec()
 

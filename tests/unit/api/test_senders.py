@@ -7,8 +7,8 @@ import pytest
 
 from api.app import Application
 from api.senders import origin_of
-from personalization.decision_id import mint
-from personalization.entry import Sender
+from personalization.events.decision_id import mint
+from personalization.events.entry import Sender
 from tests.unit.api.site import NOW, SERVER, WRITE
 
 SECRET = b"test-secret"

@@ -6,7 +6,7 @@ import json
 import shlex
 
 from cli.first_steps import curl, first_placement, first_request, keys_text
-from personalization.catalog import Catalog, Content, Placement, Source
+from personalization.catalog.catalog import Catalog, Content, Placement, Source
 
 HASH = "sha256:" + "0" * 64
 URL = "http://127.0.0.1:8700"

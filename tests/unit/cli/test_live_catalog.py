@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cli.live_catalog import FollowedFolder
-from personalization.catalog import Catalog, Content, Placement
+from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.errors import Refused
 from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
 

@@ -13,11 +13,11 @@ import pytest
 
 from background.ports import free_port
 from cli.child import ChildSpec
+from cli.children import metrics_ports, redis_part, worker_part
 from cli.http_probe import is_alive, is_ready, listening_socket, not_ready_words
-from cli.parts import metrics_ports, redis_part, worker_part
 from cli.silence import ANSWER_WITHIN_S
 from state.embedded import EmbeddedRedis
-from tests.parts import require
+from tests.requirements import require
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def test_a_redis_that_says_anything_is_alive(tmp_path: Path, answer: bytes
 
 @pytest.mark.redis
 async def test_a_redis_that_is_stopped_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.parts.ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr("cli.children.ANSWER_WITHIN_S", 0.2)
     require("redis")
     with EmbeddedRedis(tmp_path / "stopped") as stopped:
         spec = redis_spec(tmp_path, stopped.port)

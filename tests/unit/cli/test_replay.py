@@ -12,12 +12,12 @@ from cli.replay import log_fold
 from cli.replay.command import replay
 from cli.replay.log_fold import PartitionFold
 from eventlog.port import Entry as LogEntry
-from personalization.compiled import CompiledCatalog
-from personalization.entry import Entry, encode_entry
-from personalization.event import Track
-from personalization.fold import Folded, Visitor, fold
-from personalization.folder_state import FolderState
-from personalization.visitor_state import VisitorState
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.entry import Entry, encode_entry
+from personalization.events.event import Track
+from personalization.folding.fold import Folded, Visitor, fold
+from personalization.visitor.folder_state import FolderState
+from personalization.visitor.visitor_state import VisitorState
 from tests.unit.personalization.world import START, shop
 
 KEY = "a:1"

@@ -11,7 +11,7 @@ from eventlog.partition import partition_of
 from eventlog.port import LogIdentity, Record
 from eventlog.topics import OUTCOMES
 from online_models.conversion.contender import Contender
-from personalization.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
+from personalization.events.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
 from tests.unit.stream.fakes import N_PARTITIONS, MemoryLog
 
 

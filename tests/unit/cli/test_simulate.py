@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from cli.simulate import simulate
 from cli.simulation.play import Settings, order_of, play
 from cli.simulation.table import by_label
+from personalization.catalog.policy_spec import PolicySpec
 from personalization.errors import InvalidInput
-from personalization.policy_spec import PolicySpec
 
 FIELDS = {
     "mean_reward",

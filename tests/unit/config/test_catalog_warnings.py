@@ -10,9 +10,9 @@ import pytest
 
 from config.loader import check_catalog, demo_catalog, load_catalog, shipped_catalog
 from config.rule_warnings import rule_warnings
-from personalization.cel_parser import parse
-from personalization.rules import Rule
-from personalization.vocabulary import VISITOR
+from personalization.catalog.cel_parser import parse
+from personalization.catalog.rules import Rule
+from personalization.catalog.vocabulary import VISITOR
 
 SHOP = """\
 placements:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.loader import load_catalog
-from personalization.catalog import DAY_MS, Catalog
-from personalization.compiled import InvalidCatalog, compile_catalog
+from personalization.catalog.catalog import DAY_MS, Catalog
+from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
 
 GOOD = """
 placements:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from config.loader import load_catalog, shipped_catalog
-from personalization.catalog import DAY_MS
-from personalization.compiled import compile_catalog
-from personalization.entry import Entry, Position
-from personalization.event import Track
-from personalization.fold import Visitor, fold
-from personalization.variables import VisitorScope
+from personalization.audience.variables import VisitorScope
+from personalization.catalog.catalog import DAY_MS
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.entry import Entry, Position
+from personalization.events.event import Track
+from personalization.folding.fold import Visitor, fold
 
 AT_MS = 1_760_000_000_000
 

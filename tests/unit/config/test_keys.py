@@ -8,8 +8,8 @@ import timeit
 import pytest
 
 from config.keys import MAX_KEY_CHARS, Access, KeyRing
-from personalization.catalog import Source
-from personalization.purposes import GPC
+from personalization.catalog.catalog import Source
+from personalization.visitor.purposes import GPC
 
 HASHED = "sha256:" + hashlib.sha256(b"sk_secret").hexdigest()
 RING = KeyRing(

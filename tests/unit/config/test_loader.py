@@ -8,8 +8,8 @@ import pytest
 
 from config.catalog_errors import CatalogMistake
 from config.loader import demo_catalog, load_catalog, shipped_catalog
-from personalization.catalog import DAY_MS, MINUTE_MS, Cap, Catalog
-from personalization.compiled import InvalidCatalog, compile_catalog
+from personalization.catalog.catalog import DAY_MS, MINUTE_MS, Cap, Catalog
+from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
 
 GOOD = """
 placements:

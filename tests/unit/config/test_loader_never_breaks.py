@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from config.catalog_errors import CatalogMistake
 from config.catalog_shape import catalog_shape
 from config.loader import load_catalog, shipped_catalog
-from personalization.catalog import Catalog
-from personalization.compiled import InvalidCatalog, compile_catalog
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
 from personalization.errors import InvalidInput
 from state.catalog_store import decode_catalog, encode_catalog
 

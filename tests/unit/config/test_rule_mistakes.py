@@ -9,8 +9,8 @@ import pytest
 
 from config.loader import check_catalog
 from config.rule_kinds import kind_mistakes
-from personalization.cel_parser import parse
-from personalization.vocabulary import EVENT, VISITOR
+from personalization.catalog.cel_parser import parse
+from personalization.catalog.vocabulary import EVENT, VISITOR
 
 SHOP = """\
 placements:

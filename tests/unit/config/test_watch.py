@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.loader import check_catalog
 from config.watch import watch_catalog
-from personalization.catalog import Catalog
+from personalization.catalog.catalog import Catalog
 
 SHOP = """\
 placements: {hero: {content: [a], default: a}}

@@ -9,10 +9,10 @@ from online_models import checkpoint
 from online_models.placement_model import MAX_ARM_STATISTICS, PlacementModel, wilson
 from online_models.registry import check_model
 from online_models.snapshot import ModelSnapshot
-from personalization.decision_id import mint
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.errors import InvalidInput
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import ModelSpec, PolicySpec
+from personalization.events.decision_id import mint
+from personalization.events.outcome import ClosingReason, Outcome
 
 
 def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: object) -> Outcome:

@@ -12,7 +12,7 @@ from online_models.policies.check import PARAMETERS, policy_mistakes
 from online_models.policies.floors import apply_floors
 from online_models.registry import POLICIES, WITHOUT_FLOORS, check_policy
 from online_models.reward_model import Estimates
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
 
 ARMS = ("red", "green")
 BAD_PARAMETERS: list[tuple[str, str, object, str]] = [

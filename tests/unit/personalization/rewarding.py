@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from personalization.event import Activated
-from personalization.fold import Folded
+from personalization.events.event import Activated
+from personalization.folding.fold import Folded
 from tests.unit.personalization.world import MINUTE, World
 
 KEY = "a:1"

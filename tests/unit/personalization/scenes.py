@@ -6,16 +6,16 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from personalization.catalog import Cap, Catalog, Content, Placement
-from personalization.compiled import compile_catalog
-from personalization.decide import decide
-from personalization.decision import Answer
-from personalization.distribution import ArmDistribution, quantise
+from personalization.catalog.catalog import Cap, Catalog, Content, Placement
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.deciding.decide import decide
+from personalization.deciding.decider_catalog import PreparedCatalog, prepare
+from personalization.deciding.decision import Answer
+from personalization.deciding.distribution import ArmDistribution, quantise
+from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.features import Features
-from personalization.policy_spec import PolicySpec
-from personalization.prepared import PreparedCatalog, prepare
-from personalization.request import DecideRequest, PlacementRequest
-from personalization.visitor_state import VisitorState
+from personalization.visitor.visitor_state import VisitorState
 
 NOW = 1_700_000_000_000
 SECRET = b"test-secret"

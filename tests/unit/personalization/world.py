@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from personalization.catalog import AffinityRule, AffinitySpec, Catalog, Content, Placement, RewardRule
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.entry import Entry, Position, Sender, decode_entry, encode_entry
-from personalization.event import DecisionMade, Event, Identify, Link, Rewarded, TimedOut, Track
-from personalization.example import Example
-from personalization.fold import DerivedEntry, Folded, Visitor, fold
-from personalization.folder_state import next_due_ms
-from personalization.outcome import Outcome
+from personalization.catalog.catalog import AffinityRule, AffinitySpec, Catalog, Content, Placement, RewardRule
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.events.entry import Entry, Position, Sender, decode_entry, encode_entry
+from personalization.events.event import DecisionMade, Event, Identify, Link, Rewarded, TimedOut, Track
+from personalization.events.example import Example
+from personalization.events.outcome import Outcome
+from personalization.folding.fold import DerivedEntry, Folded, Visitor, fold
+from personalization.visitor.folder_state import next_due_ms
 
 MINUTE = 60_000
 START = 1_700_000_000_000

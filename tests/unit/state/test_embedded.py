@@ -12,7 +12,7 @@ from redis import Redis
 
 from personalization.errors import Unavailable
 from state.embedded import EmbeddedRedis, find_redis_server
-from tests.parts import require
+from tests.requirements import require
 
 pytestmark = pytest.mark.redis
 

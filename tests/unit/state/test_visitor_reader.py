@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from personalization.errors import Unavailable
-from personalization.visitor_state import VisitorState
+from personalization.visitor.visitor_state import VisitorState
 from state.circuit_breaker import CircuitBreaker
 from state.keys import Keys
 from state.visitor_reader import VisitorReader

@@ -8,9 +8,9 @@ import msgspec
 
 from eventlog.partition import partition_of
 from eventlog.port import Entry, Position, Record
-from personalization.compiled import CompiledCatalog
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import LogFull
-from personalization.folder_state import encode_folder
+from personalization.visitor.folder_state import encode_folder
 from state.checkpoint_store import BlobName, CheckpointHeader, CheckpointStore, decode_header, encode_header
 from state.timers import Timer
 from state.visitor_store import ABSENT, Change, Stored, pack_visitor

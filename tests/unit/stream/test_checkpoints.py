@@ -9,9 +9,9 @@ from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import OUTCOMES
 from online_models.placement_model import PlacementModel
-from personalization.catalog import Catalog
-from personalization.compiled import compile_catalog
-from personalization.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from state.checkpoint_store import ModelCopy, ReplacedModel, SavedModel
 from stream.learner import LearnedMessage, Learner
 from stream.placement_training import PlacementTraining

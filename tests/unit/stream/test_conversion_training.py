@@ -13,7 +13,7 @@ from online_models.conversion import checkpoint
 from online_models.conversion.challenger import retrain
 from online_models.conversion.contender import Contender
 from online_models.snapshot import unpack_version
-from personalization.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
+from personalization.events.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
 from state.model_store import Published
 from stream.learner import LearnedMessage, Learner
 from tests.unit.stream.fakes import N_PARTITIONS

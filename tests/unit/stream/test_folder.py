@@ -9,13 +9,13 @@ from msgspec import structs
 
 from eventlog.port import LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
-from personalization.catalog import RewardRule
-from personalization.compiled import CompiledCatalog, compile_catalog
-from personalization.entry import Entry, Sender, decode_entry, encode_entry
+from personalization.catalog.catalog import RewardRule
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused, Unavailable
-from personalization.event import DecisionMade, Event, Link, Merged, Rewarded, TimedOut, Track
-from personalization.outcome import decode_outcome
-from personalization.visitor_state import VisitorState
+from personalization.events.entry import Entry, Sender, decode_entry, encode_entry
+from personalization.events.event import DecisionMade, Event, Link, Merged, Rewarded, TimedOut, Track
+from personalization.events.outcome import decode_outcome
+from personalization.visitor.visitor_state import VisitorState
 from state.timers import Timer
 from state.visitor_store import Stored, pack_visitor, unpack_visitor
 from stream import folder as module

@@ -9,8 +9,8 @@ from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from online_models.conversion.checkpoint import Served, load_served
 from online_models.snapshot import ModelSnapshot, unpack_version
-from personalization.compiled import compile_catalog
-from personalization.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from state.model_store import Published
 from stream.conversion_training import ConversionTraining
 from stream.learner import LearnedMessage, Learner

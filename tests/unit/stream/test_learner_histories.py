@@ -15,8 +15,8 @@ from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from online_models.placement_model import PlacementModel
-from personalization.compiled import compile_catalog
-from personalization.outcome import decode_outcome, encode_outcome
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.events.outcome import decode_outcome, encode_outcome
 from stream.dead_letters import decode_dead_letter
 from stream.learner import LearnedMessage, Learner
 from stream.placement_training import PlacementTraining

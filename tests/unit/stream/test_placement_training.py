@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from online_models.placement_model import PlacementModel
-from personalization.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from stream.placement_training import PlacementTraining
 from tests.unit.stream.test_learner import MemoryPublisher
 

@@ -10,7 +10,7 @@ import pytest
 
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
-from personalization.event import Identify, Link, Rewarded, TimedOut, Track
+from personalization.events.event import Identify, Link, Rewarded, TimedOut, Track
 from state.timers import Timer
 from stream.dead_letters import DeadLetter, decode_dead_letter
 from stream.folder import Folder, Message

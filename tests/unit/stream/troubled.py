@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from online_models.placement_model import PlacementModel
-from personalization.outcome import decode_outcome
+from personalization.events.outcome import decode_outcome
 from state.model_store import Published
 from stream.placement_training import PlacementTraining
 from stream.training import Learned, Place

@@ -11,8 +11,8 @@ from online_models.adaptive.matching import MATCH_SCALE, Matching, Pair, fitted_
 from online_models.encoder import Encoder
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
+from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue, flat
-from personalization.outcome import ClosingReason, Outcome
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War", "Western"]
 SHELVES: dict[str, dict[str, FeatureValue]] = {

@@ -8,8 +8,8 @@ import pytest
 
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot, SnapshotParts
-from personalization.outcome import ClosingReason, Outcome
-from personalization.policy_spec import PolicySpec
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.events.outcome import ClosingReason, Outcome
 
 RATES = {"shoes": 0.6, "hats": 0.05, "bags": 0.1}
 ARMS = ("shoes0", "hats0", "new-offer")

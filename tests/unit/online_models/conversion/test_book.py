@@ -17,8 +17,8 @@ from online_models.conversion.correction import Correction
 from online_models.conversion.model import ConversionModel
 from online_models.conversion.river_classifier import RiverClassifier
 from online_models.conversion.stack import sigmoid
-from personalization.catalog import DAY_MS
-from personalization.example import Example, Stage
+from personalization.catalog.catalog import DAY_MS
+from personalization.events.example import Example, Stage
 from tests.unit.online_models.conversion.test_model import visitors
 
 

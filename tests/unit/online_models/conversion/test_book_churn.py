@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from online_models.conversion import checkpoint, contender, model
 from online_models.conversion.book import ConversionBook
 from online_models.conversion.contender import Contender
-from personalization.example import Example, Stage
-from personalization.policy_spec import ModelSpec
+from personalization.catalog.policy_spec import ModelSpec
+from personalization.events.example import Example, Stage
 
 SECRET = b"server secret"
 KINDS = ("none", "constant", "growing", "types", "huge", "levels")

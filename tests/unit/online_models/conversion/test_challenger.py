@@ -7,7 +7,7 @@ import numpy as np
 from online_models.conversion.book import ConversionBook
 from online_models.conversion.challenger import Trial, Verdict, retrain
 from online_models.conversion.contender import Contender
-from personalization.example import Example, Stage
+from personalization.events.example import Example, Stage
 
 
 def run(champion: float, challenger: float, n: int, seed: int, rate: float = 0.2) -> Trial:

@@ -16,7 +16,7 @@ from online_models.conversion.challenger import retrain
 from online_models.conversion.contender import Contender
 from online_models.conversion.registry import make_conversion_model
 from personalization.errors import InvalidInput, Refused
-from personalization.example import Example, Stage
+from personalization.events.example import Example, Stage
 from tests.unit.online_models.conversion.test_model import visitors
 
 SECRET = b"server secret"

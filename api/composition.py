@@ -1,0 +1,195 @@
+"""The composition root of an API process: settings in, running services out, everything let go of at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from api.auth import KeysInForce
+from api.bounded_log import BoundedLog
+from api.catalog import PreparedInForce
+from api.checks import not_current, refused, too_slow, unreadable, words
+from api.clock import CollectorClock
+from api.conversions import ConversionsInMemory
+from api.housekeeping import Housekeeper
+from api.log_creation import LogCreation
+from api.metrics import ApiMetrics
+from api.models import ModelsInMemory
+from api.readiness import Check, Readiness
+from api.services import Learned, Services
+from api.spooling import SpoolWatch
+from background.supervisor import TaskSupervisor
+from config.settings import Settings
+from eventlog.kafka import KafkaLog
+from eventlog.opening import open_log
+from eventlog.partition import partition_of
+from eventlog.redis_streams import RedisStreamsLog
+from eventlog.spool import Spool
+from eventlog.topics import Topics
+from online_models import checkpoint
+from personalization.errors import Unavailable
+from personalization.visitor.folder_state import decode_folder
+from state.catalog_follower import CatalogFollower
+from state.catalog_store import CatalogStore
+from state.checkpoint_store import CheckpointStore
+from state.conversion_store import ConversionFollower
+from state.keys import Keys
+from state.model_store import ModelFollower
+from state.redis_watch import RedisWatch
+from state.visitor_reader import VisitorReader, decider_client, fetch_with
+
+DRAIN_S = 5.0
+"""For the last records at the end; what remains is kept on disk, and goes first the next time."""
+
+REPORT_S = 1.0
+"""What is read for people, beside the decider's own reads, takes no longer than this."""
+
+APPEND_TIMEOUT_S = 0.9
+"""A collector tells its caller within a second that the log is away."""
+
+_GC_THRESHOLDS = (20_000, 20, 20)
+_CATALOG_WAIT_S = 1.0
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """All parts of one API process, started; they need not reach anything yet."""
+    async with AsyncExitStack() as stack:
+        keys = Keys(settings.namespace)
+        secret = settings.secret.encode()
+        metrics = ApiMetrics()
+        tasks = TaskSupervisor(on_end=lambda task: metrics.task_restarts.labels(task).inc())
+        background = _background_client(settings)
+        stack.push_async_callback(background.aclose)
+        decider = decider_client(settings.redis, settings.redis_timeout_ms)
+        stack.push_async_callback(decider.aclose)
+        log = _log(settings)
+        await log.start()
+        stack.push_async_callback(log.close)
+        bounded_log = BoundedLog(log)
+        await stack.enter_async_context(tasks)
+        reader = VisitorReader(fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read)
+        clock = CollectorClock()
+
+        def heard(redis_ms: int) -> None:
+            clock.heard(redis_ms)
+            metrics.clock_ahead_seconds.set(clock.ahead_ms / 1000)
+
+        watch = RedisWatch(background, f"{settings.namespace}:probe", heard=heard)
+        tasks.keep("redis-watch", watch.run)
+        follower = CatalogFollower(CatalogStore(background, settings.namespace))
+        tasks.keep("catalog", follower.run)
+        models = ModelFollower(background, keys, secret)
+        tasks.keep("models", models.run)
+        conversions = ConversionFollower(background, keys, secret)
+        tasks.keep("conversions", conversions.run)
+        creation = LogCreation(log, settings.partitions)
+        tasks.keep("log-creation", creation.run, may_return=True)
+        await follower.wait_ready(_CATALOG_WAIT_S)
+        catalog = PreparedInForce(follower)
+        spool = Spool(log, Path(settings.data_dir) / "spool")
+        spool_watch = SpoolWatch(spool)
+        tasks.keep("spool", spool.run, may_return=True)
+        stack.push_async_callback(spool.drain, DRAIN_S)
+
+        async def open_decisions(key: str) -> int:
+            try:
+                async with asyncio.timeout(REPORT_S):
+                    value = cast("bytes | None", await background.get(keys.folder(key)))
+                return len(decode_folder(value).open) if value else 0
+            except (RedisError, OSError, msgspec.DecodeError) as error:
+                raise Unavailable(f"open decisions cannot be read: {error}") from error
+
+        checkpoints = CheckpointStore(background, keys)
+
+        async def learned(placement: str) -> Learned | None:
+            try:
+                async with asyncio.timeout(REPORT_S):
+                    partition = partition_of(placement, (await log.identity()).n_partitions)
+                    stored = await checkpoints.load(partition)
+                blob = stored.blobs.get(placement) if stored is not None else None
+                if stored is None or blob is None:
+                    return None
+                # Off the loop: a large model takes milliseconds to load.
+                book = await asyncio.to_thread(checkpoint.load, blob, secret, placement=placement)
+            except (RedisError, OSError, msgspec.DecodeError) as error:
+                raise Unavailable(f"the checkpoint cannot be read: {error}") from error
+            header = stored.header
+            through = {"epoch": header.epoch, "partition": partition, "offset": header.trained_through(placement)}
+            return Learned(book.model.report(), through)
+
+        needed: dict[str, Check] = {
+            "catalog": lambda: None if follower.ready else "none is published yet, or Redis could not tell",
+            "models": lambda: None if models.reached_ms else "Redis has not told of them yet",
+        }
+        watched: dict[str, Check] = {
+            "redis": lambda: words(watch.error) or too_slow(reader.error, settings.redis_timeout_ms),
+            "clock": clock.problem,
+            "log": lambda: creation.waits_for or words(bounded_log.error),
+            "spool": spool_watch.problem,
+            "catalog": lambda: unreadable(follower),
+            "models": lambda: not_current(models),
+            "conversions": lambda: refused(conversions.refused),
+        }
+        readiness = Readiness(needed, watched, tasks)
+        services = Services(
+            secret=secret,
+            catalog=catalog,
+            keys=KeysInForce(catalog),
+            models=ModelsInMemory(models, catalog),
+            conversions=ConversionsInMemory(conversions),
+            visitors=reader,
+            log=bounded_log,
+            spool=spool,
+            metrics=metrics,
+            clock_ms=clock.now_ms,
+            open_decisions=open_decisions,
+            learned=learned,
+            readiness=readiness.report,
+            deadline_ms=settings.deadline_ms,
+            redis_timeout_ms=settings.redis_timeout_ms,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models).run)
+        with contextlib.suppress(Unavailable):
+            await reader.read(["a:-"], None)  # connects before the first visitor waits for it
+        # What is here now stays: the collector need not look through all modules again at each full round. And
+        # what a request leaves behind has no cycles, so looking after every 700 objects finds next to nothing.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        yield services
+
+
+def _log(settings: Settings) -> RedisStreamsLog | KafkaLog:
+    url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
+    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
+    return open_log(url, topics, append_timeout_s=APPEND_TIMEOUT_S)
+
+
+def _plain(url: str) -> str:
+    # Catalog, models and checkpoints are read key by key: a Cluster's nodes send a plain client on by MOVED,
+    # which it does not follow, so there `redis+cluster://` needs a proxy or a single shard for these.
+    return url.replace("redis+cluster://", "redis://", 1)
+
+
+def _background_client(settings: Settings) -> Redis:
+    """A client for everything but the decider's reads: announcements occupy a connection each.
+
+    A Redis that hangs is given up on after two seconds: redis-py's own patience would hide it for a minute.
+    """
+    client: Redis = Redis.from_url(
+        _plain(settings.redis), socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1)
+    )
+    return client

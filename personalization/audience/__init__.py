@@ -1,0 +1,1 @@
+"""Who a visitor is at this moment: profile, consent, variables, segments, features, scores."""

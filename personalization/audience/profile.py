@@ -1,0 +1,175 @@
+"""What a client event does to a visitor: the part of the fold the decider also applies, to events sent along.
+
+Sessions and recency go by ``now_ms``, the log's order; only decay weighs by ``occurred_at_ms``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from personalization import bounded
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.event import ClientEvent, Group, Identify, Page, Screen, Track, event_name
+from personalization.events.event_scope import at_path, event_scope
+from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
+from personalization.visitor import decay
+from personalization.visitor.session import continue_session
+from personalization.visitor.visitor_state import (
+    MAX_AFFINITY_KEYS,
+    MAX_CART,
+    MAX_COUNTS,
+    MAX_TRAIT_CHARS,
+    MAX_TRAITS,
+    Affinity,
+    Decayed,
+    Scalar,
+    VisitorState,
+)
+
+
+def apply_event(
+    state: VisitorState, event: ClientEvent, occurred_at_ms: int, now_ms: int, catalog: CompiledCatalog
+) -> bool:
+    """Apply one client event in place: counts, session, affinities, basket, traits, revision.
+
+    Returns whether it is the first event of a session. One that is older than the gap between sessions was sent
+    late: it neither begins a session nor keeps one going.
+    """
+    spec = catalog.catalog
+    state.revision += 1
+    state.event_count += 1
+    state.first_ms = state.first_ms or now_ms
+    state.last_ms = max(state.last_ms, now_ms)
+    first = now_ms - occurred_at_ms <= spec.session_gap_ms and continue_session(
+        state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen)
+    )
+    if isinstance(event, Track | Page | Screen):
+        _count(state, event_name(event), occurred_at_ms, now_ms, catalog)
+    if isinstance(event, Track):
+        _apply_commerce(state, event)
+    elif isinstance(event, Identify):
+        _apply_traits(state, event.traits, catalog)
+    elif isinstance(event, Group):
+        _apply_traits(state, {"group_id": event.group_id}, catalog)
+    _apply_affinities(state, event, occurred_at_ms, catalog)
+    return first
+
+
+def _count(state: VisitorState, name: str, occurred_at_ms: int, now_ms: int, catalog: CompiledCatalog) -> None:
+    half_life_ms = catalog.catalog.count_half_life_ms
+    name = name[:MAX_CATEGORY_CHARS]
+    held = state.counts.get(name)
+    if held is None and len(state.counts) >= MAX_COUNTS and name not in catalog.named.events:
+
+        def worth(count: Decayed) -> float:
+            return decay.decayed(count.value, count.at_ms, now_ms, half_life_ms)
+
+        # A newcomer takes the place and the worth of the least: else none would ever enter a full map.
+        dropped = bounded.trim(state.counts, MAX_COUNTS - 1, worth, catalog.named.events)
+        held = dropped[-1] if dropped else None
+    state.counts[name] = decay.add(held, 1.0, occurred_at_ms, half_life_ms)
+
+
+def _apply_affinities(
+    state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalog: CompiledCatalog
+) -> None:
+    rules = catalog.affinities_by_event.get(event_name(event))
+    if not rules:
+        return
+    scope = event_scope(event)
+    raised: dict[str, float] = {}
+    for rule in rules:
+        if rule.when is not None and not rule.when.holds(scope):
+            continue
+        keys = _keys(at_path(event, rule.path))
+        if not keys:
+            continue
+        affinity = state.affinities.get(rule.name)
+        if affinity is None:
+            affinity = state.affinities[rule.name] = Affinity(occurred_at_ms)
+        if rule.name not in raised:
+            raised[rule.name] = decay.advance(affinity, occurred_at_ms, rule.spec.half_life_ms)
+            fade = rule.spec.decay_per_event
+            if fade != 1.0:
+                affinity.weights = {key: weight * fade for key, weight in affinity.weights.items()}
+        amount = rule.weight * raised[rule.name]
+        weights = affinity.weights
+        named = catalog.named.affinities.get(rule.name, frozenset())
+        for key in keys:
+            held = weights.get(key)
+            if held is None:
+                held = 0.0
+                if len(weights) >= MAX_AFFINITY_KEYS and key not in named:
+                    dropped = bounded.trim(weights, MAX_AFFINITY_KEYS - 1, abs, named)
+                    held = dropped[-1] if dropped else 0.0
+            weights[key] = max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, held + amount))
+
+
+def _keys(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [text[:MAX_CATEGORY_CHARS] for text in values[:MAX_AFFINITY_KEYS] if isinstance(text, str) and text]
+
+
+def _apply_commerce(state: VisitorState, event: Track) -> None:
+    """Basket and revenue from the e-commerce events that sites already send."""
+    properties = event.properties
+    if event.event in ("Product Added", "Product Removed"):
+        product = properties.get("product_id")
+        if not isinstance(product, str | int):
+            return
+        product = str(product)[:MAX_CATEGORY_CHARS]
+        if event.event == "Product Removed":
+            state.cart.pop(product, None)
+        else:
+            amount = _number(properties.get("price")) * max(1.0, _number(properties.get("quantity"), 1.0))
+            state.cart[product] = min(MAX_MAGNITUDE, state.cart.pop(product, 0.0) + amount)
+            while len(state.cart) > MAX_CART:
+                del state.cart[next(iter(state.cart))]
+    elif event.event == "Order Completed":
+        revenue = properties.get("revenue", properties.get("total"))
+        state.revenue = min(MAX_MAGNITUDE, state.revenue + max(0.0, _number(revenue)))
+        state.n_orders += 1
+        state.cart = {}
+    elif event.event == "Cart Cleared":
+        state.cart = {}
+
+
+def _number(value: Any, default: float = 0.0) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return default
+    try:
+        number = float(value)
+    except OverflowError:
+        return default
+    return max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, number)) if math.isfinite(number) else default
+
+
+def _apply_traits(state: VisitorState, traits: Mapping[str, Any], catalog: CompiledCatalog) -> None:
+    named = catalog.named.traits
+    for name, value in traits.items():
+        name = name[:MAX_CATEGORY_CHARS]
+        if value is None:
+            state.traits.pop(name, None)
+            continue
+        scalar = _scalar(value)
+        if scalar is None:
+            continue
+        # Written last stands last: the first of those that nobody names was not written for longest.
+        state.traits.pop(name, None)
+        state.traits[name] = scalar
+        if len(state.traits) > MAX_TRAITS:
+            others = [other for other in state.traits if other not in named]
+            for other in others[: max(0, len(others) - MAX_TRAITS)]:
+                del state.traits[other]
+
+
+def _scalar(value: Any) -> Scalar | None:
+    if isinstance(value, str):
+        return value[:MAX_TRAIT_CHARS]
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return None

@@ -1,0 +1,156 @@
+"""The variables that rules, features and templates may name, looked up only when named.
+
+One scope serves one request: what was looked up once is kept. Where the visitor's state could not be read (or
+may not be used) the variables that come from it do not exist, so that a rule naming them does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from personalization.audience.device import device_of
+from personalization.audience.local_time import local_hour
+from personalization.audience.segments import segments_of
+from personalization.catalog.catalog import DAY_MS
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.rules import Rule, Scope, scope
+from personalization.visitor import decay
+from personalization.visitor.session import is_running
+from personalization.visitor.visitor_state import VisitorState
+
+_MISSING = object()
+
+
+class VisitorScope:
+    """The visitor and the request, as rules see them.
+
+    Parameters
+    ----------
+    state
+        None where it could not be read or may not be used.
+    known
+        Whether the request names a registered visitor.
+    scores
+        Gives the variable ``scores`` when it is first named; None: nobody has any.
+    """
+
+    __slots__ = ("_found", "_rules", "_scores", "catalog", "context", "known", "now_ms", "state")
+
+    def __init__(
+        self,
+        state: VisitorState | None,
+        context: Mapping[str, Any],
+        catalog: CompiledCatalog,
+        now_ms: int,
+        known: bool,
+        scores: Callable[[VisitorScope], dict[str, float]] | None = None,
+    ) -> None:
+        self.state = state
+        self.context = context
+        self.catalog = catalog
+        self.now_ms = now_ms
+        self.known = known
+        self._found: dict[str, Any] = {}
+        self._rules: Scope | None = None
+        self._scores = scores
+
+    def without_state(self) -> VisitorScope:
+        """The same request, as if nothing were known of the visitor."""
+        return VisitorScope(None, self.context, self.catalog, self.now_ms, self.known)
+
+    def without_scores(self) -> VisitorScope:
+        """The same request and visitor, as if nobody had a score."""
+        return VisitorScope(self.state, self.context, self.catalog, self.now_ms, self.known)
+
+    def scores(self) -> dict[str, float]:
+        """How likely the visitor is to convert, by conversion."""
+        return {} if self._scores is None else self._scores(self)
+
+    def holds(self, rule: Rule) -> bool:
+        """Whether ``rule`` is true here."""
+        return rule.holds_for(self.value, self._scope)
+
+    def _scope(self) -> Scope:
+        if self._rules is None:
+            self._rules = scope(self.value)
+        return self._rules
+
+    def value(self, name: str) -> Any:
+        """The variable ``name``, None where there is none."""
+        value = self._found.get(name, _MISSING)
+        if value is _MISSING:
+            of_request = _OF_REQUEST.get(name)
+            if of_request is not None:
+                value = of_request(self)
+            else:
+                of_state = _OF_STATE.get(name)
+                value = None if of_state is None or self.state is None else of_state(self, self.state)
+            self._found[name] = value
+        return value
+
+
+def _affinities(scope: VisitorScope, state: VisitorState) -> dict[str, dict[str, float]]:
+    specs = scope.catalog.catalog.affinities
+    now: dict[str, dict[str, float]] = {}
+    for name, affinity in state.affinities.items():
+        spec = specs.get(name)
+        fade = decay.factor(scope.now_ms - affinity.at_ms, spec.half_life_ms if spec else None)
+        now[name] = (
+            affinity.weights if fade == 1.0 else {key: weight * fade for key, weight in affinity.weights.items()}
+        )
+    return now
+
+
+def _counts(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
+    return decay.all_decayed(state.counts, scope.now_ms, scope.catalog.catalog.count_half_life_ms)
+
+
+def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]:
+    session = state.session
+    if not is_running(session, scope.now_ms, scope.catalog.catalog.session_gap_ms):
+        return {"number": session.number + 1, "n_events": 0, "n_views": 0, "seconds": 0.0}
+    return {
+        "number": session.number,
+        "n_events": session.n_events,
+        "n_views": session.n_views,
+        "seconds": (scope.now_ms - session.started_ms) / 1000,
+    }
+
+
+def _days_since(scope: VisitorScope, at_ms: int) -> float | None:
+    return max(0, scope.now_ms - at_ms) / DAY_MS if at_ms else None
+
+
+def _hour(scope: VisitorScope) -> int:
+    return local_hour(scope.now_ms, scope.context.get("timezone"))[0]
+
+
+def _weekday(scope: VisitorScope) -> int:
+    return local_hour(scope.now_ms, scope.context.get("timezone"))[1]
+
+
+_OF_REQUEST: dict[str, Callable[[VisitorScope], Any]] = {
+    "context": lambda scope: scope.context,
+    "device": lambda scope: device_of(scope.context),
+    "hour": _hour,
+    "known": lambda scope: scope.known,
+    "weekday": _weekday,
+}
+
+_OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
+    "affinities": _affinities,
+    "cart": lambda _, state: state.cart,
+    "cart_value": lambda _, state: sum(state.cart.values()),
+    "consents": lambda _, state: {name: word.granted for name, word in state.consents.items()},
+    "counts": _counts,
+    "days_since_first": lambda scope, state: _days_since(scope, state.first_ms),
+    "days_since_last": lambda scope, state: _days_since(scope, state.last_ms),
+    "event_count": lambda _, state: state.event_count,
+    "n_orders": lambda _, state: state.n_orders,
+    "revenue": lambda _, state: state.revenue,
+    "scores": lambda scope, _: scope.scores(),
+    "segments": lambda scope, _: segments_of(scope.catalog, scope.holds),
+    "session": _session,
+    "traits": lambda _, state: state.traits,
+}

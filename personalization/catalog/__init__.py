@@ -1,0 +1,1 @@
+"""What marketers write, compiled: placements, contents, rules."""

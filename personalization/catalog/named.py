@@ -1,0 +1,121 @@
+"""What a catalog names of visitors: it always has a place in their states, whatever else is sent."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from personalization.catalog import cel_parser, cel_tree
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.cel_tree import Field, Index, Literal, Name, Node
+from personalization.visitor.purposes import PERSONALISING, normal
+
+_TRAIT_IN_TEMPLATE = re.compile(r"\{\{\s*traits\.(\w+)")
+
+
+class Named(NamedTuple):
+    """Names by kind.
+
+    Attributes
+    ----------
+    events, traits, affinities
+        Counted events, traits, and keys by family of affinities, that a rule, a feature or a template looks at.
+    capped
+        Contents with a cap.
+    held_out
+        Placements with a holdout.
+    purposes
+        Of consent, in their normal form.
+    """
+
+    events: frozenset[str] = frozenset()
+    traits: frozenset[str] = frozenset()
+    affinities: Mapping[str, frozenset[str]] = MappingProxyType({})
+    capped: frozenset[str] = frozenset()
+    held_out: frozenset[str] = frozenset()
+    purposes: frozenset[str] = frozenset({PERSONALISING})
+
+
+NOTHING_NAMED = Named()
+
+
+def named_by(catalog: Catalog) -> Named:
+    """What ``catalog`` names.
+
+    >>> from personalization.catalog.catalog import Content, Placement
+    >>> hero = Placement(content=("a",), default="a", when='counts["Bought"] > 1.5 && traits.plan == "pro"')
+    >>> catalog = Catalog(placements={"hero": hero}, content={"a": Content()}, features=("affinities.tag.x",))
+    >>> found = named_by(catalog)
+    >>> sorted(found.events), sorted(found.traits), found.affinities
+    (['Bought'], ['plan'], {'tag': frozenset({'x'})})
+    """
+    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for path in [*_in_features(catalog), *_in_rules(catalog)]:
+        found[path[0]].add(path[1:])
+    traits = {path[0] for path in found["traits"] if path} | set(_in_templates(catalog))
+    families: dict[str, set[str]] = defaultdict(set)
+    for path in found["affinities"]:
+        if len(path) > 1:
+            families[path[0]].add(path[1])
+    placements = catalog.placements.items()
+    return Named(
+        events=frozenset(path[0] for path in found["counts"] if path),
+        traits=frozenset(traits),
+        affinities={family: frozenset(keys) for family, keys in families.items()},
+        capped=frozenset(name for name, content in catalog.content.items() if content.cap is not None),
+        held_out=frozenset(name for name, placement in placements if placement.holdout > 0),
+        purposes=frozenset({PERSONALISING, *map(normal, _purposes(catalog))}),
+    )
+
+
+def _purposes(catalog: Catalog) -> Iterator[str]:
+    for spec in catalog.placements.values():
+        yield from spec.consent
+    for source in catalog.sources.values():
+        yield from source.gpc
+
+
+def _in_features(catalog: Catalog) -> Iterator[tuple[str, ...]]:
+    of_placements = [spec.features for spec in catalog.placements.values()]
+    of_conversions = [spec.features for spec in catalog.conversions.values()]
+    for names in (catalog.features, *of_placements, *of_conversions):
+        for name in names:
+            first, _, rest = name.partition(".")
+            yield (first, *rest.split(".", 1)) if first == "affinities" else (first, *([rest] if rest else []))
+
+
+def _in_rules(catalog: Catalog) -> Iterator[tuple[str, ...]]:
+    whens = [content.when for content in catalog.content.values()]
+    whens += [placement.when for placement in catalog.placements.values()]
+    for source in (*catalog.segments.values(), *(when for when in whens if when is not None)):
+        try:
+            tree = cel_parser.parse(source)
+        except cel_parser.Unreadable:
+            continue  # said where rules are compiled
+        for node in cel_tree.walk(tree):
+            path = _path(node)
+            if path:
+                yield path
+
+
+def _path(node: Node) -> tuple[str, ...]:
+    """``traits.plan`` and ``counts["Order Completed"]`` as names; empty for anything else."""
+    if isinstance(node, Name):
+        return (node.name,)
+    if isinstance(node, Field):
+        member = node.name
+    elif isinstance(node, Index) and isinstance(node.key, Literal) and isinstance(node.key.value, str):
+        member = node.key.value
+    else:
+        return ()
+    target = _path(node.target)
+    return (*target, member) if target else ()
+
+
+def _in_templates(catalog: Catalog) -> Iterator[str]:
+    for content in catalog.content.values():
+        for body in (content.body, *content.locales.values()):
+            yield from _TRAIT_IN_TEMPLATE.findall(body if isinstance(body, str) else repr(body))

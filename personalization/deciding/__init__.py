@@ -1,0 +1,1 @@
+"""From a request and a visitor's state to the content to show."""

@@ -1,0 +1,111 @@
+"""One request under decision: the visitor as of this very answer, the consents, what is taken already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from personalization.audience.consent import record, words_of
+from personalization.audience.lead_scores import Scorers, Scores
+from personalization.audience.merge import merge_states
+from personalization.audience.profile import apply_event
+from personalization.audience.variables import VisitorScope
+from personalization.deciding.consents import Consents
+from personalization.deciding.decider_catalog import PreparedCatalog
+from personalization.deciding.decision import Answer
+from personalization.deciding.request import DecideRequest, unit_of
+from personalization.deciding.reward_scorer import Scorer
+from personalization.events.decision_id import derived_nonce
+from personalization.visitor.purposes import PERSONALISING, Words, may
+from personalization.visitor.purposes import merge as merge_words
+from personalization.visitor.session import session_at
+from personalization.visitor.visitor_state import VisitorState
+
+NonceSource = Callable[[], bytes]
+"""Gives ``decision_id.NONCE_BYTES`` that were never given before."""
+
+
+class Call:
+    """One request while it is decided: what it carries, what is known of the visitor, what is answered so far."""
+
+    def __init__(
+        self,
+        request: DecideRequest,
+        states: Sequence[VisitorState] | None,
+        catalog: PreparedCatalog,
+        models: Mapping[str, Scorer],
+        now_ms: int,
+        secret: bytes,
+        nonce: NonceSource,
+        out_of_time: Callable[[], bool],
+        scorers: Scorers,
+    ) -> None:
+        self.request = request
+        self.catalog = catalog
+        self.models = models
+        self.secret = secret
+        self.nonce = nonce
+        self.out_of_time = out_of_time
+        self.now_ms = now_ms
+        self.key = request.key
+        self.answer = Answer(self.key, [], [], [])
+        self.taken: list[str] = []
+        says_words = (request.refused or "consent" in request.context) and not request.is_nobodys
+        held = self._held(states) if says_words else []
+        if states is None:
+            state, clock_ms, unit = None, now_ms, b""
+            self.session, self.session_start_ms = 0, 0
+        else:
+            state = self._state_after_request(states)
+            clock_ms, unit = max(now_ms, state.now_ms), state.unit
+            gap_ms = catalog.catalog.catalog.session_gap_ms
+            self.session, self.session_start_ms = session_at(state.session, clock_ms, gap_ms)
+        self.unit = unit or unit_of(request)
+        known = request.user_id is not None
+        scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
+        self.scope = VisitorScope(state, request.context, catalog.catalog, clock_ms, known, scores)
+        self.consents = Consents(secret, request, state, now_ms)
+        if says_words:
+            self.answer.words = self.consents.news(held, catalog.catalog.named.purposes, states)
+        if request.events or request.names_pair:
+            # Where the state cannot be read the events go the way of any others: only a refusal stops them.
+            refused = self.consents.refused(PERSONALISING)
+            self.answer.events_kept = not (refused if states is None else not self.consents.granted(PERSONALISING))
+
+    def scope_without(self, missing: str | None) -> VisitorScope:
+        """What may be looked at where the purpose ``missing`` lacks consent; None: all of it."""
+        return self.scope if missing is None or self.scope.state is None else self.scope.without_state()
+
+    def nonce_of(self, placement: str, slot: int) -> bytes:
+        """The nonce of a slot: of a request that may be sent again, the same each time."""
+        request = self.request
+        if not request.repeatable:
+            return self.nonce()
+        named = f"{len(request.request_id)}:{request.request_id}"
+        return derived_nonce(self.secret, "request", self.key, named, placement, str(slot))
+
+    def _held(self, states: Sequence[VisitorState] | None) -> list[Words]:
+        """The words under each key, as they are before the states are merged."""
+        lately = self.request.said_lately
+        held = [dict(state.consents) for state in states or ()] or ([{}] if lately else [])
+        for words in held:
+            merge_words(words, lately, self.catalog.catalog.named.purposes)
+        return held
+
+    def _state_after_request(self, states: Sequence[VisitorState]) -> VisitorState:
+        """All ids merged in memory, events sent along applied."""
+        state = states[0] if states else VisitorState()
+        catalog = self.catalog.catalog
+        for other in states[1:]:
+            merge_states(state, other, catalog)
+        self.answer.state_revision = state.revision
+        if states:
+            self.answer.state_age_ms = max(0, self.now_ms - max(one.now_ms for one in states))
+        if self.request.said_lately:
+            merge_words(state.consents, self.request.said_lately, catalog.named.purposes)
+        clock_ms = max(self.now_ms, state.now_ms)
+        for sent in self.request.events:
+            record(state.consents, words_of(sent.event), clock_ms, False, catalog.named.purposes)
+            if not may(state.consents, PERSONALISING, default=self.request.consent_default):
+                continue
+            apply_event(state, sent.event, sent.occurred_at_ms, clock_ms, catalog)
+        return state

@@ -1,0 +1,136 @@
+"""The decision, pure: consent → eligibility → distribution → holdout → draw, slot by slot.
+
+``decide`` takes what was read and answers; it waits for nothing, and everything random in it is a keyed hash
+of an id that comes in. The same inputs give the same answer, bit for bit. ``deciding`` is the same, halting at
+each question to a model, so that a server can ask those of many requests at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TypeAlias
+
+from personalization.audience.lead_scores import Scorers
+from personalization.deciding.call import Call, NonceSource
+from personalization.deciding.decider_catalog import PreparedCatalog
+from personalization.deciding.decision import Answer
+from personalization.deciding.distribution import ArmDistribution
+from personalization.deciding.questions import Question
+from personalization.deciding.request import DecideRequest
+from personalization.deciding.reward_scorer import Scorer
+from personalization.deciding.slots import Slots
+from personalization.errors import InvalidInput
+from personalization.visitor.visitor_state import VisitorState
+
+MAX_SLOTS = 50
+NO_SCORERS: Scorers = {}
+
+Deciding: TypeAlias = Generator[Question, ArmDistribution, Answer]
+"""A decision under way: asks, is sent the distribution (or thrown what the model raised), returns the answer."""
+
+
+def _never() -> bool:
+    return False
+
+
+def decide(
+    request: DecideRequest,
+    states: Sequence[VisitorState] | None,
+    catalog: PreparedCatalog,
+    models: Mapping[str, Scorer],
+    now_ms: int,
+    *,
+    secret: bytes,
+    nonce: NonceSource,
+    out_of_time: Callable[[], bool] = _never,
+    scorers: Scorers = NO_SCORERS,
+) -> Answer:
+    """Decide every slot asked for.
+
+    Parameters
+    ----------
+    states
+        What is known under the ids of the request, the winner of a merge first; the decider owns them and
+        changes them. Empty for an unknown visitor, None where it could not be read.
+    models
+        By placement; a placement without one is decided by rules.
+    out_of_time
+        Asked before each scoring; once true, rules answer the rest.
+    scorers
+        By conversion; asked only where a rule or a feature names its score.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown placement or a number of slots nobody can fill.
+    """
+    check(request, catalog)
+    steps = deciding(
+        request,
+        states,
+        catalog,
+        models,
+        now_ms,
+        secret=secret,
+        nonce=nonce,
+        out_of_time=out_of_time,
+        scorers=scorers,
+    )
+    try:
+        question = next(steps)
+        while True:
+            try:
+                distribution = question.answer()
+            except Exception as error:  # the model's: the decision knows what to do without one
+                question = steps.throw(error)
+            else:
+                question = steps.send(distribution)
+    except StopIteration as finished:
+        answer: Answer = finished.value
+        return answer
+
+
+def deciding(
+    request: DecideRequest,
+    states: Sequence[VisitorState] | None,
+    catalog: PreparedCatalog,
+    models: Mapping[str, Scorer],
+    now_ms: int,
+    *,
+    secret: bytes,
+    nonce: NonceSource,
+    out_of_time: Callable[[], bool] = _never,
+    scorers: Scorers = NO_SCORERS,
+) -> Deciding:
+    """``decide`` step by step, for a request that was checked: each question to a model is handed out."""
+    call = Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
+    for asked in request.placements:
+        placement = catalog.placements[asked.placement]
+        spec = placement.compiled.spec
+        missing = call.consents.missing(placement.compiled.consent)
+        slots = Slots(call, placement, call.scope_without(missing), missing)
+        for slot in range(asked.slots or spec.slots):
+            if not (yield from slots.fill(slot)):
+                break
+    return call.answer
+
+
+def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
+    """Refuse what cannot be decided; raises ``InvalidInput`` that names the field."""
+    seen: set[str] = set()
+    for index, asked in enumerate(request.placements):
+        if asked.placement in seen:
+            raise InvalidInput(
+                f"placements[{index}]",
+                f"names {asked.placement[:64]!r} a second time; name each placement once, and ask for more slots",
+                "duplicate_placement",
+            )
+        seen.add(asked.placement)
+        if asked.placement not in catalog.placements:
+            known = ", ".join(sorted(catalog.placements)[:20])
+            name = asked.placement[:64].encode("utf-8", "replace").decode()
+            raise InvalidInput(
+                f"placements[{index}]", f"no placement {name!r}; there are: {known}", "unknown_placement"
+            )
+        if asked.slots is not None and not 1 <= asked.slots <= MAX_SLOTS:
+            raise InvalidInput(f"placements[{index}].slots", f"must lie between 1 and {MAX_SLOTS}")

@@ -1,0 +1,96 @@
+"""What the decider works out once per catalog version rather than once per request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from personalization.audience.context import FeatureName, feature_names
+from personalization.catalog.catalog import Content
+from personalization.catalog.compiled_catalog import Arm, CompiledCatalog, CompiledPlacement
+from personalization.deciding.render import Renderer
+from personalization.features import FeatureValue, flat, pack
+
+MAX_SELECTIONS = 1024
+"""Sets of eligible arms remembered per placement."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPlacement:
+    """A placement, ready to decide.
+
+    Attributes
+    ----------
+    conditional
+        The arms with a rule, a schedule or a cap: the others are eligible always.
+    by_priority
+        Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
+    packed_arm_features
+        What the model is told of each arm, as it travels with a decision.
+    """
+
+    compiled: CompiledPlacement
+    arms: tuple[str, ...]
+    conditional: tuple[Arm, ...]
+    by_priority: tuple[str, ...]
+    features: tuple[FeatureName, ...]
+    arm_features: dict[str, dict[str, FeatureValue]] | None
+    packed_arm_features: dict[str, msgspec.Raw]
+    selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
+        """The arms but the ``filtered`` ones; the same object for the same ones, which hashes and compares fast."""
+        key = tuple(filtered)
+        arms = self.selections.get(key)
+        if arms is None:
+            if len(self.selections) >= MAX_SELECTIONS:
+                self.selections.clear()
+            arms = self.selections[key] = tuple([arm for arm in self.arms if arm not in filtered])
+        return arms
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCatalog:
+    """One catalog version, ready to decide."""
+
+    catalog: CompiledCatalog
+    placements: dict[str, PreparedPlacement]
+    renderers: dict[str, Renderer]
+
+
+def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
+    """Work it out."""
+    return PreparedCatalog(
+        catalog,
+        {name: _prepare(catalog, placement) for name, placement in catalog.placements.items()},
+        {name: Renderer(content) for name, content in catalog.catalog.content.items()},
+    )
+
+
+def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> PreparedPlacement:
+    arms = tuple(arm.id for arm in placement.arms)
+    by_priority = sorted(placement.arms, key=lambda arm: -arm.content.priority)
+    arm_features = features_by_arm(catalog.catalog.content, arms)
+    return PreparedPlacement(
+        placement,
+        arms,
+        tuple(arm for arm in placement.arms if _is_conditional(arm)),
+        tuple(arm.id for arm in by_priority),
+        feature_names(placement.features),
+        arm_features,
+        {arm: pack(features) for arm, features in (arm_features or {}).items()},
+    )
+
+
+def _is_conditional(arm: Arm) -> bool:
+    content = arm.content
+    return not (arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None)
+
+
+def features_by_arm(
+    content: dict[str, Content], arms: tuple[str, ...]
+) -> dict[str, dict[str, FeatureValue]] | None:
+    """What the model is told of the arms; None where the catalog says nothing of any of them."""
+    found = {arm: flat(content[arm].features) for arm in arms if content[arm].features}
+    return found or None

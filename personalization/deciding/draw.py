@@ -1,0 +1,23 @@
+"""What a draw is named by, and the ids of choices that several calls agree on."""
+
+from __future__ import annotations
+
+from personalization.events.decision_id import derived_nonce, mint
+
+
+def draw_name(decision_id: str, *, sticky: bool, unit: bytes, placement: str, slot: int, replaces: str) -> str:
+    """What the draw hashes: the decision id, or, for a sticky choice, what agreeing calls agree on.
+
+    No time and no session stands in it, and the choice that is replaced does: so no ticket is used twice.
+    """
+    if not sticky:
+        return decision_id
+    return "\x1f".join(("sticky", unit.hex(), placement, str(slot), replaces or "-"))
+
+
+def sticky_decision_id(
+    secret: bytes, *, key: str, unit: bytes, placement: str, slot: int, replaces: str, arm: str
+) -> str:
+    """The id of a sticky choice: calls that agree on all but the key share its nonce, and are one trial."""
+    nonce = derived_nonce(secret, unit.hex(), placement, str(slot), replaces or "-", arm)
+    return mint(secret, key, nonce)

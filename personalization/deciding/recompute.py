@@ -1,0 +1,62 @@
+"""A decision made again from its record: same versions, same features, same draw."""
+
+from __future__ import annotations
+
+import msgspec
+
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.deciding.decider_catalog import features_by_arm
+from personalization.deciding.distribution import ArmDistribution, ticket, uniform
+from personalization.deciding.draw import draw_name
+from personalization.deciding.reward_scorer import Scorer
+from personalization.errors import InvalidInput
+from personalization.events.decision_record import DecisionRecord
+
+
+class Recomputed(msgspec.Struct, frozen=True):
+    """A decision made again from its record."""
+
+    arm: str
+    ticket: int
+    distribution: ArmDistribution
+
+
+def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: Scorer, secret: bytes) -> Recomputed:
+    """Make a drawn decision again: same catalog and model versions, same features, same draw.
+
+    Parameters
+    ----------
+    catalog, scorer
+        Of the versions the record names.
+
+    Raises
+    ------
+    InvalidInput
+        Where the versions differ, or the record is of a choice that nothing was drawn for.
+    """
+    if record.catalog_version != catalog.version:
+        raise InvalidInput("catalog_version", f"the record needs catalog {record.catalog_version}")
+    if record.ticket is None:
+        raise InvalidInput("ticket", "nothing was drawn for this decision")
+    spec = catalog.catalog.placements[record.placement]
+    if record.holdout:
+        distribution = uniform(record.arms, "uniform")
+    else:
+        distribution = scorer.distribution(
+            record.arms,
+            record.features,
+            policy=spec.policy,
+            arm_features=features_by_arm(catalog.catalog.content, spec.content),
+        )
+        if distribution.model_version != record.model_version:
+            raise InvalidInput("model_version", f"the record needs model {record.model_version}")
+    name = draw_name(
+        record.decision_id,
+        sticky=record.sticky,
+        unit=record.unit,
+        placement=record.placement,
+        slot=record.slot,
+        replaces=record.replaces,
+    )
+    drawn = ticket(secret, name)
+    return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)

@@ -1,0 +1,90 @@
+"""What is asked of the decider: which placements, for whom, in which context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from personalization.bounded import short_hash
+from personalization.events.event import ClientEvent
+from personalization.visitor.purposes import Words
+from personalization.visitor.visitor_key import NOBODY, anonymous_key, user_key
+
+
+class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
+    """One placement asked for; ``slots`` as the catalog says where it is None."""
+
+    placement: str
+    slots: int | None = None
+
+
+class SentEvent(msgspec.Struct, frozen=True):
+    """An event sent along with a decision: applied to this very answer, and logged."""
+
+    event: ClientEvent
+    occurred_at_ms: int
+
+
+class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the decider.
+
+    Attributes
+    ----------
+    user_id, anonymous_id
+        The caller's own ids; without any it is decided for nobody, and nothing is logged.
+    context
+        Segment-shaped: ``userAgent``, ``locale``, ``timezone``, ``page``, ``consent``, …
+    events
+        Oldest first.
+    activate
+        Whether being decided counts as being shown.
+    consent_default
+        What the source assumes of a visitor who has said nothing.
+    refused
+        Purposes that the visitor's browser refuses (``Sec-GPC``), in their normal form.
+    repeatable
+        ``request_id`` is the caller's own: whoever sends it again means the same decisions.
+    said_lately
+        Words on purposes that came in a moment ago and may not be in the visitor's state yet.
+    """
+
+    request_id: str
+    placements: tuple[PlacementRequest, ...]
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    context: dict[str, Any] = {}
+    events: tuple[SentEvent, ...] = ()
+    activate: bool = True
+    consent_default: bool = False
+    refused: tuple[str, ...] = ()
+    repeatable: bool = False
+    said_lately: Words = {}
+
+    @property
+    def key(self) -> str:
+        """The key this request's entries are logged under."""
+        if self.user_id:
+            return user_key(self.user_id)
+        return anonymous_key(self.anonymous_id) if self.anonymous_id else NOBODY
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether it names no visitor."""
+        return not self.user_id and not self.anonymous_id
+
+    @property
+    def names_pair(self) -> bool:
+        """Whether it says that two ids are one person."""
+        return bool(self.user_id and self.anonymous_id)
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all ids in the request, the winner of a merge first."""
+        if self.user_id and self.anonymous_id:
+            return (user_key(self.user_id), anonymous_key(self.anonymous_id))
+        return (self.key,)
+
+
+def unit_of(request: DecideRequest) -> bytes:
+    """The person's unit before anything is recorded: by the anonymous id, which a log-in does not change."""
+    return short_hash(anonymous_key(request.anonymous_id) if request.anonymous_id else request.key)

@@ -1,0 +1,1 @@
+"""What can happen to a visitor, and what is logged of it."""

@@ -1,0 +1,125 @@
+"""The full record of a decision: enough to explain it, to evaluate another policy on it, and to make it again."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+
+import msgspec
+
+from personalization.errors import InvalidInput
+from personalization.features import FeatureValue
+
+
+class EligibleArm(msgspec.Struct, frozen=True):
+    """One arm that could have been chosen: the model's estimate (float32) and its probability over 2³²."""
+
+    arm: str
+    mean: float
+    sd: float
+    weight: int
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One decision as written to the topic ``decisions``.
+
+    Attributes
+    ----------
+    key
+        The visitor's.
+    weight
+        Of the arm chosen, an integer over 2³².
+    arms, weights, means_f32, sds_f32
+        The eligible arms and what the model said of them (see ``eligible``); float32, little endian.
+    filtered
+        The other arms, with the reason.
+    above
+        Arms of this call placed before this slot: the weights are given them.
+    features
+        As the model saw them.
+    state_revision, state_age_ms
+        Of the visitor state read; None where it could not be.
+    ticket
+        The keyed hash drawn with, in [0, 2³²); None where nothing was drawn.
+    session
+        Number of the visitor's session, events of the request included.
+    unit
+        Of the person, what the draw of a sticky choice is named by (``VisitorState.unit``).
+    replaces
+        The trial of the choice that this sticky one replaces; empty: the first of its slot.
+    """
+
+    decision_id: str
+    message_id: str
+    request_id: str
+    key: str
+    placement: str
+    slot: int
+    arm: str
+    weight: int
+    tier: str
+    reason: str
+    policy: str
+    decided_at_ms: int
+    catalog_version: int
+    model_version: int = 0
+    arms: tuple[str, ...] = ()
+    weights: tuple[int, ...] = ()
+    means_f32: bytes = b""
+    sds_f32: bytes = b""
+    filtered: dict[str, str] = {}
+    above: tuple[str, ...] = ()
+    features: dict[str, FeatureValue] = {}
+    state_revision: int | None = None
+    state_age_ms: int | None = None
+    ticket: int | None = None
+    session: int = 0
+    exposed: bool = True
+    holdout: bool = False
+    sticky: bool = False
+    trains: bool = True
+    unit: bytes = b""
+    replaces: str = ""
+
+    def eligible(self) -> list[EligibleArm]:
+        """The eligible arms, in order."""
+        means, sds = unpack_f32(self.means_f32), unpack_f32(self.sds_f32)
+        means = means or (0.0,) * len(self.arms)
+        sds = sds or (0.0,) * len(self.arms)
+        return [EligibleArm(*row) for row in zip(self.arms, means, sds, self.weights, strict=True)]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(DecisionRecord)
+
+
+def encode_record(record: DecisionRecord) -> bytes:
+    """The record as logged (msgpack)."""
+    return _encoder.encode(record)
+
+
+def decode_record(data: bytes) -> DecisionRecord:
+    """The record back; raises ``InvalidInput`` where the bytes are something else."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidInput("record", f"not a decision record: {error}", "bad_record") from error
+
+
+def pack_f32(numbers: tuple[float, ...]) -> bytes:
+    """Numbers as float32, little endian on every machine we run on.
+
+    >>> unpack_f32(pack_f32((0.5, 2.0)))
+    (0.5, 2.0)
+    """
+    return _floats(len(numbers)).pack(*numbers)
+
+
+def unpack_f32(data: bytes) -> tuple[float, ...]:
+    """The inverse of ``pack_f32``."""
+    return _floats(len(data) // 4).unpack(data)
+
+
+@lru_cache(1024)
+def _floats(n_numbers: int) -> struct.Struct:
+    return struct.Struct(f"<{n_numbers}f")

@@ -1,0 +1,1 @@
+"""From the log of a visitor to their state, their outcomes and examples."""

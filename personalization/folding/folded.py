@@ -1,0 +1,86 @@
+"""What the fold works on, and what it says it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from personalization.events.entry import Entry
+from personalization.events.example import Example
+from personalization.events.outcome import Outcome
+from personalization.folding.closed_memory import LateReward
+from personalization.folding.ledger import Note
+from personalization.visitor.folder_state import FolderState
+from personalization.visitor.visitor_state import VisitorState
+
+
+class Status(StrEnum):
+    """How an entry counts: received = applied + duplicate + forwarded + dead-lettered + dropped(reason)."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    """A message id or a derived event seen before."""
+    FORWARDED = "forwarded"
+    """Reached a redirect and was sent on; counted again where it is applied."""
+    DROPPED = "dropped"
+    """Means nothing here; ``Folded.reason`` says why."""
+    REDELIVERED = "redelivered"
+    """At or below the fence: applied before, touched nothing."""
+    STALE_EPOCH = "stale_epoch"
+    """Of an older epoch than the state: touched nothing."""
+
+
+UNTOUCHED = frozenset({Status.REDELIVERED, Status.STALE_EPOCH})
+"""Statuses that leave the visitor exactly as it was: nothing to write."""
+
+
+@dataclass(slots=True)
+class Visitor:
+    """All that is kept of one visitor: what the decider reads, and what only the folder needs."""
+
+    state: VisitorState
+    folder: FolderState
+
+    @classmethod
+    def new(cls) -> Visitor:
+        """A visitor never seen."""
+        return cls(VisitorState(), FolderState())
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedEntry:
+    """An entry to append to the visitor log under ``key``."""
+
+    key: str
+    entry: Entry
+
+
+Emission: TypeAlias = DerivedEntry | Outcome | Example
+
+
+@dataclass(slots=True)
+class Folded:
+    """What folding one entry did.
+
+    Attributes
+    ----------
+    emissions
+        To be acknowledged by the log before the state is written; in order.
+    due_ms
+        A time-out to have ready before the state is written; None: nothing new.
+    notes
+        (kind, placement, arm) of what is counted: ``exposed``, ``rewarded``, ``late``, ``orphan``,
+        ``closed_evicted``, …; placement and arm are empty where they are not known.
+    reason
+        Why the entry was dropped.
+    late
+        Rewards that came after their decision was closed, each in ``notes`` too.
+    """
+
+    status: Status
+    emissions: list[Emission] = field(default_factory=list)
+    due_ms: int | None = None
+    notes: list[Note] = field(default_factory=list)
+    reason: str = ""
+    late: list[LateReward] = field(default_factory=list)

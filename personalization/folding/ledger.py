@@ -1,0 +1,395 @@
+"""The ledger of open decisions: opened when made, exposed when shown, credited, and closed into outcomes.
+
+Windows close in log order: only a time-out closes by time, so a reward behind its time-out is late, whatever
+its own timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from personalization import bounded
+from personalization.audience.merge import merged_holdout, trim_sticky
+from personalization.catalog.catalog import DAY_MS, MINUTE_MS
+from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
+from personalization.errors import MissingCatalog
+from personalization.events.decision_id import trial_of
+from personalization.events.entry import Position, Sender
+from personalization.events.event import DecisionMade
+from personalization.events.outcome import ClosingReason, Outcome
+from personalization.features import NO_FEATURES, unpack
+from personalization.folding.closed_memory import (
+    LateReward,
+    is_closed,
+    late_for_decision,
+    remember_closed,
+    take_over_closed,
+)
+from personalization.folding.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
+from personalization.visitor.folder_state import (
+    HOLD_MS,
+    MAX_HELD_REWARDS,
+    MAX_OPEN_BYTES,
+    MAX_OPEN_EXPOSED,
+    MAX_OPEN_UNEXPOSED,
+    FolderState,
+    HeldReward,
+    Lineage,
+    OpenDecision,
+)
+from personalization.visitor.purposes import PERSONALISING
+from personalization.visitor.session import begin_if_over, prolong
+from personalization.visitor.visitor_state import (
+    MAX_EXPOSURES,
+    MAX_HOLDOUTS,
+    Exposure,
+    Holdout,
+    Sticky,
+    VisitorState,
+)
+
+_UNKNOWN = Lineage("")
+
+TRAINED = frozenset({ClosingReason.WINDOW, ClosingReason.FINAL})
+
+FEW_OPEN = 3
+"""So few cannot be too many: the features of a decision are 20 KiB at the most."""
+
+Note = tuple[str, str, str]
+"""(kind, placement, arm): something to be counted."""
+
+
+def _no_other(version: int) -> CompiledCatalog:
+    raise MissingCatalog(version)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The open decisions of one visitor while one entry is folded.
+
+    ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it,
+    ``key`` the visitor's, ``position`` the entry's, ``sender`` whoever brought it. ``now_ms`` is the fold's clock,
+    ``received_at_ms`` the entry's own, which lies behind where entries overtook each other. ``earlier`` gives the
+    catalogs that open decisions were made under.
+    """
+
+    state: VisitorState
+    folder: FolderState
+    now_ms: int
+    catalog: CompiledCatalog
+    received_at_ms: int
+    key: str
+    position: Position
+    sender: Sender | None = None
+    earlier: Callable[[int], CompiledCatalog] = _no_other
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    late: list[LateReward] = field(default_factory=list)
+
+    def find(self, decision_id: str) -> OpenDecision | None:
+        """The open decision of that id, or of the same trial under another key of the visitor."""
+        trial = trial_of(decision_id)
+        for decision in self.folder.open:
+            if trial_of(decision.decision_id) == trial:
+                return decision
+        return None
+
+    def open(self, made: DecisionMade) -> OpenDecision | None:
+        """Enter a decision; a repeat of one known adds an exposure and no trial. Gives it where it is open now."""
+        begin_if_over(self.state, self.now_ms, self._gap_ms)
+        self.state.unit = self.state.unit or made.unit
+        agreed = self._keep_choice(made)
+        known = self.find(made.decision_id)
+        if known is not None or is_closed(self.folder, made.decision_id):
+            if made.exposed:
+                self._count_exposure(made.arm)
+                self._record_side(made.placement, made.holdout)
+            if made.exposed and known is not None and known.exposed_at_ms is None:
+                self._start_window(known)
+            return None
+        placement = self.catalog.placements.get(made.placement)
+        window_ms = placement.spec.window_ms if placement else 30 * MINUTE_MS
+        low, high = placement.spec.reward_range if placement else (0.0, 1.0)
+        decision = OpenDecision(
+            decision_id=made.decision_id,
+            placement=made.placement,
+            slot=made.slot,
+            arm=made.arm,
+            weight=made.weight,
+            decided_at_ms=self.received_at_ms,
+            due_ms=self.received_at_ms + window_ms,
+            window_ms=window_ms,
+            default_reward=placement.spec.default_reward if placement else 0.0,
+            low=low,
+            high=high,
+            exposed_at_ms=None,
+            reward=0.0,
+            n_rewards=0,
+            features=made.features,
+            arm_features=made.arm_features,
+            policy=made.policy,
+            model_version=made.model_version,
+            catalog_version=self.catalog.version,
+            holdout=made.holdout,
+            trains=made.trains and agreed,
+            combine=placement.spec.combine if placement else "sum",
+            lineage=self._lineage(made, placement),
+        )
+        self.folder.open.append(decision)
+        if not agreed:
+            self.notes.append(("disagreed", made.placement, made.arm))
+        if made.exposed:
+            self.expose(decision)
+        self.settle_held(decision)
+        self.evict()
+        return decision if decision in self.folder.open else None
+
+    def expose(self, decision: OpenDecision) -> None:
+        """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
+        if decision.exposed_at_ms is None:
+            self._start_window(decision)
+            self._count_exposure(decision.arm)
+            self._record_side(decision.placement, decision.holdout)
+
+    def credit(self, decision: OpenDecision, worth: Worth) -> None:
+        """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
+
+        It trains only if its activation comes as well: callers who never activate would train on successes alone.
+        """
+        if decision.exposed_at_ms is None:
+            self.expose(decision)
+            decision.by_reward = 1
+        add_reward(decision, worth)
+        self.notes.append(("rewarded", decision.placement, decision.arm))
+
+    def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
+        """Close an open decision into its outcome."""
+        self.folder.open.remove(decision)
+        remember_closed(self.folder, decision, self.now_ms)
+        exposed = decision.exposed_at_ms is not None
+        if reason is ClosingReason.WINDOW and not exposed:
+            reason = ClosingReason.UNEXPOSED
+        self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
+        trains = decision.trains and exposed and not decision.holdout and reason in TRAINED
+        if decision.by_reward:
+            trains = False
+            self.notes.append(("exposed_by_reward", decision.placement, decision.arm))
+        if decision.placement not in self.catalog.placements:
+            # Its rewards were nobody's while it was gone: what it did not earn then says nothing of it.
+            trains = False
+            self.notes.append(("placement_gone", decision.placement, decision.arm))
+        lineage = decision.lineage or _UNKNOWN
+        self.outcomes.append(
+            Outcome(
+                decision_id=decision.decision_id,
+                placement=decision.placement,
+                slot=decision.slot,
+                arm=decision.arm,
+                weight=decision.weight,
+                reward=total_reward(decision),
+                reason=reason,
+                decided_at_ms=decision.decided_at_ms,
+                closed_at_ms=self.now_ms,
+                exposed_at_ms=decision.exposed_at_ms,
+                n_rewards=decision.n_rewards,
+                features=unpack(decision.features),
+                arm_features=unpack(decision.arm_features),
+                policy=decision.policy,
+                model_version=decision.model_version,
+                catalog_version=decision.catalog_version,
+                holdout=decision.holdout is True,
+                trains=trains,
+                training_weight=decision.sample_weight,
+                sample_weight=decision.sample_weight,
+                unit=self.state.unit or (bounded.short_hash(self.key) if self.key else b""),
+                key_class=lineage.key_class,
+                by=lineage.by,
+                origin=lineage.origin,
+                variant=lineage.variant,
+                rules=lineage.rules,
+            )
+        )
+
+    def reward(self, decision_id: str, value: float | None, *, final: bool, name: str = "") -> None:
+        """An explicit reward (or, with ``value`` None, an activation) by decision id; held if it came too early."""
+        decision = self.find(decision_id)
+        if decision is not None:
+            self._apply_explicit(decision, value, final=final, name=name)
+        elif is_closed(self.folder, decision_id):
+            if value is not None:
+                self.note_late(late_for_decision(self.folder, decision_id, self.catalog, self.now_ms))
+        else:
+            self.folder.held.append(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS, name))
+            while len(self.folder.held) > MAX_HELD_REWARDS:
+                self.folder.held.pop(0)
+                self.notes.append(("orphan", "", ""))
+
+    def note_late(self, late: LateReward) -> None:
+        """A reward came for a decision that is closed: it changes nothing and is told."""
+        self.notes.append(("late", late.placement, late.arm))
+        self.late.append(late)
+
+    def settle_held(self, decision: OpenDecision) -> None:
+        """Apply the rewards that waited for this decision."""
+        trial = trial_of(decision.decision_id)
+        waiting = [held for held in self.folder.held if trial_of(held.decision_id) == trial]
+        if not waiting:
+            return
+        self.folder.held = [held for held in self.folder.held if trial_of(held.decision_id) != trial]
+        for held in sorted(waiting, key=lambda held: (held.value is not None, held.final)):  # activations first
+            self.reward(decision.decision_id, held.value, final=held.final, name=held.name)
+
+    def time_out(self) -> None:
+        """Close every window that has ended by now, and give up on rewards held too long."""
+        for decision in sorted(self.folder.open, key=lambda decision: decision.due_ms):
+            if decision.due_ms <= self.now_ms:
+                self.close(decision, ClosingReason.WINDOW)
+        kept = [held for held in self.folder.held if held.until_ms > self.now_ms]
+        self.notes.extend(("orphan", "", "") for _ in range(len(self.folder.held) - len(kept)))
+        self.folder.held = kept
+
+    def withdraw(self, allowed: Callable[[str], bool]) -> None:
+        """Close what is open without consent, untrained and without what was known of the visitor."""
+        for decision in list(self.folder.open):
+            placement = self.catalog.placements.get(decision.placement)
+            if all(map(allowed, (PERSONALISING,) if placement is None else placement.consent)):
+                continue
+            decision.features = decision.arm_features = NO_FEATURES
+            self.close(decision, ClosingReason.WITHDRAWN)
+
+    def evict(self) -> None:
+        """Close what is beyond the bounds: of those not shown the oldest, of those shown one by lot.
+
+        The lot is a hash of key and log offset, whatever the decision earned; it is not trained, and the weight of
+        the others grows by what it leaves out. So early decisions of long visits are not all lost, and no zero is
+        trained for having been cut off.
+        """
+        unexposed = [decision for decision in self.folder.open if decision.exposed_at_ms is None]
+        for decision in unexposed[: max(0, len(unexposed) - MAX_OPEN_UNEXPOSED)]:
+            self.close(decision, ClosingReason.EVICTED)
+        n = 0
+        while self._is_over():
+            exposed = [decision for decision in self.folder.open if decision.exposed_at_ms is not None]
+            if len(exposed) < 2:
+                return
+            lot = bounded.short_hash(
+                f"evict\x1f{self.key}\x1f{self.position.epoch}\x1f{self.position.offset}\x1f{n}"
+            )
+            gone = exposed[int.from_bytes(lot) % len(exposed)]
+            self.close(gone, ClosingReason.EVICTED)
+            for decision in exposed:
+                decision.sample_weight *= len(exposed) / (len(exposed) - 1)
+            n += 1
+
+    def _is_over(self) -> bool:
+        opened = self.folder.open
+        if len(opened) <= FEW_OPEN:
+            return False
+        if sum(decision.exposed_at_ms is not None for decision in opened) > MAX_OPEN_EXPOSED:
+            return True
+        n_bytes = sum(len(memoryview(each.features)) + len(memoryview(each.arm_features)) for each in opened)
+        return n_bytes > MAX_OPEN_BYTES
+
+    def take_over(self, other: FolderState) -> list[OpenDecision]:
+        """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""
+        arrivals = []
+        for decision in other.open:
+            known = self.find(decision.decision_id)
+            if known is not None:
+                unite(known, decision)
+            elif not is_closed(self.folder, decision.decision_id):
+                arrivals.append(decision)
+        for decision in [each for each in self.folder.open if is_closed(other, each.decision_id)]:
+            self.folder.open.remove(decision)  # closed under the other key: one trial has one outcome
+        take_over_closed(self.folder, other)
+        self.folder.open = sorted([*self.folder.open, *arrivals], key=lambda decision: decision.decided_at_ms)
+        for decision in arrivals:
+            self.settle_held(decision)
+        for held in other.held:
+            awaited = self.find(held.decision_id)
+            if awaited is not None:
+                self._apply_explicit(awaited, held.value, final=held.final, name=held.name)
+            else:
+                self.folder.held.append(held)
+        while len(self.folder.held) > MAX_HELD_REWARDS:
+            self.folder.held.pop(0)
+            self.notes.append(("orphan", "", ""))
+        return arrivals
+
+    def _apply_explicit(self, decision: OpenDecision, value: float | None, *, final: bool, name: str) -> None:
+        if value is None:
+            final = decision.by_reward == 2
+            decision.by_reward = 0
+            self.expose(decision)
+        elif decision.by_reward == 2:
+            self.note_late(LateReward(decision.decision_id, decision.placement, decision.arm, None))
+            return
+        else:
+            placement = self.catalog.placements.get(decision.placement)
+            worth = worth_of(dict((weighted(name, value, None if placement is None else placement.spec),)))
+            if worth is not None:
+                self.credit(decision, worth)
+        if final and decision.by_reward:
+            decision.by_reward = 2  # the activation may be on its way: it closes then, or with its window
+        elif final:
+            self.close(decision, ClosingReason.FINAL)
+
+    def _lineage(self, made: DecisionMade, placement: CompiledPlacement | None) -> Lineage | None:
+        sender = self.sender
+        if sender is None and not made.variant:
+            return None
+        by, origin = (sender.by, sender.origin) if sender is not None else ("", b"")
+        return Lineage(self.key[:1], by, origin, made.variant, placement.rules if placement else b"")
+
+    def _start_window(self, decision: OpenDecision) -> None:
+        decision.exposed_at_ms = self.received_at_ms
+        decision.due_ms = self.received_at_ms + decision.window_ms
+        self.notes.append(("exposed", decision.placement, decision.arm))
+
+    def _keep_choice(self, made: DecisionMade) -> bool:
+        """Keep a sticky choice for the session; False where another one is kept already.
+
+        Two calls at once may disagree, by two versions of a model: the first in the log is the trial and sticks.
+        """
+        if not made.sticky:
+            return True
+        slot = f"{made.placement}/{made.slot}"
+        kept = self.state.sticky.get(slot)
+        if kept is not None:
+            trial = trial_of(kept.decision_id)
+            if trial == trial_of(made.decision_id):
+                return True
+            if kept.at_ms >= self.state.session.started_ms and trial != made.replaces:
+                return False
+        self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, self.now_ms)
+        trim_sticky(self.state, self.catalog)
+        return True
+
+    def _record_side(self, name: str, control: bool | None) -> None:
+        placement = self.catalog.placements.get(name)
+        if control is None:
+            return  # the state could not be read: this exposure stays outside the experiment
+        if placement is not None and placement.spec.holdout > 0:
+            side = Holdout(control, self.now_ms)
+            self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
+            bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, self.catalog.named.held_out)
+
+    def _count_exposure(self, arm: str) -> None:
+        prolong(self.state, self.now_ms, self._gap_ms)
+        day = self.now_ms // DAY_MS
+        seen = self.state.exposures.get(arm) or Exposure(0, day, 0, 0, self.now_ms)
+        self.state.exposures[arm] = Exposure(
+            seen.total + 1,
+            day,
+            (seen.on_day if seen.day == day else 0) + 1,
+            (seen.in_session if seen.last_ms >= self.state.session.started_ms else 0) + 1,
+            self.now_ms,
+        )
+        bounded.trim(
+            self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, self.catalog.named.capped
+        )
+
+    @property
+    def _gap_ms(self) -> int:
+        return self.catalog.catalog.session_gap_ms

@@ -1,0 +1,137 @@
+"""Redirects in the fold: a key turns out to be another visitor's, and what reaches it from then on."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from personalization.bounded import short_hash
+from personalization.events.decision_id import trial_of
+from personalization.events.entry import LOGGED_OUT, Entry, Position, Provenance
+from personalization.events.event import (
+    CLIENT_EVENTS,
+    Activated,
+    DecisionMade,
+    Event,
+    Link,
+    Merged,
+    Redirected,
+    Rewarded,
+    TimedOut,
+)
+from personalization.events.merged_parts import parts_of
+from personalization.folding.attribution import names_what
+from personalization.folding.closed_memory import is_closed
+from personalization.folding.folded import DerivedEntry, Emission, Folded, Status, Visitor
+from personalization.visitor import identity
+from personalization.visitor.folder_state import FolderState
+from personalization.visitor.visitor_key import is_registered
+from personalization.visitor.visitor_state import VisitorState
+
+
+def fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, link: Link) -> Folded:
+    """This key turns out to be ``canonical``: leave a redirect, send all that is known there."""
+    winner = identity.canonical_of(key, link.canonical)
+    if winner is None:
+        return Folded(Status.DROPPED, reason="two_registered_ids")
+    if winner == key:
+        return Folded(Status.DROPPED, reason="link_to_itself")
+    state, folder = visitor.state, visitor.folder
+    # All but the memory of what was applied here moves: that, like the fence, belongs to the key.
+    merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
+    known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
+    _leave_redirect(visitor, key, winner)
+    return Folded(Status.APPLIED, emissions=_sent(winner, key, position, entry, merged) if known else [])
+
+
+def _sent(to: str, key: str, position: Position, entry: Entry, merged: Merged) -> list[Emission]:
+    return [derived(to, key, position, n, entry, part) for n, part in enumerate(parts_of(merged))]
+
+
+def _leave_redirect(visitor: Visitor, key: str, to: str) -> None:
+    """Leave nothing at the key but where its visitor is now; whoever comes next is another person, another unit."""
+    state, folder = visitor.state, visitor.folder
+    unit = short_hash(f"{key}\x1f{state.unit.hex()}") if is_registered(to) else b""
+    visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=to, unit=unit)
+    visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
+
+
+def is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
+    """Whether what reaches a redirect belongs to whoever uses the device after a log-out, not to ``target``.
+
+    That is what the source says of events that follow a log-in without naming the user; nothing is inferred from
+    what others sent.
+    """
+    event, sender = entry.event, entry.sender
+    if not is_registered(target):
+        return False
+    if isinstance(event, Rewarded | Activated):
+        return is_known(folder, event.decision_id)
+    if isinstance(event, TimedOut):
+        return bool(folder.open or folder.held or folder.conversions)
+    if sender is None or sender.after_login != LOGGED_OUT:
+        return False
+    return isinstance(event, DecisionMade) or (isinstance(event, CLIENT_EVENTS) and event.user_id is None)
+
+
+def is_known(folder: FolderState, decision_id: str) -> bool:
+    """Whether the decision is open, or was closed, under this very key."""
+    trial = trial_of(decision_id)
+    return any(trial_of(each.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
+
+
+def fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entry, target: str) -> Folded:
+    """Send what reaches a redirect on to where the visitor now is."""
+    event = entry.event
+    if isinstance(event, Redirected):
+        if event.to != key and identity.canonical_of(target, event.to) == event.to:
+            visitor.state.redirect = event.to
+        return Folded(Status.APPLIED)
+    if isinstance(event, Link):
+        return _link_at_redirect(visitor, key, position, entry, event, target)
+    emissions: list[Emission] = [derived(target, key, position, 0, entry, event)]
+    if isinstance(event, Merged):
+        # Later events of the source need not come by here any more.
+        emissions.append(derived(event.source, key, position, 1, entry, Redirected(to=target)))
+    return Folded(Status.FORWARDED, emissions=emissions)
+
+
+def _link_at_redirect(
+    visitor: Visitor, key: str, position: Position, entry: Entry, link: Link, target: str
+) -> Folded:
+    """Somebody logs in on a key that is a redirect already: again the same person, another, or a chain grows."""
+    state, folder = visitor.state, visitor.folder
+    winner = identity.canonical_of(target, link.canonical)
+    if link.canonical == target or winner is None:
+        # Who used the device since the last log-in was whoever logs in now; a second person ends the forwarding
+        # to the first at once.
+        known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
+        same = link.canonical == target
+        recent = [credit for credit in folder.recent if not (same and names_what(credit))]  # offered there already
+        merged = Merged(
+            source=key,
+            state=structs.replace(state, redirect=None),
+            folder=structs.replace(folder, sources={}, message_ids=b"", recent=recent),
+        )
+        if known or winner is None:
+            _leave_redirect(visitor, key, link.canonical)
+        emissions = _sent(link.canonical, key, position, entry, merged) if known else []
+        return Folded(Status.APPLIED, emissions=emissions)
+    loser = link.canonical if winner == target else target
+    state.redirect = winner
+    return Folded(Status.FORWARDED, emissions=[derived(loser, key, position, 0, entry, Link(canonical=winner))])
+
+
+def derived(to: str, key: str, position: Position, n: int, cause: Entry, event: Event) -> DerivedEntry:
+    """The ``n``-th entry that folding ``cause`` at ``key`` appends to another key's log."""
+    return DerivedEntry(
+        to,
+        Entry(
+            received_at_ms=cause.received_at_ms,
+            occurred_at_ms=cause.occurred_at_ms,
+            catalog_version=cause.catalog_version,
+            event=event,
+            provenance=Provenance(key, position.epoch, position.offset, n),
+            sender=cause.sender,
+            agreed=cause.agreed,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What is kept of one visitor: keys, states, sessions, decay, words on purposes."""

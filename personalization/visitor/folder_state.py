@@ -1,0 +1,195 @@
+"""What only the folder needs of a visitor: open decisions, held rewards, what was seen already.
+
+Kept beside the visitor's state, in the same hash slot, so that the decider reads nothing it does not use.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from personalization.features import FeatureValue
+
+MAX_OPEN_EXPOSED = 256
+MAX_OPEN_UNEXPOSED = 64
+MAX_OPEN_BYTES = 64 * 1024
+"""Of the features of all open decisions."""
+
+MAX_SOURCES = 1024
+SOURCE_MEMORY_MS = 3_600_000
+"""A second copy of a derived event follows the first by as long as a worker takes to restart: seconds."""
+
+MAX_MESSAGE_IDS = 1024
+"""A phone's whole queue, sent again because the answer was lost."""
+
+MESSAGE_ID_BYTES = 6
+"""Among 1,024 ids the chance that a new one is taken for another is 4·10⁻¹²."""
+
+MESSAGE_MEMORY_MS = 24 * 3_600_000
+MAX_HELD_REWARDS = 16
+MAX_RECENT_CREDITS = 16
+MAX_CLOSED = 64
+MAX_OPEN_EXAMPLES = 16
+"""Of all conversions together: half a month of daily visits, for one."""
+
+HOLD_MS = 60_000
+"""How long a reward waits for its decision, and a reward-capable event for a decision that comes by a merge."""
+
+
+class Lineage(msgspec.Struct, frozen=True, array_like=True):
+    """Where a decision comes from: what bounds influence, tells two policies apart, and judges by the right rules.
+
+    See the fields of the same names of ``personalization.events.outcome.Outcome``.
+    """
+
+    key_class: str
+    by: str = ""
+    origin: bytes = b""
+    variant: str = ""
+    rules: bytes = b""
+
+
+class OpenDecision(msgspec.Struct, array_like=True):
+    """A decision whose reward window is open.
+
+    ``due_ms`` is when it closes: exposure + window, or, while it was not shown, decision + window.
+    The terms (``window_ms``, ``default_reward``, ``low``, ``high``, ``combine``) are those of the catalog it was
+    made under.
+    """
+
+    decision_id: str
+    placement: str
+    slot: int
+    arm: str
+    weight: int
+    decided_at_ms: int
+    due_ms: int
+    window_ms: int
+    default_reward: float
+    low: float
+    high: float
+    exposed_at_ms: int | None
+    reward: float
+    n_rewards: int
+    features: msgspec.Raw
+    arm_features: msgspec.Raw
+    policy: str
+    model_version: int
+    catalog_version: int
+    holdout: bool | None
+    trains: bool
+    combine: str = "sum"
+    by_name: dict[str, float] = {}
+    """Weighted rewards so far by name, where ``combine`` has to know them apart; ``reward`` is their sum."""
+    lineage: Lineage | None = None
+    """None where nobody knows who asked for it."""
+    by_reward: int = 0
+    """1: only a reward says that it was shown; 2: and that reward was the final one."""
+    sample_weight: float = 1.0
+    """How many decisions it stands for: itself, and its share of those that were closed for want of room."""
+
+
+class HeldReward(msgspec.Struct, array_like=True):
+    """A reward or activation that arrived before its decision; an orphan once ``until_ms`` has passed."""
+
+    decision_id: str
+    value: float | None
+    final: bool
+    until_ms: int
+    name: str = ""
+
+
+class Credit(msgspec.Struct, array_like=True):
+    """What one client event is worth to one placement, and which arm was acted on, where it says.
+
+    ``value`` is weighted; by name where the event brought more than the nameless kind. ``decision_id`` is the
+    decision the event names, which alone it may reward; empty: it names none.
+    """
+
+    placement: str
+    value: float | dict[str, float]
+    arm: str | None
+    at_ms: int
+    decision_id: str = ""
+
+
+class OpenExample(msgspec.Struct, array_like=True):
+    """A session's start that waits to be labelled: does ``conversion`` come by ``due_ms``?
+
+    ``due_ms`` and ``early`` are the terms of the catalog it was opened under.
+    """
+
+    example_id: str
+    conversion: str
+    opened_ms: int
+    due_ms: int
+    early: bool
+    converted: bool
+    features: dict[str, FeatureValue]
+
+
+class Conversions(msgspec.Struct, array_like=True):
+    """A visitor's open examples, oldest first, and when each conversion was seen last."""
+
+    open: list[OpenExample] = []
+    last_ms: dict[str, int] = {}
+
+
+class FolderState(msgspec.Struct, array_like=True):
+    """The folder's own part of a visitor."""
+
+    message_ids: bytes = b""
+    """6-byte hashes of the latest message ids, oldest first; cleared after a day of silence."""
+    sources: dict[bytes, tuple[int, int, int, int]] = {}
+    """Highest (epoch, offset, n) of derived events applied, and when, per 8-byte hash of the source key."""
+    open: list[OpenDecision] = []
+    """Oldest first."""
+    held: list[HeldReward] = []
+    recent: list[Credit] = []
+    closed: bytes = b""
+    """8-byte hashes of the decisions closed latest, oldest first."""
+    closed_arms: bytes = b""
+    """Beside each of them eight bytes: its placement, its arm, when it closed (``closed_memory``)."""
+    conversions: Conversions | None = None
+    """None where the catalog asks for none: then nothing of it is stored."""
+    parts: dict[str, msgspec.Raw] | None = None
+    """What further parts of the fold keep, by the part's name; None: nothing, and nothing is stored."""
+
+
+_N_FIELDS = len(FolderState.__struct_fields__)
+_HEADS = [bytes([0x90 | n]) for n in range(_N_FIELDS + 1)]
+"""Heads of a msgpack array of up to 15 items, by their number."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(FolderState)
+
+
+def encode_folder(folder: FolderState) -> bytes:
+    """The folder's part as stored; parts at its end that are None take no room."""
+    data = _encoder.encode(folder)
+    if folder.parts is not None:
+        return data
+    n_absent = 1 if folder.conversions is not None else 2
+    return _HEADS[_N_FIELDS - n_absent] + data[1:-n_absent]
+
+
+def decode_folder(data: bytes) -> FolderState:
+    """The folder's part back; raises ``msgspec.DecodeError`` where the bytes are something else."""
+    return _decoder.decode(data)
+
+
+def next_due_ms(folder: FolderState) -> int | None:
+    """When the visitor next needs a time-out, None for never."""
+    due_ms: float = math.inf
+    for decision in folder.open:  # before and after every entry: plain loops cost half of what generators do
+        if decision.due_ms < due_ms:
+            due_ms = decision.due_ms
+    for held in folder.held:
+        if held.until_ms < due_ms:
+            due_ms = held.until_ms
+    if folder.conversions is not None:
+        for example in folder.conversions.open:
+            if example.due_ms < due_ms:
+                due_ms = example.due_ms
+    return None if due_ms == math.inf else int(due_ms)
