@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from api.outages import Spoken, in_public_words
 from api.services import Log
-from eventlog.port import Position, Record
+from eventlog.port import LogPosition, Record
 from personalization.errors import Refused, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class BoundedLog:
         """Why the last append failed, lately; None: it was acknowledged, or nobody appends."""
         return self._error if time.monotonic() - self._failed_s < LATELY_S else None
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record]) -> list[LogPosition]:
         """Append, and wait for the acknowledgement.
 
         Raises

@@ -27,7 +27,7 @@ from api.log_creation import LogCreation
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.readiness import Check, Readiness
-from api.services import Learned, Services
+from api.services import ModelReport, Services
 from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
@@ -113,7 +113,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         checkpoints = CheckpointStore(background, keys)
 
-        async def learned(placement: str) -> Learned | None:
+        async def learned(placement: str) -> ModelReport | None:
             try:
                 async with asyncio.timeout(REPORT_S):
                     partition = partition_of(placement, (await log.identity()).n_partitions)
@@ -127,7 +127,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 raise Unavailable(f"the checkpoint cannot be read: {error}") from error
             header = stored.header
             through = {"epoch": header.epoch, "partition": partition, "offset": header.trained_through(placement)}
-            return Learned(book.model.report(), through)
+            return ModelReport(book.model.report(), through)
 
         needed: dict[str, Check] = {
             "catalog": lambda: None if follower.ready else "none is published yet, or Redis could not tell",

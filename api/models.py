@@ -7,7 +7,7 @@ from typing import Protocol
 
 from api.catalog import CatalogInForce
 from online_models.snapshot import ModelSnapshot
-from personalization.deciding.reward_scorer import Scorer
+from personalization.deciding.reward_scorer import RewardScorer
 from state.model_store import Followed
 
 
@@ -21,7 +21,7 @@ class Follower(Protocol):
         ...
 
 
-class ModelsInMemory(Mapping[str, Scorer]):
+class ModelsInMemory(Mapping[str, RewardScorer]):
     """A scorer for every placement, as ``decide`` takes them.
 
     A placement that nothing was learned for has the prior, provided Redis said so: while it never could,
@@ -36,7 +36,7 @@ class ModelsInMemory(Mapping[str, Scorer]):
     def __contains__(self, placement: object) -> bool:
         return self._follower.reached_ms > 0 or self._follower.get(str(placement)) is not None
 
-    def __getitem__(self, placement: str) -> Scorer:
+    def __getitem__(self, placement: str) -> RewardScorer:
         spec = self._catalog.current.catalog.catalog.placements[placement]
         followed = self._follower.get(placement)
         if followed is not None and followed.snapshot.model == spec.model:

@@ -19,7 +19,7 @@ from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.readiness import Report
 from api.senders import Senders
-from eventlog.port import Position, Record
+from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
 from personalization.errors import Unavailable
@@ -48,7 +48,7 @@ class Visitors(Protocol):
 class Log(Protocol):
     """The log, for what has to be acknowledged."""
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record]) -> list[LogPosition]:
         """Append, and wait for the acknowledgement."""
         ...
 
@@ -62,7 +62,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class ModelReport:
     """The books of a placement's learner, and where in ``outcomes`` they end: epoch, partition, offset."""
 
     arms: list[ArmReport]
@@ -97,7 +97,7 @@ class Services:
     metrics: ApiMetrics
     clock_ms: Callable[[], int]
     open_decisions: Callable[[str], Awaitable[int]]
-    learned: Callable[[str], Awaitable[Learned | None]]
+    learned: Callable[[str], Awaitable[ModelReport | None]]
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
     deadline_ms: int = 50

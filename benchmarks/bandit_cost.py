@@ -14,7 +14,7 @@ import statistics
 
 import numpy as np
 
-from cli.simulation.play import Settings, play
+from cli.simulation.play import PlaySettings, play
 from cli.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
 
@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name, table in (("linear", linear(arguments.rows)), ("clusters", clusters(arguments.rows))):
         runs = [
-            play(table, Settings(PolicySpec()), np.arange(len(table)), seed) for seed in range(arguments.rounds)
+            play(table, PlaySettings(PolicySpec()), np.arange(len(table)), seed) for seed in range(arguments.rounds)
         ]
         report = {
             "set": name,

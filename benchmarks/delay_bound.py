@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.simulation.play import Settings, order_of, play
+from cli.simulation.play import PlaySettings, order_of, play
 from cli.simulation.table import Table, by_label
 from personalization.catalog.policy_spec import PolicySpec
 
@@ -43,8 +43,8 @@ def measured(table: Table, orders: int, delay: int, update_every: int) -> tuple[
     blind = float(table.rewards.mean())
     for index in range(orders):
         order = order_of(len(table), index, orders, keep_halves=False)
-        prompt = play(table, Settings(PolicySpec()), order, index).rewards
-        late = play(table, Settings(PolicySpec(), delay=delay, update_every=update_every), order, index).rewards
+        prompt = play(table, PlaySettings(PolicySpec()), order, index).rewards
+        late = play(table, PlaySettings(PolicySpec(), delay=delay, update_every=update_every), order, index).rewards
         least = least_loss(prompt, blind, delay + (update_every - 1) // 2)
         figures.append((prompt.mean(), late.mean(), least))
     prompt_mean, late_mean, least_mean = np.mean(figures, axis=0).tolist()

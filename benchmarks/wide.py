@@ -16,7 +16,7 @@ import json
 import msgspec
 import numpy as np
 
-from cli.simulation.play import Settings, play
+from cli.simulation.play import PlaySettings, play
 from cli.simulation.table import Table
 from online_models.placement_model import PlacementModel
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true", help="also print bytes")
     arguments = parser.parse_args()
     params = {} if arguments.max_dims is None else {"max_dims": arguments.max_dims}
-    settings = Settings(PolicySpec(), ModelSpec(arguments.model, params))
+    settings = PlaySettings(PolicySpec(), ModelSpec(arguments.model, params))
     for kind in arguments.kinds:
         for width in arguments.widths:
             rows, decide_us, update_us = [], [], []

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cli.simulation.play import Settings, play
+from cli.simulation.play import PlaySettings, play
 from cli.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
 
@@ -108,7 +108,7 @@ def shares(name: str, seed: int, policy: PolicySpec | None = None) -> np.ndarray
         contexts = [row | {"f2": f"s{int(row['f2'])}"} for row in contexts]  # type: ignore[dict-item]
     rewards = (rng.random((n, n_arms)) < rates).astype(float)
     table = Table(contexts, tuple(f"arm{i}" for i in range(n_arms)), rewards)  # type: ignore[arg-type]
-    run = play(table, Settings(policy or PolicySpec()), np.arange(n), seed)
+    run = play(table, PlaySettings(policy or PolicySpec()), np.arange(n), seed)
     got = rates[np.arange(n), run.chosen]
     tenths = [part.reshape(10, -1).mean(axis=1) for part in (got, rates.mean(axis=1), rates.max(axis=1))]
     closed: np.ndarray = (tenths[0] - tenths[1]) / (tenths[2] - tenths[1])

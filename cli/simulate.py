@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 from rich.table import Table as RichTable
 
-from cli.simulation.play import Run, Settings, order_of, play
+from cli.simulation.play import PlaySettings, Run, order_of, play
 from cli.simulation.plot import check_kind, plot
 from cli.simulation.report import curve, summary
 from cli.simulation.table import Table, by_label, by_log, by_rewards
@@ -101,7 +101,7 @@ def simulate(
     runs: dict[str, list[Run]] = {}
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         for name, spec in zip(names, specs, strict=True):
-            settings = Settings(spec, ModelSpec(model), reward_range, delay, update_every)
+            settings = PlaySettings(spec, ModelSpec(model), reward_range, delay, update_every)
             task = progress.add_task(name, total=orders * len(table))
             runs[name] = []
             for index in range(orders):

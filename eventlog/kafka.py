@@ -20,7 +20,7 @@ from eventlog.kafka_metadata import fetch_metadata
 from eventlog.kafka_topics import are_closed, close_topics, create_topics, until_closed
 from eventlog.kafka_writer import KafkaWriter, Layout
 from eventlog.partition import check_partition_count
-from eventlog.port import Entry, LogIdentity, Position, Record
+from eventlog.port import LogEntry, LogIdentity, LogPosition, Record
 from eventlog.topics import VISITOR_LOG, Topics
 from personalization.errors import Unavailable
 
@@ -153,7 +153,7 @@ class KafkaLog:
 
     def append(
         self, records: Sequence[Record], only_in: LogIdentity | None = None
-    ) -> Coroutine[Any, Any, list[Position]]:
+    ) -> Coroutine[Any, Any, list[LogPosition]]:
         """Append; see the port."""
         return self._writer.append(records, only_in)
 
@@ -167,7 +167,7 @@ class KafkaLog:
 
     async def read(
         self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[LogEntry]:
         """Entries in order; see the port."""
         await self.identity()
         at = TopicPartition(self._names[topic], partition)
@@ -182,7 +182,7 @@ class KafkaLog:
                 for found in (await consumer.getmany(at, timeout_ms=1000)).get(at, ()):
                     if found.offset >= end:
                         return
-                    yield Entry(found.offset, (found.key or b"").decode(), found.value or b"")
+                    yield LogEntry(found.offset, (found.key or b"").decode(), found.value or b"")
                 if await consumer.position(at) >= end:
                     return
 

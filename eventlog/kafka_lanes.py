@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from eventlog.port import LogIdentity, Position, Record
+from eventlog.port import LogIdentity, LogPosition, Record
 
 
 class Call:
@@ -20,7 +20,7 @@ class Call:
         records: Sequence[Record],
         hashes: list[int],
         only_in: LogIdentity | None,
-        done: asyncio.Future[list[Position]],
+        done: asyncio.Future[list[LogPosition]],
     ) -> None:
         self.records = records
         self.hashes = hashes
@@ -31,7 +31,7 @@ class Call:
     def begin(self) -> None:
         """Nothing of it is acknowledged (again)."""
         self.left = len(self.records)
-        self.positions: list[Position] = [Position("", 0, 0)] * len(self.records)
+        self.positions: list[LogPosition] = [LogPosition("", 0, 0)] * len(self.records)
 
     def fail(self, error: BaseException) -> None:
         """Tell the caller, unless the call is done."""
@@ -70,7 +70,7 @@ class Lane:
     def acknowledged(self, offset: int) -> None:
         """The batch under way stands in the log from ``offset``."""
         for call, at in self.under_way:
-            call.positions[at] = Position(self.topic, self.partition, offset)
+            call.positions[at] = LogPosition(self.topic, self.partition, offset)
             offset += 1
             call.left -= 1
             if not call.left and not call.done.done():

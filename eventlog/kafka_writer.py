@@ -23,7 +23,7 @@ from eventlog.appending import checked, closed, closed_meanwhile
 from eventlog.deadlines import Deadlines
 from eventlog.kafka_connection import KafkaConnection, foreign
 from eventlog.kafka_lanes import Call, Lane
-from eventlog.port import LogIdentity, Position, Record
+from eventlog.port import LogIdentity, LogPosition, Record
 from eventlog.signal import Signal
 from personalization.errors import InvalidInput, Unavailable
 
@@ -109,7 +109,7 @@ class KafkaWriter:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None) -> list[LogPosition]:
         """The positions of the ``records``, acknowledged; see the port."""
         if not records:
             return []

@@ -23,7 +23,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
-class Position(NamedTuple):
+class LogPosition(NamedTuple):
     """Where a record was put."""
 
     topic: str
@@ -31,7 +31,7 @@ class Position(NamedTuple):
     offset: int
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """Something read back."""
 
     offset: int
@@ -112,7 +112,7 @@ class EventLog(Protocol):
         """Close the epoch in force and open the next (greater than ``after``): new, empty topics."""
         ...
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[LogPosition]:
         """Append ``records`` and return where they are once the log has acknowledged them all.
 
         *Order.* In one partition, the records of one call keep their order, and so do calls that wait for one
@@ -170,7 +170,7 @@ class EventLog(Protocol):
 
     def read(
         self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[LogEntry]:
         """Entries from ``from_offset`` up to before ``to_offset`` (the end as it is now, if none)."""
         ...
 

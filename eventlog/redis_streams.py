@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from eventlog import redis_scripts as scripts
 from eventlog.partition import check_partition_count
-from eventlog.port import Entry, LogIdentity, Position, Record
+from eventlog.port import LogEntry, LogIdentity, LogPosition, Record
 from eventlog.redis_connection import PackedConnection
 from eventlog.redis_errors import translated
 from eventlog.redis_keys import PartitionKeys, entry_id, group_keys, identity_key, offset_of, partition_keys
@@ -147,7 +147,7 @@ class RedisStreamsLog:
 
     def append(
         self, records: Sequence[Record], only_in: LogIdentity | None = None
-    ) -> Coroutine[Any, Any, list[Position]]:
+    ) -> Coroutine[Any, Any, list[LogPosition]]:
         """Append; see the port. ``LogFull`` refuses all of ``records`` and leaves none of them behind."""
         return self._writer.append(records, only_in)
 
@@ -170,7 +170,7 @@ class RedisStreamsLog:
 
     async def read(
         self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[LogEntry]:
         """Entries in order; see the port."""
         stream = (await self._keys_of(topic, partition))[0]
         end = (await self.end_offsets(topic))[partition] if to_offset is None else to_offset
@@ -179,7 +179,7 @@ class RedisStreamsLog:
                 self._redis.xrange(stream, entry_id(from_offset), entry_id(end - 1), count=READ_COUNT)
             )
             for entry, fields in found:
-                yield Entry(offset_of(entry), fields[b"k"].decode(), fields[b"v"])
+                yield LogEntry(offset_of(entry), fields[b"k"].decode(), fields[b"v"])
             if len(found) < READ_COUNT:
                 return
             from_offset = offset_of(found[-1][0]) + 1

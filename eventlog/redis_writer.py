@@ -12,7 +12,7 @@ import msgspec
 
 from eventlog.appending import checked, closed, closed_meanwhile
 from eventlog.deadlines import Deadlines
-from eventlog.port import LogIdentity, Position, Record
+from eventlog.port import LogIdentity, LogPosition, Record
 from eventlog.redis_keys import PartitionKeys
 from eventlog.signal import Signal
 from personalization.errors import LogFull, Unavailable
@@ -43,7 +43,7 @@ class _Append:
         records: Sequence[Record],
         hashes: list[int],
         only_in: LogIdentity | None,
-        done: asyncio.Future[list[Position]],
+        done: asyncio.Future[list[LogPosition]],
     ) -> None:
         self.records = records
         self.hashes = hashes
@@ -109,7 +109,7 @@ class RedisWriter:
             await asyncio.wait([self._task])
         self._deadlines.stop()
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None) -> list[LogPosition]:
         """The positions of the ``records``, acknowledged; see the port."""
         if not records:
             return []
@@ -201,7 +201,9 @@ class RedisWriter:
                 full.update(call.places)
                 call.fail(LogFull(FULL))
             elif not call.done.done():
-                call.done.set_result([Position(*at, n) for at, n in zip(call.places, offsets[i:last], strict=True)])
+                call.done.set_result(
+                    [LogPosition(*at, n) for at, n in zip(call.places, offsets[i:last], strict=True)]
+                )
             i = last
         if full:
             for call in self._pending:  # made while this one was under way: behind what was refused

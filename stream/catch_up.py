@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from eventlog.port import Entry, EventLog
+from eventlog.port import EventLog, LogEntry
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
 from stream.held_model import HeldModel, Stage
@@ -80,7 +80,7 @@ class CatchUp:
             if not behind:
                 return
             start, end = min(model.position for model in behind) + 1, held.position + 1
-        entries: list[Entry] = []
+        entries: list[LogEntry] = []
         async for entry in self._log.read(OUTCOMES, number, start, end):
             entries.append(entry)
             if len(entries) == SLICE_ENTRIES:
@@ -89,7 +89,7 @@ class CatchUp:
         await self._learn(held, behind, entries, end - 1)
 
     async def _learn(
-        self, held: HeldPartition, behind: Sequence[HeldModel], entries: Sequence[Entry], through: int
+        self, held: HeldPartition, behind: Sequence[HeldModel], entries: Sequence[LogEntry], through: int
     ) -> None:
         """Take a slice; afterwards everything up to the offset ``through`` is in the models."""
         by_key = {model.key: model for model in behind}
@@ -112,7 +112,7 @@ class CatchUp:
                     return
             await asyncio.sleep(0)
 
-    async def _learn_one(self, held: HeldPartition, model: HeldModel, entry: Entry) -> None:
+    async def _learn_one(self, held: HeldPartition, model: HeldModel, entry: LogEntry) -> None:
         training = self._trainings.of(entry.key)
         place = (held.number, entry.offset, entry.key.encode(), entry.value)
         try:

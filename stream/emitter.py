@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from eventlog.port import EventLog, LogIdentity, Position, Record
+from eventlog.port import EventLog, LogIdentity, LogPosition, Record
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput, LogFull
 from personalization.events.entry import encode_entry
@@ -82,10 +82,10 @@ class Emitter:
         # One of them the log can never take: it alone becomes a dead letter.
         return all([await self._append([record], waits=waits) for record in records])
 
-    async def _append_now(self, records: Sequence[Record]) -> list[Position]:
+    async def _append_now(self, records: Sequence[Record]) -> list[LogPosition]:
         return await self._log.append(records, self._only_in)
 
-    async def _append_if_room(self, records: Sequence[Record]) -> list[Position] | None:
+    async def _append_if_room(self, records: Sequence[Record]) -> list[LogPosition] | None:
         try:
             return await self._append_now(records)
         except LogFull:

@@ -17,7 +17,7 @@ import online_models
 import personalization
 from benchmarks.quality.data_sets import DataSet
 from benchmarks.quality.player import play_contender
-from cli.simulation.play import Run, Settings, play
+from cli.simulation.play import PlaySettings, Run, play
 from cli.simulation.table import Table
 from online_models.conversion.registry import make_conversion_model
 from personalization.catalog.policy_spec import PolicySpec
@@ -66,7 +66,7 @@ def contenders() -> tuple[list[Contender], dict[str, str]]:
 
 def _ours(table: Table, data_set: DataSet, order: np.ndarray, seed: int) -> Run:
     """Exactly what ``nextbest simulate`` does with these options."""
-    settings = Settings(
+    settings = PlaySettings(
         PolicySpec(name="default"),
         reward_range=data_set.reward_range,
         delay=data_set.delay,

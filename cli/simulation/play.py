@@ -23,7 +23,7 @@ PLACEMENT = "simulation"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PlaySettings:
     """How to play.
 
     Attributes
@@ -87,7 +87,7 @@ def order_of(n: int, index: int, orders: int, keep_halves: bool) -> np.ndarray:
 
 def play(
     table: Table,
-    settings: Settings,
+    settings: PlaySettings,
     order: np.ndarray,
     seed: int,
     advance: Callable[[int], None] = lambda n: None,

@@ -13,7 +13,7 @@ from personalization.deciding.consents import Consents
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest, unit_of
-from personalization.deciding.reward_scorer import Scorer
+from personalization.deciding.reward_scorer import RewardScorer
 from personalization.events.decision_id import derived_nonce
 from personalization.visitor.purposes import PERSONALISING, Words, may
 from personalization.visitor.purposes import merge as merge_words
@@ -32,7 +32,7 @@ class Call:
         request: DecideRequest,
         states: Sequence[VisitorState] | None,
         catalog: PreparedCatalog,
-        models: Mapping[str, Scorer],
+        models: Mapping[str, RewardScorer],
         now_ms: int,
         secret: bytes,
         nonce: NonceSource,

@@ -17,7 +17,7 @@ from personalization.deciding.decision import Answer
 from personalization.deciding.distribution import ArmDistribution
 from personalization.deciding.questions import Question
 from personalization.deciding.request import DecideRequest
-from personalization.deciding.reward_scorer import Scorer
+from personalization.deciding.reward_scorer import RewardScorer
 from personalization.deciding.slots import Slots
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_state import VisitorState
@@ -37,7 +37,7 @@ def decide(
     request: DecideRequest,
     states: Sequence[VisitorState] | None,
     catalog: PreparedCatalog,
-    models: Mapping[str, Scorer],
+    models: Mapping[str, RewardScorer],
     now_ms: int,
     *,
     secret: bytes,
@@ -94,7 +94,7 @@ def deciding(
     request: DecideRequest,
     states: Sequence[VisitorState] | None,
     catalog: PreparedCatalog,
-    models: Mapping[str, Scorer],
+    models: Mapping[str, RewardScorer],
     now_ms: int,
     *,
     secret: bytes,

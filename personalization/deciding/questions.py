@@ -9,14 +9,14 @@ import msgspec
 
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.distribution import ArmDistribution
-from personalization.deciding.reward_scorer import Scorer
+from personalization.deciding.reward_scorer import RewardScorer
 from personalization.features import Features
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
     """How probable each of ``arms`` shall be in this context."""
 
-    scorer: Scorer
+    scorer: RewardScorer
     arms: tuple[str, ...]
     features: Features
     policy: PolicySpec

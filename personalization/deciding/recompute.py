@@ -8,7 +8,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.deciding.decider_catalog import features_by_arm
 from personalization.deciding.distribution import ArmDistribution, ticket, uniform
 from personalization.deciding.draw import draw_name
-from personalization.deciding.reward_scorer import Scorer
+from personalization.deciding.reward_scorer import RewardScorer
 from personalization.errors import InvalidInput
 from personalization.events.decision_record import DecisionRecord
 
@@ -21,7 +21,7 @@ class Recomputed(msgspec.Struct, frozen=True):
     distribution: ArmDistribution
 
 
-def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: Scorer, secret: bytes) -> Recomputed:
+def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardScorer, secret: bytes) -> Recomputed:
     """Make a drawn decision again: same catalog and model versions, same features, same draw.
 
     Parameters

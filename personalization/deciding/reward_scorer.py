@@ -10,7 +10,7 @@ from personalization.deciding.distribution import ArmDistribution
 from personalization.features import Features
 
 
-class Scorer(Protocol):
+class RewardScorer(Protocol):
     """A frozen model of one placement, ready to decide."""
 
     def distribution(

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cli.demo.transport import HttpTransport, Transport
-from cli.simulation.play import Settings, play
+from cli.simulation.play import PlaySettings, play
 from cli.simulation.table import Table, by_label
 from config.loader import load_catalog
 from eventlog.opening import open_log
@@ -163,7 +163,7 @@ async def test_live_equals_simulate(up: Up, table: Table) -> None:
     # and the same draws, without which two plays differ by ±.015 on this set, however alike they are.
     as_logged = Table([dict(outcome.features) for outcome in outcomes], table.arms, table.rewards[rows])
     tickets = [ticket(SECRET.encode(), outcome.decision_id) for outcome in outcomes]
-    settings = Settings(PolicySpec(), delay=0, update_every=BLOCK)
+    settings = PlaySettings(PolicySpec(), delay=0, update_every=BLOCK)
     simulated = play(as_logged, settings, np.arange(n), 0, tickets=tickets).rewards
     rewards = np.array([outcome.reward for outcome in outcomes])
     standard_error = float((simulated.var() / n) ** 0.5)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from eventlog.kafka import KafkaLog
 from eventlog.opening import open_log
-from eventlog.port import Entry, Record
+from eventlog.port import LogEntry, Record
 from eventlog.redis_keys import identity_key
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG, Topics
@@ -31,7 +31,7 @@ async def operator(log: AnyLog, log_url: str) -> AsyncIterator[AnyLog]:
     await other.close()
 
 
-async def entries(log: AnyLog) -> list[Entry]:
+async def entries(log: AnyLog) -> list[LogEntry]:
     n_partitions = (await log.identity(anew=True)).n_partitions
     return [e for p in range(n_partitions) async for e in log.read(VISITOR_LOG, p, 0)]
 

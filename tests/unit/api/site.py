@@ -16,8 +16,8 @@ from api.catalog import PreparedInForce
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.readiness import Report
-from api.services import Learned, Services
-from eventlog.port import Position, Record
+from api.services import ModelReport, Services
+from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
@@ -61,11 +61,11 @@ class FakeLog:
     records: list[Record] = field(default_factory=list)
     error: Exception | None = None
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record]) -> list[LogPosition]:
         if self.error is not None:
             raise self.error
         self.records += records
-        return [Position(record.topic, 0, offset) for offset, record in enumerate(records)]
+        return [LogPosition(record.topic, 0, offset) for offset, record in enumerate(records)]
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Site:
     follower: FakeFollower = field(default_factory=FakeFollower)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     report: Report = field(default_factory=Report)
-    learned: Learned | None = None
+    learned: ModelReport | None = None
     conversions: dict[str, Served] = field(default_factory=dict)
     client: httpx.AsyncClient = field(init=False)
 
@@ -149,7 +149,7 @@ class Site:
         async def open_decisions(key: str) -> int:
             return len(key)
 
-        async def learned(_: str) -> Learned | None:
+        async def learned(_: str) -> ModelReport | None:
             return self.learned
 
         return Services(

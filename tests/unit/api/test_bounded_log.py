@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from api.bounded_log import BoundedLog
-from eventlog.port import Position, Record
+from eventlog.port import LogPosition, Record
 from personalization.errors import Refused, Unavailable
 from tests.unit.api.site import FakeLog
 
@@ -21,7 +21,7 @@ TRACK = {"type": "track", "event": "Viewed", "anonymousId": "a1", "messageId": "
 class HungLog:
     """Takes records and never says a word."""
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record]) -> list[LogPosition]:
         await asyncio.get_running_loop().create_future()
         return []
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from api.readiness import Report
-from api.services import Learned
+from api.services import ModelReport
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
 from personalization.catalog.catalog import Placement, RewardRule
@@ -196,7 +196,9 @@ async def test_a_visitor_that_cannot_be_read_is_503(site):
 
 async def test_a_placement_as_learned(site):
     site.follower.models["home.hero"] = Followed(ModelSnapshot.prior(), NOW - 20)
-    site.learned = Learned([ArmReport("tents", 10, 4.0, 0.4, 0.2, 0.6)], {"epoch": 1, "partition": 0, "offset": 41})
+    site.learned = ModelReport(
+        [ArmReport("tents", 10, 4.0, 0.4, 0.2, 0.6)], {"epoch": 1, "partition": 0, "offset": 41}
+    )
     body = (await site.client.get("/v1/placements/home.hero", headers=SERVER)).json()
     assert body["arms"] == [
         {"contentId": "shoes", "exposures": 0, "rewards": 0.0, "mean": None, "interval": [0.0, 1.0]},

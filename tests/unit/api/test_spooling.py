@@ -11,7 +11,7 @@ import pytest
 from api import spooling
 from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
-from eventlog.port import Position, Record
+from eventlog.port import LogPosition, Record
 from eventlog.spool import Spool
 from personalization.errors import Unavailable
 from tests.running import eventually
@@ -24,7 +24,7 @@ class FailingLog:
         self.error: Exception | None = None
         self.records: list[Record] = []
 
-    async def append(self, records: Sequence[Record]) -> list[Position]:
+    async def append(self, records: Sequence[Record]) -> list[LogPosition]:
         if self.error is not None:
             raise self.error
         self.records += records

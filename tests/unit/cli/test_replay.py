@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cli.replay import log_fold
 from cli.replay.command import replay
 from cli.replay.log_fold import PartitionFold
-from eventlog.port import Entry as LogEntry
+from eventlog.port import LogEntry
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Track

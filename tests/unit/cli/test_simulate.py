@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.simulate import simulate
-from cli.simulation.play import Settings, order_of, play
+from cli.simulation.play import PlaySettings, order_of, play
 from cli.simulation.table import by_label
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.errors import InvalidInput
@@ -118,7 +118,7 @@ def test_orders_are_seeded_and_one_order_is_the_files_own() -> None:
 
 def test_the_same_order_gives_the_same_rewards_and_the_future_does_not_matter(visitors: Path) -> None:
     table = by_label(leave_only(visitors, "age", "device", "best"), "best")
-    settings = Settings(PolicySpec())
+    settings = PlaySettings(PolicySpec())
     order = order_of(len(table), 0, 2, False)
     one = play(table, settings, order, 0).rewards
     assert one.tolist() == play(table, settings, order, 0).rewards.tolist()
@@ -129,9 +129,9 @@ def test_the_same_order_gives_the_same_rewards_and_the_future_does_not_matter(vi
 def test_delay_and_rare_updates_are_played(visitors: Path) -> None:
     table = by_label(leave_only(visitors, "age", "device", "best"), "best")
     order = np.arange(len(table))
-    late = play(table, Settings(PolicySpec(), delay=50), order, 0)
+    late = play(table, PlaySettings(PolicySpec(), delay=50), order, 0)
     assert late.n_updates == len(table) - 50
-    never = play(table, Settings(PolicySpec(), update_every=10_000), order, 0)
+    never = play(table, PlaySettings(PolicySpec(), update_every=10_000), order, 0)
     assert never.rewards.mean() == pytest.approx(1 / 3, abs=0.08)
 
 

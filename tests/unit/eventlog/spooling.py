@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from eventlog.disk_queue import DiskQueue
-from eventlog.port import LogIdentity, Position, Record
+from eventlog.port import LogIdentity, LogPosition, Record
 from eventlog.signal import Signal
 from eventlog.spool import Spool
 from eventlog.spool_slots import Slot, hold
@@ -28,7 +28,7 @@ class FakeLog:
         self.n_calls = 0
         self.appended = Signal()
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[LogPosition]:
         self.n_calls += 1
         await asyncio.sleep(0)
         await self.hangs.wait()
@@ -38,7 +38,7 @@ class FakeLog:
             raise InvalidInput("value", "cannot be eaten")
         self.values += [record.value for record in records]
         self.appended.fire()
-        return [Position(record.topic, 0, 0) for record in records]
+        return [LogPosition(record.topic, 0, 0) for record in records]
 
     async def until_appended(self) -> None:
         await self.appended.wait()

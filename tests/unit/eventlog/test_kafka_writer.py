@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, OutOfOr
 
 from eventlog.kafka_writer import KafkaWriter, Layout
 from eventlog.partition import partition_of
-from eventlog.port import LogIdentity, Position, Record
+from eventlog.port import LogIdentity, LogPosition, Record
 from eventlog.topics import DECISIONS, VISITOR_LOG
 from personalization.errors import EpochClosed, InvalidInput, Unavailable
 from tests.running import eventually
@@ -156,7 +156,7 @@ def records(*numbers: int, key: str = HERE, size: int = 0) -> list[Record]:
     return [Record(VISITOR_LOG, key, f"{n}|".encode() + b"." * size) for n in numbers]
 
 
-def append(writer: KafkaWriter, these: list[Record]) -> asyncio.Task[list[Position]]:
+def append(writer: KafkaWriter, these: list[Record]) -> asyncio.Task[list[LogPosition]]:
     return asyncio.create_task(writer.append(these, None))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from eventlog.backlog import RECORD_OVERHEAD_BYTES
 from eventlog.disk_queue import DiskQueue
-from eventlog.port import LogIdentity, Position, Record
+from eventlog.port import LogIdentity, LogPosition, Record
 from eventlog.record_batch import MAX_BATCH_RECORDS
 from eventlog.spool import Spool
 from personalization.errors import Refused
@@ -199,7 +199,7 @@ async def test_it_never_waits_long_by_itself(spool_on: SpoolOn) -> None:
 class DeafLog(FakeLog):
     """Takes its time, and drops a cancellation that comes meanwhile, as ``asyncio.wait_for`` once did."""
 
-    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[LogPosition]:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.3)
         return await super().append(records)
@@ -236,7 +236,9 @@ class TestRestarts:
 
     async def test_a_log_that_raises_what_nobody_expected_is_tried_again(self, spool_on: SpoolOn) -> None:
         class Broken(FakeLog):
-            async def append(self, records: Sequence[Record], only_in: LogIdentity | None = None) -> list[Position]:
+            async def append(
+                self, records: Sequence[Record], only_in: LogIdentity | None = None
+            ) -> list[LogPosition]:
                 if self.n_calls < 3:
                     self.n_calls += 1
                     raise Refused("somebody wrote into the log") if self.n_calls == 2 else ZeroDivisionError

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from eventlog.partition import partition_of
-from eventlog.port import Entry, Position, Record
+from eventlog.port import LogEntry, LogPosition, Record
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import LogFull
 from personalization.visitor.folder_state import encode_folder
@@ -72,7 +72,7 @@ class MemoryLog:
     def all(self, topic: str) -> list[Record]:
         return [record for partition in self.of(topic) for record in partition]
 
-    async def append(self, records: Sequence[Record], only_in: object = None) -> list[Position]:
+    async def append(self, records: Sequence[Record], only_in: object = None) -> list[LogPosition]:
         if self.failures:
             raise self.failures.pop(0)
         if self.full & {record.topic for record in records}:
@@ -81,7 +81,7 @@ class MemoryLog:
         for record in records:
             partition = partition_of(record.key, N_PARTITIONS)
             self.of(record.topic)[partition].append(record)
-            positions.append(Position(record.topic, partition, len(self.of(record.topic)[partition]) - 1))
+            positions.append(LogPosition(record.topic, partition, len(self.of(record.topic)[partition]) - 1))
         return positions
 
     async def end_offsets(self, topic: str) -> list[int]:
@@ -106,7 +106,7 @@ class MemoryLog:
     async def read(self, topic: str, partition: int, from_offset: int, to_offset: int | None = None):
         for offset, record in enumerate(self.of(topic)[partition][:to_offset]):
             if offset >= max(from_offset, self.earliest.get(partition, 0)):
-                yield Entry(offset, record.key, record.value)
+                yield LogEntry(offset, record.key, record.value)
 
 
 class FixedCatalog:
