@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api.auth import KeysInForce
@@ -31,12 +28,10 @@ from api.services import ModelReport, Services
 from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
-from eventlog.kafka import KafkaLog
-from eventlog.opening import open_log
 from eventlog.partition import partition_of
-from eventlog.redis_streams import RedisStreamsLog
 from eventlog.spool import Spool
-from eventlog.topics import Topics
+from installation.redis_clients import background_client, decider_client, fetch_with
+from installation.visitor_log import log_of
 from online_models import checkpoint
 from personalization.errors import Unavailable
 from personalization.visitor.folder_state import decode_folder
@@ -47,7 +42,7 @@ from state.conversion_store import ConversionFollower
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.redis_watch import RedisWatch
-from state.visitor_reader import VisitorReader, decider_client, fetch_with
+from state.visitor_reader import VisitorReader
 
 DRAIN_S = 5.0
 """For the last records at the end; what remains is kept on disk, and goes first the next time."""
@@ -70,11 +65,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         secret = settings.secret.encode()
         metrics = ApiMetrics()
         tasks = TaskSupervisor(on_end=lambda task: metrics.task_restarts.labels(task).inc())
-        background = _background_client(settings)
+        background = background_client(settings.redis)
         stack.push_async_callback(background.aclose)
         decider = decider_client(settings.redis, settings.redis_timeout_ms)
         stack.push_async_callback(decider.aclose)
-        log = _log(settings)
+        log = log_of(settings, append_timeout_s=APPEND_TIMEOUT_S)
         await log.start()
         stack.push_async_callback(log.close)
         bounded_log = BoundedLog(log)
@@ -170,26 +165,3 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         yield services
-
-
-def _log(settings: Settings) -> RedisStreamsLog | KafkaLog:
-    url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    return open_log(url, topics, append_timeout_s=APPEND_TIMEOUT_S)
-
-
-def _plain(url: str) -> str:
-    # Catalog, models and checkpoints are read key by key: a Cluster's nodes send a plain client on by MOVED,
-    # which it does not follow, so there `redis+cluster://` needs a proxy or a single shard for these.
-    return url.replace("redis+cluster://", "redis://", 1)
-
-
-def _background_client(settings: Settings) -> Redis:
-    """A client for everything but the decider's reads: announcements occupy a connection each.
-
-    A Redis that hangs is given up on after two seconds: redis-py's own patience would hide it for a minute.
-    """
-    client: Redis = Redis.from_url(
-        _plain(settings.redis), socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1)
-    )
-    return client

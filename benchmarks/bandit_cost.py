@@ -14,8 +14,8 @@ import statistics
 
 import numpy as np
 
-from cli.simulation.play import PlaySettings, play
-from cli.simulation.table import Table
+from operations.simulation.play import PlaySettings, play
+from operations.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
 
 N_ARMS, N_FEATURES, N_CLUSTERS = 10, 20, 30

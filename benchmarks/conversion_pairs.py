@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cli.history import read_history
 from online_models.conversion.backtest import progressive, shuffles
 from online_models.conversion.metrics import auc
 from online_models.conversion.registry import make_conversion_model
+from operations.history import read_history
 
 N_ROWS, N_PEOPLE = 12_684, 652
 PERSON = (2, 8, 5, 2, 6, 25, 9, 6, 6, 6, 6, 6, 6)

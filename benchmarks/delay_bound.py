@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.simulation.play import PlaySettings, order_of, play
-from cli.simulation.table import Table, by_label
+from operations.simulation.play import PlaySettings, order_of, play
+from operations.simulation.table import Table, by_label
 from personalization.catalog.policy_spec import PolicySpec
 
 

@@ -16,9 +16,9 @@ import json
 import msgspec
 import numpy as np
 
-from cli.simulation.play import PlaySettings, play
-from cli.simulation.table import Table
 from online_models.placement_model import PlacementModel
+from operations.simulation.play import PlaySettings, play
+from operations.simulation.table import Table
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
 

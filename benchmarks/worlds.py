@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cli.simulation.play import PlaySettings, play
-from cli.simulation.table import Table
+from operations.simulation.play import PlaySettings, play
+from operations.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
 
 Rates = np.ndarray

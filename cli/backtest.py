@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.history import History, read_history
 from online_models.conversion.backtest import (
     IMPORTANCE_REPEATS,
     Importance,
@@ -29,6 +28,7 @@ from online_models.conversion.backtest import (
 from online_models.conversion.backtest import Progress as Tick
 from online_models.conversion.metrics import Scorecard
 from online_models.conversion.registry import make_conversion_model
+from operations.history import History, read_history
 
 
 @click.command()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -20,9 +20,11 @@ from config.catalog_errors import CatalogMistake, CatalogWarning
 from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.scalars import write_duration
 from config.schema import catalog_schema_text
-from config.settings import Settings, shown_url
+from config.settings import Settings
 from personalization.catalog.catalog import Catalog, Content
-from personalization.errors import Unavailable
+
+if TYPE_CHECKING:
+    from state.catalog_store import CatalogStore
 
 T = TypeVar("T")
 
@@ -174,26 +176,23 @@ def _who(by: str | None) -> str:
         return ""
 
 
-def _with_store(run: Callable[[Any], Awaitable[T]]) -> T:
+def _with_store(run: Callable[[CatalogStore], Awaitable[T]]) -> T:
     """Run against the Redis of the settings."""
-    from redis.asyncio import Redis
-    from redis.exceptions import RedisError
-
-    from state.catalog_store import CatalogStore
+    from installation.opened import open_catalogs
 
     settings = Settings.from_environment()
 
     async def connected() -> T:
-        async with Redis.from_url(settings.redis, socket_connect_timeout=2, socket_timeout=5) as redis:
-            return await run(CatalogStore(redis, settings.namespace))
+        async with open_catalogs(settings.redis, settings.namespace, _REMEDY) as store:
+            return await run(store)
 
-    try:
-        return asyncio.run(connected())
-    except (RedisError, OSError) as error:
-        raise Unavailable(
-            f"Redis at {shown_url(settings.redis)} does not answer ({error}); start it with 'nextbest up', name "
-            "the data folder of one that runs with --data-dir, or point NEXTBEST_REDIS at a Redis"
-        ) from error
+    return asyncio.run(connected())
+
+
+_REMEDY = (
+    "start it with 'nextbest up', name the data folder of one that runs with --data-dir, or point NEXTBEST_REDIS "
+    "at a Redis"
+)
 
 
 def _findings(checked: CheckedCatalog) -> dict[str, list[dict[str, Any]]]:

@@ -14,16 +14,15 @@ import click
 
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
-from eventlog.opening import default_partitions, open_log
+from eventlog.opening import default_partitions
 from eventlog.partition import check_partition_count
 from eventlog.port import LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
-from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.opened import open_installation
 from personalization.errors import NextbestError, Refused, Unavailable
 from state.checkpoint_store import CheckpointStore
-from state.keys import Keys
 from state.log_identity import LogIdentityStore
-from state.worker_client import worker_client
 
 
 @click.group(short_help="Which log the states belong to; open the next one.")
@@ -131,15 +130,12 @@ def _demand_read(group: str, topic: str, ends: Sequence[int], read: Sequence[int
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings) -> AsyncIterator[_Parts]:
-    url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    log, redis, keys = open_log(url, topics), worker_client(settings.redis), Keys(settings.namespace)
-    try:
-        await log.start()
-        yield _Parts(log, LogIdentityStore(redis, keys), CheckpointStore(redis, keys))
-    finally:
-        await log.close()
-        await redis.aclose()
+    async with open_installation(settings) as opened:
+        identities, checkpoints = (
+            LogIdentityStore(opened.redis, opened.keys),
+            CheckpointStore(opened.redis, opened.keys),
+        )
+        yield _Parts(opened.log, identities, checkpoints)
 
 
 def _words(identity: LogIdentity | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import click
 
-from cli.up import Installation
+from cli.started import Started
 from config.settings import shown_url
 from personalization.catalog.catalog import Catalog
 
@@ -38,27 +38,27 @@ def first_placement(catalog: Catalog) -> str | None:
     )
 
 
-def show_ready(installation: Installation) -> None:
+def show_ready(started: Started) -> None:
     """Say where everything is, and what to try."""
-    click.echo(ready_text(installation))
+    click.echo(ready_text(started))
 
 
-def ready_text(installation: Installation) -> str:
+def ready_text(started: Started) -> str:
     """What ``show_ready`` says."""
-    pids = ", ".join(f"{name} {pid}" for name, pid in installation.supervisor.pids().items())
-    host = installation.url.rpartition(":")[0]
-    metrics = ", ".join(f"{name} {host}:{port}/metrics" for name, port in installation.metrics_ports.items())
-    catalog = installation.catalog.catalog
+    pids = ", ".join(f"{name} {pid}" for name, pid in started.supervisor.pids().items())
+    host = started.url.rpartition(":")[0]
+    metrics = ", ".join(f"{name} {host}:{port}/metrics" for name, port in started.metrics_ports.items())
+    catalog = started.catalog.catalog
     return (
-        f"\nnextbest is ready at {installation.url}  (in {installation.started_in_s:.1f} s)\n\n"
-        f"  catalog    {installation.catalog.words}\n"
-        f"  log        {installation.log}\n"
-        f"  redis      {shown_url(installation.redis_url)}\n"
-        f"  data       {installation.data_dir}\n"
+        f"\nnextbest is ready at {started.url}  (in {started.started_in_s:.1f} s)\n\n"
+        f"  catalog    {started.catalog.words}\n"
+        f"  log        {started.log}\n"
+        f"  redis      {shown_url(started.redis_url)}\n"
+        f"  data       {started.data_dir}\n"
         f"  processes  {pids}\n"
-        f"  metrics    api {installation.url}/metrics, {metrics}\n"
+        f"  metrics    api {started.url}/metrics, {metrics}\n"
         f"  keys       {keys_text(catalog)}\n\n"
-        f"Try it:\n\n{first_request(installation.url, catalog)}\n\nCtrl-C stops everything."
+        f"Try it:\n\n{first_request(started.url, catalog)}\n\nCtrl-C stops everything."
     )
 
 

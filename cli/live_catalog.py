@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from background.supervisor import TaskSupervisor
 from config.loader import check_catalog, shipped_catalog
-from config.settings import shown_url
 from config.watch import watch_catalog
+from installation.opened import open_catalogs
 from personalization.catalog.catalog import Catalog
-from personalization.errors import Refused, Unavailable
+from personalization.errors import Refused
 from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
 
 
@@ -63,14 +61,10 @@ async def live_catalog(
     wanted = folder or shipped_catalog()
     checked = check_catalog(wanted)
     catalog = checked.catalog_or_raise()
-    async with Redis.from_url(redis_url) as redis:
-        store = CatalogStore(redis, namespace)
+    async with open_catalogs(redis_url, namespace) as store:
         followed = FollowedFolder(store, wanted, memory, say)
-        try:
-            kept = None if folder else await _published_before(store, catalog)
-            in_force = kept or await followed.begin(catalog)
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis at {shown_url(redis_url)} does not answer: {error}") from error
+        kept = None if folder else await _published_before(store, catalog)
+        in_force = kept or await followed.begin(catalog)
         if kept is not None:
             yield kept
             return

@@ -27,7 +27,7 @@ COMMANDS = {
     "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
     "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
     "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
-    "replay": ("cli.replay.command:replay", "Fold the log anew: compare, or write states and models anew."),
+    "replay": ("cli.replay:replay", "Fold the log anew: compare, or write states and models anew."),
     "backtest": (
         "cli.backtest:backtest",
         "Predict each row of a history, then learn it: what a conversion model would have been worth live.",

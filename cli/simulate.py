@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 from rich.table import Table as RichTable
 
-from cli.simulation.play import PlaySettings, Run, order_of, play
-from cli.simulation.plot import check_kind, plot
-from cli.simulation.report import curve, summary
-from cli.simulation.table import Table, by_label, by_log, by_rewards
 from online_models.registry import check_model, check_policy
+from operations.simulation.play import PlaySettings, Run, order_of, play
+from operations.simulation.plot import check_kind, plot
+from operations.simulation.report import curve, summary
+from operations.simulation.table import Table, by_label, by_log, by_rewards
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 
 

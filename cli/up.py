@@ -21,11 +21,12 @@ from cli.children import LOOPBACK, api_part, metrics_ports, redis_part, worker_p
 from cli.data_dir import UMASK, DataDir
 from cli.http_probe import listening_socket
 from cli.running_file import RunningInstallation, remove_running
+from cli.started import Started
 from cli.supervisor import Supervisor
 from config.settings import Settings
 
 if TYPE_CHECKING:
-    from cli.live_catalog import CatalogInForce
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +38,6 @@ class UpOptions:
     catalog: Path | None
     api_processes: int
     workers: int
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """A running installation.
-
-    Attributes
-    ----------
-    metrics_ports
-        Of folder and learner, by name of the process.
-    """
-
-    url: str
-    catalog: CatalogInForce
-    data_dir: Path
-    log: str
-    redis_url: str
-    metrics_ports: Mapping[str, int]
-    supervisor: Supervisor
-    started_in_s: float
 
 
 @click.command(short_help="Start everything on this machine: Redis, folder, learner, API.")
@@ -170,7 +151,7 @@ async def running(
     *,
     fresh: bool = False,
     more_environment: Mapping[str, str] | None = None,
-) -> AsyncIterator[Installation]:
+) -> AsyncIterator[Started]:
     """A whole installation, ready; stopped, in order, at the end.
 
     Parameters
@@ -235,7 +216,7 @@ async def running(
                 say(f"catalog version {catalog.version} is in force; waiting for {', '.join((*workers, *apis))}")
                 await supervisor.until_ready((*workers, *apis), say)
                 ready = True
-                yield Installation(
+                yield Started(
                     url=url,
                     catalog=catalog,
                     data_dir=data_dir.path,

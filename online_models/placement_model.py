@@ -14,6 +14,7 @@ from online_models.river_model import RiverModel
 from online_models.snapshot import ModelSnapshot, pack_version
 from personalization.bounded import short_hash
 from personalization.catalog.policy_spec import ModelSpec
+from personalization.evaluation.intervals import wilson
 from personalization.events.decision_id import trial_of
 from personalization.events.outcome import Outcome
 from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, Features, clean, storable
@@ -26,8 +27,6 @@ MAX_ARM_STATISTICS = 4_096
 
 MAX_SAMPLE_WEIGHT = 1e6
 """Shares of outcomes kept are 1/64 and more; a weight far beyond that is somebody's bug."""
-
-WILSON_Z = 1.959964
 
 
 class ArmStatistics(msgspec.Struct):
@@ -290,19 +289,3 @@ def _usable(features: Features) -> dict[str, Any]:
         if len(usable) >= MAX_FEATURES:
             break
     return usable
-
-
-def wilson(mean: float, n: float) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a mean in [0, 1]; conservative for rewards between 0 and 1.
-
-    >>> [round(bound, 3) for bound in wilson(0.02, 1000)]
-    [0.013, 0.031]
-    >>> wilson(0.0, 0)
-    (0.0, 1.0)
-    """
-    if n == 0:
-        return 0.0, 1.0
-    z2 = WILSON_Z**2
-    centre = (mean + z2 / (2 * n)) / (1 + z2 / n)
-    half = WILSON_Z / (1 + z2 / n) * math.sqrt(max(0.0, mean * (1 - mean)) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -13,15 +13,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from eventlog.redis_connection import PackedConnection
 from personalization.errors import Unavailable
 from personalization.visitor.identity import may_follow
 from personalization.visitor.visitor_key import is_registered
@@ -43,12 +38,6 @@ HOLD_S = 0.002
 
 LATELY_S = 2.0
 """What failed longer ago, while nobody asked, says nothing of now."""
-
-_POOL = 32
-"""Connections: while Redis hangs a read begins every ``HOLD_S`` and ends with its timeout, else one is in use.
-
-What comes beyond them fails at once. A pool whose callers wait for a free one costs a third more per read.
-"""
 
 
 class VisitorReader:
@@ -259,31 +248,3 @@ def _unpacked(value: bytes) -> VisitorState:
         return unpack_visitor(value)
     except UnreadableState as error:
         raise Unavailable(str(error)) from error
-
-
-def decider_client(url: str, timeout_ms: int) -> Any:
-    """The decider's own client: impatient, without retries, few connections.
-
-    ``redis+cluster://`` means a Redis Cluster.
-    """
-    timeout_s = timeout_ms / 1000
-    if url.startswith("redis+cluster://"):
-        return RedisCluster.from_url(
-            "redis://" + url.removeprefix("redis+cluster://"),
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
-    pool = ConnectionPool.from_url(
-        url,
-        connection_class=PackedConnection,
-        max_connections=_POOL,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis(connection_pool=pool)
-
-
-def fetch_with(client: Any) -> Fetch:
-    """One MGET; on a Cluster one per node."""
-    fetch: Fetch = client.mget_nonatomic if isinstance(client, RedisCluster) else client.mget
-    return fetch

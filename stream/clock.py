@@ -13,7 +13,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import TimedOut
 from state.timers import Timer, TimerStore, bucket_of
-from state.worker_client import is_transient
+from state.transient import is_transient
 from stream.metrics import FolderMetrics
 
 BATCH = 1_000

@@ -12,25 +12,24 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
-from eventlog.opening import default_partitions, open_log
+from eventlog.opening import default_partitions
 from eventlog.port import LogIdentity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
-from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.redis_clients import worker_client
+from installation.visitor_log import WORKERS_HEADROOM, log_of
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
-from state.worker_client import until_done, worker_client
+from state.transient import until_done
 from stream.failpoints import Failpoints
 from stream.worker_app import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
 CATALOG_POLL_S = 0.25
-
-HEADROOM_SHARE = 0.5
-"""A worker appends into a log that is full for collectors: an entry emits less than itself, save a merge."""
 
 TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES}
 
@@ -46,13 +45,6 @@ class House:
     keys: Keys
     catalogs: CatalogFollower
     failpoints: Failpoints
-
-
-def log_of(settings: Settings) -> RedisStreamsLog | KafkaLog:
-    """The log the settings name: Kafka if there is one, else Redis Streams; not connected yet."""
-    url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
-    topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    return open_log(url, topics, headroom_share=HEADROOM_SHARE)
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:
@@ -79,7 +71,7 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
         logger.warning(
             "test_switches_on", extra={"point": str(failpoints.armed), "unsafe": sorted(failpoints.unsafe)}
         )
-    log = log_of(settings)
+    log = log_of(settings, headroom_share=WORKERS_HEADROOM)
     redis = worker_client(settings.redis)
     keys = Keys(settings.namespace)
     try:

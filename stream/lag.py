@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from background.cancelling import pause
 from eventlog.port import EventLog, LogIdentity
 from personalization.errors import EpochClosed
-from state.worker_client import is_transient
+from state.transient import is_transient
 
 LAG_POLL_S = 1.0
 FIRST_POLL_S = 0.1

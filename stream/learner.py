@@ -22,7 +22,7 @@ from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
 from state.model_store import Published
-from state.worker_client import is_transient
+from state.transient import is_transient
 from stream.catch_up import CatchUp
 from stream.checkpoint_writer import Saved
 from stream.clock import CurrentCatalog, wall_clock_ms

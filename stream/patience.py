@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from eventlog.redis_errors import in_words
 from personalization.errors import NextbestError
-from state.worker_client import until_done
+from state.transient import until_done
 
 logger = logging.getLogger(__name__)
 

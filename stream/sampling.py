@@ -13,7 +13,7 @@ from typing import Protocol
 from background.cancelling import pause
 from eventlog.topics import OUTCOMES
 from personalization.bounded import short_hash
-from state.worker_client import is_transient
+from state.transient import is_transient
 from stream.metrics import FolderMetrics
 
 logger = logging.getLogger(__name__)

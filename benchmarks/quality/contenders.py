@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-import cli.simulation.play
 import online_models
+import operations.simulation.play
 import personalization
 from benchmarks.quality.data_sets import DataSet
 from benchmarks.quality.player import play_contender
-from cli.simulation.play import PlaySettings, Run, play
-from cli.simulation.table import Table
 from online_models.conversion.registry import make_conversion_model
+from operations.simulation.play import PlaySettings, Run, play
+from operations.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
 
 OURS = "nextbest"
@@ -111,7 +111,7 @@ def _source(module: Any) -> str:
 
 
 def _stamp_of_ours() -> str:
-    folders = [Path(cli.simulation.play.__file__).parent]
+    folders = [Path(operations.simulation.play.__file__).parent]
     folders += [Path(next(iter(package.__path__))) for package in (online_models, personalization)]
     return _digest(sorted(path for folder in folders for path in folder.rglob("*.py")))
 

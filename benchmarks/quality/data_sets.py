@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cli.simulation.table import Table, by_label, by_log, by_rewards
+from operations.simulation.table import Table, by_label, by_log, by_rewards
 
 HALVES = ("first_half", "second_half")
 

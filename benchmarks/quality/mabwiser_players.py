@@ -10,8 +10,8 @@ import numpy as np
 from mabwiser.mab import MAB, LearningPolicy
 
 from benchmarks.quality.numbers import OnlineVectors
-from cli.simulation.table import Table
 from online_models.reward_model import FloatArray
+from operations.simulation.table import Table
 from personalization.features import Features
 
 VERSION: str = version("mabwiser")

@@ -9,10 +9,10 @@ import numpy as np
 from benchmarks.quality.cells import FILE_ORDER, Cell
 from benchmarks.quality.contenders import Contender
 from benchmarks.quality.data_sets import DataSet
-from cli.history import History, read_history
-from cli.simulation.play import Run, order_of
-from cli.simulation.table import Table
 from online_models.conversion.backtest import progressive
+from operations.history import History, read_history
+from operations.simulation.play import Run, order_of
+from operations.simulation.table import Table
 
 
 def load(data_set: DataSet, folder: Path, limit: int | None) -> Table | History:

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.quality.data_sets import DataSet
-from cli.simulation.play import Run
-from cli.simulation.table import Table
+from operations.simulation.play import Run
+from operations.simulation.table import Table
 from personalization.features import Features
 
 
@@ -27,7 +27,7 @@ class Player(Protocol):
 
 
 def play_contender(table: Table, data_set: DataSet, player: Player, order: np.ndarray) -> Run:
-    """Play the rows in ``order`` as ``cli.simulation.play`` plays ours: same delay, same rejection."""
+    """Play the rows in ``order`` as ``operations.simulation.play`` plays ours: same delay, same rejection."""
     low, high = data_set.reward_range
     rewards = np.full(len(order), np.nan)
     run = Run(rewards, 0.0, 0.0, 0, order)

@@ -9,7 +9,7 @@ from typing import Any
 import river
 from river import bandit, compose, forest, linear_model, optim, preprocessing
 
-from cli.simulation.table import Table
+from operations.simulation.table import Table
 from personalization.features import Features
 
 VERSION: str = river.__version__

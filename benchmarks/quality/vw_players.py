@@ -15,7 +15,7 @@ import vowpalwabbit
 from river import preprocessing
 from vowpalwabbit import Workspace
 
-from cli.simulation.table import Table
+from operations.simulation.table import Table
 from personalization.features import Features
 
 VERSION: str = vowpalwabbit.__version__

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-Z_95 = 1.959964
-"""The normal quantile of a 95 % interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
+from personalization.evaluation.intervals import Interval, clustered
 
 
 class Scores:
     """What every compared policy scored on the same decisions.
 
     Decisions of one person are alike, so persons, not decisions, are what was sampled: the interval of the
-    difference uses the cluster-robust variance C/(C−1) · Σ_c (Σ_{j∈c} (d_j − d̄))² / n² (Liang & Zeger 1986).
+    difference is clustered by person.
     """
 
     def __init__(self) -> None:
@@ -66,9 +55,4 @@ class Scores:
         if not self.n:
             return Interval(math.nan, math.nan, math.nan)
         mean = (self._nextbest - self._most_popular) / self.n
-        clusters = len(self._by_person)
-        if clusters < 2:
-            return Interval(mean, -math.inf, math.inf)
-        squares = sum((total - n * mean) ** 2 for n, total in self._by_person.values())
-        half = Z_95 * math.sqrt(squares * clusters / (clusters - 1)) / self.n
-        return Interval(mean, mean - half, mean + half)
+        return clustered(mean, self._by_person.values())

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from online_models.reward_model import FloatArray
+from personalization.evaluation.intervals import Z_95
 
 N_BINS = 15
-Z_95 = 1.959964
 
 
 class Auc(NamedTuple):

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from config.settings import Settings
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.visitor_log import log_of
 from online_models import checkpoint
 from online_models.conversion import checkpoint as book_checkpoint
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
@@ -26,7 +27,6 @@ from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
 from state.timers import N_BUCKETS
-from stream.house import log_of
 from stream.learner import Book
 from tests.forks import FORKS
 from tests.integration import workload

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from installation.redis_clients import worker_client
 from online_models.conversion import checkpoint
 from online_models.conversion.challenger import retrain
 from online_models.conversion.checkpoint import dump_served
@@ -16,7 +17,6 @@ from online_models.snapshot import pack_version
 from state.conversion_store import ConversionFollower, ConversionPublisher, keep_challenger
 from state.keys import Keys
 from state.model_store import Published
-from state.worker_client import worker_client
 from tests.integration.crashing import until
 
 pytestmark = pytest.mark.redis

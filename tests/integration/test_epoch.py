@@ -14,11 +14,11 @@ from eventlog.port import LogIdentity, Record
 from eventlog.redis_keys import identity_key
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from installation.redis_clients import worker_client
 from personalization.errors import Refused
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy, SavedModel
 from state.keys import Keys
 from state.log_identity import LogIdentityStore
-from state.worker_client import worker_client
 
 
 def run(redis_url: str, *arguments: str) -> str:

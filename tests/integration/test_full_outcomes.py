@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DAY_MS, OUTCOMES, Topics
+from installation.redis_clients import worker_client
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import LogFull
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
@@ -17,7 +18,6 @@ from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.keys import Keys
 from state.model_store import ModelPublisher
-from state.worker_client import worker_client
 from stream.conversion_training import ConversionTraining
 from stream.learner import LearnedMessage, Learner
 from stream.metrics import LearnerMetrics

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from redis.asyncio import Redis
 
+from installation.redis_clients import worker_client
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher
-from state.worker_client import worker_client
 from tests.running import eventually
 
 pytestmark = pytest.mark.redis

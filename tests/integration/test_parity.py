@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from cli.demo.transport import HttpTransport, Transport
-from cli.simulation.play import PlaySettings, play
-from cli.simulation.table import Table, by_label
 from config.loader import load_catalog
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, Topics
 from online_models.placement_model import PlacementModel
+from operations.simulation.play import PlaySettings, play
+from operations.simulation.table import Table, by_label
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.distribution import ticket
 from personalization.events.outcome import Outcome, decode_outcome

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from background.ports import free_port
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
+from installation.redis_clients import worker_client
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import DecisionMade, Rewarded, Track
@@ -25,7 +26,6 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore
-from state.worker_client import worker_client
 from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
 from tests.integration.crashing import until

@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from cli.epoch import epoch
-from cli.replay.base import read_head
-from cli.replay.command import replay
-from cli.replay.opened import open_parts
-from cli.replay.stopped import workers_stopped
+from cli.replay import replay
 from eventlog.port import Record
 from eventlog.redis_keys import entry_id, partition_keys
 from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.opened import open_installation
 from online_models.placement_model import PlacementModel
+from operations.replay.base import read_head
+from operations.replay.stopped import workers_stopped
 from personalization.errors import Refused
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import DecisionMade
@@ -168,7 +168,7 @@ async def test_a_rebuild_waits_for_nobody_who_works(system: System) -> None:
 
 @pytest.mark.redis
 async def test_a_worker_that_starts_meanwhile_waits_for_the_lease(system: System) -> None:
-    async with open_parts(system.settings) as parts, workers_stopped(parts, ["folder"]):
+    async with open_installation(system.settings) as parts, workers_stopped(parts, ["folder"]):
         folder = system.start("folder")
         await system.burst()
         await until(lambda: _said(folder, "[^-Consumer]: Starting"), "the folder stands by", 20)

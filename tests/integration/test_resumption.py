@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from config.settings import Settings
+from installation.redis_clients import worker_client
 from personalization.errors import Refused
 from state.checkpoint_store import CheckpointHeader, CheckpointStore
 from state.keys import Keys
-from state.worker_client import worker_client
 from stream.house import open_house
 
 

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
+from installation.redis_clients import worker_client
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.folding.fold import Visitor
@@ -24,7 +25,6 @@ from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
 from state.timers import RedisTimerStore, Timer
 from state.visitor_store import ABSENT, Change, RedisVisitorStore, unpack_visitor
-from state.worker_client import worker_client
 from tests.integration.crashing import until
 from tests.unit.stream.fakes import MemoryCheckpoints
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from redis import Redis
 
 from background.ports import free_port
-from cli.replay import command
+from cli import replay as command
 from personalization.errors import Refused
 from tests.requirements import require
 from tests.running import Up, alive, begin, until

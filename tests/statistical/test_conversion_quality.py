@@ -7,10 +7,10 @@ import pytest
 from river import datasets
 
 from benchmarks import conversion_pairs
-from cli.history import read_history
 from online_models.conversion.backtest import Run, progressive
 from online_models.conversion.metrics import auc
 from online_models.conversion.registry import make_conversion_model
+from operations.history import read_history
 from tests.requirements import data_file
 
 

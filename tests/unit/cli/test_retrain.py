@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli.retrain import Retrained, matured, retrain
+from cli.retrain import retrain
 from eventlog.partition import partition_of
 from eventlog.port import LogIdentity, Record
 from eventlog.topics import OUTCOMES
 from online_models.conversion.contender import Contender
+from operations.retraining import Retrained, matured
 from personalization.events.example import Challenge, ConversionRecord, Example, Stage, encode_example, example_key
 from tests.unit.stream.fakes import N_PARTITIONS, MemoryLog
 

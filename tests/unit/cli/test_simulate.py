@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.simulate import simulate
-from cli.simulation.play import PlaySettings, order_of, play
-from cli.simulation.table import by_label
+from operations.simulation.play import PlaySettings, order_of, play
+from operations.simulation.table import by_label
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.errors import InvalidInput
 

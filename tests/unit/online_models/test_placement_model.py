@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from online_models import checkpoint
-from online_models.placement_model import MAX_ARM_STATISTICS, PlacementModel, wilson
+from online_models.placement_model import MAX_ARM_STATISTICS, PlacementModel
 from online_models.registry import check_model
 from online_models.snapshot import ModelSnapshot
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.errors import InvalidInput
+from personalization.evaluation.intervals import wilson
 from personalization.events.decision_id import mint
 from personalization.events.outcome import ClosingReason, Outcome
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.csv_file import read_rows
-from cli.simulation.table import by_label, by_log, by_rewards
+from operations.csv_file import read_rows
+from operations.simulation.table import by_label, by_log, by_rewards
 from personalization.errors import InvalidInput
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from cli.replay.base import TOGETHER, Base
-from cli.replay.log_fold import PartitionFold
-from cli.replay.opened import Parts, published
 from eventlog.topics import VISITOR_LOG
+from installation.opened import Installation, published
+from operations.replay.base import TOGETHER, Base
+from operations.replay.log_fold import PartitionFold
 from personalization.errors import Refused
 from personalization.folding.fold import Visitor
 from personalization.visitor.folder_state import next_due_ms
@@ -32,7 +32,7 @@ class RebuiltStates:
     n_removed: int = 0
 
 
-async def starts_of(parts: Parts, topic: str, base: Sequence[int] | None, remedy: str) -> list[int]:
+async def starts_of(opened: Installation, topic: str, base: Sequence[int] | None, remedy: str) -> list[int]:
     """Where a replay of ``topic`` begins, per partition: at the base, else at 0.
 
     Raises
@@ -40,7 +40,7 @@ async def starts_of(parts: Parts, topic: str, base: Sequence[int] | None, remedy
     Refused
         Where the log no longer holds that.
     """
-    earliest = await parts.log.earliest_offsets(topic)
+    earliest = await opened.log.earliest_offsets(topic)
     starts = list(base) if base is not None else [0] * len(earliest)
     if any(oldest > start for oldest, start in zip(earliest, starts, strict=True)):
         since = f"the base's offsets {starts}" if base is not None else "its beginning"
@@ -48,7 +48,7 @@ async def starts_of(parts: Parts, topic: str, base: Sequence[int] | None, remedy
     return starts
 
 
-async def rebuild_states(parts: Parts, base: Base | None) -> RebuiltStates:
+async def rebuild_states(opened: Installation, base: Base | None) -> RebuiltStates:
     """Fold the log from its beginning, or from a base, and write every state; costs about 40 µs an entry.
 
     Interrupted, it leaves states that are each right as far as their fence says, and can be run again.
@@ -58,36 +58,36 @@ async def rebuild_states(parts: Parts, base: Base | None) -> RebuiltStates:
     Refused
         Where the log cannot tell, or somebody else writes states meanwhile.
     """
-    identity = await parts.log.identity()
+    identity = await opened.log.identity()
     offsets = base.head.folder_offsets if base is not None else None
     remedy = "give a base no later than that (`nextbest replay --save-base FILE` writes one) with --base"
-    starts = await starts_of(parts, VISITOR_LOG, offsets, remedy)
+    starts = await starts_of(opened, VISITOR_LOG, offsets, remedy)
     if identity.epoch > 1 and base is None:
         raise Refused(
             f"this log is epoch {identity.epoch}: the states hold what was folded from earlier ones; {remedy}"
         )
-    ends = await parts.log.end_offsets(VISITOR_LOG)
-    committed = await parts.log.committed_offsets("folder", VISITOR_LOG)
+    ends = await opened.log.end_offsets(VISITOR_LOG)
+    committed = await opened.log.committed_offsets("folder", VISITOR_LOG)
     if any(offset is None and end > 0 for offset, end in zip(committed, ends, strict=True)):
         raise Refused("the folder has committed nothing in this log yet: start it, it folds from the beginning")
-    catalog_of = published(parts.catalogs)
+    catalog_of = published(opened.catalogs)
     rebuilt = RebuiltStates()
     known: set[str] = set()
     for number, start in enumerate(starts):
         initial = dict if base is None else partial(base.visitors, number)
         part = PartitionFold(number, identity.epoch, start, initial)
-        await part.advance(parts.log, catalog_of, max(start, committed[number] or 0))
-        await _write(parts, part.visitors)
+        await part.advance(opened.log, catalog_of, max(start, committed[number] or 0))
+        await _write(opened, part.visitors)
         known |= part.visitors.keys()
         rebuilt.n_entries += part.n_entries
         rebuilt.n_visitors += len(part.visitors)
         rebuilt.n_dead += part.n_dead
-    rebuilt.n_removed = await _remove_others(parts, known)
+    rebuilt.n_removed = await _remove_others(opened, known)
     return rebuilt
 
 
-async def _write(parts: Parts, visitors: dict[str, Visitor]) -> None:
-    store, timers = RedisVisitorStore(parts.redis, parts.keys), RedisTimerStore(parts.redis, parts.keys)
+async def _write(opened: Installation, visitors: dict[str, Visitor]) -> None:
+    store, timers = RedisVisitorStore(opened.redis, opened.keys), RedisTimerStore(opened.redis, opened.keys)
     names = list(visitors)
     for first in range(0, len(names), TOGETHER):
         some = names[first : first + TOGETHER]
@@ -104,12 +104,12 @@ async def _write(parts: Parts, visitors: dict[str, Visitor]) -> None:
             )
 
 
-async def _remove_others(parts: Parts, known: set[str]) -> int:
+async def _remove_others(opened: Installation, known: set[str]) -> int:
     """Remove states the log knows nothing of; how many."""
     n_removed = 0
-    async for name in parts.redis.scan_iter(match=f"{parts.keys.namespace}:visitor:*", count=1000):
-        key = parts.keys.visitor_key_of(name.decode())
+    async for name in opened.redis.scan_iter(match=f"{opened.keys.namespace}:visitor:*", count=1000):
+        key = opened.keys.visitor_key_of(name.decode())
         if key is not None and key not in known:
             n_removed += 1
-            await cast("Any", parts.redis.delete(parts.keys.visitor(key), parts.keys.folder(key)))
+            await cast("Any", opened.redis.delete(opened.keys.visitor(key), opened.keys.folder(key)))
     return n_removed

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from cli.replay.opened import Parts
 from eventlog.group_members import group_members
+from installation.opened import Installation
 from personalization.errors import Refused
 from stream.transports.lease import Lease
 
@@ -18,7 +18,7 @@ HOW_TO_STOP = (
 
 
 @asynccontextmanager
-async def workers_stopped(parts: Parts, roles: Collection[str]) -> AsyncIterator[None]:
+async def workers_stopped(opened: Installation, roles: Collection[str]) -> AsyncIterator[None]:
     """While the block runs, nobody works in these roles (``folder``, ``learner``).
 
     On Redis Streams their leases are ours meanwhile: a worker that starts waits. Kafka has no leases; there a
@@ -31,13 +31,13 @@ async def workers_stopped(parts: Parts, roles: Collection[str]) -> AsyncIterator
     """
     async with AsyncExitStack() as stack:
         for role in roles:
-            group = f"{parts.settings.namespace}.{role}"
-            if parts.settings.kafka:
-                members = await group_members(parts.settings.kafka, group)
+            group = f"{opened.settings.namespace}.{role}"
+            if opened.settings.kafka:
+                members = await group_members(opened.settings.kafka, group)
                 if members:
                     raise Refused(f"a {role} is at work ({', '.join(sorted(members))}): {HOW_TO_STOP}")
                 continue
-            lease = Lease(parts.redis, group, parts.settings.lease_ms / 1000)
+            lease = Lease(opened.redis, group, opened.settings.lease_ms / 1000)
             if not await lease.take():
                 raise Refused(f"a {role} is at work ({await lease.holder()}): {HOW_TO_STOP}")
             stack.push_async_callback(lease.release)

@@ -21,10 +21,10 @@ from typing import IO, cast
 import msgspec
 from redis.asyncio import Redis
 
-from cli.replay.opened import Parts
 from eventlog.partition import hash_of
 from eventlog.port import LogIdentity
 from eventlog.topics import VISITOR_LOG
+from installation.opened import Installation
 from personalization.errors import Refused
 from personalization.folding.fold import Visitor
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
@@ -97,7 +97,7 @@ class Base:
         return None if saved is None else StoredCheckpoint(saved.header, dict(saved.blobs))
 
 
-async def save_base(parts: Parts, path: Path) -> int:
+async def save_base(opened: Installation, path: Path) -> int:
     """Write a base; how many visitors. The file is there whole or not at all.
 
     Raises
@@ -105,21 +105,21 @@ async def save_base(parts: Parts, path: Path) -> int:
     Refused
         Where a checkpoint lacks a model: it would be no base to learn from.
     """
-    identity = await parts.log.identity()
-    committed = await parts.log.committed_offsets("folder", VISITOR_LOG)
+    identity = await opened.log.identity()
+    committed = await opened.log.committed_offsets("folder", VISITOR_LOG)
     head = BaseHead(
         FORMAT,
         time.time_ns() // 1_000_000,
         identity,
         [offset or 0 for offset in committed],
-        await _checkpoints(parts, identity.n_partitions),
+        await _checkpoints(opened, identity.n_partitions),
     )
     partial = path.with_name(path.name + ".part")
     n_visitors = 0
     with gzip.open(partial, "wb", compresslevel=6) as file:
         _put(file, msgspec.msgpack.encode(head))
         seen: set[str] = set()
-        async for visitor in _stored(parts.redis, parts.keys):
+        async for visitor in _stored(opened.redis, opened.keys):
             if visitor.key not in seen:  # a scan may name a key twice
                 seen.add(visitor.key)
                 _put(file, msgspec.msgpack.encode(visitor))
@@ -169,8 +169,8 @@ def read_head(path: Path) -> BaseHead:
         return msgspec.msgpack.decode(next(_frames(file)), type=BaseHead)
 
 
-async def _checkpoints(parts: Parts, n_partitions: int) -> dict[int, SavedCheckpoint]:
-    store = CheckpointStore(parts.redis, parts.keys)
+async def _checkpoints(opened: Installation, n_partitions: int) -> dict[int, SavedCheckpoint]:
+    store = CheckpointStore(opened.redis, opened.keys)
     saved = {}
     for partition in range(n_partitions):
         found = await store.load(partition)

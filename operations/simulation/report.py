@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cli.simulation.play import Run
-from cli.simulation.table import Table
 from online_models.reward_model import FloatArray
-
-Z95 = 1.959964
+from operations.simulation.play import Run
+from operations.simulation.table import Table
+from personalization.evaluation.intervals import normal
+from personalization.evaluation.off_policy import Estimate, doubly_robust, ips, snips
 
 
 def summary(table: Table, runs: Sequence[Run]) -> dict[str, Any]:
@@ -36,32 +36,20 @@ def summary(table: Table, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def off_policy(table: Table, runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """IPS, SNIPS and doubly robust estimates of the policy's value over all rows, with 95 % intervals.
-
-    References
-    ----------
-    Dudík, Langford, Li (2011), Doubly Robust Policy Evaluation and Learning.
-    """
-    parts: dict[str, list[tuple[float, float]]] = {"ips": [], "snips": [], "dr": []}
+    """IPS, SNIPS and doubly robust estimates of the policy's value over all rows, with 95 % intervals."""
+    found: dict[str, list[Estimate]] = {"ips": [], "snips": [], "dr": []}
     for run in runs:
         at = run.order
         reward = table.rewards[at, table.shown[at]]
         weight = run.probability_of_shown / table.propensity[at]
-        robust = run.estimate_of_policy + weight * (reward - run.estimate_of_shown)
-        snips = float((weight * reward).sum() / weight.sum())
-        n = len(reward)
-        parts["ips"].append((_mean(weight * reward), float((weight * reward).std() / n**0.5)))
-        residual = weight * (reward - snips) / weight.mean()
-        parts["snips"].append((snips, float(residual.std() / n**0.5)))
-        parts["dr"].append((_mean(robust), float(robust.std() / n**0.5)))
+        found["ips"].append(ips(reward, weight))
+        found["snips"].append(snips(reward, weight))
+        found["dr"].append(doubly_robust(reward, weight, run.estimate_of_policy, run.estimate_of_shown))
     estimates = {}
-    for name, values in parts.items():
+    for name, values in found.items():
         value, error = np.mean(values, axis=0)  # the orders share the rows: their errors do not average out
-        estimates[name] = {
-            "value": float(value),
-            "low": float(value - Z95 * error),
-            "high": float(value + Z95 * error),
-        }
+        interval = normal(float(value), float(error))
+        estimates[name] = {"value": interval.mean, "low": interval.low, "high": interval.high}
     return estimates
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.simulation.table import Table
 from online_models.placement_model import PlacementModel
 from online_models.reward_model import FloatArray
+from operations.simulation.table import Table
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.deciding.distribution import SCALE, ticket
 from personalization.errors import InvalidInput

@@ -1,7 +1,6 @@
-"""The workers' own Redis client, and the one way they wait for Redis: try again until told to stop.
+"""What a worker waits out: it tries again until it is told to stop.
 
-Workers have no deadline to keep, so they wait out a restart or a failover of Redis; deciders must not, and have
-a client of their own.
+Workers have no deadline to keep, so they wait out a restart or a failover of Redis; deciders must not.
 """
 
 from __future__ import annotations
@@ -9,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from background.cancelling import pause
-from eventlog.redis_connection import PackedConnection
 from eventlog.redis_errors import is_passing
 from personalization.errors import Unavailable
 
@@ -33,19 +28,6 @@ def is_transient(error: BaseException) -> bool:
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
-
-
-def worker_client(url: str) -> Redis:
-    """A client for folder and learner: patient, binary, two retries of its own for a broken connection."""
-    client: Redis = Redis.from_url(
-        url,
-        connection_class=PackedConnection,
-        decode_responses=False,
-        socket_timeout=10.0,
-        socket_connect_timeout=2.0,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
-    )
-    return client
 
 
 async def until_done(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.replay import log_fold
-from cli.replay.command import replay
-from cli.replay.log_fold import PartitionFold
+from cli.replay import replay
 from eventlog.port import LogEntry
+from operations.replay import log_fold
+from operations.replay.log_fold import PartitionFold
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Track

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from cli.replay.base import Base
-from cli.replay.opened import Parts, published
-from cli.replay.states import starts_of
 from config.settings import DEVELOPMENT_SECRET
 from eventlog.topics import OUTCOMES
+from installation.opened import Installation, published
+from operations.replay.base import Base
+from operations.replay.states import starts_of
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput, Refused
 from state.checkpoint_store import (
@@ -56,7 +56,7 @@ class RebuiltModels:
     raised: dict[str, str] = field(default_factory=dict)
 
 
-async def rebuild_models(parts: Parts, base: Base | None, *, retained: bool = False) -> RebuiltModels:
+async def rebuild_models(opened: Installation, base: Base | None, *, retained: bool = False) -> RebuiltModels:
     """Learn all records from the log's beginning, from a base, or (``retained``) whatever is still there.
 
     Raises
@@ -64,16 +64,16 @@ async def rebuild_models(parts: Parts, base: Base | None, *, retained: bool = Fa
     Refused
         Where the log no longer holds what is needed, or the secret is not the installation's.
     """
-    identity = await parts.log.identity()
+    identity = await opened.log.identity()
     numbers = range(identity.n_partitions)
     found = [base.checkpoint(number) if base is not None and not retained else None for number in numbers]
     if retained:
-        starts = await parts.log.earliest_offsets(OUTCOMES)
+        starts = await opened.log.earliest_offsets(OUTCOMES)
     else:
         behind_base = [_needed_from(each.header) if each is not None else 0 for each in found]
         remedy = "give a base (--base), or learn what is still there (--retained); --states leaves models alone"
-        starts = await starts_of(parts, OUTCOMES, None if base is None else behind_base, remedy)
-    rebuilding = _Rebuilding(parts, await _current_catalog(parts), identity.epoch)
+        starts = await starts_of(opened, OUTCOMES, None if base is None else behind_base, remedy)
+    rebuilding = _Rebuilding(opened, await _current_catalog(opened), identity.epoch)
     await rebuilding.check_secret(numbers)
     for number in numbers:
         await rebuilding.rebuild(number, found[number], starts[number])
@@ -98,16 +98,16 @@ class _Rebuilt:
 class _Rebuilding:
     """One partition after the other, by the learner's own trainings."""
 
-    def __init__(self, parts: Parts, catalog: CompiledCatalog, epoch: int) -> None:
-        secret = parts.settings.secret.encode()
-        self._parts = parts
+    def __init__(self, opened: Installation, catalog: CompiledCatalog, epoch: int) -> None:
+        secret = opened.settings.secret.encode()
+        self._parts = opened
         self._catalog = catalog
         self._epoch = epoch
         self._trainings = Trainings(
-            PlacementTraining(ModelPublisher(parts.redis, parts.keys, secret), secret),
-            ConversionTraining(ConversionPublisher(parts.redis, parts.keys), secret, LearnerMetrics()),
+            PlacementTraining(ModelPublisher(opened.redis, opened.keys, secret), secret),
+            ConversionTraining(ConversionPublisher(opened.redis, opened.keys), secret, LearnerMetrics()),
         )
-        self._checkpoints = CheckpointStore(parts.redis, parts.keys)
+        self._checkpoints = CheckpointStore(opened.redis, opened.keys)
         self.rebuilt = RebuiltModels()
 
     async def rebuild(self, number: int, base: StoredCheckpoint | None, start: int) -> None:
@@ -232,8 +232,8 @@ def _needed_from(header: CheckpointHeader) -> int:
     return min([header.position, *behind]) + 1
 
 
-async def _current_catalog(parts: Parts) -> CompiledCatalog:
-    version = await parts.catalogs.latest_version()
+async def _current_catalog(opened: Installation) -> CompiledCatalog:
+    version = await opened.catalogs.latest_version()
     if not version:
         raise Refused("no catalog is published here: `nextbest publish FOLDER` first")
-    return await published(parts.catalogs)(version)
+    return await published(opened.catalogs)(version)

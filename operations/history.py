@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.csv_file import Row, read_rows
 from online_models.reward_model import FloatArray
+from operations.csv_file import Row, read_rows
 from personalization.errors import InvalidInput
 from personalization.features import MAX_FEATURES, FeatureValue
 

@@ -6,20 +6,18 @@ No workers, no batches, no failures, nothing emitted: what was emitted when the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
+from installation.opened import CatalogOf
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput
 from personalization.events.entry import Entry, Position, decode_entry
 from personalization.folding.fold import Visitor, fold
 
 logger = logging.getLogger(__name__)
-
-CatalogOf = Callable[[int], Awaitable[CompiledCatalog]]
-"""The catalog of a version, compiled."""
 
 
 @dataclass(slots=True)

@@ -10,14 +10,15 @@ from typing import Any
 import click
 import orjson
 
-from cli.replay.base import Base, read_base, save_base
-from cli.replay.check import Checked, check_states
-from cli.replay.models import rebuild_models
-from cli.replay.opened import Parts, installation, open_parts
-from cli.replay.states import rebuild_states
-from cli.replay.stopped import workers_stopped
+from cli.replay_target import target
 from config.settings import Settings
 from eventlog.port import check_identity
+from installation.opened import Installation, open_installation
+from operations.replay.base import Base, read_base, save_base
+from operations.replay.check import Checked, check_states
+from operations.replay.models import rebuild_models
+from operations.replay.states import rebuild_states
+from operations.replay.stopped import workers_stopped
 from personalization.errors import Refused
 from state.log_identity import LogIdentityStore
 
@@ -73,15 +74,15 @@ def replay(
         raise click.UsageError("--states, --models and --retained belong to --rebuild")
     if states and models:
         states = models = False
-    with installation(Settings.from_environment(), data_dir) as settings:
+    with target(Settings.from_environment(), data_dir) as settings:
         if saved is not None:
-            report = asyncio.run(_with_parts(settings, lambda parts: _save(parts, saved)))
+            report = asyncio.run(_with_opened(settings, lambda opened: _save(opened, saved)))
         elif check:
-            report = asyncio.run(_with_parts(settings, lambda parts: _check(parts, base_file)))
+            report = asyncio.run(_with_opened(settings, lambda opened: _check(opened, base_file)))
         else:
             roles = [role for role, other in (("folder", models), ("learner", states)) if not other]
             report = asyncio.run(
-                _with_parts(settings, lambda parts: _rebuild(parts, roles, base_file, retained=retained))
+                _with_opened(settings, lambda opened: _rebuild(opened, roles, base_file, retained=retained))
             )
     lines = report.pop("lines")
     click.echo(orjson.dumps(report).decode() if as_json else "\n".join(lines))
@@ -89,22 +90,24 @@ def replay(
         raise SystemExit(1)
 
 
-async def _with_parts(settings: Settings, work: Callable[[Parts], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    async with open_parts(settings) as parts:
-        return await work(parts)
+async def _with_opened(
+    settings: Settings, work: Callable[[Installation], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    async with open_installation(settings) as opened:
+        return await work(opened)
 
 
-async def _read_base(parts: Parts, path: Path | None) -> Base | None:
-    return None if path is None else read_base(path, await parts.log.identity())
+async def _read_base(opened: Installation, path: Path | None) -> Base | None:
+    return None if path is None else read_base(path, await opened.log.identity())
 
 
-async def _save(parts: Parts, path: Path) -> dict[str, Any]:
-    n_visitors = await save_base(parts, path)
+async def _save(opened: Installation, path: Path) -> dict[str, Any]:
+    n_visitors = await save_base(opened, path)
     return {"visitors": n_visitors, "lines": [f"{n_visitors:,} visitors and the models saved in {path}."]}
 
 
-async def _check(parts: Parts, base_file: Path | None) -> dict[str, Any]:
-    checked = await check_states(parts, await _read_base(parts, base_file))
+async def _check(opened: Installation, base_file: Path | None) -> dict[str, Any]:
+    checked = await check_states(opened, await _read_base(opened, base_file))
     return {
         "entries": checked.n_entries,
         "visitors": checked.n_visitors,
@@ -129,15 +132,17 @@ def _named(what: str, keys: Sequence[str]) -> list[str]:
     return [f"{what}: {', '.join(keys[:MAX_NAMED])}{more}"]
 
 
-async def _rebuild(parts: Parts, roles: Sequence[str], base_file: Path | None, *, retained: bool) -> dict[str, Any]:
-    identities = LogIdentityStore(parts.redis, parts.keys)
-    identity = await parts.log.identity()
+async def _rebuild(
+    opened: Installation, roles: Sequence[str], base_file: Path | None, *, retained: bool
+) -> dict[str, Any]:
+    identities = LogIdentityStore(opened.redis, opened.keys)
+    identity = await opened.log.identity()
     check_identity(identity, await identities.known())
-    base = await _read_base(parts, base_file)
+    base = await _read_base(opened, base_file)
     report: dict[str, Any] = {"lines": []}
-    async with workers_stopped(parts, roles):
+    async with workers_stopped(opened, roles):
         if "folder" in roles:
-            states = await rebuild_states(parts, base)
+            states = await rebuild_states(opened, base)
             await identities.remember_first(identity)
             report["states"] = {
                 "entries": states.n_entries,
@@ -151,7 +156,7 @@ async def _rebuild(parts: Parts, roles: Sequence[str], base_file: Path | None, *
                 report["lines"].append(f"{states.n_removed:,} states removed that the log knows nothing of.")
         if "learner" in roles:
             try:
-                models = await rebuild_models(parts, base, retained=retained)
+                models = await rebuild_models(opened, base, retained=retained)
             except Refused as refused:
                 done = "States are rebuilt; models are not: " if "states" in report else ""
                 raise Refused(f"{done}{refused}") from refused

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
-from cli.replay.base import TOGETHER, Base
-from cli.replay.log_fold import PartitionFold
-from cli.replay.opened import Parts, published
-from cli.replay.states import starts_of
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
+from installation.opened import Installation, published
+from operations.replay.base import TOGETHER, Base
+from operations.replay.log_fold import PartitionFold
+from operations.replay.states import starts_of
 from personalization.errors import Refused
 from personalization.folding.fold import Visitor
 from personalization.visitor.folder_state import encode_folder
@@ -40,7 +40,7 @@ class Checked:
         return not self.different and not self.unknown
 
 
-async def check_states(parts: Parts, base: Base | None = None) -> Checked:
+async def check_states(opened: Installation, base: Base | None = None) -> Checked:
     """Fold the whole log and compare every visitor; costs about 50 µs an entry, and the visitors in memory.
 
     Raises
@@ -48,7 +48,7 @@ async def check_states(parts: Parts, base: Base | None = None) -> Checked:
     Refused
         If the log no longer holds what the states were folded from, or what came after the base.
     """
-    log = parts.log
+    log = opened.log
     identity = await log.identity()
     if identity.epoch > 1 and base is None:
         raise Refused(
@@ -57,8 +57,10 @@ async def check_states(parts: Parts, base: Base | None = None) -> Checked:
             "--save-base FILE` writes one, best as soon as the epoch is open)"
         )
     offsets = base.head.folder_offsets if base is not None else None
-    starts = await starts_of(parts, VISITOR_LOG, offsets, "states cannot be compared with it; give a base (--base)")
-    catalog_of = published(parts.catalogs)
+    starts = await starts_of(
+        opened, VISITOR_LOG, offsets, "states cannot be compared with it; give a base (--base)"
+    )
+    catalog_of = published(opened.catalogs)
     checked = Checked()
     known: set[str] = set()
     ends: list[int] = []
@@ -70,7 +72,7 @@ async def check_states(parts: Parts, base: Base | None = None) -> Checked:
             if round_number:
                 await asyncio.sleep(ROUND_PAUSE_S)
             await part.advance(log, catalog_of)
-            different = await _different(parts, part.visitors)
+            different = await _different(opened, part.visitors)
             if not different:
                 break
         checked.different += sorted(different)
@@ -79,22 +81,22 @@ async def check_states(parts: Parts, base: Base | None = None) -> Checked:
         checked.n_dead += part.n_dead
         known |= part.visitors.keys()
         ends.append(part.next_offset)
-    async for name in parts.redis.scan_iter(match=f"{parts.keys.namespace}:visitor:*", count=1000):
-        key = parts.keys.visitor_key_of(name.decode())
+    async for name in opened.redis.scan_iter(match=f"{opened.keys.namespace}:visitor:*", count=1000):
+        key = opened.keys.visitor_key_of(name.decode())
         # Who came after their partition was read is new, not unknown.
         if key is not None and key not in known and not await _appended_since(log, ends, key):
             checked.unknown.append(key)
     return checked
 
 
-async def _different(parts: Parts, visitors: dict[str, Visitor]) -> list[str]:
+async def _different(opened: Installation, visitors: dict[str, Visitor]) -> list[str]:
     """Keys whose stored bytes are not those of the fold."""
     found = []
     names = list(visitors)
     for start in range(0, len(names), TOGETHER):
         some = names[start : start + TOGETHER]
-        stored_names = [n for key in some for n in (parts.keys.visitor(key), parts.keys.folder(key))]
-        stored = cast("list[bytes | None]", await parts.redis.mget(stored_names))
+        stored_names = [n for key in some for n in (opened.keys.visitor(key), opened.keys.folder(key))]
+        stored = cast("list[bytes | None]", await opened.redis.mget(stored_names))
         for index, key in enumerate(some):
             expected = _packed(visitors[key])
             values = (stored[2 * index], stored[2 * index + 1])

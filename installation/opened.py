@@ -1,0 +1,97 @@
+"""An installation as a command opens it: everything connected, and errors of Redis said in words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from config.settings import Settings, shown_url
+from eventlog.kafka import KafkaLog
+from eventlog.redis_streams import RedisStreamsLog
+from installation.redis_clients import worker_client
+from installation.visitor_log import log_of
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.errors import Refused, Unavailable
+from state.catalog_store import CatalogStore
+from state.keys import Keys
+
+CatalogOf = Callable[[int], Awaitable[CompiledCatalog]]
+"""Gives a published version of the catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The parts of one installation."""
+
+    settings: Settings
+    log: RedisStreamsLog | KafkaLog
+    redis: Redis
+    keys: Keys
+    catalogs: CatalogStore
+
+
+@asynccontextmanager
+async def open_installation(settings: Settings) -> AsyncIterator[Installation]:
+    """Connect to log and Redis.
+
+    Raises
+    ------
+    Unavailable
+        If a server does not answer, now or later in the block.
+    """
+    log = log_of(settings)
+    redis = worker_client(settings.redis)
+    try:
+        await log.start()
+        store = CatalogStore(redis, settings.namespace)
+        yield Installation(settings, log, redis, Keys(settings.namespace), store)
+    except RedisError as error:
+        raise _does_not_answer(settings.redis, error) from error
+    finally:
+        await log.close()
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def open_catalogs(redis_url: str, namespace: str, remedy: str = "") -> AsyncIterator[CatalogStore]:
+    """Connect to the catalogs that were published.
+
+    Parameters
+    ----------
+    remedy
+        What to do if Redis does not answer; ends the message.
+
+    Raises
+    ------
+    Unavailable
+        If Redis does not answer, now or later in the block.
+    """
+    async with Redis.from_url(redis_url, socket_connect_timeout=2, socket_timeout=5) as redis:
+        try:
+            yield CatalogStore(redis, namespace)
+        except RedisError as error:
+            raise _does_not_answer(redis_url, error, remedy) from error
+
+
+def published(store: CatalogStore) -> CatalogOf:
+    """Gives published catalogs by version; each is compiled once."""
+    compiled: dict[int, CompiledCatalog] = {}
+
+    async def catalog_of(version: int) -> CompiledCatalog:
+        if version not in compiled:
+            catalog = await store.get(version)
+            if catalog is None:
+                raise Refused(f"the log names catalog version {version}, which is not published here")
+            compiled[version] = compile_catalog(catalog, version)
+        return compiled[version]
+
+    return catalog_of
+
+
+def _does_not_answer(url: str, error: BaseException, remedy: str = "") -> Unavailable:
+    message = f"Redis at {shown_url(url)} does not answer ({error})"
+    return Unavailable(f"{message}; {remedy}" if remedy else message)

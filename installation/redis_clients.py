@@ -1,0 +1,60 @@
+"""The clients of Redis: how long each waits, how often it tries again, and how many connections it may open.
+
+The settings refuse a Redis Cluster (``redis+cluster://``): the log, catalogs, models and leases need one server.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+
+from eventlog.redis_connection import PackedConnection
+from state.visitor_reader import Fetch
+
+DECIDER_CONNECTIONS = 32
+"""While Redis hangs a read begins every two milliseconds and ends with its timeout, else one is in use.
+
+What comes beyond them fails at once. A pool whose callers wait for a free one costs a third more per read.
+"""
+
+
+def decider_client(url: str, timeout_ms: int) -> Redis:
+    """The decider's client does not try again: a decision has a deadline."""
+    pool = ConnectionPool.from_url(
+        url,
+        connection_class=PackedConnection,
+        max_connections=DECIDER_CONNECTIONS,
+        socket_connect_timeout=timeout_ms / 1000,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis(connection_pool=pool)
+
+
+def fetch_with(client: Redis) -> Fetch:
+    """One round trip: the values of several keys, in order."""
+    return cast("Fetch", client.mget)
+
+
+def background_client(url: str) -> Redis:
+    """An API process uses this client for everything but decisions; an announcement occupies a connection.
+
+    It gives up on a Redis that hangs after two seconds; redis-py's own patience would hide that for a minute.
+    """
+    client: Redis = Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1))
+    return client
+
+
+def worker_client(url: str) -> Redis:
+    """A folder or a learner waits long, and tries twice more if a connection breaks."""
+    client: Redis = Redis.from_url(
+        url,
+        connection_class=PackedConnection,
+        decode_responses=False,
+        socket_timeout=10.0,
+        socket_connect_timeout=2.0,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
+    )
+    return client

@@ -1,0 +1,1 @@
+"""What an operator does with an installation: fold anew, check, retrain, simulate. ``cli`` parses and prints."""
