@@ -1,6 +1,6 @@
 """What a client event does to a visitor: the part of the fold the decider also applies, to events sent along.
 
-Sessions and recency go by ``now_ms``, the log's order; only decay weighs by ``occurred_at_ms``.
+Sessions go by ``now_ms``, the log's order; decay, first and last visit by ``occurred_at_ms``, the client's own time.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def apply_event(
     spec = catalog.catalog
     state.revision += 1
     state.event_count += 1
-    state.first_ms = state.first_ms or now_ms
-    state.last_ms = max(state.last_ms, now_ms)
+    state.first_ms = min(state.first_ms or occurred_at_ms, occurred_at_ms)
+    state.last_ms = max(state.last_ms, occurred_at_ms)
     first = now_ms - occurred_at_ms <= spec.session_gap_ms and continue_session(
         state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen)
     )

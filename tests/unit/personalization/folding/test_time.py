@@ -1,4 +1,4 @@
-"""Rule *Time*: the log's order is the fold's clock; the client's own time only weighs decay."""
+"""Rule *Time*: the log's order is the fold's clock; the client's own time weighs decay and dates visits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_clock_never_runs_backwards() -> None:
     assert world.visitors["a:1"].state.now_ms == START + 10 * MINUTE
 
 
-def test_occurred_at_only_weighs_decay() -> None:
+def test_occurred_at_weighs_decay() -> None:
     late, early = World(), World()
     for world, order in ((late, (0, 30)), (early, (30, 0))):
         for minutes in order:
@@ -30,6 +30,17 @@ def test_occurred_at_only_weighs_decay() -> None:
     # Half an hour at a half-life of one hour: 1 + 2^-½, in either order.
     assert left.affinities["category"].weights["shoes"] == pytest.approx(1 + 2**-0.5)
     assert right.affinities["category"].weights["shoes"] == pytest.approx(1 + 2**-0.5)
+
+
+@pytest.mark.parametrize("order", [(0, 30, 60), (60, 0, 30), (30, 60, 0)])
+def test_first_and_last_visit_are_dated_by_the_client(order: tuple[int, ...]) -> None:
+    world = World()
+    for minutes in order:
+        event = Track(message_id=world.message(), event="Viewed")
+        world.append("a:1", event, occurred_ms=START + minutes * MINUTE)
+    world.pump()
+    state = world.visitors["a:1"].state
+    assert (state.first_ms, state.last_ms) == (START, START + 60 * MINUTE)
 
 
 def test_decay_is_exact_at_read() -> None:
