@@ -1,6 +1,6 @@
 """What a client event does to a visitor: the part of the fold the decider also applies, to events sent along.
 
-Sessions go by ``now_ms``, the log's order; decay and the dates of visits by ``occurred_at_ms``, the client's own time.
+Sessions go by ``now_ms``, the log's order; decay and dates of visits by ``occurred_at_ms``, the client's time.
 """
 
 from __future__ import annotations
