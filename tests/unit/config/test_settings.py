@@ -11,7 +11,7 @@ import pytest
 from config.settings import NOT_SETTINGS, PREFIX, InvalidSettings, Settings, shown_url
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("api", "cli", "config", "stream", "state")
+FOLDERS = ("api", "cli", "config", "installation", "operations", "state", "stream")
 
 
 def test_the_environment_overrides_the_defaults() -> None:
