@@ -26,7 +26,8 @@ from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.events.entry import Entry, Position, decode_entry, encode_entry
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore

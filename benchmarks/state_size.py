@@ -29,8 +29,9 @@ from personalization.events.decision_id import mint
 from personalization.events.entry import Entry, Position
 from personalization.events.event import DecisionMade, Event, Identify, Page, Track
 from personalization.features import pack
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
 from personalization.visitor.folder_state import MAX_OPEN_EXAMPLES
+from personalization.visitor.visitor import Visitor
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.visitor_store import ABSENT, Change, RedisVisitorStore

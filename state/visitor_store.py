@@ -17,8 +17,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from personalization.errors import NextbestError
-from personalization.folding.fold import Visitor
 from personalization.visitor.folder_state import FolderState, decode_folder, encode_folder
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
 from state.keys import Keys
 

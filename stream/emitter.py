@@ -6,15 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from msgspec import structs
-
 from eventlog.port import EventLog, LogIdentity, LogPosition, Record
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput, LogFull
-from personalization.events.entry import encode_entry
-from personalization.events.example import Example, encode_example, example_key
-from personalization.events.outcome import Outcome, encode_outcome
-from personalization.folding.fold import DerivedEntry, Emission
+from personalization.events.emission import ADDRESSES, Emission, Stream
 from stream.clock import wall_clock_ms
 from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.metrics import FolderMetrics
@@ -48,25 +43,33 @@ class Emitter:
 
     async def emit(self, emissions: Sequence[Emission], dead_letters: Sequence[Record]) -> None:
         """All of it, acknowledged by the log."""
-        records = [_record(each) for each in emissions if isinstance(each, DerivedEntry)]
-        for_learner = [each for each in emissions if not isinstance(each, DerivedEntry)]
+        records, for_learner = [], []
+        for each in emissions:
+            if ADDRESSES[type(each)].stream is Stream.LEARNER:
+                for_learner.append(each)
+            else:
+                records.append(_record(each))
         # Apart from each other: a log that is full of outcomes must take the rest all the same.
         await asyncio.gather(self._append([*records, *dead_letters]), self._append_for_learner(for_learner))
         for emission in emissions:
-            self._metrics.emitted.labels(_KINDS.get(type(emission), "derived")).inc()
+            self._metrics.emitted.labels(ADDRESSES[type(emission)].kind).inc()
 
-    async def _append_for_learner(self, emissions: Sequence[Outcome | Example]) -> None:
+    async def _append_for_learner(self, emissions: Sequence[Emission]) -> None:
         """What is kept of outcomes and examples; a log that has no room for them is thinned, never waited for."""
         while emissions:
-            kept = [each for each in emissions if self._share.keeps(_id_of(each))]
+            kept = [each for each in emissions if self._share.keeps(ADDRESSES[type(each)].sample_id(each))]
             self._metrics.thinned.inc(len(emissions) - len(kept))
-            if await self._append([_record_for_learner(each, self._share.value) for each in kept], waits=False):
+            if await self._append([_record(self._weighed(each)) for each in kept], waits=False):
                 return
             if not self._share.halve():
                 self._metrics.thinned.inc(len(kept))
                 logger.error("outcomes_lost_log_full", extra={"n_outcomes": len(kept)})
                 return
             emissions = kept
+
+    def _weighed(self, emission: Emission) -> Emission:
+        weighed: Emission = ADDRESSES[type(emission)].weighed(emission, self._share.value)
+        return weighed
 
     async def _append(self, records: Sequence[Record], *, waits: bool = True) -> bool:
         """Append, in order; unless it ``waits`` for room, False where the log has none."""
@@ -100,20 +103,9 @@ class Emitter:
         await self._patiently("log", self._append_now, [dead_letter_record(letter)])
 
 
-_KINDS: dict[type, str] = {Outcome: "outcome", Example: "example"}
+def _record(emission: Emission) -> Record:
+    address = ADDRESSES[type(emission)]
+    return Record(_TOPICS[address.stream], address.key(emission), address.encode(emission))
 
 
-def _record(derived: DerivedEntry) -> Record:
-    return Record(VISITOR_LOG, derived.key, encode_entry(derived.entry))
-
-
-def _id_of(emission: Outcome | Example) -> str:
-    return emission.decision_id if isinstance(emission, Outcome) else emission.example_id
-
-
-def _record_for_learner(emission: Outcome | Example, share: float) -> Record:
-    if isinstance(emission, Example):
-        return Record(OUTCOMES, example_key(emission.conversion), encode_example(emission))
-    if share < 1.0:
-        emission = structs.replace(emission, sample_weight=emission.sample_weight / share)
-    return Record(OUTCOMES, emission.placement, encode_outcome(emission))
+_TOPICS = {Stream.VISITORS: VISITOR_LOG, Stream.LEARNER: OUTCOMES}

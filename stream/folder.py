@@ -22,9 +22,12 @@ from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rule_errors import RuleErrorTotals
 from personalization.errors import InvalidInput, MissingCatalog, Refused
+from personalization.events.emission import Emission
 from personalization.events.entry import Entry, Position, decode_entry
 from personalization.events.event import Merged, TimedOut
-from personalization.folding.fold import UNTOUCHED, Emission, Folded, Status, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.folding.folded import UNTOUCHED, Folded, Status
+from personalization.visitor.visitor import Visitor
 from state.timers import Timer, TimerStore
 from state.visitor_store import ABSENT, FENCE, Change, Stored, UnreadableState, VisitorStore
 from stream.clock import wall_clock_ms

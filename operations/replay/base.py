@@ -26,7 +26,7 @@ from eventlog.port import LogIdentity
 from eventlog.topics import VISITOR_LOG
 from installation.opened import Installation
 from personalization.errors import Refused
-from personalization.folding.fold import Visitor
+from personalization.visitor.visitor import Visitor
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
 from state.keys import Keys
 from state.visitor_store import Stored

@@ -15,8 +15,8 @@ from operations.replay.base import TOGETHER, Base
 from operations.replay.log_fold import PartitionFold
 from operations.replay.states import starts_of
 from personalization.errors import Refused
-from personalization.folding.fold import Visitor
 from personalization.visitor.folder_state import encode_folder
+from personalization.visitor.visitor import Visitor
 from state.visitor_store import Stored, UnreadableState, pack_visitor
 
 ROUNDS = 20

@@ -15,7 +15,8 @@ from installation.opened import CatalogOf
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput
 from personalization.events.entry import Entry, Position, decode_entry
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 
 logger = logging.getLogger(__name__)
 

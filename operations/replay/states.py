@@ -16,8 +16,8 @@ from installation.opened import Installation, published
 from operations.replay.base import TOGETHER, Base
 from operations.replay.log_fold import PartitionFold
 from personalization.errors import Refused
-from personalization.folding.fold import Visitor
-from personalization.visitor.folder_state import next_due_ms
+from personalization.folding.parts import next_due_ms
+from personalization.visitor.visitor import Visitor
 from state.timers import RedisTimerStore, Timer
 from state.visitor_store import Change, RedisVisitorStore
 

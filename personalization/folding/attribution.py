@@ -31,7 +31,7 @@ def attribute(ledger: Ledger, event: ClientEvent) -> None:
         return  # so of most events
     offers: dict[str, dict[bytes, Credit]] = {credit.placement: {CURRENT: credit} for credit in credits}
     for (placement, rules), version in others.items():
-        for credit in worth(event, ledger.earlier(version), ledger.now_ms):
+        for credit in worth(event, ledger.catalog_of(version), ledger.now_ms):
             if credit.placement == placement:
                 offers.setdefault(placement, {})[rules] = credit
     if offers and decision_id and is_closed(ledger.folder, decision_id):

@@ -7,49 +7,42 @@ more until one closes: which starts are left out does not depend on what follows
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable
 
 from personalization.audience.conversion_features import conversion_features
 from personalization.audience.variables import VisitorScope
 from personalization.bounded import short_hash
-from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Position
-from personalization.events.event import ClientEvent, event_name
+from personalization.events.event import ClientEvent, Merged, event_name
 from personalization.events.event_scope import event_scope
 from personalization.events.example import Example, Stage, example_key
-from personalization.folding.ledger import Note
+from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import MAX_OPEN_EXAMPLES, Conversions, FolderState, OpenExample
 from personalization.visitor.purposes import PERSONALISING, may
 from personalization.visitor.visitor_key import is_registered
-from personalization.visitor.visitor_state import Session, VisitorState
+from personalization.visitor.visitor_state import Session
 
 _ID_BYTES = 12
 
 
-@dataclass(slots=True)
-class Examples:
-    """The examples of one visitor while one entry is folded; ``told`` and ``notes`` collect what it caused."""
+class OpenExamples:
+    """The examples of one visitor while one entry is folded."""
 
-    state: VisitorState
-    folder: FolderState
-    catalog: CompiledCatalog
-    key: str
-    told: list[Example] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    __slots__ = ("_fold", "catalog", "folder", "notes", "state")
 
-    def observe(self, event: ClientEvent, key: str, position: Position, *, first: bool) -> None:
-        """A client event that was just applied to the state: it may be a conversion, or the first of a session.
+    def __init__(self, fold: FoldContext) -> None:
+        self._fold = fold
+        self.state = fold.state
+        self.folder = fold.folder
+        self.catalog = fold.catalog
+        self.notes = fold.notes
+
+    def observe(self, event: ClientEvent, *, first: bool) -> None:
+        """A client event was just applied to the state: it may be a conversion, or the first of a session.
 
         What begins the session is no conversion of its own example: it came before there was a question.
-
-        Parameters
-        ----------
-        first
-            Whether it is the first event of the visitor's session.
         """
-        if not may(self.state.consents, PERSONALISING, default=True):
-            self.forget()
-            return
         rules = self.catalog.conversions_by_event.get(event_name(event))
         if rules:
             scope = event_scope(event)
@@ -57,7 +50,7 @@ class Examples:
                 if conversion.when is None or conversion.when.holds(scope):
                     self._convert(conversion.name)
         if self.catalog.conversions and first:
-            self._begin(event, key, position)
+            self._begin(event)
 
     def time_out(self) -> None:
         """Close every horizon that has ended by now."""
@@ -118,8 +111,8 @@ class Examples:
                 seen.add(example.conversion)
         return kept
 
-    def _begin(self, event: ClientEvent, key: str, position: Position) -> None:
-        state = self.state
+    def _begin(self, event: ClientEvent) -> None:
+        state, key = self.state, self._fold.key
         scope = VisitorScope(state, event.context, self.catalog, state.now_ms, is_registered(key))
         conversions = self.folder.conversions
         if conversions is None:
@@ -129,7 +122,7 @@ class Examples:
                 self.notes.append(("example_skipped", example_key(name), ""))
                 continue
             example = OpenExample(
-                example_id=_example_id(key, position, name),
+                example_id=_example_id(key, self._fold.position, name),
                 conversion=name,
                 opened_ms=state.now_ms,
                 due_ms=state.now_ms + conversion.spec.horizon_ms,
@@ -188,7 +181,7 @@ class Examples:
     def _tell(self, example: OpenExample, stage: Stage) -> None:
         if stage is not Stage.CONVERTED:
             self.notes.append((f"example_{stage.value}", example_key(example.conversion), ""))
-        self.told.append(
+        self._fold.emissions.append(
             Example(
                 example_id=example.example_id,
                 conversion=example.conversion,
@@ -199,9 +192,41 @@ class Examples:
                 early=example.early,
                 features=example.features,
                 catalog_version=self.catalog.version,
-                unit=self.state.unit or short_hash(self.key),
+                unit=self.state.unit or short_hash(self._fold.key),
             )
         )
+
+
+class Examples:
+    """The part of the fold that keeps open examples, if the catalog has conversions or had some."""
+
+    def observe(self, fold: FoldContext, event: ClientEvent, *, first: bool) -> None:
+        """The event may be a conversion, or begin a session."""
+        if fold.catalog.conversions or fold.folder.conversions is not None:
+            OpenExamples(fold).observe(event, first=first)
+
+    def time_out(self, fold: FoldContext) -> None:
+        """Close every horizon that has ended by now."""
+        if fold.folder.conversions is not None:
+            OpenExamples(fold).time_out()
+
+    def take_over(self, fold: FoldContext, merged: Merged, ours: Session) -> None:
+        """Take over the other key's examples."""
+        OpenExamples(fold).take_over(merged.folder.conversions, ours, merged.state.session)
+
+    def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
+        """Drop all that is open, untold, if the visitor refused."""
+        if fold.folder.conversions is not None and not allowed(PERSONALISING):
+            OpenExamples(fold).forget()
+
+    def due_ms(self, folder: FolderState) -> float:
+        """When the first horizon ends; infinity if none is open."""
+        due_ms = math.inf
+        if folder.conversions is not None:
+            for example in folder.conversions.open:
+                if example.due_ms < due_ms:
+                    due_ms = example.due_ms
+        return due_ms
 
 
 def _example_id(key: str, position: Position, conversion: str) -> str:

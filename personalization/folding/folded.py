@@ -1,18 +1,13 @@
-"""What the fold works on, and what it says it did."""
+"""What the fold says it did."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
 
-from personalization.events.entry import Entry
-from personalization.events.example import Example
-from personalization.events.outcome import Outcome
+from personalization.events.emission import Emission
 from personalization.folding.closed_memory import LateReward
-from personalization.folding.ledger import Note
-from personalization.visitor.folder_state import FolderState
-from personalization.visitor.visitor_state import VisitorState
+from personalization.folding.context import Note
 
 
 class Status(StrEnum):
@@ -33,30 +28,6 @@ class Status(StrEnum):
 
 UNTOUCHED = frozenset({Status.REDELIVERED, Status.STALE_EPOCH})
 """Statuses that leave the visitor exactly as it was: nothing to write."""
-
-
-@dataclass(slots=True)
-class Visitor:
-    """All that is kept of one visitor: what the decider reads, and what only the folder needs."""
-
-    state: VisitorState
-    folder: FolderState
-
-    @classmethod
-    def new(cls) -> Visitor:
-        """A visitor never seen."""
-        return cls(VisitorState(), FolderState())
-
-
-@dataclass(frozen=True, slots=True)
-class DerivedEntry:
-    """An entry to append to the visitor log under ``key``."""
-
-    key: str
-    entry: Entry
-
-
-Emission: TypeAlias = DerivedEntry | Outcome | Example
 
 
 @dataclass(slots=True)

@@ -7,15 +7,12 @@ its own timestamp.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from personalization import bounded
 from personalization.audience.merge import merged_holdout, trim_sticky
 from personalization.catalog.catalog import DAY_MS, MINUTE_MS
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.errors import MissingCatalog
 from personalization.events.decision_id import trial_of
-from personalization.events.entry import Position, Sender
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import NO_FEATURES, unpack
@@ -26,6 +23,7 @@ from personalization.folding.closed_memory import (
     remember_closed,
     take_over_closed,
 )
+from personalization.folding.context import FoldContext
 from personalization.folding.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
 from personalization.visitor.folder_state import (
     HOLD_MS,
@@ -46,7 +44,6 @@ from personalization.visitor.visitor_state import (
     Exposure,
     Holdout,
     Sticky,
-    VisitorState,
 )
 
 _UNKNOWN = Lineage("")
@@ -56,36 +53,28 @@ TRAINED = frozenset({ClosingReason.WINDOW, ClosingReason.FINAL})
 FEW_OPEN = 3
 """So few cannot be too many: the features of a decision are 20 KiB at the most."""
 
-Note = tuple[str, str, str]
-"""(kind, placement, arm): something to be counted."""
 
-
-def _no_other(version: int) -> CompiledCatalog:
-    raise MissingCatalog(version)
-
-
-@dataclass(slots=True)
 class Ledger:
-    """The open decisions of one visitor while one entry is folded.
+    """The open decisions of one visitor while one entry is folded."""
 
-    ``outcomes``, ``notes`` and ``late`` collect what the entry caused; ``catalog`` is the one stamped on it,
-    ``key`` the visitor's, ``position`` the entry's, ``sender`` whoever brought it. ``now_ms`` is the fold's clock,
-    ``received_at_ms`` the entry's own, which lies behind where entries overtook each other. ``earlier`` gives the
-    catalogs that open decisions were made under.
-    """
+    __slots__ = ("_fold", "catalog", "folder", "notes", "now_ms", "state")
 
-    state: VisitorState
-    folder: FolderState
-    now_ms: int
-    catalog: CompiledCatalog
-    received_at_ms: int
-    key: str
-    position: Position
-    sender: Sender | None = None
-    earlier: Callable[[int], CompiledCatalog] = _no_other
-    outcomes: list[Outcome] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    late: list[LateReward] = field(default_factory=list)
+    def __init__(self, fold: FoldContext) -> None:
+        self._fold = fold
+        self.state = fold.state
+        self.folder = fold.folder
+        self.catalog = fold.catalog
+        self.notes = fold.notes
+        self.now_ms = fold.state.now_ms
+
+    def catalog_of(self, version: int) -> CompiledCatalog:
+        """The catalog that a decision was made under."""
+        return self._fold.catalog_of(version)
+
+    @property
+    def received_at_ms(self) -> int:
+        """The entry's own time, which lies behind the fold's clock if entries overtook each other."""
+        return self._fold.entry.received_at_ms
 
     def find(self, decision_id: str) -> OpenDecision | None:
         """The open decision of that id, or of the same trial under another key of the visitor."""
@@ -180,7 +169,7 @@ class Ledger:
             trains = False
             self.notes.append(("placement_gone", decision.placement, decision.arm))
         lineage = decision.lineage or _UNKNOWN
-        self.outcomes.append(
+        self._fold.emissions.append(
             Outcome(
                 decision_id=decision.decision_id,
                 placement=decision.placement,
@@ -202,7 +191,7 @@ class Ledger:
                 trains=trains,
                 training_weight=decision.sample_weight,
                 sample_weight=decision.sample_weight,
-                unit=self.state.unit or (bounded.short_hash(self.key) if self.key else b""),
+                unit=self.state.unit or (bounded.short_hash(self._fold.key) if self._fold.key else b""),
                 key_class=lineage.key_class,
                 by=lineage.by,
                 origin=lineage.origin,
@@ -226,9 +215,8 @@ class Ledger:
                 self.notes.append(("orphan", "", ""))
 
     def note_late(self, late: LateReward) -> None:
-        """A reward came for a decision that is closed: it changes nothing and is told."""
-        self.notes.append(("late", late.placement, late.arm))
-        self.late.append(late)
+        """A reward came for a decision that is closed."""
+        self._fold.note_late(late)
 
     def settle_held(self, decision: OpenDecision) -> None:
         """Apply the rewards that waited for this decision."""
@@ -274,7 +262,7 @@ class Ledger:
             if len(exposed) < 2:
                 return
             lot = bounded.short_hash(
-                f"evict\x1f{self.key}\x1f{self.position.epoch}\x1f{self.position.offset}\x1f{n}"
+                f"evict\x1f{self._fold.key}\x1f{self._fold.position.epoch}\x1f{self._fold.position.offset}\x1f{n}"
             )
             gone = exposed[int.from_bytes(lot) % len(exposed)]
             self.close(gone, ClosingReason.EVICTED)
@@ -336,11 +324,11 @@ class Ledger:
             self.close(decision, ClosingReason.FINAL)
 
     def _lineage(self, made: DecisionMade, placement: CompiledPlacement | None) -> Lineage | None:
-        sender = self.sender
+        sender = self._fold.entry.sender
         if sender is None and not made.variant:
             return None
         by, origin = (sender.by, sender.origin) if sender is not None else ("", b"")
-        return Lineage(self.key[:1], by, origin, made.variant, placement.rules if placement else b"")
+        return Lineage(self._fold.key[:1], by, origin, made.variant, placement.rules if placement else b"")
 
     def _start_window(self, decision: OpenDecision) -> None:
         decision.exposed_at_ms = self.received_at_ms

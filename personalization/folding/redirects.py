@@ -6,6 +6,7 @@ from msgspec import structs
 
 from personalization.bounded import short_hash
 from personalization.events.decision_id import trial_of
+from personalization.events.emission import DerivedEntry, Emission
 from personalization.events.entry import LOGGED_OUT, Entry, Position, Provenance
 from personalization.events.event import (
     CLIENT_EVENTS,
@@ -21,9 +22,10 @@ from personalization.events.event import (
 from personalization.events.merged_parts import parts_of
 from personalization.folding.attribution import names_what
 from personalization.folding.closed_memory import is_closed
-from personalization.folding.folded import DerivedEntry, Emission, Folded, Status, Visitor
+from personalization.folding.folded import Folded, Status
 from personalization.visitor import identity
 from personalization.visitor.folder_state import FolderState
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import VisitorState
 

@@ -5,8 +5,6 @@ Kept beside the visitor's state, in the same hash slot, so that the decider read
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from personalization.features import FeatureValue
@@ -177,19 +175,3 @@ def encode_folder(folder: FolderState) -> bytes:
 def decode_folder(data: bytes) -> FolderState:
     """The folder's part back; raises ``msgspec.DecodeError`` where the bytes are something else."""
     return _decoder.decode(data)
-
-
-def next_due_ms(folder: FolderState) -> int | None:
-    """When the visitor next needs a time-out, None for never."""
-    due_ms: float = math.inf
-    for decision in folder.open:  # before and after every entry: plain loops cost half of what generators do
-        if decision.due_ms < due_ms:
-            due_ms = decision.due_ms
-    for held in folder.held:
-        if held.until_ms < due_ms:
-            due_ms = held.until_ms
-    if folder.conversions is not None:
-        for example in folder.conversions.open:
-            if example.due_ms < due_ms:
-                due_ms = example.due_ms
-    return None if due_ms == math.inf else int(due_ms)

@@ -15,11 +15,14 @@ from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models.conversion.book import ConversionBook
 from online_models.placement_model import PlacementModel
 from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.events.emission import DerivedEntry
 from personalization.events.entry import Entry, Position, decode_entry, encode_entry
 from personalization.events.example import Example, conversion_of, decode_example, encode_example, example_key
 from personalization.events.outcome import Outcome, decode_outcome, encode_outcome
-from personalization.folding.fold import DerivedEntry, Status, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.folding.folded import Status
 from personalization.visitor.folder_state import encode_folder
+from personalization.visitor.visitor import Visitor
 from state.keys import Keys
 from state.visitor_store import pack_visitor
 from stream.placement_training import model_spec

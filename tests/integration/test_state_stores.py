@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from installation.redis_clients import worker_client
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome
-from personalization.folding.fold import Visitor
+from personalization.visitor.visitor import Visitor
 from state.checkpoint_store import (
     CheckpointHeader,
     CheckpointStore,

@@ -21,7 +21,8 @@ from personalization.catalog.policy_spec import ModelSpec
 from personalization.events.entry import Entry, Position
 from personalization.events.event import Event, Page, TimedOut, Track
 from personalization.events.example import Example, Stage
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 
 DAY_MS = 86_400_000
 MONTH_MS = 30 * DAY_MS

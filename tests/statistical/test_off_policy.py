@@ -20,10 +20,12 @@ from personalization.catalog.catalog import Cap, Content, Placement
 from personalization.deciding import slots
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.events.decision_record import DecisionRecord
+from personalization.events.emission import DerivedEntry
 from personalization.events.entry import Entry, Position
 from personalization.events.event import Rewarded, TimedOut
 from personalization.events.outcome import Outcome
-from personalization.folding.fold import DerivedEntry, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
 from tests.unit.personalization.scenes import NOW, Likes, ask, catalog, nonces, run
 

@@ -9,7 +9,9 @@ from personalization.catalog.catalog import Catalog
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.entry import Position
 from personalization.events.event import DecisionMade
-from personalization.folding.fold import Status, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.folding.folded import Status
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, WRITE, shop
 

@@ -8,7 +8,8 @@ from personalization.catalog.catalog import DAY_MS
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.entry import Entry, Position
 from personalization.events.event import Track
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 
 AT_MS = 1_760_000_000_000
 

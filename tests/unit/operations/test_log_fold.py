@@ -15,8 +15,10 @@ from operations.replay.log_fold import PartitionFold
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Track
-from personalization.folding.fold import Folded, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.folding.folded import Folded
 from personalization.visitor.folder_state import FolderState
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.personalization.world import START, shop
 

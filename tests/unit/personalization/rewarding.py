@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from personalization.events.event import Activated
-from personalization.folding.fold import Folded
+from personalization.folding.folded import Folded
 from tests.unit.personalization.world import MINUTE, World
 
 KEY = "a:1"

@@ -7,12 +7,15 @@ from typing import Any
 
 from personalization.catalog.catalog import AffinityRule, AffinitySpec, Catalog, Content, Placement, RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.events.emission import DerivedEntry
 from personalization.events.entry import Entry, Position, Sender, decode_entry, encode_entry
 from personalization.events.event import DecisionMade, Event, Identify, Link, Rewarded, TimedOut, Track
 from personalization.events.example import Example
 from personalization.events.outcome import Outcome
-from personalization.folding.fold import DerivedEntry, Folded, Visitor, fold
-from personalization.visitor.folder_state import next_due_ms
+from personalization.folding.fold import fold
+from personalization.folding.folded import Folded
+from personalization.folding.parts import next_due_ms
+from personalization.visitor.visitor import Visitor
 
 MINUTE = 60_000
 START = 1_700_000_000_000

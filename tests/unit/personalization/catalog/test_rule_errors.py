@@ -20,7 +20,8 @@ from personalization.catalog.rule_errors import rule_errors, rules_of
 from personalization.catalog.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule, scope
 from personalization.events.entry import Entry, Position
 from personalization.events.event import Track
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 
 VISITOR: dict[str, Any] = {
     "traits": {"age": "old", "size": 41, "vip": True, "gone": None, "tags": ["a"]},

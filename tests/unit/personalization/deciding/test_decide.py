@@ -18,8 +18,9 @@ from personalization.events.decision_id import key_of
 from personalization.events.decision_record import decode_record, encode_record
 from personalization.events.entry import Position, decode_entry, encode_entry
 from personalization.events.event import DecisionMade, Identify, Track
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
 from personalization.visitor.purposes import Word
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Exposure, Session, VisitorState
 from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, run

@@ -14,7 +14,7 @@ from personalization.events.entry import Entry, Position, decode_entry
 from personalization.events.event import Merged
 from personalization.events.merged_parts import MAX_PART_BYTES, parts_of
 from personalization.features import MAX_CATEGORY_CHARS, pack
-from personalization.folding.fold import Visitor, fold
+from personalization.folding.fold import fold
 from personalization.visitor.folder_state import (
     HOLD_MS,
     MAX_MESSAGE_IDS,
@@ -30,6 +30,7 @@ from personalization.visitor.folder_state import (
     OpenExample,
 )
 from personalization.visitor.purposes import MAX_PURPOSES, Word
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import (
     MAX_AFFINITY_KEYS,
     MAX_CART,

@@ -10,8 +10,10 @@ from personalization.events.entry import Entry, Position, Sender
 from personalization.events.event import Activated, Page, Track
 from personalization.events.outcome import ClosingReason
 from personalization.features import pack
-from personalization.folding.fold import Status, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.folding.folded import Status
 from personalization.visitor.purposes import MAX_PURPOSES, Word, add, may, merge
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState, encode_visitor
 from tests.unit.personalization.world import MINUTE, START, World, shop
 

@@ -15,13 +15,13 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, compile_ca
 from personalization.events.entry import decode_entry
 from personalization.events.event import Identify, Page, TimedOut, Track
 from personalization.events.example import Example
-from personalization.folding.fold import Visitor
 from personalization.visitor.folder_state import (
     MAX_OPEN_EXAMPLES,
     FolderState,
     decode_folder,
     encode_folder,
 )
+from personalization.visitor.visitor import Visitor
 from tests.unit.personalization.world import MINUTE, World
 
 HOUR = 60 * MINUTE

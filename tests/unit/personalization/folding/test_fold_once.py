@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from personalization.events.entry import Position, decode_entry
 from personalization.events.event import Track
-from personalization.folding.fold import Status, Visitor, fold
+from personalization.folding.fold import fold
+from personalization.folding.folded import Status
 from personalization.visitor.folder_state import MAX_MESSAGE_IDS, MESSAGE_ID_BYTES, MESSAGE_MEMORY_MS, encode_folder
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import encode_visitor
 from tests.unit.personalization.world import World
 

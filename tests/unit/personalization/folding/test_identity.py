@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from personalization.events.entry import Sender
 from personalization.events.event import Link, Merged, Page, Track
-from personalization.folding.fold import Status
+from personalization.folding.folded import Status
 from personalization.visitor.folder_state import FolderState
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import VisitorState

@@ -1,0 +1,23 @@
+"""The parts of the fold. A new one is a file of its own, and one line here."""
+
+from __future__ import annotations
+
+import math
+
+from personalization.folding.decisions import Decisions
+from personalization.folding.examples import Examples
+from personalization.folding.part import Part
+from personalization.visitor.folder_state import FolderState
+
+PARTS: tuple[Part, ...] = (Decisions(), Examples())
+"""In the order in which they see an event, after the profile."""
+
+
+def next_due_ms(folder: FolderState) -> int | None:
+    """When the visitor next needs a time-out, None for never."""
+    due_ms = math.inf
+    for part in PARTS:
+        of_part = part.due_ms(folder)
+        if of_part < due_ms:
+            due_ms = of_part
+    return None if due_ms == math.inf else int(due_ms)
