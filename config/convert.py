@@ -32,6 +32,7 @@ from config.catalog_shape import (
 )
 from config.yaml_tree import Borrowed, Fields, Items, Scalar, Tree, is_null, kind
 from personalization.catalog.catalog import Cap
+from personalization.catalog.duration import read_duration_ms
 from personalization.catalog.policy_spec import PolicySpec
 
 _PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
@@ -223,7 +224,7 @@ class Converter:
             case Choice():
                 return text if text in shape.words else None
             case Duration():
-                return scalars.read_duration_ms(text)
+                return read_duration_ms(text)
             case Moment():
                 return scalars.read_moment_ms(text)
         raise TypeError(f"not a single value: {shape!r} at {path}")

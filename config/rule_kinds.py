@@ -17,6 +17,7 @@ from personalization.catalog.cel_tree import (
     Conditional,
     Field,
     Index,
+    Keyword,
     ListOf,
     Literal,
     MapOf,
@@ -27,6 +28,7 @@ from personalization.catalog.cel_tree import (
     text_of,
 )
 from personalization.catalog.vocabulary import ANYTHING, NUMBER_FUNCTIONS, TEXT_METHODS, Kind, Variable
+from personalization.catalog.windows import FUNCTIONS as WINDOWS
 
 _NUMBER, _TEXT, _YES_NO, _LIST = (Variable(kind) for kind in ("number", "text", "yes_no", "list"))
 _MAP = Variable("map", entries=ANYTHING)
@@ -84,8 +86,12 @@ class _Kinds:
             case Index(target, key):
                 self.of(key)
                 return self.of(target).entries or ANYTHING
+            case Call(None, function) if function in WINDOWS:
+                return _NUMBER if function in ("count", "sum") else _YES_NO if function == "never" else ANYTHING
             case Call():
                 return self.call(node)
+            case Keyword():
+                return ANYTHING  # no function but those of windows takes any
             case Unary("!", operand):
                 self.condition(operand)
                 return _YES_NO

@@ -83,7 +83,7 @@ def published(store: CatalogStore) -> CatalogOf:
 
     async def catalog_of(version: int) -> CompiledCatalog:
         if version not in compiled:
-            catalog = await store.get(version)
+            catalog = await store.published(version)
             if catalog is None:
                 raise Refused(f"the log names catalog version {version}, which is not published here")
             compiled[version] = compile_catalog(catalog, version)

@@ -152,7 +152,7 @@ class CatalogFollower:
             async with asyncio.timeout(wait_s):
                 while True:
                     try:
-                        catalog = await self.store.get(version)
+                        catalog = await self.store.published(version)
                     except (RedisError, OSError) as error:
                         problem, away = f"cannot be fetched ({error})", True
                     except Refused:
@@ -192,7 +192,7 @@ class CatalogFollower:
 
     async def _try(self, version: int) -> CompiledCatalog | None:
         try:
-            catalog = await self.store.get(version)
+            catalog = await self.store.published(version)
             compiled = None if catalog is None else await self._compile(version, catalog)
         except Exception as error:  # bytes that are no catalog may fail in any way: they are refused, no more
             if isinstance(error, RedisError | OSError) and is_passing(error):

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from personalization.catalog.catalog import Catalog
+from personalization.catalog.catalog import Catalog, PublishedCatalog
+from personalization.catalog.compiled_catalog import series_of
 from personalization.errors import InvalidInput, Refused
 from state.catalog_diff import catalog_diff
 
@@ -60,6 +61,8 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
         Against the version before.
     rollback_of
         The version published again, where this is one.
+    declared_ms
+        Since when each series of events that windows look at is kept (``PublishedCatalog``).
     """
 
     version: int = 0
@@ -68,6 +71,7 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     changes: list[str] = []
     rollback_of: int | None = None
+    declared_ms: dict[str, int] = {}
 
 
 class CatalogStore:
@@ -138,18 +142,29 @@ class CatalogStore:
 
     async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
         digest, body = encode_catalog(catalog)
+        at_ms = time.time_ns() // 1_000_000
         entry = PublishedVersion(
             digest=digest,
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=at_ms,
             who=who,
             changes=await self._changes(catalog),
             rollback_of=rollback_of,
+            declared_ms=await self._declared_ms(catalog, at_ms),
         )
         version = await self._publish(
             keys=[self._version, self._versions, self._bodies],
             args=[entry.digest, body, msgspec.json.encode(entry), self.channel],
         )
         return int(version)
+
+    async def _declared_ms(self, catalog: Catalog, at_ms: int) -> dict[str, int]:
+        """What the newest version looks at already is kept since then, the rest from now on."""
+        try:
+            newest = await self.history(1)
+        except msgspec.MsgspecError:  # by a newer nextbest, or damaged: what was kept so far is not known
+            newest = []
+        before = newest[0].declared_ms if newest else {}
+        return {series.id.hex(): before.get(series.id.hex(), at_ms) for series in sorted(series_of(catalog))}
 
     async def _changes(self, catalog: Catalog) -> list[str]:
         try:
@@ -169,20 +184,32 @@ class CatalogStore:
         return None if catalog is None else (version, catalog)
 
     async def get(self, version: int) -> Catalog | None:
-        """One version, None where it was not published.
+        """One version as it was written, None if it was not published.
 
         Raises
         ------
         Refused
             If a newer nextbest wrote it, in words this one does not know.
         """
-        entry: Any = await self.redis.hget(self._versions, str(version))
-        if entry is None:
+        found = await self._read(version)
+        return None if found is None else found[1]
+
+    async def published(self, version: int) -> PublishedCatalog | None:
+        """One version as it is folded and decided by; see ``get``."""
+        found = await self._read(version)
+        if found is None:
+            return None
+        entry, catalog = found
+        return PublishedCatalog(**msgspec.structs.asdict(catalog), declared_ms=entry.declared_ms)
+
+    async def _read(self, version: int) -> tuple[PublishedVersion, Catalog] | None:
+        stored: Any = await self.redis.hget(self._versions, str(version))
+        if stored is None:
             return None
         try:
-            digest = msgspec.json.decode(entry, type=PublishedVersion).digest
-            body: Any = await self.redis.hget(self._bodies, digest)
-            return None if body is None else decode_catalog(body)
+            entry = msgspec.json.decode(stored, type=PublishedVersion)
+            body: Any = await self.redis.hget(self._bodies, entry.digest)
+            return None if body is None else (entry, decode_catalog(body))
         except (msgspec.MsgspecError, zlib.error) as error:
             raise Refused(f"catalog version {version} cannot be read ({error}): update nextbest here") from error
 
@@ -205,7 +232,7 @@ def encode_catalog(catalog: Catalog) -> tuple[str, bytes]:
 
     Defaults are written out: what an old version means does not change with the defaults of a later release.
     """
-    explicit = _explicit(catalog)
+    explicit = {name: _explicit(getattr(catalog, name)) for name in Catalog.__struct_fields__}
     digest = hashlib.sha256(msgspec.json.encode(explicit, order="deterministic")).hexdigest()
     return digest, zlib.compress(msgspec.json.encode(explicit))
 

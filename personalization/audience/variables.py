@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from personalization.audience import windows
 from personalization.audience.device import device_of
 from personalization.audience.local_time import local_hour
 from personalization.audience.segments import segments_of
@@ -85,9 +86,18 @@ class VisitorScope:
                 value = of_request(self)
             else:
                 of_state = _OF_STATE.get(name)
-                value = None if of_state is None or self.state is None else of_state(self, self.state)
+                if of_state is not None:
+                    value = None if self.state is None else of_state(self, self.state)
+                else:
+                    value = self._window(name)
             self._found[name] = value
         return value
+
+    def _window(self, name: str) -> bool | None:
+        window = self.catalog.windows.get(name)
+        if window is None or self.state is None:
+            return None
+        return windows.holds(window, self.catalog.series[window.series.id], self.state, self.now_ms)
 
 
 def _affinities(scope: VisitorScope, state: VisitorState) -> dict[str, dict[str, float]]:

@@ -300,3 +300,15 @@ class Catalog(_Part, frozen=True, kw_only=True):
     count_half_life_ms: int = 30 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS
     sources: dict[str, Source] = {}
+
+
+class PublishedCatalog(Catalog, frozen=True, kw_only=True):
+    """A catalog that was published.
+
+    Attributes
+    ----------
+    declared_ms
+        Since when each series of events that windows look at is kept of visitors, by its id in hex.
+    """
+
+    declared_ms: dict[str, int] = {}

@@ -19,6 +19,7 @@ from personalization.catalog.cel_tree import (
     Conditional,
     Field,
     Index,
+    Keyword,
     ListOf,
     Literal,
     MapOf,
@@ -66,7 +67,7 @@ _TOKEN = re.compile(
         |\"(?:\\.|[^\\"\n])*\"|'(?:\\.|[^\\'\n])*'))
     |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<sign>&&|\|\||[<>=!]=|[-+*/%<>!?:.,()\[\]{}])""",
+    |(?P<sign>&&|\|\||[<>=!]=|[-+*/%<>=!?:.,()\[\]{}])""",
     re.VERBOSE | re.DOTALL,
 )
 _RAW_TEXT = re.compile(r"[bB]?[rR][bB]?(\"\"\"|'''|\"|')(.*)\1", re.DOTALL)
@@ -159,7 +160,7 @@ class _Parser:
         name = self.name()
         if name in _CONSTANTS:
             return Literal(_CONSTANTS[name], name)
-        return Call(None, name, self.list(")")) if self.take("(") else Name(name)
+        return Call(None, name, self.arguments()) if self.take("(") else Name(name)
 
     def name(self) -> str:
         kind, text = self.token()
@@ -174,6 +175,21 @@ class _Parser:
             items.append(self.expression())
             if not self.take(","):
                 self.need(end)
+                break
+        return tuple(items)
+
+    def arguments(self) -> tuple[Node, ...]:
+        """Of a function: values, then values by name."""
+        items: list[Node] = []
+        while not self.take(")"):
+            item = self.expression()
+            if isinstance(item, Name) and self.take("="):
+                item = Keyword(item.name, self.expression())
+            elif items and isinstance(items[-1], Keyword):
+                raise Unreadable("a value without a name stands behind one with a name")
+            items.append(item)
+            if not self.take(","):
+                self.need(")")
                 break
         return tuple(items)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,6 +52,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyword:
+    """``name=value``, an argument by name. CEL has none; windows do (``catalog.windows``)."""
+
+    name: str
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Unary:
     """``!operand`` or ``-operand``."""
 
@@ -91,7 +99,7 @@ class MapOf:
     entries: tuple[tuple[Node, Node], ...]
 
 
-Node: TypeAlias = Literal | Name | Field | Index | Call | Unary | Binary | Conditional | ListOf | MapOf
+Node: TypeAlias = Literal | Name | Field | Index | Call | Keyword | Unary | Binary | Conditional | ListOf | MapOf
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -103,6 +111,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return (target, key)
         case Call(target, _, arguments):
             return arguments if target is None else (target, *arguments)
+        case Keyword(_, value):
+            return (value,)
         case Unary(_, operand):
             return (operand,)
         case Binary(_, left, right):
@@ -114,6 +124,42 @@ def children(node: Node) -> tuple[Node, ...]:
         case MapOf(entries):
             return tuple(part for entry in entries for part in entry)
     return ()
+
+
+def replaced(node: Node, replacement: Callable[[Node], Node | None]) -> Node:
+    """The tree with every node, outermost first, for which there is a ``replacement``.
+
+    >>> from personalization.catalog.cel_parser import parse
+    >>> text_of(replaced(parse("a + b * a"), lambda each: Name("c") if each == Name("a") else None))
+    'c + b * c'
+    """
+    new = replacement(node)
+    if new is not None:
+        return new
+
+    def within(child: Node) -> Node:
+        return replaced(child, replacement)
+
+    match node:
+        case Field(target, name):
+            return Field(within(target), name)
+        case Index(target, key):
+            return Index(within(target), within(key))
+        case Call(target, function, arguments):
+            return Call(None if target is None else within(target), function, tuple(map(within, arguments)))
+        case Keyword(name, value):
+            return Keyword(name, within(value))
+        case Unary(operator, operand):
+            return Unary(operator, within(operand))
+        case Binary(operator, left, right):
+            return Binary(operator, within(left), within(right))
+        case Conditional(test, then, otherwise):
+            return Conditional(within(test), within(then), within(otherwise))
+        case ListOf(items):
+            return ListOf(tuple(map(within, items)))
+        case MapOf(entries):
+            return MapOf(tuple((within(key), within(value)) for key, value in entries))
+    return node
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -226,6 +272,8 @@ def _write(node: Node) -> tuple[str, int]:
         case Call(target, function, arguments):
             start = "" if target is None else f"{_within(target, _MEMBER)}."
             return f"{start}{function}({', '.join(map(text_of, arguments))})", _MEMBER
+        case Keyword(name, value):
+            return f"{name}={text_of(value)}", 0
         case Unary(operator, operand):
             return f"{operator}{_within(operand, _MEMBER)}", _UNARY
         case Binary(operator, left, right):

@@ -14,11 +14,19 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from personalization.catalog.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
+from personalization.catalog.catalog import (
+    AffinitySpec,
+    Catalog,
+    Content,
+    Conversion,
+    Placement,
+    PublishedCatalog,
+)
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import keys_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
+from personalization.catalog.windows import Series, Window, windows_of
 from personalization.errors import InvalidInput, NextbestError
 from personalization.visitor.purposes import normal
 
@@ -27,6 +35,9 @@ MAX_WEIGHTS = 16
 
 MAX_CONVERSIONS = 8
 """Each keeps examples open per visitor and a model in every process."""
+
+MAX_SERIES = 32
+"""Events that windows look at, conditions told apart: what is kept of each visitor grows with them."""
 
 CONVERSION_KEY = "conversion:"
 """Before a conversion's name in the keys of ``outcomes``; no placement may begin so."""
@@ -100,6 +111,27 @@ class CompiledConversion:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledSeries:
+    """What windows look at, ready.
+
+    Attributes
+    ----------
+    path
+        Of the amount in the event; empty: times alone.
+    n_kept
+        How many of the latest events are kept of a visitor.
+    declared_ms
+        Since when; what happened before is not known.
+    """
+
+    key: bytes
+    where: Rule | None
+    path: tuple[str, ...]
+    n_kept: int
+    declared_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledCatalog:
     """One version of the catalog as folder and decider use it.
 
@@ -111,6 +143,10 @@ class CompiledCatalog:
         Whether a segment names a score: then what models see of segments is not what rules see of them.
     named
         What it names of visitors: that always has a place in their states.
+    windows
+        Windows of all rules by the variable that stands for each.
+    series, series_by_event
+        What windows look at, by key, and by the event's name.
     """
 
     version: int
@@ -124,6 +160,9 @@ class CompiledCatalog:
     scored: frozenset[str] = frozenset()
     scored_segments: bool = False
     named: Named = NOTHING_NAMED
+    windows: dict[str, Window] = field(default_factory=dict)
+    series: dict[bytes, CompiledSeries] = field(default_factory=dict)
+    series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
 
 
 def rules_hash(placement: Placement) -> bytes:
@@ -146,6 +185,7 @@ class _Check:
 
     def __init__(self) -> None:
         self.errors: list[InvalidInput] = []
+        self.looking_back: list[Rule] = []
 
     def fail(self, where: str, message: str, code: str = "invalid_field") -> None:
         self.errors.append(InvalidInput(where, message, code))
@@ -154,10 +194,13 @@ class _Check:
         if source is None:
             return None
         try:
-            return Rule(source, where, variables)
+            rule = Rule(source, where, variables, looks_back=variables is not EVENT_VARIABLES)
         except InvalidInput as error:
             self.errors.append(error)
             return None
+        if rule.windows:
+            self.looking_back.append(rule)
+        return rule
 
     def demand(self, holds: bool, where: str, message: str) -> None:
         if not holds:
@@ -189,9 +232,43 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     check.demand(len(catalog.conversions) <= MAX_CONVERSIONS, "conversions", f"are at most {MAX_CONVERSIONS}")
     for name, placement in catalog.placements.items():
         _compile_placement(check, compiled, arms, name, placement)
+    _compile_windows(check, compiled)
     if check.errors:
         raise InvalidCatalog(check.errors)
     return compiled
+
+
+def series_of(catalog: Catalog) -> set[Series]:
+    """What the windows of a catalog's rules look at."""
+    conditions = [content.when for content in catalog.content.values()]
+    conditions += [placement.when for placement in catalog.placements.values()]
+    rules = [*catalog.segments.values(), *filter(None, conditions)]
+    return {window.series for window in windows_of(rules)}
+
+
+def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
+    """What the windows of all rules look at: each event and condition once, as far back as the largest asks."""
+    catalog = compiled.catalog
+    declared = catalog.declared_ms if isinstance(catalog, PublishedCatalog) else {}
+    wanted: dict[Series, tuple[int, str]] = {}
+    for rule in check.looking_back:
+        for window in rule.windows:
+            compiled.windows[window.variable] = window
+            n_kept, where = wanted.get(window.series, (1, rule.field))
+            wanted[window.series] = max(window.n_kept, n_kept), where
+    if len(wanted) > MAX_SERIES:
+        check.fail("segments", f"windows look at {len(wanted)} events; at most {MAX_SERIES} are kept of a visitor")
+    for series, (n_kept, where) in wanted.items():
+        path = tuple(series.of.split(".")) if series.of else ()
+        check.demand(
+            not path or (path[0] in EVENT_VARIABLES and all(path)),
+            where,
+            f"of={series.of!r} is no path into an event; begin it with one of {', '.join(sorted(EVENT_VARIABLES))}",
+        )
+        condition = check.rule(series.where or None, where, EVENT_VARIABLES)
+        made = CompiledSeries(series.id, condition, path, n_kept, declared.get(series.id.hex(), 0))
+        compiled.series[series.id] = made
+        compiled.series_by_event.setdefault(series.event, []).append(made)
 
 
 def _no_content(name: str, known: Collection[str]) -> str:

@@ -17,6 +17,7 @@ import cel
 from personalization.catalog import cel_errors, cel_numbers, cel_parser, cel_tree
 from personalization.catalog.cel_tree import Call
 from personalization.catalog.vocabulary import EVENT_VARIABLES, FUNCTIONS, PLAIN_VARIABLES, VISITOR_VARIABLES
+from personalization.catalog.windows import Window, has_windows, read_windows
 from personalization.errors import InvalidInput
 
 __all__ = [
@@ -79,9 +80,13 @@ class Rule:
         Where it stands, for errors.
     variables
         The names it may use.
+    looks_back
+        Whether it may look at windows of the visitor's past (``catalog.windows``).
 
     Attributes
     ----------
+    windows
+        Those it looks at: each is a variable of its own.
     n_errors
         How often evaluating it failed for another reason than that something was not there.
     last_error
@@ -109,20 +114,18 @@ class Rule:
         "source",
         "tree",
         "variables",
+        "windows",
     )
 
-    def __init__(self, source: str, field: str, variables: Collection[str]) -> None:
+    def __init__(self, source: str, field: str, variables: Collection[str], *, looks_back: bool = False) -> None:
+        self.source, self.field = source, field
+        self.tree, self.windows = self._read(looks_back)
         try:
-            self._program = cel.compile(source)
+            self._program = cel.compile(cel_tree.text_of(self.tree) if self.windows else source)
         except (ValueError, TypeError) as error:
             raise InvalidInput(field, cel_errors.syntax_error(source, str(error)), "bad_expression") from error
-        try:
-            self.tree = cel_parser.parse(source)
-        except cel_parser.Unreadable as error:
-            raise InvalidInput(field, f"not a rule: {error}", "bad_expression") from error
-        self.source, self.field = source, field
         self.variables = frozenset(self._program.variables()) - cel_tree.bound_names(self.tree) - _TYPES
-        unknown = sorted(self.variables - set(variables))
+        unknown = sorted(self.variables - set(variables) - {window.variable for window in self.windows})
         if unknown:
             raise InvalidInput(
                 field, f"unknown name {unknown[0]!r}; {_nearest(unknown[0], variables)}", "unknown_name"
@@ -137,6 +140,26 @@ class Rule:
         self._known: dict[tuple[Any, ...], bool] = {}
         self.n_errors = 0
         self.last_error = ""
+
+    def _read(self, looks_back: bool) -> tuple[cel_tree.Node, tuple[Window, ...]]:
+        try:
+            tree = cel_parser.parse(self.source)
+        except cel_parser.Unreadable as error:
+            try:
+                cel.compile(self.source)
+            except (ValueError, TypeError) as said:  # CEL's own parser knows the place
+                message = cel_errors.syntax_error(self.source, str(said))
+                raise InvalidInput(self.field, message, "bad_expression") from said
+            raise InvalidInput(self.field, f"not a rule: {error}", "bad_expression") from error
+        if not has_windows(tree):
+            return tree, ()
+        if not looks_back:
+            message = "looks at an event alone, which has no past; put the window into a segment, or into a when"
+            raise InvalidInput(self.field, message, "bad_expression")
+        try:
+            return read_windows(tree)
+        except cel_parser.Unreadable as error:
+            raise InvalidInput(self.field, str(error), "bad_expression") from error
 
     def mentions(self, name: str) -> bool:
         """Whether it looks at the variable ``name``.

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from personalization.visitor.purposes import Words
+from personalization.visitor.times import Times
 
 Scalar: TypeAlias = str | float | int | bool
 
@@ -94,6 +95,8 @@ class VisitorState(msgspec.Struct, array_like=True):
     unit
         8-byte hash of the person, by which holdouts, variants and tickets are drawn: that of the id the first
         folded decision was made for, so that a log-in changes no draw. Empty before there was one.
+    windows
+        By 8-byte hash of an event and a condition: when it happened lately (``catalog.windows``).
     """
 
     epoch: int = 0
@@ -116,6 +119,7 @@ class VisitorState(msgspec.Struct, array_like=True):
     sticky: dict[str, Sticky] = {}
     holdouts: dict[str, Holdout] = {}
     unit: bytes = b""
+    windows: dict[bytes, Times] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

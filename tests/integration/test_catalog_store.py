@@ -151,11 +151,32 @@ async def test_an_old_version_is_fetched_once_and_kept(store: CatalogStore) -> N
         await store.publish(small(str(n)))
     follower = CatalogFollower(store, keep=2)
     old = await follower.get(2)
-    assert old.catalog == small("1")
+    assert encode_catalog(old.catalog) == encode_catalog(small("1"))
     assert await follower.get(2) is old
     await follower.get(3)
     await follower.get(4)
     assert await follower.get(2) is not old  # the bound dropped it
+
+
+async def test_a_window_is_kept_since_it_was_first_published_without_a_break(store: CatalogStore) -> None:
+    def looking(*events: str) -> Catalog:
+        return small(segments={f"s{n}": f'never("{event}")' for n, event in enumerate(events)})
+
+    async def declared(version: int) -> dict[bytes, int]:
+        published = await store.published(version)
+        assert published is not None
+        compiled = compile_catalog(published, version)
+        return {name: series[0].declared_ms for name, series in compiled.series_by_event.items()}
+
+    for catalog in (looking("A"), looking("A", "B"), looking("B"), looking("A", "B")):
+        await store.publish(catalog)
+        await asyncio.sleep(0.002)
+    first, second, _, fourth = [await declared(version) for version in (1, 2, 3, 4)]
+    assert second["A"] == first["A"] < second["B"]
+    assert fourth["B"] == second["B"], "it was looked at all along"
+    assert fourth["A"] > second["B"], "what happened while nobody looked is not known"
+    assert await store.publish(looking("A", "B")) == 4, "when it was declared is no part of the content"
+    assert await store.get(4) == looking("A", "B")
 
 
 async def test_a_missing_version_is_waited_for(store: CatalogStore) -> None:

@@ -1,0 +1,75 @@
+"""When something happened lately, and how much it was: the newest few, in little room."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Times(msgspec.Struct, array_like=True):
+    """Moments, newest first, with an amount each if they have any.
+
+    Attributes
+    ----------
+    newest_ms
+        The newest moment.
+    gaps_ms
+        From each moment back to the one before it: a small number takes little room.
+    amounts
+        In the same order; empty if nothing but the moments is kept.
+    """
+
+    newest_ms: int
+    gaps_ms: list[int] = []
+    amounts: list[float] = []
+
+    def moments(self) -> list[int]:
+        """The moments, newest first.
+
+        >>> Times(100, [10, 5]).moments()
+        [100, 90, 85]
+        """
+        moments = [self.newest_ms]
+        for gap_ms in self.gaps_ms:
+            moments.append(moments[-1] - gap_ms)
+        return moments
+
+    def __len__(self) -> int:
+        return len(self.gaps_ms) + 1
+
+
+def times_of(moments: Sequence[int], amounts: Sequence[float] = ()) -> Times:
+    """The inverse of ``moments``; at least one.
+
+    >>> times_of([100, 90, 85]) == Times(100, [10, 5])
+    True
+    """
+    return Times(moments[0], [later - earlier for later, earlier in itertools.pairwise(moments)], list(amounts))
+
+
+def add(times: Times | None, at_ms: int, amount: float | None, n_kept: int) -> Times:
+    """The newest ``n_kept`` of ``times`` and one more, wherever it falls among them.
+
+    >>> add(Times(100, [10]), 95, None, 2).moments()
+    [100, 95]
+    """
+    more = Times(at_ms, [], [] if amount is None else [amount])
+    return more if times is None else join(times, more, n_kept)
+
+
+def join(ours: Times, theirs: Times, n_kept: int) -> Times:
+    """The newest ``n_kept`` of both; what happened at once stays apart.
+
+    >>> join(Times(100, [10], [1.0, 2.0]), Times(100, [], [5.0]), 2)
+    Times(newest_ms=100, gaps_ms=[0], amounts=[1.0, 5.0])
+    """
+    if ours.newest_ms <= theirs.newest_ms and len(theirs) == 1 and not ours.amounts:
+        # As events come: the newest last.
+        return Times(theirs.newest_ms, [theirs.newest_ms - ours.newest_ms, *ours.gaps_ms][: n_kept - 1])
+    moments = [*ours.moments(), *theirs.moments()]
+    order = sorted(range(len(moments)), key=lambda index: -moments[index])[:n_kept]
+    amounts = [*ours.amounts, *theirs.amounts]
+    kept = [amounts[index] for index in order] if len(amounts) == len(moments) else []
+    return times_of([moments[index] for index in order], kept)
