@@ -8,6 +8,7 @@ one variable of the rule, which is true, false or, while the window does not rea
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,14 +122,18 @@ def read_windows(tree: Node) -> tuple[Node, tuple[Window, ...]]:
         if _is_window(node):
             assert isinstance(node, Call)
             raise Unreadable(_no_constant(node))
+        if isinstance(node, Call) and any(isinstance(each, Keyword) for each in node.arguments):
+            close = difflib.get_close_matches(node.function, FUNCTIONS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"those that do: {', '.join(sorted(FUNCTIONS))}"
+            raise Unreadable(f"{node.function} takes nothing by name; {hint}")
         return None
 
     return replaced(tree, replacement), tuple(dict.fromkeys(found))
 
 
 def has_windows(tree: Node) -> bool:
-    """Whether a rule looks at windows at all."""
-    return any(map(_is_window, walk(tree)))
+    """Whether a rule looks at windows, or tries to."""
+    return any(isinstance(node, Keyword) or _is_window(node) for node in walk(tree))
 
 
 def windows_of(rules: Sequence[str]) -> Iterator[Window]:

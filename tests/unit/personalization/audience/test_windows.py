@@ -223,7 +223,8 @@ def test_no_more_is_kept_than_is_asked_for_and_nothing_that_is_not_asked_for_any
         ("""count("V", where='propertis.x == 1', within="7d") >= 2""", "propertis"),
         ("""count("V", where='properties.x ==', within="7d") >= 2""", "something is missing"),
         ("""count("V", where='count("W", within="1d") > 1', within="7d") >= 2""", "has no past"),
-        ("size(x=3) > 2", ""),
+        ("size(x=3) > 2", "size takes nothing by name"),
+        ('cuont("V", within="7d") >= 2', "did you mean 'count'?"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_the_remedy(rule: str, says: str) -> None:
