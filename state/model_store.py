@@ -287,7 +287,8 @@ class ModelFollower:
             self._refuse(placement, None, error)
             return
         try:
-            found = _from_fields(fields, self._secret)
+            # Off the loop: the first River model of a process imports half a second of River.
+            found = await asyncio.to_thread(_from_fields, fields, self._secret)
         except Exception as error:  # bytes that are no model may fail in any way: they are refused, no more
             self._refuse(placement, fields.get(b"version"), error)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -95,3 +96,26 @@ async def test_announcements_that_fail_in_any_way_are_passed_over(
     assert not following.done()
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_model_that_takes_long_to_load_holds_up_nobody(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = ModelSnapshot.decode
+
+    def slowly(header: bytes, arms: Mapping[str, bytes], secret: bytes = b"") -> ModelSnapshot:
+        time.sleep(0.4)  # as a process's first River model does, which imports River
+        return decode(header, arms, secret)
+
+    monkeypatch.setattr(ModelSnapshot, "decode", slowly)
+    await ModelPublisher(redis, KEYS, SECRET).publish("hero", PlacementModel("hero").snapshot(1), 1)
+    follower = ModelFollower(redis, KEYS, SECRET)
+    reading = asyncio.create_task(follower.refresh())
+    longest_s, before_s = 0.0, time.monotonic()
+    while not reading.done():
+        await asyncio.sleep(0.005)
+        now_s = time.monotonic()
+        longest_s, before_s = max(longest_s, now_s - before_s), now_s
+    await reading
+    assert follower.placements == ["hero"]
+    assert longest_s < 0.3
