@@ -21,7 +21,7 @@ from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.scalars import write_duration
 from config.schema import catalog_schema_text
 from config.settings import Settings
-from personalization.catalog.catalog import Catalog, Content
+from personalization.catalog.catalog import Cap, Catalog, Content
 
 if TYPE_CHECKING:
     from state.catalog_store import CatalogStore
@@ -249,7 +249,7 @@ def _print_summary(where: Path, checked: CheckedCatalog) -> None:
     console.print(table, "")
     table = _table("content", "type", "languages", "who may see it", "when", "cap")
     for name, content in catalog.content.items():
-        cap = f"{content.cap.limit} per {content.cap.per}" if content.cap else ""
+        cap = _cap_in_words(content.cap) if content.cap else ""
         languages = " ".join(content.locales)
         table.add_row(name, content.type, languages, escape(content.when or ""), _schedule(content), cap)
     console.print(table)
@@ -281,3 +281,8 @@ def _schedule(content: Content) -> str:
         if ms is not None
     ]
     return " ".join(dates)
+
+
+def _cap_in_words(cap: Cap) -> str:
+    over = cap.per if cap.within_ms is None else write_duration(cap.within_ms)
+    return f"{cap.limit} per {over}"

@@ -40,7 +40,7 @@ _PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
     "day": "day",
     "visitor": "visitor",
 }
-_CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z]+))?", re.IGNORECASE)
+_CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z0-9. ]+))?", re.IGNORECASE)
 
 
 class Converter:
@@ -139,10 +139,13 @@ class Converter:
         if shape.cls is PolicySpec:
             return PolicySpec(name=tree.text)
         match = _CAP.fullmatch(tree.text.strip())
-        per = _PERIODS.get((match["per"] or "session").lower()) if match else None
-        if match and per is not None:
-            return Cap(limit=int(match["limit"]), per=per)
-        message = f"must be such as '3 per day' (or per session, per visitor), not {kind(tree)}"
+        if match:
+            over = (match["per"] or "session").strip().lower()
+            if over in _PERIODS:
+                return Cap(limit=int(match["limit"]), per=_PERIODS[over])
+            if within_ms := read_duration_ms(over):
+                return Cap(limit=int(match["limit"]), within_ms=within_ms)
+        message = f"must be such as '3 per day' (or per session, per visitor, per 7d), not {kind(tree)}"
         self._fail(tree, path, message)
         return placeholder(shape)
 

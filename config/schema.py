@@ -52,8 +52,8 @@ _MOMENT = {
 _SHORT_FORMS: dict[type, dict[str, Any]] = {
     Cap: {
         "type": ["string", "integer"],
-        "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor))?$",
-        "examples": ["3 per day", "1 per visitor"],
+        "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor|[\d.]+\s*[a-z][a-z\d. ]*))?$",
+        "examples": ["3 per day", "2 per 7d", "1 per visitor"],
     },
 }
 

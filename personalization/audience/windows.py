@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledSeries
-from personalization.catalog.windows import MAX_AMOUNTS, Window
+from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
 from personalization.events.event import ClientEvent, event_name
 from personalization.events.event_scope import at_path, event_scope
 from personalization.features import MAX_MAGNITUDE
 from personalization.visitor import times
+from personalization.visitor.times import Times
 from personalization.visitor.visitor_state import VisitorState
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -84,6 +85,19 @@ def holds(window: Window, series: CompiledSeries, state: VisitorState, now_ms: i
     if known:
         return compare(found, window.constant)
     return _at_least(found, window.operator, window.constant)
+
+
+def count(kept: Times | None, after_ms: int, now_ms: int) -> int:
+    """How many of the moments kept lie after ``after_ms``, up to now."""
+    return 0 if kept is None else sum(after_ms < at_ms <= now_ms for at_ms in kept.moments())
+
+
+def shown(state: VisitorState, content: str, now_ms: int, catalog: CompiledCatalog) -> None:
+    """Keep when a content was shown, if its cap looks at a length of time."""
+    series = catalog.series.get(shown_key(content))
+    if series is not None:
+        kept = state.windows.get(series.key)
+        state.windows[series.key] = times.add(kept, now_ms, None, series.n_kept)
 
 
 def _at_least(found: float, compared: str, constant: float) -> bool | None:

@@ -24,7 +24,7 @@ class _Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, forbi
 
 
 class Cap(_Part, frozen=True, kw_only=True):
-    """At most ``limit`` exposures of a content to one visitor per session, per day or ever.
+    """At most ``limit`` exposures of a content to one visitor: per session or day, in a length of time, or ever.
 
     Attributes
     ----------
@@ -32,10 +32,13 @@ class Cap(_Part, frozen=True, kw_only=True):
         How often, 1 or more.
     per
         Over what: one session, one day (UTC), or the visitor's whole time.
+    within_ms
+        Over any length of time up to this moment, in place of ``per``; then ``limit`` is 32 at most.
     """
 
     limit: int
     per: Literal["session", "day", "visitor"] = "session"
+    within_ms: int | None = None
 
 
 class Content(_Part, frozen=True, kw_only=True):

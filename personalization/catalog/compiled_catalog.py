@@ -26,7 +26,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import keys_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
-from personalization.catalog.windows import Series, Window, windows_of
+from personalization.catalog.windows import MAX_TIMES, Series, Window, shown_key, windows_of
 from personalization.errors import InvalidInput, NextbestError
 from personalization.visitor.purposes import normal
 
@@ -256,6 +256,10 @@ def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
             compiled.windows[window.variable] = window
             n_kept, where = wanted.get(window.series, (1, rule.field))
             wanted[window.series] = max(window.n_kept, n_kept), where
+    for name, content in catalog.content.items():
+        if content.cap is not None and content.cap.within_ms is not None:
+            shown = shown_key(name)
+            compiled.series[shown] = CompiledSeries(shown, None, (), content.cap.limit, 0)
     if len(wanted) > MAX_SERIES:
         check.fail("segments", f"windows look at {len(wanted)} events; at most {MAX_SERIES} are kept of a visitor")
     for series, (n_kept, where) in wanted.items():
@@ -294,6 +298,13 @@ def _compile_content(check: _Check, name: str, content: Content) -> Arm:
         check.demand(content.starts_ms < content.ends_ms, f"{where}.ends", "must lie after starts")
     if content.cap is not None:
         check.demand(content.cap.limit >= 1, f"{where}.cap.limit", "must be 1 or more")
+        if content.cap.within_ms is not None:
+            check.demand(content.cap.within_ms > 0, f"{where}.cap.within", "must be longer than nothing, e.g. 7d")
+            check.demand(
+                content.cap.limit <= MAX_TIMES,
+                f"{where}.cap.limit",
+                f"is at most {MAX_TIMES} in a length of time",
+            )
     return Arm(name, content, check.rule(content.when, f"{where}.when", VISITOR_VARIABLES))
 
 

@@ -68,6 +68,11 @@ class Series(NamedTuple):
         return short_hash("\x1f".join(self))
 
 
+def shown_key(content: str) -> bytes:
+    """The key under which it is kept when a content was shown, if its cap looks at a length of time."""
+    return short_hash(f"shown\x1f{content}")
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """One comparison: ``kind(series) operator constant``.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import DAY_MS, Cap
 from personalization.catalog.compiled_catalog import Arm
+from personalization.catalog.windows import shown_key
 from personalization.visitor.visitor_state import VisitorState
 
 NOT_STARTED = "not_started"
@@ -38,6 +40,8 @@ def refusal(arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
 
 def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms: int) -> int:
     """How often the visitor saw ``arm`` within what the cap counts over."""
+    if cap.within_ms is not None:
+        return windows.count(state.windows.get(shown_key(arm)), now_ms - cap.within_ms, now_ms)
     exposure = state.exposures.get(arm)
     if exposure is None:
         return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from personalization import bounded
+from personalization.audience import windows
 from personalization.audience.merge import merged_holdout, trim_sticky
 from personalization.catalog.catalog import DAY_MS, MINUTE_MS
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
@@ -374,6 +375,8 @@ class Ledger:
             (seen.in_session if seen.last_ms >= self.state.session.started_ms else 0) + 1,
             self.now_ms,
         )
+        if self.catalog.series:
+            windows.shown(self.state, arm, self.now_ms, self.catalog)
         bounded.trim(
             self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, self.catalog.named.capped
         )
