@@ -65,26 +65,100 @@ def holds(window: Window, series: CompiledSeries, state: VisitorState, now_ms: i
     series
         What the window looks at, as the catalog keeps it.
     """
+    return look(window, series, state, now_ms)[0]
+
+
+def look(window: Window, series: CompiledSeries, state: VisitorState, now_ms: int) -> tuple[bool | None, float]:
+    """What the comparison says at ``now_ms``, and when time alone next changes that; infinity for never.
+
+    For a sum that may be early: each amount that falls out of the window may change it.
+    """
     kept = state.windows.get(series.key)
-    compare = _COMPARE[window.operator]
-    if window.kind in ("since", "last"):
-        if kept is None:
-            return None  # it never happened, or nobody knows: there is no time to compare
-        at_ms = kept.newest_ms
-        return compare(now_ms - at_ms if window.kind == "since" else at_ms, window.constant)
-    after_ms = -math.inf if window.within_ms is None else now_ms - window.within_ms
-    moments = [] if kept is None else kept.moments()
-    inside = [index for index, at_ms in enumerate(moments) if after_ms < at_ms <= now_ms]
-    known = _reaches_back(after_ms, series, state)
-    if window.kind == "count":
-        found: float = len(inside)
-    else:
-        amounts = [] if kept is None else kept.amounts
-        found = math.fsum(amounts[index] for index in inside)
-        known = known and len(inside) < MAX_AMOUNTS
-    if known:
-        return compare(found, window.constant)
-    return _at_least(found, window.operator, window.constant)
+    match window.kind:
+        case "count":
+            return _count(window, series, kept, state, now_ms)
+        case "sum":
+            return _sum(window, series, kept, state, now_ms)
+        case "last":
+            return None if kept is None else _COMPARE[window.operator](kept.newest_ms, window.constant), math.inf
+        case "since":
+            return _since(window, kept, now_ms)
+
+
+def _count(
+    window: Window, series: CompiledSeries, kept: Times | None, state: VisitorState, now_ms: int
+) -> tuple[bool | None, float]:
+    """Of a count no more matters than whether it is ``n`` or more, and more than ``n``."""
+    n, within_ms = int(window.constant), window.within_ms
+    after_ms = -math.inf if within_ms is None else now_ms - within_ms
+    nth_ms = kept.nth_ms(n) if kept is not None and n else None
+    next_ms = kept.nth_ms(n + 1) if kept is not None else None
+    as_many = n == 0 or (nth_ms is not None and nth_ms > after_ms)
+    more = next_ms is not None and next_ms > after_ms
+    changes_ms = math.inf
+    if within_ms is not None:
+        operator_ = window.operator
+        if more and next_ms is not None and operator_ not in (">=", "<"):
+            changes_ms = next_ms + within_ms
+        elif as_many and nth_ms is not None and operator_ not in (">", "<="):
+            changes_ms = nth_ms + within_ms
+    if not _reaches_back(after_ms, series, state):
+        if within_ms is not None:  # from then on all of the window was seen
+            changes_ms = min(changes_ms, series.declared_ms + within_ms)
+        return _if_no_less(window.operator, as_many, more), changes_ms
+    match window.operator:
+        case ">=":
+            return as_many, changes_ms
+        case ">":
+            return more, changes_ms
+        case "<":
+            return not as_many, changes_ms
+        case "<=":
+            return not more, changes_ms
+        case "==":
+            return as_many and not more, changes_ms
+    return more or not as_many, changes_ms
+
+
+def _sum(
+    window: Window, series: CompiledSeries, kept: Times | None, state: VisitorState, now_ms: int
+) -> tuple[bool | None, float]:
+    within_ms = window.within_ms or 0  # a sum has one
+    after_ms = now_ms - within_ms
+    moments, amounts = ([], []) if kept is None else (kept.moments(), kept.amounts)
+    n_inside = sum(at_ms > after_ms for at_ms in moments)
+    found = math.fsum(amounts[:n_inside])
+    changes_ms: float = moments[n_inside - 1] + within_ms if n_inside else math.inf
+    if n_inside < MAX_AMOUNTS and _reaches_back(after_ms, series, state):
+        return _COMPARE[window.operator](found, window.constant), changes_ms
+    if series.declared_ms > after_ms:
+        changes_ms = min(changes_ms, series.declared_ms + within_ms)
+    return _if_no_less(window.operator, found >= window.constant, found > window.constant), changes_ms
+
+
+def _since(window: Window, kept: Times | None, now_ms: int) -> tuple[bool | None, float]:
+    if kept is None:
+        return None, math.inf  # it never happened, or nobody knows: there is no time to compare
+    elapsed_ms, constant_ms = now_ms - kept.newest_ms, int(window.constant)
+    # At so many milliseconds `>=`, `<` and the equalities change; one later `>`, `<=` and they again.
+    turns = (kept.newest_ms + constant_ms, kept.newest_ms + constant_ms + 1)
+    changes_ms = next((at_ms for at_ms in turns if at_ms > now_ms), math.inf)
+    return _COMPARE[window.operator](elapsed_ms, constant_ms), changes_ms
+
+
+def _if_no_less(compared: str, as_many: bool, more: bool) -> bool | None:
+    """What a comparison says of a number that may be larger than what was seen of it; None: either may be.
+
+    Parameters
+    ----------
+    as_many, more
+        Whether what was seen reaches the constant, and exceeds it.
+
+    >>> [_if_no_less(operator, True, False) for operator in (">=", ">", "<", "==")], _if_no_less("!=", True, True)
+    ([True, None, False, None], True)
+    """
+    decided = as_many if compared in (">=", "<") else more
+    return compared in (">=", ">", "!=") if decided else None
 
 
 def count(kept: Times | None, after_ms: int, now_ms: int) -> int:
@@ -98,19 +172,6 @@ def shown(state: VisitorState, content: str, now_ms: int, catalog: CompiledCatal
     if series is not None:
         kept = state.windows.get(series.key)
         state.windows[series.key] = times.add(kept, now_ms, None, series.n_kept)
-
-
-def _at_least(found: float, compared: str, constant: float) -> bool | None:
-    """What a comparison says of a number that is known to be ``found`` or more; None: either may be.
-
-    >>> [_at_least(3, operator, 3) for operator in (">=", ">", "<", "==")], _at_least(4, "!=", 3)
-    ([True, None, False, None], True)
-    """
-    if compared in (">=", "<"):
-        return (compared == ">=") if found >= constant else None
-    if compared in (">", "<=", "!=", "=="):
-        return (compared in (">", "!=")) if found > constant else None
-    return None
 
 
 def _reaches_back(after_ms: float, series: CompiledSeries, state: VisitorState) -> bool:

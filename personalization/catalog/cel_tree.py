@@ -206,6 +206,20 @@ def path_of(node: Node) -> Path | None:
     return None
 
 
+def equality_of(node: Node) -> tuple[Path, str] | None:
+    """The path and the text of an expression that compares the two for equality and does nothing else.
+
+    >>> from personalization.catalog.cel_parser import parse
+    >>> equality_of(parse('properties.category == "shoes"')), equality_of(parse("n_orders == 1"))
+    ((('properties', 'category'), 'shoes'), None)
+    """
+    match node:
+        case Binary("==", left, Literal(str(text), _, False)) | Binary("==", Literal(str(text), _, False), left):
+            path = path_of(left)
+            return None if path is None else (path, text)
+    return None
+
+
 def keys_of(node: Node, variable: str) -> frozenset[str] | None:
     """The entries of a map that an expression names; None if it uses the whole map.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from personalization.bounded import short_hash
 from personalization.catalog.catalog import (
     AffinitySpec,
     Catalog,
@@ -23,9 +24,10 @@ from personalization.catalog.catalog import (
     PublishedCatalog,
 )
 from personalization.catalog.cel_parser import Unreadable, parse
-from personalization.catalog.cel_tree import keys_of
+from personalization.catalog.cel_tree import Name, keys_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
+from personalization.catalog.vocabulary import STEADY_VARIABLES
 from personalization.catalog.windows import MAX_TIMES, Series, Window, shown_key, windows_of
 from personalization.errors import InvalidInput, NextbestError
 from personalization.visitor.purposes import normal
@@ -132,6 +134,44 @@ class CompiledSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowedSegment:
+    """A segment that is followed: its rule, and what its windows look at.
+
+    Attributes
+    ----------
+    is_window
+        Whether the rule is one window and nothing else.
+    turned
+        What another event of such a window can do: turn it on, turn it off, or either (None).
+    """
+
+    name: str
+    rule: Rule
+    windows: tuple[tuple[Window, CompiledSeries], ...]
+    is_window: bool
+    turned: bool | None
+
+
+@dataclass(slots=True)
+class FollowedSegments:
+    """The segments that somebody enters and leaves at a known moment.
+
+    They look at windows, and else only at what events change.
+
+    Attributes
+    ----------
+    by_event
+        By the name of each event that may change them.
+    hash
+        Stands for all of them: what is kept of a visitor was found by these rules or by others.
+    """
+
+    by_name: dict[str, FollowedSegment] = field(default_factory=dict)
+    by_event: dict[str, list[FollowedSegment]] = field(default_factory=dict)
+    hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledCatalog:
     """One version of the catalog as folder and decider use it.
 
@@ -143,6 +183,8 @@ class CompiledCatalog:
         Whether a segment names a score: then what models see of segments is not what rules see of them.
     named
         What it names of visitors: that always has a place in their states.
+    followed
+        The segments that are followed.
     windows
         Windows of all rules by the variable that stands for each.
     series, series_by_event
@@ -160,6 +202,7 @@ class CompiledCatalog:
     scored: frozenset[str] = frozenset()
     scored_segments: bool = False
     named: Named = NOTHING_NAMED
+    followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
     series: dict[bytes, CompiledSeries] = field(default_factory=dict)
     series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
@@ -273,6 +316,24 @@ def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
         made = CompiledSeries(series.id, condition, path, n_kept, declared.get(series.id.hex(), 0))
         compiled.series[series.id] = made
         compiled.series_by_event.setdefault(series.event, []).append(made)
+    _follow_segments(compiled)
+
+
+def _follow_segments(compiled: CompiledCatalog) -> None:
+    found = compiled.followed
+    for name, rule in compiled.segments.items():
+        others = rule.variables - {window.variable for window in rule.windows}
+        if not rule.windows or not others <= STEADY_VARIABLES.keys():
+            continue
+        looked_at = tuple((window, compiled.series[window.series.id]) for window in rule.windows)
+        is_window = rule.tree == Name(rule.windows[0].variable)
+        turned = rule.windows[0].turned_by_an_event if is_window else None
+        segment = found.by_name[name] = FollowedSegment(name, rule, looked_at, is_window, turned)
+        events = {window.series.event for window in rule.windows}
+        for event in events.union(*(STEADY_VARIABLES[variable] for variable in others)):
+            found.by_event.setdefault(event, []).append(segment)
+    if found.by_name:
+        found.hash = short_hash(repr(sorted((name, each.rule.source) for name, each in found.by_name.items())))
 
 
 def _no_content(name: str, known: Collection[str]) -> str:

@@ -105,6 +105,7 @@ class Rule:
 
     __slots__ = (
         "_calculates",
+        "_equality",
         "_known",
         "_program",
         "field",
@@ -136,6 +137,7 @@ class Rule:
         self._calculates = cel_numbers.calculates(self.tree)
         if self._calculates:
             self._program = cel.compile(cel_tree.text_of(cel_numbers.with_fractions(self.tree)))
+        self._equality = cel_tree.equality_of(self.tree)
         self.plain = self._plain()
         self._known: dict[tuple[Any, ...], bool] = {}
         self.n_errors = 0
@@ -204,6 +206,13 @@ class Rule:
 
     def holds(self, scope: Scope) -> bool:
         """Whether the rule is true; a rule that fails or gives no boolean does not hold."""
+        if self._equality is not None:
+            (first, *steps), text = self._equality
+            value = scope.resolve(first)
+            for step in steps:
+                value = value.get(step) if isinstance(value, dict) else None
+            if type(value) is str:  # most conditions are of this kind, and CEL would convert all properties first
+                return value == text
         try:
             value = self._program.execute(scope.fractions() if self._calculates else scope.plain())
         except Exception as error:  # whatever an expression may raise, the visitor gets an answer

@@ -89,6 +89,17 @@ EVENT: Mapping[str, Variable] = MappingProxyType(
 VISITOR_VARIABLES = frozenset(VISITOR)
 EVENT_VARIABLES = frozenset(EVENT)
 
+STEADY_VARIABLES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("cart", "cart_value", "n_orders", "revenue"),
+            frozenset({"Product Added", "Product Removed", "Order Completed", "Cart Cleared"}),
+        ),
+        "traits": frozenset({"identify", "group"}),
+    }
+)
+"""What neither time, nor a request, nor a model changes, but these events alone."""
+
 PLAIN_VARIABLES = frozenset(
     {"cart_value", "device", "event_count", "hour", "known", "n_orders", "segments", "weekday"}
 )

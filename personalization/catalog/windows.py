@@ -98,6 +98,16 @@ class Window:
         return f"window_{short_hash(text).hex()}"
 
     @property
+    def turned_by_an_event(self) -> bool | None:
+        """What another event can make the comparison: true (True), false (False), or either (None)."""
+        if self.kind == "count" and self.operator == "==" and self.constant == 0:
+            return False
+        turns = {">=": True, ">": True, "<": False, "<=": False}.get(self.operator)
+        if self.kind == "since":
+            return None if turns is None else not turns
+        return turns
+
+    @property
     def n_kept(self) -> int:
         """How many of the latest events have to be kept to tell."""
         if self.kind == "sum":

@@ -97,6 +97,13 @@ class Offered(_Event, tag="offered", kw_only=True):
     credits: list[Credit]
 
 
+class SegmentChanged(_Event, tag="segment", kw_only=True):
+    """The visitor entered a segment, or left it."""
+
+    segment: str
+    entered: bool
+
+
 class DecisionMade(_Event, tag="decision", kw_only=True):
     """One of our own decisions, compact: what the fold needs to open, credit and close it.
 
@@ -159,6 +166,7 @@ Event: TypeAlias = (
     | Merged
     | Redirected
     | Offered
+    | SegmentChanged
     | DecisionMade
     | Activated
     | Rewarded

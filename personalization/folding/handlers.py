@@ -19,6 +19,7 @@ from personalization.events.event import (
     Merged,
     Offered,
     Rewarded,
+    SegmentChanged,
     TimedOut,
 )
 from personalization.folding import decisions
@@ -94,6 +95,11 @@ def timed_out(fold: FoldContext, event: TimedOut) -> str | None:
     return None
 
 
+def segment_changed(fold: FoldContext, event: SegmentChanged) -> str | None:
+    """What the fold itself told of: it stands in the log for whoever follows it."""
+    return None
+
+
 def merged(fold: FoldContext, event: Merged) -> str | None:
     """Another key turned out to be this visitor."""
     state = fold.state
@@ -117,6 +123,7 @@ HANDLERS: Mapping[type, Handler] = MappingProxyType(
         Rewarded: rewarded,
         Activated: activated,
         Offered: offered,
+        SegmentChanged: segment_changed,
         TimedOut: timed_out,
         Merged: merged,
     }

@@ -6,10 +6,11 @@ import math
 
 from personalization.folding.decisions import Decisions
 from personalization.folding.examples import Examples
+from personalization.folding.memberships import Segments
 from personalization.folding.part import Part
 from personalization.visitor.folder_state import FolderState
 
-PARTS: tuple[Part, ...] = (Decisions(), Examples())
+PARTS: tuple[Part, ...] = (Decisions(), Examples(), Segments())
 """In the order in which they see an event, after the profile."""
 
 

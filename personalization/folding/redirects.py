@@ -23,6 +23,7 @@ from personalization.events.merged_parts import parts_of
 from personalization.folding.attribution import names_what
 from personalization.folding.closed_memory import is_closed
 from personalization.folding.folded import Folded, Status
+from personalization.folding.parts import next_due_ms
 from personalization.visitor import identity
 from personalization.visitor.folder_state import FolderState
 from personalization.visitor.visitor import Visitor
@@ -69,7 +70,7 @@ def is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
     if isinstance(event, Rewarded | Activated):
         return is_known(folder, event.decision_id)
     if isinstance(event, TimedOut):
-        return bool(folder.open or folder.held or folder.conversions)
+        return next_due_ms(folder) is not None
     if sender is None or sender.after_login != LOGGED_OUT:
         return False
     return isinstance(event, DecisionMade) or (isinstance(event, CLIENT_EVENTS) and event.user_id is None)

@@ -134,6 +134,24 @@ class Conversions(msgspec.Struct, array_like=True):
     last_ms: dict[str, int] = {}
 
 
+class Memberships(msgspec.Struct, array_like=True):
+    """Which of the segments that are followed the visitor is in.
+
+    Attributes
+    ----------
+    rules
+        Stands for the rules they were found by.
+    inside
+        The names of those that held when last looked at.
+    due_ms
+        When time alone next changes each of them, by name; a name without one: never.
+    """
+
+    rules: bytes = b""
+    inside: set[str] = set()
+    due_ms: dict[str, int] = {}
+
+
 class FolderState(msgspec.Struct, array_like=True):
     """The folder's own part of a visitor."""
 
@@ -153,6 +171,8 @@ class FolderState(msgspec.Struct, array_like=True):
     """None where the catalog asks for none: then nothing of it is stored."""
     parts: dict[str, msgspec.Raw] | None = None
     """What further parts of the fold keep, by the part's name; None: nothing, and nothing is stored."""
+    memberships: Memberships | None = None
+    """None if no segment is followed: then nothing of it is stored."""
 
 
 _N_FIELDS = len(FolderState.__struct_fields__)
@@ -166,10 +186,12 @@ _decoder = msgspec.msgpack.Decoder(FolderState)
 def encode_folder(folder: FolderState) -> bytes:
     """The folder's part as stored; parts at its end that are None take no room."""
     data = _encoder.encode(folder)
-    if folder.parts is not None:
-        return data
-    n_absent = 1 if folder.conversions is not None else 2
-    return _HEADS[_N_FIELDS - n_absent] + data[1:-n_absent]
+    n_absent = 0
+    for part in (folder.memberships, folder.parts, folder.conversions):
+        if part is not None:
+            break
+        n_absent += 1
+    return _HEADS[_N_FIELDS - n_absent] + data[1 : len(data) - n_absent] if n_absent else data
 
 
 def decode_folder(data: bytes) -> FolderState:

@@ -36,6 +36,17 @@ class Times(msgspec.Struct, array_like=True):
             moments.append(moments[-1] - gap_ms)
         return moments
 
+    def nth_ms(self, n: int) -> int | None:
+        """The n-th newest moment, n ≥ 1; None if there are fewer.
+
+        >>> Times(100, [10, 5]).nth_ms(3), Times(100).nth_ms(2)
+        (85, None)
+        """
+        if n == 1:
+            return self.newest_ms
+        gaps_ms = self.gaps_ms
+        return self.newest_ms - sum(gaps_ms[: n - 1]) if n <= len(gaps_ms) + 1 else None
+
     def __len__(self) -> int:
         return len(self.gaps_ms) + 1
 

@@ -102,7 +102,10 @@ def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
     world.track(KEY, "Clicked", contentId="green")
     world.reward(KEY, "d2", 0.5)
     folder = world.visitors[KEY].folder
-    old = [getattr(folder, name) for name in _without(FolderState, "closed_arms", "conversions", "parts")]
+    old = [
+        getattr(folder, name)
+        for name in _without(FolderState, "closed_arms", "conversions", "parts", "memberships")
+    ]
     places = {name: index for index, name in enumerate(_without(FolderState))}
     for name, struct, added in (
         ("open", OpenDecision, ("combine", "by_name", "lineage", "by_reward", "sample_weight")),

@@ -1,0 +1,130 @@
+"""The part of the fold that tells who enters and who leaves a segment, as soon as it is so.
+
+It follows the segments that look at a window (``catalog.windows``): an event changes them, and so does time alone.
+What fades, what a request alone knows (hour, device) and what a model says change at any moment: segments that name
+such things are looked up when somebody asks, and nobody enters or leaves them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from personalization.audience import windows
+from personalization.audience.variables import VisitorScope
+from personalization.catalog.compiled_catalog import FollowedSegment
+from personalization.events.emission import DerivedEntry
+from personalization.events.entry import Entry, Provenance
+from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
+from personalization.folding.context import FoldContext
+from personalization.visitor.folder_state import FolderState, Memberships
+from personalization.visitor.purposes import PERSONALISING
+from personalization.visitor.visitor_key import is_registered
+from personalization.visitor.visitor_state import Session
+
+
+class Segments:
+    """The part of the fold that follows who is in which segment."""
+
+    def observe(self, fold: FoldContext, event: ClientEvent, *, first: bool) -> None:
+        """The event may bring the visitor into a segment, or out of one."""
+        followed, kept = fold.catalog.followed, fold.folder.memberships
+        if kept is None:
+            if followed.by_name:
+                _look(fold, followed.by_name.values(), Memberships(followed.hash))
+        elif kept.rules != followed.hash:
+            _look_anew(fold, kept)
+        elif touched := followed.by_event.get(event_name(event)):
+            touched = [segment for segment in touched if not _is_settled(segment, kept)]
+            if touched:
+                _look(fold, touched, kept)
+
+    def time_out(self, fold: FoldContext) -> None:
+        """Time alone may have changed something."""
+        followed, kept = fold.catalog.followed, fold.folder.memberships
+        if kept is None:
+            return
+        if kept.rules != followed.hash:
+            _look_anew(fold, kept)
+            return
+        due = [name for name, due_ms in kept.due_ms.items() if due_ms <= fold.state.now_ms]
+        for name in due:
+            del kept.due_ms[name]
+        _look(fold, [followed.by_name[name] for name in due], kept)
+
+    def take_over(self, fold: FoldContext, merged: Merged, ours: Session) -> None:
+        """Whoever was in a segment under either key was in it: nobody enters twice."""
+        kept, theirs = fold.folder.memberships, merged.folder.memberships
+        if kept is None and theirs is None and not fold.catalog.followed.by_name:
+            return
+        both = Memberships(inside=set())
+        for each in (kept, theirs):
+            both.inside |= set() if each is None else each.inside
+        _look_anew(fold, both)
+
+    def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
+        """Of who refused nothing is kept, and nothing is told."""
+        if not allowed(PERSONALISING):
+            fold.folder.memberships = None
+
+    def due_ms(self, folder: FolderState) -> float:
+        """When time alone may change something; infinity for never."""
+        kept = folder.memberships
+        return min(kept.due_ms.values(), default=math.inf) if kept is not None else math.inf
+
+
+def _is_settled(segment: FollowedSegment, kept: Memberships) -> bool:
+    """Whether another event can change nothing about it: what it can turn on is on, and time has its say later."""
+    if segment.turned is None or segment.turned is not (segment.name in kept.inside):
+        return False
+    return segment.name in kept.due_ms or segment.windows[0][0].within_ms is None
+
+
+def _look_anew(fold: FoldContext, before: Memberships) -> None:
+    """Look at all of them, by today's rules; what is not followed any more is left."""
+    followed = fold.catalog.followed
+    known = {name for name in before.inside if name in followed.by_name}
+    _tell(fold, [(name, False) for name in sorted(before.inside - known)])
+    _look(fold, followed.by_name.values(), Memberships(followed.hash, known))
+
+
+def _look(fold: FoldContext, followed: Iterable[FollowedSegment], kept: Memberships) -> None:
+    """See whether these segments hold now, tell of those that changed, and keep when to look again."""
+    state, now_ms = fold.state, fold.state.now_ms
+    scope: VisitorScope | None = None
+    changed = []
+    for segment in followed:
+        name, due_ms, holds = segment.name, math.inf, None
+        for window, series in segment.windows:
+            holds, changes_ms = windows.look(window, series, state, now_ms)
+            if changes_ms < due_ms:
+                due_ms = changes_ms
+        if not segment.is_window:
+            scope = scope or VisitorScope(state, {}, fold.catalog, now_ms, is_registered(fold.key))
+            holds = scope.holds(segment.rule)
+        if (holds is True) is not (name in kept.inside):
+            changed.append((name, holds is True))
+        # A time that is set already is never put off: each event would ask for a time-out of its own. Whoever is
+        # woken too early looks again.
+        if due_ms < kept.due_ms.get(name, math.inf):
+            kept.due_ms[name] = int(due_ms)
+    for name, entered in changed:
+        (kept.inside.add if entered else kept.inside.discard)(name)
+    if changed:
+        _tell(fold, sorted(changed))
+    fold.folder.memberships = kept if kept.rules else None
+
+
+def _tell(fold: FoldContext, changed: Sequence[tuple[str, bool]]) -> None:
+    at_ms = fold.state.now_ms
+    for name, entered in changed:
+        n_told = len(fold.emissions)
+        fold.notes.append(("segment_entered" if entered else "segment_left", name, ""))
+        told = Entry(
+            received_at_ms=at_ms,
+            occurred_at_ms=at_ms,
+            catalog_version=fold.entry.catalog_version,
+            event=SegmentChanged(segment=name, entered=entered),
+            provenance=Provenance(fold.key, fold.position.epoch, fold.position.offset, n_told),
+        )
+        fold.emissions.append(DerivedEntry(fold.key, told))
