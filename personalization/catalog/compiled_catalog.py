@@ -313,6 +313,8 @@ def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
             f"of={series.of!r} is no path into an event; begin it with one of {', '.join(sorted(EVENT_VARIABLES))}",
         )
         condition = check.rule(series.where or None, where, EVENT_VARIABLES)
+        if condition is not None:
+            condition.field = f"{where}.where"  # its errors are not those of the rule that it stands in
         made = CompiledSeries(series.id, condition, path, n_kept, declared.get(series.id.hex(), 0))
         compiled.series[series.id] = made
         compiled.series_by_event.setdefault(series.event, []).append(made)

@@ -80,6 +80,7 @@ def _rules(catalog: CompiledCatalog) -> Iterator[Rule]:
             yield from (rule for rule in (reward.when, reward.value, reward.arm) if isinstance(rule, Rule))
     for affinities in catalog.affinities_by_event.values():
         yield from (affinity.when for affinity in affinities if affinity.when is not None)
+    yield from (series.where for series in catalog.series.values() if series.where is not None)
     for conversion in catalog.conversions.values():
         if conversion.when is not None:
             yield conversion.when

@@ -12,6 +12,7 @@ from personalization.audience.profile import apply_event
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import Catalog, Content, Placement, PublishedCatalog, RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, InvalidCatalog, compile_catalog
+from personalization.catalog.rule_errors import rule_errors
 from personalization.events.event import Track
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
 from tests.unit.personalization.world import MINUTE, START
@@ -86,6 +87,13 @@ def test_a_condition_is_held_by_one_and_the_same_event() -> None:
     assert segments(state, shoes, START) == set()
     happens(state, shoes, "V", START, category="shoes", price=90)
     assert segments(state, shoes, START) == {"shoes"}
+
+
+def test_a_condition_that_fails_is_counted_under_its_own_name() -> None:
+    seen = catalog(dear="""count("V", where='properties.price > 50', within="7d") >= 1""")
+    state = VisitorState()
+    happens(state, seen, "V", START, price="much")
+    assert {path: errors.n_errors for path, errors in rule_errors(seen).items()} == {"segments.dear.where": 1}
 
 
 def test_a_sum_adds_what_lies_within() -> None:
