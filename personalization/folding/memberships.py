@@ -57,10 +57,8 @@ class Segments:
         kept, theirs = fold.folder.memberships, merged.folder.memberships
         if kept is None and theirs is None and not fold.catalog.followed.by_name:
             return
-        both = Memberships(inside=set())
-        for each in (kept, theirs):
-            both.inside |= set() if each is None else each.inside
-        _look_anew(fold, both)
+        inside = {name for each in (kept, theirs) if each is not None for name in each.inside}
+        _look_anew(fold, Memberships(inside=sorted(inside)))
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
         """Of who refused nothing is kept, and nothing is told."""
@@ -83,8 +81,8 @@ def _is_settled(segment: FollowedSegment, kept: Memberships) -> bool:
 def _look_anew(fold: FoldContext, before: Memberships) -> None:
     """Look at all of them, by today's rules; what is not followed any more is left."""
     followed = fold.catalog.followed
-    known = {name for name in before.inside if name in followed.by_name}
-    _tell(fold, [(name, False) for name in sorted(before.inside - known)])
+    known = [name for name in before.inside if name in followed.by_name]
+    _tell(fold, [(name, False) for name in before.inside if name not in followed.by_name])
     _look(fold, followed.by_name.values(), Memberships(followed.hash, known))
 
 
@@ -108,9 +106,9 @@ def _look(fold: FoldContext, followed: Iterable[FollowedSegment], kept: Membersh
         # woken too early looks again.
         if due_ms < kept.due_ms.get(name, math.inf):
             kept.due_ms[name] = int(due_ms)
-    for name, entered in changed:
-        (kept.inside.add if entered else kept.inside.discard)(name)
     if changed:
+        turned = {name for name, _ in changed}
+        kept.inside = sorted(turned.symmetric_difference(kept.inside))
         _tell(fold, sorted(changed))
     fold.folder.memberships = kept if kept.rules else None
 

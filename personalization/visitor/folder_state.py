@@ -142,13 +142,13 @@ class Memberships(msgspec.Struct, array_like=True):
     rules
         Stands for the rules they were found by.
     inside
-        The names of those that held when last looked at.
+        The names of those that held when last looked at, sorted: equal states have equal bytes.
     due_ms
         When time alone next changes each of them, by name; a name without one: never.
     """
 
     rules: bytes = b""
-    inside: set[str] = set()
+    inside: list[str] = []
     due_ms: dict[str, int] = {}
 
 
