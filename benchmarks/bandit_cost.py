@@ -39,7 +39,7 @@ def clusters(n: int) -> Table:
 
 def _table(x: np.ndarray, rewards: np.ndarray) -> Table:
     contexts = [{f"f{i}": value for i, value in enumerate(row)} for row in x.tolist()]
-    return Table(contexts, tuple(f"arm{i}" for i in range(N_ARMS)), rewards)  # type: ignore[arg-type]
+    return Table(contexts, tuple(f"arm{i}" for i in range(N_ARMS)), rewards)
 
 
 def main() -> None:

@@ -6,13 +6,14 @@ import orjson
 import uvicorn
 from redis.asyncio import Redis
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 redis = Redis.from_url(os.environ["NEXTBEST_REDIS"], max_connections=128)
 
 
-async def read(request):
+async def read(request: Request) -> Response:
     """How many bytes Redis keeps of the visitor."""
     visitor = orjson.loads(await request.body())["visitor"]["anonymousId"]
     value = await redis.get("bench:visitor:{a:" + visitor + "}")

@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from redis.asyncio import Redis
@@ -37,7 +38,7 @@ from personalization.audience.profile import apply_event
 from personalization.catalog.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.deciding.distribution import SCALE
-from personalization.events.event import Identify, Page, Track
+from personalization.events.event import ClientEvent, Identify, Page, Track
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.visitor.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
@@ -83,7 +84,8 @@ def catalog() -> Catalog:
 def visitor(rng: random.Random, compiled: CompiledCatalog, now_ms: int) -> VisitorState:
     """A shop visitor of 40 events."""
     state = VisitorState()
-    who = {"message_id": "m", "anonymous_id": "a"}
+    who: dict[str, Any] = {"message_id": "m", "anonymous_id": "a"}
+    event: ClientEvent
     for step in range(40):
         at_ms = now_ms - (40 - step) * 20_000
         match step % 8:
@@ -217,7 +219,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.ask()
 
     def ask(self) -> None:

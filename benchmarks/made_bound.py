@@ -47,7 +47,7 @@ class ToldTheForm:
     def __init__(self, lam: float, base: float, rng: np.random.Generator) -> None:
         self._lam, self._base, self._rng = lam, base, rng
         self._at = self._fresh()
-        self._lower = np.eye(len(self._at))
+        self._lower: FloatArray = np.eye(len(self._at))
 
     def fit(self, x: FloatArray, arm: np.ndarray, reward: FloatArray) -> None:
         """To all rows so far; while they are few, also from the beginning, of which the better counts."""
@@ -57,11 +57,11 @@ class ToldTheForm:
             for at in starts
         ]
         self._at = min(found, key=lambda each: float(each.fun)).x
-        self._lower = np.linalg.cholesky(self._information(x, arm))
+        self._lower = np.linalg.cholesky(self._information(x, arm)).astype(np.float64)
 
     def _fresh(self) -> FloatArray:
         weights = 0.1 * self._rng.normal(size=K * (D + 1))
-        return np.r_[weights, np.log(self._base / (MOST - self._base)), np.log(2.0)]
+        return np.concatenate([weights, [np.log(self._base / (MOST - self._base)), np.log(2.0)]])
 
     def sampled(self, n: int, scale: float, rng: np.random.Generator) -> FloatArray:
         """Weights of n draws from the posterior, shape (n, K, D + 1)."""

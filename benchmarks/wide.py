@@ -68,7 +68,7 @@ def table_of(x: np.ndarray, right: np.ndarray, n_junk: int) -> Table:
     ]
     contexts = junk + [{f"f{i:03d}": value for i, value in enumerate(row)} for row in x.tolist()]
     rewards = np.concatenate([np.zeros((len(junk), N_ARMS)), np.eye(N_ARMS)[right]])
-    return Table(contexts, tuple(f"arm{i}" for i in range(N_ARMS)), rewards)  # type: ignore[arg-type]
+    return Table(contexts, tuple(f"arm{i}" for i in range(N_ARMS)), rewards)
 
 
 def sizes(x: np.ndarray, right: np.ndarray, model: ModelSpec) -> dict[str, float]:

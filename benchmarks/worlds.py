@@ -105,9 +105,9 @@ def shares(name: str, seed: int, policy: PolicySpec | None = None) -> np.ndarray
     n, n_arms = rates.shape
     contexts = [{f"f{i}": value for i, value in enumerate(row)} for row in x.tolist()]
     if name == "segments":
-        contexts = [row | {"f2": f"s{int(row['f2'])}"} for row in contexts]  # type: ignore[dict-item]
+        contexts = [row | {"f2": f"s{int(row['f2'])}"} for row in contexts]
     rewards = (rng.random((n, n_arms)) < rates).astype(float)
-    table = Table(contexts, tuple(f"arm{i}" for i in range(n_arms)), rewards)  # type: ignore[arg-type]
+    table = Table(contexts, tuple(f"arm{i}" for i in range(n_arms)), rewards)
     run = play(table, PlaySettings(policy or PolicySpec()), np.arange(n), seed)
     got = rates[np.arange(n), run.chosen]
     tenths = [part.reshape(10, -1).mean(axis=1) for part in (got, rates.mean(axis=1), rates.max(axis=1))]

@@ -24,6 +24,8 @@ from benchmarks.quality.contenders import Contender, contenders
 from benchmarks.quality.data_sets import DATA_SETS, DataSet, data_folder
 from benchmarks.quality.measure import baselines, load, measure
 from benchmarks.quality.page import Results, as_json, page, table
+from operations.history import History
+from operations.simulation.table import Table
 
 LIBRARIES = ("vowpalwabbit", "mabwiser", "river")
 
@@ -37,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     found, absent = contenders()
     players, sets = _chosen(given.only, found), _chosen_sets(given.rows, given.only)
-    unknown = set(given.only) - {each.name for each in (*found, *DATA_SETS)}
+    names = [*(each.name for each in DATA_SETS), *(each.name for each in found)]
+    unknown = set(given.only) - set(names)
     if unknown:
-        names = ", ".join([each.name for each in (*DATA_SETS, *found)])
-        print(f"unknown: {', '.join(sorted(unknown))}; there are {names}", file=sys.stderr)
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(names)}", file=sys.stderr)
         return 1
     results = Results(given.orders, given.limit, absent=absent, versions=_versions())
     for library, why in absent.items():
@@ -87,7 +89,7 @@ def _run(
 
 
 def _measured(
-    data_set: DataSet, player: Contender, rows: object, index: int, orders: int, limit: int | None
+    data_set: DataSet, player: Contender, rows: Table | History, index: int, orders: int, limit: int | None
 ) -> Cell:
     began = time.monotonic()
     cell = measure(data_set, player, rows, index, orders, limit)

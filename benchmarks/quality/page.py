@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,9 +211,9 @@ def _spread(cells: Sequence[Cell], figure: str) -> dict[str, Any]:
     return {"mean": mean, "sd": sd, "per_order": [cell.figures[figure] for cell in cells]}
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Iterable[float]) -> float:
     found = list(values)
-    return sum(found) / len(found)
+    return float(sum(found) / len(found))
 
 
 def _short(value: float) -> str:

@@ -10,11 +10,11 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from config.settings import Settings
+from config.settings import RedisUrl, Settings
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from installation.visitor_log import log_of
@@ -27,9 +27,9 @@ from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.keys import Keys
 from state.timers import N_BUCKETS
-from stream.learner import Book
 from tests.forks import FORKS
 from tests.integration import workload
+from tests.integration.oracle import Learned
 from tests.integration.workload import OF_ONE, Workload
 
 LEASE_MS = 1_500
@@ -245,11 +245,11 @@ class System:
             pipeline.zcount(self.keys.timers(bucket), "-inf", before_ms)
         return sum(await pipeline.execute())
 
-    async def learned(self) -> dict[str, Book]:
+    async def learned(self) -> dict[str, Learned]:
         """The models and books of the current checkpoints."""
         store = CheckpointStore(self.redis, self.keys)
         secret = self.settings.secret.encode()
-        models: dict[str, Book] = {}
+        models: dict[str, Learned] = {}
         for partition in range(self.settings.partitions):
             found = await store.load(partition)
             for placement, blob in (found.blobs if found else {}).items():
@@ -282,7 +282,7 @@ def settings_of(kafka: str, redis: str, namespace: str) -> Settings:
     """Settings of a system that is to be hurt: short leases, frequent commits and checkpoints."""
     return Settings(
         kafka=kafka,
-        redis=redis,
+        redis=RedisUrl(redis),
         namespace=namespace.rstrip("."),
         partitions=4,
         lease_ms=LEASE_MS,
@@ -291,6 +291,12 @@ def settings_of(kafka: str, redis: str, namespace: str) -> Settings:
         timer_poll_ms=100,
         fold_wait_ms=50,  # a whole burst in one batch
     )
+
+
+class MakeSystem(Protocol):
+    """A fixture's way to make systems, which it takes down after the test."""
+
+    async def __call__(self, log: str, seed: int, unsafe: str = "") -> System: ...
 
 
 async def until(

@@ -6,7 +6,7 @@ No Faust, no Redis states, no batches, no failures: what workers must arrive at 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 
@@ -26,7 +26,9 @@ from personalization.visitor.visitor import Visitor
 from state.keys import Keys
 from state.visitor_store import pack_visitor
 from stream.placement_training import model_spec
-from stream.training import Book
+
+Learned: TypeAlias = PlacementModel | ConversionBook
+"""What is learned under one key."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: Compiled
     """Everything in which Redis and the log differ from the oracle; empty: exact."""
     oracle = await fold_all(log, catalog)
     found: list[str] = []
-    stored: dict[str, bytes] = {}
+    stored: dict[str, bytes | str | None] = {}
     async for name in redis.scan_iter(match=f"{keys.namespace}:visitor:*", count=1000):
         key = keys.visitor_key_of(name.decode())
         assert key is not None
@@ -132,9 +134,9 @@ def _compare(what: str, emitted: dict[Any, bytes], expected: dict[Any, bytes]) -
     return found
 
 
-async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Book]:
+async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Learned]:
     """Every placement's model and every conversion's book, by their keys, learned by a plain loop."""
-    models: dict[str, Book] = {}
+    models: dict[str, Learned] = {}
     for told in await all_outcomes(log):
         if isinstance(told, Outcome):
             key = told.placement

@@ -86,7 +86,9 @@ class Site:
         folded: list[VisitorState] = []
 
         def reached() -> bool:
-            folded.append(unpack_visitor(self.redis.get(self.keys.visitor(key))))
+            stored = self.redis.get(self.keys.visitor(key))
+            assert not isinstance(stored, str)
+            folded.append(unpack_visitor(stored))
             return folded[-1].offset >= last
 
         until(reached, f"{key} is folded to {last}")

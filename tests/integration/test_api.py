@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from api.app import Application
 from api.composition import open_services
 from background.ports import free_port
-from config.settings import Secret, Settings
+from config.settings import RedisUrl, Secret, Settings
 from eventlog.opening import open_log
 from eventlog.partition import partition_of
 from eventlog.port import LogIdentity
@@ -60,7 +60,7 @@ def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 
 def settings_for(url: str, tmp_path: Path, **more: Any) -> Settings:
     return Settings(
-        redis=url,
+        redis=RedisUrl(url),
         namespace="test",
         secret=Secret(SECRET.decode()),
         data_dir=str(tmp_path / "data"),
@@ -97,7 +97,8 @@ async def decide(client: httpx.AsyncClient, visitor: str = "a1", *placements: st
     body = {"visitor": {"anonymousId": visitor}, "placements": list(placements) or ["home.hero"], **more}
     response = await client.post("/v1/decide", json=body, headers=WRITE)
     assert response.status_code == 200, response.text
-    return response.json()
+    decided: dict[str, Any] = response.json()
+    return decided
 
 
 async def entries(url: str, topic: str) -> list[tuple[str, bytes]]:
@@ -113,7 +114,7 @@ async def entries(url: str, topic: str) -> list[tuple[str, bytes]]:
         await log.close()
 
 
-async def test_events_are_in_the_log_when_they_are_answered(redis_url, tmp_path):
+async def test_events_are_in_the_log_when_they_are_answered(redis_url: str, tmp_path: Path) -> None:
     async with api(settings_for(redis_url, tmp_path)) as client:
         await asyncio.sleep(0)
         body = {"type": "identify", "anonymousId": "a1", "userId": "u1", "traits": {"age": 3}}
@@ -130,7 +131,7 @@ async def accepted(client: httpx.AsyncClient, body: dict[str, Any]) -> bool:
     return response.status_code == 200
 
 
-async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_url, tmp_path):
+async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_url: str, tmp_path: Path) -> None:
     async with api(settings_for(redis_url, tmp_path)) as client:
         answers = [await decide(client, f"a{n}", "home.hero", "home.list") for n in range(10)]
 
@@ -153,7 +154,7 @@ async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_u
         assert (again.arm, again.distribution.weights) == (decision["contentId"], record.weights)
 
 
-async def test_the_state_the_folder_wrote_is_the_state_decided_with(redis_url, tmp_path):
+async def test_the_state_the_folder_wrote_is_the_state_decided_with(redis_url: str, tmp_path: Path) -> None:
     async with api(settings_for(redis_url, tmp_path)) as client, Redis.from_url(redis_url) as redis:
         assert (await decide(client))["stateRevision"] == 0
         await redis.set(KEYS.visitor("a:a1"), pack_visitor(VisitorState(revision=7, offset=3)))
@@ -162,7 +163,7 @@ async def test_the_state_the_folder_wrote_is_the_state_decided_with(redis_url, t
         assert (await decide(client, "b2"))["stateRevision"] == 7
 
 
-async def test_a_published_model_changes_what_is_served(redis_url, tmp_path):
+async def test_a_published_model_changes_what_is_served(redis_url: str, tmp_path: Path) -> None:
     async with api(settings_for(redis_url, tmp_path)) as client, Redis.from_url(redis_url) as redis:
         before = {(await decide(client, f"a{n}"))["modelAgeMs"] for n in range(3)}
         assert before == {None}
@@ -207,7 +208,9 @@ async def save_checkpoint(redis: Redis, model: PlacementModel, n_partitions: int
     assert await store.save(partition, header, {("home.hero", 1): blob})
 
 
-async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(own_redis, tmp_path):
+async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         assert (await decide(client))["decisions"][0]["tier"] == "personalised"
         own_redis.stop()
@@ -225,12 +228,14 @@ async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(own_re
         own_redis.start()
 
         async def back() -> bool:
-            return (await decide(client))["decisions"][0]["tier"] == "personalised"
+            return bool((await decide(client))["decisions"][0]["tier"] == "personalised")
 
         await until(back)
 
 
-async def test_what_was_decided_while_the_log_was_away_reaches_it_later(own_redis, tmp_path):
+async def test_what_was_decided_while_the_log_was_away_reaches_it_later(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         await until(lambda: accepted(client, {"type": "page", "anonymousId": "a0"}))
         own_redis.stop()
@@ -248,7 +253,7 @@ async def test_what_was_decided_while_the_log_was_away_reaches_it_later(own_redi
 
 
 @pytest.mark.slow
-async def test_processes_that_share_a_port_sum_their_metrics(redis_url, tmp_path):
+async def test_processes_that_share_a_port_sum_their_metrics(redis_url: str, tmp_path: Path) -> None:
     port = free_port()
     environment = {
         **os.environ,

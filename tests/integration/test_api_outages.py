@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api import composition
+from eventlog.port import Record
 from eventlog.spool import Spool
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
@@ -80,7 +81,9 @@ def collect(client: httpx.AsyncClient, n: int) -> Awaitable[httpx.Response]:
     return client.post("/v1/events", json={**PAGE, "messageId": f"m{n}"}, headers=WRITE)
 
 
-async def test_a_redis_that_hangs_costs_collectors_a_second_and_deciders_nothing(own_redis, tmp_path):
+async def test_a_redis_that_hangs_costs_collectors_a_second_and_deciders_nothing(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
     settings = settings_for(own_redis.url, tmp_path, redis_timeout_ms=100, deadline_ms=400)
     async with api(settings) as client:
         await until(lambda: accepted(client, PAGE))
@@ -113,7 +116,7 @@ async def personalised(client: httpx.AsyncClient) -> bool:
     return bool((await decide(client))["decisions"][0]["tier"] == "personalised")
 
 
-async def test_a_redis_that_is_gone_is_told(own_redis, tmp_path):
+async def test_a_redis_that_is_gone_is_told(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         await until(all_well(client))
         own_redis.stop()
@@ -130,7 +133,7 @@ async def shows(client: httpx.AsyncClient, line: str) -> bool:
     return line in (await client.get("/metrics")).text.splitlines()
 
 
-async def test_a_redis_whose_disk_is_full_is_called_that(own_redis, tmp_path):
+async def test_a_redis_whose_disk_is_full_is_called_that(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client, Redis.from_url(own_redis.url) as redis:
         await until(lambda: accepted(client, PAGE))
         await redis.config_set("save", "1 1")
@@ -148,7 +151,7 @@ async def test_a_redis_whose_disk_is_full_is_called_that(own_redis, tmp_path):
         await until(all_well(client))
 
 
-async def test_a_redis_without_memory_is_called_that(own_redis, tmp_path):
+async def test_a_redis_without_memory_is_called_that(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client, Redis.from_url(own_redis.url) as redis:
         await until(lambda: accepted(client, PAGE))
         await redis.config_set("maxmemory", 1)
@@ -160,7 +163,9 @@ async def test_a_redis_without_memory_is_called_that(own_redis, tmp_path):
         await until(all_well(client))
 
 
-async def test_whether_redis_takes_writes_is_asked_without_writing(own_redis, tmp_path):
+async def test_whether_redis_takes_writes_is_asked_without_writing(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client, Redis.from_url(own_redis.url) as redis:
         await until(all_well(client))
         asked = "cmdstat_setrange"
@@ -176,11 +181,13 @@ async def test_whether_redis_takes_writes_is_asked_without_writing(own_redis, tm
         )
 
 
-async def test_a_task_that_ends_is_started_again_counted_and_told(own_redis, tmp_path, monkeypatch):
+async def test_a_task_that_ends_is_started_again_counted_and_told(
+    own_redis: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ends = [RuntimeError("nobody expected this"), OSError(28, "No space left on device")]
     append = Spool._next_batch
 
-    async def failing(spool: Spool) -> bool:
+    async def failing(spool: Spool) -> Sequence[Record] | None:
         if ends:
             raise ends.pop()
         return await append(spool)
@@ -199,7 +206,9 @@ async def test_a_task_that_ends_is_started_again_counted_and_told(own_redis, tmp
         await until(all_well(client))
 
 
-async def test_what_is_no_model_is_told_and_keeps_no_other_from_being_followed(own_redis, tmp_path):
+async def test_what_is_no_model_is_told_and_keeps_no_other_from_being_followed(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client, Redis.from_url(own_redis.url) as redis:
         keys = Keys("test")
         await redis.sadd(keys.models, "home.hero", "home.list")
@@ -211,7 +220,7 @@ async def test_what_is_no_model_is_told_and_keeps_no_other_from_being_followed(o
         await until(all_well(client))
 
 
-async def test_metrics_that_only_grow_are_counters(own_redis, tmp_path):
+async def test_metrics_that_only_grow_are_counters(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         await client.post("/v1/events", json={**PAGE, "colour": "red"}, headers=WRITE)
         await until(lambda: shows(client, "nextbest_unknown_fields_total 1.0"))
@@ -224,7 +233,9 @@ async def test_metrics_that_only_grow_are_counters(own_redis, tmp_path):
         }
 
 
-async def test_starting_while_redis_hangs_takes_seconds_not_a_minute(own_redis, tmp_path):
+async def test_starting_while_redis_hangs_takes_seconds_not_a_minute(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
     settings = settings_for(own_redis.url, tmp_path)
     with hanging(own_redis):
         began = time.monotonic()

@@ -7,6 +7,7 @@ import logging
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,7 +25,7 @@ from state.catalog_store import CatalogStore, decode_catalog, encode_catalog
 pytestmark = pytest.mark.redis
 
 
-def small(body: str = "hello", **more: object) -> Catalog:
+def small(body: str = "hello", **more: Any) -> Catalog:
     return Catalog(
         placements={"hero": Placement(content=("a",), default="a")},
         content={"a": Content(body=body)},
@@ -162,7 +163,7 @@ async def test_a_window_is_kept_since_it_was_first_published_without_a_break(sto
     def looking(*events: str) -> Catalog:
         return small(segments={f"s{n}": f'never("{event}")' for n, event in enumerate(events)})
 
-    async def declared(version: int) -> dict[bytes, int]:
+    async def declared(version: int) -> dict[str, int]:
         published = await store.published(version)
         assert published is not None
         compiled = compile_catalog(published, version)
@@ -268,7 +269,7 @@ async def test_following_outlives_a_redis_that_drops_it(store: CatalogStore, red
     await store.publish(small())
     async with CatalogFollower(store, poll_s=60) as follower:
         await until(lambda: _listeners(follower))
-        await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await redis.client_kill_filter(_type="pubsub")
         await until(lambda: not _listeners(follower))
         await store.publish(small("two"))
         await until(lambda: follower.current.version == 2)

@@ -14,10 +14,11 @@ from online_models.conversion.challenger import retrain
 from online_models.conversion.checkpoint import dump_served
 from online_models.conversion.contender import Contender
 from online_models.snapshot import pack_version
-from state.conversion_store import ConversionFollower, ConversionPublisher, keep_challenger
+from state.conversion_store import ConversionFollower, ConversionPublisher, FollowedConversion, keep_challenger
 from state.keys import Keys
 from state.model_store import Published
 from tests.integration.crashing import until
+from tests.of_type import of_type
 
 pytestmark = pytest.mark.redis
 SECRET = b"secret"
@@ -65,7 +66,7 @@ async def test_a_newer_generation_wins_and_a_zombie_never(redis: Redis, keys: Ke
     assert await publisher.publish("buys", *model(20, generation=2), at_ms=1) is Published.DONE
     assert await publisher.publish("buys", *model(500, generation=1), at_ms=2) is Published.FENCED
     await follower.refresh()
-    assert follower.get("buys").served.contender.n_learned == 20
+    assert of_type(FollowedConversion, follower.get("buys")).served.contender.n_learned == 20
 
 
 async def test_a_model_that_is_not_ours_is_refused_once_and_the_last_good_one_stays(
@@ -77,10 +78,10 @@ async def test_a_model_that_is_not_ours_is_refused_once_and_the_last_good_one_st
     await publisher.publish("buys", *model(30, secret=b"another"), at_ms=2)
     await follower.refresh()
     await follower.refresh()
-    assert follower.get("buys").served.contender.n_learned == 20
+    assert of_type(FollowedConversion, follower.get("buys")).served.contender.n_learned == 20
     await publisher.publish("buys", *model(40), at_ms=3)
     await follower.refresh()
-    assert follower.get("buys").served.contender.n_learned == 40
+    assert of_type(FollowedConversion, follower.get("buys")).served.contender.n_learned == 40
 
 
 async def test_a_model_that_fails_in_any_way_is_refused_once_and_the_others_go_on(

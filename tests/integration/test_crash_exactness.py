@@ -16,9 +16,10 @@ from online_models.conversion.book import ConversionBook
 from online_models.snapshot import unpack_version
 from personalization.events.entry import decode_entry
 from personalization.events.event import Merged, Offered
+from state.embedded import EmbeddedRedis
 from state.model_store import read_model
 from stream.failpoints import Failpoint
-from tests.integration.crashing import System, Worker, settings_of, until
+from tests.integration.crashing import MakeSystem, System, Worker, settings_of, until
 from tests.integration.oracle import differences, fold_all, learn_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -49,8 +50,8 @@ def seeded_points(role: str, seed: int, n: int) -> list[str]:
 
 @pytest.fixture
 async def make_system(
-    request: pytest.FixtureRequest, redis_server: object, namespace: str, tmp_path: Path
-) -> AsyncIterator[object]:
+    request: pytest.FixtureRequest, redis_server: EmbeddedRedis, namespace: str, tmp_path: Path
+) -> AsyncIterator[MakeSystem]:
     systems: list[System] = []
 
     async def make(log: str, seed: int, unsafe: str = "") -> System:
@@ -129,7 +130,7 @@ async def assert_learned(system: System) -> None:
         pytest.param("seeded", id="at-ten-seeded-points"),
     ],
 )
-async def test_killed_workers_change_nothing(make_system, log: str, doomed: str) -> None:
+async def test_killed_workers_change_nothing(make_system: MakeSystem, log: str, doomed: str) -> None:
     system = await make_system(log, seed=7 if doomed == "named" else 11)
     points = NAMED if doomed == "named" else {role: seeded_points(role, 3, n) for role, n in SEEDED}
     dead = await kill_them(system, points)
@@ -152,7 +153,7 @@ SEEDED = (("folder", 6), ("learner", 4))
 
 
 @pytest.mark.parametrize("log", LOGS)
-async def test_a_learner_that_is_stopped_publishes_what_it_learned(make_system, log: str) -> None:
+async def test_a_learner_that_is_stopped_publishes_what_it_learned(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=12)
     system.environment["NEXTBEST_PUBLISH_MS"] = "3600000"
     system.start("folder")
@@ -179,7 +180,7 @@ async def freeze_and_go_on(system: System, role: str, point: str, topic_learned:
 
 
 @pytest.mark.parametrize("log", LOGS)
-async def test_zombie_folder_writes_nothing(make_system, log: str) -> None:
+async def test_zombie_folder_writes_nothing(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=21)
     zombie = await freeze_and_go_on(system, "folder", Failpoint.LOADED)
     assert zombie.fact is not None
@@ -188,7 +189,7 @@ async def test_zombie_folder_writes_nothing(make_system, log: str) -> None:
 
 
 @pytest.mark.parametrize("log", LOGS)
-async def test_zombie_learner_publishes_nothing(make_system, log: str) -> None:
+async def test_zombie_learner_publishes_nothing(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=22)
     folder = system.start("folder")
     await freeze_and_go_on(system, "learner", Failpoint.TRAINED, topic_learned=True)
@@ -203,7 +204,7 @@ async def _differ(system: System) -> bool:
 
 
 @pytest.mark.redis
-async def test_without_the_fence_entries_count_twice(make_system) -> None:
+async def test_without_the_fence_entries_count_twice(make_system: MakeSystem) -> None:
     system = await make_system("redis", seed=31, unsafe="fence")
     await kill_them(system, {"folder": [f"{Failpoint.WRITTEN}:kill:1"]})
     system.start("folder")
@@ -212,14 +213,14 @@ async def test_without_the_fence_entries_count_twice(make_system) -> None:
 
 
 @pytest.mark.redis
-async def test_without_the_comparison_a_zombie_undoes_what_its_successor_wrote(make_system) -> None:
+async def test_without_the_comparison_a_zombie_undoes_what_its_successor_wrote(make_system: MakeSystem) -> None:
     system = await make_system("redis", seed=32, unsafe="compare-and-set")
     await freeze_and_go_on(system, "folder", Failpoint.LOADED)
     assert await _differ(system)
 
 
 @pytest.mark.redis
-async def test_with_state_written_before_the_emission_outcomes_are_lost(make_system) -> None:
+async def test_with_state_written_before_the_emission_outcomes_are_lost(make_system: MakeSystem) -> None:
     system = await make_system("redis", seed=33, unsafe="emit-before-write")
     await kill_them(system, {"folder": [f"{Failpoint.WRITTEN}:kill:{n}" for n in (1, 2, 1)]})
     system.start("folder")

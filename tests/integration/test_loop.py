@@ -142,7 +142,7 @@ def test_a_river_model_named_in_the_catalog_decides_from_then_on(up: Up) -> None
         for n in range(12):
             decision = decide(up, f"{probe}-{time.monotonic_ns()}-{n}", "north")
             chances[decision["contentId"]] = decision["probability"]
-        return chances.get(before["contentId"], before["probability"]) != before["probability"]
+        return bool(chances.get(before["contentId"], before["probability"]) != before["probability"])
 
     until(others, "its probabilities are served")
     # It was trained on what the log holds: it knows already what the teams like, and goes on learning.

@@ -76,6 +76,7 @@ async def decide(api: Transport, visitor: str, context: dict[str, Any]) -> dict[
         "context": {"row": context},
         "deadlineMs": 5000,
     }
+    decision: dict[str, Any]
     (decision,) = (await api.request("POST", "/v1/decide", body))["decisions"]
     assert decision["tier"] == "personalised"
     return decision

@@ -50,11 +50,11 @@ async def replicas_again(redis: Redis, folder: Path) -> None:
 
 
 async def a_replica(redis: Redis, folder: Path) -> None:
-    await redis.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+    await redis.replicaof("127.0.0.1", str(free_port()))
 
 
 async def a_master(redis: Redis, folder: Path) -> None:
-    await redis.execute_command("REPLICAOF", "NO", "ONE")
+    await redis.replicaof("NO", "ONE")
 
 
 async def a_replica_that_serves_nothing(redis: Redis, folder: Path) -> None:
@@ -124,7 +124,7 @@ async def redis(request: pytest.FixtureRequest, server: Path) -> AsyncIterator[R
 
 
 def batch() -> list[Message]:
-    messages = []
+    messages: list[Message] = []
     for n in range(N_VISITORS):
         made = DecisionMade(
             message_id=f"d{n}", decision_id=f"d{n}", placement="hero", slot=0, arm="red", weight=2**31

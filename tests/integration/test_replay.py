@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -60,7 +60,8 @@ async def run(system: System, *arguments: str) -> dict[str, Any]:
     result = await asyncio.to_thread(CliRunner().invoke, replay, [*arguments, "--json"], env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return json.loads(result.stdout)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
 
 
 async def wait_long(system: System) -> None:
@@ -91,7 +92,7 @@ async def states(system: System) -> dict[bytes, bytes]:
     found = {}
     for kind in ("visitor", "folder"):
         async for name in system.redis.scan_iter(match=f"{system.keys.namespace}:{kind}:*", count=1000):
-            found[name] = await system.redis.get(name)
+            found[name] = cast(bytes, await system.redis.get(name))
     return found
 
 
@@ -106,7 +107,10 @@ async def ruin(system: System) -> None:
 
 
 async def timers_of(system: System, key: str) -> list[int]:
-    due = await system.redis.zrange(system.keys.timers(bucket_of(key)), 0, -1, withscores=True)
+    due = cast(
+        list[tuple[bytes, float]],
+        await system.redis.zrange(system.keys.timers(bucket_of(key)), 0, -1, withscores=True),
+    )
     return [int(score) for member, score in due if member.endswith(key.encode())]
 
 

@@ -26,6 +26,7 @@ from state.model_store import ModelFollower, ModelPublisher, Published, read_mod
 from state.timers import RedisTimerStore, Timer
 from state.visitor_store import ABSENT, Change, RedisVisitorStore, unpack_visitor
 from tests.integration.crashing import until
+from tests.of_type import of_type
 from tests.unit.stream.fakes import MemoryCheckpoints
 
 pytestmark = pytest.mark.redis
@@ -158,7 +159,7 @@ async def test_a_gap_means_read_the_whole(redis: Redis) -> None:
     await follower._on_announcement(messages[1])  # the first was lost
     assert follower.n_gaps == 1
     assert _version(follower) == model.snapshot(1).version
-    await channel.aclose()
+    await channel.aclose()  # type: ignore[no-untyped-call]  # the library has no types here
 
 
 async def test_a_new_generation_always_wins_and_a_zombie_never(redis: Redis) -> None:
@@ -240,7 +241,7 @@ async def test_a_header_is_stored_twice(redis: Redis) -> None:
     store = CheckpointStore(redis, KEYS)
     header = header_of(await store.open(0), 3, hero=(3, 2))
     await store.save(0, header, {})
-    whole = await redis.get(KEYS.checkpoint(0, "current"))
+    whole = of_type(bytes, await redis.get(KEYS.checkpoint(0, "current")))
     damaged = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
     for value in damaged:
         await redis.set(KEYS.checkpoint(0, "current"), value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,7 @@ from personalization.events.entry import Entry, decode_entry, encode_entry
 from personalization.events.event import Link
 from stream.dead_letters import DeadLetter, decode_dead_letter
 from stream.isolation import DEATHS_ALONE, DEATHS_TOGETHER
-from tests.integration.crashing import System
+from tests.integration.crashing import MakeSystem, System, Worker
 from tests.integration.oracle import differences, fold_all
 from tests.integration.test_crash_exactness import LOGS, assert_learned, make_system
 
@@ -57,13 +58,21 @@ LEARNER_BACKGROUND = (
 )
 
 
+def met_its_point(worker: Worker) -> bool:
+    return worker.fact is not None
+
+
+def ended(worker: Worker) -> bool:
+    return not worker.runs
+
+
 async def fail_in_turn(system: System, role: str, calls: tuple[str, ...], *, ends: bool) -> None:
     """Start a worker for each of the calls, wait until it failed, and see whether it ended by that."""
     for call in calls:
         worker = system.start(role, raises=call)
-        await system.burst_until(lambda worker=worker: worker.fact is not None, f"{call} was reached")
+        await system.burst_until(partial(met_its_point, worker), f"{call} was reached")
         if ends:
-            await system.burst_until(lambda worker=worker: not worker.runs, f"{call} ended the {role}")
+            await system.burst_until(partial(ended, worker), f"{call} ended the {role}")
             assert worker.exit_code == 1, worker.output()
             assert "UnknownError" in worker.output()
             # So many deaths at one place would be laid to the entry there, which has done nothing.
@@ -75,7 +84,7 @@ async def fail_in_turn(system: System, role: str, calls: tuple[str, ...], *, end
 
 
 @pytest.mark.parametrize("log", LOGS)
-async def test_every_call_of_the_folder_may_fail_and_nothing_is_lost(make_system, log: str) -> None:
+async def test_every_call_of_the_folder_may_fail_and_nothing_is_lost(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=41)
     await fail_in_turn(system, "folder", FOLDER, ends=True)
     await fail_in_turn(system, "folder", FOLDER_BACKGROUND, ends=False)
@@ -88,7 +97,7 @@ async def test_every_call_of_the_folder_may_fail_and_nothing_is_lost(make_system
 
 
 @pytest.mark.parametrize("log", LOGS)
-async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_system, log: str) -> None:
+async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=42)
     folder = system.start("folder")
     await fail_in_turn(system, "learner", LEARNER, ends=True)
@@ -106,7 +115,9 @@ async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_syste
 
 
 @pytest.mark.redis
-async def test_an_entry_that_ends_its_worker_becomes_a_dead_letter_and_the_others_are_folded(make_system) -> None:
+async def test_an_entry_that_ends_its_worker_becomes_a_dead_letter_and_the_others_are_folded(
+    make_system: MakeSystem,
+) -> None:
     system = await make_system("redis", seed=43)
     # Something else has taken the name of a visitor's state: the script that writes it fails, whoever runs it.
     await system.redis.lpush(system.keys.visitor("a:bad"), "not a visitor")

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,11 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         up.process.wait()
         assert up.process.stdout is not None
         up.process.stdout.close()
-        until(lambda up=up: not any(alive(pid) for pid in up.pids.values()), "children gone")
+        until(partial(are_gone, up), "children gone")
+
+
+def are_gone(up: Up) -> bool:
+    return not any(alive(pid) for pid in up.pids.values())
 
 
 def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> None:

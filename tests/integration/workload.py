@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
+from typing import Any
 
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
@@ -96,7 +97,7 @@ class Workload:
         key = registered if known else anonymous
         kind = self._random.random()
         self._n += 1
-        ids = {
+        ids: dict[str, Any] = {
             "message_id": f"m{self._n}",
             "anonymous_id": visitor,
             "user_id": f"user-{visitor}" if known else None,

@@ -21,7 +21,7 @@ AnyLog = RedisStreamsLog | KafkaLog
 
 async def read_all(log: AnyLog, topic: str) -> list[list[tuple[int, str, bytes]]]:
     identity = await log.identity()
-    return [[tuple(e) async for e in log.read(topic, p, 0)] for p in range(identity.n_partitions)]
+    return [[(e.offset, e.key, e.value) async for e in log.read(topic, p, 0)] for p in range(identity.n_partitions)]
 
 
 def test_both_adapters_satisfy_the_port(log: AnyLog) -> None:

@@ -100,10 +100,10 @@ async def test_out_of_memory_says_so(server: EmbeddedRedis, log: RedisStreamsLog
 
 async def test_a_replica_says_so(server: EmbeddedRedis, log: RedisStreamsLog) -> None:
     async with Redis.from_url(server.url) as redis:
-        await redis.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+        await redis.replicaof("127.0.0.1", str(free_port()))
         with pytest.raises(Unavailable, match="a replica and takes no writes"):
             await log.append(one(1))
-        await redis.execute_command("REPLICAOF", "NO", "ONE")
+        await redis.replicaof("NO", "ONE")
     await log.append(one(1))
 
 

@@ -104,7 +104,8 @@ async def test_what_was_read_and_thrown_away_is_read_again(log: AnyLog, n_before
     """As by a rebalance that overtakes another one: it is no gap in the log, and is not committed unread."""
     worker = await working(log)
     consumer = worker.app.consumer
-    read, thrown_away = consumer.read_from, []
+    read = consumer.read_from
+    thrown_away: list[object] = []
 
     async def losing(*args: Any) -> Any:
         found = await read(*args)

@@ -210,7 +210,8 @@ async def test_a_commit_that_was_not_taken_is_made_again_though_nothing_comes_in
     async with at_work(app):
         await append(log, 40)
         await until_committed(log, 40)
-        commit, refused = app.consumer.commit_offsets, []
+        commit = app.consumer.commit_offsets
+        refused: list[object] = []
 
         async def refusing(offsets: Any, generation: int | None = None) -> bool:
             if len(refused) < 3:

@@ -81,7 +81,7 @@ def test_floors(k: int, seed: int, minimum: float | None) -> None:
     p = POLICIES["default"](e, spec)
     raised = apply_floors(p, e, spec)
     assert raised.sum() == pytest.approx(1.0)
-    least = min(1 / k, max(spec.epsilon * e.room / k, minimum or 0.0))
+    least = min(1 / k, max(spec.epsilon * float(e.room.item()) / k, minimum or 0.0))
     assert raised.min() >= least * (1 - 1e-9)
     new = e.n < spec.new_arm_exposures
     assert (raised[new] >= 0.5 / k * (1 - 1e-9)).all()

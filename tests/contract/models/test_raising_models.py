@@ -22,12 +22,13 @@ from online_models.river_model import RiverModel
 from personalization.errors import InvalidInput
 from personalization.events.example import Example, Stage
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.features import FeatureValue
 
 ARMS = ("a", "b", "c")
-X = {"age": 0.5, "device": "t"}
+X: dict[str, FeatureValue] = {"age": 0.5, "device": "t"}
 
 
-class Sums(base.Regressor):  # type: ignore[misc]
+class Sums(base.Regressor):
     """Adds up what it is taught; halfway through one whose third feature is very high it raises."""
 
     def __init__(self, *, whims: bool = False) -> None:
@@ -44,7 +45,7 @@ class Sums(base.Regressor):  # type: ignore[misc]
         return 0.1 + self.total / (1 + self.n) * 0.5 + 0.01 * x["z0"]
 
 
-class Label(base.Classifier):  # type: ignore[misc]
+class Label(base.Classifier):
     """The same of labels, and without weights."""
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Label(base.Classifier):  # type: ignore[misc]
         return {True: min(1.0, max(0.0, self.sums.predict_one(x)))}
 
 
-class Mute(base.Regressor):  # type: ignore[misc]
+class Mute(base.Regressor):
     """Learns whatever comes, and cannot be asked once anything unusual has come."""
 
     def __init__(self) -> None:
@@ -224,6 +225,10 @@ def test_a_conversions_book_is_as_it_was_if_what_serves_raises(breaking: Callabl
     assert broken.learn(breaking()) == "learned"
 
 
+def challenger_of(book: ConversionBook) -> Contender | None:
+    return book.challenger
+
+
 @pytest.mark.parametrize("breaking", BREAKING, ids=["closed", "opened", "converted"])
 def test_a_challenger_that_raises_has_lost(
     breaking: Callable[[], Example], caplog: pytest.LogCaptureFixture
@@ -232,9 +237,9 @@ def test_a_challenger_that_raises_has_lost(
     book.challenge(with_classifier(Label()), "c1")
     for i in range(60):
         book.learn(example(i))
-    assert book.challenger is not None
+    assert challenger_of(book) is not None
     assert book.learn(breaking()) == "learned"
-    assert book.challenger is None
+    assert challenger_of(book) is None
     assert book.verdicts == {"entered": 1, "failed": 1}
     assert "challenger_failed" in caplog.text
     assert book.learn(example(61)) == "learned"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.distribution import SCALE, ticket
 from personalization.errors import InvalidInput, Refused
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.features import FeatureValue
 
 RIVER = (
     "river.linear_model.LogisticRegression",
@@ -37,7 +39,7 @@ POLICY_SPECS = [
 ]
 
 
-def outcome(i: int, arm: str, reward: float, **features: object) -> Outcome:
+def outcome(i: int, arm: str, reward: float, **features: FeatureValue) -> Outcome:
     return Outcome(f"d{i}", "p", 0, arm, SCALE // 3, reward, ClosingReason.WINDOW, i, i + 1, i, 0, features)
 
 
@@ -77,7 +79,7 @@ def test_probabilities_sum_to_one_and_cover_exactly_the_eligible(model: str, spe
 @pytest.mark.parametrize("model", MODELS)
 def test_learning_raises_the_rewarded_arm(model: str) -> None:
     learner = trained(model, 150)
-    x = {"age": 40.0, "visits": 3.0, "device": "p"}
+    x: dict[str, FeatureValue] = {"age": 40.0, "visits": 3.0, "device": "p"}
     before = learner.snapshot().estimate(ARMS, x).mean[2]
     for i in range(1000, 1100):
         learner.learn(outcome(i, "c", 1.0, **x))
@@ -98,7 +100,7 @@ def test_arms_differ_by_context(model: str) -> None:
 def test_dump_and_load_keep_scores_and_the_future(model: str) -> None:
     learner = trained(model, 300)
     copy = PlacementModel.load(learner.dump())
-    x = {"age": 30.0, "visits": 1.0, "device": "t"}
+    x: dict[str, FeatureValue] = {"age": 30.0, "visits": 1.0, "device": "t"}
     for i in range(1000, 1040):
         for each in (learner, copy):
             assert each.learn(outcome(i, ARMS[i % 3], float(i % 2), **x, **{f"new{i % 5}": 1.0}))
@@ -110,7 +112,7 @@ def test_dump_and_load_keep_scores_and_the_future(model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_replay_of_the_same_outcomes_gives_the_same_model(model: str) -> None:
     one, other = trained(model, 200), trained(model, 200)
-    x = {"age": 30.0, "visits": 1.0, "device": "t"}
+    x: dict[str, FeatureValue] = {"age": 30.0, "visits": 1.0, "device": "t"}
     assert one.snapshot().encode(SECRET).arms == other.snapshot().encode(SECRET).arms
     assert one.snapshot().estimate(ARMS, x).mean.tolist() == other.snapshot().estimate(ARMS, x).mean.tolist()
 
@@ -142,14 +144,14 @@ def test_a_delta_leads_to_the_same_snapshot_and_to_no_other(model: str) -> None:
     assert set(delta.arms) <= {"b"}
     moved = first.apply(delta, SECRET)
     assert moved.version == second.version
-    x = {"age": 33.0, "visits": 2.0, "device": "t"}
+    x: dict[str, FeatureValue] = {"age": 33.0, "visits": 2.0, "device": "t"}
     for spec in POLICY_SPECS:
         assert moved.distribution(ARMS, x, policy=spec) == second.distribution(ARMS, x, policy=spec)
     with pytest.raises(Refused, match="read the whole"):
         moved.apply(delta, SECRET)
 
 
-ABSURD: list[dict[str, object]] = [
+ABSURD: list[dict[str, Any]] = [  # features that are none, too
     {"age": float("nan")},
     {"age": float("inf"), "visits": float("-inf")},
     {"age": 1e300, "visits": -1e300},
@@ -171,7 +173,7 @@ def test_absurd_input_never_harms(model: str) -> None:
             learner.learn(outcome(hash((i, reward)) + 10_000, "b", reward, **features))
     for i in range(3000):
         learner.learn(
-            outcome(20_000 + i, "b", 1.0, **{f"flood{i}": float(i), "device": f"level{i}"})
+            outcome(20_000 + i, "b", 1.0, **{f"flood{i}": float(i)}, device=f"level{i}")
         ) if i < 300 else None
     snapshot = learner.snapshot()
     parts = snapshot.encode(SECRET)

@@ -15,6 +15,7 @@ from online_models.registry import POLICIES
 from online_models.snapshot import ModelSnapshot
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.features import Features, FeatureValue
 
 ARMS = tuple(f"arm{i}" for i in range(24))
 LEARNED_ARMS = 20
@@ -41,8 +42,8 @@ def curved(n_outcomes: int) -> ModelSnapshot:
     for n in range(n_outcomes):
         arm, age, likes = rng.randrange(4), rng.gauss(40, 10), rng.random()
         reward = 2.0 * ((abs(age - 40) > 7) + 2 * (likes > 0.5) == arm)
-        x = {"age": age, "likes.1": likes, "device": "mobile"}
-        kind = {"kind": "ab"[arm % 2]}
+        x: dict[str, FeatureValue] = {"age": age, "likes.1": likes, "device": "mobile"}
+        kind: dict[str, FeatureValue] = {"kind": "ab"[arm % 2]}
         model.learn(
             Outcome(
                 f"d{n}",
@@ -114,6 +115,6 @@ def test_together_is_one_by_one(
 
 def test_river_models_too() -> None:
     snapshot = learned(ModelSpec("river.linear_model.LogisticRegression"), 200, 3)
-    contexts = [{"age": float(age), "device": "mobile"} for age in (20, 40, 60)]
+    contexts: list[Features] = [{"age": float(age), "device": "mobile"} for age in (20, 40, 60)]
     together = snapshot.distributions(ARMS, contexts, policy=PolicySpec())
     assert together == [snapshot.distribution(ARMS, one, policy=PolicySpec()) for one in contexts]

@@ -8,6 +8,7 @@ import pytest
 from online_models.placement_model import PlacementModel
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.features import FeatureValue
 
 
 def play(
@@ -28,7 +29,7 @@ def play(
     for i in range(n):
         z = rng.normal(size=d)
         rates = np.where(np.arange(k) == np.argmax(rule @ z), base * lift, base)
-        x = {f"f{j}": float(v) for j, v in enumerate(z)}
+        x: dict[str, FeatureValue] = {f"f{j}": float(v) for j, v in enumerate(z)}
         chosen = snapshot.distribution(arms, x, policy=spec)
         index = chosen.draw(int(rng.integers(1 << 32)))
         reward = float(rng.random() < rates[index])

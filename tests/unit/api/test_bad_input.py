@@ -8,7 +8,7 @@ import time
 import pytest
 
 from api.json_check import find_trouble
-from tests.unit.api.site import WRITE
+from tests.unit.api.site import WRITE, Site
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 DEEP_OBJECTS = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
@@ -76,7 +76,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("endpoint", "body", "status", "field"), BAD, ids=range(len(BAD)))
-async def test_bad_input_is_named_soon_and_disturbs_nothing(site, endpoint, body, status, field):
+async def test_bad_input_is_named_soon_and_disturbs_nothing(
+    site: Site, endpoint: str, body: bytes, status: int, field: str
+) -> None:
     spent_s = []
     for _ in range(3):  # the least counts: a garbage collection may fall into any one
         began = time.process_time()
@@ -93,7 +95,7 @@ async def test_bad_input_is_named_soon_and_disturbs_nothing(site, endpoint, body
     assert (await site.decide()).status_code == 200
 
 
-async def test_the_good_events_beside_a_bad_number_are_kept(site):
+async def test_the_good_events_beside_a_bad_number_are_kept(site: Site) -> None:
     good = b'{"type":"page","anonymousId":"a1"}'
     bad = b'{"type":"page","anonymousId":"a1","properties":{"n":1e999}}'
     body = b'{"events":[%s,%s]}' % (good, bad)
@@ -102,7 +104,7 @@ async def test_the_good_events_beside_a_bad_number_are_kept(site):
     assert response.json()["rejected"][0]["field"] == "events[1].properties.n"
 
 
-async def test_text_that_only_looks_bad_is_taken(site):
+async def test_text_that_only_looks_bad_is_taken(site: Site) -> None:
     event = {
         "type": "page",
         "anonymousId": "ä😀",
@@ -116,7 +118,7 @@ async def test_text_that_only_looks_bad_is_taken(site):
 @pytest.mark.parametrize(
     ("path", "status", "code"), [("/v1/nothing", 404, "not_found"), ("/v1/events", 405, "method_not_allowed")]
 )
-async def test_every_error_has_the_one_shape(site, path, status, code):
+async def test_every_error_has_the_one_shape(site: Site, path: str, status: int, code: str) -> None:
     response = await site.client.get(path)
     assert response.status_code == status
     assert response.json()["code"] == code
@@ -138,7 +140,7 @@ async def test_every_error_has_the_one_shape(site, path, status, code):
         ("POST", "/v1/events", 400),
     ],
 )
-async def test_a_page_of_any_origin_can_read_every_error(site, method, path, status):
+async def test_a_page_of_any_origin_can_read_every_error(site: Site, method: str, path: str, status: int) -> None:
     headers = {"X-API-Key": "sk_dev", "Origin": "https://shop.example"}
     response = await site.client.request(method, path, headers=headers)
     assert response.status_code == status
@@ -150,14 +152,14 @@ async def test_a_page_of_any_origin_can_read_every_error(site, method, path, sta
 @pytest.mark.parametrize(
     "path", ["/healthz/", "/readyz/", "/v1/decisions/x/activate/", "/v1/events/", "/v1/decide/"]
 )
-async def test_nobody_is_sent_to_a_host_that_a_request_names(site, path):
+async def test_nobody_is_sent_to_a_host_that_a_request_names(site: Site, path: str) -> None:
     response = await site.client.get(path, headers={"Host": "evil.example"})
     assert response.status_code == 404
     assert "location" not in response.headers
     assert "evil.example" not in response.text
 
 
-def test_finding_trouble_is_bounded():
+def test_finding_trouble_is_bounded() -> None:
     began = time.process_time()
     assert find_trouble(b'{"a":[' + b"1," * 2_000_000 + b"]}") is None
     assert time.process_time() - began < 0.5

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from api.bounded_log import BoundedLog
 from eventlog.port import LogPosition, Record
 from personalization.errors import Refused, Unavailable
-from tests.unit.api.site import FakeLog
+from tests.unit.api.site import FakeLog, Site
 
 RECORD = Record("visitor-log", "a:1", b"x")
 TRACK = {"type": "track", "event": "Viewed", "anonymousId": "a1", "messageId": "m1"}
@@ -26,7 +26,7 @@ class HungLog:
         return []
 
 
-async def test_a_log_that_hangs_is_given_up_on_within_the_bound_by_every_caller():
+async def test_a_log_that_hangs_is_given_up_on_within_the_bound_by_every_caller() -> None:
     log = BoundedLog(HungLog(), within_s=0.05)
     began = time.monotonic()
     results = await asyncio.gather(*(log.append([RECORD]) for _ in range(500)), return_exceptions=True)
@@ -36,7 +36,7 @@ async def test_a_log_that_hangs_is_given_up_on_within_the_bound_by_every_caller(
     assert str(log.error) == "the log did not acknowledge within 0.05 s"
 
 
-async def test_what_was_wrong_is_forgotten_with_the_next_acknowledgement():
+async def test_what_was_wrong_is_forgotten_with_the_next_acknowledgement() -> None:
     fake = FakeLog(error=Unavailable("away"))
     log = BoundedLog(fake)
     with pytest.raises(Unavailable):
@@ -47,7 +47,9 @@ async def test_what_was_wrong_is_forgotten_with_the_next_acknowledgement():
     assert log.error is None
 
 
-async def test_what_a_person_has_to_do_is_told_to_the_process_log_and_not_to_callers(site, caplog):
+async def test_what_a_person_has_to_do_is_told_to_the_process_log_and_not_to_callers(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     site.log.error = Refused(
         "key nextbest:visitor-log of redis://10.1.2.3 holds a string: run `nextbest epoch open`"
     )
@@ -62,7 +64,7 @@ async def test_what_a_person_has_to_do_is_told_to_the_process_log_and_not_to_cal
     assert [record.__dict__["reason"] for record in told] == [str(site.log.error)], "once, and whole"
 
 
-async def test_a_full_disk_is_named_to_collectors_and_to_rewards(site):
+async def test_a_full_disk_is_named_to_collectors_and_to_rewards(site: Site) -> None:
     site.log.error = Unavailable("Redis does not answer: MISCONF")
     site.log.error.__cause__ = ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
     for answer in (await site.collect(TRACK), await site.reward()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.api.site import NOW, SERVER, WRITE
+from tests.unit.api.site import NOW, SERVER, WRITE, Site
 
 MINUTE, DAY = 60_000, 24 * 3_600_000
 TRACK = {"type": "track", "event": "Viewed", "anonymousId": "a1", "messageId": "m1"}
@@ -38,8 +38,8 @@ TRACK = {"type": "track", "event": "Viewed", "anonymousId": "a1", "messageId": "
     ],
 )
 async def test_transit_shifts_nothing_a_wrong_clock_does_and_who_was_moved_is_told(
-    site, timestamp, sent_at, occurred, codes
-):
+    site: Site, timestamp: int | str | None, sent_at: int | str | None, occurred: int, codes: list[str]
+) -> None:
     for body in (
         {"events": [{**TRACK, "timestamp": timestamp}], "sentAt": sent_at},
         {"events": [{**TRACK, "originalTimestamp": timestamp, "sentAt": sent_at}], "sentAt": NOW - DAY},
@@ -53,7 +53,7 @@ async def test_transit_shifts_nothing_a_wrong_clock_does_and_who_was_moved_is_to
         assert all(w["field"].startswith("events[0].") and w["message"] for w in answer["warnings"])
 
 
-async def test_warnings_name_the_events_they_are_about(site):
+async def test_warnings_name_the_events_they_are_about(site: Site) -> None:
     late = {**TRACK, "timestamp": NOW - 2 * DAY}
     answer = (await site.collect(TRACK, late, {**late, "type": "bake"}, TRACK, late)).json()
     assert answer["accepted"] == 4
@@ -63,7 +63,7 @@ async def test_warnings_name_the_events_they_are_about(site):
     ]
 
 
-async def test_a_single_event_is_warned_of_by_its_own_fields(site):
+async def test_a_single_event_is_warned_of_by_its_own_fields(site: Site) -> None:
     event = {**TRACK, "timestamp": NOW + 10_000}
     answer = (await site.client.post("/v1/events", json=event, headers=WRITE)).json()
     assert [(w["index"], w["field"], w["code"]) for w in answer["warnings"]] == [(0, "timestamp", "in_future")]
@@ -75,7 +75,9 @@ BEFORE = [-1, -1_700_000_000_000, "1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z"
 
 @pytest.mark.parametrize("field", ["timestamp", "sentAt"])
 @pytest.mark.parametrize("stamp", SECONDS + BEFORE)
-async def test_seconds_and_times_before_1970_are_refused_by_write_key(site, stamp, field):
+async def test_seconds_and_times_before_1970_are_refused_by_write_key(
+    site: Site, stamp: int | str | float, field: str
+) -> None:
     event = {**TRACK, "timestamp": NOW - 1_000, field: stamp}
     response = await site.collect(event)
     assert response.status_code == 400
@@ -88,7 +90,7 @@ async def test_seconds_and_times_before_1970_are_refused_by_write_key(site, stam
 
 
 @pytest.mark.parametrize("stamp", SECONDS + BEFORE)
-async def test_an_import_is_only_warned_of_them(site, stamp):
+async def test_an_import_is_only_warned_of_them(site: Site, stamp: int | str | float) -> None:
     event = {**TRACK, "timestamp": stamp, "sentAt": 5}
     response = await site.client.post("/v1/events", json=event, headers=SERVER)
     answer = response.json()
@@ -101,14 +103,14 @@ async def test_an_import_is_only_warned_of_them(site, stamp):
     assert site.entries()[0][1].occurred_at_ms == (int(stamp) if stamp in SECONDS else 0)
 
 
-async def test_imports_may_be_old_and_never_lie_in_the_future(site):
+async def test_imports_may_be_old_and_never_lie_in_the_future(site: Site) -> None:
     events = [{**TRACK, "timestamp": stamp} for stamp in ("2020-01-01T00:00:00Z", "1971-01-01", NOW + 60_000)]
     answer = (await site.client.post("/v1/events", json={"events": events}, headers=SERVER)).json()
     assert [entry.occurred_at_ms for _, entry in site.entries()] == [1_577_836_800_000, 31_536_000_000, NOW]
     assert [(w["index"], w["code"]) for w in answer["warnings"]] == [(2, "in_future")]
 
 
-async def test_events_sent_along_with_a_decide_are_told_of_too(site):
+async def test_events_sent_along_with_a_decide_are_told_of_too(site: Site) -> None:
     event = {**TRACK, "timestamp": NOW + 95_000, "sentAt": NOW + 100_000}
     body = (await site.decide(events=[event])).json()
     assert [(w["field"], w["code"]) for w in body["warnings"]] == [("events[0].timestamp", "clock_corrected")]

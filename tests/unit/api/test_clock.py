@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import pytest
+import redis.asyncio as redis_asyncio
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from api.clock import CollectorClock
@@ -30,7 +34,7 @@ class Machine:
     ("wrong_by_ms", "told_ms"),
     [(0, 0), (-DAY, -DAY), (1_500, 1_500), (2_000, 2_000), (2_001, 0), (DAY, 0), (60_000, 0)],
 )
-def test_a_clock_ahead_of_the_logs_is_corrected(wrong_by_ms, told_ms):
+def test_a_clock_ahead_of_the_logs_is_corrected(wrong_by_ms: int, told_ms: int) -> None:
     machine = Machine()
     machine.wrong_by_ms = wrong_by_ms
     clock = machine.clock()
@@ -41,7 +45,7 @@ def test_a_clock_ahead_of_the_logs_is_corrected(wrong_by_ms, told_ms):
     assert (clock.problem() is None) == (wrong_by_ms <= 2_000)
 
 
-def test_a_clock_that_jumps_between_two_looks_takes_nobody_along():
+def test_a_clock_that_jumps_between_two_looks_takes_nobody_along() -> None:
     machine = Machine()
     clock = machine.clock()
     clock.heard(machine.true_ms)
@@ -54,7 +58,7 @@ def test_a_clock_that_jumps_between_two_looks_takes_nobody_along():
     assert clock.problem() is None
 
 
-def test_until_redis_has_told_the_machines_clock_is_believed():
+def test_until_redis_has_told_the_machines_clock_is_believed() -> None:
     machine = Machine()
     machine.wrong_by_ms = DAY
     clock = machine.clock()
@@ -62,7 +66,7 @@ def test_until_redis_has_told_the_machines_clock_is_believed():
     assert (clock.ahead_ms, clock.problem()) == (0, None)
 
 
-def test_the_real_clocks_agree():
+def test_the_real_clocks_agree() -> None:
     clock = CollectorClock()
     before = clock.now_ms()
     clock.heard(before)
@@ -92,25 +96,29 @@ class Redis:
         return 0
 
 
-async def test_the_watch_hands_on_what_redis_says_the_time_is():
+def watch_of(redis: Redis, heard: Callable[[int], None]) -> RedisWatch:
+    return RedisWatch(cast(redis_asyncio.Redis, redis), "probe", heard=heard)
+
+
+async def test_the_watch_hands_on_what_redis_says_the_time_is() -> None:
     heard: list[int] = []
-    await RedisWatch(Redis(), "probe", heard=heard.append).look()
+    await watch_of(Redis(), heard.append).look()
     assert heard == [NOW + 250]
 
 
-async def test_a_redis_that_takes_no_writes_still_tells_the_time():
-    redis, heard = Redis(), []
+async def test_a_redis_that_takes_no_writes_still_tells_the_time() -> None:
+    redis, heard = Redis(), list[int]()
     redis.refuses["setrange"] = OutOfMemoryError("OOM command not allowed")
-    watch = RedisWatch(redis, "probe", heard=heard.append)
+    watch = watch_of(redis, heard.append)
     await watch.look()
     assert heard == [NOW + 250]
     assert watch.error is redis.refuses["setrange"]
 
 
-async def test_a_redis_user_without_time_is_asked_once_and_is_well():
+async def test_a_redis_user_without_time_is_asked_once_and_is_well() -> None:
     redis = Redis()
     redis.refuses["time"] = NoPermissionError("NOPERM this user has no permissions to run the 'time' command")
-    watch = RedisWatch(redis, "probe", heard=[].append)
+    watch = watch_of(redis, lambda _: None)
     for _ in range(3):
         await watch.look()
     assert redis.asked.count("time") == 1

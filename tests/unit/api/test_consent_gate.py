@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -9,30 +11,36 @@ from personalization.audience.consent import sign_consent
 from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.decision_id import mint
-from personalization.events.event import DecisionMade, Link, Track
+from personalization.events.event import DecisionMade, Event, Link, Page, Track
 from personalization.visitor.purposes import GPC, Word
 from personalization.visitor.visitor_state import VisitorState
-from tests.unit.api.site import NOW, WRITE, shop
+from tests.of_type import of_type
+from tests.unit.api.site import NOW, WRITE, Site, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}
 GPC_ON = {"Sec-GPC": "1"}
-PAGE = {"type": "page", "anonymousId": "a1", "context": {"page": {"url": "https://shop.example/secret"}}}
+PAGE: dict[str, Any] = {
+    "type": "page",
+    "anonymousId": "a1",
+    "context": {"page": {"url": "https://shop.example/secret"}},
+}
 REFUSED = VisitorState(now_ms=NOW - 1_000, consents={"personalization": Word(False, NOW - 1_000)})
 GRANTED = VisitorState(now_ms=NOW - 1_000, consents={"personalization": Word(True, NOW - 1_000)})
 
 
-def says(event, personalization):
+def says(event: dict[str, Any], personalization: bool) -> dict[str, Any]:
     return {**event, "context": {**event["context"], "consent": {"personalization": personalization}}}
 
 
-def refusals(site):
+def refusals(site: Site) -> list[tuple[str, Event]]:
     return [(key, entry.event) for key, entry in site.entries() + site.spool.entries()]
 
 
-async def test_an_event_that_carries_a_refusal_leaves_the_refusal_alone(site):
+async def test_an_event_that_carries_a_refusal_leaves_the_refusal_alone(site: Site) -> None:
     await site.collect(says(PAGE, False))
     ((key, event),) = refusals(site)
     assert key == "a:a1"
+    event = of_type(Track, event)
     assert event == Track(
         message_id=event.message_id,
         anonymous_id="a1",
@@ -41,15 +49,15 @@ async def test_an_event_that_carries_a_refusal_leaves_the_refusal_alone(site):
     )
 
 
-async def test_a_refusal_that_names_two_ids_holds_for_both_and_joins_them_not(site):
+async def test_a_refusal_that_names_two_ids_holds_for_both_and_joins_them_not(site: Site) -> None:
     await site.collect({**says(PAGE, False), "userId": "u1"})
     assert [key for key, _ in refusals(site)] == ["u:u1", "a:a1"]
     assert not any(isinstance(event, Link) for _, event in refusals(site))
-    assert refusals(site)[1][1].user_id is None
+    assert of_type(Track, refusals(site)[1][1]).user_id is None
 
 
 @pytest.mark.parametrize("headers", [WRITE, STRICT])
-async def test_what_is_recorded_holds_for_what_comes(site, headers):
+async def test_what_is_recorded_holds_for_what_comes(site: Site, headers: dict[str, str]) -> None:
     site.visitors.states = {"a:a1": REFUSED, "a:a2": GRANTED}
     response = await site.collect(PAGE, {**PAGE, "anonymousId": "a2"}, headers=headers)
     assert response.status_code == 200
@@ -59,30 +67,30 @@ async def test_what_is_recorded_holds_for_what_comes(site, headers):
     assert [key for key, _ in refusals(site)] == ["a:a2"]
 
 
-async def test_who_was_never_asked_is_treated_as_the_source_says(site):
+async def test_who_was_never_asked_is_treated_as_the_source_says(site: Site) -> None:
     await site.collect(PAGE)
     await site.collect(PAGE, headers=STRICT)
     assert len(refusals(site)) == 1
 
 
-async def test_a_grant_holds_for_itself_and_for_what_follows_at_once(site):
+async def test_a_grant_holds_for_itself_and_for_what_follows_at_once(site: Site) -> None:
     await site.collect(PAGE, says(PAGE, True), PAGE, headers=STRICT)
     await site.collect(PAGE, headers=STRICT)
-    assert [entry.event.context.get("consent") for _, entry in site.entries()] == [
+    assert [of_type(Page, entry.event).context.get("consent") for _, entry in site.entries()] == [
         {"personalization": True},
         None,
         None,
     ]
 
 
-async def test_a_refusal_holds_for_what_follows_at_once(site):
+async def test_a_refusal_holds_for_what_follows_at_once(site: Site) -> None:
     await site.collect(says(PAGE, False))
     response = await site.collect(PAGE)
     assert response.json()["accepted"] == 0
     assert len(refusals(site)) == 1
 
 
-async def test_without_states_a_granting_source_takes_events_and_another_asks_to_send_again(site):
+async def test_without_states_a_granting_source_takes_events_and_another_asks_to_send_again(site: Site) -> None:
     site.visitors.away = True
     assert (await site.collect(PAGE)).status_code == 200
     assert (await site.collect(PAGE, headers=STRICT)).status_code == 503
@@ -91,31 +99,32 @@ async def test_without_states_a_granting_source_takes_events_and_another_asks_to
     assert len(refusals(site)) == 3
 
 
-async def test_words_on_other_purposes_are_kept_where_nothing_else_may_be(site):
+async def test_words_on_other_purposes_are_kept_where_nothing_else_may_be(site: Site) -> None:
     site.visitors.states = {"a:a1": REFUSED}
     await site.collect({**PAGE, "context": {**PAGE["context"], "consent": {"Advertising": False}}})
     ((_, event),) = refusals(site)
+    event = of_type(Track, event)
     assert (event.event, event.properties, event.context) == ("Consent Updated", {"advertising": False}, {})
 
 
-async def test_what_a_browser_refuses_is_recorded_with_the_event(site):
+async def test_what_a_browser_refuses_is_recorded_with_the_event(site: Site) -> None:
     await site.collect(PAGE, headers={**WRITE, **GPC_ON})
     ((_, event),) = refusals(site)
-    assert event.context == {**PAGE["context"], "consent": dict.fromkeys(GPC, False)}
+    assert of_type(Page, event).context == {**PAGE["context"], "consent": dict.fromkeys(GPC, False)}
 
 
-async def test_what_a_browser_refuses_is_recorded_once(site):
+async def test_what_a_browser_refuses_is_recorded_once(site: Site) -> None:
     site.visitors.states = {"a:a1": VisitorState(now_ms=NOW, consents={p: Word(False, NOW) for p in GPC})}
     await site.collect(PAGE, headers={**WRITE, **GPC_ON})
-    assert refusals(site)[0][1].context == PAGE["context"]
+    assert of_type(Page, refusals(site)[0][1]).context == PAGE["context"]
 
 
-async def test_of_strangers_who_agreed_to_nothing_a_browsers_refusal_is_not_logged_either(site):
+async def test_of_strangers_who_agreed_to_nothing_a_browsers_refusal_is_not_logged_either(site: Site) -> None:
     await site.collect(PAGE, headers={**STRICT, **GPC_ON})
     assert refusals(site) == []
 
 
-async def test_a_decide_records_what_the_browser_of_a_known_visitor_refuses(site):
+async def test_a_decide_records_what_the_browser_of_a_known_visitor_refuses(site: Site) -> None:
     site.visitors.states = {"a:a1": GRANTED}
     await site.decide(visitor={"anonymousId": "a1"}, headers={**WRITE, **GPC_ON})
     events = [event for _, event in refusals(site) if isinstance(event, Track)]
@@ -125,19 +134,19 @@ async def test_a_decide_records_what_the_browser_of_a_known_visitor_refuses(site
     assert len([key for key, event in refusals(site) if isinstance(event, Track)]) == 1
 
 
-async def test_events_sent_along_with_a_decide_go_through_the_same_gate(site):
+async def test_events_sent_along_with_a_decide_go_through_the_same_gate(site: Site) -> None:
     event = {**says(PAGE, False), "anonymousId": "a1"}
     await site.decide(visitor={"anonymousId": "a1"}, events=[event])
     tracked = [event for _, event in refusals(site) if isinstance(event, Track)]
     assert [(event.event, event.context) for event in tracked] == [("Consent Updated", {})]
 
 
-async def test_what_a_decide_refuses_is_recorded_once_and_counts_at_once(site):
-    refusing = {"context": {"consent": {"Personalization": False, "vendors": False}}}
+async def test_what_a_decide_refuses_is_recorded_once_and_counts_at_once(site: Site) -> None:
+    refusing: dict[str, Any] = {"context": {"consent": {"Personalization": False, "vendors": False}}}
     await site.decide(visitor={"anonymousId": "a1"}, **refusing)
     await site.decide(visitor={"anonymousId": "a1"}, **refusing)
     assert (await site.collect(PAGE)).json()["accepted"] == 0
-    said = [event for _, event in refusals(site)]
+    said = [of_type(Track, event) for _, event in refusals(site)]
     assert said[0].properties == {"personalization": False, "vendors": False}
     assert [event.properties for event in said[1:]] == [{"vendors": False}], (
         "of what nobody asks for nothing is kept"
@@ -147,14 +156,14 @@ async def test_what_a_decide_refuses_is_recorded_once_and_counts_at_once(site):
     assert len(refusals(site)) == 2
 
 
-async def test_a_decide_records_a_first_grant_where_nothing_is_granted_by_default(site):
+async def test_a_decide_records_a_first_grant_where_nothing_is_granted_by_default(site: Site) -> None:
     granting = {"context": {"consent": {"personalization": True, "vendors": True}}}
     await site.decide(visitor={"anonymousId": "a1"}, headers=WRITE, **granting)
     assert [type(event) for _, event in refusals(site)] == [DecisionMade], "granted by default: no word is needed"
     site.spool.records.clear()
     await site.decide(visitor={"anonymousId": "a2"}, headers=STRICT, **granting)
     words, made = (event for _, event in refusals(site))
-    assert (words.properties, type(made)) == ({"personalization": True}, DecisionMade)
+    assert (of_type(Track, words).properties, type(made)) == ({"personalization": True}, DecisionMade)
     assert (await site.collect({**PAGE, "anonymousId": "a2"}, headers=STRICT)).json()["accepted"] == 1
     assert site.entries()[0][1].agreed, "its word may come behind it"
     site.visitors.states = {"a:a2": REFUSED}
@@ -163,7 +172,7 @@ async def test_a_decide_records_a_first_grant_where_nothing_is_granted_by_defaul
     assert refusals(site)[1:] == [], "who said nothing there agreed to nothing"
 
 
-async def test_an_unsigned_grant_of_a_decide_undoes_no_refusal_and_a_later_signed_one_does(site):
+async def test_an_unsigned_grant_of_a_decide_undoes_no_refusal_and_a_later_signed_one_does(site: Site) -> None:
     site.visitors.states = {"a:a1": REFUSED}
     grant = {"personalization": True}
     await site.decide(visitor={"anonymousId": "a1"}, context={"consent": grant})
@@ -174,7 +183,7 @@ async def test_an_unsigned_grant_of_a_decide_undoes_no_refusal_and_a_later_signe
         assert [event.properties for _, event in refusals(site) if isinstance(event, Track)] == said
 
 
-async def test_a_refusal_by_event_holds_for_a_decide_at_once(site):
+async def test_a_refusal_by_event_holds_for_a_decide_at_once(site: Site) -> None:
     await site.collect({"type": "track", "event": "Consent Updated", "anonymousId": "a1",
                         "properties": {"personalization": False}})  # fmt: skip
     (decision,) = (await site.decide(visitor={"anonymousId": "a1"})).json()["decisions"]
@@ -184,16 +193,16 @@ async def test_a_refusal_by_event_holds_for_a_decide_at_once(site):
     assert decision["tier"] == "rules", "nor does a model see it where the state cannot be read"
 
 
-async def test_without_a_state_no_grant_is_recorded_and_a_refusal_is(site):
+async def test_without_a_state_no_grant_is_recorded_and_a_refusal_is(site: Site) -> None:
     site.visitors.away = True
     await site.decide(visitor={"anonymousId": "a1"}, headers=STRICT, context={"consent": {"personalization": True}})
     assert refusals(site) == []
     await site.decide(visitor={"anonymousId": "a1"}, context={"consent": {"personalization": False}})
-    assert [event.properties for _, event in refusals(site)] == [{"personalization": False}]
+    assert [of_type(Track, event).properties for _, event in refusals(site)] == [{"personalization": False}]
 
 
 @pytest.mark.parametrize("path", ["reward", "activate"])
-async def test_what_became_of_a_decision_is_not_logged_once_they_refused(site, path):
+async def test_what_became_of_a_decision_is_not_logged_once_they_refused(site: Site, path: str) -> None:
     async def answered(decision_key: str = "a:a1", **headers: str) -> int:
         site.log.records.clear()
         url = f"/v1/decisions/{mint(b'test-secret', decision_key, b'123456789')}/{path}"
@@ -213,7 +222,7 @@ async def test_what_became_of_a_decision_is_not_logged_once_they_refused(site, p
     assert await answered("u:other") == 1, "the fold asks again"
 
 
-async def test_where_a_placement_needs_no_consent_its_rewards_are_logged(site):
+async def test_where_a_placement_needs_no_consent_its_rewards_are_logged(site: Site) -> None:
     banner = {"banner": Placement(content=("shoes",), default="shoes", consent=())}
     site.compiled = compile_catalog(structs.replace(shop(), placements=banner), 13)
     site.visitors.states = {"u:u1": REFUSED}
@@ -221,7 +230,7 @@ async def test_where_a_placement_needs_no_consent_its_rewards_are_logged(site):
     assert len(site.entries()) == 1
 
 
-async def test_a_word_under_one_id_counts_for_an_event_with_both(site):
+async def test_a_word_under_one_id_counts_for_an_event_with_both(site: Site) -> None:
     site.visitors.states = {"a:a1": GRANTED}
     login = {"type": "identify", "anonymousId": "a1", "userId": "u1", "traits": {"plan": "pro"}}
     assert (await site.collect(login, headers=STRICT)).json()["accepted"] == 1
@@ -232,9 +241,10 @@ async def test_a_word_under_one_id_counts_for_an_event_with_both(site):
     assert not site.entries()[0][1].agreed, "recorded where it is folded"
 
 
-async def test_a_refusal_of_everything_is_one_of_personalization_too(site):
+async def test_a_refusal_of_everything_is_one_of_personalization_too(site: Site) -> None:
     await site.collect({**PAGE, "context": {**PAGE["context"], "consent": {"*": False}}})
     ((_, event),) = refusals(site)
+    event = of_type(Track, event)
     assert (event.event, event.properties, event.context) == ("Consent Updated", {"*": False}, {})
     assert (await site.collect(PAGE)).json()["accepted"] == 0
     (decision,) = (await site.decide(visitor={"anonymousId": "a1"})).json()["decisions"]
@@ -243,4 +253,4 @@ async def test_a_refusal_of_everything_is_one_of_personalization_too(site):
         "decisions"
     ]
     assert decision["tier"] == "rules"
-    assert [event.properties for _, event in refusals(site)[1:]] == [{"*": False}]
+    assert [of_type(Track, event).properties for _, event in refusals(site)[1:]] == [{"*": False}]

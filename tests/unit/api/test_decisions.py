@@ -16,17 +16,18 @@ from personalization.catalog.catalog import Placement, RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import LogFull
 from personalization.events.decision_id import mint
-from personalization.events.event import Activated, Rewarded
+from personalization.events.event import Activated, DecisionMade, Rewarded
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Affinity, Holdout, VisitorState
 from state.model_store import Followed
-from tests.unit.api.site import NOW, SERVER, WRITE, shop
+from tests.of_type import of_type
+from tests.unit.api.site import NOW, SERVER, WRITE, Site, shop
 
 ID = mint(b"test-secret", "u:u1", b"123456789")
 
 
-async def test_a_reward_is_appended_under_the_key_the_id_carries(site):
+async def test_a_reward_is_appended_under_the_key_the_id_carries(site: Site) -> None:
     body = {"name": "click", "value": 0.5, "messageId": "m1", "final": True}
     response = await site.client.post(f"/v1/decisions/{ID}/reward", json=body, headers=WRITE)
     assert (response.status_code, response.content) == (204, b"")
@@ -38,19 +39,19 @@ async def test_a_reward_is_appended_under_the_key_the_id_carries(site):
     assert len(site.entries()) == 2
 
 
-async def test_activation_is_appended(site):
+async def test_activation_is_appended(site: Site) -> None:
     response = await site.client.post(f"/v1/decisions/{ID}/activate", headers=WRITE)
     assert response.status_code == 204
     assert site.entries()[0][1].event == Activated(decision_id=ID)
 
 
 @pytest.mark.parametrize("body", [b'{"value":NaN}', b'{"value":1e999}', b'{"value":1e12}', b"{}", b'{"value":"1"}'])
-async def test_a_reward_that_is_no_number_is_named(site, body):
+async def test_a_reward_that_is_no_number_is_named(site: Site, body: bytes) -> None:
     response = await site.client.post(f"/v1/decisions/{ID}/reward", content=body, headers=WRITE)
     assert (response.status_code, response.json()["field"]) == (400, "value")
 
 
-async def test_a_reward_may_be_sent_under_the_decisions_own_id(site):
+async def test_a_reward_may_be_sent_under_the_decisions_own_id(site: Site) -> None:
     """The fold knows the decision by that id already, and would take the reward for the same message."""
     answer = await site.decide()
     (decision,) = answer.json()["decisions"]
@@ -60,15 +61,18 @@ async def test_a_reward_may_be_sent_under_the_decisions_own_id(site):
         await site.client.post(f"/v1/decisions/{decision_id}/reward", json=body, headers=WRITE)
     ).status_code == 204
     ((_, made),), ((_, rewarded),) = site.spool.entries(), site.entries()
-    assert made.event.decision_id == rewarded.event.decision_id == decision_id
-    assert made.event.message_id != rewarded.event.message_id
+    decided, reward = of_type(DecisionMade, made.event), of_type(Rewarded, rewarded.event)
+    assert decided.decision_id == reward.decision_id == decision_id
+    assert decided.message_id != reward.message_id
 
 
 @pytest.mark.parametrize(
     ("value", "headers", "status"),
     [(1.0, WRITE, 204), (-1.0, WRITE, 204), (1.01, WRITE, 403), (-49.9, WRITE, 403), (49.9, SERVER, 204)],
 )
-async def test_money_is_rewarded_by_server_key_only(site, value, headers, status):
+async def test_money_is_rewarded_by_server_key_only(
+    site: Site, value: float, headers: dict[str, str], status: int
+) -> None:
     response = await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": value}, headers=headers)
     assert response.status_code == status
     assert len(site.log.records) == (status == 204)
@@ -78,7 +82,7 @@ async def test_money_is_rewarded_by_server_key_only(site, value, headers, status
 
 
 @pytest.mark.parametrize("decision_id", ["x", ID[:-2] + "AA", mint(b"other", "u:u1", b"123456789"), "%ff"])
-async def test_an_id_we_did_not_make_is_refused(site, decision_id):
+async def test_an_id_we_did_not_make_is_refused(site: Site, decision_id: str) -> None:
     response = await site.client.post(f"/v1/decisions/{decision_id}/reward", json={"value": 1}, headers=WRITE)
     assert (response.status_code, response.json()["field"]) == (400, "decisionId")
     assert site.log.records == []
@@ -95,7 +99,7 @@ def other_texts_of(decision_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("key", ["u:u1", "u:u12", "u:u123", "a:ä", "u:????>>>>"])
-async def test_a_decision_id_is_taken_letter_for_letter(site, key):
+async def test_a_decision_id_is_taken_letter_for_letter(site: Site, key: str) -> None:
     minted = mint(b"test-secret", key, b"123456789")
     others = {text for text in other_texts_of(minted) if text != minted}
     assert others or len(minted) % 4 == 0
@@ -129,7 +133,9 @@ LIST = Placement(content=("shoes", "tents"), default="shoes", rewards=(RewardRul
         ({"list": LIST}, "clik", 204),
     ],
 )
-async def test_a_name_that_nobodys_weights_list_is_refused_with_the_names_there_are(site, placements, name, status):
+async def test_a_name_that_nobodys_weights_list_is_refused_with_the_names_there_are(
+    site: Site, placements: dict[str, Placement], name: str, status: int
+) -> None:
     await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": 1, "name": "clik"}, headers=WRITE)
     site.log.records.clear()
     site.compiled = weighing(**placements)
@@ -141,20 +147,20 @@ async def test_a_name_that_nobodys_weights_list_is_refused_with_the_names_there_
         assert "click, purchase" in response.json()["message"]
 
 
-async def test_decisions_made_without_consent_take_rewards_to_nowhere(site):
+async def test_decisions_made_without_consent_take_rewards_to_nowhere(site: Site) -> None:
     decision_id = mint(b"test-secret", NOBODY, b"123456789")
     response = await site.client.post(f"/v1/decisions/{decision_id}/reward", json={"value": 1}, headers=WRITE)
     assert response.status_code == 204
     assert site.log.records == []
 
 
-async def test_a_full_log_is_told(site):
+async def test_a_full_log_is_told(site: Site) -> None:
     site.log.error = LogFull("full")
     response = await site.client.post(f"/v1/decisions/{ID}/activate", headers=WRITE)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
-async def test_a_visitor_as_known(site):
+async def test_a_visitor_as_known(site: Site) -> None:
     site.visitors.states["a:a1"] = VisitorState(
         revision=9, event_count=8, last_ms=NOW - 5, n_orders=1, traits={"age": 3},
         consents={"ads": Word(False, NOW)},
@@ -178,23 +184,23 @@ async def test_a_visitor_as_known(site):
 
 
 @pytest.mark.parametrize("path", ["/v1/visitors/a1", "/v1/placements/home.hero"])
-async def test_reading_needs_a_server_key(site, path):
+async def test_reading_needs_a_server_key(site: Site, path: str) -> None:
     response = await site.client.get(path, headers=WRITE)
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
     assert (await site.client.get(path)).status_code == 401
 
 
-async def test_nobody_and_nothing_are_404(site):
+async def test_nobody_and_nothing_are_404(site: Site) -> None:
     for path in ("/v1/visitors/nobody", "/v1/placements/nowhere"):
         assert (await site.client.get(path, headers=SERVER)).status_code == 404
 
 
-async def test_a_visitor_that_cannot_be_read_is_503(site):
+async def test_a_visitor_that_cannot_be_read_is_503(site: Site) -> None:
     site.visitors.away = True
     assert (await site.client.get("/v1/visitors/a1", headers=SERVER)).status_code == 503
 
 
-async def test_a_placement_as_learned(site):
+async def test_a_placement_as_learned(site: Site) -> None:
     site.follower.models["home.hero"] = Followed(ModelSnapshot.prior(), NOW - 20)
     site.learned = ModelReport(
         [ArmReport("tents", 10, 4.0, 0.4, 0.2, 0.6)], {"epoch": 1, "partition": 0, "offset": 41}
@@ -209,7 +215,7 @@ async def test_a_placement_as_learned(site):
     assert body["trainedThrough"] == {"epoch": 1, "partition": 0, "offset": 41}
 
 
-async def test_health_and_readiness(site):
+async def test_health_and_readiness(site: Site) -> None:
     assert (await site.client.get("/healthz")).status_code == 200
     assert (await site.client.get("/readyz")).status_code == 200
     site.report = Report(missing={"catalog": "none is published yet"})
@@ -217,7 +223,7 @@ async def test_health_and_readiness(site):
     assert (response.status_code, response.json()["missing"]) == (503, ["catalog"])
 
 
-async def test_browsers_of_any_origin_may_ask(site):
+async def test_browsers_of_any_origin_may_ask(site: Site) -> None:
     response = await site.client.options("/v1/decide", headers={"Origin": "https://shop.example"})
     assert response.status_code == 204
     assert response.headers["access-control-allow-origin"] == "*"

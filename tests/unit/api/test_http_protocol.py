@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from api.http_protocol import JoinedWrites
 
@@ -28,7 +28,7 @@ class Written:
 
 def joined() -> tuple[Written, Any]:
     written = Written()
-    return written, JoinedWrites(written, asyncio.get_running_loop())
+    return written, JoinedWrites(cast(asyncio.Transport, written), asyncio.get_running_loop())
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"

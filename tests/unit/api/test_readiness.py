@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
@@ -13,6 +14,7 @@ from background import supervisor
 from background.supervisor import TaskSupervisor
 from personalization.errors import LogFull, StorageFull, Unavailable
 from tests.running import eventually
+from tests.unit.api.site import Site
 
 
 def never_well() -> str | None:
@@ -23,7 +25,7 @@ def well() -> str | None:
     return None
 
 
-async def test_what_a_process_cannot_do_without_is_503_and_what_all_share_is_only_told(site):
+async def test_what_a_process_cannot_do_without_is_503_and_what_all_share_is_only_told(site: Site) -> None:
     site.report = Report(warnings={"redis": "Redis does not answer"})
     response = await site.client.get("/readyz")
     assert response.status_code == 200, "one hung Redis must not take every process away from the load balancer"
@@ -44,7 +46,9 @@ async def test_what_a_process_cannot_do_without_is_503_and_what_all_share_is_onl
     }
 
 
-async def test_a_task_that_keeps_ending_holds_back_a_new_process_and_warns_of_an_old_one(monkeypatch):
+async def test_a_task_that_keeps_ending_holds_back_a_new_process_and_warns_of_an_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(supervisor, "HEALTHY_S", 0.2)
     broken = True
 
@@ -66,7 +70,7 @@ async def test_a_task_that_keeps_ending_holds_back_a_new_process_and_warns_of_an
         assert new.report() == Report()
 
 
-async def test_a_process_that_was_whole_once_still_waits_for_what_it_cannot_do_without():
+async def test_a_process_that_was_whole_once_still_waits_for_what_it_cannot_do_without() -> None:
     away = False
     readiness = Readiness({"catalog": lambda: "none" if away else None}, {"redis": never_well}, TaskSupervisor())
     assert readiness.report() == Report(warnings={"redis": "it does not answer"})
@@ -79,7 +83,7 @@ def caused(error: Exception, cause: BaseException) -> Exception:
     return error
 
 
-def test_outages_are_told_apart_in_words_and_say_nothing_of_the_house():
+def test_outages_are_told_apart_in_words_and_say_nothing_of_the_house() -> None:
     full = ResponseError("MISCONF Errors writing to the AOF file: No space left on device /srv/secret-host")
     cases = [
         (

@@ -9,7 +9,9 @@ from api.app import Application
 from api.senders import origin_of
 from personalization.events.decision_id import mint
 from personalization.events.entry import Sender
-from tests.unit.api.site import NOW, SERVER, WRITE
+from personalization.events.event import Page
+from tests.of_type import of_type
+from tests.unit.api.site import NOW, SERVER, WRITE, Site
 
 SECRET = b"test-secret"
 TODAY = NOW // 86_400_000
@@ -17,12 +19,12 @@ BOTH = {"anonymousId": "a1", "userId": "u1"}
 ID = mint(SECRET, "u:u1", b"123456789")
 
 
-def stamps(site):
+def stamps(site: Site) -> list[Sender | None]:
     return [entry.sender for _, entry in site.entries() + site.spool.entries()]
 
 
 @pytest.mark.parametrize(("headers", "by"), [(WRITE, "write"), (SERVER, "server")])
-async def test_every_entry_is_stamped_with_its_sender(site, headers, by):
+async def test_every_entry_is_stamped_with_its_sender(site: Site, headers: dict[str, str], by: str) -> None:
     await site.client.post("/v1/events", json={"type": "identify", **BOTH}, headers=headers)
     await site.client.post(f"/v1/decisions/{ID}/reward", json={"value": 1}, headers=headers)
     await site.client.post(f"/v1/decisions/{ID}/activate", headers=headers)
@@ -32,11 +34,11 @@ async def test_every_entry_is_stamped_with_its_sender(site, headers, by):
     assert stamps(site) == [Sender("web", by, after_login="logged_out", origin=origin)] * 7
 
 
-async def test_headers_of_proxies_are_nobodys_word(site):
+async def test_headers_of_proxies_are_nobodys_word(site: Site) -> None:
     await site.client.post(
         "/v1/events", json={"type": "page", **BOTH}, headers={**WRITE, "X-Forwarded-For": "203.0.113.9"}
     )
-    assert stamps(site)[0].origin == origin_of(SECRET, "127.0.0.1", TODAY)
+    assert of_type(Sender, stamps(site)[0]).origin == origin_of(SECRET, "127.0.0.1", TODAY)
 
 
 @pytest.mark.parametrize(
@@ -50,27 +52,28 @@ async def test_headers_of_proxies_are_nobodys_word(site):
         ("fe80::1%eth0", "fe80::2%eth1", True),
     ],
 )
-def test_an_origin_is_a_network_of_a_day(left, right, same):
+def test_an_origin_is_a_network_of_a_day(left: str, right: str, same: bool) -> None:
     assert (origin_of(SECRET, left, 1) == origin_of(SECRET, right, 1)) == same
     assert origin_of(SECRET, left, 1) != origin_of(SECRET, left, 2)
     assert origin_of(SECRET, left, 1) != origin_of(b"other", left, 1)
 
 
 @pytest.mark.parametrize("peer", [None, ("", 0), ("testclient", 50000)])
-async def test_a_peer_without_an_address_has_no_origin(site, peer):
+async def test_a_peer_without_an_address_has_no_origin(site: Site, peer: tuple[str, int] | None) -> None:
     # As behind a socket of the file system.
-    app: Application = site.client._transport.app
-    transport = httpx.ASGITransport(app=app, client=peer)
+    app = of_type(httpx.ASGITransport, site.client._transport).app
+    assert isinstance(app, Application)
+    transport = httpx.ASGITransport(app=app, client=peer)  # type: ignore[arg-type]  # None is what ASGI allows
     async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
         assert (await client.post("/v1/events", json={"type": "page", **BOTH}, headers=WRITE)).status_code == 200
     assert stamps(site)[0] == Sender("web", "write", after_login="logged_out")
 
 
-async def test_an_address_in_the_context_is_not_logged(site):
+async def test_an_address_in_the_context_is_not_logged(site: Site) -> None:
     event = {"type": "page", "anonymousId": "a1", "context": {"ip": "198.51.100.1", "locale": "de"}}
     await site.collect(event)
     await site.decide(events=[event], context={"ip": "198.51.100.1"})
     (collected,) = site.entries()
-    assert collected[1].event.context == {"locale": "de"}
-    assert site.spool.entries()[0][1].event.context == {"locale": "de"}
+    assert of_type(Page, collected[1].event).context == {"locale": "de"}
+    assert of_type(Page, site.spool.entries()[0][1].event).context == {"locale": "de"}
     assert not any(b"198.51.100" in record.value for record in site.log.records + site.spool.records)

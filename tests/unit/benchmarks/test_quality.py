@@ -19,6 +19,7 @@ from benchmarks.quality import contenders as entry
 from benchmarks.quality import data_sets
 from benchmarks.quality.numbers import OnlineVectors
 from cli.simulate import simulate
+from personalization.features import Features
 
 N_ROWS = 120
 
@@ -120,7 +121,7 @@ def test_every_row_names_its_command() -> None:
 
 
 def test_vectors_use_nothing_that_was_not_seen() -> None:
-    contexts = [{"a": 1.0, "b": "x"}, {"a": 3.0, "b": "y"}, {"b": "x"}, {"a": 5.0, "b": "x"}]
+    contexts: list[Features] = [{"a": 1.0, "b": "x"}, {"a": 3.0, "b": "y"}, {"b": "x"}, {"a": 5.0, "b": "x"}]
     vectors = OnlineVectors(contexts)
     seen = [vectors.vector(context).tolist() for context in contexts]
     assert seen[0] == [1.0, 0.0, 1.0, 0.0], "one value says nothing"

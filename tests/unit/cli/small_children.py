@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from background.ports import free_port
 from cli.child import ChildSpec
@@ -17,7 +18,7 @@ from cli.http_probe import is_alive
 BOUND_S = 20.0
 
 
-def child(name: str, folder: Path, code: str, **more: object) -> ChildSpec:
+def child(name: str, folder: Path, code: str, **more: Any) -> ChildSpec:
     """A Python child that holds the lifeline; ready once it has written ``NAME.ready``."""
     ready_file = folder / f"{name}.ready"
     program = f"""
@@ -54,7 +55,7 @@ asyncio.run(main())
 """
 
 
-def answering(name: str, folder: Path, **more: object) -> ChildSpec:
+def answering(name: str, folder: Path, **more: Any) -> ChildSpec:
     """A child that answers on a port, until SIGUSR1 blocks its event loop for good."""
     port = free_port()
 

@@ -174,14 +174,14 @@ async def test_ratings_are_not_read_ahead() -> None:
     assert taken == 200
 
 
-async def test_counts_lost_and_duplicated_events() -> None:
+async def test_counts_lost_and_duplicated_events(monkeypatch: pytest.MonkeyPatch) -> None:
     data = small_world(100)
     for drop, repeat in ((0, 0), (3, 0), (0, 2)):
         api = FakeApi(drop=drop, repeat=repeat)
         replay = Replay(data, api, "run")
         if drop:
             # A state that never knows an event would be probed to the limit: look at the accounts alone.
-            replay._probe = lambda *_: _nothing()
+            monkeypatch.setattr(replay, "_probe", lambda *_: _nothing())
         await replay.play(data.ratings)
         accounts = await accounting.count(api, replay.visitors(), settle_s=0.1)
         assert (accounts.lost, accounts.duplicates) == (drop, repeat)

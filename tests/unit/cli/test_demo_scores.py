@@ -20,7 +20,7 @@ def test_interval_by_hand() -> None:
     half = 1.959964 * math.sqrt(squares * 3 / 2) / 6
     difference = scores.difference()
     assert difference.mean == pytest.approx(mean)
-    assert (difference.low, difference.high) == (pytest.approx(mean - half), pytest.approx(mean + half))
+    assert (difference.low, difference.high) == pytest.approx((mean - half, mean + half))
     assert (scores.n, scores.n_people, scores.uniform) == (6, 3, 0.5)
     assert scores.nextbest == pytest.approx(4 / 6)
     assert scores.most_popular == pytest.approx(2 / 6)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cli.retrain import retrain
 from eventlog.partition import partition_of
-from eventlog.port import LogIdentity, Record
+from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import OUTCOMES
 from online_models.conversion.contender import Contender
 from operations.retraining import Retrained, matured
@@ -44,7 +46,7 @@ async def test_it_learns_matured_examples_each_once_and_nothing_else() -> None:
         if partition_of(example_key(name), N_PARTITIONS) == partition_of(example_key("buys"), N_PARTITIONS)
     )
     await log.tell(Example("x", neighbour, Stage.CLOSED, 0, 0), neighbour)
-    found = [example async for example in matured(log, "buys")]
+    found = [example async for example in matured(cast(EventLog, log), "buys")]
     assert [(example.example_id, example.label) for example in found] == [("e0", False), ("e1", True), ("e2", True)]
 
 

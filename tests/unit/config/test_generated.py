@@ -91,7 +91,7 @@ def as_an_editor_reads(text: str) -> Any:
     return yaml.load(text, Loader)
 
 
-TYPES = {
+TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
     "array": list,
     "string": str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from config.catalog_errors import CatalogMistake
 from config.loader import demo_catalog, load_catalog, shipped_catalog
 from personalization.catalog.catalog import DAY_MS, MINUTE_MS, Cap, Catalog
 from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.errors import InvalidInput
+from tests.of_type import of_type
 
 GOOD = """
 placements:
@@ -359,11 +363,15 @@ content: {a: {}}
 def test_names_of_models_and_policies_can_be_checked_by_others(tmp_path: Path) -> None:
     asked: list[str] = []
     (tmp_path / "shop.yaml").write_text(GOOD)
-    load_catalog(
-        tmp_path,
-        check_model=lambda spec, field: asked.append(f"{field}={spec.name}"),
-        check_policy=lambda spec, field, arms: asked.append(f"{field}={spec.name} {'/'.join(arms)}") or (),
-    )
+
+    def check_model(spec: ModelSpec, field: str) -> None:
+        asked.append(f"{field}={spec.name}")
+
+    def check_policy(spec: PolicySpec, field: str, arms: Collection[str]) -> tuple[InvalidInput, ...]:
+        asked.append(f"{field}={spec.name} {'/'.join(arms)}")
+        return ()
+
+    load_catalog(tmp_path, check_model=check_model, check_policy=check_policy)
     assert asked == ["placements.home.hero.model=default", "placements.home.hero.policy=default a/b"]
 
 
@@ -389,5 +397,5 @@ def test_the_demo_serves_eight_shelves_and_holds_nobody_out() -> None:
     demo = load_catalog(demo_catalog())
     hero = demo.placements["home.hero"]
     assert (len(hero.content), hero.holdout, hero.default_reward, hero.rewards) == (8, 0.0, 0.0, ())
-    genres = [genre for name in hero.content for genre in demo.content[name].features["genres"]]
+    genres = [genre for name in hero.content for genre in of_type(tuple, demo.content[name].features["genres"])]
     assert len(genres) == len(set(genres)) == 19

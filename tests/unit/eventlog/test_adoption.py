@@ -5,9 +5,11 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from eventlog.port import EventLog
 from eventlog.spool import Spool
 from eventlog.spool_slots import Slot, abandoned, hold
 from tests.running import eventually
@@ -23,17 +25,17 @@ class TestSlots:
 
     async def test_each_process_has_a_directory_of_its_own(self, tmp_path: Path) -> None:
         log = FakeLog()
-        first, second = Spool(log, tmp_path), Spool(log, tmp_path)
+        first, second = Spool(cast(EventLog, log), tmp_path), Spool(cast(EventLog, log), tmp_path)
         assert names_in(tmp_path) == ["0", "1"]
         await first.drain(1)
-        third = Spool(log, tmp_path)
+        third = Spool(cast(EventLog, log), tmp_path)
         assert names_in(tmp_path) == ["0", "1"]
         await second.drain(1)
         await third.drain(1)
 
     async def test_directories_are_private(self, tmp_path: Path) -> None:
         (tmp_path / "0").mkdir(mode=0o755)
-        spool = Spool(FakeLog(), tmp_path)
+        spool = Spool(cast(EventLog, FakeLog()), tmp_path)
         assert stat.S_IMODE((tmp_path / "0").stat().st_mode) == 0o700
         assert stat.S_IMODE((tmp_path / "0" / "lock").stat().st_mode) == 0o600
         await spool.drain(1)

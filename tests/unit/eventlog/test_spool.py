@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from eventlog.backlog import RECORD_OVERHEAD_BYTES
 from eventlog.disk_queue import DiskQueue
-from eventlog.port import LogIdentity, LogPosition, Record
+from eventlog.port import EventLog, LogIdentity, LogPosition, Record
 from eventlog.record_batch import MAX_BATCH_RECORDS
 from eventlog.spool import Spool
 from personalization.errors import Refused
@@ -207,7 +208,7 @@ class DeafLog(FakeLog):
 
 async def test_draining_ends_in_time_though_a_call_dropped_the_cancellation(tmp_path: Path) -> None:
     log = DeafLog()
-    spool = Spool(log, tmp_path)
+    spool = Spool(cast(EventLog, log), tmp_path)
     running = asyncio.create_task(spool.run())
     n = 40 * MAX_BATCH_RECORDS  # twelve seconds' worth
     for i in range(n):
@@ -219,7 +220,7 @@ async def test_draining_ends_in_time_though_a_call_dropped_the_cancellation(tmp_
     assert time.monotonic() - began < 3
     assert left == n - len(log.values) > 0
     await asyncio.wait([running])
-    again = Spool(FakeLog(), tmp_path)
+    again = Spool(cast(EventLog, FakeLog()), tmp_path)
     assert again.n_restored == left
     await again.drain(5)
 
@@ -288,7 +289,7 @@ class TestRestarts:
         monkeypatch.setattr(DiskQueue, "push", slow)
         log = FakeLog()
         log.hangs.clear()
-        spool = Spool(log, tmp_path, linger_s=0)
+        spool = Spool(cast(EventLog, log), tmp_path, linger_s=0)
         running = asyncio.create_task(spool.run())
         for i in range(20):
             spool.put(record(i))
@@ -312,7 +313,7 @@ class TestRestarts:
 
     async def test_cancelled_in_any_moment_nothing_is_lost(self, tmp_path: Path) -> None:
         log = FakeLog()
-        spool = Spool(log, tmp_path, linger_s=0)
+        spool = Spool(cast(EventLog, log), tmp_path, linger_s=0)
         n = 0
         for turn in range(120):
             log.away = turn % 4 == 0

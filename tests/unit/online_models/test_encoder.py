@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from online_models.encoder import MAX_LEVELS, Encoder
 from online_models.frozen_encoder import CLIP, N_HASHED, FrozenEncoder
 
 
-def learned(rows: list[dict[str, object]], max_dims: int = 160) -> Encoder:
+def learned(rows: Iterable[Mapping[str, object]], max_dims: int = 160) -> Encoder:
     encoder = Encoder(max_dims)
     for row in rows:
         encoder.learn(row)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,8 +17,8 @@ from personalization.events.decision_id import mint
 from personalization.events.outcome import ClosingReason, Outcome
 
 
-def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: object) -> Outcome:
-    fields: dict[str, object] = {"exposed_at_ms": 5, "closed_at_ms": 9, "features": {"age": 3.0}} | changes
+def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: Any) -> Outcome:
+    fields: dict[str, Any] = {"exposed_at_ms": 5, "closed_at_ms": 9, "features": {"age": 3.0}} | changes
     return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, **fields)
 
 

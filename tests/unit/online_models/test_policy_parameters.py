@@ -3,6 +3,8 @@
 # ruff: noqa: E501  (a message stands in one line, as it is read)
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,15 +85,16 @@ def test_every_policy_declares_its_parameters_and_every_mistake_is_told() -> Non
     ]
 
 
+def between(low: float, high: float, share: float) -> float:
+    return low + share * (high - low)
+
+
 @given(st.data())
 def test_what_is_accepted_gives_probabilities(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(POLICIES)))
     ends = st.sampled_from([0.0, 1.0])
     parameters: dict[str, object] = {
-        each.name: data.draw(
-            st.floats(each.low, each.high)
-            | ends.map(lambda end, each=each: each.low + end * (each.high - each.low))
-        )
+        each.name: data.draw(st.floats(each.low, each.high) | ends.map(partial(between, each.low, each.high)))
         for each in PARAMETERS[name]
         if each.kind == "number" and data.draw(st.booleans())
     }

@@ -14,8 +14,10 @@ from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.deciding.decision import Answer
 from personalization.deciding.distribution import ArmDistribution, quantise
 from personalization.deciding.request import DecideRequest, PlacementRequest
+from personalization.events.event import DecisionMade
 from personalization.features import Features
 from personalization.visitor.visitor_state import VisitorState
+from tests.of_type import of_type
 
 NOW = 1_700_000_000_000
 SECRET = b"test-secret"
@@ -72,6 +74,11 @@ def catalog(contents: dict[str, Content] | None = None, **placements: Placement)
 
 def capped(limit: int, per: Any = "session") -> Content:
     return Content(body="capped", cap=Cap(limit=limit, per=per))
+
+
+def made(answer: Answer) -> list[DecisionMade]:
+    """What a call decided, as it goes to the visitor log."""
+    return [of_type(DecisionMade, entry.event) for entry in answer.entries]
 
 
 def nonces() -> Callable[[], bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +112,10 @@ class World:
     def track(self, key: str, name: str, *, after_ms: int = 1, message_id: str = "", **properties: Any) -> Folded:
         event = Track(message_id=message_id or self.message(), event=name, properties=properties)
         return self.send(key, event, after_ms=after_ms)
+
+    def consent(self, key: str, words: Mapping[str, bool]) -> Folded:
+        """Words on purposes, as an event of their own."""
+        return self.send(key, Track(message_id=self.message(), event="Consent Updated", properties=dict(words)))
 
     def identify(self, key: str, **traits: Any) -> Folded:
         return self.send(key, Identify(message_id=self.message(), traits=traits))

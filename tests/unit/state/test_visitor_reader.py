@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -34,11 +35,11 @@ class FakeRedis:
         return [self.values.get(name) for name in names]
 
 
-def reader_of(redis: FakeRedis, **terms) -> VisitorReader:
+def reader_of(redis: FakeRedis | SlowRedis, **terms: Any) -> VisitorReader:
     return VisitorReader(redis.mget, KEYS, terms.pop("timeout_s", 5.0), **terms)
 
 
-async def test_all_requests_of_one_tick_share_one_read():
+async def test_all_requests_of_one_tick_share_one_read() -> None:
     redis = FakeRedis(a_1=VisitorState(revision=1), a_2=VisitorState(revision=2))
     reader = reader_of(redis)
     found = await asyncio.gather(*(reader.read([f"a:{n % 3}"], None) for n in range(30)))
@@ -46,32 +47,34 @@ async def test_all_requests_of_one_tick_share_one_read():
     assert [[state.revision for state in states] for states in found] == [[], [1], [2]] * 10
 
 
-async def test_every_request_gets_a_state_of_its_own():
+async def test_every_request_gets_a_state_of_its_own() -> None:
     reader = reader_of(FakeRedis(a_1=VisitorState()))
     (one,), (other,) = await asyncio.gather(reader.read(["a:1"], None), reader.read(["a:1"], None))
     one.revision = 99
     assert other.revision == 0
 
 
-async def test_the_winner_of_a_merge_comes_first():
+async def test_the_winner_of_a_merge_comes_first() -> None:
     reader = reader_of(FakeRedis(a_1=VisitorState(revision=1), u_2=VisitorState(revision=2)))
     assert [state.revision for state in await reader.read(["a:1", "u:2"], "u:2")] == [2, 1]
 
 
 @pytest.mark.parametrize(("registered", "revisions"), [(None, [0]), ("u:8", [0]), ("u:7", [7])])
-async def test_a_redirect_to_a_registered_id_is_followed_only_for_the_request_that_names_it(registered, revisions):
+async def test_a_redirect_to_a_registered_id_is_followed_only_for_the_request_that_names_it(
+    registered: str | None, revisions: list[int]
+) -> None:
     reader = reader_of(FakeRedis(a_1=VisitorState(redirect="u:7"), u_7=VisitorState(revision=7)))
     assert [state.revision for state in await reader.read(["a:1"], registered)] == revisions
 
 
-async def test_whoever_uses_the_device_after_a_log_out_is_known_beside_the_redirect():
+async def test_whoever_uses_the_device_after_a_log_out_is_known_beside_the_redirect() -> None:
     beside = VisitorState(redirect="u:7", revision=2, unit=b"12345678")
     reader = reader_of(FakeRedis(a_1=beside, u_7=VisitorState(revision=7), u_8=VisitorState(revision=8)))
     assert [state.unit for state in await reader.read(["a:1"], None)] == [b"12345678"]
     assert [state.revision for state in await reader.read(["u:8", "a:1"], "u:8")] == [8, 2], "and joins who logs in"
 
 
-async def test_a_redirect_to_an_anonymous_id_is_followed_and_nothing_read_twice():
+async def test_a_redirect_to_an_anonymous_id_is_followed_and_nothing_read_twice() -> None:
     redis = FakeRedis(
         a_3=VisitorState(redirect="a:2"), a_2=VisitorState(redirect="a:1"), a_1=VisitorState(revision=1)
     )
@@ -80,21 +83,22 @@ async def test_a_redirect_to_an_anonymous_id_is_followed_and_nothing_read_twice(
     assert len(redis.calls) == 2
 
 
-async def test_a_ring_of_redirects_ends():
+async def test_a_ring_of_redirects_ends() -> None:
     reader = reader_of(FakeRedis(a_1=VisitorState(redirect="a:2"), a_2=VisitorState(redirect="a:1")))
     assert await reader.read(["a:1"], None) == []
 
 
-async def test_what_is_no_visitor_is_unavailable_to_its_own_request_alone():
+async def test_what_is_no_visitor_is_unavailable_to_its_own_request_alone() -> None:
     redis = FakeRedis(a_1=VisitorState(revision=1))
     redis.values[KEYS.visitor("a:2")] = b"nonsense beyond the fence"
     reader = reader_of(redis)
     good, bad = await asyncio.gather(reader.read(["a:1"], None), reader.read(["a:2"], None), return_exceptions=True)
+    assert isinstance(good, list)
     assert good[0].revision == 1
     assert isinstance(bad, Unavailable)
 
 
-async def test_several_visitors_are_read_by_one_question_each_as_alone():
+async def test_several_visitors_are_read_by_one_question_each_as_alone() -> None:
     redis = FakeRedis(
         a_1=VisitorState(redirect="u:7"),
         a_2=VisitorState(redirect="a:1b"),
@@ -114,7 +118,7 @@ async def test_several_visitors_are_read_by_one_question_each_as_alone():
     assert all(isinstance(each, Unavailable) for each in await reader.read_each(visitors))
 
 
-async def test_a_redis_that_hangs_is_given_up_in_time():
+async def test_a_redis_that_hangs_is_given_up_in_time() -> None:
     redis = FakeRedis()
     redis.hangs = True
     reader = reader_of(redis, timeout_s=0.02)
@@ -124,7 +128,7 @@ async def test_a_redis_that_hangs_is_given_up_in_time():
     assert time.monotonic() - began < 1.0
 
 
-async def test_a_redis_that_is_away_costs_microseconds_and_comes_back():
+async def test_a_redis_that_is_away_costs_microseconds_and_comes_back() -> None:
     redis, now = FakeRedis(a_1=VisitorState(revision=1)), [0.0]
     redis.error = RedisConnectionError("refused")
     reader = reader_of(redis, breaker=CircuitBreaker(lambda: now[0], threshold=3, pause_s=0.5))
@@ -142,7 +146,7 @@ async def test_a_redis_that_is_away_costs_microseconds_and_comes_back():
     assert (await reader.read(["a:1"], None))[0].revision == 1
 
 
-async def test_reads_are_observed():
+async def test_reads_are_observed() -> None:
     seen = []
     redis = FakeRedis()
     reader = reader_of(redis, observe=lambda seconds, worked: seen.append(worked))
@@ -153,7 +157,7 @@ async def test_reads_are_observed():
     assert seen == [True, False]
 
 
-async def test_what_arrives_while_a_read_is_under_way_goes_with_the_next():
+async def test_what_arrives_while_a_read_is_under_way_goes_with_the_next() -> None:
     redis = SlowRedis()
     reader = reader_of(redis)
     first = asyncio.create_task(reader.read(["a:1"], None))
@@ -170,7 +174,7 @@ async def test_what_arrives_while_a_read_is_under_way_goes_with_the_next():
     assert redis.calls == [[KEYS.visitor("a:1")], [KEYS.visitor("a:2"), KEYS.visitor("a:3")]]
 
 
-async def test_a_read_that_does_not_come_back_holds_nobody_up_for_long():
+async def test_a_read_that_does_not_come_back_holds_nobody_up_for_long() -> None:
     redis = SlowRedis()
     reader = reader_of(redis)
     stuck = asyncio.create_task(reader.read(["a:1"], None))
@@ -179,7 +183,7 @@ async def test_a_read_that_does_not_come_back_holds_nobody_up_for_long():
     await redis.asked()  # while the first is still out
     assert not stuck.done()
     redis.answer()
-    assert await asyncio.gather(stuck, other) == [[], []]
+    assert [*await asyncio.gather(stuck, other)] == [[], []]
 
 
 class SlowRedis:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ N_PARTITIONS = 4
 class MemoryVisitors:
     def __init__(self) -> None:
         self.stored: dict[str, Stored] = {}
-        self.before_save: list[object] = []
+        self.before_save: list[Callable[[], object]] = []
 
     async def load(self, keys: Sequence[str]) -> dict[str, Stored]:
         return {key: self.stored.get(key, Stored(None, None)) for key in keys}
@@ -103,7 +103,9 @@ class MemoryLog:
         """Let go of all that may go."""
         self.earliest.update(self.floors)
 
-    async def read(self, topic: str, partition: int, from_offset: int, to_offset: int | None = None):
+    async def read(
+        self, topic: str, partition: int, from_offset: int, to_offset: int | None = None
+    ) -> AsyncIterator[LogEntry]:
         for offset, record in enumerate(self.of(topic)[partition][:to_offset]):
             if offset >= max(from_offset, self.earliest.get(partition, 0)):
                 yield LogEntry(offset, record.key, record.value)
@@ -124,7 +126,7 @@ class MemoryCheckpoints(CheckpointStore):
     def __init__(self) -> None:
         self.generation = 0
         self.generations: dict[int, int] = {}
-        self.headers: dict[int, list[bytes]] = {}
+        self.kept_headers: dict[int, list[bytes]] = {}
         self.stored: dict[tuple[int, str, int], bytes] = {}
 
     async def open(self, partition: int) -> int:
@@ -137,7 +139,7 @@ class MemoryCheckpoints(CheckpointStore):
 
     async def header(self, partition: int) -> CheckpointHeader | None:
         damage: msgspec.DecodeError | None = None
-        for value in self.headers.get(partition, ()):
+        for value in self.kept_headers.get(partition, ()):
             try:
                 return decode_header(value)
             except msgspec.DecodeError as error:
@@ -158,7 +160,7 @@ class MemoryCheckpoints(CheckpointStore):
     ) -> bool:
         if header.generation < self.generations.get(partition, -1):
             return False
-        self.headers[partition] = [encode_header(header)] * 2
+        self.kept_headers[partition] = [encode_header(header)] * 2
         self.stored.update({(partition, *name): blob for name, blob in blobs.items()})
         if before is not None:
             for name in set(before.blob_names()) - set(header.blob_names()):

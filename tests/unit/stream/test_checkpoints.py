@@ -157,11 +157,11 @@ async def test_a_damaged_header_is_read_from_its_other_place() -> None:
     learner = await shop.taken_over()
     await shop.learn(learner, "hero", 10)
     await learner.save()
-    first, second = shop.checkpoints.headers[HERO]
+    first, second = shop.checkpoints.kept_headers[HERO]
     for damaged in ([first[:-1] + b"?", second], [first, second[:9] + b"?" + second[10:]]):
-        shop.checkpoints.headers[HERO] = damaged
+        shop.checkpoints.kept_headers[HERO] = damaged
         assert (await shop.taken_over()).reached == {HERO: 9}
-    shop.checkpoints.headers[HERO] = [first[:-1] + b"?"] * 2
+    shop.checkpoints.kept_headers[HERO] = [first[:-1] + b"?"] * 2
     assert (await shop.taken_over()).reached == {HERO: -1}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from online_models.conversion import checkpoint
+from online_models.conversion.book import ConversionBook
 from online_models.conversion.challenger import retrain
 from online_models.conversion.contender import Contender
 from online_models.snapshot import unpack_version
@@ -39,7 +41,7 @@ class Shop(Bench):
         for number in range(first, first + n):
             carts = float(rng.integers(0, 3))
             bought = bool(rng.random() < 0.1 + 0.35 * carts)
-            told = {"features": {"carts": carts}, "opened_at_ms": 0, "at_ms": 0}
+            told: dict[str, Any] = {"features": {"carts": carts}, "opened_at_ms": 0, "at_ms": 0}
             await self.tell(Example(f"e{number}", BUYS, stage=Stage.OPENED, **told))
             await self.tell(Example(f"e{number}", BUYS, stage=Stage.CLOSED, label=bought, **told))
 
@@ -68,7 +70,7 @@ async def test_a_placement_and_a_conversion_learn_from_one_partition() -> None:
     assert learner.reached == {HERO: shop.n_records() - 1}
     hero, buys = learner.book("hero"), learner.book(example_key(BUYS))
     assert hero is not None
-    assert buys is not None
+    assert isinstance(buys, ConversionBook)
     assert (hero.n_learned, buys.counts["learned"], buys.counts["served"]) == (20, 300, 300)
     assert await learner.publish() == 2
     for key in ("hero", example_key(BUYS)):
@@ -90,7 +92,7 @@ async def test_one_that_is_published_now_and_then_is_published_at_once_where_tha
     assert await learner.publish() == 0
     assert await learner.publish(at_once=True) == 1
     book = learner.book(example_key(BUYS))
-    assert book is not None
+    assert isinstance(book, ConversionBook)
     assert unpack_version(shop.conversions.published[-1].version)[1] == book.n_learned
 
 
@@ -105,11 +107,11 @@ async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_boo
     second = shop.learner()
     assert await second.assigned([HERO], 1) == {HERO: 150}
     await second.process(shop.all_messages(150, shop.n_records(), 1))
-    shop.checkpoints.headers.clear()
+    shop.checkpoints.kept_headers.clear()
     straight = await shop.learned(shop.learner())
     left, right = second.book(example_key(BUYS)), straight.book(example_key(BUYS))
-    assert left is not None
-    assert right is not None
+    assert isinstance(left, ConversionBook)
+    assert isinstance(right, ConversionBook)
     assert left.dump() == right.dump()
     assert left.scorecard().rows == 200
 
@@ -132,8 +134,8 @@ async def test_a_damaged_book_gives_way_to_the_one_before() -> None:
     assert await successor.assigned([HERO], 1) == {HERO: shop.n_records()}
     await successor.catch_up()
     left, right = successor.book(key), learner.book(key)
-    assert left is not None
-    assert right is not None
+    assert isinstance(left, ConversionBook)
+    assert isinstance(right, ConversionBook)
     assert left.dump() == right.dump()
     assert right.challenger_id == "c1", "one that had entered meanwhile enters again"
 
@@ -154,7 +156,7 @@ async def test_records_emitted_again_and_no_records_at_all_teach_nothing() -> No
     await shop.log.append([Record(OUTCOMES, example_key(BUYS), b"\xc1")])
     learner = await shop.learned(shop.learner())
     book = learner.book(example_key(BUYS))
-    assert book is not None
+    assert isinstance(book, ConversionBook)
     assert (book.counts["learned"], book.counts["duplicate"]) == (20, 40)
     assert len(shop.log.all(DEAD_LETTERS)) == 1
     assert shop.counted("duplicate", example_key(BUYS)) == 40
@@ -179,14 +181,14 @@ async def test_a_challenger_enters_by_the_log_and_its_contest_survives_a_restart
     await first.process(shop.all_messages(0, 300, 1))
     await first.save()
     book = first.book(example_key(BUYS))
-    assert book is not None
+    assert isinstance(book, ConversionBook)
     assert (book.challenger_id, book.trial.n) == ("c1", (300 - 81) // 2)
     shop.conversions.challengers.clear()  # it is in the checkpoint: nobody asks for it again
     second = shop.learner()
     await second.assigned([HERO], 1)
     await second.process(shop.all_messages(300, shop.n_records(), 1))
     book = second.book(example_key(BUYS))
-    assert book is not None
+    assert isinstance(book, ConversionBook)
     assert book.trial.n == 300
 
 
@@ -197,7 +199,7 @@ async def test_one_that_loses_is_retired_and_counted() -> None:
     await shop.sessions(300, 600)
     learner = await shop.learned(shop.learner())
     book = learner.book(example_key(BUYS))
-    assert book is not None
+    assert isinstance(book, ConversionBook)
     assert dict(book.verdicts) == {"entered": 1, "retire": 1}
 
 
@@ -209,6 +211,6 @@ async def test_a_challenger_that_is_gone_or_another_is_refused_and_nothing_else_
     await shop.sessions(0, 10)
     learner = await shop.learned(shop.learner())
     book = learner.book(example_key(BUYS))
-    assert book is not None
+    assert isinstance(book, ConversionBook)
     assert (book.challenger, book.counts["learned"]) == (None, 10)
     assert shop.counted("challenger_refused", example_key(BUYS)) == 2

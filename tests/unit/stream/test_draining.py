@@ -51,7 +51,8 @@ class MemoryConsumer(Consumer):
         return found
 
     async def take(self, message: Any) -> None:
-        await self.while_taking.pop(message.offset, nothing)()
+        meanwhile: Callable[[], Any] = self.while_taking.pop(message.offset, nothing)
+        await meanwhile()
         self.taken.append(message.offset)
 
     async def rebalance(self) -> None:
@@ -63,7 +64,7 @@ class MemoryConsumer(Consumer):
         await self.rebalance()
         await self.perform_seek()
 
-    def ack(self, *offsets: int) -> int | None:  # type: ignore[override]
+    def ack(self, *offsets: int) -> int | None:
         """Ack entries; what may be committed then."""
         self._acked[AT].extend(offsets)
         return self._new_offset(AT)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, cast
 
 import pytest
 from msgspec import structs
 
-from eventlog.port import LogIdentity, Record
+from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.catalog.catalog import RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused, Unavailable
-from personalization.events.entry import Entry, Sender, decode_entry, encode_entry
+from personalization.events.entry import Entry, Position, Sender, decode_entry, encode_entry
 from personalization.events.event import DecisionMade, Event, Link, Merged, Rewarded, TimedOut, Track
 from personalization.events.outcome import decode_outcome
+from personalization.folding.fold import fold as real_fold
+from personalization.folding.folded import Folded
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from state.timers import Timer
 from state.visitor_store import Stored, pack_visitor, unpack_visitor
@@ -25,6 +29,7 @@ from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
 from stream.sampling import OutcomeSampling, Share
 from tests.integration.workload import WINDOW_MS, catalog
+from tests.of_type import of_type
 from tests.unit.stream.fakes import FixedCatalog, MemoryLog, MemoryTimers, MemoryVisitors
 
 NOW_MS = 1_700_000_000_000
@@ -41,7 +46,7 @@ class Bench:
         self.folder = Folder(
             self.visitors,
             self.timers,
-            self.log,
+            cast(EventLog, self.log),
             CATALOG,
             1,
             self.metrics,
@@ -61,7 +66,7 @@ class Bench:
         return unpack_visitor(self.visitors.stored[key].visitor_value)
 
     def counted(self, outcome: str, reason: str = "") -> float:
-        return self.metrics.entries.labels(outcome, reason)._value.get()
+        return float(self.metrics.entries.labels(outcome, reason)._value.get())
 
 
 def track(n: int) -> Track:
@@ -176,10 +181,9 @@ async def test_an_entry_that_cannot_be_folded_is_a_dead_letter_and_harms_nobody(
 ) -> None:
     bench = Bench()
     first, poison = bench.message("a:1", track(0)), bench.message("a:1", track(1))
-    real = module.fold
 
-    def fold(visitor, key, position, *others):
-        done = real(visitor, key, position, *others)
+    def fold(visitor: Visitor, key: str, position: Position, *others: Any) -> Folded:
+        done = real_fold(visitor, key, position, *others)
         if position.offset == poison.offset:
             raise ZeroDivisionError("a bug")
         return done
@@ -219,7 +223,9 @@ async def test_a_fence_beyond_the_log_is_refused() -> None:
 async def test_the_clock_appends_what_is_due_once_until_the_folder_has_seen_it() -> None:
     bench = Bench()
     now_ms = NOW_MS
-    clock = Clock(bench.timers, bench.log, CATALOG, lambda: range(4), LOG, bench.metrics, lambda: now_ms)
+    clock = Clock(
+        bench.timers, cast(EventLog, bench.log), CATALOG, lambda: range(4), LOG, bench.metrics, lambda: now_ms
+    )
     timer, later = Timer(NOW_MS, "a:1"), Timer(NOW_MS + 50, "a:2")
     await bench.timers.add([timer, later])
     assert [await clock.tick(), await clock.tick()] == [1, 0]
@@ -238,7 +244,9 @@ async def test_the_clock_appends_what_is_due_once_until_the_folder_has_seen_it()
 async def test_the_clock_serves_only_the_partitions_owned() -> None:
     bench = Bench()
     owned: list[int] = []
-    clock = Clock(bench.timers, bench.log, CATALOG, lambda: owned, LOG, bench.metrics, lambda: NOW_MS)
+    clock = Clock(
+        bench.timers, cast(EventLog, bench.log), CATALOG, lambda: owned, LOG, bench.metrics, lambda: NOW_MS
+    )
     await bench.timers.add([Timer(NOW_MS, f"a:{n}") for n in range(40)])
     assert await clock.tick() == 0
     owned = [0, 1, 2, 3]
@@ -272,7 +280,11 @@ async def test_a_log_full_of_outcomes_never_stops_the_fold() -> None:
     final = Rewarded(message_id="r", decision_id="d1", value=1.0, final=True)
     await bench.folder.process([bench.message("a:1", final), bench.message("a:1", Link(canonical="u:1"))])
     assert bench.state("a:1").redirect == "u:1"
-    assert [decode_entry(record.value).event.source for record in bench.log.all(VISITOR_LOG) if record.key == "u:1"]
+    assert [
+        of_type(Merged, decode_entry(record.value).event).source
+        for record in bench.log.all(VISITOR_LOG)
+        if record.key == "u:1"
+    ]
     assert bench.metrics.thinned._value.get() > 0
     assert bench.share.value < 1
 
@@ -338,6 +350,7 @@ async def test_the_catalog_an_open_decision_was_made_under_is_fetched() -> None:
 
     def message(event: Event, version: int) -> Message:
         message = bench.message("a:1", event)
+        assert message.value is not None
         entry = structs.replace(decode_entry(message.value), catalog_version=version, sender=sender)
         return message._replace(value=encode_entry(entry))
 

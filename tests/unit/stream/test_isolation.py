@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
+from eventlog.port import EventLog
 from eventlog.topics import DEAD_LETTERS, VISITOR_LOG
 from state.attempts import Attempt
 from stream import isolation as module
@@ -58,7 +60,9 @@ class Lives:
 
     def worker(self) -> Isolation[Message]:
         patiently = Patience(self.metrics.retries)
-        return Isolation(self._process, self.attempts, self.log, VISITOR_LOG, 1, patiently, span=100)
+        return Isolation(
+            self._process, self.attempts, cast(EventLog, self.log), VISITOR_LOG, 1, patiently, span=100
+        )
 
     async def live(self, batch: int = 10, max_deaths: int = 50) -> None:
         """Until everything is committed."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from eventlog.partition import partition_of
-from eventlog.port import Record
+from eventlog.port import EventLog, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from online_models.conversion.checkpoint import Served, load_served
+from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot, unpack_version
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
-from state.model_store import Published
+from state.conversion_store import ConversionPublisher
+from state.model_store import ModelPublisher, Published
 from stream.conversion_training import ConversionTraining
 from stream.learner import LearnedMessage, Learner
 from stream.metrics import LearnerMetrics
@@ -75,7 +79,7 @@ class Bench:
         self.publish_conversion_ms = 0
 
     def placements(self) -> PlacementTraining:
-        return PlacementTraining(self.publisher, self.secret)
+        return PlacementTraining(cast(ModelPublisher, self.publisher), self.secret)
 
     def learner(self) -> Learner:
         async def commit(offsets: dict[int, int]) -> None:
@@ -83,11 +87,13 @@ class Bench:
 
         trainings = Trainings(
             self.placements(),
-            ConversionTraining(self.conversions, b"secret", LearnerMetrics(), self.publish_conversion_ms),
+            ConversionTraining(
+                cast(ConversionPublisher, self.conversions), b"secret", LearnerMetrics(), self.publish_conversion_ms
+            ),
         )
         aside = SettingAside(self.metrics, lambda: self.now_s)
         partitions = Partitions(self.checkpoints, trainings, self.catalog, self.epoch, self.metrics, aside)
-        return Learner(self.log, partitions, trainings, self.catalog, self.metrics, commit)
+        return Learner(cast(EventLog, self.log), partitions, trainings, self.catalog, self.metrics, commit)
 
     async def outcomes(self, first: int, n: int) -> None:
         for number in range(first, first + n):
@@ -101,7 +107,7 @@ class Bench:
         ]
 
     def counted(self, result: str, placement: str = "hero") -> float:
-        return self.metrics.outcomes.labels(placement, result)._value.get()
+        return float(self.metrics.outcomes.labels(placement, result)._value.get())
 
 
 async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_model() -> None:
@@ -117,12 +123,12 @@ async def test_a_successor_goes_on_at_the_checkpoint_and_arrives_at_the_same_mod
     assert await second.assigned([HERO], 1) == {HERO: 10}
     await second.process(bench.messages(10, 30, 1))
     straight = bench.learner()
-    bench.checkpoints.headers.clear()
+    bench.checkpoints.kept_headers.clear()
     await straight.assigned([HERO], 1)
     await straight.process(bench.messages(0, 30, 1))
     left, right = second.book("hero"), straight.book("hero")
-    assert left is not None
-    assert right is not None
+    assert isinstance(left, PlacementModel)
+    assert isinstance(right, PlacementModel)
     assert left.dump()["model"] == right.dump()["model"]
 
 

@@ -7,6 +7,7 @@ a time, learners die, and some go on after they were succeeded.
 from __future__ import annotations
 
 import random
+from typing import cast
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from online_models.placement_model import PlacementModel
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.outcome import decode_outcome, encode_outcome
+from state.model_store import ModelPublisher
 from stream.dead_letters import decode_dead_letter
 from stream.learner import LearnedMessage, Learner
 from stream.placement_training import PlacementTraining
@@ -61,7 +63,7 @@ class History(Bench):
     # What models do
 
     def placements(self) -> PlacementTraining:
-        training = TroubledTraining(self.publisher, b"secret")
+        training = TroubledTraining(cast(ModelPublisher, self.publisher), b"secret")
         training.trouble = self.raises
         return training
 

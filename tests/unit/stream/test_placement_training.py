@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 import pytest
 
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
+from state.model_store import ModelPublisher
 from stream.placement_training import PlacementTraining
 from tests.unit.stream.test_learner import MemoryPublisher
 
 
 async def test_an_arm_that_collapses_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    training, book = PlacementTraining(MemoryPublisher(), b"secret"), PlacementModel("hero")
+    training, book = PlacementTraining(cast(ModelPublisher, MemoryPublisher()), b"secret"), PlacementModel("hero")
     caplog.set_level(logging.WARNING)
     for number in range(2_400):
         arm = "abc"[number % 3]
@@ -19,6 +21,6 @@ async def test_an_arm_that_collapses_is_named_in_the_log(caplog: pytest.LogCaptu
         outcome = Outcome(f"d{number}", "hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1)
         await training.learn(book, encode_outcome(outcome))
         assert number >= 2_000 or not caplog.records
-    lines = [(record.message, record.placement, record.arm) for record in caplog.records]
+    lines = [(record.message, vars(record)["placement"], vars(record)["arm"]) for record in caplog.records]
     assert lines == [("drift_reset", "hero", "b")]
     assert book.adaptations["drift_arm_resets"] == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
+from state.model_store import ModelPublisher
 from stream.dead_letters import decode_dead_letter
 from stream.learner import Learner
 from stream.placement_training import PlacementTraining
@@ -20,12 +23,12 @@ class Ward(Shop):
     trouble: Trouble = staticmethod(never)
 
     def placements(self) -> PlacementTraining:
-        training = TroubledTraining(self.publisher, b"secret")
+        training = TroubledTraining(cast(ModelPublisher, self.publisher), b"secret")
         training.trouble = lambda *what: self.trouble(*what)
         return training
 
     def is_aside(self, key: str = "hero") -> float:
-        return self.metrics.set_aside.labels(key)._value.get()
+        return float(self.metrics.set_aside.labels(key)._value.get())
 
     async def retried(self, learner: Learner, n: int, pause_s: float = LONGEST_PAUSE_S) -> None:
         for _ in range(n):
@@ -200,10 +203,12 @@ async def test_a_full_log_is_let_go_of_after_the_first_checkpoint_though_nothing
     await learner.make_room()
     assert shop.log.floors == {HERO: 40}, "both copies are new"
     assert learner.not_ready() is None
-    header = shop.checkpoints.headers[HERO]
+    header = shop.checkpoints.kept_headers[HERO]
     shop.log.trim()
     await learner.make_room()
-    assert shop.checkpoints.headers[HERO] == header, "what room there is may be used: nothing is written for more"
+    assert shop.checkpoints.kept_headers[HERO] == header, (
+        "what room there is may be used: nothing is written for more"
+    )
 
 
 async def test_a_full_log_that_trims_itself_costs_no_checkpoint() -> None:
@@ -211,11 +216,11 @@ async def test_a_full_log_that_trims_itself_costs_no_checkpoint() -> None:
     learner = await shop.taken_over()
     await shop.learn(learner, "hero", 20)
     await learner.save()
-    header = shop.checkpoints.headers[HERO]
+    header = shop.checkpoints.kept_headers[HERO]
     shop.log.fill = 1.0
     await shop.learn(learner, "hero", 5)
     await learner.make_room()
-    assert shop.checkpoints.headers[HERO] == header
+    assert shop.checkpoints.kept_headers[HERO] == header
 
 
 async def test_only_a_full_log_goes_on_without_a_model_that_was_put_aside_and_its_loss_is_counted() -> None:

@@ -155,9 +155,9 @@ def test_an_arm_never_seen_is_guessed_from_its_features() -> None:
         x = {"likes": kinds[likes], "arm": f"a{arm}", "arm_features": {"kind": kinds[arm % 2]}}
         model.learn_one(x, reward)
     new = {"new sport": {"kind": "sport"}, "new music": {"kind": "music"}}
-    for likes in kinds:
-        guess = model.scorer().estimate(list(new), {"likes": likes}, new).mean
-        liked, other = (guess[0], guess[1]) if likes == "sport" else (guess[1], guess[0])
+    for kind in kinds:
+        guess = model.scorer().estimate(list(new), {"likes": kind}, new).mean
+        liked, other = (guess[0], guess[1]) if kind == "sport" else (guess[1], guess[0])
         assert liked > other + 0.3
     sd = model.scorer().estimate(["new sport", "a0"], {"likes": "sport"}, new).sd
     assert sd[0] > 2 * sd[1]

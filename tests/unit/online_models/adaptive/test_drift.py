@@ -7,7 +7,8 @@ from online_models.adaptive.drift import Drift, DriftDetector
 
 
 def verdicts(errors: np.ndarray) -> list[tuple[int, Drift]]:
-    detector, found = DriftDetector(), []
+    detector = DriftDetector()
+    found: list[tuple[int, Drift]] = []
     for i, error in enumerate(errors):
         verdict, _ = detector.add(float(error))
         if verdict is not Drift.NONE:

@@ -14,7 +14,8 @@ def some(n_rows: int, d: int, n: int, width: int | None = None, metric: np.ndarr
 def kernel(a: np.ndarray, b: np.ndarray, metric: np.ndarray) -> np.ndarray:
     d = a.shape[1]
     a, b = a @ metric, b @ metric
-    return np.exp(-((a[:, None] - b[None]) ** 2).sum(2) / (2 * LENGTH_SCALE**2 * d))
+    similar: np.ndarray = np.exp(-((a[:, None] - b[None]) ** 2).sum(2) / (2 * LENGTH_SCALE**2 * d))
+    return similar
 
 
 def test_products_of_features_are_the_kernel_where_there_are_landmarks() -> None:

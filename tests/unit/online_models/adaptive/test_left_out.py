@@ -46,7 +46,7 @@ def test_each_arm_is_fitted_to_its_own_rows() -> None:
     arm = rng.integers(2, size=200).astype(np.int32)
     phi = np.ones((200, 1), np.float32)
     squared = finish(
-        squared_errors(phi, np.full((1, 1), 100.0), arm, arm[None] * 1.0, np.ones(200, np.float32)), []
+        squared_errors(phi, np.full((1, 1), 100.0), arm, arm[None].astype(np.float64), np.ones(200, np.float32)), []
     )
     assert squared.shape == (1, 200)
     assert squared.max() < 1e-3

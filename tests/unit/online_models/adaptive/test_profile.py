@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from online_models.adaptive.profile import best_of
+from online_models.reward_model import FloatArray
 
-COINS = np.arange(2000) % 2.0
-RARE = (np.arange(2000) % 50 == 0) * 1.0
+COINS: FloatArray = (np.arange(2000) % 2.0).astype(np.float64)
+RARE: FloatArray = (np.arange(2000) % 50 == 0).astype(np.float64)
 
 
 def test_the_first_profile_leads_until_another_is_clearly_better() -> None:

@@ -53,6 +53,10 @@ def test_a_new_arm_may_bring_new_features_with_it(monkeypatch: pytest.MonkeyPatc
     assert np.isfinite(model.score_arms({"f0": 1.0}, ["a0", "a3"]).mean).all()
 
 
+def plan_of(model: ArmModel) -> object | None:
+    return None if model._rebuild is None else model._rebuild.plan
+
+
 def test_arms_that_come_during_a_rebuild_are_fitted_as_they_were_when_they_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -62,20 +66,21 @@ def test_arms_that_come_during_a_rebuild_are_fitted_as_they_were_when_they_came(
     rng, model = np.random.default_rng(1), ArmModel(n_random=0)
 
     def teach(*models: ArmModel, arm: str, price: float) -> None:
-        x = {"arm": arm, "hour": float(rng.integers(24)), "arm_features": {"price": price}}
+        hour = float(rng.integers(24))
+        x = {"arm": arm, "hour": hour, "arm_features": {"price": price}}
         for each in models:
-            each.learn_one(x, float(x["hour"] > 12))
+            each.learn_one(x, float(hour > 12))
 
     for i in range(120):
         teach(model, arm="ab"[i % 2], price=float(i % 2))
     model._rebuild = None
     model._schedule.at_once(model.n_learned + 1)
     teach(model, arm="a", price=1.0)
-    assert model._rebuild is not None
-    plan = model._rebuild.plan
+    plan = plan_of(model)
+    assert plan is not None
     teach(model, arm="late", price=5.0)
     late = 0
-    while model._rebuild is not None and model._rebuild.plan is plan:
+    while plan_of(model) is plan:
         copy = again(model)
         late += 1
         teach(model, copy, arm="late", price=5.0 + late)

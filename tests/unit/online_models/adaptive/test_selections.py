@@ -7,7 +7,8 @@ import random
 import pytest
 
 from online_models.placement_model import PlacementModel
-from online_models.snapshot import ModelSnapshot, SnapshotParts
+from online_models.snapshot import ModelSnapshot
+from online_models.wire import SnapshotParts
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
 
@@ -29,7 +30,7 @@ def learned() -> SnapshotParts:
             Outcome(
                 *(f"d{n}", "p", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1, 1),
                 features={"hour": float(n % 24)},
-                arm_features=KNOWN[arm],
+                arm_features={**KNOWN[arm]},
             )
         )
     return model.snapshot(1).encode(b"s")

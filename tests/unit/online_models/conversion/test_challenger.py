@@ -8,6 +8,7 @@ from online_models.conversion.book import ConversionBook
 from online_models.conversion.challenger import Trial, Verdict, retrain
 from online_models.conversion.contender import Contender
 from personalization.events.example import Example, Stage
+from personalization.features import FeatureValue
 
 
 def run(champion: float, challenger: float, n: int, seed: int, rate: float = 0.2) -> Trial:
@@ -43,7 +44,7 @@ def test_a_verdict_stays() -> None:
     assert trial.verdict is Verdict.PROMOTE
 
 
-def rows(n: int, seed: int) -> list[tuple[dict[str, float], bool]]:
+def rows(n: int, seed: int) -> list[tuple[dict[str, FeatureValue], bool]]:
     rng = np.random.default_rng(seed)
     return [({"z": float(z)}, bool(rng.random() < (0.6 if z > 0 else 0.1))) for z in rng.normal(size=n)]
 

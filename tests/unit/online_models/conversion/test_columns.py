@@ -150,7 +150,8 @@ def test_giving_back_what_is_missing_moves_no_mean() -> None:
 
     def means() -> np.ndarray:
         readings = [model._read_anew(x) for x in rows[255:511]]
-        return np.mean([reading.scores[:3] for reading in readings], axis=0)
+        found: np.ndarray = np.mean([reading.scores[:3] for reading in readings], axis=0)
+        return found
 
     model.n_learned, model._columns._n_rows = 512, 512 + TRIAL
     before = means()

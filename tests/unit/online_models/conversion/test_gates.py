@@ -22,8 +22,8 @@ def test_the_pair_that_predicts_opens_and_the_others_close() -> None:
         row = rng.integers(0, 4, 6).astype(np.float32)
         label = float((row[1] >= 2.0) != (row[4] >= 2.0))
         tokens = linear.tokens(row, z)
-        errors = tuple(label - sigmoid(score) for score in linear.score(tokens))
-        linear.learn(tokens, errors, 1.0)
+        tracking, adagrad, gated = (label - sigmoid(score) for score in linear.score(tokens))
+        linear.learn(tokens, (tracking, adagrad, gated), 1.0)
     opened = linear.gates.of(1, 4)
     others = [linear.gates.of(a, b) for a in range(6) for b in range(a + 1, 6) if (a, b) != (1, 4)]
     assert opened > 2.0

@@ -41,7 +41,7 @@ def taught(rows: list[tuple[dict[str, Any], bool]], **params: int) -> Conversion
 def without_sklearn(monkeypatch: pytest.MonkeyPatch) -> None:
     """River imports scikit-learn's data sets before it knows whether a check needs them; ours do not."""
     package, datasets = types.ModuleType("sklearn"), types.ModuleType("sklearn.datasets")
-    package.datasets = datasets
+    monkeypatch.setattr(package, "datasets", datasets, raising=False)
     monkeypatch.setitem(sys.modules, "sklearn", package)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", datasets)
 

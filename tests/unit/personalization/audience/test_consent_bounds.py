@@ -103,8 +103,8 @@ def test_a_banner_of_hundreds_of_vendors_leaves_what_matters() -> None:
         for together in (True, False):
             world = World()
             if not together:
-                world.track("a:1", "Consent Updated", **vendors)
-            world.track("a:1", "Consent Updated", **(vendors if together else {}), **{"Personalization": False})
+                world.consent("a:1", vendors)
+            world.consent("a:1", {**(vendors if together else {}), "Personalization": False})
             assert world.track("a:1", "Viewed").reason == "consent"
             consents = world.visitors["a:1"].state.consents
             assert len(consents) <= MAX_PURPOSES + 2
@@ -115,11 +115,11 @@ def test_who_refuses_vendors_alone_goes_on_being_known() -> None:
     """Forty of them leave no room; what is kept of the last is no refusal of everything."""
     world = World()
     world.track("a:1", "Viewed")
-    world.track("a:1", "Consent Updated", **{f"vendor {n}": False for n in range(40)})
+    world.consent("a:1", {f"vendor {n}": False for n in range(40)})
     state = world.visitors["a:1"].state
     assert (state.event_count, may(state.consents, PERSONALISING, default=True)) == (2, True)
     assert not may(state.consents, "vendor_39", default=True)
-    world.track("a:1", "Consent Updated", **{"*": False})
+    world.consent("a:1", {"*": False})
     assert world.visitors["a:1"].state.event_count == 0, "of everything, in so many words"
 
 

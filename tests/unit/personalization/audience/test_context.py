@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from personalization.audience.context import feature_names, raw_features
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import AffinitySpec, Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
-from personalization.features import MAX_FEATURES
+from personalization.features import MAX_FEATURES, FeatureValue
 from personalization.visitor.visitor_state import Affinity, Decayed, Session, VisitorState
 from tests.unit.personalization.scenes import NOW
 
@@ -23,12 +25,18 @@ SHOP = compile_catalog(
 )
 
 
-def features(state, *names, context=None, now_ms=NOW, known=False):
+def features(
+    state: VisitorState | None,
+    *names: str,
+    context: dict[str, Any] | None = None,
+    now_ms: int = NOW,
+    known: bool = False,
+) -> dict[str, FeatureValue]:
     scope = VisitorScope(state, context or {}, SHOP, now_ms, known)
     return raw_features(feature_names(names), scope)
 
 
-def test_counts_and_affinities_are_decayed_to_now():
+def test_counts_and_affinities_are_decayed_to_now() -> None:
     state = VisitorState(
         counts={"Viewed": Decayed(8.0, NOW - HOUR)}, affinities={"genre": Affinity(NOW - 2 * HOUR, {"war": 4.0})}
     )
@@ -37,7 +45,7 @@ def test_counts_and_affinities_are_decayed_to_now():
     assert state.affinities["genre"].weights == {"war": 4.0}, "reading changes nothing"
 
 
-def test_names_reach_into_context_traits_and_session():
+def test_names_reach_into_context_traits_and_session() -> None:
     state = VisitorState(traits={"age": 30, "tags": "x"}, session=Session(2, NOW - 5_000, NOW - 1_000, 7, 3))
     found = features(
         state, "traits.age", "session", "context.page.path", "device", "hour", "weekday", "known", "segments",
@@ -60,10 +68,10 @@ def test_names_reach_into_context_traits_and_session():
     }
 
 
-def test_without_state_only_the_request_is_looked_at():
+def test_without_state_only_the_request_is_looked_at() -> None:
     assert set(features(None)) == {"device", "hour", "weekday", "known"}
 
 
-def test_there_is_a_bound():
+def test_there_is_a_bound() -> None:
     state = VisitorState(traits={f"t{n}": 1.0 for n in range(MAX_FEATURES * 2)})
     assert len(features(state, "device", "traits")) == MAX_FEATURES

@@ -172,7 +172,7 @@ def test_membership_at_every_instant_equals_the_definition_over_what_came_by_the
         f"s{n}": f'count("V", within="{within // MINUTE}m") {operator} {constant}'
         for n, (operator, constant, within) in enumerate(windows)
     }
-    seen = catalog(**rules)
+    seen = catalog(None, **rules)
     state, moments, now_ms = VisitorState(), [], START
     for _ in range(60):
         now_ms += rng.randrange(8 * MINUTE)
@@ -252,4 +252,4 @@ def test_rules_about_events_have_no_past() -> None:
 def test_too_many_events_are_refused() -> None:
     many = {f"s{n}": f'never("E{n}")' for n in range(33)}
     with pytest.raises(InvalidCatalog, match="at most 32"):
-        catalog(**many)
+        catalog(None, **many)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,17 +50,15 @@ SOURCES = (
         max_size=30,
     )
 )
-def test_what_is_remembered_is_what_would_be_evaluated(visitors):
+def test_what_is_remembered_is_what_would_be_evaluated(visitors: list[dict[str, Any]]) -> None:
     rules = [Rule(source, "when", VISITOR_VARIABLES) for source in SOURCES]
     assert all(rule.plain for rule in rules)
     for visitor in visitors:
         for rule in rules:
-            assert rule.holds_for(visitor.get, lambda visitor=visitor: scope(visitor.get)) is rule.holds(
-                scope(visitor.get)
-            )
+            assert rule.holds_for(visitor.get, partial(scope, visitor.get)) is rule.holds(scope(visitor.get))
 
 
-def test_rules_over_anything_else_are_evaluated():
+def test_rules_over_anything_else_are_evaluated() -> None:
     assert Rule("revenue > 30.0 && known", "when", VISITOR_VARIABLES).plain == ()
     assert Rule("size(traits) > 3", "when", VISITOR_VARIABLES).plain == ()
     assert Rule("traits.age > 3 && traits[device] == 'free'", "when", VISITOR_VARIABLES).plain == ()

@@ -23,14 +23,10 @@ from personalization.visitor.purposes import Word
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Exposure, Session, VisitorState
-from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, run
+from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, made, run
 
 
-def made(answer):
-    return [entry.event for entry in answer.entries]
-
-
-def test_the_probability_answered_is_the_one_drawn_from_and_logged():
+def test_the_probability_answered_is_the_one_drawn_from_and_logged() -> None:
     model = Likes(red=1, green=2, blue=1)
     answer = run(catalog(), models={"hero": model})
     (decision,) = answer.decisions
@@ -41,7 +37,7 @@ def test_the_probability_answered_is_the_one_drawn_from_and_logged():
     assert key_of(SECRET, decision.decision_id) == "a:a1" == answer.key
 
 
-def test_the_record_recomputes_bit_for_bit():
+def test_the_record_recomputes_bit_for_bit() -> None:
     shop = catalog()
     for user in range(50):
         answer = run(shop, ask(user_id=f"u{user}"), models={"hero": Likes(red=1, green=5)})
@@ -53,7 +49,7 @@ def test_the_record_recomputes_bit_for_bit():
         assert record.eligible()[1].mean == pytest.approx(0.5)
 
 
-def test_recompute_refuses_another_version():
+def test_recompute_refuses_another_version() -> None:
     shop = catalog()
     record = run(shop).records[0]
     with pytest.raises(InvalidInput, match="model 7"):
@@ -62,20 +58,20 @@ def test_recompute_refuses_another_version():
         recompute(record, replace(shop.catalog, version=4), Likes(), SECRET)
 
 
-def test_entries_survive_the_log():
+def test_entries_survive_the_log() -> None:
     answer = run(catalog())
     for entry in answer.entries:
         assert decode_entry(encode_entry(entry)) == entry
 
 
-def test_an_unknown_visitor_has_an_empty_state_and_is_personalised():
+def test_an_unknown_visitor_has_an_empty_state_and_is_personalised() -> None:
     answer = run(catalog(), states=[])
     assert (answer.state_revision, answer.state_age_ms) == (0, None)
     assert answer.decisions[0].tier is Tier.PERSONALISED
     assert made(answer)[0].trains
 
 
-def test_events_sent_along_are_applied_to_this_very_answer():
+def test_events_sent_along_are_applied_to_this_very_answer() -> None:
     contents = {"a": Content(body="a"), "b": Content(body="b", when="counts['Viewed'] > 0.5 && traits.vip")}
     shop = catalog(contents, hero=Placement(content=("a", "b"), default="a", features=("counts", "session")))
     model = Likes(a=1e-12, b=1.0)
@@ -91,7 +87,7 @@ def test_events_sent_along_are_applied_to_this_very_answer():
     assert answer.records[0].features["session.n_events"] == 2.0
 
 
-def test_states_of_all_ids_are_merged_in_memory():
+def test_states_of_all_ids_are_merged_in_memory() -> None:
     contents = {"a": Content(body="a"), "b": Content(body="b", when="n_orders == 3 && known")}
     shop = catalog(contents, hero=Placement(content=("b", "a"), default="a"))
     states = [VisitorState(revision=4, n_orders=1), VisitorState(revision=2, n_orders=2)]
@@ -104,7 +100,7 @@ def test_states_of_all_ids_are_merged_in_memory():
 # Eligibility.
 
 
-def test_filtered_arms_are_recorded_with_their_reasons():
+def test_filtered_arms_are_recorded_with_their_reasons() -> None:
     contents = {
         "plain": Content(body=1),
         "later": Content(body=1, starts_ms=NOW + 1),
@@ -133,14 +129,14 @@ def test_filtered_arms_are_recorded_with_their_reasons():
         ("visitor", Exposure(1, 0, 0, 0, 0), False),
     ],
 )
-def test_a_cap_counts_per_session_day_or_visitor(per, exposure, served):
+def test_a_cap_counts_per_session_day_or_visitor(per: str, exposure: Exposure, served: bool) -> None:
     shop = catalog({"a": capped(1, per), "b": Content(body="b")}, hero=Placement(content=("a", "b"), default="b"))
     state = VisitorState(session=Session(3, NOW - 10, NOW, 1, 1), exposures={"a": exposure})
     arms = run(shop, states=[state]).records[0].arms
     assert ("a" in arms) is served
 
 
-def test_a_session_that_ended_lifts_the_cap_per_session():
+def test_a_session_that_ended_lifts_the_cap_per_session() -> None:
     shop = catalog({"a": capped(1), "b": Content(body="b")}, hero=Placement(content=("a", "b"), default="b"))
     state = VisitorState(
         session=Session(3, 0, NOW - 31 * 60_000, 1, 1), exposures={"a": Exposure(1, 0, 0, 1, NOW - 31 * 60_000)}
@@ -150,7 +146,7 @@ def test_a_session_that_ended_lifts_the_cap_per_session():
     assert record.session == 4
 
 
-def test_where_the_placements_rule_does_not_hold_the_default_is_served():
+def test_where_the_placements_rule_does_not_hold_the_default_is_served() -> None:
     shop = catalog(hero=Placement(content=("green", "blue"), default="red", when="cart_value > 0"))
     answer = run(shop)
     (decision,) = answer.decisions
@@ -159,7 +155,7 @@ def test_where_the_placements_rule_does_not_hold_the_default_is_served():
     assert not made(answer)[0].trains
 
 
-def test_nothing_eligible_serves_the_default():
+def test_nothing_eligible_serves_the_default() -> None:
     contents = {"a": Content(body="a", when="false"), "d": Content(body="d")}
     decision = run(catalog(contents, hero=Placement(content=("a",), default="d"))).decisions[0]
     assert (decision.content_id, decision.tier) == ("d", Tier.DEFAULT)
@@ -168,7 +164,7 @@ def test_nothing_eligible_serves_the_default():
 # The ladder.
 
 
-def test_without_state_the_model_decides_by_the_request_alone_and_never_trains():
+def test_without_state_the_model_decides_by_the_request_alone_and_never_trains() -> None:
     contents = {
         "plain": Content(body=1),
         "mobile": Content(body=1, when="device == 'mobile'"),
@@ -186,10 +182,10 @@ def test_without_state_the_model_decides_by_the_request_alone_and_never_trains()
     assert features["device"] == "mobile"
 
 
-def test_without_state_a_decision_is_nobodys():
+def test_without_state_a_decision_is_nobodys() -> None:
     answer = run(catalog(), states=None)
     assert key_of(SECRET, answer.decisions[0].decision_id) == NOBODY
-    assert answer.entries == answer.records == []
+    assert (answer.entries, answer.records) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -202,15 +198,17 @@ def test_without_state_a_decision_is_nobodys():
         (False, False, Tier.RULES),
     ],
 )
-def test_without_state_the_request_and_the_sources_default_say_whether_a_model_may_look(default, word, tier):
+def test_without_state_the_request_and_the_sources_default_say_whether_a_model_may_look(
+    default: bool, word: bool | None, tier: Tier
+) -> None:
     context = {} if word is None else {"consent": {"personalization": word}}
     answer = run(catalog(), ask(context=context, consent_default=default), states=None)
     assert answer.decisions[0].tier is tier
     assert ("no consent" in answer.decisions[0].reason) is (tier is Tier.RULES)
-    assert answer.entries == answer.records == []
+    assert (answer.entries, answer.records) == ([], [])
 
 
-def test_without_a_model_rules_decide_by_priority():
+def test_without_a_model_rules_decide_by_priority() -> None:
     contents = {"a": Content(body=1), "b": Content(body=1, priority=5), "c": Content(body=1, priority=5)}
     answer = run(catalog(contents), models={})
     (decision,) = answer.decisions
@@ -218,7 +216,7 @@ def test_without_a_model_rules_decide_by_priority():
     assert not made(answer)[0].trains
 
 
-def test_past_the_deadline_rules_decide_the_rest():
+def test_past_the_deadline_rules_decide_the_rest() -> None:
     shop = catalog(
         one=Placement(content=("red", "green"), default="red"),
         two=Placement(content=("blue", "green"), default="red"),
@@ -228,7 +226,7 @@ def test_past_the_deadline_rules_decide_the_rest():
     assert [decision.tier for decision in answer.decisions] == [Tier.PERSONALISED, Tier.RULES]
 
 
-def test_a_model_that_fails_is_reported_and_rules_decide():
+def test_a_model_that_fails_is_reported_and_rules_decide() -> None:
     answer = run(catalog(), models={"hero": Broken()})
     assert answer.decisions[0].tier is Tier.RULES
     assert [placement for placement, _ in answer.faults] == ["hero"]
@@ -250,7 +248,9 @@ def test_a_model_that_fails_is_reported_and_rules_decide():
         (False, True, True, False),
     ],
 )
-def test_consent_is_what_the_visitor_said_last_where_it_can_be_known(recorded, said, default, granted):
+def test_consent_is_what_the_visitor_said_last_where_it_can_be_known(
+    recorded: bool | None, said: bool | None, default: bool, granted: bool
+) -> None:
     state = VisitorState(consents={} if recorded is None else {"personalization": Word(recorded, NOW - 9)})
     context = {} if said is None else {"consent": {"personalization": said}}
     answer = run(catalog(), ask(context=context, consent_default=default), [state])
@@ -259,13 +259,13 @@ def test_consent_is_what_the_visitor_said_last_where_it_can_be_known(recorded, s
 
 
 @pytest.mark.parametrize(("at_ms", "tier"), [(NOW - 1, Tier.PERSONALISED), (NOW - 9, Tier.RULES)])
-def test_a_signed_grant_outweighs_an_older_refusal_and_no_later_one(at_ms, tier):
+def test_a_signed_grant_outweighs_an_older_refusal_and_no_later_one(at_ms: int, tier: Tier) -> None:
     state = VisitorState(consents={"personalization": Word(False, NOW - 9)})
     consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1, at_ms)
     assert run(catalog(), ask(context={"consent": consent}), [state]).decisions[0].tier is tier
 
 
-def test_without_consent_nothing_is_keyed_by_a_stable_id():
+def test_without_consent_nothing_is_keyed_by_a_stable_id() -> None:
     contents = {
         "secret": Content(type="html", body="for {{traits.name|you}}", when="traits.vip == true", priority=9),
         "plain": Content(type="html", body="hello {{traits.name|you}}"),
@@ -276,12 +276,12 @@ def test_without_consent_nothing_is_keyed_by_a_stable_id():
     answer = run(shop, ask(user_id="u1", events=events), [state])
     (decision,) = answer.decisions
     assert (decision.content_id, decision.tier) == ("plain", Tier.RULES)
-    assert answer.entries == answer.records == []
+    assert (answer.entries, answer.records) == ([], [])
     assert not answer.events_kept
     assert key_of(SECRET, decision.decision_id) == NOBODY
 
 
-def test_a_placement_that_needs_no_consent_is_decided_and_logged():
+def test_a_placement_that_needs_no_consent_is_decided_and_logged() -> None:
     shop = catalog(hero=Placement(content=("red", "green"), default="red", consent=()))
     state = VisitorState(consents={"personalization": Word(False, NOW - 9)})
     answer = run(shop, ask(), [state])
@@ -292,27 +292,27 @@ def test_a_placement_that_needs_no_consent_is_decided_and_logged():
 # Bad input.
 
 
-def test_an_unknown_placement_is_named():
+def test_an_unknown_placement_is_named() -> None:
     with pytest.raises(InvalidInput) as caught:
         run(catalog(), ask("hero", "nowhere"))
     assert (caught.value.field, caught.value.code) == ("placements[1]", "unknown_placement")
 
 
-def test_a_number_of_slots_nobody_can_fill_is_named():
+def test_a_number_of_slots_nobody_can_fill_is_named() -> None:
     for slots in (0, -1, 51):
         with pytest.raises(InvalidInput, match=r"placements\[0\]\.slots"):
             run(catalog(), ask(PlacementRequest("hero", slots)))
 
 
-def test_no_placements_only_tell_the_state():
+def test_no_placements_only_tell_the_state() -> None:
     answer = run(
         catalog(), msgspec.structs.replace(ask(), placements=()), [VisitorState(revision=5, now_ms=NOW - 7)]
     )
     assert (answer.state_revision, answer.state_age_ms) == (5, 7)
-    assert answer.decisions == answer.entries == answer.records == []
+    assert (answer.decisions, answer.entries, answer.records) == ([], [], [])
 
 
-def test_deferred_decisions_are_not_exposed():
+def test_deferred_decisions_are_not_exposed() -> None:
     answer = run(catalog(), ask(activate=False))
     event = made(answer)[0]
     assert isinstance(event, DecisionMade)
@@ -320,7 +320,7 @@ def test_deferred_decisions_are_not_exposed():
     assert not answer.records[0].exposed
 
 
-def test_without_state_a_signed_grant_lets_it_be_logged_and_the_side_stays_unknown():
+def test_without_state_a_signed_grant_lets_it_be_logged_and_the_side_stays_unknown() -> None:
     shop = catalog(hero=Placement(content=("red", "green"), default="red", holdout=0.5))
     consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1)
     answer = run(shop, ask(context={"consent": consent}), states=None)

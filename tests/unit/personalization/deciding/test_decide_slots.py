@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personalization.catalog.catalog import Content, Placement
+from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.request import PlacementRequest
+from personalization.visitor.visitor_state import VisitorState
 from tests.unit.personalization.scenes import Likes, ask, catalog, run
 
 WEIGHTS = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 
-def shop(**more: Placement):
+def shop(**more: Placement) -> PreparedCatalog:
     contents = {name: Content(body=name) for name in "abcde"}
     return catalog(contents, list=Placement(content=("a", "b", "c"), default="a", slots=3), **more)
 
 
-def test_a_later_slots_probability_is_given_the_arms_above():
+def test_a_later_slots_probability_is_given_the_arms_above() -> None:
     for user in range(200):
-        answer = run(shop(), ask("list", user_id=f"u{user}"), models={"list": Likes(**WEIGHTS)})
+        answer = run(shop(), ask("list", user_id=f"u{user}"), models={"list": Likes(7, **WEIGHTS)})
         left = dict(WEIGHTS)
         for decision, record in zip(answer.decisions, answer.records, strict=True):
             expected = left[decision.content_id] / sum(left.values())
@@ -33,22 +36,22 @@ def test_a_later_slots_probability_is_given_the_arms_above():
             del left[decision.content_id]
 
 
-def test_ids_are_per_slot():
+def test_ids_are_per_slot() -> None:
     answer = run(shop(), ask("list"))
     assert len({decision.decision_id for decision in answer.decisions}) == 3
 
 
-def test_offers_of_earlier_placements_are_filtered_with_that_reason():
+def test_offers_of_earlier_placements_are_filtered_with_that_reason() -> None:
     both = shop(hero=Placement(content=("a", "b"), default="b"))
-    answer = run(both, ask("list", "hero"), models={"list": Likes(**WEIGHTS), "hero": Likes()})
+    answer = run(both, ask("list", "hero"), models={"list": Likes(7, **WEIGHTS), "hero": Likes()})
     assert [d.placement for d in answer.decisions] == ["list"] * 3, "both of hero's arms are taken: nothing to show"
-    answer = run(both, ask("hero", "list"), models={"list": Likes(**WEIGHTS), "hero": Likes()})
+    answer = run(both, ask("hero", "list"), models={"list": Likes(7, **WEIGHTS), "hero": Likes()})
     taken = answer.decisions[0].content_id
     assert answer.records[1].filtered == {taken: "taken"}
     assert len(answer.decisions) == 3
 
 
-def test_more_slots_than_arms_are_left_empty():
+def test_more_slots_than_arms_are_left_empty() -> None:
     answer = run(shop(), ask(PlacementRequest("list", 5)))
     assert [decision.slot for decision in answer.decisions] == [0, 1, 2]
 
@@ -68,8 +71,15 @@ names = st.sampled_from("abcde")
     visitor=st.text(min_size=1, max_size=5),
 )
 def test_whatever_the_catalog_the_answer_holds_the_rules(
-    arms, slots, rules, holdout, control, sticky, tier, visitor
-):
+    arms: list[list[str]],
+    slots: int,
+    rules: dict[str, str],
+    holdout: float,
+    control: Literal["default", "uniform"],
+    sticky: bool,
+    tier: str,
+    visitor: str,
+) -> None:
     contents = {name: Content(body=name, when=rules.get(name)) for name in "abcde"}
     placements = {
         f"p{n}": Placement(
@@ -80,8 +90,8 @@ def test_whatever_the_catalog_the_answer_holds_the_rules(
     }  # fmt: skip
     prepared = catalog(contents, **placements)
     request = ask(*placements, anonymous_id=visitor)
-    models = {} if tier == "no_model" else {name: Likes(a=3) for name in placements}
-    states = None if tier == "no_state" else []
+    models: dict[str, Likes] = {} if tier == "no_model" else {name: Likes(a=3) for name in placements}
+    states: list[VisitorState] | None = None if tier == "no_state" else []
     answer = run(prepared, request, states, models)
     assert run(prepared, request, states, models).decisions == answer.decisions, "same inputs, same answer"
     shown = Counter(decision.content_id for decision in answer.decisions)

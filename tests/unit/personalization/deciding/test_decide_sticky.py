@@ -10,19 +10,19 @@ from personalization.errors import InvalidInput
 from personalization.events.decision_id import trial_of
 from personalization.events.event import Track
 from personalization.visitor.visitor_state import Session, Sticky, VisitorState
-from tests.unit.personalization.scenes import NOW, Likes, ask, catalog, nonces, run
+from tests.unit.personalization.scenes import NOW, Likes, ask, catalog, made, nonces, run
 
 SHOP = catalog(hero=Placement(content=("red", "green", "blue"), default="red", sticky=True))
 
 
-def test_agreeing_first_calls_are_one_trial():
+def test_agreeing_first_calls_are_one_trial() -> None:
     first = run(SHOP, nonce=nonces())
     second = run(SHOP)
     assert first.decisions[0].decision_id == second.decisions[0].decision_id
     assert first.decisions[0].content_id == second.decisions[0].content_id
 
 
-def test_disagreeing_first_calls_are_two_honest_trials():
+def test_disagreeing_first_calls_are_two_honest_trials() -> None:
     for user in range(100):
         request = ask(user_id=f"u{user}")
         one = run(SHOP, request, models={"hero": Likes(red=1, green=1e-9, blue=1e-9)})
@@ -32,13 +32,13 @@ def test_disagreeing_first_calls_are_two_honest_trials():
             assert one.decisions[0].decision_id != other.decisions[0].decision_id
 
 
-def test_a_repeat_returns_the_original_id_and_probability_and_adds_an_exposure():
+def test_a_repeat_returns_the_original_id_and_probability_and_adds_an_exposure() -> None:
     state = VisitorState(session=Session(2, NOW - 9, NOW - 9, 1, 1))
     state.sticky["hero/0"] = Sticky("original", "blue", 2**30, NOW - 9)
     answer = run(SHOP, states=[state])
     (decision,) = answer.decisions
     assert (decision.decision_id, decision.content_id, decision.probability) == ("original", "blue", 0.25)
-    event = answer.entries[0].event
+    event = made(answer)[0]
     assert (event.decision_id, event.weight, event.exposed, event.sticky, event.trains) == (
         "original", 2**30, True, True, False,
     )  # fmt: skip
@@ -46,16 +46,16 @@ def test_a_repeat_returns_the_original_id_and_probability_and_adds_an_exposure()
     assert answer.records == [], "no new trial"
 
 
-def test_the_next_session_draws_anew():
+def test_the_next_session_draws_anew() -> None:
     state = VisitorState(session=Session(2, 0, NOW - 31 * 60_000, 1, 1))
     state.sticky["hero/0"] = Sticky("original", "blue", 2**30, NOW - 31 * 60_000)
     answer = run(SHOP, states=[state])
     assert answer.decisions[0].decision_id != "original"
     assert answer.records[0].session == 3
-    assert answer.entries[0].event.replaces == "original"
+    assert made(answer)[0].replaces == "original"
 
 
-def test_the_session_is_the_one_after_the_requests_events():
+def test_the_session_is_the_one_after_the_requests_events() -> None:
     event = SentEvent(Track(message_id="m", anonymous_id="a1", event="Viewed"), NOW)
     without = run(SHOP, ask())
     with_events = run(SHOP, ask(events=(event,)))
@@ -63,7 +63,7 @@ def test_the_session_is_the_one_after_the_requests_events():
     assert with_events.records[0].session == 1
 
 
-def test_a_kept_arm_that_is_no_longer_eligible_is_not_shown():
+def test_a_kept_arm_that_is_no_longer_eligible_is_not_shown() -> None:
     contents = {"red": Content(body=1), "blue": Content(body=1, ends_ms=NOW)}
     shop = catalog(contents, hero=Placement(content=("red", "blue"), default="red", sticky=True))
     state = VisitorState(session=Session(2, NOW, NOW, 1, 1), sticky={"hero/0": Sticky("old", "blue", 2**30, NOW)})

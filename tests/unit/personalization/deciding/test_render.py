@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from personalization.audience.variables import VisitorScope
@@ -11,7 +13,7 @@ from personalization.visitor.visitor_state import VisitorState
 from tests.unit.personalization.scenes import NOW, catalog
 
 
-def scope(context=None, **traits):
+def scope(context: dict[str, Any] | None = None, **traits: Any) -> VisitorScope:
     return VisitorScope(VisitorState(traits=traits), context or {}, catalog().catalog, NOW, False)
 
 
@@ -25,17 +27,17 @@ def scope(context=None, **traits):
         (Content(type="html", body="{{traits.vip}} {{traits.points}}"), "true 3"),
     ],
 )
-def test_variables_in_html_are_escaped(content, shown):
+def test_variables_in_html_are_escaped(content: Content, shown: str) -> None:
     rendered = Renderer(content).render(scope(name='<i>"A"', vip=True, points=3.0))
     assert rendered == {"type": "html", "html": shown}
 
 
-def test_variables_in_a_redirect_are_percent_encoded():
+def test_variables_in_a_redirect_are_percent_encoded() -> None:
     content = Content(type="redirect", body="https://x.example/?q={{traits.q|all}}")
     assert Renderer(content).render(scope(q="a&b=c"))["url"] == "https://x.example/?q=a%26b%3Dc"
 
 
-def test_variables_within_json():
+def test_variables_within_json() -> None:
     content = Content(body={"title": "Hi {{traits.name|you}}", "items": ["{{traits.name}}", 3, None]})
     assert Renderer(content).render(scope(name="Ada"))["json"] == {"title": "Hi Ada", "items": ["Ada", 3, None]}
 
@@ -51,6 +53,6 @@ def test_variables_within_json():
         (7, "Hello"),
     ],
 )
-def test_the_best_language_is_served(locale, shown):
+def test_the_best_language_is_served(locale: object, shown: str) -> None:
     content = Content(type="html", body="Hello", locales={"de": "Hallo", "de-AT": "Servus"})
     assert Renderer(content).render(scope({"locale": locale}))["html"] == shown

@@ -13,7 +13,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, compile_ca
 from personalization.events.entry import Entry, Position, decode_entry
 from personalization.events.event import Merged
 from personalization.events.merged_parts import MAX_PART_BYTES, parts_of
-from personalization.features import MAX_CATEGORY_CHARS, pack
+from personalization.features import MAX_CATEGORY_CHARS, FeatureValue, pack
 from personalization.folding.fold import fold
 from personalization.visitor.folder_state import (
     HOLD_MS,
@@ -44,6 +44,7 @@ from personalization.visitor.visitor_state import (
     Decayed,
     Exposure,
     Holdout,
+    Scalar,
     Session,
     Sticky,
     VisitorState,
@@ -99,6 +100,8 @@ def named(n_traits: int) -> CompiledCatalog:
 def fullest(n_decisions: int, n_named: int) -> Visitor:
     """A visitor at every bound there is."""
     features = pack({f"feature {n}": 1.5 for n in range(9)})
+    traits: dict[str, Scalar] = {name("trait", n): "漢" * MAX_TRAIT_CHARS for n in range(MAX_TRAITS)}
+    traits |= {f"named{n}": "漢" * MAX_TRAIT_CHARS for n in range(n_named)}
     state = VisitorState(
         revision=5,
         event_count=5,
@@ -112,15 +115,14 @@ def fullest(n_decisions: int, n_named: int) -> Visitor:
             for family in ("brand", "category", "topic")
         },
         cart={name("product", n): 9.5 for n in range(MAX_CART)},
-        traits={name("trait", n): "漢" * MAX_TRAIT_CHARS for n in range(MAX_TRAITS)}
-        | {f"named{n}": "漢" * MAX_TRAIT_CHARS for n in range(n_named)},
+        traits=traits,
         consents={name("purpose", n): Word(True, START) for n in range(MAX_PURPOSES)},
         exposures={name("content", n): Exposure(3, 19_675, 1, 1, START) for n in range(MAX_EXPOSURES)},
         sticky={f"{name('placement', n)}/0": Sticky(decision_id(n), "red", 1, START) for n in range(MAX_STICKY)},
         holdouts={name("placement", n): Holdout(True, START + n) for n in range(MAX_HOLDOUTS)},
         unit=b"12345678",
     )
-    example = {name("feature", n): 1.5 for n in range(64)}
+    example: dict[str, FeatureValue] = {name("feature", n): 1.5 for n in range(64)}
     folder = FolderState(
         message_ids=b"m" * MAX_MESSAGE_IDS * MESSAGE_ID_BYTES,
         open=[decision(n, features) for n in range(n_decisions)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from personalization.catalog.catalog import Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
@@ -24,11 +25,11 @@ VENDORS = {f"vendor_{n}": True for n in range(100)}
 def test_a_refusal_always_has_a_place() -> None:
     """A cookie banner's vendor list comes first, in an event or in the same one."""
     world = World()
-    world.track(KEY, "Consent Updated", **VENDORS)
+    world.consent(KEY, VENDORS)
     world.track(KEY, "Consent Updated", personalization=False)
     assert not world.visitors[KEY].state.consents["personalization"].granted
     at_once = World()
-    at_once.track(KEY, "Consent Updated", **VENDORS, personalization=False)
+    at_once.consent(KEY, {**VENDORS, "personalization": False})
     assert not at_once.visitors[KEY].state.consents["personalization"].granted
     words = {name: Word(True, 1) for name in VENDORS}
     merge(words, {"personalization": Word(False, 2)}, {"personalization"})
@@ -45,7 +46,7 @@ def test_refusals_beyond_the_bound_hold_for_all_that_nobody_else_named() -> None
 
 def test_purposes_are_compared_in_one_form() -> None:
     world = World()
-    world.track(KEY, "Consent Updated", **{" Personalization": False})
+    world.consent(KEY, {" Personalization": False})
     assert world.track(KEY, "Viewed").reason == "consent"
 
 
@@ -115,11 +116,7 @@ def test_what_needs_no_consent_goes_on() -> None:
 def sources() -> CompiledCatalog:
     catalog = shop().catalog
     asked = {"strict": Source(consent_default="denied"), "open": Source(consent_default="granted")}
-    return compile_catalog(type(catalog)(**{**_fields(catalog), "sources": asked}), 1)
-
-
-def _fields(struct: object) -> dict[str, object]:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}  # type: ignore[attr-defined]
+    return compile_catalog(structs.replace(catalog, sources=asked), 1)
 
 
 def tell(

@@ -17,11 +17,13 @@ from personalization.events.event import Identify, Page, TimedOut, Track
 from personalization.events.example import Example
 from personalization.visitor.folder_state import (
     MAX_OPEN_EXAMPLES,
+    Conversions,
     FolderState,
     decode_folder,
     encode_folder,
 )
 from personalization.visitor.visitor import Visitor
+from tests.of_type import of_type
 from tests.unit.personalization.world import MINUTE, World
 
 HOUR = 60 * MINUTE
@@ -172,9 +174,9 @@ def test_which_events_count_is_a_rule() -> None:
     world = World(shop(buys=Conversion(event="Bought", when="properties.revenue > 20", horizon_ms=HOUR)))
     world.track(KEY, "Viewed")
     world.track(KEY, "Bought", revenue=10)
-    assert not world.visitors[KEY].folder.conversions.open[0].converted
+    assert not of_type(Conversions, world.visitors[KEY].folder.conversions).open[0].converted
     world.track(KEY, "Bought", revenue=30)
-    assert world.visitors[KEY].folder.conversions.open[0].converted
+    assert of_type(Conversions, world.visitors[KEY].folder.conversions).open[0].converted
 
 
 def test_open_examples_are_bounded_and_what_is_left_out_is_counted() -> None:

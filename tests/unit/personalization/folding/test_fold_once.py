@@ -15,6 +15,7 @@ from personalization.folding.folded import Status
 from personalization.visitor.folder_state import MAX_MESSAGE_IDS, MESSAGE_ID_BYTES, MESSAGE_MEMORY_MS, encode_folder
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import encode_visitor
+from tests.of_type import of_type
 from tests.unit.personalization.world import World
 
 
@@ -95,7 +96,7 @@ def test_an_older_epoch_is_skipped_and_a_newer_one_begins_below_every_offset() -
     world.track("a:1", "Viewed")
     visitor, (_, data) = world.visitors["a:1"], world.log[0]
     entry = decode_entry(data)
-    entry.event.message_id = "m-next"
+    of_type(Track, entry.event).message_id = "m-next"
     assert fold(visitor, "a:1", Position(0, 99), entry, world.catalog).status is Status.STALE_EPOCH
     assert fold(visitor, "a:1", Position(2, 0), entry, world.catalog).status is Status.APPLIED
     assert (visitor.state.epoch, visitor.state.offset, visitor.state.event_count) == (2, 0, 2)

@@ -88,7 +88,7 @@ def test_late_is_known_behind_a_merge_and_forgotten_beyond_the_bound() -> None:
     assert len(world.visitors["u:7"].folder.closed_arms) == TAG_BYTES * MAX_CLOSED
 
 
-def _without(struct: type, *added: str) -> list[str]:
+def _without(struct: type[msgspec.Struct], *added: str) -> list[str]:
     return [name for name in struct.__struct_fields__ if name not in added]
 
 

@@ -66,7 +66,7 @@ def test_a_deferred_decision_records_no_side_before_it_is_shown() -> None:
 
 def edited(world: World, **terms: object) -> None:
     """The next version of the catalog, with another placement ``hero``, or without it."""
-    placement = world.catalog.catalog.placements.get("hero")
+    placement = world.catalog.catalog.placements["hero"]
     placements = {"hero": structs.replace(placement, **terms)} if terms else {"other": placement}
     world.versions[world.catalog.version] = world.catalog
     world.catalog = compile_catalog(structs.replace(world.catalog.catalog, placements=placements), 2)

@@ -188,7 +188,7 @@ def test_attribution(attribution: str, clicked: str, credited: list[str]) -> Non
     world = World(shop(attribution=attribution))
     world.decide(KEY, "d1", "red")
     world.decide(KEY, "d2", "blue")
-    for _ in credited or [None]:
+    for _ in range(len(credited) or 1):
         world.track(KEY, "Clicked", contentId=clicked)
     rewards = {decision.decision_id: decision.reward for decision in world.visitors[KEY].folder.open}
     assert [name for name in ("d2", "d1") if rewards[name]] == credited
