@@ -22,7 +22,7 @@ CONTENT = {"a": Content(body="a")}
 HERO = {"hero": Placement(content=("a",), default="a")}
 
 
-def catalog(declared_ms: int | None = None, **segments: str) -> CompiledCatalog:
+def catalog(declared_ms: int | None = None, /, **segments: str) -> CompiledCatalog:
     plain = Catalog(placements=HERO, content=CONTENT, segments=segments)
     compiled = compile_catalog(plain, 1)
     if declared_ms is None:
