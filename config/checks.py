@@ -15,6 +15,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.catalog.vocabulary import EVENT, VISITOR, VISITOR_VARIABLES, Kind, Variable
+from personalization.catalog.windows import windows_of
 from personalization.errors import InvalidInput
 
 CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
@@ -96,12 +97,15 @@ def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
     """Every rule of the catalog."""
     for name, source in catalog.segments.items():
         yield f"segments.{name}", source, VISITOR, "yes_no"
+        yield from _conditions(f"segments.{name}", source)
     for name, content in catalog.content.items():
         if content.when is not None:
             yield f"content.{name}.when", content.when, VISITOR, "yes_no"
+            yield from _conditions(f"content.{name}.when", content.when)
     for name, placement in catalog.placements.items():
         if placement.when is not None:
             yield f"placements.{name}.when", placement.when, VISITOR, "yes_no"
+            yield from _conditions(f"placements.{name}.when", placement.when)
         for index, reward in enumerate(placement.rewards):
             where = f"placements.{name}.rewards[{index}]"
             if reward.when is not None:
@@ -117,6 +121,13 @@ def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
     for name, conversion in catalog.conversions.items():
         if conversion.when is not None:
             yield f"conversions.{name}.when", conversion.when, EVENT, "yes_no"
+
+
+def _conditions(path: str, source: str) -> Iterator[RuleAt]:
+    """The conditions on events that the windows of a rule have."""
+    for window in windows_of([source]):
+        if window.series.where:
+            yield path, window.series.where, EVENT, "yes_no"
 
 
 def _rule(

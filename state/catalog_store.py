@@ -48,6 +48,10 @@ return version
 """
 
 
+IN_FORCE_WITHIN_MS = 5_000
+"""By then every process stamps what comes with the new version, or cannot reach Redis."""
+
+
 class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the history.
 
@@ -61,8 +65,8 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
         Against the version before.
     rollback_of
         The version published again, where this is one.
-    declared_ms
-        Since when each series of events that windows look at is kept (``PublishedCatalog``).
+    declared
+        Since when each series of events that windows look at is kept, and how much of it (``PublishedCatalog``).
     """
 
     version: int = 0
@@ -71,7 +75,7 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     changes: list[str] = []
     rollback_of: int | None = None
-    declared_ms: dict[str, int] = {}
+    declared: dict[str, tuple[int, int]] = {}
 
 
 class CatalogStore:
@@ -132,7 +136,9 @@ class CatalogStore:
         """
         digest, body = encode_catalog(catalog)
         changes = [f"version {version} brought back"]
-        entry = PublishedVersion(digest=digest, at_ms=time.time_ns() // 1_000_000, who=who, changes=changes)
+        at_ms = time.time_ns() // 1_000_000
+        declared = _declared(catalog, at_ms, {})  # what was kept under the number that was lost, nobody knows
+        entry = PublishedVersion(digest=digest, at_ms=at_ms, who=who, changes=changes, declared=declared)
         restored = await self._restore(
             keys=[self._version, self._versions, self._bodies],
             args=[digest, body, msgspec.json.encode(entry), self.channel, version],
@@ -149,7 +155,7 @@ class CatalogStore:
             who=who,
             changes=await self._changes(catalog),
             rollback_of=rollback_of,
-            declared_ms=await self._declared_ms(catalog, at_ms),
+            declared=_declared(catalog, at_ms, await self._declared_before()),
         )
         version = await self._publish(
             keys=[self._version, self._versions, self._bodies],
@@ -157,14 +163,12 @@ class CatalogStore:
         )
         return int(version)
 
-    async def _declared_ms(self, catalog: Catalog, at_ms: int) -> dict[str, int]:
-        """What the newest version looks at already is kept since then, the rest from now on."""
+    async def _declared_before(self) -> dict[str, tuple[int, int]]:
         try:
             newest = await self.history(1)
         except msgspec.MsgspecError:  # by a newer nextbest, or damaged: what was kept so far is not known
-            newest = []
-        before = newest[0].declared_ms if newest else {}
-        return {series.id.hex(): before.get(series.id.hex(), at_ms) for series in sorted(series_of(catalog))}
+            return {}
+        return newest[0].declared if newest else {}
 
     async def _changes(self, catalog: Catalog) -> list[str]:
         try:
@@ -200,7 +204,7 @@ class CatalogStore:
         if found is None:
             return None
         entry, catalog = found
-        return PublishedCatalog(**msgspec.structs.asdict(catalog), declared_ms=entry.declared_ms)
+        return PublishedCatalog(**msgspec.structs.asdict(catalog), declared=entry.declared)
 
     async def _read(self, version: int) -> tuple[PublishedVersion, Catalog] | None:
         stored: Any = await self.redis.hget(self._versions, str(version))
@@ -225,6 +229,15 @@ class CatalogStore:
             for number, entry in zip(numbers, found, strict=True)
             if entry is not None
         ]
+
+
+def _declared(catalog: Catalog, at_ms: int, before: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """What was looked at before, as far back as now, is kept since then; the rest from the moment all have it."""
+    found = {}
+    for series, n_kept in sorted(series_of(catalog).items()):
+        since_ms, n_before = before.get(series.id.hex(), (0, 0))
+        found[series.id.hex()] = (since_ms if n_before >= n_kept else at_ms + IN_FORCE_WITHIN_MS, n_kept)
+    return found
 
 
 def encode_catalog(catalog: Catalog) -> tuple[str, bytes]:

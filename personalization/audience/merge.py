@@ -42,6 +42,8 @@ def merge_states(into: VisitorState, other: VisitorState, catalog: CompiledCatal
     now_ms = max(into.last_ms, other.last_ms)
     into.revision += other.revision
     into.event_count += other.event_count
+    both_born = [side.born_ms for side in (into, other) if side.first_ms]
+    into.born_ms = min(both_born, default=0)
     into.first_ms = min(filter(None, (into.first_ms, other.first_ms)), default=0)
     into.last_ms = now_ms
     into.revenue += other.revenue

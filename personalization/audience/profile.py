@@ -41,6 +41,8 @@ def apply_event(
     spec = catalog.catalog
     state.revision += 1
     state.event_count += 1
+    if not state.first_ms and catalog.series_by_event:
+        state.born_ms = now_ms
     state.first_ms = min(state.first_ms or occurred_at_ms, occurred_at_ms)
     state.last_ms = max(state.last_ms, occurred_at_ms)
     first = now_ms - occurred_at_ms <= spec.session_gap_ms and continue_session(

@@ -93,6 +93,10 @@ class VisitorScope:
             self._found[name] = value
         return value
 
+    def take(self, name: str, value: Any) -> None:
+        """Take the value of a variable that somebody has looked up already."""
+        self._found[name] = value
+
     def _window(self, name: str) -> bool | None:
         window = self.catalog.windows.get(name)
         if window is None or self.state is None:

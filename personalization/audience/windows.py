@@ -21,6 +21,10 @@ from personalization.visitor import times
 from personalization.visitor.times import Times
 from personalization.visitor.visitor_state import VisitorState
 
+MAX_WINDOWS = 80
+"""Series kept of a visitor before those are forgotten that no rule and no cap asks for: all that rules may look at,
+and as many contents as other caps remember."""
+
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -41,9 +45,11 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
         if series.where is not None and not series.where.holds(scope):
             continue
         amount = _amount(at_path(event, series.path)) if series.path else None
+        if amount == 0.0:
+            continue  # it adds nothing, and would take the place of one that does
         key = series.key
         state.windows[key] = times.add(state.windows.get(key), occurred_at_ms, amount, series.n_kept)
-    _forget_undeclared(state, catalog)
+    _forget(state, catalog)
 
 
 def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> None:
@@ -54,7 +60,7 @@ def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> 
             continue
         ours = into.windows.get(key)
         into.windows[key] = theirs if ours is None else times.join(ours, theirs, series.n_kept)
-    _forget_undeclared(into, catalog)
+    _forget(into, catalog)
 
 
 def holds(window: Window, series: CompiledSeries, state: VisitorState, now_ms: int) -> bool | None:
@@ -80,9 +86,37 @@ def look(window: Window, series: CompiledSeries, state: VisitorState, now_ms: in
         case "sum":
             return _sum(window, series, kept, state, now_ms)
         case "last":
-            return None if kept is None else _COMPARE[window.operator](kept.newest_ms, window.constant), math.inf
+            return _last(window, series, kept, state), math.inf
         case "since":
-            return _since(window, kept, now_ms)
+            return _since(window, series, kept, state, now_ms)
+
+
+def _last(window: Window, series: CompiledSeries, kept: Times | None, state: VisitorState) -> bool | None:
+    """The latest time seen, unless there may be a later one from before the window was declared."""
+    if kept is None:
+        return None  # it never happened, or nobody knows: there is no time to compare
+    latest_ms = _latest_possible_ms(series, kept, state)
+    return _if_both(window.operator, kept.newest_ms, latest_ms, window.constant)
+
+
+def _latest_possible_ms(series: CompiledSeries, kept: Times, state: VisitorState) -> int:
+    """The latest time at which it can have happened last: that seen, or just before the window was declared."""
+    if _reaches_back(kept.newest_ms, series, state):
+        return kept.newest_ms
+    return max(kept.newest_ms, series.declared_ms)
+
+
+def _if_both(compared: str, one: float, other: float, constant: float) -> bool | None:
+    """What a comparison says of a number between ``one`` and ``other``; None if that depends.
+
+    >>> _if_both(">", 3, 5, 2), _if_both(">", 3, 5, 4), _if_both("==", 3, 5, 4)
+    (True, None, None)
+    """
+    low, high = min(one, other), max(one, other)
+    first, second = _COMPARE[compared](low, constant), _COMPARE[compared](high, constant)
+    if compared in ("==", "!=") and low < constant < high:
+        return None
+    return first if first is second else None
 
 
 def _count(
@@ -136,14 +170,17 @@ def _sum(
     return _if_no_less(window.operator, found >= window.constant, found > window.constant), changes_ms
 
 
-def _since(window: Window, kept: Times | None, now_ms: int) -> tuple[bool | None, float]:
+def _since(
+    window: Window, series: CompiledSeries, kept: Times | None, state: VisitorState, now_ms: int
+) -> tuple[bool | None, float]:
     if kept is None:
-        return None, math.inf  # it never happened, or nobody knows: there is no time to compare
-    elapsed_ms, constant_ms = now_ms - kept.newest_ms, int(window.constant)
+        return None, math.inf
+    constant_ms = int(window.constant)
+    moments = (kept.newest_ms, _latest_possible_ms(series, kept, state))
+    says = _if_both(window.operator, now_ms - moments[0], now_ms - moments[1], constant_ms)
     # At so many milliseconds `>=`, `<` and the equalities change; one later `>`, `<=` and they again.
-    turns = (kept.newest_ms + constant_ms, kept.newest_ms + constant_ms + 1)
-    changes_ms = next((at_ms for at_ms in turns if at_ms > now_ms), math.inf)
-    return _COMPARE[window.operator](elapsed_ms, constant_ms), changes_ms
+    turns = [at_ms + constant_ms + late for at_ms in moments for late in (0, 1)]
+    return says, min((at_ms for at_ms in turns if at_ms > now_ms), default=math.inf)
 
 
 def _if_no_less(compared: str, as_many: bool, more: bool) -> bool | None:
@@ -161,9 +198,9 @@ def _if_no_less(compared: str, as_many: bool, more: bool) -> bool | None:
     return compared in (">=", ">", "!=") if decided else None
 
 
-def count(kept: Times | None, after_ms: int, now_ms: int) -> int:
-    """How many of the moments kept lie after ``after_ms``, up to now."""
-    return 0 if kept is None else sum(after_ms < at_ms <= now_ms for at_ms in kept.moments())
+def count(kept: Times | None, after_ms: int) -> int:
+    """How many of the moments kept lie after ``after_ms``."""
+    return 0 if kept is None else sum(at_ms > after_ms for at_ms in kept.moments())
 
 
 def shown(state: VisitorState, content: str, now_ms: int, catalog: CompiledCatalog) -> None:
@@ -172,17 +209,25 @@ def shown(state: VisitorState, content: str, now_ms: int, catalog: CompiledCatal
     if series is not None:
         kept = state.windows.get(series.key)
         state.windows[series.key] = times.add(kept, now_ms, None, series.n_kept)
+        _forget(state, catalog)
 
 
 def _reaches_back(after_ms: float, series: CompiledSeries, state: VisitorState) -> bool:
-    """Whether all that happened after ``after_ms`` was seen: since the window's declaration, or the first event."""
+    """Whether all that happened after ``after_ms`` was seen: by the window, or since the visitor's first event."""
     declared_ms = series.declared_ms
-    return after_ms >= declared_ms or not state.first_ms or state.first_ms >= declared_ms
+    return after_ms >= declared_ms or not state.first_ms or state.born_ms >= declared_ms
 
 
-def _forget_undeclared(state: VisitorState, catalog: CompiledCatalog) -> None:
-    if len(state.windows) > len(catalog.series):
-        for key in [key for key in state.windows if key not in catalog.series]:
+def _forget(state: VisitorState, catalog: CompiledCatalog) -> None:
+    """Beyond the bound, forget what this catalog does not look at, and what nobody asks for any more.
+
+    Not before: entries stamped with an older version may still come, and know nothing of a newer one's windows.
+    """
+    if len(state.windows) <= MAX_WINDOWS:
+        return
+    for key, kept in list(state.windows.items()):
+        series = catalog.series.get(key)
+        if series is None or (series.within_ms is not None and kept.newest_ms <= state.now_ms - series.within_ms):
             del state.windows[key]
 
 

@@ -310,8 +310,9 @@ class PublishedCatalog(Catalog, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    declared_ms
-        Since when each series of events that windows look at is kept of visitors, by its id in hex.
+    declared
+        Since when each series of events that windows look at is kept of visitors, and how many of its times, by its
+        id in hex.
     """
 
-    declared_ms: dict[str, int] = {}
+    declared: dict[str, tuple[int, int]] = {}

@@ -32,12 +32,19 @@ from personalization.catalog.cel_tree import (
 MAX_NESTED = 40
 """Parentheses and calls within each other: each is ten frames of the parser's, of Python's 1,000."""
 
+MAX_DIGITS = 400
+"""Of a number: no value that is compared has more."""
+
 MAX_DEPTH = 250
 """Levels of the tree, a frame each for whoever walks it; `a || b || c` has two."""
 
 
 class Unreadable(ValueError):
     """The text is no CEL, or uses a part of it that rules do not know."""
+
+
+class TooMuch(Unreadable):
+    """The text is longer, or nested deeper, than any rule needs."""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -218,6 +225,8 @@ def _tokens(source: str) -> Iterator[tuple[str, str]]:
 
 
 def _number(text: str) -> Literal:
+    if len(text) > MAX_DIGITS:
+        raise TooMuch(f"a number of {len(text)} digits")
     if text[-1] in "uU":
         return Literal(None, text, opaque=True)
     if text[:2] in ("0x", "0X"):

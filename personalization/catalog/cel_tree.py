@@ -214,7 +214,9 @@ def equality_of(node: Node) -> tuple[Path, str] | None:
     ((('properties', 'category'), 'shoes'), None)
     """
     match node:
-        case Binary("==", left, Literal(str(text), _, False)) | Binary("==", Literal(str(text), _, False), left):
+        case Binary("==", left, Literal(str(text), written, False)) | Binary(
+            "==", Literal(str(text), written, False), left
+        ) if "\\" not in written and "\r" not in written:  # escapes are read by CEL itself
             path = path_of(left)
             return None if path is None else (path, text)
     return None

@@ -124,6 +124,8 @@ class CompiledSeries:
         How many of the latest events are kept of a visitor.
     declared_ms
         Since when; what happened before is not known.
+    within_ms
+        After this nobody asks for it any more; None: it is kept.
     """
 
     key: bytes
@@ -131,6 +133,7 @@ class CompiledSeries:
     path: tuple[str, ...]
     n_kept: int
     declared_ms: int
+    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,18 +284,21 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     return compiled
 
 
-def series_of(catalog: Catalog) -> set[Series]:
-    """What the windows of a catalog's rules look at."""
+def series_of(catalog: Catalog) -> dict[Series, int]:
+    """What the windows of a catalog's rules look at, and how many times of each they ask for."""
     conditions = [content.when for content in catalog.content.values()]
     conditions += [placement.when for placement in catalog.placements.values()]
     rules = [*catalog.segments.values(), *filter(None, conditions)]
-    return {window.series for window in windows_of(rules)}
+    found: dict[Series, int] = {}
+    for window in windows_of(rules):
+        found[window.series] = max(window.n_kept, found.get(window.series, 1))
+    return found
 
 
 def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
     """What the windows of all rules look at: each event and condition once, as far back as the largest asks."""
     catalog = compiled.catalog
-    declared = catalog.declared_ms if isinstance(catalog, PublishedCatalog) else {}
+    declared = catalog.declared if isinstance(catalog, PublishedCatalog) else {}
     wanted: dict[Series, tuple[int, str]] = {}
     for rule in check.looking_back:
         for window in rule.windows:
@@ -302,7 +308,8 @@ def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
     for name, content in catalog.content.items():
         if content.cap is not None and content.cap.within_ms is not None:
             shown = shown_key(name)
-            compiled.series[shown] = CompiledSeries(shown, None, (), content.cap.limit, 0)
+            # As many as any cap may ask for: a limit that is raised must know what was shown before.
+            compiled.series[shown] = CompiledSeries(shown, None, (), MAX_TIMES, 0, content.cap.within_ms)
     if len(wanted) > MAX_SERIES:
         check.fail("segments", f"windows look at {len(wanted)} events; at most {MAX_SERIES} are kept of a visitor")
     for series, (n_kept, where) in wanted.items():
@@ -312,13 +319,23 @@ def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
             where,
             f"of={series.of!r} is no path into an event; begin it with one of {', '.join(sorted(EVENT_VARIABLES))}",
         )
-        condition = check.rule(series.where or None, where, EVENT_VARIABLES)
-        if condition is not None:
-            condition.field = f"{where}.where"  # its errors are not those of the rule that it stands in
-        made = CompiledSeries(series.id, condition, path, n_kept, declared.get(series.id.hex(), 0))
+        condition = _condition(check, series, where)
+        made = CompiledSeries(series.id, condition, path, n_kept, declared.get(series.id.hex(), (0, 0))[0])
         compiled.series[series.id] = made
         compiled.series_by_event.setdefault(series.event, []).append(made)
     _follow_segments(compiled)
+
+
+def _condition(check: _Check, series: Series, where: str) -> Rule | None:
+    if not series.where:
+        return None
+    try:
+        rule = Rule(series.where, where, EVENT_VARIABLES)
+    except InvalidInput as error:
+        check.fail(where, f"where={series.where!r}: {error.message}", error.code)
+        return None
+    rule.field = f"{where}.where"  # its errors at run time are not those of the rule that it stands in
+    return rule
 
 
 def _follow_segments(compiled: CompiledCatalog) -> None:
@@ -335,7 +352,11 @@ def _follow_segments(compiled: CompiledCatalog) -> None:
         for event in events.union(*(STEADY_VARIABLES[variable] for variable in others)):
             found.by_event.setdefault(event, []).append(segment)
     if found.by_name:
-        found.hash = short_hash(repr(sorted((name, each.rule.source) for name, each in found.by_name.items())))
+        said = [
+            (name, each.rule.source, [series.declared_ms for _, series in each.windows])
+            for name, each in sorted(found.by_name.items())
+        ]
+        found.hash = short_hash(repr(said))
 
 
 def _no_content(name: str, known: Collection[str]) -> str:

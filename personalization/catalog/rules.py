@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ import cel
 from personalization.catalog import cel_errors, cel_numbers, cel_parser, cel_tree
 from personalization.catalog.cel_tree import Call
 from personalization.catalog.vocabulary import EVENT_VARIABLES, FUNCTIONS, PLAIN_VARIABLES, VISITOR_VARIABLES
+from personalization.catalog.windows import FUNCTIONS as WINDOW_FUNCTIONS
 from personalization.catalog.windows import Window, has_windows, read_windows
 from personalization.errors import InvalidInput
 
@@ -147,6 +149,9 @@ class Rule:
         try:
             tree = cel_parser.parse(self.source)
         except cel_parser.Unreadable as error:
+            # CEL would stumble over the first argument by name, or say again what is too long.
+            if isinstance(error, cel_parser.TooMuch) or _WINDOW.search(self.source):
+                raise InvalidInput(self.field, f"not a rule: {error}", "bad_expression") from error
             try:
                 cel.compile(self.source)
             except (ValueError, TypeError) as said:  # CEL's own parser knows the place
@@ -274,6 +279,8 @@ class Rule:
             return ()
         return tuple(sorted({(name, "") for name in names} | {("traits", trait) for trait in traits}))
 
+
+_WINDOW = re.compile(rf"\b(?:{'|'.join(sorted(WINDOW_FUNCTIONS))})\s*\(")
 
 _TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"})
 """Names of types: ``type(traits.age) == string``."""

@@ -9,6 +9,7 @@ one variable of the rule, which is true, false or, while the window does not rea
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from personalization.bounded import short_hash
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import Binary, Call, Keyword, Literal, Name, Node, replaced, text_of, walk
 from personalization.catalog.duration import read_duration_ms
+from personalization.features import MAX_MAGNITUDE
 
 MAX_TIMES = 32
 """Times kept for one event: a count is compared with at most one less."""
@@ -73,7 +75,7 @@ def shown_key(content: str) -> bytes:
     return short_hash(f"shown\x1f{content}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Window:
     """One comparison: ``kind(series) operator constant``.
 
@@ -91,11 +93,16 @@ class Window:
     constant: float
     within_ms: int | None
 
-    @property
+    @functools.cached_property
     def variable(self) -> str:
         """The name that stands for it in the rule."""
         text = f"{self.kind} {self.series.id.hex()} {self.operator} {self.constant!r} {self.within_ms}"
         return f"window_{short_hash(text).hex()}"
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether time alone can change it."""
+        return self.kind == "since" or self.within_ms is not None
 
     @property
     def turned_by_an_event(self) -> bool | None:
@@ -204,6 +211,8 @@ def _series_of(call: Call) -> tuple[Series, int | None]:
             raise Unreadable(f"{call.function} does not know {text_of(each)}; behind the event it takes {known}")
         if not (isinstance(each.value, Literal) and isinstance(each.value.value, str)):
             raise Unreadable(f"{each.name} needs a text in quotes, not {text_of(each.value)}")
+        if each.name in given:
+            raise Unreadable(f"{call.function} is given {each.name} twice")
         given[each.name] = each.value.value
     within_ms = None
     if "within" in given:
@@ -214,13 +223,18 @@ def _series_of(call: Call) -> tuple[Series, int | None]:
         raise Unreadable(f"{call.function} needs within=, such as {_EXAMPLES[call.function]}")
     if call.function == "sum" and not given.get("of"):
         raise Unreadable(f"sum needs of=, the amount's path in the event, such as {_EXAMPLES['sum']}")
-    where = text_of(parse(given["where"])) if given.get("where") else ""
+    where = ""
+    if "where" in given:
+        try:
+            where = text_of(parse(given["where"]))
+        except Unreadable as error:
+            raise Unreadable(f"where={given['where']!r}: {error}") from error
     return Series(event.value, where, given.get("of", "")), within_ms
 
 
 def _number(node: Node) -> float | None:
     match node:
-        case Literal(int() | float() as value) if not isinstance(value, bool):
+        case Literal(int() | float() as value) if not isinstance(value, bool) and abs(value) <= MAX_MAGNITUDE:
             return value
     return None
 

@@ -41,7 +41,7 @@ def refusal(arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
 def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms: int) -> int:
     """How often the visitor saw ``arm`` within what the cap counts over."""
     if cap.within_ms is not None:
-        return windows.count(state.windows.get(shown_key(arm)), now_ms - cap.within_ms, now_ms)
+        return windows.count(state.windows.get(shown_key(arm)), now_ms - cap.within_ms)
     exposure = state.exposures.get(arm)
     if exposure is None:
         return 0

@@ -20,7 +20,7 @@ from personalization.visitor.visitor_state import Affinity, VisitorState
 MAX_PART_BYTES = 510 * 1024
 """With key, stamps and provenance an entry stays below 512 KiB; Kafka's topics take 1 MB unless told otherwise."""
 
-_MAPS = ("counts", "cart", "traits", "exposures", "sticky", "holdouts")
+_MAPS = ("counts", "cart", "traits", "exposures", "sticky", "holdouts", "windows")
 """What of a state may be split; consents go with the first part, whose refusal holds for what follows."""
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,6 +78,6 @@ def _sizes(merged: Merged) -> Iterator[tuple[int, str, int]]:
         yield len(_encode(affinity.weights)), f"affinities/{family}", len(affinity.weights)
 
 
-def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(values: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
     half = len(values) // 2
     return dict(islice(values.items(), half)), dict(islice(values.items(), half, None))

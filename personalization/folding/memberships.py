@@ -18,7 +18,7 @@ from personalization.events.entry import Entry, Provenance
 from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
 from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import FolderState, Memberships
-from personalization.visitor.purposes import PERSONALISING
+from personalization.visitor.purposes import PERSONALISING, may
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import Session
 
@@ -31,7 +31,9 @@ class Segments:
         followed, kept = fold.catalog.followed, fold.folder.memberships
         if kept is None:
             if followed.by_name:
-                _look(fold, followed.by_name.values(), Memberships(followed.hash))
+                _look_anew(fold, Memberships())
+        elif fold.catalog.version < kept.version:
+            return  # sent under a version that is not in force any more: its rules say nothing of today
         elif kept.rules != followed.hash:
             _look_anew(fold, kept)
         elif touched := followed.by_event.get(event_name(event)):
@@ -42,7 +44,7 @@ class Segments:
     def time_out(self, fold: FoldContext) -> None:
         """Time alone may have changed something."""
         followed, kept = fold.catalog.followed, fold.folder.memberships
-        if kept is None:
+        if kept is None or fold.catalog.version < kept.version:
             return
         if kept.rules != followed.hash:
             _look_anew(fold, kept)
@@ -56,6 +58,9 @@ class Segments:
         """Whoever was in a segment under either key was in it: nobody enters twice."""
         kept, theirs = fold.folder.memberships, merged.folder.memberships
         if kept is None and theirs is None and not fold.catalog.followed.by_name:
+            return
+        if not may(fold.state.consents, PERSONALISING, default=True):
+            fold.folder.memberships = None
             return
         inside = {name for each in (kept, theirs) if each is not None for name in each.inside}
         _look_anew(fold, Memberships(inside=sorted(inside)))
@@ -75,7 +80,7 @@ def _is_settled(segment: FollowedSegment, kept: Memberships) -> bool:
     """Whether another event can change nothing about it: what it can turn on is on, and time has its say later."""
     if segment.turned is None or segment.turned is not (segment.name in kept.inside):
         return False
-    return segment.name in kept.due_ms or segment.windows[0][0].within_ms is None
+    return segment.name in kept.due_ms or not segment.windows[0][0].runs_on
 
 
 def _look_anew(fold: FoldContext, before: Memberships) -> None:
@@ -83,22 +88,28 @@ def _look_anew(fold: FoldContext, before: Memberships) -> None:
     followed = fold.catalog.followed
     known = [name for name in before.inside if name in followed.by_name]
     _tell(fold, [(name, False) for name in before.inside if name not in followed.by_name])
-    _look(fold, followed.by_name.values(), Memberships(followed.hash, known))
+    _look(fold, followed.by_name.values(), Memberships(followed.hash, known, {}, fold.catalog.version))
 
 
 def _look(fold: FoldContext, followed: Iterable[FollowedSegment], kept: Memberships) -> None:
     """See whether these segments hold now, tell of those that changed, and keep when to look again."""
     state, now_ms = fold.state, fold.state.now_ms
     scope: VisitorScope | None = None
+    seen: dict[str, tuple[bool | None, float]] = {}
     changed = []
     for segment in followed:
         name, due_ms, holds = segment.name, math.inf, None
         for window, series in segment.windows:
-            holds, changes_ms = windows.look(window, series, state, now_ms)
+            found = seen.get(window.variable)
+            if found is None:
+                found = seen[window.variable] = windows.look(window, series, state, now_ms)
+            holds, changes_ms = found
             if changes_ms < due_ms:
                 due_ms = changes_ms
         if not segment.is_window:
             scope = scope or VisitorScope(state, {}, fold.catalog, now_ms, is_registered(fold.key))
+            for window, _ in segment.windows:
+                scope.take(window.variable, seen[window.variable][0])
             holds = scope.holds(segment.rule)
         if (holds is True) is not (name in kept.inside):
             changed.append((name, holds is True))

@@ -17,6 +17,7 @@ from personalization.events.event import (
     Merged,
     Redirected,
     Rewarded,
+    SegmentChanged,
     TimedOut,
 )
 from personalization.events.merged_parts import parts_of
@@ -89,6 +90,8 @@ def fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entr
         if event.to != key and identity.canonical_of(target, event.to) == event.to:
             visitor.state.redirect = event.to
         return Folded(Status.APPLIED)
+    if isinstance(event, SegmentChanged):
+        return Folded(Status.APPLIED)  # told of whoever was here then: it stays theirs
     if isinstance(event, Link):
         return _link_at_redirect(visitor, key, position, entry, event, target)
     emissions: list[Emission] = [derived(target, key, position, 0, entry, event)]

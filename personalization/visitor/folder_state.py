@@ -145,11 +145,14 @@ class Memberships(msgspec.Struct, array_like=True):
         The names of those that held when last looked at, sorted: equal states have equal bytes.
     due_ms
         When time alone next changes each of them, by name; a name without one: never.
+    version
+        Of the catalog whose rules these are. Entries of older ones may still come.
     """
 
     rules: bytes = b""
     inside: list[str] = []
     due_ms: dict[str, int] = {}
+    version: int = 0
 
 
 class FolderState(msgspec.Struct, array_like=True):

@@ -97,6 +97,9 @@ class VisitorState(msgspec.Struct, array_like=True):
         folded decision was made for, so that a log-in changes no draw. Empty before there was one.
     windows
         By 8-byte hash of an event and a condition: when it happened lately (``catalog.windows``).
+    born_ms
+        When the visitor's first event was folded, if a window was looked at then: all that came since is known to
+        the windows of that time. 0: before that.
     """
 
     epoch: int = 0
@@ -120,6 +123,7 @@ class VisitorState(msgspec.Struct, array_like=True):
     holdouts: dict[str, Holdout] = {}
     unit: bytes = b""
     windows: dict[bytes, Times] = {}
+    born_ms: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()

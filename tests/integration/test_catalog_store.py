@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from config.loader import demo_catalog, load_catalog, shipped_catalog
 from config.watch import watch_catalog
-from personalization.catalog.catalog import Catalog, Content, Placement
+from personalization.catalog.catalog import Catalog, Content, Placement, PublishedCatalog
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused, Unavailable
 from state import catalog_follower
@@ -178,6 +178,22 @@ async def test_a_window_is_kept_since_it_was_first_published_without_a_break(sto
     assert fourth["A"] > second["B"], "what happened while nobody looked is not known"
     assert await store.publish(looking("A", "B")) == 4, "when it was declared is no part of the content"
     assert await store.get(4) == looking("A", "B")
+
+
+async def test_a_window_that_asks_for_more_begins_anew(store: CatalogStore) -> None:
+    for at_least in (3, 1, 5):
+        await store.publish(small(segments={"keen": f'count("V", within="7d") >= {at_least}'}))
+        await asyncio.sleep(0.002)
+    first, second, third = [list((await published(store, version)).declared.values()) for version in (1, 2, 3)]
+    assert first[0][0] == second[0][0] < third[0][0], "less is known already, more is not"
+    await store.restore(9, small(segments={"keen": 'never("V")'}))
+    assert min((await published(store, 9)).declared.values())[0] > third[0][0]
+
+
+async def published(store: CatalogStore, version: int) -> PublishedCatalog:
+    found = await store.published(version)
+    assert found is not None
+    return found
 
 
 async def test_a_missing_version_is_waited_for(store: CatalogStore) -> None:

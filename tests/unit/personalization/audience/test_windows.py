@@ -10,6 +10,7 @@ import pytest
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.audience.variables import VisitorScope
+from personalization.audience.windows import MAX_WINDOWS
 from personalization.catalog.catalog import Catalog, Content, Placement, PublishedCatalog, RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, InvalidCatalog, compile_catalog
 from personalization.catalog.rule_errors import rule_errors
@@ -27,8 +28,8 @@ def catalog(declared_ms: int | None = None, /, **segments: str) -> CompiledCatal
     compiled = compile_catalog(plain, 1)
     if declared_ms is None:
         return compiled
-    declared = {key.hex(): declared_ms for key in compiled.series}
-    published = PublishedCatalog(placements=HERO, content=CONTENT, segments=segments, declared_ms=declared)
+    declared = {key.hex(): (declared_ms, series.n_kept) for key, series in compiled.series.items()}
+    published = PublishedCatalog(placements=HERO, content=CONTENT, segments=segments, declared=declared)
     return compile_catalog(published, 1)
 
 
@@ -200,15 +201,60 @@ def test_two_keys_of_one_person_count_together() -> None:
     assert segments(left, seen, START + 10 * MINUTE) == {"keen", "spent"}
 
 
-def test_no_more_is_kept_than_is_asked_for_and_nothing_that_is_not_asked_for_any_more() -> None:
+def test_no_more_is_kept_than_is_asked_for_and_in_the_end_nothing_else() -> None:
     seen = catalog(a='count("V", within="7d") >= 3', b='since("W") > duration("1d")')
     state = VisitorState()
     for n in range(50):
         happens(state, seen, "V", START + n)
         happens(state, seen, "W", START + n)
     assert sorted(len(kept) for kept in state.windows.values()) == [1, 4]
-    happens(state, catalog(a='count("V", within="7d") >= 3'), "V", START + 60)
-    assert sorted(len(kept) for kept in state.windows.values()) == [4]
+    for version in range(4):
+        many = catalog(**{f"s{n}": f'never("E{version}-{n}")' for n in range(32)})
+        for n in range(32):
+            happens(state, many, f"E{version}-{n}", START + 60)
+    assert len(state.windows) <= MAX_WINDOWS
+
+
+def test_an_entry_of_an_older_version_takes_nothing_from_a_newer_one() -> None:
+    new, old = catalog(START, never_v='never("V")', once='count("V", within="7d") >= 1'), catalog()
+    state = VisitorState()
+    happens(state, new, "V", START + 1)
+    happens(state, old, "V", START + 2)
+    assert segments(state, new, START + 3) == {"once"}
+
+
+def test_what_is_dated_back_to_before_the_declaration_makes_nothing_unknown() -> None:
+    seen = catalog(START, new='never("Bought")')
+    state = VisitorState()
+    happens(state, seen, "V", START + 5)
+    assert segments(state, seen, START + 5) == {"new"}
+    happens(state, seen, "V", START - DAY)  # sent late: it was seen all the same
+    assert segments(state, seen, START + 5) == {"new"}
+
+
+def test_after_a_gap_only_what_holds_whatever_happened_meanwhile_holds() -> None:
+    rules = {
+        "away": 'since("L") > duration("14d")',
+        "back": 'since("L") <= duration("30d")',
+        "late": 'last("L") > timestamp("2023-11-01T00:00:00Z")',
+        "early": 'last("L") < timestamp("2023-12-01T00:00:00Z")',
+    }
+    state = VisitorState()
+    happens(state, catalog(None, **rules), "L", START)  # 14 November 2023
+    again = START + 20 * DAY
+    put_back = catalog(again, **rules)
+    state.born_ms = START
+    assert segments(state, put_back, again) == {"back", "late"}, "there may have been a later one"
+    assert segments(state, put_back, again + 14 * DAY + 1) == {"away", "late"}, "since then there was none"
+
+
+def test_an_event_that_adds_nothing_takes_no_amounts_place() -> None:
+    spent = catalog(big='sum("B", of="properties.p", within="30d") >= 100')
+    state = VisitorState()
+    happens(state, spent, "B", START, p=500)
+    for n in range(200):
+        happens(state, spent, "B", START + n)
+    assert segments(state, spent, START + 200) == {"big"}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +278,13 @@ def test_no_more_is_kept_than_is_asked_for_and_nothing_that_is_not_asked_for_any
         ("""count("V", where='properties.x ==', within="7d") >= 2""", "something is missing"),
         ("""count("V", where='count("W", within="1d") > 1', within="7d") >= 2""", "has no past"),
         ("size(x=3) > 2", "size takes nothing by name"),
+        ('count("V", within="7d") >= 1e400', "has to be compared"),
+        (f'count("V", within="7d") >= {"9" * 390}', "has to be compared"),
+        (f"traits.a > {'9' * 5000}", "a number of 5000 digits"),
+        ('count("V", within="7d", within="1d") >= 2', "within twice"),
+        ('count("V", within="7d") >= 3 &&', "something is missing at the end"),
+        ('(count("V", within="7d") >= 3', "expected ')'"),
+        ("""count("V", where=" ", within="7d") >= 2""", "where="),
         ('cuont("V", within="7d") >= 2', "did you mean 'count'?"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from personalization.audience.merge import merge_states
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import Cap, Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
@@ -52,21 +51,26 @@ def test_what_two_keys_of_one_person_were_shown_counts_together() -> None:
 
 
 def test_nothing_is_kept_for_other_caps() -> None:
-    catalog = capped(Cap(limit=3, per="visitor"))
-    world = World(catalog)
+    world = World(capped(Cap(limit=3, per="visitor")))
     world.decide("a:1", "d1")
     assert world.visitors["a:1"].state.windows == {}
-    over_time = capped(Cap(limit=3, within_ms=HOUR))
-    other = World(over_time)
-    other.decide("a:1", "d1")
-    state = other.visitors["a:1"].state
-    merge_states(state, VisitorState(), catalog)  # the cap was changed
-    assert state.windows == {}
 
 
-def test_no_more_times_are_kept_than_the_cap_needs() -> None:
-    world = World(capped(Cap(limit=4, within_ms=HOUR)))
-    for n in range(40):
+def test_a_limit_that_is_raised_knows_what_was_shown_before() -> None:
+    world = World(capped(Cap(limit=2, within_ms=HOUR)))
+    for n in range(8):
         world.decide("a:1", f"d{n}")
-    (kept,) = world.visitors["a:1"].state.windows.values()
-    assert len(kept) == 4
+    state = world.visitors["a:1"].state
+    assert not is_capped(state, capped(Cap(limit=9, within_ms=HOUR)), world.now_ms)
+    assert is_capped(state, capped(Cap(limit=8, within_ms=HOUR)), world.now_ms)
+    for n in range(40):
+        world.decide("a:1", f"e{n}")
+    (kept,) = state.windows.values()
+    assert len(kept) == 32
+
+
+def test_a_clock_that_is_a_little_behind_shows_nothing_once_more() -> None:
+    catalog = capped(Cap(limit=1, within_ms=HOUR))
+    world = World(catalog)
+    world.decide("a:1", "d1")
+    assert is_capped(world.visitors["a:1"].state, catalog, world.now_ms - 50)

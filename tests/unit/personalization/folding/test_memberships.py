@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
-from personalization.events.entry import decode_entry
+from personalization.events.entry import Sender, decode_entry
 from personalization.events.event import Identify, SegmentChanged, Track
 from tests.unit.personalization.audience.test_windows import catalog, segments
 from tests.unit.personalization.world import MINUTE, START, World
@@ -46,6 +47,46 @@ def test_who_never_returns_leaves_on_time() -> None:
         world.time_out("a:1", after_ms=due_ms - world.now_ms)
     assert sorted(told(world)) == [("active", False), ("active", True), ("away", True)]
     assert world.now_ms == at_ms + 14 * DAY + 1
+
+
+def test_time_has_its_say_whatever_came_first() -> None:
+    world = world_of(away='since("Login") > duration("14d")')
+    world.track("a:1", "Page")
+    world.track("a:1", "Login")
+    while (due_ms := world.due("a:1")) is not None:
+        world.time_out("a:1", after_ms=due_ms - world.now_ms)
+    assert told(world) == [("away", True)]
+
+
+def test_what_is_told_of_one_person_is_never_told_of_another() -> None:
+    world = world_of(seen='count("V", within="7d") >= 1')
+    world.link("a:1", "u:1")
+    next_one = Sender("web", after_login="logged_out")
+    world.send("a:1", Track(message_id="m", event="V", anonymous_id="1"), sender=next_one)
+    assert told(world, "a:1") == [("seen", True)]
+    assert told(world, "u:1") == []
+    world.time_out("a:1", after_ms=8 * DAY)
+    assert told(world, "a:1") == [("seen", True), ("seen", False)]
+    assert told(world, "u:1") == []
+
+
+def test_of_who_refused_nothing_is_told_by_a_merge() -> None:
+    world = world_of(keen='count("V", within="7d") >= 2')
+    world.track("a:1", "V")
+    world.track("u:1", "V")
+    world.send("u:1", Identify(message_id="no", context={"consent": {"personalization": False}}))
+    world.link("a:1", "u:1")
+    assert told(world, "u:1") == []
+
+
+def test_an_entry_of_an_older_version_moves_nobody() -> None:
+    world = world_of(seen='count("V", within="7d") >= 1')
+    older = world.catalog
+    newer = dataclasses.replace(catalog(other='count("V", within="7d") >= 1'), version=2)
+    for at in (newer, older, newer, older):
+        world.catalog = at
+        world.track("a:1", "V")
+    assert told(world) == [("other", True)]
 
 
 def test_what_is_folded_again_is_told_under_the_same_name() -> None:
