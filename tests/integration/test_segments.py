@@ -1,0 +1,84 @@
+"""Segments through real servers: a window changes what is shown, and who enters and leaves stands in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from personalization.events.event import SegmentChanged, TimedOut
+from tests.integration.site import NAMESPACE, Site
+from tests.requirements import require
+from tests.running import start, stop, until
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
+
+WITHIN_MS = 6_000
+CATALOG = """
+placements:
+  only:
+    content: [vip]
+    default: plain
+  capped:
+    content: [rare]
+    default: plain
+content:
+  vip: {type: html, body: <p>vip</p>, when: '"keen" in segments'}
+  rare: {type: html, body: <p>rare</p>, cap: 2 per 1h}
+  plain: {type: html, body: <p>plain</p>}
+segments:
+  keen: count("Priced", where='properties.plan == "pro"', within="6s") >= 3
+sources:
+  site:
+    write_keys: [pk_dev]
+    server_keys: [sk_dev]
+    consent_default: granted
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    require("redis")
+    catalog = tmp_path_factory.mktemp("catalog")
+    (catalog / "shop.yaml").write_text(CATALOG)
+    settings = {
+        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
+        "NEXTBEST_DEADLINE_MS": "5000",
+        "NEXTBEST_NAMESPACE": NAMESPACE,
+    }
+    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
+    with Redis.from_url(up.redis_url()) as redis:
+        yield Site(up, up.redis_url(), redis)
+    stop(up)
+
+
+def test_who_is_keen_is_shown_more_and_leaves_by_time_alone(site: Site) -> None:
+    visitor = {"anonymousId": "w1"}
+    for plan in ("pro", "free", "pro", "pro"):
+        site.collect({"type": "track", "event": "Priced", "properties": {"plan": plan}, **visitor})
+    until(lambda: site.up.event_count("w1") == 4, "all four are folded")
+    assert site.decide(visitor, "only")["contentId"] == "vip"
+
+    def told() -> list[tuple[bool, int]]:
+        entries = site.logged("a:w1")
+        return [(e.event.entered, e.received_at_ms) for e in entries if isinstance(e.event, SegmentChanged)]
+
+    until(lambda: len(told()) == 2, "they left, and did nothing for it")
+    (entered, entered_ms), (left, left_ms) = told()
+    assert (entered, left) == (True, False)
+    assert left_ms - entered_ms >= WITHIN_MS - 1_000, "the third of them began a little before"
+    assert site.decide(visitor, "only")["contentId"] == "plain"
+    events = site.events("a:w1")
+    assert sum(isinstance(event, TimedOut) for event in events) <= 3, "one time-out at a time"
+
+
+def test_a_cap_over_a_length_of_time_counts_what_was_shown(site: Site) -> None:
+    visitor = {"anonymousId": "w2"}
+    for n_shown in (1, 2):
+        assert site.decide(visitor, "capped")["contentId"] == "rare"
+        until(lambda: len(site.events("a:w2")) >= n_shown, "it is logged")  # noqa: B023 (called at once)
+        assert site.state("a:w2").exposures["rare"].total == n_shown
+    assert site.decide(visitor, "capped")["contentId"] == "plain"
+    (times,) = site.state("a:w2").windows.values()
+    assert len(times) == 2
