@@ -163,12 +163,13 @@ class CatalogStore:
         )
         return int(version)
 
-    async def _declared_before(self) -> dict[str, tuple[int, int]]:
+    async def _declared_before(self) -> dict[str, tuple[int, int]] | None:
+        """What the newest version looks at; None: there is none yet."""
         try:
             newest = await self.history(1)
         except msgspec.MsgspecError:  # by a newer nextbest, or damaged: what was kept so far is not known
             return {}
-        return newest[0].declared if newest else {}
+        return newest[0].declared if newest else None
 
     async def _changes(self, catalog: Catalog) -> list[str]:
         try:
@@ -231,12 +232,15 @@ class CatalogStore:
         ]
 
 
-def _declared(catalog: Catalog, at_ms: int, before: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+def _declared(
+    catalog: Catalog, at_ms: int, before: dict[str, tuple[int, int]] | None
+) -> dict[str, tuple[int, int]]:
     """What was looked at before, as far back as now, is kept since then; the rest from the moment all have it."""
+    from_now_ms = at_ms if before is None else at_ms + IN_FORCE_WITHIN_MS
     found = {}
     for series, n_kept in sorted(series_of(catalog).items()):
-        since_ms, n_before = before.get(series.id.hex(), (0, 0))
-        found[series.id.hex()] = (since_ms if n_before >= n_kept else at_ms + IN_FORCE_WITHIN_MS, n_kept)
+        since_ms, n_before = (before or {}).get(series.id.hex(), (0, 0))
+        found[series.id.hex()] = (since_ms if n_before >= n_kept else from_now_ms, n_kept)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -173,6 +174,7 @@ async def test_a_window_is_kept_since_it_was_first_published_without_a_break(sto
         await store.publish(catalog)
         await asyncio.sleep(0.002)
     first, second, _, fourth = [await declared(version) for version in (1, 2, 3, 4)]
+    assert first["A"] <= time.time_ns() // 1_000_000 < second["B"], "processes may still stamp the version before"
     assert second["A"] == first["A"] < second["B"]
     assert fourth["B"] == second["B"], "it was looked at all along"
     assert fourth["A"] > second["B"], "what happened while nobody looked is not known"
