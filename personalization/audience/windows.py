@@ -56,10 +56,9 @@ def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> 
     """Join what both know: each event happened to the one person."""
     for key, theirs in other.windows.items():
         series = catalog.series.get(key)
-        if series is None:
-            continue
+        n_kept = MAX_AMOUNTS if series is None else series.n_kept  # a newer version may look at it
         ours = into.windows.get(key)
-        into.windows[key] = theirs if ours is None else times.join(ours, theirs, series.n_kept)
+        into.windows[key] = theirs if ours is None else times.join(ours, theirs, n_kept)
     _forget(into, catalog)
 
 

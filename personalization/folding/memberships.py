@@ -22,6 +22,8 @@ from personalization.visitor.purposes import PERSONALISING, may
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import Session
 
+PUT_OFF_MS = 1_000
+
 
 class Segments:
     """The part of the fold that follows who is in which segment."""
@@ -44,12 +46,18 @@ class Segments:
     def time_out(self, fold: FoldContext) -> None:
         """Time alone may have changed something."""
         followed, kept = fold.catalog.followed, fold.folder.memberships
-        if kept is None or fold.catalog.version < kept.version:
+        if kept is None:
+            return
+        now_ms = fold.state.now_ms
+        if fold.catalog.version < kept.version:
+            # Whoever wakes visitors has not heard of the newer version yet: it will in a moment.
+            for name, due_ms in kept.due_ms.items():
+                kept.due_ms[name] = max(due_ms, now_ms + PUT_OFF_MS)
             return
         if kept.rules != followed.hash:
             _look_anew(fold, kept)
             return
-        due = [name for name, due_ms in kept.due_ms.items() if due_ms <= fold.state.now_ms]
+        due = [name for name, due_ms in kept.due_ms.items() if due_ms <= now_ms]
         for name in due:
             del kept.due_ms[name]
         _look(fold, [followed.by_name[name] for name in due], kept)

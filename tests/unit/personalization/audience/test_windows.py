@@ -223,6 +223,15 @@ def test_an_entry_of_an_older_version_takes_nothing_from_a_newer_one() -> None:
     assert segments(state, new, START + 3) == {"once"}
 
 
+def test_a_merge_by_an_older_version_takes_nothing_from_a_newer_one() -> None:
+    new, old = catalog(once='count("V", within="7d") >= 2'), catalog()
+    left, right = VisitorState(), VisitorState()
+    happens(left, new, "V", START)
+    happens(right, new, "V", START + 1)
+    merge_states(left, right, old)
+    assert segments(left, new, START + 2) == {"once"}
+
+
 def test_what_is_dated_back_to_before_the_declaration_makes_nothing_unknown() -> None:
     seen = catalog(START, new='never("Bought")')
     state = VisitorState()

@@ -89,6 +89,21 @@ def test_an_entry_of_an_older_version_moves_nobody() -> None:
     assert told(world) == [("other", True)]
 
 
+def test_a_time_out_of_an_older_version_is_put_off_and_not_asked_for_again_at_once() -> None:
+    world = world_of(seen='count("V", within="7d") >= 1')
+    older = world.catalog
+    world.catalog = dataclasses.replace(older, version=2)
+    world.track("a:1", "V")
+    world.catalog = older
+    world.time_out("a:1", after_ms=8 * DAY)
+    due_ms = world.due("a:1")
+    assert due_ms is not None
+    assert due_ms >= world.now_ms + 1_000
+    world.catalog = dataclasses.replace(older, version=2)
+    world.time_out("a:1", after_ms=due_ms - world.now_ms)
+    assert told(world) == [("seen", True), ("seen", False)]
+
+
 def test_what_is_folded_again_is_told_under_the_same_name() -> None:
     world = world_of(keen='count("V", within="7d") >= 1')
     world.track("a:1", "V")
