@@ -16,7 +16,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from personalization.catalog.catalog import Catalog, PublishedCatalog
-from personalization.catalog.compiled_catalog import series_of
+from personalization.catalog.compiled_windows import series_of
 from personalization.errors import InvalidInput, Refused
 from state.catalog_diff import catalog_diff
 

@@ -12,7 +12,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledSeries
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.compiled_windows import CompiledSeries
 from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
 from personalization.events.event import ClientEvent, event_name
 from personalization.events.event_scope import at_path, event_scope

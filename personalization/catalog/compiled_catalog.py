@@ -14,21 +14,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from personalization.bounded import short_hash
-from personalization.catalog.catalog import (
-    AffinitySpec,
-    Catalog,
-    Content,
-    Conversion,
-    Placement,
-    PublishedCatalog,
-)
+from personalization.catalog.catalog import AffinitySpec, Catalog, Content, Conversion, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
-from personalization.catalog.cel_tree import Name, keys_of
+from personalization.catalog.cel_tree import keys_of
+from personalization.catalog.compiled_windows import CompiledSeries, FollowedSegments, compile_series, follow
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule
-from personalization.catalog.vocabulary import STEADY_VARIABLES
-from personalization.catalog.windows import MAX_TIMES, Series, Window, shown_key, windows_of
+from personalization.catalog.windows import MAX_TIMES, Window
 from personalization.errors import InvalidInput, NextbestError
 from personalization.visitor.purposes import normal
 
@@ -37,9 +29,6 @@ MAX_WEIGHTS = 16
 
 MAX_CONVERSIONS = 8
 """Each keeps examples open per visitor and a model in every process."""
-
-MAX_SERIES = 32
-"""Events that windows look at, conditions told apart: what is kept of each visitor grows with them."""
 
 CONVERSION_KEY = "conversion:"
 """Before a conversion's name in the keys of ``outcomes``; no placement may begin so."""
@@ -110,68 +99,6 @@ class CompiledConversion:
     spec: Conversion
     when: Rule | None
     features: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledSeries:
-    """What windows look at, ready.
-
-    Attributes
-    ----------
-    path
-        Of the amount in the event; empty: times alone.
-    n_kept
-        How many of the latest events are kept of a visitor.
-    declared_ms
-        Since when; what happened before is not known.
-    within_ms
-        After this nobody asks for it any more; None: it is kept.
-    """
-
-    key: bytes
-    where: Rule | None
-    path: tuple[str, ...]
-    n_kept: int
-    declared_ms: int
-    within_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FollowedSegment:
-    """A segment that is followed: its rule, and what its windows look at.
-
-    Attributes
-    ----------
-    is_window
-        Whether the rule is one window and nothing else.
-    turned
-        What another event of such a window can do: turn it on, turn it off, or either (None).
-    """
-
-    name: str
-    rule: Rule
-    windows: tuple[tuple[Window, CompiledSeries], ...]
-    is_window: bool
-    turned: bool | None
-
-
-@dataclass(slots=True)
-class FollowedSegments:
-    """The segments that somebody enters and leaves at a known moment.
-
-    They look at windows, and else only at what events change.
-
-    Attributes
-    ----------
-    by_event
-        By the name of each event that may change them.
-    hash
-        Stands for all of them: what is kept of a visitor was found by these rules or by others.
-    """
-
-    by_name: dict[str, FollowedSegment] = field(default_factory=dict)
-    by_event: dict[str, list[FollowedSegment]] = field(default_factory=dict)
-    hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,85 +205,17 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     check.demand(len(catalog.conversions) <= MAX_CONVERSIONS, "conversions", f"are at most {MAX_CONVERSIONS}")
     for name, placement in catalog.placements.items():
         _compile_placement(check, compiled, arms, name, placement)
-    _compile_windows(check, compiled)
+    series = compile_series(catalog, check.looking_back, check.fail)
+    for found in series:
+        compiled.series[found.key] = found
+        if found.event:
+            compiled.series_by_event.setdefault(found.event, []).append(found)
+    for rule in check.looking_back:
+        compiled.windows.update((window.variable, window) for window in rule.windows)
+    follow(compiled.segments, compiled.series, compiled.followed)
     if check.errors:
         raise InvalidCatalog(check.errors)
     return compiled
-
-
-def series_of(catalog: Catalog) -> dict[Series, int]:
-    """What the windows of a catalog's rules look at, and how many times of each they ask for."""
-    conditions = [content.when for content in catalog.content.values()]
-    conditions += [placement.when for placement in catalog.placements.values()]
-    rules = [*catalog.segments.values(), *filter(None, conditions)]
-    found: dict[Series, int] = {}
-    for window in windows_of(rules):
-        found[window.series] = max(window.n_kept, found.get(window.series, 1))
-    return found
-
-
-def _compile_windows(check: _Check, compiled: CompiledCatalog) -> None:
-    """What the windows of all rules look at: each event and condition once, as far back as the largest asks."""
-    catalog = compiled.catalog
-    declared = catalog.declared if isinstance(catalog, PublishedCatalog) else {}
-    wanted: dict[Series, tuple[int, str]] = {}
-    for rule in check.looking_back:
-        for window in rule.windows:
-            compiled.windows[window.variable] = window
-            n_kept, where = wanted.get(window.series, (1, rule.field))
-            wanted[window.series] = max(window.n_kept, n_kept), where
-    for name, content in catalog.content.items():
-        if content.cap is not None and content.cap.within_ms is not None:
-            shown = shown_key(name)
-            # As many as any cap may ask for: a limit that is raised must know what was shown before.
-            compiled.series[shown] = CompiledSeries(shown, None, (), MAX_TIMES, 0, content.cap.within_ms)
-    if len(wanted) > MAX_SERIES:
-        check.fail("segments", f"windows look at {len(wanted)} events; at most {MAX_SERIES} are kept of a visitor")
-    for series, (n_kept, where) in wanted.items():
-        path = tuple(series.of.split(".")) if series.of else ()
-        check.demand(
-            not path or (path[0] in EVENT_VARIABLES and all(path)),
-            where,
-            f"of={series.of!r} is no path into an event; begin it with one of {', '.join(sorted(EVENT_VARIABLES))}",
-        )
-        condition = _condition(check, series, where)
-        made = CompiledSeries(series.id, condition, path, n_kept, declared.get(series.id.hex(), (0, 0))[0])
-        compiled.series[series.id] = made
-        compiled.series_by_event.setdefault(series.event, []).append(made)
-    _follow_segments(compiled)
-
-
-def _condition(check: _Check, series: Series, where: str) -> Rule | None:
-    if not series.where:
-        return None
-    try:
-        rule = Rule(series.where, where, EVENT_VARIABLES)
-    except InvalidInput as error:
-        check.fail(where, f"where={series.where!r}: {error.message}", error.code)
-        return None
-    rule.field = f"{where}.where"  # its errors at run time are not those of the rule that it stands in
-    return rule
-
-
-def _follow_segments(compiled: CompiledCatalog) -> None:
-    found = compiled.followed
-    for name, rule in compiled.segments.items():
-        others = rule.variables - {window.variable for window in rule.windows}
-        if not rule.windows or not others <= STEADY_VARIABLES.keys():
-            continue
-        looked_at = tuple((window, compiled.series[window.series.id]) for window in rule.windows)
-        is_window = rule.tree == Name(rule.windows[0].variable)
-        turned = rule.windows[0].turned_by_an_event if is_window else None
-        segment = found.by_name[name] = FollowedSegment(name, rule, looked_at, is_window, turned)
-        events = {window.series.event for window in rule.windows}
-        for event in events.union(*(STEADY_VARIABLES[variable] for variable in others)):
-            found.by_event.setdefault(event, []).append(segment)
-    if found.by_name:
-        said = [
-            (name, each.rule.source, [series.declared_ms for _, series in each.windows])
-            for name, each in sorted(found.by_name.items())
-        ]
-        found.hash = short_hash(repr(said))
 
 
 def _no_content(name: str, known: Collection[str]) -> str:

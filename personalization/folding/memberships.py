@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
-from personalization.catalog.compiled_catalog import FollowedSegment
+from personalization.catalog.compiled_windows import FollowedSegment
 from personalization.events.emission import DerivedEntry
 from personalization.events.entry import Entry, Provenance
 from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name

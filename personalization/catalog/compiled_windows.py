@@ -1,0 +1,165 @@
+"""What windows look at, made ready, and the segments that are followed for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from personalization.bounded import short_hash
+from personalization.catalog.catalog import Catalog, PublishedCatalog
+from personalization.catalog.cel_tree import Name
+from personalization.catalog.rules import EVENT_VARIABLES, Rule
+from personalization.catalog.vocabulary import STEADY_VARIABLES
+from personalization.catalog.windows import MAX_TIMES, Series, Window, shown_key, windows_of
+from personalization.errors import InvalidInput
+
+MAX_SERIES = 32
+"""Events that windows look at, conditions told apart: what is kept of each visitor grows with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSeries:
+    """What windows look at, ready.
+
+    Attributes
+    ----------
+    event
+        Its name; empty: no event, but that a content was shown.
+    path
+        Of the amount in the event; empty: times alone.
+    n_kept
+        How many of the latest events are kept of a visitor.
+    declared_ms
+        Since when; what happened before is not known.
+    within_ms
+        After this nobody asks for it any more; None: it is kept.
+    """
+
+    key: bytes
+    event: str
+    where: Rule | None
+    path: tuple[str, ...]
+    n_kept: int
+    declared_ms: int
+    within_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedSegment:
+    """A segment that is followed: its rule, and what its windows look at.
+
+    Attributes
+    ----------
+    is_window
+        Whether the rule is one window and nothing else.
+    turned
+        What another event of such a window can do: turn it on, turn it off, or either (None).
+    """
+
+    name: str
+    rule: Rule
+    windows: tuple[tuple[Window, CompiledSeries], ...]
+    is_window: bool
+    turned: bool | None
+
+
+@dataclass(slots=True)
+class FollowedSegments:
+    """The segments that somebody enters and leaves at a known moment.
+
+    They look at windows, and else only at what events change.
+
+    Attributes
+    ----------
+    by_event
+        By the name of each event that may change them.
+    hash
+        Stands for all of them: what is kept of a visitor was found by these rules or by others.
+    """
+
+    by_name: dict[str, FollowedSegment] = field(default_factory=dict)
+    by_event: dict[str, list[FollowedSegment]] = field(default_factory=dict)
+    hash: bytes = b""
+
+
+def series_of(catalog: Catalog) -> dict[Series, int]:
+    """What the windows of a catalog's rules look at, and how many times of each they ask for."""
+    conditions = [content.when for content in catalog.content.values()]
+    conditions += [placement.when for placement in catalog.placements.values()]
+    rules = [*catalog.segments.values(), *filter(None, conditions)]
+    found: dict[Series, int] = {}
+    for window in windows_of(rules):
+        found[window.series] = max(window.n_kept, found.get(window.series, 1))
+    return found
+
+
+def compile_series(
+    catalog: Catalog, looking_back: Sequence[Rule], fail: Callable[[str, str, str], None]
+) -> list[CompiledSeries]:
+    """What the windows of rules look at, and caps over a length of time.
+
+    Each event and condition stands once, with as many times as the rule asks for that asks for most.
+
+    Parameters
+    ----------
+    looking_back
+        The rules that have windows.
+    fail
+        Told of every mistake: where, what, and its code.
+    """
+    declared = catalog.declared if isinstance(catalog, PublishedCatalog) else {}
+    wanted: dict[Series, tuple[int, str]] = {}
+    for rule in looking_back:
+        for window in rule.windows:
+            n_kept, where = wanted.get(window.series, (1, rule.field))
+            wanted[window.series] = max(window.n_kept, n_kept), where
+    if len(wanted) > MAX_SERIES:
+        said = f"windows look at {len(wanted)} events; at most {MAX_SERIES} are kept of a visitor"
+        fail("segments", said, "invalid_field")
+    made = []
+    for series, (n_kept, where) in wanted.items():
+        path = tuple(series.of.split(".")) if series.of else ()
+        if path and not (path[0] in EVENT_VARIABLES and all(path)):
+            known = ", ".join(sorted(EVENT_VARIABLES))
+            fail(where, f"of={series.of!r} is no path into an event; begin it with one of {known}", "invalid_field")
+        condition = _condition(series, where, fail)
+        declared_ms = declared.get(series.id.hex(), (0, 0))[0]
+        made.append(CompiledSeries(series.id, series.event, condition, path, n_kept, declared_ms))
+    for name, content in catalog.content.items():
+        if content.cap is not None and content.cap.within_ms is not None:
+            # As many as any cap may ask for: a limit that is raised must know what was shown before.
+            made.append(CompiledSeries(shown_key(name), "", None, (), MAX_TIMES, 0, content.cap.within_ms))
+    return made
+
+
+def _condition(series: Series, where: str, fail: Callable[[str, str, str], None]) -> Rule | None:
+    if not series.where:
+        return None
+    try:
+        rule = Rule(series.where, where, EVENT_VARIABLES)
+    except InvalidInput as error:
+        fail(where, f"where={series.where!r}: {error.message}", error.code)
+        return None
+    rule.field = f"{where}.where"  # its errors at run time are not those of the rule that it stands in
+    return rule
+
+
+def follow(segments: Mapping[str, Rule], by_key: Mapping[bytes, CompiledSeries], found: FollowedSegments) -> None:
+    """Enter into ``found`` the segments that can be followed."""
+    for name, rule in segments.items():
+        others = rule.variables - {window.variable for window in rule.windows}
+        if not rule.windows or not others <= STEADY_VARIABLES.keys():
+            continue
+        looked_at = tuple((window, by_key[window.series.id]) for window in rule.windows)
+        is_window = rule.tree == Name(rule.windows[0].variable)
+        turned = rule.windows[0].turned_by_an_event if is_window else None
+        segment = found.by_name[name] = FollowedSegment(name, rule, looked_at, is_window, turned)
+        events = {window.series.event for window in rule.windows}
+        for event in events.union(*(STEADY_VARIABLES[variable] for variable in others)):
+            found.by_event.setdefault(event, []).append(segment)
+    if found.by_name:
+        said = [
+            (name, each.rule.source, [series.declared_ms for _, series in each.windows])
+            for name, each in sorted(found.by_name.items())
+        ]
+        found.hash = short_hash(repr(said))
