@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personalization.audience import windows
+from personalization.audience import rule_scores, windows
 from personalization.audience.device import device_of
 from personalization.audience.local_time import local_hour
 from personalization.audience.segments import segments_of
@@ -64,7 +64,7 @@ class VisitorScope:
         """The same request and visitor, as if nobody had a score."""
         return VisitorScope(self.state, self.context, self.catalog, self.now_ms, self.known)
 
-    def scores(self) -> dict[str, float]:
+    def likely(self) -> dict[str, float]:
         """How likely the visitor is to convert, by conversion."""
         return {} if self._scores is None else self._scores(self)
 
@@ -132,6 +132,20 @@ def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]
     }
 
 
+def _scores(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
+    likely, catalog = scope.likely(), scope.catalog
+    if not catalog.rule_scored:
+        return likely
+    found = rule_scores.values(catalog.scores, catalog.rule_scored, state, scope.now_ms, scope.holds, likely)
+    return {**likely, **found}
+
+
+def _trends(scope: VisitorScope, state: VisitorState) -> dict[str, str]:
+    scores = scope.catalog.scores
+    found = {name: rule_scores.trend_of(scores[name], state, scope.now_ms) for name in scope.catalog.rule_scored}
+    return {name: trend for name, trend in found.items() if trend is not None}
+
+
 def _days_since(scope: VisitorScope, at_ms: int) -> float | None:
     return max(0, scope.now_ms - at_ms) / DAY_MS if at_ms else None
 
@@ -163,8 +177,12 @@ _OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
     "event_count": lambda _, state: state.event_count,
     "n_orders": lambda _, state: state.n_orders,
     "revenue": lambda _, state: state.revenue,
-    "scores": lambda scope, _: scope.scores(),
+    "scores": _scores,
     "segments": lambda scope, _: segments_of(scope.catalog, scope.holds),
     "session": _session,
+    "tiers": lambda scope, state: rule_scores.tiers(
+        scope.catalog.scores, scope.catalog.rule_scored, state, scope.value("scores")
+    ),
     "traits": lambda _, state: state.traits,
+    "trends": _trends,
 }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
-from personalization.catalog.compiled_windows import CompiledSeries
+from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
 from personalization.events.event import ClientEvent, event_name
 from personalization.events.event_scope import at_path, event_scope
@@ -22,9 +22,9 @@ from personalization.visitor import times
 from personalization.visitor.times import Times
 from personalization.visitor.visitor_state import VisitorState
 
-MAX_WINDOWS = 80
-"""Series kept of a visitor before those are forgotten that no rule and no cap asks for: all that rules may look at,
-and as many contents as other caps remember."""
+MAX_WINDOWS = 144
+"""Series kept of a visitor before those are forgotten that nothing asks for: all that rules may look at (32), as
+many contents as other caps remember (48), and the events whose points expire (64)."""
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,

@@ -8,17 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from personalization.catalog.catalog import Catalog
-from personalization.catalog.cel_parser import Unreadable, parse
-from personalization.catalog.cel_tree import keys_of
 from personalization.catalog.check import Check, InvalidCatalog
-from personalization.catalog.compiled_windows import CompiledSeries, FollowedSegments, compile_series, follow
+from personalization.catalog.compiled_scores import CompiledScore, Tally
+from personalization.catalog.compiled_series import CompiledSeries
+from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import Rule
+from personalization.catalog.scored import looks_at_scores, scored
 from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
-from personalization.catalog.walk import SECTIONS, entries, features_of, visitor_rules
+from personalization.catalog.walk import SECTIONS, entries
 from personalization.catalog.windows import Window
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "InvalidCatalog",
     "compile_catalog",
     "rules_hash",
-    "scores_named",
 ]
 
 
@@ -42,11 +42,14 @@ class CompiledCatalog:
 
     Attributes
     ----------
-    scored
-        The conversions whose score a rule or a feature names: no other is worked out for a decision.
-    scored_segments
-        Whether a segment names a score: then what models see of segments is not what rules see of them.
-    named
+    scored, rule_scored
+        The conversions, and the scores by rules, that a rule, a feature or a template names: no other is worked out
+        for a decision.
+    looks_at_scores
+        Whether a segment or a conversion names a score: then models see the visitor without those of models.
+    tallies_by_event
+        What scores count of each event.
+        named
         What it names of visitors: that always has a place in their states.
     followed
         The segments that are followed.
@@ -66,7 +69,14 @@ class CompiledCatalog:
     conversions: dict[str, CompiledConversion] = field(default_factory=dict)
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
-    scored_segments: bool = False
+    rule_scored: tuple[str, ...] = ()
+    looks_at_scores: bool = False
+    scores: dict[str, CompiledScore] = field(default_factory=dict)
+    tallies_by_event: dict[str, list[Tally]] = field(default_factory=dict)
+    tally_keys: set[bytes] = field(default_factory=set)
+    axes_of: list[CompiledScore] = field(default_factory=list)
+    watched_scores: dict[str, CompiledScore] = field(default_factory=dict)
+    watched_by_event: dict[str, list[CompiledScore]] = field(default_factory=dict)
     named: Named = NOTHING_NAMED
     followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
@@ -83,9 +93,14 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         With every mistake of meaning: unknown references, bad rules, numbers out of range.
     """
     check = Check()
-    scored_segments = any(scores_named(rule) != set() for rule in catalog.segments.values())
+    used = scored(catalog)
     compiled = CompiledCatalog(
-        version, catalog, scored=_scored(catalog), scored_segments=scored_segments, named=named_by(catalog)
+        version,
+        catalog,
+        scored=used & catalog.conversions.keys(),
+        rule_scored=tuple(name for name in catalog.scores if name in used),
+        looks_at_scores=looks_at_scores(catalog),
+        named=named_by(catalog),
     )
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
@@ -99,30 +114,3 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     if check.errors:
         raise InvalidCatalog(check.errors)
     return compiled
-
-
-def scores_named(rule: str) -> set[str] | None:
-    """The conversions whose score a rule names; None where it takes the whole map.
-
-    >>> scores_named("scores.buys_soon > 0.2 && scores['leaves'] < 0.1") == {"buys_soon", "leaves"}
-    True
-    >>> scores_named("size(scores) > 0") is None
-    True
-    """
-    try:
-        named = keys_of(parse(rule), "scores")
-    except Unreadable:  # the rule is refused elsewhere
-        return set()
-    return None if named is None else set(named)
-
-
-def _scored(catalog: Catalog) -> frozenset[str]:
-    used: set[str] = set()
-    for rule in visitor_rules(catalog):
-        named = scores_named(rule)
-        used |= set(catalog.conversions) if named is None else named
-    for _, features in features_of(catalog):
-        for first, *rest in (feature.split(".") for feature in features):
-            if first == "scores":
-                used |= set(rest[:1] or catalog.conversions)
-    return frozenset(used & catalog.conversions.keys())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from personalization.bounded import short_hash
 from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.cel_tree import Name
+from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.rules import EVENT_VARIABLES, Rule
 from personalization.catalog.vocabulary import STEADY_VARIABLES
 from personalization.catalog.walk import visitor_rules
@@ -16,33 +17,6 @@ from personalization.errors import InvalidInput
 
 MAX_SERIES = 32
 """Events that windows look at, conditions told apart: what is kept of each visitor grows with them."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledSeries:
-    """What windows look at, ready.
-
-    Attributes
-    ----------
-    event
-        Its name; empty: no event, but that a content was shown.
-    path
-        Of the amount in the event; empty: times alone.
-    n_kept
-        How many of the latest events are kept of a visitor.
-    declared_ms
-        Since when; what happened before is not known.
-    within_ms
-        After this nobody asks for it any more; None: it is kept.
-    """
-
-    key: bytes
-    event: str
-    where: Rule | None
-    path: tuple[str, ...]
-    n_kept: int
-    declared_ms: int
-    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from personalization.catalog import cel_parser, cel_tree
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.cel_tree import Field, Index, Literal, Name, Node
+from personalization.catalog.sections.content import texts_of
 from personalization.catalog.walk import features_of, visitor_rules
 from personalization.visitor.purposes import PERSONALISING, normal
 
@@ -114,5 +115,5 @@ def _path(node: Node) -> tuple[str, ...]:
 
 def _in_templates(catalog: Catalog) -> Iterator[str]:
     for content in catalog.content.values():
-        for body in (content.body, *content.locales.values()):
-            yield from _TRAIT_IN_TEMPLATE.findall(body if isinstance(body, str) else repr(body))
+        for text in texts_of(content):
+            yield from _TRAIT_IN_TEMPLATE.findall(text)

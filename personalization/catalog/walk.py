@@ -14,6 +14,7 @@ from personalization.catalog.sections.affinities import AffinitySection
 from personalization.catalog.sections.content import ContentSection
 from personalization.catalog.sections.conversions import ConversionSection
 from personalization.catalog.sections.placements import PlacementSection
+from personalization.catalog.sections.scores import ScoreSection
 from personalization.catalog.sections.segments import SegmentSection
 from personalization.catalog.sections.sources import SourceSection
 from personalization.catalog.vocabulary import EVENT, VISITOR
@@ -24,6 +25,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     ContentSection(),
     AffinitySection(),
     ConversionSection(),
+    ScoreSection(),
     PlacementSection(),
     SourceSection(),
 )
@@ -76,8 +78,8 @@ def definitions(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
     """By variable, what an entry of it is called, and those that the catalog defines."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for section in SECTIONS:
-        if section.defines:
-            noun, defined = found.get(section.defines, ("", {}))
+        for variable in section.defines:
+            noun, defined = found.get(variable, ("", {}))
             called = f"{noun} or {section.noun}" if noun else section.noun
-            found[section.defines] = (called, {**defined, **entries(section, catalog)})
+            found[variable] = (called, {**defined, **entries(section, catalog)})
     return found

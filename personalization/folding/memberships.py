@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.compiled_windows import FollowedSegment
-from personalization.events.emission import DerivedEntry
-from personalization.events.entry import Entry, Provenance
 from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
 from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import FolderState, Memberships
@@ -133,15 +131,6 @@ def _look(fold: FoldContext, followed: Iterable[FollowedSegment], kept: Membersh
 
 
 def _tell(fold: FoldContext, changed: Sequence[tuple[str, bool]]) -> None:
-    at_ms = fold.state.now_ms
     for name, entered in changed:
-        n_told = len(fold.emissions)
         fold.notes.append(("segment_entered" if entered else "segment_left", name, ""))
-        told = Entry(
-            received_at_ms=at_ms,
-            occurred_at_ms=at_ms,
-            catalog_version=fold.entry.catalog_version,
-            event=SegmentChanged(segment=name, entered=entered),
-            provenance=Provenance(fold.key, fold.position.epoch, fold.position.offset, n_told),
-        )
-        fold.emissions.append(DerivedEntry(fold.key, told))
+        fold.tell(SegmentChanged(segment=name, entered=entered))
