@@ -19,7 +19,7 @@ def score_report(scope: VisitorScope, likely: dict[str, float]) -> dict[str, Any
     likely
         How likely each conversion is. A blend of one that is missing is left out.
     """
-    state, scores = scope.state, scope.catalog.scores
+    state, scores = scope.state, scope.catalog.scores.by_name
     if state is None or not may(state.consents, PERSONALISING, default=True):
         return {}
     values = rule_scores.values(scores, scores, state, scope.now_ms, scope.holds, likely)

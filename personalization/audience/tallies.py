@@ -34,7 +34,7 @@ _EVER = -1
 
 def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalog: CompiledCatalog) -> None:
     """Count the event, if a score asks for it."""
-    wanted = catalog.tallies_by_event.get(event_name(event))
+    wanted = catalog.scores.tallies_by_event.get(event_name(event))
     if not wanted:
         return
     scope: Scope | None = None
@@ -136,7 +136,7 @@ def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> 
         counted = points.repeats.get(key)
         points.repeats[key] = days if counted is None else _joined(counted, days)
     for name, theirs_tier in theirs.tiers.items():
-        score = catalog.scores.get(name)
+        score = catalog.scores.by_name.get(name)
         order = [] if score is None else [tier.name for tier in score.tiers]
         ours_tier = points.tiers.get(name)
         if ours_tier not in order or (theirs_tier in order and order.index(theirs_tier) > order.index(ours_tier)):
@@ -181,8 +181,9 @@ def _forget(points: Points, catalog: CompiledCatalog) -> None:
     """Beyond the bound, forget what this catalog does not ask for."""
     if sum(len(tallies.weights) for tallies in points.tallies.values()) <= MAX_KEPT:
         return
+    known = catalog.scores.tally_keys
     for half_life_ms, tallies in list(points.tallies.items()):
-        tallies.weights = {key: weight for key, weight in tallies.weights.items() if key in catalog.tally_keys}
+        tallies.weights = {key: weight for key, weight in tallies.weights.items() if key in known}
         if not tallies.weights:
             del points.tallies[half_life_ms]
-    points.repeats = {key: days for key, days in points.repeats.items() if key in catalog.tally_keys}
+    points.repeats = {key: days for key, days in points.repeats.items() if key in known}

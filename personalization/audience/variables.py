@@ -133,16 +133,15 @@ def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]
 
 
 def _scores(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
-    likely, catalog = scope.likely(), scope.catalog
-    if not catalog.rule_scored:
+    likely, scores = scope.likely(), scope.catalog.scores
+    if not scores.asked:
         return likely
-    found = rule_scores.values(catalog.scores, catalog.rule_scored, state, scope.now_ms, scope.holds, likely)
-    return {**likely, **found}
+    return {**likely, **rule_scores.values(scores.by_name, scores.asked, state, scope.now_ms, scope.holds, likely)}
 
 
 def _trends(scope: VisitorScope, state: VisitorState) -> dict[str, str]:
-    scores = scope.catalog.scores
-    found = {name: rule_scores.trend_of(scores[name], state, scope.now_ms) for name in scope.catalog.rule_scored}
+    scores = scope.catalog.scores.by_name
+    found = {name: rule_scores.trend_of(scores[name], state, scope.now_ms) for name in scope.catalog.scores.asked}
     return {name: trend for name, trend in found.items() if trend is not None}
 
 
@@ -181,7 +180,7 @@ _OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
     "segments": lambda scope, _: segments_of(scope.catalog, scope.holds),
     "session": _session,
     "tiers": lambda scope, state: rule_scores.tiers(
-        scope.catalog.scores, scope.catalog.rule_scored, state, scope.value("scores")
+        scope.catalog.scores.by_name, scope.catalog.scores.asked, state, scope.value("scores")
     ),
     "traits": lambda _, state: state.traits,
     "trends": _trends,

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from personalization.bounded import short_hash
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.check import Check, InvalidCatalog
-from personalization.catalog.compiled_scores import CompiledScore, Tally
+from personalization.catalog.compiled_scores import CompiledScores
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
@@ -42,14 +43,15 @@ class CompiledCatalog:
 
     Attributes
     ----------
-    scored, rule_scored
-        The conversions, and the scores by rules, that a rule, a feature or a template names: no other is worked out
-        for a decision.
+    scored
+        The conversions that a rule, a feature or a template names: no other is worked out for a decision.
     looks_at_scores
         Whether a segment or a conversion names a score: then models see the visitor without those of models.
-    tallies_by_event
-        What scores count of each event.
-        named
+    scores
+        The scores by rules.
+    told_of
+        Stands for all that the fold tells of by itself, segments and tiers; empty: it tells of none.
+    named
         What it names of visitors: that always has a place in their states.
     followed
         The segments that are followed.
@@ -69,14 +71,9 @@ class CompiledCatalog:
     conversions: dict[str, CompiledConversion] = field(default_factory=dict)
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
-    rule_scored: tuple[str, ...] = ()
     looks_at_scores: bool = False
-    scores: dict[str, CompiledScore] = field(default_factory=dict)
-    tallies_by_event: dict[str, list[Tally]] = field(default_factory=dict)
-    tally_keys: set[bytes] = field(default_factory=set)
-    axes_of: list[CompiledScore] = field(default_factory=list)
-    watched_scores: dict[str, CompiledScore] = field(default_factory=dict)
-    watched_by_event: dict[str, list[CompiledScore]] = field(default_factory=dict)
+    scores: CompiledScores = field(default_factory=CompiledScores)
+    told_of: bytes = b""
     named: Named = NOTHING_NAMED
     followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
@@ -98,7 +95,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         version,
         catalog,
         scored=used & catalog.conversions.keys(),
-        rule_scored=tuple(name for name in catalog.scores if name in used),
+        scores=CompiledScores(asked=tuple(name for name in catalog.scores if name in used)),
         looks_at_scores=looks_at_scores(catalog),
         named=named_by(catalog),
     )
@@ -113,4 +110,11 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     follow(compiled.segments, compiled.series, compiled.followed)
     if check.errors:
         raise InvalidCatalog(check.errors)
-    return compiled
+    return replace(compiled, told_of=_told_of(compiled))
+
+
+def _told_of(compiled: CompiledCatalog) -> bytes:
+    segments, scores = compiled.followed, compiled.scores.watched
+    if not segments.by_name and not scores:
+        return b""
+    return short_hash(repr((segments.hash, [(name, score.spec) for name, score in scores.items()])))

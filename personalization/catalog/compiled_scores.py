@@ -155,27 +155,54 @@ class CompiledScore:
     parts: list[tuple[float, CompiledScore]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class CompiledScores:
+    """All scores by rules of a catalog.
+
+    Attributes
+    ----------
+    asked
+        Those that a rule, a feature or a template names.
+    tallies_by_event
+        What they count of each event.
+    tally_keys
+        What stands for those counts, and for trends, in states.
+    of_axes
+        Those that are made of axes.
+    watched, watched_by_event
+        Those whose tiers the fold follows, by name, and by each event that may change them.
+    """
+
+    asked: tuple[str, ...] = ()
+    by_name: dict[str, CompiledScore] = field(default_factory=dict)
+    tallies_by_event: dict[str, list[Tally]] = field(default_factory=dict)
+    tally_keys: set[bytes] = field(default_factory=set)
+    of_axes: list[CompiledScore] = field(default_factory=list)
+    watched: dict[str, CompiledScore] = field(default_factory=dict)
+    watched_by_event: dict[str, list[CompiledScore]] = field(default_factory=dict)
+
+
 def compile_scores(check: Check, compiled: CompiledCatalog, specs: Mapping[str, Score]) -> None:
     """Enter all scores, what events add to what is kept for them, and whose tiers the fold follows."""
     check.demand(len(specs) <= MAX_SCORES, "scores", f"are at most {MAX_SCORES}")
     for name, spec in specs.items():
-        compiled.scores[name] = _compile_score(check, compiled, name, spec)
+        compiled.scores.by_name[name] = _compile_score(check, compiled, name, spec)
     for name, spec in specs.items():
         _check_parts(check, compiled, f"scores.{name}", spec, specs)
-    for tallies in compiled.tallies_by_event.values():
+    for tallies in compiled.scores.tallies_by_event.values():
         for tally in tallies:
-            compiled.tally_keys.update((tally.key, *(trend.key for trend in tally.trends)))
-    n_kept = len(compiled.tally_keys)
+            compiled.scores.tally_keys.update((tally.key, *(trend.key for trend in tally.trends)))
+    n_kept = len(compiled.scores.tally_keys)
     check.demand(n_kept <= MAX_TALLIES, "scores", f"count {n_kept} things; at most {MAX_TALLIES} are kept")
-    for score in compiled.scores.values():
-        _take_parts(score, compiled.scores)
+    for score in compiled.scores.by_name.values():
+        _take_parts(score, compiled.scores.by_name)
         if score.spec.axes:
-            compiled.axes_of.append(score)
+            compiled.scores.of_axes.append(score)
         if len(score.tiers) > 1 and score.parts:
-            compiled.watched_scores[score.name] = score
+            compiled.scores.watched[score.name] = score
             _take_directions(score)
             for event in sorted(score.changed_by):
-                compiled.watched_by_event.setdefault(event, []).append(score)
+                compiled.scores.watched_by_event.setdefault(event, []).append(score)
 
 
 def _compile_score(check: Check, compiled: CompiledCatalog, name: str, spec: Score) -> CompiledScore:
@@ -243,7 +270,7 @@ def _compile_event(
     rule = check.of_event(spec.when, f"{where}.when")
     said = (spec.event, spec.when, half_life_ms, expires_ms, repeat and (repeat.limit, repeat.per))
     key = short_hash(repr(said), 6)
-    tallies = compiled.tallies_by_event.setdefault(spec.event, [])
+    tallies = compiled.scores.tallies_by_event.setdefault(spec.event, [])
     tally = next((each for each in tallies if each.key == key), None)
     if tally is None:
         series = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_windows import FollowedSegment
 from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
 from personalization.folding.context import FoldContext
@@ -45,6 +46,8 @@ class Segments:
         """Time alone may have changed something."""
         followed, kept = fold.catalog.followed, fold.folder.memberships
         if kept is None:
+            if followed.by_name and _is_profiled(fold):
+                _look_anew(fold, Memberships())
             return
         now_ms = fold.state.now_ms
         if fold.catalog.version < kept.version:
@@ -76,10 +79,22 @@ class Segments:
         if not allowed(PERSONALISING):
             fold.folder.memberships = None
 
+    def is_behind(self, folder: FolderState, catalog: CompiledCatalog) -> bool:
+        """Whether who is in which segment was found by other rules."""
+        kept = folder.memberships
+        if kept is None:
+            return bool(catalog.followed.by_name)
+        return kept.version <= catalog.version and kept.rules != catalog.followed.hash
+
     def due_ms(self, folder: FolderState) -> float:
         """When time alone may change something; infinity for never."""
         kept = folder.memberships
         return min(kept.due_ms.values(), default=math.inf) if kept is not None else math.inf
+
+
+def _is_profiled(fold: FoldContext) -> bool:
+    """Whether something is known of the visitor, and may be used: of who never agreed nothing is told."""
+    return fold.state.first_ms > 0 and may(fold.state.consents, PERSONALISING, default=True)
 
 
 def _is_settled(segment: FollowedSegment, kept: Memberships) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.folding.decisions import Decisions
 from personalization.folding.examples import Examples
 from personalization.folding.memberships import Segments
@@ -13,6 +14,11 @@ from personalization.visitor.folder_state import FolderState
 
 PARTS: tuple[Part, ...] = (Decisions(), Examples(), Segments(), Tiers())
 """In the order in which they see an event, after the profile."""
+
+
+def is_behind(folder: FolderState, catalog: CompiledCatalog) -> bool:
+    """Whether a time-out would find something to tell because the catalog changed."""
+    return any(part.is_behind(folder, catalog) for part in PARTS)
 
 
 def next_due_ms(folder: FolderState) -> int | None:

@@ -13,6 +13,7 @@ from personalization.audience import windows
 from personalization.audience.rule_scores import tier_of, value
 from personalization.audience.score_course import Course
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_scores import CompiledScore
 from personalization.catalog.rules import Rule
 from personalization.events.event import ClientEvent, Merged, TierChanged, event_name
@@ -32,7 +33,7 @@ class Tiers:
         """The event may have given points, or taken some."""
         catalog, kept = fold.catalog, fold.folder.tiers
         if kept is None:
-            if not catalog.watched_scores:
+            if not catalog.scores.watched:
                 return
             kept = fold.folder.tiers = WatchedTiers()
         if catalog.version < kept.version:
@@ -41,7 +42,7 @@ class Tiers:
             _look_anew(fold, kept)
             return
         name = event_name(event)
-        if touched := catalog.watched_by_event.get(name):
+        if touched := catalog.scores.watched_by_event.get(name):
             moved = [score for score in touched if not _is_settled(fold, score, name)]
             if moved:
                 _look(fold, moved, kept)
@@ -50,6 +51,13 @@ class Tiers:
         """Time alone may have changed something."""
         kept, now_ms = fold.folder.tiers, fold.state.now_ms
         if kept is None:
+            profiled = fold.state.first_ms > 0 and may(fold.state.consents, PERSONALISING, default=True)
+            if fold.catalog.scores.watched and profiled:
+                kept = fold.folder.tiers = WatchedTiers()
+                _look_anew(fold, kept)
+            return
+        if fold.catalog.version > kept.version:
+            _look_anew(fold, kept)
             return
         due = [name for name, due_ms in kept.due_ms.items() if due_ms <= now_ms]
         if not due:
@@ -58,17 +66,15 @@ class Tiers:
             # Whoever wakes visitors has not heard of the newer version yet: it will in a moment.
             for name in due:
                 kept.due_ms[name] = now_ms + PUT_OFF_MS
-        elif fold.catalog.version > kept.version:
-            _look_anew(fold, kept)
         else:
             for name in due:
                 del kept.due_ms[name]
-            _look(fold, [fold.catalog.watched_scores[name] for name in due], kept)
+            _look(fold, [fold.catalog.scores.watched[name] for name in due], kept)
 
     def take_over(self, fold: FoldContext, merged: Merged, ours: Session) -> None:
         """The points of both are one score now. A tier that either had reached is not told again."""
         kept, theirs = fold.folder.tiers, merged.folder.tiers
-        if kept is None and theirs is None and not fold.catalog.watched_scores:
+        if kept is None and theirs is None and not fold.catalog.scores.watched:
             return
         if not may(fold.state.consents, PERSONALISING, default=True):
             fold.folder.tiers = None
@@ -84,6 +90,12 @@ class Tiers:
         """Of who refused nothing is kept, and nothing is told."""
         if not allowed(PERSONALISING):
             fold.folder.tiers = None
+
+    def is_behind(self, folder: FolderState, catalog: CompiledCatalog) -> bool:
+        """Whether the tiers were found by another version of the catalog."""
+        if folder.tiers is None:
+            return bool(catalog.scores.watched)
+        return folder.tiers.version < catalog.version
 
     def due_ms(self, folder: FolderState) -> float:
         """When time alone may change something; infinity for never."""
@@ -133,7 +145,7 @@ def _has_taken(state: VisitorState, score: CompiledScore) -> bool:
 
 def _look_anew(fold: FoldContext, kept: WatchedTiers) -> None:
     """Look at all of them, by today's catalog; what it does not know any more is forgotten."""
-    watched, points = fold.catalog.watched_scores, fold.state.points
+    watched, points = fold.catalog.scores.watched, fold.state.points
     kept.version = fold.catalog.version
     kept.due_ms = {}
     kept.told_ms = {name: told for name, told in kept.told_ms.items() if name in watched}
@@ -189,8 +201,8 @@ def _tell_of_axes(fold: FoldContext, kept: WatchedTiers, before: dict[str, str])
     after = fold.state.points.tiers if fold.state.points is not None else {}
     if after == before:
         return
-    scores = fold.catalog.scores
-    for score in fold.catalog.axes_of:
+    scores = fold.catalog.scores.by_name
+    for score in fold.catalog.scores.of_axes:
         lowest = {axis: scores[axis].tiers[0].name for axis in score.spec.axes}
         was = "".join(before.get(axis, lowest[axis]) for axis in score.spec.axes)
         tier = "".join(after.get(axis, lowest[axis]) for axis in score.spec.axes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -45,10 +46,15 @@ sources:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalog")
+    (folder / "shop.yaml").write_text(CATALOG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require("redis")
-    catalog = tmp_path_factory.mktemp("catalog")
-    (catalog / "shop.yaml").write_text(CATALOG)
     settings = {
         "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
         "NEXTBEST_DEADLINE_MS": "5000",
@@ -93,3 +99,17 @@ def test_points_open_a_content_and_what_expires_closes_it_on_time(site: Site) ->
     assert told()[4][3] - told()[2][3] >= EXPIRES_MS - 1_000, "the first began a little before the second"
     assert site.decide(visitor, "only")["contentId"] == "plain"
     assert sum(isinstance(event, TimedOut) for event in site.events("a:s1")) <= 2, "one time-out at a time"
+
+
+def test_a_published_threshold_moves_those_who_do_nothing_too(site: Site, catalog: Path) -> None:
+    site.collect({"type": "identify", "traits": {"plan": "pro"}, "anonymousId": "s2"})
+    until(lambda: site.up.event_count("s2") == 1, "it is folded")
+
+    def told() -> list[tuple[str, str]]:
+        events = site.events("a:s2")
+        return [(event.before, event.tier) for event in events if isinstance(event, TierChanged)]
+
+    assert told() == [("B", "A"), ("B2", "A2")]
+    (catalog / "shop.yaml").write_text(CATALOG.replace("{B: 0, A: 20}", "{B: 0, A: 200}"))
+    until(lambda: told()[2:] == [("A", "B"), ("A2", "B2")], "they fell")
+    assert site.up.call("GET", "/v1/visitors/s2")["scores"]["lead"]["tier"] == "B2"

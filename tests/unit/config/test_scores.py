@@ -183,4 +183,4 @@ def test_a_rule_beyond_what_a_score_can_be_is_warned_of(tmp_path: Path) -> None:
 def test_only_scores_that_somebody_names_are_worked_out(
     terms: dict[str, str], scored: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert compile_catalog(load(tmp_path, **terms), 1).rule_scored == scored
+    assert compile_catalog(load(tmp_path, **terms), 1).scores.asked == scored

@@ -201,7 +201,7 @@ def test_a_blend_is_the_weighted_sum_and_absent_without_its_model() -> None:
     scope = VisitorScope(state, {}, of, START, known=False, scores=lambda _: {"buys": 0.6})
     assert scope.value("scores") == {"buys": 0.6, "interest": 10.0, "hot": pytest.approx(65.0)}
     assert scope.value("tiers") == {"hot": "yes"}
-    assert of.watched_scores == {}, "a model has a say in it: the fold does not know it"
+    assert of.scores.watched == {}, "a model has a say in it: the fold does not know it"
 
 
 def test_a_trend_tells_whether_points_come_faster_than_before() -> None:
@@ -315,7 +315,7 @@ def test_at_every_moment_a_score_is_its_definition_over_all_that_was_received(se
         expected = defined(score, log, pro, then_ms)
         scope = scope_of(state, of, then_ms)
         assert scope.value("scores")["lead"] == pytest.approx(expected, abs=1e-9)
-        because = rule_scores.explained(of.scores["lead"], state, then_ms, scope.holds, {})
+        because = rule_scores.explained(of.scores.by_name["lead"], state, then_ms, scope.holds, {})
         assert math.fsum(each.points for each in because) == pytest.approx(expected, abs=1e-9)
 
 
@@ -324,7 +324,7 @@ def test_no_tier_is_left_before_the_course_says_so(seed: int) -> None:
     draw = random.Random(seed)
     score = random_score(draw)
     of = catalog(lead=msgspec.structs.replace(score, tiers={"low": 0, "mid": 12, "high": 30}))
-    compiled, state, now_ms = of.scores["lead"], VisitorState(), START
+    compiled, state, now_ms = of.scores.by_name["lead"], VisitorState(), START
     edges = [edge for tier in compiled.tiers for edge in (tier.starts_at, tier.lost_below)]
     for _ in range(30):
         now_ms += round(draw.expovariate(1 / HOUR_MS))

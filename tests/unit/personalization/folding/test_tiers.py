@@ -13,6 +13,7 @@ from personalization.catalog.duration import DAY_MS, HOUR_MS
 from personalization.catalog.sections.scores import EventPoints, TraitPoints
 from personalization.events.entry import decode_entry
 from personalization.events.event import Identify, TierChanged
+from personalization.folding.parts import is_behind
 from personalization.visitor.folder_state import decode_folder, encode_folder
 from tests.unit.personalization.world import World
 
@@ -198,6 +199,20 @@ def test_a_published_catalog_moves_who_acts_and_an_older_one_nobody() -> None:
     world.catalog = catalog(3)
     world.track(KEY, "V")
     assert world.visitors[KEY].folder.tiers is None
+
+
+def test_a_time_out_looks_at_who_never_acted_under_these_scores() -> None:
+    plain = World(catalog())
+    plain.identify(KEY, plan="pro")
+    assert not is_behind(plain.visitors[KEY].folder, plain.catalog)
+    fit = Score(traits=(TraitPoints(when='traits.plan == "pro"', points=30),), tiers={"B": 0, "A": 20})
+    plain.catalog = catalog(2, fit=fit)
+    assert is_behind(plain.visitors[KEY].folder, plain.catalog)
+    plain.time_out(KEY, after_ms=1)
+    assert told(plain) == [("B", "A")]
+    assert not is_behind(plain.visitors[KEY].folder, plain.catalog)
+    plain.time_out("a:2", after_ms=1)
+    assert plain.visitors["a:2"].folder.tiers is None, "of whom nothing is known"
 
 
 def test_of_who_refuses_nothing_is_kept_and_nothing_told() -> None:
