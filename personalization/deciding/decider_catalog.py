@@ -8,7 +8,8 @@ import msgspec
 
 from personalization.audience.context import FeatureName, feature_names
 from personalization.catalog.catalog import Content
-from personalization.catalog.compiled_catalog import Arm, CompiledCatalog, CompiledPlacement
+from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
+from personalization.deciding.eligibility import ConditionalArm, conditional
 from personalization.deciding.render import Renderer
 from personalization.features import FeatureValue, flat, pack
 
@@ -23,7 +24,7 @@ class PreparedPlacement:
     Attributes
     ----------
     conditional
-        The arms with a rule, a schedule or a cap: the others are eligible always.
+        The arms that may have to be left out, with what decides it: the others are eligible always.
     by_priority
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
     packed_arm_features
@@ -32,7 +33,7 @@ class PreparedPlacement:
 
     compiled: CompiledPlacement
     arms: tuple[str, ...]
-    conditional: tuple[Arm, ...]
+    conditional: tuple[ConditionalArm, ...]
     by_priority: tuple[str, ...]
     features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
@@ -75,17 +76,12 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
     return PreparedPlacement(
         placement,
         arms,
-        tuple(arm for arm in placement.arms if _is_conditional(arm)),
+        conditional(placement.arms),
         tuple(arm.id for arm in by_priority),
         feature_names(placement.features),
         arm_features,
         {arm: pack(features) for arm, features in (arm_features or {}).items()},
     )
-
-
-def _is_conditional(arm: Arm) -> bool:
-    content = arm.content
-    return not (arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None)
 
 
 def features_by_arm(
