@@ -55,9 +55,9 @@ def test_control_default_serves_the_default_and_is_logged_like_any_other() -> No
     assert (decision.content_id, decision.probability, decision.holdout) == ("blue", 1.0, True)
     event = made(answer)[0]
     assert event.exposed
-    assert event.holdout
+    assert event.choice.holdout
     assert not event.trains
-    assert answer.records[0].holdout
+    assert answer.records[0].choice.holdout
 
 
 def test_control_uniform_draws_evenly_and_recomputes() -> None:
@@ -67,10 +67,10 @@ def test_control_uniform_draws_evenly_and_recomputes() -> None:
         state = VisitorState(holdouts={"hero": Holdout(True, 1)})
         answer = run(prepared, ask(anonymous_id=f"a{n}"), [state], models={"hero": Likes(red=9)})
         record = answer.records[0]
-        assert record.policy == "uniform"
+        assert record.choice.policy == "uniform"
         assert answer.decisions[0].probability == pytest.approx(1 / 3)
-        assert recompute(record, prepared.catalog, Likes(), SECRET).arm == record.arm
-        seen.add(record.arm)
+        assert recompute(record, prepared.catalog, Likes(), SECRET).arm == record.choice.arm
+        seen.add(record.choice.arm)
     assert seen == {"red", "green", "blue"}
 
 
