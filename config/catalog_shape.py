@@ -1,7 +1,8 @@
 """How the catalog is written in YAML, derived from its types: one description for the loader and the JSON Schema.
 
 A field of the types that ends in ``_ms`` is written without it, as a duration (``window: 30m``) or a moment
-(``starts: 2026-01-01``). A few groups have a short form (``policy: thompson``, ``cap: 3 per day``).
+(``starts: 2026-01-01``). Rules, shares and moments are told by their types (``personalization.catalog.spec``). A
+group that has a short form (``policy: thompson``, ``cap: 3 per day``) reads it itself.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from personalization.catalog.catalog import Cap, Catalog
-from personalization.catalog.policy_spec import PolicySpec
+from personalization.catalog.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +148,6 @@ Shape: TypeAlias = (
     | Group
 )
 
-_SHORT_FORMS = {Cap: "3 per day", PolicySpec: "thompson"}
-_RULES = {"when", "arm", "segments", "value"}
-_MOMENTS = {"starts", "ends"}
-
 
 def yaml_name(attribute: str) -> str:
     """The key a field has in YAML.
@@ -165,7 +161,7 @@ def yaml_name(attribute: str) -> str:
 @functools.cache
 def catalog_shape() -> Group:
     """The shape of the whole catalog."""
-    shape = _shape(msgspec.inspect.type_info(Catalog), "")
+    shape = _shape(msgspec.inspect.type_info(Catalog))
     assert isinstance(shape, Group)
     return shape
 
@@ -184,17 +180,19 @@ def group_of(shape: Shape, cls: type[msgspec.Struct]) -> Group:
     raise KeyError(cls.__name__)
 
 
-def _shape(info: msgspec.inspect.Type, name: str) -> Shape:
+def _shape(info: msgspec.inspect.Type) -> Shape:
     kinds = msgspec.inspect
     match info:
+        case kinds.Metadata():
+            return _written(info)
         case kinds.StructType():
             return _group(info)
         case kinds.IntType():
             return Whole()
         case kinds.FloatType():
-            return Number(is_share=name == "holdout")
+            return Number()
         case kinds.StrType():
-            return Text(is_rule=name in _RULES)
+            return Text()
         case kinds.BoolType():
             return YesNo()
         case kinds.AnyType():
@@ -202,19 +200,29 @@ def _shape(info: msgspec.inspect.Type, name: str) -> Shape:
         case kinds.LiteralType():
             return Choice(tuple(str(value) for value in info.values))
         case kinds.VarTupleType():
-            return ListOf(_shape(info.item_type, name))
+            return ListOf(_shape(info.item_type))
         case kinds.TupleType():
             return Pair()
         case kinds.DictType():
-            return MapOf(_shape(info.value_type, name))
+            return MapOf(_shape(info.value_type))
         case kinds.UnionType():
-            some = [part for part in info.types if not isinstance(part, kinds.NoneType)]
+            some = [_shape(part) for part in info.types if not isinstance(part, kinds.NoneType)]
             if len(some) == 1:
-                return Maybe(_shape(some[0], name))
-            one = NumberOrText(is_rule=name in _RULES)
-            several = any(isinstance(part, kinds.VarTupleType) for part in some)
-            return OneOrMore(one) if several else one
+                return Maybe(some[0])
+            one = NumberOrText(is_rule=Text(is_rule=True) in some)
+            return OneOrMore(one) if any(isinstance(part, ListOf) for part in some) else one
     raise TypeError(f"a catalog type nobody taught the loader to read: {info!r}")
+
+
+def _written(info: msgspec.inspect.Metadata) -> Shape:
+    """A type that says how it is written (``personalization.catalog.spec``)."""
+    written = (info.extra or {}).get("written")
+    shapes: dict[Any, Shape] = {
+        "rule": Text(is_rule=True),
+        "share": Number(is_share=True),
+        "moment": Moment(),
+    }
+    return shapes[written] if written in shapes else _shape(info.type)
 
 
 def _group(info: msgspec.inspect.StructType) -> Group:
@@ -222,16 +230,21 @@ def _group(info: msgspec.inspect.StructType) -> Group:
     fields = {}
     for field in info.fields:
         key = yaml_name(field.name)
-        shape = _shape(field.type, key)
+        shape = _shape(field.type)
         if key != field.name:
-            time: Shape = Moment() if key in _MOMENTS else Duration()
-            shape = Maybe(time) if isinstance(shape, Maybe) else time
+            shape = _as_time(shape)
         default = field.default if field.default is not msgspec.NODEFAULT else None
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
         fields[key] = Field(field.name, shape, field.required, default, docs.get(field.name, ""))
     first = (info.cls.__doc__ or "").strip().split("\n\n")[0]
-    return Group(info.cls, fields, " ".join(first.split()), _SHORT_FORMS.get(info.cls))
+    return Group(info.cls, fields, " ".join(first.split()), getattr(info.cls, "short_form", None))
+
+
+def _as_time(shape: Shape) -> Shape:
+    if isinstance(shape, Maybe):
+        return Maybe(_as_time(shape.shape))
+    return Duration() if isinstance(shape, Whole) else shape
 
 
 _ENTRY = re.compile(r"^    (?P<names>[a-z_]+(?:, [a-z_]+)*)\n(?P<text>(?:        .*\n|\n)+)", re.MULTILINE)

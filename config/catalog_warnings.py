@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from config.checks import Problem, rules_of
+from config.checks import Problem
 from config.rule_warnings import rule_warnings
 from config.template_checks import template_warnings
 from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.vocabulary import VISITOR
+from personalization.catalog.walk import events_of, rules_of
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)
 """The shape of a language tag of BCP 47 whose language has a code of two or three letters: every one in use."""
@@ -42,14 +43,14 @@ def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: 
             )
     for path, message in template_warnings(catalog):
         yield path, message, "template"
-    for path, rule, variables, _ in rules_of(catalog):
-        if variables is VISITOR:
+    for rule in rules_of(catalog):
+        if rule.variables is VISITOR:
             try:
-                tree = parse(rule)
+                tree = parse(rule.source)
             except Unreadable:
                 continue
-            for message in rule_warnings(tree, variables):
-                yield path, message, "rule"
+            for message in rule_warnings(tree, rule.variables):
+                yield rule.path, message, "rule"
     yield from _events(catalog)
     yield from _sources(catalog, written, is_example)
 
@@ -125,22 +126,15 @@ def _events(catalog: Catalog) -> Iterator[Problem]:
 
 
 def _named_events(catalog: Catalog) -> Iterator[tuple[str, str]]:
-    for name, placement in catalog.placements.items():
-        for index, reward in enumerate(placement.rewards):
-            yield f"placements.{name}.rewards[{index}].event", reward.event
-    for name, affinity in catalog.affinities.items():
-        for index, raising in enumerate(affinity.rules):
-            yield f"affinities.{name}.rules[{index}].event", raising.event
-    for name, conversion in catalog.conversions.items():
-        yield f"conversions.{name}.event", conversion.event
-    for path, rule, variables, _ in rules_of(catalog):
-        if variables is VISITOR:
+    yield from events_of(catalog)
+    for rule in rules_of(catalog):
+        if rule.variables is VISITOR:
             try:
-                counted, _ = entries_of(parse(rule), "counts")
+                counted, _ = entries_of(parse(rule.source), "counts")
             except Unreadable:
                 continue
             for event in sorted(counted):
-                yield path, event
+                yield rule.path, event
 
 
 def _sources(catalog: Catalog, written: Collection[str], is_example: bool) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from config.catalog_errors import did_you_mean
 from config.rule_kinds import kind_mistakes
@@ -14,8 +14,9 @@ from personalization.catalog.catalog import Catalog, Conversion, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
-from personalization.catalog.vocabulary import EVENT, VISITOR, VISITOR_VARIABLES, Kind, Variable
-from personalization.catalog.windows import windows_of
+from personalization.catalog.section import RuleAt
+from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
+from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
 
 CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
@@ -27,8 +28,8 @@ CheckPolicy: TypeAlias = Callable[[PolicySpec, str, Collection[str]], Iterable[I
 Problem: TypeAlias = tuple[str, str, str]
 """Path, message, code."""
 
-RuleAt: TypeAlias = tuple[str, str, Mapping[str, Variable], Kind]
-"""Path, CEL text, what it may name, what it has to give."""
+Definitions: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
+"""By variable, what an entry of it is called, and those that are defined."""
 
 
 def check_names(
@@ -36,13 +37,10 @@ def check_names(
 ) -> Iterator[Problem]:
     """Every name that stands for nothing, and every key that stands for two things."""
     for name, placement in catalog.placements.items():
-        where = f"placements.{name}"
-        yield from _learning(placement, where, check_model, check_policy)
-        yield from _features(catalog, placement.features, f"{where}.features")
+        yield from _learning(placement, f"placements.{name}", check_model, check_policy)
     for name, conversion in catalog.conversions.items():
         where = f"conversions.{name}"
         yield from _model(conversion, where, check_conversion_model)
-        yield from _features(catalog, conversion.features, f"{where}.features")
         for index, feature in enumerate(conversion.features):
             if feature in OF_THE_MOMENT:
                 here = f"{where}.features[{index}]"
@@ -51,9 +49,11 @@ def check_names(
                     f"{feature!r} is nearly the same at every session's start; leave it out",
                     "invalid_field",
                 )
-    yield from _features(catalog, catalog.features, "features")
-    for path, rule, variables, wanted in rules_of(catalog):
-        yield from _rule(catalog, path, rule, variables, wanted)
+    defined = definitions(catalog)
+    for path, names in features_of(catalog):
+        yield from _features(defined, names, path)
+    for rule in rules_of(catalog):
+        yield from _rule(defined, rule)
     for path, message in template_mistakes(catalog):
         yield path, message, "unknown_name"
     yield from _locales(catalog)
@@ -76,7 +76,7 @@ def _model(learner: Placement | Conversion, where: str, check_model: CheckModel)
         yield field, error.message, error.code
 
 
-def _features(catalog: Catalog, names: tuple[str, ...], where: str) -> Iterator[Problem]:
+def _features(defined: Definitions, names: tuple[str, ...], where: str) -> Iterator[Problem]:
     for index, name in enumerate(names):
         here = f"{where}[{index}]"
         first, *rest = name.split(".")
@@ -85,68 +85,22 @@ def _features(catalog: Catalog, names: tuple[str, ...], where: str) -> Iterator[
         elif first not in VISITOR_VARIABLES:
             hint = did_you_mean(first, VISITOR_VARIABLES)
             yield here, f"nothing of a visitor or a request is called {first!r}; {hint}", "unknown_name"
-        elif first == "affinities" and rest and rest[0] not in catalog.affinities:
-            yield here, f"no affinity {rest[0]!r}; {did_you_mean(rest[0], catalog.affinities)}", "unknown_name"
-        elif first == "scores" and rest and rest[0] not in catalog.conversions:
-            yield here, f"no conversion {rest[0]!r}; {did_you_mean(rest[0], catalog.conversions)}", "unknown_name"
-        elif first == "segments" and rest and rest[0] not in catalog.segments:
-            yield here, f"no segment {rest[0]!r}; {did_you_mean(rest[0], catalog.segments)}", "unknown_name"
+        elif first in defined and rest and rest[0] not in defined[first][1]:
+            noun, known = defined[first]
+            yield here, f"no {noun} {rest[0]!r}; {did_you_mean(rest[0], known)}", "unknown_name"
 
 
-def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
-    """Every rule of the catalog."""
-    for name, source in catalog.segments.items():
-        yield f"segments.{name}", source, VISITOR, "yes_no"
-        yield from _conditions(f"segments.{name}", source)
-    for name, content in catalog.content.items():
-        if content.when is not None:
-            yield f"content.{name}.when", content.when, VISITOR, "yes_no"
-            yield from _conditions(f"content.{name}.when", content.when)
-    for name, placement in catalog.placements.items():
-        if placement.when is not None:
-            yield f"placements.{name}.when", placement.when, VISITOR, "yes_no"
-            yield from _conditions(f"placements.{name}.when", placement.when)
-        for index, reward in enumerate(placement.rewards):
-            where = f"placements.{name}.rewards[{index}]"
-            if reward.when is not None:
-                yield f"{where}.when", reward.when, EVENT, "yes_no"
-            if isinstance(reward.value, str):
-                yield f"{where}.value", reward.value, EVENT, "number"
-            if reward.arm is not None:
-                yield f"{where}.arm", reward.arm, EVENT, "text"
-    for name, affinity in catalog.affinities.items():
-        for index, raising in enumerate(affinity.rules):
-            if raising.when is not None:
-                yield f"affinities.{name}.rules[{index}].when", raising.when, EVENT, "yes_no"
-    for name, conversion in catalog.conversions.items():
-        if conversion.when is not None:
-            yield f"conversions.{name}.when", conversion.when, EVENT, "yes_no"
-
-
-def _conditions(path: str, source: str) -> Iterator[RuleAt]:
-    """The conditions on events that the windows of a rule have."""
-    for window in windows_of([source]):
-        if window.series.where:
-            yield path, window.series.where, EVENT, "yes_no"
-
-
-def _rule(
-    catalog: Catalog, path: str, rule: str, variables: Mapping[str, Variable], wanted: Kind
-) -> Iterator[Problem]:
+def _rule(defined: Definitions, rule: RuleAt) -> Iterator[Problem]:
     try:
-        tree = parse(rule)
+        tree = parse(rule.source)
     except Unreadable:  # that is said where it is compiled
         return
-    if variables is VISITOR:
-        for variable, defined, kind in (
-            ("segments", catalog.segments, "segment"),
-            ("scores", catalog.conversions, "conversion"),
-            ("affinities", catalog.affinities, "affinity"),
-        ):
-            for name in sorted(entries_of(tree, variable)[0] - defined.keys()):
-                yield path, f"no {kind} {name!r}; {did_you_mean(name, defined)}", "unknown_name"
-    for mistake in kind_mistakes(tree, variables, wanted):
-        yield path, mistake, "bad_expression"
+    if rule.variables is VISITOR:
+        for variable, (noun, known) in defined.items():
+            for name in sorted(entries_of(tree, variable)[0] - known.keys()):
+                yield rule.path, f"no {noun} {name!r}; {did_you_mean(name, known)}", "unknown_name"
+    for mistake in kind_mistakes(tree, rule.variables, rule.gives):
+        yield rule.path, mistake, "bad_expression"
 
 
 def _locales(catalog: Catalog) -> Iterator[Problem]:

@@ -6,8 +6,7 @@ the rest of the catalog is still checked for meaning.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from config import scalars
 from config.catalog_errors import Mistakes, Place, did_you_mean, listing
@@ -31,16 +30,7 @@ from config.catalog_shape import (
     placeholder,
 )
 from config.yaml_tree import Borrowed, Fields, Items, Scalar, Tree, is_null, kind
-from personalization.catalog.catalog import Cap
 from personalization.catalog.duration import read_duration_ms
-from personalization.catalog.policy_spec import PolicySpec
-
-_PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
-    "session": "session",
-    "day": "day",
-    "visitor": "visitor",
-}
-_CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z0-9. ]+))?", re.IGNORECASE)
 
 
 class Converter:
@@ -136,18 +126,12 @@ class Converter:
         return shape.cls(**values)
 
     def _short_form(self, tree: Scalar, shape: Group, path: str) -> Any:
-        if shape.cls is PolicySpec:
-            return PolicySpec(name=tree.text)
-        match = _CAP.fullmatch(tree.text.strip())
-        if match:
-            over = (match["per"] or "session").strip().lower()
-            if over in _PERIODS:
-                return Cap(limit=int(match["limit"]), per=_PERIODS[over])
-            if within_ms := read_duration_ms(over):
-                return Cap(limit=int(match["limit"]), within_ms=within_ms)
-        message = f"must be such as '3 per day' (or per session, per visitor, per 7d), not {kind(tree)}"
-        self._fail(tree, path, message)
-        return placeholder(shape)
+        made = shape.cls.from_short(tree.text)  # type: ignore[attr-defined]  # each that has a short form reads it
+        if made is None:
+            *others, last = map(repr, shape.cls.short_schema["examples"])  # type: ignore[attr-defined]  # as above
+            self._fail(tree, path, f"must be such as {', '.join(others)} or {last}, not {kind(tree)}")
+            return placeholder(shape)
+        return made
 
     def _map(self, tree: Tree, shape: MapOf, path: str) -> dict[str, Any]:
         written = self.fields(tree, path, "a group of names, each with its value")

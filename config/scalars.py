@@ -6,7 +6,7 @@ import math
 import re
 from datetime import UTC, datetime
 
-from personalization.catalog.catalog import DAY_MS, HOUR_MS, MINUTE_MS
+from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
 
 _NUMBER = re.compile(r"[-+]?(\d{1,400}(\.\d*)?|\.\d+)([eE][-+]?\d{1,6})?", re.ASCII)
 _WHOLE = re.compile(r"[-+]?\d{1,19}", re.ASCII)

@@ -31,7 +31,6 @@ from config.catalog_shape import (
     catalog_shape,
 )
 from config.scalars import write_duration
-from personalization.catalog.catalog import Cap
 from personalization.catalog.policy_spec import PolicySpec
 
 if TYPE_CHECKING:
@@ -48,13 +47,6 @@ _MOMENT = {
     "type": "string",
     "pattern": r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?$",
     "examples": ["2026-01-31", "2026-01-31T09:00+01:00"],
-}
-_SHORT_FORMS: dict[type, dict[str, Any]] = {
-    Cap: {
-        "type": ["string", "integer"],
-        "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor|[\d.]+\s*[a-z][a-z\d. ]*))?$",
-        "examples": ["3 per day", "2 per 7d", "1 per visitor"],
-    },
 }
 
 
@@ -86,7 +78,9 @@ def _schema(shape: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
                 if shape.cls is PolicySpec:
                     definitions[name] |= _policies()
             reference = {"$ref": f"#/$defs/{name}"}
-            short = {"enum": _policy_names()} if shape.cls is PolicySpec else _SHORT_FORMS.get(shape.cls)
+            short = getattr(shape.cls, "short_schema", None)
+            if shape.cls is PolicySpec:
+                short = {"enum": _policy_names()}
             return {"anyOf": [short, reference]} if short else reference
         case Text(is_rule=True):
             return {"type": ["string", "boolean"], "description": "A CEL expression."}

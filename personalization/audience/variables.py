@@ -13,8 +13,8 @@ from personalization.audience import windows
 from personalization.audience.device import device_of
 from personalization.audience.local_time import local_hour
 from personalization.audience.segments import segments_of
-from personalization.catalog.catalog import DAY_MS
 from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.duration import DAY_MS
 from personalization.catalog.rules import Rule, Scope, scope
 from personalization.visitor import decay
 from personalization.visitor.session import is_running

@@ -10,6 +10,7 @@ from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.cel_tree import Name
 from personalization.catalog.rules import EVENT_VARIABLES, Rule
 from personalization.catalog.vocabulary import STEADY_VARIABLES
+from personalization.catalog.walk import visitor_rules
 from personalization.catalog.windows import MAX_TIMES, Series, Window, shown_key, windows_of
 from personalization.errors import InvalidInput
 
@@ -84,11 +85,8 @@ class FollowedSegments:
 
 def series_of(catalog: Catalog) -> dict[Series, int]:
     """What the windows of a catalog's rules look at, and how many times of each they ask for."""
-    conditions = [content.when for content in catalog.content.values()]
-    conditions += [placement.when for placement in catalog.placements.values()]
-    rules = [*catalog.segments.values(), *filter(None, conditions)]
     found: dict[Series, int] = {}
-    for window in windows_of(rules):
+    for window in windows_of(visitor_rules(catalog)):
         found[window.series] = max(window.n_kept, found.get(window.series, 1))
     return found
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from personalization.catalog.catalog import DAY_MS, HOUR_MS, MINUTE_MS
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 
 _UNIT_MS = {
     **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from personalization.catalog import cel_parser, cel_tree
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.cel_tree import Field, Index, Literal, Name, Node
+from personalization.catalog.walk import features_of, visitor_rules
 from personalization.visitor.purposes import PERSONALISING, normal
 
 _TRAIT_IN_TEMPLATE = re.compile(r"\{\{\s*traits\.(\w+)")
@@ -79,18 +80,14 @@ def _purposes(catalog: Catalog) -> Iterator[str]:
 
 
 def _in_features(catalog: Catalog) -> Iterator[tuple[str, ...]]:
-    of_placements = [spec.features for spec in catalog.placements.values()]
-    of_conversions = [spec.features for spec in catalog.conversions.values()]
-    for names in (catalog.features, *of_placements, *of_conversions):
+    for _, names in features_of(catalog):
         for name in names:
             first, _, rest = name.partition(".")
             yield (first, *rest.split(".", 1)) if first == "affinities" else (first, *([rest] if rest else []))
 
 
 def _in_rules(catalog: Catalog) -> Iterator[tuple[str, ...]]:
-    whens = [content.when for content in catalog.content.values()]
-    whens += [placement.when for placement in catalog.placements.values()]
-    for source in (*catalog.segments.values(), *(when for when in whens if when is not None)):
+    for source in visitor_rules(catalog):
         try:
             tree = cel_parser.parse(source)
         except cel_parser.Unreadable:

@@ -5,7 +5,7 @@ Names are checked where they are known (``online_models.registry``); here is onl
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -28,11 +28,18 @@ class PolicySpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
         An arm with fewer learned exposures (n₀) counts as new and has at least 1/(2K).
     """
 
+    short_form: ClassVar[str] = "thompson"
+
     name: str = "default"
     parameters: dict[str, Any] = {}
     min_probability: float | None = None
     epsilon: float = 0.02
     new_arm_exposures: int = 1
+
+    @classmethod
+    def from_short(cls, text: str) -> PolicySpec | None:
+        """A policy by its name alone."""
+        return cls(name=text)
 
     def number(self, key: str, default: float) -> float:
         """The numeric parameter ``key``, or ``default``.

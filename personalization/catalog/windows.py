@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal as OneOf
@@ -158,7 +158,7 @@ def has_windows(tree: Node) -> bool:
     return any(isinstance(node, Keyword) or _is_window(node) for node in walk(tree))
 
 
-def windows_of(rules: Sequence[str]) -> Iterator[Window]:
+def windows_of(rules: Iterable[str]) -> Iterator[Window]:
     """The windows of some rules; those that cannot be read are skipped: they are refused elsewhere."""
     for rule in rules:
         try:

@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
-from personalization.catalog.catalog import DAY_MS, Cap
+from personalization.catalog.catalog import Cap
 from personalization.catalog.compiled_catalog import Arm
+from personalization.catalog.duration import DAY_MS
 from personalization.catalog.windows import shown_key
 from personalization.visitor.visitor_state import VisitorState
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from personalization import bounded
 from personalization.audience import windows
 from personalization.audience.merge import merged_holdout, trim_sticky
-from personalization.catalog.catalog import DAY_MS
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
+from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import ClosingReason, Outcome

@@ -13,8 +13,9 @@ from online_models.conversion.book import ConversionBook
 from online_models.conversion.metrics import Scorecard, scorecard
 from personalization.audience.conversion_features import conversion_features
 from personalization.audience.variables import VisitorScope
-from personalization.catalog.catalog import DAY_MS, HOUR_MS, MINUTE_MS, Catalog, Content, Conversion, Placement
+from personalization.catalog.catalog import Catalog, Content, Conversion, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
 from personalization.events.event import Event, Page, Track
 from tests.statistical.test_conversion_labels import Site
 

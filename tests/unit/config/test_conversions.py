@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from config.loader import load_catalog
-from personalization.catalog.catalog import DAY_MS, Catalog
+from personalization.catalog.catalog import Catalog
 from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
+from personalization.catalog.duration import DAY_MS
 
 GOOD = """
 placements:

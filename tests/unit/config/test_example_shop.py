@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from config.loader import load_catalog, shipped_catalog
 from personalization.audience.variables import VisitorScope
-from personalization.catalog.catalog import DAY_MS
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.duration import DAY_MS
 from personalization.events.entry import Entry, Position
 from personalization.events.event import Track
 from personalization.folding.fold import fold

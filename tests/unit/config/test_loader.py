@@ -9,8 +9,9 @@ import pytest
 
 from config.catalog_errors import CatalogMistake
 from config.loader import demo_catalog, load_catalog, shipped_catalog
-from personalization.catalog.catalog import DAY_MS, MINUTE_MS, Cap, Catalog
+from personalization.catalog.catalog import Cap, Catalog
 from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
+from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.errors import InvalidInput
 from tests.of_type import of_type
@@ -139,13 +140,11 @@ BAD_CONTENT = {
         "content.a.starts: must be a date or time such as 2026-01-31 or 2026-01-31T09:00+01:00, not '2026-02-30'"
     ),
     "a: {starts: 2026-02-01, ends: 2026-01-01}": "content.a.ends: must lie after starts",
-    "a: {cap: often}": (
-        "content.a.cap: must be such as '3 per day' (or per session, per visitor, per 7d), not 'often'"
-    ),
+    "a: {cap: often}": ("content.a.cap: must be such as '3 per day', '2 per 7d' or '1 per visitor', not 'often'"),
     "a: {cap: 33 per 7d}": "content.a.cap.limit: is at most 32 in a length of time",
     "a: {cap: {limit: 2, within: 0s}}": "content.a.cap.within: must be longer than nothing, e.g. 7d",
     "a: {cap: 3 per week}": (
-        "content.a.cap: must be such as '3 per day' (or per session, per visitor, per 7d), not '3 per week'"
+        "content.a.cap: must be such as '3 per day', '2 per 7d' or '1 per visitor', not '3 per week'"
     ),
     "a: {cap: 0}": "content.a.cap.limit: must be 1 or more",
     "a: {cap: {per: day}}": "content.a.cap.limit: is missing: How often, 1 or more",

@@ -17,7 +17,7 @@ from online_models.conversion.correction import Correction
 from online_models.conversion.model import ConversionModel
 from online_models.conversion.river_classifier import RiverClassifier
 from online_models.conversion.stack import sigmoid
-from personalization.catalog.catalog import DAY_MS
+from personalization.catalog.duration import DAY_MS
 from personalization.events.example import Example, Stage
 from tests.unit.online_models.conversion.test_model import visitors
 

@@ -1,0 +1,1 @@
+"""The concepts of the catalog, a file each."""

@@ -1,0 +1,142 @@
+"""What may be shown: content blocks and offers, the arms of placements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from personalization.catalog.check import Check
+from personalization.catalog.duration import read_duration_ms
+from personalization.catalog.rules import Rule
+from personalization.catalog.section import RuleAt, Section
+from personalization.catalog.spec import Cel, Moment, Spec
+from personalization.catalog.vocabulary import VISITOR
+from personalization.catalog.windows import MAX_TIMES
+from personalization.features import Attribute
+
+if TYPE_CHECKING:
+    from personalization.catalog.compiled_catalog import CompiledCatalog
+
+_CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z0-9. ]+))?", re.IGNORECASE)
+_PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
+    "session": "session",
+    "day": "day",
+    "visitor": "visitor",
+}
+
+
+class Cap(Spec, frozen=True, kw_only=True):
+    """At most ``limit`` exposures of a content to one visitor: per session or day, in a length of time, or ever.
+
+    Attributes
+    ----------
+    limit
+        How often, 1 or more.
+    per
+        Over what: one session, one day (UTC), or the visitor's whole time.
+    within_ms
+        Over any length of time up to this moment, in place of ``per``; then ``limit`` is 32 at most.
+    """
+
+    short_form: ClassVar[str] = "3 per day"
+    short_schema: ClassVar[dict[str, Any]] = {
+        "type": ["string", "integer"],
+        "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor|[\d.]+\s*[a-z][a-z\d. ]*))?$",
+        "examples": ["3 per day", "2 per 7d", "1 per visitor"],
+    }
+
+    limit: int
+    per: Literal["session", "day", "visitor"] = "session"
+    within_ms: int | None = None
+
+    @classmethod
+    def from_short(cls, text: str) -> Cap | None:
+        """``2 per 7d``, ``3 per day`` or ``3``; None if the text is none of them."""
+        match = _CAP.fullmatch(text.strip())
+        if match is None:
+            return None
+        over = (match["per"] or "session").strip().lower()
+        if over in _PERIODS:
+            return cls(limit=int(match["limit"]), per=_PERIODS[over])
+        within_ms = read_duration_ms(over)
+        return cls(limit=int(match["limit"]), within_ms=within_ms) if within_ms else None
+
+
+class Content(Spec, frozen=True, kw_only=True):
+    """One content block or offer: an arm wherever a placement lists it.
+
+    Attributes
+    ----------
+    type
+        ``html`` and ``redirect`` (a URL) hold text in ``body``, ``json`` any JSON value.
+    body
+        What is served. ``{{traits.first_name|there}}`` is filled in from the visitor, or with what follows the bar.
+    locales
+        Other bodies by language tag (``de``, ``de-AT``); the best match of ``context.locale`` is served.
+    when
+        CEL over the visitor: who may see it.
+    starts_ms, ends_ms
+        The schedule, [start, end).
+    priority
+        Higher first where rules alone must choose.
+    cap
+        How often one visitor may see it.
+    features
+        What the model knows of it, e.g. category or price; several categories as a list. Where a feature names what
+        an affinity of visitors does (``category: shoes``, ``affinities.category.shoes``), how much a visitor likes
+        what this content is about is learned across all contents.
+    """
+
+    type: Literal["html", "json", "redirect"] = "json"
+    body: Any = None
+    locales: dict[str, Any] = {}
+    when: Cel | None = None
+    starts_ms: Moment | None = None
+    ends_ms: Moment | None = None
+    priority: int = 0
+    cap: Cap | None = None
+    features: dict[str, Attribute] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A content ready to be an arm."""
+
+    id: str
+    content: Content
+    when: Rule | None
+
+
+class ContentSection(Section[Content]):
+    """``content``."""
+
+    name = "content"
+    noun = "content"
+
+    def rules(self, where: str, spec: Content) -> Iterator[RuleAt]:
+        """Who may see it."""
+        if spec.when is not None:
+            yield RuleAt(f"{where}.when", spec.when, VISITOR, "yes_no")
+
+    def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: Content) -> None:
+        """An arm."""
+        where = f"content.{name}"
+        check.demand(
+            spec.type == "json" or isinstance(spec.body, str),
+            f"{where}.body",
+            f"a {spec.type} content needs text here",
+        )
+        if spec.starts_ms is not None and spec.ends_ms is not None:
+            check.demand(spec.starts_ms < spec.ends_ms, f"{where}.ends", "must lie after starts")
+        if spec.cap is not None:
+            check.demand(spec.cap.limit >= 1, f"{where}.cap.limit", "must be 1 or more")
+            if spec.cap.within_ms is not None:
+                check.demand(spec.cap.within_ms > 0, f"{where}.cap.within", "must be longer than nothing, e.g. 7d")
+                check.demand(
+                    spec.cap.limit <= MAX_TIMES,
+                    f"{where}.cap.limit",
+                    f"is at most {MAX_TIMES} in a length of time",
+                )
+        compiled.arms[name] = Arm(name, spec, check.of_visitor(spec.when, f"{where}.when"))

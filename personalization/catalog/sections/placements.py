@@ -1,0 +1,265 @@
+"""Places on a page or in an app: what may stand there, and how it is chosen and rewarded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from personalization.catalog.check import Check, nearest
+from personalization.catalog.duration import MINUTE_MS
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.catalog.rules import Rule
+from personalization.catalog.section import RuleAt, Section
+from personalization.catalog.sections.content import Arm
+from personalization.catalog.sections.conversions import CONVERSION_KEY
+from personalization.catalog.spec import Cel, Share, Spec
+from personalization.catalog.vocabulary import EVENT, VISITOR
+from personalization.visitor.purposes import normal
+
+if TYPE_CHECKING:
+    from personalization.catalog.compiled_catalog import CompiledCatalog
+
+MAX_WEIGHTS = 16
+"""Names of rewards per placement: an open decision may have to know each apart."""
+
+
+class RewardRule(Spec, frozen=True, kw_only=True):
+    """Which event is worth what to a placement.
+
+    Attributes
+    ----------
+    event
+        The event's name (a track's own, else ``page``, ``screen``, …).
+    when
+        CEL over the event; holds if absent.
+    value
+        A number, or CEL over the event giving one.
+    arm
+        CEL over the event giving the id of the content acted on; ``properties.contentId`` if absent.
+    name
+        What kind of success it is (``click``, ``revenue``): one of the placement's ``weights``. Of the rules of one
+        name the first that holds counts, so one event may bring several names.
+    """
+
+    event: str
+    when: Cel | None = None
+    value: float | Cel = 1.0
+    arm: Cel | None = None
+    name: str = ""
+
+
+class Placement(Spec, frozen=True, kw_only=True):
+    """A place on a page or in an app, and how it is filled.
+
+    Attributes
+    ----------
+    content
+        Ids of its arms, in order; the first eligible is the baseline.
+    default
+        The content served when nothing may be decided.
+    slots
+        How many of them are shown at once.
+    when
+        CEL over the visitor: whether anything is decided here at all; else the default is served.
+    policy
+        How it explores: a name, or a name with parameters.
+    model
+        ``default``, or any River classifier or regressor by dotted name.
+    model_parameters
+        Keyword arguments of the model's constructor.
+    features
+        Names of what the model may look at (``personalization.audience.context``); empty: the catalog's.
+    rewards
+        Which events are worth what here; of the rules of one name the first that holds for an event counts.
+    combine
+        What several rewards of one name within one decision count: their ``sum``, the largest (``max``), or the
+        ``first`` alone. Names add up.
+    weights
+        By what the values of each name are multiplied before anything else, e.g. of click, purchase and revenue. A
+        name that is not listed weighs 1, and all such count as one name.
+    attribution
+        Which decision an event rewards: the last one shown whose content it acted on (``same_arm``), the last
+        one shown (``last_exposed``), or the last one shown without a reward yet (``any_exposed``).
+    window_ms
+        How long after its exposure a decision can be rewarded.
+    default_reward
+        The reward of a decision that nothing rewarded.
+    reward_range
+        Lowest and highest total reward of one decision; beyond them it counts as they do.
+    holdout
+        Share of visitors served ``control`` and never trained on, [0, 1).
+    control
+        What held-out visitors see: the default, or any eligible content by chance.
+    consent
+        Consent purposes needed to personalise.
+    sticky
+        Keep the first choice for the visitor's session.
+    """
+
+    content: tuple[str, ...]
+    default: str
+    slots: int = 1
+    when: Cel | None = None
+    policy: PolicySpec = PolicySpec()
+    model: str = "default"
+    model_parameters: dict[str, Any] = {}
+    features: tuple[str, ...] = ()
+    rewards: tuple[RewardRule, ...] = ()
+    attribution: Literal["same_arm", "last_exposed", "any_exposed"] = "same_arm"
+    window_ms: int = 30 * MINUTE_MS
+    default_reward: float = 0.0
+    reward_range: tuple[float, float] = (0.0, 1.0)
+    combine: Literal["sum", "max", "first"] = "sum"
+    weights: dict[str, float] = {}
+    holdout: Share = 0.0
+    control: Literal["default", "uniform"] = "default"
+    consent: tuple[str, ...] = ("personalization",)
+    sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledReward:
+    """A reward rule, ready: what one event is worth to ``placement``, under ``name`` times ``weight``."""
+
+    placement: str
+    name: str
+    weight: float
+    when: Rule | None
+    value: float | Rule
+    arm: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPlacement:
+    """A placement, ready: its arms in order, and a hash of its reward rules."""
+
+    name: str
+    spec: Placement
+    when: Rule | None
+    arms: tuple[Arm, ...]
+    default: Arm
+    features: tuple[str, ...]
+    rules: bytes
+    consent: tuple[str, ...]
+    """Purposes needed to personalise, in their normal form."""
+
+
+def rules_hash(placement: Placement) -> bytes:
+    """Eight bytes that stand for all that says what a decision of this placement is worth.
+
+    >>> one, other = (Placement(content=("a",), default="a", holdout=share) for share in (0.0, 0.1))
+    >>> rules_hash(one) == rules_hash(other) != rules_hash(Placement(content=("a",), default="a", window_ms=5))
+    True
+    """
+    said = [getattr(placement, name) for name in _REWARD_FIELDS]
+    return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=8).digest()
+
+
+_REWARD_FIELDS = ("rewards", "attribution", "window_ms", "default_reward", "reward_range", "combine", "weights")
+
+
+class PlacementSection(Section[Placement]):
+    """``placements``."""
+
+    name = "placements"
+    noun = "placement"
+
+    def rules(self, where: str, spec: Placement) -> Iterator[RuleAt]:
+        """When anything is decided here, and what events are worth."""
+        if spec.when is not None:
+            yield RuleAt(f"{where}.when", spec.when, VISITOR, "yes_no")
+        for index, reward in enumerate(spec.rewards):
+            here = f"{where}.rewards[{index}]"
+            if reward.when is not None:
+                yield RuleAt(f"{here}.when", reward.when, EVENT, "yes_no")
+            if isinstance(reward.value, str):
+                yield RuleAt(f"{here}.value", reward.value, EVENT, "number")
+            if reward.arm is not None:
+                yield RuleAt(f"{here}.arm", reward.arm, EVENT, "text")
+
+    def events(self, where: str, spec: Placement) -> Iterator[tuple[str, str]]:
+        """Those that reward a decision."""
+        for index, reward in enumerate(spec.rewards):
+            yield f"{where}.rewards[{index}].event", reward.event
+
+    def features(self, where: str, spec: Placement) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """What its model looks at."""
+        yield f"{where}.features", spec.features
+
+    def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: Placement) -> None:
+        """Its arms, and its reward rules by event."""
+        where = f"placements.{name}"
+        check.demand(not name.startswith(CONVERSION_KEY), where, f"must not begin with {CONVERSION_KEY!r}")
+        arms = _arms(check, compiled, where, spec)
+        check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
+        check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
+        check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
+        low, high = spec.reward_range
+        check.demand(low < high, f"{where}.reward_range", "must be [low, high] with low < high")
+        check.demand(
+            low >= high or low <= spec.default_reward <= high,
+            f"{where}.default_reward",
+            "must lie within reward_range",
+        )
+        for kind, weight in spec.weights.items():
+            check.demand(math.isfinite(weight), f"{where}.weights.{kind}", "must be a finite number")
+        check.demand(len(spec.weights) <= MAX_WEIGHTS, f"{where}.weights", f"names more than {MAX_WEIGHTS}")
+        _rewards(check, compiled, name, spec)
+        when = check.of_visitor(spec.when, f"{where}.when")
+        if arms and spec.default in compiled.arms:
+            compiled.placements[name] = CompiledPlacement(
+                name,
+                spec,
+                when,
+                tuple(arms),
+                compiled.arms[spec.default],
+                spec.features or compiled.catalog.features,
+                rules_hash(spec),
+                tuple(normal(purpose) for purpose in spec.consent),
+            )
+
+
+def _arms(check: Check, compiled: CompiledCatalog, where: str, spec: Placement) -> list[Arm]:
+    known: list[Arm] = []
+    check.demand(bool(spec.content), f"{where}.content", "must name at least one content")
+    for index, content in enumerate(spec.content):
+        if content in compiled.arms:
+            known.append(compiled.arms[content])
+        else:
+            _fail_content(check, compiled, f"{where}.content[{index}]", content)
+    check.demand(len(set(spec.content)) == len(spec.content), f"{where}.content", "names a content twice")
+    if spec.default not in compiled.arms:
+        _fail_content(check, compiled, f"{where}.default", spec.default)
+    return known
+
+
+def _fail_content(check: Check, compiled: CompiledCatalog, where: str, name: str) -> None:
+    remedy = nearest(name, compiled.arms, "define it under content")
+    check.fail(where, f"no content {name!r}; {remedy}", "unknown_name")
+
+
+def _rewards(check: Check, compiled: CompiledCatalog, name: str, spec: Placement) -> None:
+    for index, reward in enumerate(spec.rewards):
+        here = f"placements.{name}.rewards[{index}]"
+        if reward.name and reward.name not in spec.weights:
+            remedy = nearest(reward.name, spec.weights, f"say what it counts: weights: {{{reward.name}: 1}}")
+            message = f"the placement's weights have no {reward.name!r}; {remedy}"
+            check.fail(f"{here}.name", message, "unknown_name")
+        value: float | Rule | None = (
+            check.of_event(reward.value, f"{here}.value") if isinstance(reward.value, str) else float(reward.value)
+        )
+        compiled.rewards_by_event.setdefault(reward.event, []).append(
+            CompiledReward(
+                name,
+                reward.name,
+                spec.weights.get(reward.name, 1.0),
+                check.of_event(reward.when, f"{here}.when"),
+                0.0 if value is None else value,
+                check.of_event(reward.arm, f"{here}.arm"),
+            )
+        )

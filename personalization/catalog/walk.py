@@ -1,0 +1,83 @@
+"""Walks over a catalog, section by section: every rule, event and list of features, and what names are defined.
+
+A new section is a file in ``catalog.sections``, a field of ``Catalog``, and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from personalization.catalog.catalog import Catalog
+from personalization.catalog.section import RuleAt, Section
+from personalization.catalog.sections.affinities import AffinitySection
+from personalization.catalog.sections.content import ContentSection
+from personalization.catalog.sections.conversions import ConversionSection
+from personalization.catalog.sections.placements import PlacementSection
+from personalization.catalog.sections.segments import SegmentSection
+from personalization.catalog.sections.sources import SourceSection
+from personalization.catalog.vocabulary import EVENT, VISITOR
+from personalization.catalog.windows import windows_of
+
+SECTIONS: tuple[Section[Any], ...] = (
+    SegmentSection(),
+    ContentSection(),
+    AffinitySection(),
+    ConversionSection(),
+    PlacementSection(),
+    SourceSection(),
+)
+"""In the order in which they are compiled: what one looks at stands before it."""
+
+
+def entries(section: Section[Any], catalog: Catalog) -> Mapping[str, Any]:
+    """What a catalog has of a section, by name."""
+    found: Mapping[str, Any] = getattr(catalog, section.name)
+    return found
+
+
+def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
+    """Every rule, and every condition on events that the windows of one have."""
+    for section in SECTIONS:
+        for name, spec in entries(section, catalog).items():
+            for rule in section.rules(f"{section.name}.{name}", spec):
+                yield rule
+                if rule.variables is VISITOR:
+                    yield from _conditions(rule)
+
+
+def _conditions(rule: RuleAt) -> Iterator[RuleAt]:
+    for window in windows_of([rule.source]):
+        if window.series.where:
+            yield RuleAt(rule.path, window.series.where, EVENT, "yes_no")
+
+
+def visitor_rules(catalog: Catalog) -> Iterator[str]:
+    """The source of every rule over visitors."""
+    return (rule.source for rule in rules_of(catalog) if rule.variables is VISITOR)
+
+
+def events_of(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """(path, name) of every event that is named as such."""
+    for section in SECTIONS:
+        for name, spec in entries(section, catalog).items():
+            yield from section.events(f"{section.name}.{name}", spec)
+
+
+def features_of(catalog: Catalog) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(path, names) of every list of features."""
+    yield "features", catalog.features
+    for section in SECTIONS:
+        for name, spec in entries(section, catalog).items():
+            yield from section.features(f"{section.name}.{name}", spec)
+
+
+def definitions(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By variable, what an entry of it is called, and those that the catalog defines."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for section in SECTIONS:
+        if section.defines:
+            noun, defined = found.get(section.defines, ("", {}))
+            called = f"{noun} or {section.noun}" if noun else section.noun
+            found[section.defines] = (called, {**defined, **entries(section, catalog)})
+    return found
