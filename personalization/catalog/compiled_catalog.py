@@ -87,6 +87,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     compiled = CompiledCatalog(
         version, catalog, scored=_scored(catalog), scored_segments=scored_segments, named=named_by(catalog)
     )
+    check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
     for series in compile_series(catalog, check.looking_back, check.fail):

@@ -9,7 +9,10 @@ import msgspec
 from personalization.audience.context import FeatureName, feature_names
 from personalization.catalog.catalog import Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
+from personalization.deciding.assignment import Layer
 from personalization.deciding.eligibility import ConditionalArm, conditional
+from personalization.deciding.experiments import Experiments
+from personalization.deciding.holdout import global_layer, placement_layer
 from personalization.deciding.render import Renderer
 from personalization.features import FeatureValue, flat, pack
 
@@ -29,6 +32,8 @@ class PreparedPlacement:
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
     packed_arm_features
         What the model is told of each arm, as it travels with a decision.
+    experiments
+        Its holdouts, and who is in them.
     """
 
     compiled: CompiledPlacement
@@ -38,6 +43,7 @@ class PreparedPlacement:
     features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
     packed_arm_features: dict[str, msgspec.Raw]
+    experiments: Experiments[None]
     selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
@@ -81,7 +87,14 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
         feature_names(placement.features),
         arm_features,
         {arm: pack(features) for arm, features in (arm_features or {}).items()},
+        Experiments(placement.name, _holdouts(catalog.catalog.holdout, placement)),
     )
+
+
+def _holdouts(everywhere: float, placement: CompiledPlacement) -> tuple[Layer[None], ...]:
+    own = placement.spec.holdout
+    layers = ((everywhere, global_layer(everywhere)), (own, placement_layer(placement.name, own)))
+    return tuple(layer for share, layer in layers if share > 0)
 
 
 def features_by_arm(

@@ -7,7 +7,7 @@ from personalization.audience.variables import VisitorScope
 from personalization.deciding.call import Call
 from personalization.deciding.decider_catalog import PreparedPlacement
 from personalization.deciding.eligibility import TAKEN, refusals
-from personalization.deciding.holdout import is_control
+from personalization.deciding.holdout import HOLDOUT
 from personalization.features import FeatureValue
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Sticky
@@ -71,7 +71,10 @@ class Filling:
                 self.filtered = refusals(placement.conditional, scope, call.session_start_ms)
                 if self.filtered:
                     self.arms = placement.without(self.filtered)
-        self.control = missing is None and is_control(call.secret, call.unit, self.name, self.spec, scope.state)
+        self.control = False
+        if missing is None:
+            assignment = placement.experiments.assignment(call.secret, call.unit, scope.state)
+            self.control = assignment.experiment == HOLDOUT
 
     def arms_left(self) -> tuple[str, ...]:
         """The eligible arms that no earlier slot of the call took; notes those that one did."""

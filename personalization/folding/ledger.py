@@ -336,10 +336,9 @@ class Ledger:
         return True
 
     def _record_side(self, name: str, control: bool | None) -> None:
-        placement = self.catalog.placements.get(name)
         if control is None:
             return  # the state could not be read: this exposure stays outside the experiment
-        if placement is not None and placement.spec.holdout > 0:
+        if name in self.catalog.named.held_out:
             side = Holdout(control, self.now_ms)
             self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
             bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, self.catalog.named.held_out)
