@@ -40,6 +40,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, compile_ca
 from personalization.deciding.distribution import SCALE
 from personalization.events.event import ClientEvent, Identify, Page, Track
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
 from state.embedded import EmbeddedRedis
@@ -127,11 +128,9 @@ def learned(rng: random.Random) -> PlacementModel:
         reward = float(rng.random() < 0.05 + 0.01 * arm)
         model.learn(
             Outcome(
-                decision_id=f"d{n}",
-                placement="home.hero",
-                slot=0,
-                arm=f"offer-{arm}",
-                weight=SCALE // N_ARMS,
+                choice=Choice(
+                    decision_id=f"d{n}", placement="home.hero", slot=0, arm=f"offer-{arm}", weight=SCALE // N_ARMS
+                ),
                 reward=reward,
                 reason=ClosingReason.WINDOW,
                 decided_at_ms=n,

@@ -29,6 +29,7 @@ from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.deciding.distribution import ticket
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue, flat
+from personalization.visitor.choice import Choice
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def play(
         if rating.liked and waiting[rating.user]:
             clicked = carried_by(genres)
             for one in waiting.pop(rating.user):
-                reward = float(clicked[one.outcome.arm])
+                reward = float(clicked[one.outcome.choice.arm])
                 learner.learn(msgspec.structs.replace(one.outcome, reward=reward, closed_at_ms=index))
                 popular.learn(clicked)
                 scores.add(rating.user, bool(reward), clicked[one.most_popular], uniform_hit_rate(clicked))
@@ -104,11 +105,7 @@ def play(
         distribution = snapshot.distribution(arms, context, policy=policy, arm_features=about)
         at = distribution.draw(ticket(secret, str(index)))
         outcome = Outcome(
-            str(index),
-            PLACEMENT,
-            0,
-            arms[at],
-            distribution.weights[at],
+            Choice(str(index), PLACEMENT, 0, arms[at], distribution.weights[at]),
             0.0,
             ClosingReason.FINAL,
             index,

@@ -32,6 +32,7 @@ from personalization.events.entry import Entry, Position
 from personalization.events.event import DecisionMade, Event, Identify, Page, Track
 from personalization.features import pack
 from personalization.folding.fold import fold
+from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import MAX_OPEN_EXAMPLES
 from personalization.visitor.visitor import Visitor
 from state.embedded import EmbeddedRedis
@@ -79,14 +80,17 @@ def decisions(catalog: CompiledCatalog, n_open: int) -> list[Event]:
         placement = placements[n % len(placements)]
         made.append(
             DecisionMade(
+                choice=Choice(
+                    decision_id=mint(b"secret", KEY, n.to_bytes(9, "big")),
+                    placement=placement.name,
+                    slot=0,
+                    arm=placement.arms[n % len(placement.arms)].id,
+                    weight=2**31 + n,
+                    policy="default",
+                    catalog_version=catalog.version,
+                ),
                 message_id=f"decision-{n}",
-                decision_id=mint(b"secret", KEY, n.to_bytes(9, "big")),
-                placement=placement.name,
-                slot=0,
-                arm=placement.arms[n % len(placement.arms)].id,
-                weight=2**31 + n,
                 features=pack(features),
-                policy="default",
             )
         )
     return cast("list[Event]", made)

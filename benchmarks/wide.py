@@ -21,6 +21,7 @@ from operations.simulation.play import PlaySettings, play
 from operations.simulation.table import Table
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 
 N_ROWS, N_ARMS, N_USEFUL = 3_000, 3, 20
 OPTIMISM = 0.3
@@ -79,7 +80,9 @@ def sizes(x: np.ndarray, right: np.ndarray, model: ModelSpec) -> dict[str, float
         arm = step % N_ARMS
         reward = float(table.rewards[step, arm])
         reason = ClosingReason.FINAL
-        learner.learn(Outcome(str(step), "wide", 0, table.arms[arm], 2**31, reward, reason, 0, 0, features=context))
+        learner.learn(
+            Outcome(Choice(str(step), "wide", 0, table.arms[arm], 2**31), reward, reason, 0, 0, features=context)
+        )
     parts = learner.snapshot().encode()
     covariance = learner.model._regressions.covariance  # type: ignore[union-attr]
     return {

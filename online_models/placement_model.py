@@ -93,8 +93,10 @@ class PlacementModel:
     Examples
     --------
     >>> from personalization.events.outcome import ClosingReason, Outcome
+    >>> from personalization.visitor.choice import Choice
     >>> learner = PlacementModel("home.hero")
-    >>> o = Outcome("d1", "home.hero", 0, "shoes", 2**31, 1.0, ClosingReason.WINDOW, 0, 1)
+    >>> chosen = Choice("d1", "home.hero", 0, "shoes", 2**31)
+    >>> o = Outcome(chosen, 1.0, ClosingReason.WINDOW, 0, 1)
     >>> learner.learn(o), learner.learn(o)
     (True, False)
     >>> learner.snapshot(generation=3).version == pack_version(3, 1)
@@ -162,11 +164,11 @@ class PlacementModel:
         A model that raises has learned nothing, and neither have the books: the outcome can be learned again later.
         The books count by ``sample_weight``, the default model by ``training_weight`` (``docs/decisions/0022``).
         """
-        key = short_hash(trial_of(outcome.decision_id))
+        key = short_hash(trial_of(outcome.choice.decision_id))
         if key in self._recent:
             self.counts["duplicate"] += 1
             return False
-        reward, weight, arm = outcome.reward, outcome.sample_weight, outcome.arm
+        reward, weight, arm = outcome.reward, outcome.sample_weight, outcome.choice.arm
         usable = arm in self.arms or (bool(arm) and storable(arm))
         if not (usable and math.isfinite(reward) and 0.0 < weight <= MAX_SAMPLE_WEIGHT):
             self._remember(key)
@@ -188,7 +190,7 @@ class PlacementModel:
         self._remember(key)
         statistics = self._statistics(arm)
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)
-        if outcome.holdout and outcome.exposed_at_ms is not None:
+        if outcome.choice.holdout and outcome.exposed_at_ms is not None:
             statistics.control_exposures += weight
             statistics.control_reward_sum += weight * reward
         if not outcome.trains:

@@ -74,9 +74,9 @@ class PlacementTraining:
     @staticmethod
     def _outcome(book: PlacementModel, value: bytes) -> Outcome:
         outcome = decode_outcome(value)
-        if outcome.placement != book.placement:
+        if outcome.choice.placement != book.placement:
             raise InvalidInput(
-                "placement", f"{outcome.placement!r} stands under the key {book.placement!r}", "bad_outcome"
+                "placement", f"{outcome.choice.placement!r} stands under the key {book.placement!r}", "bad_outcome"
             )
         return outcome
 

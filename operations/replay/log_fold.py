@@ -83,7 +83,7 @@ class PartitionFold:
                 continue
             visitor = self.visitors.setdefault(read.key, Visitor.new())
             # Open decisions are judged by the rules they were made under.
-            for version in {entry.catalog_version, *(made.catalog_version for made in visitor.folder.open)}:
+            for version in {entry.catalog_version, *(made.choice.catalog_version for made in visitor.folder.open)}:
                 if version not in self._catalogs:
                     self._catalogs[version] = await catalog_of(version)
             self._apply(visitor, read.key, read.offset, entry)

@@ -17,6 +17,7 @@ from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.deciding.distribution import SCALE, ticket
 from personalization.errors import InvalidInput
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 
 SEED = 20_260
 PLACEMENT = "simulation"
@@ -137,11 +138,7 @@ def play(
             rewards[step] = reward
             waiting.append(
                 Outcome(
-                    name,
-                    PLACEMENT,
-                    0,
-                    table.arms[chosen],
-                    distribution.weights[chosen],
+                    Choice(name, PLACEMENT, 0, table.arms[chosen], distribution.weights[chosen]),
                     reward,
                     ClosingReason.FINAL,
                     step,

@@ -14,7 +14,7 @@ from personalization.catalog.sections.conversions import Conversion
 from personalization.catalog.sections.placements import Placement, RewardRule
 from personalization.catalog.sections.scores import Score
 from personalization.catalog.sections.sources import Source
-from personalization.catalog.spec import Cel, Spec
+from personalization.catalog.spec import Cel, Share, Spec
 
 __all__ = [
     "AffinityRule",
@@ -57,6 +57,8 @@ class Catalog(Spec, frozen=True, kw_only=True):
         The silence that ends a session.
     sources
         Who may talk to us, by name.
+    holdout
+        Share of visitors who are held out of every placement, [0, 1): they see each one's ``control``.
     """
 
     placements: dict[str, Placement]
@@ -69,6 +71,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     count_half_life_ms: int = 30 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS
     sources: dict[str, Source] = {}
+    holdout: Share = 0.0
 
 
 class PublishedCatalog(Catalog, frozen=True, kw_only=True):

@@ -99,6 +99,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         looks_at_scores=looks_at_scores(catalog),
         named=named_by(catalog),
     )
+    check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
     for series in compile_series(catalog, check.looking_back, check.fail):

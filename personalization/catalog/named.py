@@ -28,7 +28,7 @@ class Named(NamedTuple):
     capped
         Contents with a cap.
     held_out
-        Placements with a holdout.
+        Placements with a holdout, their own or the catalog's.
     purposes
         Of consent, in their normal form.
     """
@@ -68,7 +68,7 @@ def named_by(catalog: Catalog) -> Named:
         traits=frozenset(traits),
         affinities={family: frozenset(keys) for family, keys in families.items()},
         capped=frozenset(name for name, content in catalog.content.items() if content.cap is not None),
-        held_out=frozenset(name for name, placement in placements if placement.holdout > 0),
+        held_out=frozenset(name for name, placement in placements if catalog.holdout > 0 or placement.holdout > 0),
         purposes=frozenset({PERSONALISING, *map(normal, _purposes(catalog))}),
     )
 

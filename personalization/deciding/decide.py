@@ -15,10 +15,11 @@ from personalization.deciding.call import Call, NonceSource
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
 from personalization.deciding.distribution import ArmDistribution
+from personalization.deciding.filling import Filling
 from personalization.deciding.questions import Question
 from personalization.deciding.request import DecideRequest
 from personalization.deciding.reward_scorer import RewardScorer
-from personalization.deciding.slots import Slots
+from personalization.deciding.slots import fill
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_state import VisitorState
 
@@ -108,9 +109,9 @@ def deciding(
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = call.consents.missing(placement.compiled.consent)
-        slots = Slots(call, placement, call.scope_without(missing), missing)
+        filling = Filling(call, placement, call.scope_without(missing), missing)
         for slot in range(asked.slots or spec.slots):
-            if not (yield from slots.fill(slot)):
+            if not (yield from fill(filling, slot)):
                 break
     return call.answer
 

@@ -8,7 +8,11 @@ import msgspec
 
 from personalization.audience.context import FeatureName, feature_names
 from personalization.catalog.catalog import Content
-from personalization.catalog.compiled_catalog import Arm, CompiledCatalog, CompiledPlacement
+from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
+from personalization.deciding.assignment import Layer
+from personalization.deciding.eligibility import ConditionalArm, conditional
+from personalization.deciding.experiments import Experiments
+from personalization.deciding.holdout import global_layer, placement_layer
 from personalization.deciding.render import Renderer
 from personalization.features import FeatureValue, flat, pack
 
@@ -23,20 +27,23 @@ class PreparedPlacement:
     Attributes
     ----------
     conditional
-        The arms with a rule, a schedule or a cap: the others are eligible always.
+        The arms that may have to be left out, with what decides it: the others are eligible always.
     by_priority
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
     packed_arm_features
         What the model is told of each arm, as it travels with a decision.
+    experiments
+        Its holdouts, and who is in them.
     """
 
     compiled: CompiledPlacement
     arms: tuple[str, ...]
-    conditional: tuple[Arm, ...]
+    conditional: tuple[ConditionalArm, ...]
     by_priority: tuple[str, ...]
     features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
     packed_arm_features: dict[str, msgspec.Raw]
+    experiments: Experiments[None]
     selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
@@ -75,17 +82,19 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
     return PreparedPlacement(
         placement,
         arms,
-        tuple(arm for arm in placement.arms if _is_conditional(arm)),
+        conditional(placement.arms),
         tuple(arm.id for arm in by_priority),
         feature_names(placement.features),
         arm_features,
         {arm: pack(features) for arm, features in (arm_features or {}).items()},
+        Experiments(placement.name, _holdouts(catalog.catalog.holdout, placement)),
     )
 
 
-def _is_conditional(arm: Arm) -> bool:
-    content = arm.content
-    return not (arm.when is None and content.cap is None and content.starts_ms is None and content.ends_ms is None)
+def _holdouts(everywhere: float, placement: CompiledPlacement) -> tuple[Layer[None], ...]:
+    own = placement.spec.holdout
+    layers = ((everywhere, global_layer(everywhere)), (own, placement_layer(placement.name, own)))
+    return tuple(layer for share, layer in layers if share > 0)
 
 
 def features_by_arm(

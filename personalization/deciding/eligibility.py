@@ -1,8 +1,13 @@
-"""Which arms may be shown: schedule, rule, cap; each refusal has a word for the record."""
+"""Which arms may be shown: by conditions (schedule, rule, cap), each of which has words for the record.
+
+A new condition is a class here and one line in ``CONDITIONS``. An arm to which none applies is always eligible, and
+is never asked about.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeAlias
 
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
@@ -21,22 +26,95 @@ NO_STATE = "no_state"
 TAKEN = "taken"
 """Shown already by an earlier placement or slot of the same call."""
 
+Refusal: TypeAlias = Callable[[Arm, VisitorScope, int], str | None]
+"""Why an arm may not be shown to this visitor now, None if it may; the number is when the session began, in ms."""
 
-def refusal(arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
-    """Why ``arm`` may not be shown to this visitor now, None where it may."""
-    content = arm.content
-    if content.starts_ms is not None and scope.now_ms < content.starts_ms:
-        return NOT_STARTED
-    if content.ends_ms is not None and scope.now_ms >= content.ends_ms:
-        return ENDED
-    if arm.when is not None and not scope.holds(arm.when):
+
+class Condition(Protocol):
+    """Something that keeps arms from being shown."""
+
+    def applies(self, arm: Arm) -> bool:
+        """Whether the catalog asks for it: an arm without it is never refused by it."""
+        ...
+
+    def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
+        """Why ``arm``, to which it applies, may not be shown to this visitor now, None if it may."""
+        ...
+
+
+class ScheduleCondition:
+    """The content has not started yet, or has ended."""
+
+    def applies(self, arm: Arm) -> bool:
+        """Whether it has a start or an end."""
+        return arm.content.starts_ms is not None or arm.content.ends_ms is not None
+
+    def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
+        """Shown in [start, end) alone."""
+        content = arm.content
+        if content.starts_ms is not None and scope.now_ms < content.starts_ms:
+            return NOT_STARTED
+        return ENDED if content.ends_ms is not None and scope.now_ms >= content.ends_ms else None
+
+
+class RuleCondition:
+    """The content's rule does not hold for the visitor."""
+
+    def applies(self, arm: Arm) -> bool:
+        """Whether it has a rule."""
+        return arm.when is not None
+
+    def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
+        """Shown only to those for whom the rule holds."""
+        if arm.when is None or scope.holds(arm.when):
+            return None
         return RULE if scope.state is not None else NO_STATE
-    if content.cap is not None:
+
+
+class CapCondition:
+    """The visitor saw the content as often as they may."""
+
+    def applies(self, arm: Arm) -> bool:
+        """Whether it has a cap."""
+        return arm.content.cap is not None
+
+    def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
+        """Shown only to those who saw it less often than its cap."""
+        cap = arm.content.cap
+        if cap is None:
+            return None
         if scope.state is None:
             return NO_STATE
-        if shown(arm.id, content.cap, scope.state, scope.now_ms, session_start_ms) >= content.cap.limit:
-            return CAP
-    return None
+        return CAP if shown(arm.id, cap, scope.state, scope.now_ms, session_start_ms) >= cap.limit else None
+
+
+CONDITIONS: tuple[Condition, ...] = (ScheduleCondition(), RuleCondition(), CapCondition())
+"""In the order in which they are asked: the first that refuses gives the reason."""
+
+
+class ConditionalArm(NamedTuple):
+    """An arm with all that may keep it from being shown."""
+
+    arm: Arm
+    refusals: tuple[Refusal, ...]
+
+
+def conditional(arms: Iterable[Arm]) -> tuple[ConditionalArm, ...]:
+    """The arms that any condition applies to; the others are eligible always."""
+    found = (ConditionalArm(arm, tuple(each.refusal for each in CONDITIONS if each.applies(arm))) for arm in arms)
+    return tuple(each for each in found if each.refusals)
+
+
+def refusals(arms: Iterable[ConditionalArm], scope: VisitorScope, session_start_ms: int) -> dict[str, str]:
+    """Which of ``arms`` may not be shown, and why."""
+    found = {}
+    for arm, conditions in arms:
+        for refusal in conditions:
+            reason = refusal(arm, scope, session_start_ms)
+            if reason is not None:
+                found[arm.id] = reason
+                break
+    return found
 
 
 def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms: int) -> int:
@@ -51,13 +129,3 @@ def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms
     if cap.per == "day":
         return exposure.on_day if exposure.day == now_ms // DAY_MS else 0
     return exposure.total
-
-
-def refusals(arms: Iterable[Arm], scope: VisitorScope, session_start_ms: int) -> dict[str, str]:
-    """Which of ``arms`` may not be shown, and why."""
-    found = {}
-    for arm in arms:
-        reason = refusal(arm, scope, session_start_ms)
-        if reason is not None:
-            found[arm.id] = reason
-    return found

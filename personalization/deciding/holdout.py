@@ -1,23 +1,29 @@
-"""Holdout: which visitors a placement serves its control, so that what personalising is worth can be seen."""
+"""Holdouts: the experiments that show what personalising is worth.
+
+Each placement may have one, whose control sees what the placement's ``control`` says. The catalog's own holds
+persons out of all placements at once, in the layer that comes before every other.
+"""
 
 from __future__ import annotations
 
-from personalization.catalog.catalog import Placement
-from personalization.deciding.distribution import SCALE, ticket
-from personalization.visitor.visitor_state import VisitorState
+from typing import Any
 
-SALT = "holdout"
+from personalization.deciding.assignment import Assignment, Experiment, Layer, Variant
+
+HOLDOUT = "holdout"
+CONTROL = "control"
+ON_CONTROL: Assignment[Any] = Assignment(HOLDOUT, CONTROL, None)
 
 
-def is_control(secret: bytes, unit: bytes, placement: str, spec: Placement, state: VisitorState | None) -> bool:
-    """Whether the visitor is served the placement's control.
+def global_layer(share: float) -> Layer[Any]:
+    """The layer before all others: ``share`` of all persons are control wherever they go."""
+    return _layer(share, "global holdout")
 
-    The side of the first exposure stays; before it, the hash of the unit decides. Where the state could not be read
-    nobody knows the side, and the visitor is answered as anyone is.
-    """
-    if spec.holdout <= 0 or state is None:
-        return False
-    side = state.holdouts.get(placement)
-    if side is not None:
-        return side.control
-    return ticket(secret, f"{SALT}\x1f{placement}\x1f{unit.hex()}") < spec.holdout * SCALE
+
+def placement_layer(placement: str, share: float) -> Layer[Any]:
+    """The layer of a placement's own holdout."""
+    return _layer(share, f"holdout\x1f{placement}")
+
+
+def _layer(share: float, salt: str) -> Layer[Any]:
+    return Layer([Experiment(HOLDOUT, (Variant(CONTROL, share, salt, None),))])

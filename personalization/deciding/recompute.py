@@ -34,12 +34,13 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardSc
     InvalidInput
         Where the versions differ, or the record is of a choice that nothing was drawn for.
     """
-    if record.catalog_version != catalog.version:
-        raise InvalidInput("catalog_version", f"the record needs catalog {record.catalog_version}")
+    choice = record.choice
+    if choice.catalog_version != catalog.version:
+        raise InvalidInput("catalog_version", f"the record needs catalog {choice.catalog_version}")
     if record.ticket is None:
         raise InvalidInput("ticket", "nothing was drawn for this decision")
-    spec = catalog.catalog.placements[record.placement]
-    if record.holdout:
+    spec = catalog.catalog.placements[choice.placement]
+    if choice.holdout:
         distribution = uniform(record.arms, "uniform")
     else:
         distribution = scorer.distribution(
@@ -48,14 +49,14 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardSc
             policy=spec.policy,
             arm_features=features_by_arm(catalog.catalog.content, spec.content),
         )
-        if distribution.model_version != record.model_version:
-            raise InvalidInput("model_version", f"the record needs model {record.model_version}")
+        if distribution.model_version != choice.model_version:
+            raise InvalidInput("model_version", f"the record needs model {choice.model_version}")
     name = draw_name(
-        record.decision_id,
+        choice.decision_id,
         sticky=record.sticky,
         unit=record.unit,
-        placement=record.placement,
-        slot=record.slot,
+        placement=choice.placement,
+        slot=choice.slot,
         replaces=record.replaces,
     )
     drawn = ticket(secret, name)

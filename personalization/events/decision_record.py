@@ -9,6 +9,7 @@ import msgspec
 
 from personalization.errors import InvalidInput
 from personalization.features import FeatureValue
+from personalization.visitor.choice import Choice
 
 
 class EligibleArm(msgspec.Struct, frozen=True):
@@ -27,8 +28,6 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ----------
     key
         The visitor's.
-    weight
-        Of the arm chosen, an integer over 2³².
     arms, weights, means_f32, sds_f32
         The eligible arms and what the model said of them (see ``eligible``); float32, little endian.
     filtered
@@ -49,20 +48,13 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         The trial of the choice that this sticky one replaces; empty: the first of its slot.
     """
 
-    decision_id: str
+    choice: Choice
     message_id: str
     request_id: str
     key: str
-    placement: str
-    slot: int
-    arm: str
-    weight: int
     tier: str
     reason: str
-    policy: str
     decided_at_ms: int
-    catalog_version: int
-    model_version: int = 0
     arms: tuple[str, ...] = ()
     weights: tuple[int, ...] = ()
     means_f32: bytes = b""
@@ -75,7 +67,6 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ticket: int | None = None
     session: int = 0
     exposed: bool = True
-    holdout: bool = False
     sticky: bool = False
     trains: bool = True
     unit: bytes = b""

@@ -74,9 +74,9 @@ ADDRESSES: Mapping[type, Address] = MappingProxyType(
         Outcome: Address(
             "outcome",
             Stream.LEARNER,
-            lambda outcome: outcome.placement,
+            lambda outcome: outcome.choice.placement,
             encode_outcome,
-            lambda outcome: outcome.decision_id,
+            lambda outcome: outcome.choice.decision_id,
             _weighed,
         ),
         Example: Address(

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from personalization.features import NO_FEATURES
+from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import Credit, FolderState
 from personalization.visitor.visitor_state import VisitorState
 
@@ -115,29 +116,21 @@ class TierChanged(_Event, tag="tier", kw_only=True):
 class DecisionMade(_Event, tag="decision", kw_only=True):
     """One of our own decisions, compact: what the fold needs to open, credit and close it.
 
-    ``message_id`` names this answer: a sticky repeat has the same ``decision_id`` and another
-    ``message_id``, and adds an exposure, never a trial. ``replaces`` is the trial of the choice that a sticky one
-    replaces, ``unit`` the person's (``VisitorState.unit``), ``variant`` that of the placement's experiment; empty:
-    none. ``holdout`` is None where the side is not known. Features are packed (``personalization.features.pack``).
+    ``message_id`` names this answer: a sticky repeat has the same choice and another ``message_id``, and adds an
+    exposure, never a trial. ``replaces`` is the trial of the choice that a sticky one replaces, ``unit`` the
+    person's (``VisitorState.unit``). ``trains`` says whether it may be learned from, as far as the decider knows.
+    Features are packed (``personalization.features.pack``).
     """
 
     message_id: str
-    decision_id: str
-    placement: str
-    slot: int
-    arm: str
-    weight: int
+    choice: Choice
     exposed: bool = True
     features: msgspec.Raw = NO_FEATURES
     arm_features: msgspec.Raw = NO_FEATURES
-    policy: str = ""
-    model_version: int = 0
-    holdout: bool | None = False
     trains: bool = True
     sticky: bool = False
     replaces: str = ""
     unit: bytes = b""
-    variant: str = ""
 
 
 class Activated(_Event, tag="activated", kw_only=True):

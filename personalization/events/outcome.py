@@ -8,6 +8,7 @@ import msgspec
 
 from personalization.errors import InvalidInput
 from personalization.features import FeatureValue
+from personalization.visitor.choice import Choice
 
 
 class ClosingReason(StrEnum):
@@ -30,10 +31,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes
     ----------
-    decision_id
-        Also the outcome's own id: a decision closes once.
-    weight
-        Probability of the chosen arm, an integer over 2³².
+    choice
+        What was chosen. The decision's id is also the outcome's own: a decision closes once.
     features
         As logged at decision time.
     arm_features
@@ -54,17 +53,11 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         First letter of the visitor's key when it was decided: ``a`` anonymous, ``u`` registered; empty: not known.
     by, origin
         Of the sender of the decision, see ``personalization.events.entry.Sender``.
-    variant
-        Of the placement's experiment; empty: none.
     rules
         8-byte hash of the reward rules it was decided under; empty: not known.
     """
 
-    decision_id: str
-    placement: str
-    slot: int
-    arm: str
-    weight: int
+    choice: Choice
     reward: float
     reason: ClosingReason
     decided_at_ms: int
@@ -73,10 +66,6 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     n_rewards: int = 0
     features: dict[str, FeatureValue] = {}
     arm_features: dict[str, FeatureValue] = {}
-    policy: str = ""
-    model_version: int = 0
-    catalog_version: int = 0
-    holdout: bool = False
     trains: bool = True
     training_weight: float = 1.0
     sample_weight: float = 1.0
@@ -84,7 +73,6 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     key_class: str = ""
     by: str = ""
     origin: bytes = b""
-    variant: str = ""
     rules: bytes = b""
 
 

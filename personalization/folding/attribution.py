@@ -69,14 +69,14 @@ def _made_under_others(ledger: Ledger) -> dict[tuple[str, bytes], int]:
     found: dict[tuple[str, bytes], int] = {}
     for decision in ledger.folder.open:
         if decision.lineage is not None and (rules := _rules_of(ledger, decision)) != CURRENT:
-            found[decision.placement, rules] = decision.catalog_version
+            found[decision.choice.placement, rules] = decision.choice.catalog_version
     return found
 
 
 def _rules_of(ledger: Ledger, decision: OpenDecision) -> bytes:
     """The hash of the rules a decision was made under; ``CURRENT`` if they are those in force, or not known."""
     made_under = decision.lineage.rules if decision.lineage is not None else CURRENT
-    placement = ledger.catalog.placements.get(decision.placement)
+    placement = ledger.catalog.placements.get(decision.choice.placement)
     return CURRENT if placement is not None and placement.rules == made_under else made_under
 
 
@@ -86,7 +86,7 @@ def _settle_by_rules(ledger: Ledger, placement: str, by_rules: dict[bytes, Credi
         return settle(ledger, by_rules[CURRENT], _under(ledger, CURRENT))
     # By several rules: those of the decision shown last are asked first.
     exposed = sorted(ledger.folder.open, key=lambda each: each.exposed_at_ms or 0, reverse=True)
-    order = dict.fromkeys(_rules_of(ledger, each) for each in exposed if each.placement == placement)
+    order = dict.fromkeys(_rules_of(ledger, each) for each in exposed if each.choice.placement == placement)
     return any(rules in by_rules and settle(ledger, by_rules[rules], _under(ledger, rules)) for rules in order)
 
 
@@ -133,23 +133,24 @@ def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bo
     """Credit the one decision among ``candidates`` that the credit belongs to; False where there is none."""
     if credit.decision_id:
         trial = trial_of(credit.decision_id)
-        named = next((each for each in candidates if trial_of(each.decision_id) == trial), None)
-        if named is None or named.placement != credit.placement:
+        named = next((each for each in candidates if trial_of(each.choice.decision_id) == trial), None)
+        if named is None or named.choice.placement != credit.placement:
             return named is not None  # worth nothing to the one it names, and never another's
         ledger.credit(named, credit.value)
         return True
     attribution = _attribution(ledger, credit)
     best: tuple[tuple[bool, int, bool, int], OpenDecision] | None = None
     for decision in candidates:
-        if decision.placement != credit.placement or decision.exposed_at_ms is None:
+        choice = decision.choice
+        if choice.placement != credit.placement or decision.exposed_at_ms is None:
             continue
         if decision.decided_at_ms > credit.at_ms:
             continue
-        same_arm = decision.arm == credit.arm
+        same_arm = choice.arm == credit.arm
         if attribution == "same_arm" and not same_arm:
             continue
         fresh = attribution == "any_exposed" and decision.n_rewards == 0
-        rank = (fresh, decision.exposed_at_ms, same_arm, -decision.slot)
+        rank = (fresh, decision.exposed_at_ms, same_arm, -choice.slot)
         if best is None or rank >= best[0]:
             best = (rank, decision)
     if best is None:
@@ -194,7 +195,7 @@ def take_offered(ledger: Ledger, credits: list[Credit]) -> None:
     """Credits of who named nobody, on a device this visitor logged in on: for what they acted on alone."""
     folder = ledger.folder
     for credit in credits:
-        shown = [each for each in folder.open if credit.decision_id or each.arm == credit.arm]
+        shown = [each for each in folder.open if credit.decision_id or each.choice.arm == credit.arm]
         settled = credit.at_ms <= ledger.now_ms - HOLD_MS or settle(ledger, credit, shown)
         if not settled and (credit.decision_id or _attribution(ledger, credit) == "same_arm"):
             folder.recent = [*folder.recent, credit][-MAX_RECENT_CREDITS:]  # its decision may be on its way

@@ -49,9 +49,10 @@ def is_closed(folder: FolderState, decision_id: str) -> bool:
 
 def remember_closed(folder: FolderState, decision: OpenDecision, now_ms: int) -> None:
     """The decision is closed. One that was never shown is known again, but no event is late for it."""
-    names = _NO_NAMES if decision.exposed_at_ms is None else _half(decision.placement) + _half(decision.arm)
+    choice = decision.choice
+    names = _NO_NAMES if decision.exposed_at_ms is None else _half(choice.placement) + _half(choice.arm)
     second = (now_ms // 1000).to_bytes(SECOND_BYTES, "big")  # until the year 2106
-    _push(folder, short_hash(trial_of(decision.decision_id)), names + second)
+    _push(folder, short_hash(trial_of(choice.decision_id)), names + second)
 
 
 def take_over_closed(folder: FolderState, other: FolderState) -> None:

@@ -57,7 +57,7 @@ def client_event(fold: FoldContext, event: ClientEvent) -> str | None:
 def decision_made(fold: FoldContext, event: DecisionMade) -> str | None:
     """One of our own decisions."""
     if fold.state.consents:
-        placement = fold.catalog.placements.get(event.placement)
+        placement = fold.catalog.placements.get(event.choice.placement)
         needed = placement.consent if placement is not None else (PERSONALISING,)
         if not all(map(_not_refused(fold.state), needed)):
             return NO_CONSENT

@@ -12,7 +12,7 @@ from personalization import bounded
 from personalization.audience import windows
 from personalization.audience.merge import merged_holdout, trim_sticky
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.catalog.duration import DAY_MS, MINUTE_MS
+from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import ClosingReason, Outcome
@@ -36,6 +36,7 @@ from personalization.visitor.folder_state import (
     HeldReward,
     Lineage,
     OpenDecision,
+    Terms,
 )
 from personalization.visitor.purposes import PERSONALISING
 from personalization.visitor.session import begin_if_over, prolong
@@ -81,7 +82,7 @@ class Ledger:
         """The open decision of that id, or of the same trial under another key of the visitor."""
         trial = trial_of(decision_id)
         for decision in self.folder.open:
-            if trial_of(decision.decision_id) == trial:
+            if trial_of(decision.choice.decision_id) == trial:
                 return decision
         return None
 
@@ -90,45 +91,30 @@ class Ledger:
         begin_if_over(self.state, self.now_ms, self._gap_ms)
         self.state.unit = self.state.unit or made.unit
         agreed = self._keep_choice(made)
-        known = self.find(made.decision_id)
-        if known is not None or is_closed(self.folder, made.decision_id):
+        choice = made.choice
+        known = self.find(choice.decision_id)
+        if known is not None or is_closed(self.folder, choice.decision_id):
             if made.exposed:
-                self._count_exposure(made.arm)
-                self._record_side(made.placement, made.holdout)
+                self._count_exposure(choice.arm)
+                self._record_side(choice.placement, choice.holdout)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
             return None
-        placement = self.catalog.placements.get(made.placement)
-        window_ms = placement.spec.window_ms if placement else 30 * MINUTE_MS
-        low, high = placement.spec.reward_range if placement else (0.0, 1.0)
+        placement = self.catalog.placements.get(choice.placement)
+        terms = _terms(placement)
         decision = OpenDecision(
-            decision_id=made.decision_id,
-            placement=made.placement,
-            slot=made.slot,
-            arm=made.arm,
-            weight=made.weight,
+            choice=choice,
+            terms=terms,
             decided_at_ms=self.received_at_ms,
-            due_ms=self.received_at_ms + window_ms,
-            window_ms=window_ms,
-            default_reward=placement.spec.default_reward if placement else 0.0,
-            low=low,
-            high=high,
-            exposed_at_ms=None,
-            reward=0.0,
-            n_rewards=0,
+            due_ms=self.received_at_ms + terms.window_ms,
             features=made.features,
             arm_features=made.arm_features,
-            policy=made.policy,
-            model_version=made.model_version,
-            catalog_version=self.catalog.version,
-            holdout=made.holdout,
             trains=made.trains and agreed,
-            combine=placement.spec.combine if placement else "sum",
-            lineage=self._lineage(made, placement),
+            lineage=self._lineage(placement),
         )
         self.folder.open.append(decision)
         if not agreed:
-            self.notes.append(("disagreed", made.placement, made.arm))
+            self.notes.append(("disagreed", choice.placement, choice.arm))
         if made.exposed:
             self.expose(decision)
         self.settle_held(decision)
@@ -139,8 +125,8 @@ class Ledger:
         """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
             self._start_window(decision)
-            self._count_exposure(decision.arm)
-            self._record_side(decision.placement, decision.holdout)
+            self._count_exposure(decision.choice.arm)
+            self._record_side(decision.choice.placement, decision.choice.holdout)
 
     def credit(self, decision: OpenDecision, worth: Worth) -> None:
         """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
@@ -151,7 +137,7 @@ class Ledger:
             self.expose(decision)
             decision.by_reward = 1
         add_reward(decision, worth)
-        self.notes.append(("rewarded", decision.placement, decision.arm))
+        self.notes.append(("rewarded", decision.choice.placement, decision.choice.arm))
 
     def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
         """Close an open decision into its outcome."""
@@ -160,23 +146,20 @@ class Ledger:
         exposed = decision.exposed_at_ms is not None
         if reason is ClosingReason.WINDOW and not exposed:
             reason = ClosingReason.UNEXPOSED
-        self.notes.append((f"closed_{reason.value}", decision.placement, decision.arm))
-        trains = decision.trains and exposed and not decision.holdout and reason in TRAINED
+        choice = decision.choice
+        self.notes.append((f"closed_{reason.value}", choice.placement, choice.arm))
+        trains = decision.trains and exposed and not choice.holdout and reason in TRAINED
         if decision.by_reward:
             trains = False
-            self.notes.append(("exposed_by_reward", decision.placement, decision.arm))
-        if decision.placement not in self.catalog.placements:
+            self.notes.append(("exposed_by_reward", choice.placement, choice.arm))
+        if choice.placement not in self.catalog.placements:
             # Its rewards were nobody's while it was gone: what it did not earn then says nothing of it.
             trains = False
-            self.notes.append(("placement_gone", decision.placement, decision.arm))
+            self.notes.append(("placement_gone", choice.placement, choice.arm))
         lineage = decision.lineage or _UNKNOWN
         self._fold.emissions.append(
             Outcome(
-                decision_id=decision.decision_id,
-                placement=decision.placement,
-                slot=decision.slot,
-                arm=decision.arm,
-                weight=decision.weight,
+                choice=choice,
                 reward=total_reward(decision),
                 reason=reason,
                 decided_at_ms=decision.decided_at_ms,
@@ -185,10 +168,6 @@ class Ledger:
                 n_rewards=decision.n_rewards,
                 features=unpack(decision.features),
                 arm_features=unpack(decision.arm_features),
-                policy=decision.policy,
-                model_version=decision.model_version,
-                catalog_version=decision.catalog_version,
-                holdout=decision.holdout is True,
                 trains=trains,
                 training_weight=decision.sample_weight,
                 sample_weight=decision.sample_weight,
@@ -196,7 +175,6 @@ class Ledger:
                 key_class=lineage.key_class,
                 by=lineage.by,
                 origin=lineage.origin,
-                variant=lineage.variant,
                 rules=lineage.rules,
             )
         )
@@ -221,13 +199,13 @@ class Ledger:
 
     def settle_held(self, decision: OpenDecision) -> None:
         """Apply the rewards that waited for this decision."""
-        trial = trial_of(decision.decision_id)
+        trial = trial_of(decision.choice.decision_id)
         waiting = [held for held in self.folder.held if trial_of(held.decision_id) == trial]
         if not waiting:
             return
         self.folder.held = [held for held in self.folder.held if trial_of(held.decision_id) != trial]
         for held in sorted(waiting, key=lambda held: (held.value is not None, held.final)):  # activations first
-            self.reward(decision.decision_id, held.value, final=held.final, name=held.name)
+            self.reward(decision.choice.decision_id, held.value, final=held.final, name=held.name)
 
     def time_out(self) -> None:
         """Close every window that has ended by now, and give up on rewards held too long."""
@@ -241,7 +219,7 @@ class Ledger:
     def withdraw(self, allowed: Callable[[str], bool]) -> None:
         """Close what is open without consent, untrained and without what was known of the visitor."""
         for decision in list(self.folder.open):
-            placement = self.catalog.placements.get(decision.placement)
+            placement = self.catalog.placements.get(decision.choice.placement)
             if all(map(allowed, (PERSONALISING,) if placement is None else placement.consent)):
                 continue
             decision.features = decision.arm_features = NO_FEATURES
@@ -284,12 +262,12 @@ class Ledger:
         """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""
         arrivals = []
         for decision in other.open:
-            known = self.find(decision.decision_id)
+            known = self.find(decision.choice.decision_id)
             if known is not None:
                 unite(known, decision)
-            elif not is_closed(self.folder, decision.decision_id):
+            elif not is_closed(self.folder, decision.choice.decision_id):
                 arrivals.append(decision)
-        for decision in [each for each in self.folder.open if is_closed(other, each.decision_id)]:
+        for decision in [each for each in self.folder.open if is_closed(other, each.choice.decision_id)]:
             self.folder.open.remove(decision)  # closed under the other key: one trial has one outcome
         take_over_closed(self.folder, other)
         self.folder.open = sorted([*self.folder.open, *arrivals], key=lambda decision: decision.decided_at_ms)
@@ -312,10 +290,12 @@ class Ledger:
             decision.by_reward = 0
             self.expose(decision)
         elif decision.by_reward == 2:
-            self.note_late(LateReward(decision.decision_id, decision.placement, decision.arm, None))
+            self.note_late(
+                LateReward(decision.choice.decision_id, decision.choice.placement, decision.choice.arm, None)
+            )
             return
         else:
-            placement = self.catalog.placements.get(decision.placement)
+            placement = self.catalog.placements.get(decision.choice.placement)
             worth = worth_of(dict((weighted(name, value, None if placement is None else placement.spec),)))
             if worth is not None:
                 self.credit(decision, worth)
@@ -324,17 +304,16 @@ class Ledger:
         elif final:
             self.close(decision, ClosingReason.FINAL)
 
-    def _lineage(self, made: DecisionMade, placement: CompiledPlacement | None) -> Lineage | None:
+    def _lineage(self, placement: CompiledPlacement | None) -> Lineage | None:
         sender = self._fold.entry.sender
-        if sender is None and not made.variant:
+        if sender is None:
             return None
-        by, origin = (sender.by, sender.origin) if sender is not None else ("", b"")
-        return Lineage(self._fold.key[:1], by, origin, made.variant, placement.rules if placement else b"")
+        return Lineage(self._fold.key[:1], sender.by, sender.origin, placement.rules if placement else b"")
 
     def _start_window(self, decision: OpenDecision) -> None:
         decision.exposed_at_ms = self.received_at_ms
-        decision.due_ms = self.received_at_ms + decision.window_ms
-        self.notes.append(("exposed", decision.placement, decision.arm))
+        decision.due_ms = self.received_at_ms + decision.terms.window_ms
+        self.notes.append(("exposed", decision.choice.placement, decision.choice.arm))
 
     def _keep_choice(self, made: DecisionMade) -> bool:
         """Keep a sticky choice for the session; False where another one is kept already.
@@ -343,23 +322,23 @@ class Ledger:
         """
         if not made.sticky:
             return True
-        slot = f"{made.placement}/{made.slot}"
+        choice = made.choice
+        slot = f"{choice.placement}/{choice.slot}"
         kept = self.state.sticky.get(slot)
         if kept is not None:
             trial = trial_of(kept.decision_id)
-            if trial == trial_of(made.decision_id):
+            if trial == trial_of(choice.decision_id):
                 return True
             if kept.at_ms >= self.state.session.started_ms and trial != made.replaces:
                 return False
-        self.state.sticky[slot] = Sticky(made.decision_id, made.arm, made.weight, self.now_ms)
+        self.state.sticky[slot] = Sticky(choice.decision_id, choice.arm, choice.weight, self.now_ms)
         trim_sticky(self.state, self.catalog)
         return True
 
     def _record_side(self, name: str, control: bool | None) -> None:
-        placement = self.catalog.placements.get(name)
         if control is None:
             return  # the state could not be read: this exposure stays outside the experiment
-        if placement is not None and placement.spec.holdout > 0:
+        if name in self.catalog.named.held_out:
             side = Holdout(control, self.now_ms)
             self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
             bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, self.catalog.named.held_out)
@@ -384,3 +363,13 @@ class Ledger:
     @property
     def _gap_ms(self) -> int:
         return self.catalog.catalog.session_gap_ms
+
+
+def _terms(placement: CompiledPlacement | None) -> Terms:
+    """The placement's terms; the usual ones if it is not in the catalog."""
+    if placement is None:
+        return Terms()
+    spec = placement.spec
+    return Terms(
+        spec.window_ms, spec.default_reward, *spec.reward_range, "" if spec.combine == "sum" else spec.combine
+    )

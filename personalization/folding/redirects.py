@@ -80,7 +80,7 @@ def is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
 def is_known(folder: FolderState, decision_id: str) -> bool:
     """Whether the decision is open, or was closed, under this very key."""
     trial = trial_of(decision_id)
-    return any(trial_of(each.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
+    return any(trial_of(each.choice.decision_id) == trial for each in folder.open) or is_closed(folder, trial)
 
 
 def fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entry, target: str) -> Folded:

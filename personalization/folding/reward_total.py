@@ -49,13 +49,13 @@ def add_reward(decision: OpenDecision, worth: Worth) -> None:
     """Add what one event or call brought; it counts as one reward, whatever names it has."""
     decision.n_rewards += 1
     for name, value in worth.items() if isinstance(worth, dict) else ((NAMELESS, worth),):
-        if decision.combine == "sum":
+        if not decision.terms.combine:
             decision.reward += value
             continue
         known = decision.by_name.get(name)
         if known is None:
             decision.by_name[name] = value
-        elif decision.combine == "max":
+        elif decision.terms.combine == "max":
             decision.by_name[name] = max(known, value)
     if decision.by_name:
         decision.reward = sum(decision.by_name.values())
@@ -66,7 +66,7 @@ def unite(decision: OpenDecision, other: OpenDecision) -> None:
     shown = [each.exposed_at_ms for each in (decision, other) if each.exposed_at_ms is not None]
     if shown:
         decision.exposed_at_ms = min(shown)
-        decision.due_ms = decision.exposed_at_ms + decision.window_ms
+        decision.due_ms = decision.exposed_at_ms + decision.terms.window_ms
     decision.by_reward = (
         min(decision.by_reward, other.by_reward) if len(shown) == 2 else max(decision.by_reward, other.by_reward)
     )
@@ -82,5 +82,5 @@ def unite(decision: OpenDecision, other: OpenDecision) -> None:
 
 def total_reward(decision: OpenDecision) -> float:
     """What the decision is worth as it stands, within its range."""
-    total = decision.reward if decision.n_rewards else decision.default_reward
-    return max(decision.low, min(decision.high, total))
+    total = decision.reward if decision.n_rewards else decision.terms.default_reward
+    return max(decision.terms.low, min(decision.terms.high, total))

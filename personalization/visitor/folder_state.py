@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from personalization.features import FeatureValue
+from personalization.visitor.choice import Choice
 
 MAX_OPEN_EXPOSED = 256
 MAX_OPEN_UNEXPOSED = 64
@@ -36,7 +37,7 @@ HOLD_MS = 60_000
 
 
 class Lineage(msgspec.Struct, frozen=True, array_like=True):
-    """Where a decision comes from: what bounds influence, tells two policies apart, and judges by the right rules.
+    """Where a decision comes from: what bounds influence, and judges by the right rules.
 
     See the fields of the same names of ``personalization.events.outcome.Outcome``.
     """
@@ -44,40 +45,47 @@ class Lineage(msgspec.Struct, frozen=True, array_like=True):
     key_class: str
     by: str = ""
     origin: bytes = b""
-    variant: str = ""
     rules: bytes = b""
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the placement said of rewards in the catalog that a decision was made under.
+
+    Attributes
+    ----------
+    window_ms
+        How long after its exposure it can be rewarded.
+    default_reward
+        What it is worth if nothing rewards it.
+    low, high
+        Its total reward is clipped to [low, high].
+    combine
+        What several rewards of one name count: the largest (``max``) or the ``first``; empty: their sum.
+    """
+
+    window_ms: int = 30 * 60_000
+    default_reward: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
+    combine: str = ""
 
 
 class OpenDecision(msgspec.Struct, array_like=True):
     """A decision whose reward window is open.
 
     ``due_ms`` is when it closes: exposure + window, or, while it was not shown, decision + window.
-    The terms (``window_ms``, ``default_reward``, ``low``, ``high``, ``combine``) are those of the catalog it was
-    made under.
     """
 
-    decision_id: str
-    placement: str
-    slot: int
-    arm: str
-    weight: int
+    choice: Choice
+    terms: Terms
     decided_at_ms: int
     due_ms: int
-    window_ms: int
-    default_reward: float
-    low: float
-    high: float
-    exposed_at_ms: int | None
-    reward: float
-    n_rewards: int
     features: msgspec.Raw
     arm_features: msgspec.Raw
-    policy: str
-    model_version: int
-    catalog_version: int
-    holdout: bool | None
     trains: bool
-    combine: str = "sum"
+    exposed_at_ms: int | None = None
+    reward: float = 0.0
+    n_rewards: int = 0
     by_name: dict[str, float] = {}
     """Weighted rewards so far by name, where ``combine`` has to know them apart; ``reward`` is their sum."""
     lineage: Lineage | None = None

@@ -93,7 +93,7 @@ async def all_outcomes(log: EventLog) -> list[Outcome | Example]:
 
 
 def _record_id(told: Outcome | Example) -> str:
-    return told.decision_id if isinstance(told, Outcome) else told.record_id
+    return told.choice.decision_id if isinstance(told, Outcome) else told.record_id
 
 
 def _encoded(told: Outcome | Example) -> bytes:
@@ -139,7 +139,7 @@ async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Learne
     models: dict[str, Learned] = {}
     for told in await all_outcomes(log):
         if isinstance(told, Outcome):
-            key = told.placement
+            key = told.choice.placement
             spec = catalog.placements[key].spec
             if key not in models:
                 models[key] = PlacementModel(key, model_spec(spec), spec.reward_range)

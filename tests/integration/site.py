@@ -78,7 +78,7 @@ class Site:
 
     def outcomes(self, placement: str) -> dict[str, Outcome]:
         found = (decode_outcome(value) for key, _, value in self.raw(OUTCOMES) if key == placement)
-        return {outcome.decision_id: outcome for outcome in found}
+        return {outcome.choice.decision_id: outcome for outcome in found}
 
     def state(self, key: str) -> VisitorState:
         """The state once all is folded that the log holds of it."""

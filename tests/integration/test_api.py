@@ -34,6 +34,7 @@ from personalization.events.decision_record import decode_record
 from personalization.events.entry import decode_entry
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy, SavedModel
@@ -139,9 +140,9 @@ async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_u
             return len(await entries(redis_url, DECISIONS)) == 30
 
         await until(all_there)
-    records = {record.decision_id: record for _, value in await entries(redis_url, DECISIONS)
+    records = {record.choice.decision_id: record for _, value in await entries(redis_url, DECISIONS)
                for record in [decode_record(value)]}  # fmt: skip
-    made = {e.event.decision_id: e.event for _, value in await entries(redis_url, VISITOR_LOG)
+    made = {e.event.choice.decision_id: e.event for _, value in await entries(redis_url, VISITOR_LOG)
             for e in [decode_entry(value)] if isinstance(e.event, DecisionMade)}  # fmt: skip
     from online_models.snapshot import ModelSnapshot
     from personalization.catalog.compiled_catalog import compile_catalog
@@ -149,7 +150,7 @@ async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_u
     catalog = compile_catalog(shop(), 1)
     for decision in (decision for answer in answers for decision in answer["decisions"]):
         record = records[decision["decisionId"]]
-        assert made[decision["decisionId"]].weight == record.weight == decision["probability"] * SCALE
+        assert made[decision["decisionId"]].choice.weight == record.choice.weight == decision["probability"] * SCALE
         again = recompute(record, catalog, ModelSnapshot.prior(), SECRET)
         assert (again.arm, again.distribution.weights) == (decision["contentId"], record.weights)
 
@@ -171,7 +172,13 @@ async def test_a_published_model_changes_what_is_served(redis_url: str, tmp_path
         for n in range(600):
             arm = ("shoes", "tents", "bags")[n % 3]
             model.learn(
-                Outcome(f"d{n}", "home.hero", 0, arm, SCALE // 3, float(arm == "tents"), ClosingReason.WINDOW, n, n)
+                Outcome(
+                    Choice(f"d{n}", "home.hero", 0, arm, SCALE // 3),
+                    float(arm == "tents"),
+                    ClosingReason.WINDOW,
+                    n,
+                    n,
+                )
             )
         publisher = ModelPublisher(redis, KEYS, SECRET)
         await publisher.publish("home.hero", model.snapshot(generation=1), time.time_ns() // 10**6)
@@ -247,7 +254,7 @@ async def test_what_was_decided_while_the_log_was_away_reaches_it_later(
             found = [decode_entry(value).event for _, value in await entries(own_redis.url, VISITOR_LOG)]
             made = [event for event in found if isinstance(event, DecisionMade)]
             assert not any(event.trains for event in made)
-            return {event.decision_id for event in made} == ids
+            return {event.choice.decision_id for event in made} == ids
 
         await until(all_there)
 

@@ -14,6 +14,7 @@ from installation.redis_clients import worker_client
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import LogFull
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.visitor.choice import Choice
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.keys import Keys
@@ -64,7 +65,7 @@ def a_learner(log: RedisStreamsLog, redis: Redis) -> Learner:
 async def fill(log: RedisStreamsLog, first: int) -> int:
     """Append until the log refuses; how many there are then."""
     for number in range(first, first + 10_000):
-        outcome = Outcome(f"d{number}", "hero", 0, "red", 2**31, 1.0, ClosingReason.WINDOW, 0, 1)
+        outcome = Outcome(Choice(f"d{number}", "hero", 0, "red", 2**31), 1.0, ClosingReason.WINDOW, 0, 1)
         try:
             await log.append([Record(OUTCOMES, "hero", encode_outcome(outcome))])
         except LogFull:

@@ -147,11 +147,11 @@ async def test_live_equals_simulate(up: Up, table: Table) -> None:
 
     # The features of every row reached the learner as they were sent, exactly.
     outcomes = await logged_outcomes(up.redis_url())
-    rows = [live[outcome.decision_id] for outcome in outcomes]
+    rows = [live[outcome.choice.decision_id] for outcome in outcomes]
     assert sorted(rows) == list(range(n))
     for row, outcome in zip(rows, outcomes, strict=True):
         assert outcome.features == {f"context.row.{name}": value for name, value in table.contexts[row].items()}
-        assert outcome.reward == table.rewards[row, table.arms.index(outcome.arm)]
+        assert outcome.reward == table.rewards[row, table.arms.index(outcome.choice.arm)]
 
     # What is served is what a plain loop over the logged outcomes learns, probability for probability.
     features = {f"context.row.{name}": value for name, value in probe.items()}
@@ -163,7 +163,7 @@ async def test_live_equals_simulate(up: Up, table: Table) -> None:
     # The simulation: the same order (within a block, the one in which the log has the outcomes), the same delay,
     # and the same draws, without which two plays differ by ±.015 on this set, however alike they are.
     as_logged = Table([dict(outcome.features) for outcome in outcomes], table.arms, table.rewards[rows])
-    tickets = [ticket(SECRET.encode(), outcome.decision_id) for outcome in outcomes]
+    tickets = [ticket(SECRET.encode(), outcome.choice.decision_id) for outcome in outcomes]
     settings = PlaySettings(PolicySpec(), delay=0, update_every=BLOCK)
     simulated = play(as_logged, settings, np.arange(n), 0, tickets=tickets).rewards
     rewards = np.array([outcome.reward for outcome in outcomes])

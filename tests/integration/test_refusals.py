@@ -22,6 +22,7 @@ from installation.redis_clients import worker_client
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import DecisionMade, Rewarded, Track
+from personalization.visitor.choice import Choice
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore
@@ -126,9 +127,7 @@ async def redis(request: pytest.FixtureRequest, server: Path) -> AsyncIterator[R
 def batch() -> list[Message]:
     messages: list[Message] = []
     for n in range(N_VISITORS):
-        made = DecisionMade(
-            message_id=f"d{n}", decision_id=f"d{n}", placement="hero", slot=0, arm="red", weight=2**31
-        )
+        made = DecisionMade(choice=Choice(f"d{n}", "hero", 0, "red", 2**31, catalog_version=1), message_id=f"d{n}")
         final = Rewarded(message_id=f"r{n}", decision_id=f"d{n}", value=1.0, final=True)
         for event in (Track(message_id=f"m{n}", anonymous_id=str(n), event="Product Viewed"), made, final):
             entry = Entry(received_at_ms=NOW_MS, occurred_at_ms=NOW_MS, catalog_version=1, event=event)

@@ -25,6 +25,7 @@ from personalization.errors import Refused
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import Outcome
+from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import decode_folder
 from personalization.visitor.visitor_key import anonymous_key
 from personalization.visitor.visitor_state import VisitorState
@@ -67,7 +68,9 @@ async def run(system: System, *arguments: str) -> dict[str, Any]:
 async def wait_long(system: System) -> None:
     """A visitor whose decision stays open: of a placement that the catalog does not know, for half an hour."""
     now_ms = time.time_ns() // 1_000_000
-    made = DecisionMade(message_id="m", decision_id="d", placement="gone", slot=0, arm="red", weight=2**31)
+    made = DecisionMade(
+        choice=Choice("d", "gone", 0, "red", 2**31, catalog_version=system.catalog.version), message_id="m"
+    )
     entry = Entry(received_at_ms=now_ms, occurred_at_ms=now_ms, catalog_version=system.catalog.version, event=made)
     await system.log.append([Record(VISITOR_LOG, PATIENT, encode_entry(entry))])
 

@@ -13,6 +13,7 @@ from redis.crc import key_slot
 from installation.redis_clients import worker_client
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor import Visitor
 from state.checkpoint_store import (
     CheckpointHeader,
@@ -104,7 +105,11 @@ def learned(n: int, model: PlacementModel | None = None) -> PlacementModel:
         arm = ("red", "green")[number % 2]
         model.learn(
             Outcome(
-                f"d{model.n_learned}", "hero", 0, arm, 2**31, float(number % 3 == 0), ClosingReason.WINDOW, 0, 1
+                Choice(f"d{model.n_learned}", "hero", 0, arm, 2**31),
+                float(number % 3 == 0),
+                ClosingReason.WINDOW,
+                0,
+                1,
             )
         )
     return model

@@ -26,6 +26,7 @@ from personalization.catalog.catalog import (
 from personalization.events.entry import LOGGED_OUT, SAME_PERSON, Entry, Sender, encode_entry
 from personalization.events.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
 from personalization.features import pack
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_key import anonymous_key, user_key
 
 WINDOW_MS = 400
@@ -164,12 +165,16 @@ class Workload:
         self.n_decisions += 1
         self._open = [*self._open[-40:], (key, decision)]
         made = DecisionMade(
+            choice=Choice(
+                decision_id=decision,
+                placement=self._random.choice(("hero", "cart")),
+                slot=0,
+                arm=self._random.choice(ARMS),
+                weight=2**31,
+                policy="default",
+                catalog_version=self._catalog_version,
+            ),
             message_id=f"m{self._n}",
-            decision_id=decision,
-            placement=self._random.choice(("hero", "cart")),
-            slot=0,
-            arm=self._random.choice(ARMS),
-            weight=2**31,
             exposed=self._random.random() < 0.8,
             features=pack(
                 {
@@ -177,7 +182,6 @@ class Workload:
                     "device": self._random.choice(("mobile", "desktop")),
                 }
             ),
-            policy="default",
         )
         return self._record(key, made)
 

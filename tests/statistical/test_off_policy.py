@@ -94,15 +94,18 @@ def play(shop: PreparedCatalog, visitor_id: str, both: bool, draw: random.Random
             for entry in answer.entries:
                 tell(entry)
             for record in answer.records:
-                if record.decision_id not in records:
-                    records[record.decision_id] = record
-                    reward = float(draw.random() < TRUTH[record.arm])
-                    happens(at_ms, Rewarded(message_id=f"r{offset}", decision_id=record.decision_id, value=reward))
+                if record.choice.decision_id not in records:
+                    records[record.choice.decision_id] = record
+                    reward = float(draw.random() < TRUTH[record.choice.arm])
+                    happens(
+                        at_ms,
+                        Rewarded(message_id=f"r{offset}", decision_id=record.choice.decision_id, value=reward),
+                    )
     end_ms = NOW + N_VISITS * STEP_MS + 31 * 60_000
     happens(end_ms, TimedOut(due_ms=end_ms))
     for outcome in outcomes:
         if outcome.trains:
-            yield records[outcome.decision_id], outcome
+            yield records[outcome.choice.decision_id], outcome
 
 
 def _copy(visitor: Visitor) -> VisitorState:
@@ -119,7 +122,7 @@ def z_scores(cap: Cap | None = None, *, rule: bool = False, both: bool = False, 
         of_visitor: dict[str, float] = defaultdict(float)
         for record, outcome in play(shop, f"v{n}", both, draw):
             for arm, weight in zip(record.arms, record.weights, strict=True):
-                earned = outcome.reward * 2**32 / weight if arm == outcome.arm else 0.0
+                earned = outcome.reward * 2**32 / weight if arm == outcome.choice.arm else 0.0
                 of_visitor[arm] += earned - TRUTH[arm]
         for arm, total in of_visitor.items():
             sums[arm].append(total)

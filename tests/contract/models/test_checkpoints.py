@@ -16,6 +16,7 @@ from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot, pack_version, unpack_version
 from personalization.errors import Refused
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 
 SECRET = b"server secret"
 MODELS = ("default", "river.linear_model.LogisticRegression")
@@ -26,11 +27,7 @@ def learner(model: str) -> PlacementModel:
     for i in range(120):
         made.learn(
             Outcome(
-                f"d{i}",
-                "home.hero",
-                0,
-                "ab"[i % 2],
-                2**31,
+                Choice(f"d{i}", "home.hero", 0, "ab"[i % 2], 2**31),
                 5.0 * (i % 2),
                 ClosingReason.FINAL,
                 i,
@@ -54,7 +51,7 @@ def test_round_trip(model: str) -> None:
     )
     assert loaded.model.report() == made.report()
     assert not loaded.model.learn(
-        Outcome("d7", "home.hero", 0, "a", 2**31, 5.0, ClosingReason.FINAL, 7, 8, 7, features={})
+        Outcome(Choice("d7", "home.hero", 0, "a", 2**31), 5.0, ClosingReason.FINAL, 7, 8, 7, features={})
     ), "an outcome learned before the checkpoint is known after it"
 
 

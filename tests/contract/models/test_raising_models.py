@@ -23,6 +23,7 @@ from personalization.errors import InvalidInput
 from personalization.events.example import Example, Stage
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue
+from personalization.visitor.choice import Choice
 
 ARMS = ("a", "b", "c")
 X: dict[str, FeatureValue] = {"age": 0.5, "device": "t"}
@@ -80,7 +81,7 @@ def outcome(i: int, *, breaking: bool = False) -> Outcome:
     """One; with ``breaking`` of an arm, a level and a number nobody has seen."""
     x: dict[str, Any] = {"age": 1e9, "device": "never", "new": 1.0} if breaking else context(i)
     arm = "new" if breaking else ARMS[i % 3]
-    return Outcome(f"d{i}", "p", 0, arm, 2**31, float(i % 2), ClosingReason.WINDOW, i, i + 1, i, 0, x)
+    return Outcome(Choice(f"d{i}", "p", 0, arm, 2**31), float(i % 2), ClosingReason.WINDOW, i, i + 1, i, 0, x)
 
 
 def with_estimator(estimator: Any) -> PlacementModel:

@@ -17,6 +17,7 @@ from personalization.deciding.distribution import SCALE, ticket
 from personalization.errors import InvalidInput, Refused
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue
+from personalization.visitor.choice import Choice
 
 RIVER = (
     "river.linear_model.LogisticRegression",
@@ -40,7 +41,7 @@ POLICY_SPECS = [
 
 
 def outcome(i: int, arm: str, reward: float, **features: FeatureValue) -> Outcome:
-    return Outcome(f"d{i}", "p", 0, arm, SCALE // 3, reward, ClosingReason.WINDOW, i, i + 1, i, 0, features)
+    return Outcome(Choice(f"d{i}", "p", 0, arm, SCALE // 3), reward, ClosingReason.WINDOW, i, i + 1, i, 0, features)
 
 
 def context(rng: np.random.Generator) -> dict[str, float | str]:

@@ -16,6 +16,7 @@ from online_models.snapshot import ModelSnapshot
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import Features, FeatureValue
+from personalization.visitor.choice import Choice
 
 ARMS = tuple(f"arm{i}" for i in range(24))
 LEARNED_ARMS = 20
@@ -31,7 +32,7 @@ def learned(spec: ModelSpec, n_outcomes: int, seed: int) -> ModelSnapshot:
         for i in range(rng.randrange(12)):
             x[f"likes.{i}"] = rng.random()
         reward = 2.0 * (rng.random() < 0.02 + 0.03 * (arm < "arm15"))
-        model.learn(Outcome(f"d{n}", "p", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1, features=x))
+        model.learn(Outcome(Choice(f"d{n}", "p", 0, arm, 2**31), reward, ClosingReason.WINDOW, 0, 1, features=x))
     return model.snapshot(1)
 
 
@@ -46,11 +47,7 @@ def curved(n_outcomes: int) -> ModelSnapshot:
         kind: dict[str, FeatureValue] = {"kind": "ab"[arm % 2]}
         model.learn(
             Outcome(
-                f"d{n}",
-                "p",
-                0,
-                f"arm{arm}",
-                2**31,
+                Choice(f"d{n}", "p", 0, f"arm{arm}", 2**31),
                 reward,
                 ClosingReason.WINDOW,
                 0,

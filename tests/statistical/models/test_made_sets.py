@@ -9,6 +9,7 @@ from online_models.placement_model import PlacementModel
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue
+from personalization.visitor.choice import Choice
 
 
 def play(
@@ -35,11 +36,7 @@ def play(
         reward = float(rng.random() < rates[index])
         learner.learn(
             Outcome(
-                f"d{i}",
-                "p",
-                0,
-                arms[index],
-                chosen.weights[index],
+                Choice(f"d{i}", "p", 0, arms[index], chosen.weights[index]),
                 reward,
                 ClosingReason.FINAL,
                 i,

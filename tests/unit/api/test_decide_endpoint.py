@@ -65,7 +65,7 @@ async def test_decisions_go_to_both_topics_by_way_of_the_spool(site: Site) -> No
     (record,) = site.spool.decisions()
     assert key == "a:a1" == key_of(b"test-secret", body["decisions"][0]["decisionId"])
     assert isinstance(entry.event, DecisionMade)
-    assert entry.event.decision_id == record.decision_id == body["decisions"][0]["decisionId"]
+    assert entry.event.choice.decision_id == record.choice.decision_id == body["decisions"][0]["decisionId"]
     assert record.request_id == body["requestId"]
     assert site.log.records == [], "the path never awaits the log"
 
@@ -117,7 +117,7 @@ async def test_a_catalogs_new_model_starts_from_the_prior(site: Site) -> None:
     site.follower.models["home.hero"] = Followed(ModelSnapshot.prior("river.linear_model.Perceptron"), NOW)
     (decision,) = (await site.decide()).json()["decisions"]
     assert decision["tier"] == "personalised"
-    assert site.spool.decisions()[0].model_version == 0
+    assert site.spool.decisions()[0].choice.model_version == 0
 
 
 async def test_a_read_that_takes_too_long_leaves_the_model_the_requests_own_context(

@@ -62,7 +62,7 @@ async def test_a_reward_may_be_sent_under_the_decisions_own_id(site: Site) -> No
     ).status_code == 204
     ((_, made),), ((_, rewarded),) = site.spool.entries(), site.entries()
     decided, reward = of_type(DecisionMade, made.event), of_type(Rewarded, rewarded.event)
-    assert decided.decision_id == reward.decision_id == decision_id
+    assert decided.choice.decision_id == reward.decision_id == decision_id
     assert decided.message_id != reward.message_id
 
 

@@ -15,11 +15,13 @@ from personalization.errors import InvalidInput
 from personalization.evaluation.intervals import wilson
 from personalization.events.decision_id import mint
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 
 
 def outcome(name: str, arm: str = "a", reward: float = 1.0, **changes: Any) -> Outcome:
     fields: dict[str, Any] = {"exposed_at_ms": 5, "closed_at_ms": 9, "features": {"age": 3.0}} | changes
-    return Outcome(name, "home.hero", 0, arm, 2**31, reward, ClosingReason.WINDOW, 1, **fields)
+    side = {"holdout": fields.pop("holdout")} if "holdout" in fields else {}
+    return Outcome(Choice(name, "home.hero", 0, arm, 2**31, **side), reward, ClosingReason.WINDOW, 1, **fields)
 
 
 def test_an_outcome_trains_once() -> None:
@@ -160,17 +162,24 @@ def test_what_stands_for_others_of_its_visit_is_learned_as_many_times() -> None:
     one, three = PlacementModel("p"), PlacementModel("p")
     for n in range(60):
         arm, reward = "ab"[n % 2], float(n % 3 == 0)
-        terms = ("p", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1, 1)
+        chosen = ("p", 0, arm, 2**31)
+        terms = (reward, ClosingReason.WINDOW, 0, 1, 1)
         for repeat in range(3 if n == 59 else 1):
-            one.learn(Outcome(f"d{n}.{repeat}", *terms, features={"x": float(n % 7)}))
+            one.learn(Outcome(Choice(f"d{n}.{repeat}", *chosen), *terms, features={"x": float(n % 7)}))
         weight = 3.0 if n == 59 else 1.0
-        heavy = Outcome(f"d{n}", *terms, features={"x": float(n % 7)}, training_weight=weight, sample_weight=weight)
+        heavy = Outcome(
+            Choice(f"d{n}", *chosen),
+            *terms,
+            features={"x": float(n % 7)},
+            training_weight=weight,
+            sample_weight=weight,
+        )
         three.learn(heavy)
     assert one.arms["b"].exposures == three.arms["b"].exposures == 32
     left, right = (model.model.score_arms({"x": 3.0}, ["a", "b"]) for model in (one, three))
     assert left.mean == pytest.approx(right.mean, abs=0.02)
     ids = [mint(b"s", key, b"123456789") for key in ("a:1", "u:7")]
-    learned = [three.learn(Outcome(name, *terms)) for name in ids]
+    learned = [three.learn(Outcome(Choice(name, *chosen), *terms)) for name in ids]
     assert learned == [True, False]
 
 

@@ -16,9 +16,11 @@ from personalization.events.outcome import Outcome
 from personalization.folding.fold import fold
 from personalization.folding.folded import Folded
 from personalization.folding.parts import next_due_ms
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor import Visitor
 
 MINUTE = 60_000
+_OF_CHOICE = ("slot", "policy", "model_version", "holdout", "variant")
 START = 1_700_000_000_000
 
 
@@ -131,15 +133,16 @@ class World:
         sender: Sender | None = None,
         **terms: Any,
     ) -> Folded:
-        made = DecisionMade(
-            message_id=self.message(),
-            decision_id=decision_id,
-            placement="hero",
-            slot=terms.pop("slot", 0),
+        chosen = {name: terms.pop(name) for name in _OF_CHOICE if name in terms}
+        choice = Choice(
+            decision_id,
+            "hero",
             arm=arm,
             weight=2**31,
-            **terms,
+            catalog_version=self.catalog.version,
+            **{"slot": 0, **chosen},
         )
+        made = DecisionMade(message_id=self.message(), choice=choice, **terms)
         return self.send(key, made, after_ms=after_ms, received_ms=received_ms, sender=sender)
 
     def reward(self, key: str, decision_id: str, value: float, *, final: bool = False, name: str = "") -> Folded:

@@ -12,6 +12,7 @@ from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.visitor.choice import Choice
 from state.checkpoint_store import ModelCopy, ReplacedModel, SavedModel
 from stream.learner import LearnedMessage, Learner
 from stream.placement_training import PlacementTraining
@@ -26,7 +27,7 @@ OTHER = next(name for name in (f"other{n}" for n in range(100)) if partition_of(
 
 def outcome(placement: str, number: int) -> Outcome:
     reward = float(number % 3 == 0)
-    return Outcome(f"{placement}{number}", placement, 0, "red", 2**31, reward, ClosingReason.WINDOW, 0, 1)
+    return Outcome(Choice(f"{placement}{number}", placement, 0, "red", 2**31), reward, ClosingReason.WINDOW, 0, 1)
 
 
 class Shop(Bench):

@@ -18,6 +18,7 @@ from personalization.events.event import DecisionMade, Event, Link, Merged, Rewa
 from personalization.events.outcome import decode_outcome
 from personalization.folding.fold import fold as real_fold
 from personalization.folding.folded import Folded
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from state.timers import Timer
@@ -74,7 +75,7 @@ def track(n: int) -> Track:
 
 
 def decision(n: int) -> DecisionMade:
-    return DecisionMade(message_id=f"d{n}", decision_id=f"d{n}", placement="hero", slot=0, arm="red", weight=2**31)
+    return DecisionMade(choice=Choice(f"d{n}", "hero", 0, "red", 2**31, catalog_version=1), message_id=f"d{n}")
 
 
 async def test_fold_once_however_often_an_entry_is_delivered() -> None:
@@ -268,7 +269,7 @@ async def test_above_capacity_a_known_share_of_the_outcomes_is_emitted_with_its_
     assert {outcome.sample_weight for outcome in outcomes} == {1 / share}
     assert sum(outcome.sample_weight for outcome in outcomes) == pytest.approx(2_000, rel=0.15)
     # What is kept at a smaller share is kept at a larger one too: a batch folded again emits nothing else.
-    smaller = {outcome.decision_id for outcome in outcomes}
+    smaller = {outcome.choice.decision_id for outcome in outcomes}
     bench.share.value = 2 * share
     assert all(bench.share.keeps(decision_id) for decision_id in smaller)
 

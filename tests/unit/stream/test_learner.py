@@ -14,6 +14,7 @@ from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot, unpack_version
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.visitor.choice import Choice
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher, Published
 from stream.conversion_training import ConversionTraining
@@ -97,7 +98,9 @@ class Bench:
 
     async def outcomes(self, first: int, n: int) -> None:
         for number in range(first, first + n):
-            outcome = Outcome(f"d{number}", "hero", 0, "red", 2**31, float(number % 2), ClosingReason.WINDOW, 0, 1)
+            outcome = Outcome(
+                Choice(f"d{number}", "hero", 0, "red", 2**31), float(number % 2), ClosingReason.WINDOW, 0, 1
+            )
             await self.log.append([Record(OUTCOMES, "hero", encode_outcome(outcome))])
 
     def messages(self, first: int, to: int, assignment: int) -> list[LearnedMessage]:

@@ -185,7 +185,7 @@ class History(Bench):
         model = PlacementModel(key, reward_range=(0.0, 2.0))
         for record in self.log.of(OUTCOMES)[HERO][:to]:
             told = decode_outcome(record.value)
-            if record.key == key and (key == WELL or not told.decision_id.endswith("77")):
+            if record.key == key and (key == WELL or not told.choice.decision_id.endswith("77")):
                 model.learn(told)
         return model
 

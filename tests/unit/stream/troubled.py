@@ -38,12 +38,12 @@ class TroubledTraining(PlacementTraining):
 
     async def learn(self, book: PlacementModel, value: bytes) -> Learned:
         learned = await super().learn(book, value)
-        self._perhaps("learn", book.placement, decode_outcome(value).decision_id)
+        self._perhaps("learn", book.placement, decode_outcome(value).choice.decision_id)
         return learned
 
     def relearn(self, book: PlacementModel, value: bytes) -> None:
         super().relearn(book, value)
-        self._perhaps("learn", book.placement, decode_outcome(value).decision_id)
+        self._perhaps("learn", book.placement, decode_outcome(value).choice.decision_id)
 
     async def publish(self, book: PlacementModel, generation: int, at_ms: int) -> tuple[Published, int]:
         self._perhaps("publish", book.placement)

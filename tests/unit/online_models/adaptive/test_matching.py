@@ -13,6 +13,7 @@ from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.features import FeatureValue, flat
+from personalization.visitor.choice import Choice
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War", "Western"]
 SHELVES: dict[str, dict[str, FeatureValue]] = {
@@ -166,7 +167,7 @@ def test_deciders_match_as_the_learner_does() -> None:
         context = tastes(rng)
         shelf = list(SHELVES)[int(rng.integers(4))]
         reward = float(rng.random() < min(0.9, 0.05 + 0.12 * liking(context, shelf)))
-        outcome = Outcome(f"d{i}", "home.hero", 0, shelf, 2**30, reward, ClosingReason.WINDOW, 0, i + 1)
+        outcome = Outcome(Choice(f"d{i}", "home.hero", 0, shelf, 2**30), reward, ClosingReason.WINDOW, 0, i + 1)
         learner.learn(msgspec.structs.replace(outcome, features=context, arm_features=SHELVES[shelf]))
     snapshot = learner.snapshot()
     parts = snapshot.encode()

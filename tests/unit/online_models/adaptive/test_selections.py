@@ -11,6 +11,7 @@ from online_models.snapshot import ModelSnapshot
 from online_models.wire import SnapshotParts
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 
 RATES = {"shoes": 0.6, "hats": 0.05, "bags": 0.1}
 ARMS = ("shoes0", "hats0", "new-offer")
@@ -28,7 +29,8 @@ def learned() -> SnapshotParts:
         reward = float(rng.random() < RATES[KNOWN[arm]["category"]])
         model.learn(
             Outcome(
-                *(f"d{n}", "p", 0, arm, 2**31, reward, ClosingReason.WINDOW, 0, 1, 1),
+                Choice(f"d{n}", "p", 0, arm, 2**31),
+                *(reward, ClosingReason.WINDOW, 0, 1, 1),
                 features={"hour": float(n % 24)},
                 arm_features={**KNOWN[arm]},
             )

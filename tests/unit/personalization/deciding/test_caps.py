@@ -7,7 +7,7 @@ from msgspec import structs
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import Cap, Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
-from personalization.deciding.eligibility import CAP, refusals
+from personalization.deciding.eligibility import CAP, conditional, refusals
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.personalization.world import MINUTE, World, shop
 
@@ -21,7 +21,7 @@ def capped(cap: Cap) -> CompiledCatalog:
 
 def is_capped(state: VisitorState, catalog: CompiledCatalog, now_ms: int) -> bool:
     scope = VisitorScope(state, {}, catalog, now_ms, known=False)
-    return refusals(catalog.placements["hero"].arms, scope, state.session.started_ms) == {"red": CAP}
+    return refusals(conditional(catalog.placements["hero"].arms), scope, state.session.started_ms) == {"red": CAP}
 
 
 def test_a_cap_over_a_length_of_time_is_exact() -> None:

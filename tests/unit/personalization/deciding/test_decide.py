@@ -32,8 +32,8 @@ def test_the_probability_answered_is_the_one_drawn_from_and_logged() -> None:
     (decision,) = answer.decisions
     record = answer.records[0]
     assert decision.tier is Tier.PERSONALISED
-    assert decision.probability == record.weight / SCALE == {"green": 0.5}.get(decision.content_id, 0.25)
-    assert made(answer)[0].weight == record.weight
+    assert decision.probability == record.choice.weight / SCALE == {"green": 0.5}.get(decision.content_id, 0.25)
+    assert made(answer)[0].choice.weight == record.choice.weight
     assert key_of(SECRET, decision.decision_id) == "a:a1" == answer.key
 
 
@@ -43,7 +43,7 @@ def test_the_record_recomputes_bit_for_bit() -> None:
         answer = run(shop, ask(user_id=f"u{user}"), models={"hero": Likes(red=1, green=5)})
         record = decode_record(encode_record(answer.records[0]))
         again = recompute(record, shop.catalog, Likes(red=1, green=5), SECRET)
-        assert (again.arm, again.ticket) == (record.arm, record.ticket)
+        assert (again.arm, again.ticket) == (record.choice.arm, record.ticket)
         assert again.distribution.weights == record.weights
         assert [arm.arm for arm in record.eligible()] == list(record.arms)
         assert record.eligible()[1].mean == pytest.approx(0.5)
@@ -325,8 +325,8 @@ def test_without_state_a_signed_grant_lets_it_be_logged_and_the_side_stays_unkno
     consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1)
     answer = run(shop, ask(context={"consent": consent}), states=None)
     (event,) = made(answer)
-    assert key_of(SECRET, event.decision_id) == "a:a1"
-    assert (event.holdout, event.trains) == (None, False)
+    assert key_of(SECRET, event.choice.decision_id) == "a:a1"
+    assert (event.choice.holdout, event.trains) == (None, False)
     visitor = Visitor.new()
     fold(visitor, "a:a1", Position(1, 0), answer.entries[0], shop.catalog)
     assert visitor.state.exposures

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import pytest
+from msgspec import structs
 
 from personalization.catalog.catalog import Placement
-from personalization.deciding.decider_catalog import PreparedCatalog
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.deciding.recompute import recompute
+from personalization.events.entry import Position
+from personalization.folding.fold import fold
+from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import Holdout, VisitorState
 from tests.unit.personalization.scenes import SECRET, Likes, ask, catalog, made, run
 
@@ -55,9 +61,9 @@ def test_control_default_serves_the_default_and_is_logged_like_any_other() -> No
     assert (decision.content_id, decision.probability, decision.holdout) == ("blue", 1.0, True)
     event = made(answer)[0]
     assert event.exposed
-    assert event.holdout
+    assert event.choice.holdout
     assert not event.trains
-    assert answer.records[0].holdout
+    assert answer.records[0].choice.holdout
 
 
 def test_control_uniform_draws_evenly_and_recomputes() -> None:
@@ -67,13 +73,44 @@ def test_control_uniform_draws_evenly_and_recomputes() -> None:
         state = VisitorState(holdouts={"hero": Holdout(True, 1)})
         answer = run(prepared, ask(anonymous_id=f"a{n}"), [state], models={"hero": Likes(red=9)})
         record = answer.records[0]
-        assert record.policy == "uniform"
+        assert record.choice.policy == "uniform"
         assert answer.decisions[0].probability == pytest.approx(1 / 3)
-        assert recompute(record, prepared.catalog, Likes(), SECRET).arm == record.arm
-        seen.add(record.arm)
+        assert recompute(record, prepared.catalog, Likes(), SECRET).arm == record.choice.arm
+        seen.add(record.choice.arm)
     assert seen == {"red", "green", "blue"}
 
 
 def test_without_a_holdout_nobody_is_control() -> None:
     state = VisitorState(holdouts={"hero": Holdout(True, 1)})
     assert not run(shop(holdout=0.0), states=[state]).decisions[0].holdout
+
+
+def test_the_catalogs_holdout_is_the_same_people_everywhere() -> None:
+    contents = {"one": "red", "two": "green", "three": "blue"}
+    names = tuple(contents)
+    shown = {name: Placement(content=(arm,), default=arm, holdout=0.2) for name, arm in contents.items()}
+    base = structs.replace(catalog().catalog.catalog, placements=shown, holdout=0.3)
+    everywhere = prepare(compile_catalog(base, 3))
+    asked = [run(everywhere, ask(*names, anonymous_id=f"a{n}")) for n in range(2_000)]
+    sides = Counter(tuple(each.choice.holdout for each in answer.records) for answer in asked)
+    apart = 2_000 * 0.7  # of those who are left each placement holds out a fifth of its own
+    assert sides[True, True, True] == pytest.approx(2_000 * 0.3 + apart * 0.2**3, abs=90)
+    assert sides[False, False, False] == pytest.approx(apart * 0.8**3, abs=90)
+    assert sides[True, False, False] == pytest.approx(apart * 0.2 * 0.8**2, abs=60)
+
+
+def test_the_catalogs_holdout_records_its_side_where_the_placement_has_none() -> None:
+    base = catalog(hero=Placement(content=("red", "green"), default="green")).catalog.catalog
+    everywhere = prepare(compile_catalog(structs.replace(base, holdout=0.5), 3))
+    sides = set()
+    for n in range(40):
+        answer = run(everywhere, ask(anonymous_id=f"a{n}"))
+        visitor = Visitor.new()
+        fold(visitor, answer.key, Position(1, 0), answer.entries[0], everywhere.catalog)
+        control = visitor.state.holdouts["hero"].control
+        assert control is answer.decisions[0].holdout
+        sides.add(control)
+        # What is recorded holds, when the share shrinks to next to nothing and when it grows.
+        other = prepare(compile_catalog(structs.replace(base, holdout=0.999 if not control else 0.001), 4))
+        assert run(other, ask(anonymous_id=f"a{n}"), [visitor.state]).decisions[0].holdout is control
+    assert sides == {True, False}

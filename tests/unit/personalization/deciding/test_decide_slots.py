@@ -100,7 +100,7 @@ def test_whatever_the_catalog_the_answer_holds_the_rules(
     for decision, record in zip(answer.decisions, answer.records, strict=tier != "no_state"):
         spec = placements[decision.placement]
         assert sum(record.weights) == SCALE
-        assert record.weight == record.weights[record.arms.index(record.arm)] > 0
+        assert record.choice.weight == record.weights[record.arms.index(record.choice.arm)] > 0
         assert 0 < decision.probability <= 1
         if decision.content_id != spec.default:
             assert rules.get(decision.content_id, "true") == "true", "the chosen is eligible"

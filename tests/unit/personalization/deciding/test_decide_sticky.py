@@ -39,7 +39,7 @@ def test_a_repeat_returns_the_original_id_and_probability_and_adds_an_exposure()
     (decision,) = answer.decisions
     assert (decision.decision_id, decision.content_id, decision.probability) == ("original", "blue", 0.25)
     event = made(answer)[0]
-    assert (event.decision_id, event.weight, event.exposed, event.sticky, event.trains) == (
+    assert (event.choice.decision_id, event.choice.weight, event.exposed, event.sticky, event.trains) == (
         "original", 2**30, True, True, False,
     )  # fmt: skip
     assert event.message_id != "original"

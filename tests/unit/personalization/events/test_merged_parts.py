@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 from msgspec import structs
@@ -15,6 +13,7 @@ from personalization.events.event import Merged
 from personalization.events.merged_parts import MAX_PART_BYTES, parts_of
 from personalization.features import MAX_CATEGORY_CHARS, FeatureValue, pack
 from personalization.folding.fold import fold
+from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import (
     HOLD_MS,
     MAX_MESSAGE_IDS,
@@ -28,6 +27,7 @@ from personalization.visitor.folder_state import (
     HeldReward,
     OpenDecision,
     OpenExample,
+    Terms,
 )
 from personalization.visitor.purposes import MAX_PURPOSES, Word
 from personalization.visitor.visitor import Visitor
@@ -66,26 +66,18 @@ def decision_id(n: int) -> str:
 
 
 def decision(n: int, features: msgspec.Raw) -> OpenDecision:
-    terms: dict[str, Any] = {"default_reward": 0.0, "low": 0.0, "high": 9.0, "catalog_version": 1, "holdout": False}
     shown = n < MAX_OPEN_EXPOSED
     return OpenDecision(
-        decision_id=decision_id(n),
-        placement="hero",
-        slot=0,
-        arm="red",
-        weight=2**31,
+        choice=Choice(decision_id(n), "hero", 0, "red", 2**31, "thompson", 1, 1),
+        terms=Terms(window_ms=60 * MINUTE, high=9.0),
         decided_at_ms=START + n,
         due_ms=START + 60 * MINUTE,
-        window_ms=60 * MINUTE,
         exposed_at_ms=START + n if shown else None,
         reward=float(shown),
         n_rewards=int(shown),
         features=features,
         arm_features=pack({}),
-        policy="thompson",
-        model_version=1,
         trains=True,
-        **terms,
     )
 
 

@@ -91,7 +91,7 @@ def test_withdrawal_closes_what_is_open_untrained_and_without_features() -> None
     assert in_flight.reason == "consent"
     world.time_out(KEY, after_ms=31 * MINUTE)
     (outcome,) = world.outcomes
-    assert (outcome.decision_id, outcome.reason) == ("d1", ClosingReason.WITHDRAWN)
+    assert (outcome.choice.decision_id, outcome.reason) == ("d1", ClosingReason.WITHDRAWN)
     assert (outcome.trains, outcome.features) == (False, {})
 
 
@@ -110,7 +110,10 @@ def test_what_needs_no_consent_goes_on() -> None:
     world.decide(KEY, "d2")
     world.reward(KEY, "d2", 1.0)
     world.time_out(KEY, after_ms=31 * MINUTE)
-    assert {(o.decision_id, o.reward, o.trains) for o in world.outcomes} == {("d1", 0.0, True), ("d2", 1.0, True)}
+    assert {(o.choice.decision_id, o.reward, o.trains) for o in world.outcomes} == {
+        ("d1", 0.0, True),
+        ("d2", 1.0, True),
+    }
 
 
 def sources() -> CompiledCatalog:

@@ -137,7 +137,7 @@ def clicked(world: World, arm: str, message_id: str = "click", **properties: str
 
 
 def rewards(world: World, key: str) -> dict[str, float]:
-    return {each.decision_id: each.reward for each in world.visitors[key].folder.open}
+    return {each.choice.decision_id: each.reward for each in world.visitors[key].folder.open}
 
 
 @pytest.mark.parametrize("order", ["decision first", "click first"])
@@ -250,7 +250,7 @@ def test_time_outs_after_a_log_out_reach_both() -> None:
     world.link("a:1", "u:alice")
     world.decide("a:1", "after", "red", sender=LOGGED_OUT)
     world.time_out("a:1", after_ms=31 * MINUTE)
-    assert {outcome.decision_id for outcome in world.outcomes} == {"before", "after"}
+    assert {outcome.choice.decision_id for outcome in world.outcomes} == {"before", "after"}
 
 
 def test_a_chain_ends_at_the_registered_id_and_is_rewritten() -> None:
@@ -296,7 +296,7 @@ def test_open_decisions_move_and_are_rewarded_by_their_old_key() -> None:
     world.reward("a:1", "d1", 1.0)
     assert world.time_out("a:1", after_ms=30 * MINUTE).status is Status.FORWARDED
     (outcome,) = world.outcomes
-    assert (outcome.decision_id, outcome.reward) == ("d1", 1.0)
+    assert (outcome.choice.decision_id, outcome.reward) == ("d1", 1.0)
 
 
 def test_log_in_then_buy_credits_the_decision_that_arrives_by_the_merge() -> None:
@@ -335,7 +335,7 @@ def test_credits_that_come_by_a_merge_credit_once_and_only_what_they_fit() -> No
     world.decide("u:7", "d2", "red")
     world.link("a:1", "u:7")
     world.link("a:1", "u:7")
-    rewards = {each.decision_id: each.reward for each in world.visitors["u:7"].folder.open}
+    rewards = {each.choice.decision_id: each.reward for each in world.visitors["u:7"].folder.open}
     assert rewards == {"d1": 1.0, "d2": 0.0}, "not the decision made after the click"
     assert [credit.arm for credit in world.visitors["u:7"].folder.recent] == ["green"], "it may still come"
     world.time_out("u:7", after_ms=31 * MINUTE)

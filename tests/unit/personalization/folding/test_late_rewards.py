@@ -37,7 +37,7 @@ def test_late_rewards_are_counted_by_arm_and_never_trained(story: str) -> None:
     for before in (("decide", "d1", "red"), ("wait", WINDOW)):
         tell(world, before)
     assert tell(world, step).notes == notes
-    assert [(o.decision_id, o.reward) for o in world.outcomes] == [("d1", 0.0)]
+    assert [(o.choice.decision_id, o.reward) for o in world.outcomes] == [("d1", 0.0)]
 
 
 def test_late_rewards_say_for_which_decision_and_how_late() -> None:
@@ -92,8 +92,8 @@ def _without(struct: type[msgspec.Struct], *added: str) -> list[str]:
     return [name for name in struct.__struct_fields__ if name not in added]
 
 
-def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
-    """Its bytes lack the fields at the end, and its credits are plain numbers."""
+def test_a_folder_state_without_the_fields_at_the_end_still_loads() -> None:
+    """So are the bytes written before each was added; and its credits are plain numbers."""
     world = World()
     world.decide(KEY, "d0", "blue")
     world.time_out(KEY, after_ms=WINDOW)
@@ -108,7 +108,7 @@ def test_a_folder_state_written_before_rewards_had_names_still_loads() -> None:
     ]
     places = {name: index for index, name in enumerate(_without(FolderState))}
     for name, struct, added in (
-        ("open", OpenDecision, ("combine", "by_name", "lineage", "by_reward", "sample_weight")),
+        ("open", OpenDecision, ("by_name", "lineage", "by_reward", "sample_weight")),
         ("held", HeldReward, ("name",)),
         ("recent", Credit, ("decision_id",)),
     ):

@@ -72,7 +72,7 @@ def test_all_names_of_one_event_go_to_one_decision() -> None:
     world.decide(KEY, "d2", "red")
     world.track(KEY, "Bought", contentId="red", revenue=40.0)
     world.time_out(KEY, after_ms=WINDOW)
-    assert {o.decision_id: (o.reward, o.n_rewards) for o in world.outcomes} == {
+    assert {o.choice.decision_id: (o.reward, o.n_rewards) for o in world.outcomes} == {
         "d1": (0.0, 0),
         "d2": (pytest.approx(0.9), 1),
     }
@@ -85,7 +85,7 @@ def test_names_survive_waiting_for_a_decision_and_a_merge() -> None:
     world.track("u:7", "Bought", contentId="red", revenue=40.0)
     world.link(KEY, "u:7")
     world.time_out("u:7", after_ms=WINDOW)
-    assert [(o.decision_id, o.n_rewards) for o in world.outcomes] == [("d1", 2)]
+    assert [(o.choice.decision_id, o.n_rewards) for o in world.outcomes] == [("d1", 2)]
     assert world.outcomes[0].reward == pytest.approx(0.9)
 
 

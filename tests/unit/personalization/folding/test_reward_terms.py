@@ -41,7 +41,7 @@ def test_a_placement_that_is_gone_trains_no_zeros() -> None:
     world.catalog = compile_catalog(without, 2)
     world.track(KEY, "Clicked", contentId="red")  # nobody knows what it is worth now
     closed = world.time_out(KEY, after_ms=WINDOW)
-    assert [(o.decision_id, o.trains) for o in world.outcomes] == [("d1", False)]
+    assert [(o.choice.decision_id, o.trains) for o in world.outcomes] == [("d1", False)]
     assert ("placement_gone", "hero", "red") in closed.notes
 
 
@@ -81,7 +81,10 @@ def test_a_decision_is_judged_by_the_rules_it_was_made_under() -> None:
     world.track(KEY, "Clicked", contentId="red")
     world.track(KEY, "Clicked", contentId="green")
     world.track(KEY, "Bought", contentId="green")
-    assert {each.decision_id: each.reward for each in world.visitors[KEY].folder.open} == {"d1": 1.0, "d2": 2.0}
+    assert {each.choice.decision_id: each.reward for each in world.visitors[KEY].folder.open} == {
+        "d1": 1.0,
+        "d2": 2.0,
+    }
 
 
 def test_a_click_while_the_placement_was_gone_counts_when_it_is_back() -> None:
@@ -101,4 +104,7 @@ def test_one_event_credits_one_decision_of_a_placement_whatever_rules_there_are(
     edited(world, window_ms=WINDOW + 1)
     world.decide(KEY, "d2", "red", sender=Sender("shop", "write"))
     world.track(KEY, "Clicked", contentId="red")
-    assert {each.decision_id: each.reward for each in world.visitors[KEY].folder.open} == {"d1": 0.0, "d2": 1.0}
+    assert {each.choice.decision_id: each.reward for each in world.visitors[KEY].folder.open} == {
+        "d1": 0.0,
+        "d2": 1.0,
+    }

@@ -171,7 +171,7 @@ def test_rewards(story: str) -> None:
     world = World()
     for step in steps:
         tell(world, step)
-    seen = [(o.decision_id, o.reward, o.reason.value, o.trains) for o in world.outcomes]
+    seen = [(o.choice.decision_id, o.reward, o.reason.value, o.trains) for o in world.outcomes]
     assert sorted(seen) == expected
 
 
@@ -190,7 +190,7 @@ def test_attribution(attribution: str, clicked: str, credited: list[str]) -> Non
     world.decide(KEY, "d2", "blue")
     for _ in range(len(credited) or 1):
         world.track(KEY, "Clicked", contentId=clicked)
-    rewards = {decision.decision_id: decision.reward for decision in world.visitors[KEY].folder.open}
+    rewards = {decision.choice.decision_id: decision.reward for decision in world.visitors[KEY].folder.open}
     assert [name for name in ("d2", "d1") if rewards[name]] == credited
 
 
@@ -200,7 +200,7 @@ def test_a_slot_is_credited_for_its_own_arm() -> None:
         world.decide(KEY, f"d{slot}", arm, slot=slot, after_ms=0)
     world.track(KEY, "Clicked", contentId="green")
     world.time_out(KEY, after_ms=WINDOW)
-    assert {(o.slot, o.reward) for o in world.outcomes} == {(0, 0.0), (1, 1.0), (2, 0.0)}
+    assert {(o.choice.slot, o.reward) for o in world.outcomes} == {(0, 0.0), (1, 1.0), (2, 0.0)}
 
 
 def test_what_was_never_shown_goes_first_and_takes_no_place() -> None:
@@ -208,7 +208,7 @@ def test_what_was_never_shown_goes_first_and_takes_no_place() -> None:
     world.decide(KEY, "shown", "red")
     for n in range(3 * MAX_OPEN_UNEXPOSED):
         world.decide(KEY, f"pre{n}", "blue", exposed=False)
-    opened = [decision.decision_id for decision in world.visitors[KEY].folder.open]
+    opened = [decision.choice.decision_id for decision in world.visitors[KEY].folder.open]
     assert opened[0] == "shown"
     assert opened[-1] == f"pre{3 * MAX_OPEN_UNEXPOSED - 1}"
     assert len(opened) == 1 + MAX_OPEN_UNEXPOSED
@@ -223,7 +223,7 @@ def test_beyond_the_bound_one_is_drawn_to_go_untrained_and_the_others_stand_for_
     opened = world.visitors[KEY].folder.open
     assert len(opened) == MAX_OPEN_EXPOSED
     assert {(o.reason, o.trains) for o in world.outcomes} == {(ClosingReason.EVICTED, False)}
-    gone = [int(o.decision_id[1:]) for o in world.outcomes]
+    gone = [int(o.choice.decision_id[1:]) for o in world.outcomes]
     assert min(gone) < 100, "early ones go"
     assert max(gone) > 200, "and late ones, by lot"
     total = sum(decision.sample_weight for decision in opened)

@@ -1,0 +1,44 @@
+"""The experiments of one placement, and where a visitor is among them."""
+
+from __future__ import annotations
+
+from typing import Generic
+
+from personalization.deciding.assignment import Assignment, Layer, T, assign
+from personalization.deciding.holdout import ON_CONTROL
+from personalization.visitor.visitor_state import VisitorState
+
+
+class Experiments(Generic[T]):
+    """The holdouts of a placement and its variants, as layers: whom a holdout takes is in no variant.
+
+    Parameters
+    ----------
+    placement
+        Its name, under which the side of the first exposure is recorded.
+    holdouts
+        The catalog's and the placement's own; empty: nobody is held out.
+    variants
+        Its variants, if it has any.
+    """
+
+    __slots__ = ("_all", "_holdouts", "_placement", "_variants")
+
+    def __init__(self, placement: str, holdouts: tuple[Layer[T], ...], variants: tuple[Layer[T], ...] = ()) -> None:
+        self._placement = placement
+        self._holdouts = holdouts
+        self._variants = variants
+        self._all = (*holdouts, *variants)
+
+    def assignment(self, secret: bytes, unit: bytes, state: VisitorState | None) -> Assignment[T | None]:
+        """Where the visitor is.
+
+        The side of the first exposure stays; before it, the hash of the unit decides. If the state could not be
+        read nobody knows the side, and the visitor is answered as anyone is.
+        """
+        if state is None or not self._holdouts:
+            return assign(secret, unit, self._variants)
+        side = state.holdouts.get(self._placement)
+        if side is None:
+            return assign(secret, unit, self._all)
+        return ON_CONTROL if side.control else assign(secret, unit, self._variants)

@@ -1,0 +1,109 @@
+"""One placement of one call before its slots are filled: for whom, which arms may be shown, on which side."""
+
+from __future__ import annotations
+
+from personalization.audience.context import raw_features
+from personalization.audience.variables import VisitorScope
+from personalization.deciding.call import Call
+from personalization.deciding.decider_catalog import PreparedPlacement
+from personalization.deciding.eligibility import TAKEN, refusals
+from personalization.deciding.holdout import HOLDOUT
+from personalization.features import FeatureValue
+from personalization.visitor.visitor_key import NOBODY
+from personalization.visitor.visitor_state import Sticky
+
+
+class Filling:
+    """What all slots of one placement share while they are filled.
+
+    Attributes
+    ----------
+    scope
+        What rules and features may look at.
+    missing
+        The purpose that lacks consent; None: none does.
+    key
+        The key decisions are made under: nobody's without consent, as far as is known. Where the state could not be
+        read, only a signed grant says that something may be logged under a key.
+    open
+        Whether the placement's own rule holds.
+    arms
+        The eligible arms, those taken by earlier slots included.
+    filtered
+        The other arms, with the reason.
+    control
+        Whether the visitor is served the placement's control.
+    """
+
+    __slots__ = (
+        "_features",
+        "arms",
+        "call",
+        "control",
+        "filtered",
+        "key",
+        "missing",
+        "name",
+        "open",
+        "placement",
+        "scope",
+        "spec",
+    )
+
+    def __init__(self, call: Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
+        self.call = call
+        self.placement = placement
+        self.spec = placement.compiled.spec
+        self.name = placement.compiled.name
+        self.scope = scope
+        self.missing = missing
+        known = scope.state is not None or call.consents.signed
+        self.key = call.key if missing is None and known else NOBODY
+        self.filtered: dict[str, str] = {}
+        self._features: dict[str, FeatureValue] | None = None
+        when = placement.compiled.when
+        self.open = when is None or scope.holds(when)
+        if not self.open:
+            self.arms: tuple[str, ...] = ()
+        else:
+            self.arms = placement.arms
+            if placement.conditional:
+                self.filtered = refusals(placement.conditional, scope, call.session_start_ms)
+                if self.filtered:
+                    self.arms = placement.without(self.filtered)
+        self.control = False
+        if missing is None:
+            assignment = placement.experiments.assignment(call.secret, call.unit, scope.state)
+            self.control = assignment.experiment == HOLDOUT
+
+    def arms_left(self) -> tuple[str, ...]:
+        """The eligible arms that no earlier slot of the call took; notes those that one did."""
+        taken = self.call.taken
+        if not taken:
+            return self.arms
+        arms = tuple(arm for arm in self.arms if arm not in taken)
+        if len(arms) != len(self.arms):
+            for arm in self.arms:
+                if arm in taken:
+                    self.filtered[arm] = TAKEN
+        return arms
+
+    def features(self) -> dict[str, FeatureValue]:
+        """What the model is told of the visitor, worked out when it is first asked for."""
+        if self._features is None:
+            self._features = raw_features(self.placement.features, self.scope)
+        return self._features
+
+    @property
+    def features_used(self) -> dict[str, FeatureValue]:
+        """The same if the model was told of them, else none."""
+        return self._features or {}
+
+    def kept(self, slot: int) -> Sticky | None:
+        """The choice kept last for the slot, of whichever session; None where the placement keeps none."""
+        state = self.scope.state
+        return state.sticky.get(f"{self.name}/{slot}") if self.spec.sticky and state is not None else None
+
+    def first_by_priority(self, arms: tuple[str, ...]) -> str:
+        """Which of ``arms`` (at least one) rules alone would take."""
+        return next(arm for arm in self.placement.by_priority if arm in arms)

@@ -1,0 +1,103 @@
+"""The ladder of tiers: who answers a slot. The control if held out, else the model, else rules, else the default.
+
+A rung says by which probabilities to draw, or which arm it is for certain; it records nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import msgspec
+
+from personalization.deciding.decision import Tier
+from personalization.deciding.distribution import SCALE, ArmDistribution, uniform
+from personalization.deciding.filling import Filling
+from personalization.deciding.questions import Question
+from personalization.visitor.visitor_key import NOBODY
+
+
+class Rung(msgspec.Struct, frozen=True, gc=False):
+    """The rung that answers a slot.
+
+    Attributes
+    ----------
+    distribution
+        The probabilities of the eligible arms; of an arm that is certain, its own alone.
+    draws
+        Whether a ticket is drawn from it.
+    reason
+        For people.
+    """
+
+    distribution: ArmDistribution
+    draws: bool
+    tier: Tier
+    reason: str
+
+
+def climb(filling: Filling, arms: tuple[str, ...]) -> Generator[Question, ArmDistribution, Rung | None]:
+    """Find the rung for one slot with ``arms`` left; None where nothing is left to show."""
+    if filling.missing is None and filling.control and filling.open:
+        return _control(filling, arms)
+    if not arms:
+        return _default(filling)
+    obstacle = _obstacle(filling)
+    if obstacle is None:
+        placement, features = filling.placement, filling.features()
+        try:
+            scorer = filling.call.models[filling.name]
+            distribution = yield Question(scorer, arms, features, filling.spec.policy, placement.arm_features)
+            return Rung(distribution, True, _tier(filling), _drawn_by(filling, distribution))
+        except Exception as error:  # whatever a model may raise, the visitor gets an answer; the caller counts it
+            filling.call.answer.faults.append((filling.name, error))
+            obstacle = "the model failed to answer"
+    chosen = filling.first_by_priority(arms)
+    return _certain(chosen, Tier.RULES, "rules", f"{obstacle}: the first eligible by priority")
+
+
+def _obstacle(filling: Filling) -> str | None:
+    """Why the model may not choose."""
+    if filling.missing is not None:
+        return f"no consent to {filling.missing}"
+    if filling.name not in filling.call.models:
+        return "no model could be read"
+    if filling.call.out_of_time():
+        return "the deadline has passed"
+    return None
+
+
+def _drawn_by(filling: Filling, distribution: ArmDistribution) -> str:
+    drawn = f"drawn by {distribution.policy} from {len(distribution.arms)} eligible"
+    if filling.scope.state is not None:
+        return drawn
+    return f"{'no visitor is named' if filling.call.key == NOBODY else 'visitor state unreadable'}: {drawn}"
+
+
+def _control(filling: Filling, arms: tuple[str, ...]) -> Rung | None:
+    if filling.spec.control == "uniform":
+        if not arms:
+            return _default(filling)
+        reason = f"held out: drawn evenly from {len(arms)} eligible"
+        return Rung(uniform(arms, "uniform"), True, _tier(filling), reason)
+    default = filling.spec.default
+    if default in filling.call.taken:
+        if not arms:
+            return None
+        default = filling.first_by_priority(arms)
+    return _certain(default, _tier(filling), "default", "held out: the placement's control")
+
+
+def _default(filling: Filling) -> Rung | None:
+    default = filling.spec.default
+    if default in filling.call.taken:
+        return None
+    why = "nothing is eligible" if filling.open else "the placement's rule does not hold"
+    return _certain(default, Tier.DEFAULT, "default", f"{why}: the default content")
+
+
+def _certain(arm: str, tier: Tier, policy: str, reason: str) -> Rung:
+    return Rung(ArmDistribution((arm,), (SCALE,), (0.0,), (0.0,), policy, 0), False, tier, reason)
+
+
+def _tier(filling: Filling) -> Tier:
+    return Tier.PERSONALISED if filling.scope.state is not None else Tier.CONTEXTUAL

@@ -1,0 +1,163 @@
+"""A slot's choice as it is answered, entered into the visitor's log, and recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from personalization.deciding.decision import Decision, Tier
+from personalization.deciding.distribution import SCALE
+from personalization.deciding.filling import Filling
+from personalization.deciding.ladder import Rung
+from personalization.events.decision_record import DecisionRecord, pack_f32
+from personalization.events.entry import Entry
+from personalization.events.event import DecisionMade
+from personalization.features import NO_FEATURES, pack
+from personalization.visitor.choice import Choice
+from personalization.visitor.visitor_key import NOBODY
+from personalization.visitor.visitor_state import Sticky
+
+
+class Drawn(msgspec.Struct, frozen=True, gc=False):
+    """What was drawn from a rung.
+
+    Attributes
+    ----------
+    arm_index
+        Of the arm, in the rung's distribution.
+    ticket
+        What it was drawn with, in [0, 2³²); None where nothing was drawn.
+    sticky
+        Whether the session keeps it.
+    replaces
+        The trial of the choice that a sticky one replaces; empty: the first of its slot.
+    """
+
+    decision_id: str
+    arm_index: int
+    ticket: int | None
+    sticky: bool = False
+    replaces: str = ""
+
+
+def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
+    """Answer the slot with what was drawn, and log it, as far as the visitor agreed to that."""
+    call, distribution = filling.call, rung.distribution
+    above = tuple(call.taken)
+    choice = Choice(
+        drawn.decision_id,
+        filling.name,
+        slot,
+        distribution.arms[drawn.arm_index],
+        distribution.weights[drawn.arm_index],
+        distribution.policy,
+        distribution.model_version,
+        call.catalog.catalog.version,
+        filling.control if filling.scope.state is not None else None,
+    )
+    _answer(filling, choice, rung.tier, rung.reason)
+    if filling.key == NOBODY:
+        return  # without consent, or without knowing of it, nothing is logged under a visitor's key
+    message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.decision_id
+    trains = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
+    features = filling.features_used
+    _enter(
+        filling,
+        DecisionMade(
+            message_id=message_id,
+            choice=choice,
+            exposed=call.request.activate,
+            features=pack(features) if trains else NO_FEATURES,
+            arm_features=filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
+            if trains
+            else NO_FEATURES,
+            trains=trains,
+            sticky=drawn.sticky,
+            replaces=drawn.replaces,
+            unit=call.unit,
+        ),
+    )
+    call.answer.records.append(
+        DecisionRecord(
+            choice=choice,
+            message_id=message_id,
+            request_id=call.request.request_id,
+            key=call.key,
+            tier=rung.tier.value,
+            reason=rung.reason,
+            decided_at_ms=call.now_ms,
+            arms=distribution.arms,
+            weights=distribution.weights,
+            means_f32=pack_f32(distribution.means),
+            sds_f32=pack_f32(distribution.sds),
+            filtered=dict(filling.filtered),
+            above=above,
+            features=features if drawn.ticket is not None else {},
+            state_revision=call.answer.state_revision,
+            state_age_ms=call.answer.state_age_ms,
+            ticket=drawn.ticket,
+            session=call.session,
+            exposed=call.request.activate,
+            sticky=drawn.sticky,
+            trains=trains,
+            unit=call.unit,
+            replaces=drawn.replaces,
+        )
+    )
+
+
+def write_kept(filling: Filling, slot: int, kept: Sticky) -> None:
+    """Answer the slot with the choice the session keeps: one more exposure of the original decision, no trial."""
+    call = filling.call
+    choice = Choice(
+        kept.decision_id,
+        filling.name,
+        slot,
+        kept.arm,
+        kept.weight,
+        "control" if filling.control else filling.spec.policy.name,
+        catalog_version=call.catalog.catalog.version,
+        holdout=filling.control,
+    )
+    _answer(filling, choice, Tier.PERSONALISED, "kept in this session")
+    _enter(
+        filling,
+        DecisionMade(
+            message_id=call.nonce_of(filling.name, slot).hex(),
+            choice=choice,
+            exposed=call.request.activate,
+            trains=False,
+            sticky=True,
+            unit=call.unit,
+        ),
+    )
+
+
+def _enter(filling: Filling, made: DecisionMade) -> None:
+    call = filling.call
+    call.answer.entries.append(
+        Entry(
+            received_at_ms=call.now_ms,
+            occurred_at_ms=call.now_ms,
+            catalog_version=call.catalog.catalog.version,
+            event=made,
+        )
+    )
+
+
+def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str) -> None:
+    call = filling.call
+    call.taken.append(choice.arm)
+    call.answer.decisions.append(
+        Decision(
+            choice.placement,
+            choice.slot,
+            choice.decision_id,
+            choice.arm,
+            call.catalog.renderers[choice.arm].render(filling.scope),
+            choice.weight / SCALE,
+            choice.policy,
+            tier,
+            reason,
+            filling.control,
+        )
+    )

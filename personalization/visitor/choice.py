@@ -1,0 +1,44 @@
+"""A choice: which arm was chosen where, how probable it was, and by what. It never changes."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a decision chose, as its entry, its record, the open decision and the outcome all hold it.
+
+    Stored positionally (a msgpack array): a field is only ever added at the end, with a default.
+
+    Attributes
+    ----------
+    decision_id
+        Names the decision. A sticky repeat has the id of the original.
+    placement, slot
+        Where the arm is shown.
+    arm
+        Id of the content chosen.
+    weight
+        Its probability, an integer over 2³².
+    policy
+        Name of what chose: a policy, or ``control``, ``rules``, ``default`` if nothing was drawn by one.
+    model_version
+        Version of the model's snapshot that was asked; 0: the prior, or none was asked.
+    catalog_version
+        The catalog it was made under.
+    holdout
+        Whether the visitor is on the control's side of the placement's holdout; None: the side is not known.
+    variant
+        The placement's variant that it was made by; empty: the placement as written.
+    """
+
+    decision_id: str
+    placement: str
+    slot: int
+    arm: str
+    weight: int
+    policy: str = ""
+    model_version: int = 0
+    catalog_version: int = 0
+    holdout: bool | None = False
+    variant: str = ""
