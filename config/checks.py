@@ -15,6 +15,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.catalog.section import RuleAt
+from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
 from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
@@ -66,6 +67,13 @@ def _learning(
     yield from _model(placement, where, check_model)
     for mistake in check_policy(placement.policy, f"{where}.policy", placement.content):
         yield mistake.field, mistake.message, mistake.code
+    for name, variant in placement.variants.items():
+        here, varied = f"{where}.variants.{name}", as_varied(placement, variant)
+        if variant.names_a_model:
+            yield from _model(varied, here, check_model)
+        if variant.policy is not None or variant.content is not None:
+            for mistake in check_policy(varied.policy, f"{here}.policy", varied.content):
+                yield mistake.field, mistake.message, mistake.code
 
 
 def _model(learner: Placement | Conversion, where: str, check_model: CheckModel) -> Iterator[Problem]:

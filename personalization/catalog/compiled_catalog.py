@@ -42,6 +42,8 @@ class CompiledCatalog:
 
     Attributes
     ----------
+    models
+        Placements, and variants that learn on their own, by the key of the model that they ask and teach.
     scored
         The conversions whose score a rule or a feature names: no other is worked out for a decision.
     scored_segments
@@ -60,6 +62,7 @@ class CompiledCatalog:
     catalog: Catalog
     arms: dict[str, Arm] = field(default_factory=dict)
     placements: dict[str, CompiledPlacement] = field(default_factory=dict)
+    models: dict[str, CompiledPlacement] = field(default_factory=dict)
     segments: dict[str, Rule] = field(default_factory=dict)
     rewards_by_event: dict[str, list[CompiledReward]] = field(default_factory=dict)
     affinities_by_event: dict[str, list[CompiledAffinity]] = field(default_factory=dict)
