@@ -13,8 +13,9 @@ from api.conversions import shown_scores
 from api.errors import not_found
 from api.ids import check_id
 from api.services import Services
-from personalization.audience.lead_scores import Scores
+from personalization.audience.conversion_scores import Scores
 from personalization.audience.merge import merge_states
+from personalization.audience.score_report import score_report
 from personalization.audience.variables import VisitorScope
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_key import anonymous_key, is_registered, user_key
@@ -56,6 +57,8 @@ class VisitorEndpoint:
             merge_states(state, other, catalog)
         known, conversions = is_registered(canonical), services.conversions
         scope = VisitorScope(state, {}, catalog, services.clock_ms(), known, Scores(conversions, []))
+        shown = shown_scores(conversions, scope)
+        likely = {name: score["probability"] for name, score in shown.items()}
         return {
             "visitorId": visitor_id,
             "canonicalId": canonical[2:],
@@ -64,7 +67,7 @@ class VisitorEndpoint:
             "lastEventMs": state.last_ms or None,
             "traits": state.traits,
             "segments": scope.value("segments"),
-            "scores": shown_scores(conversions, scope),
+            "scores": {**shown, **score_report(scope, likely)},
             "affinities": scope.value("affinities"),
             "consent": {purpose: word.granted for purpose, word in state.consents.items()},
             "assignments": {

@@ -1,11 +1,11 @@
 """What an event costs the folder: CPU per entry of the pure fold, and of a batch from the log into a real Redis.
 
-    python -m benchmarks.fold_cost [--rounds 7] [--redis redis://127.0.0.1:6379/9] [--windows]
+    python -m benchmarks.fold_cost [--rounds 7] [--redis redis://127.0.0.1:6379/9] [--declared]
 
 The visit of ``benchmarks.state_size`` (40 events of a shop visitor) with four decisions among them, for 250
 visitors, under the shipped example catalog. A batch is read, folded, emitted, written as the folder does. Medians
-over the rounds, process CPU alone; to compare two checkouts run each in its own folder, in turn. With ``--windows``
-the pure fold is measured under ten followed segments and under none, in turn, and nothing else.
+over the rounds, process CPU alone; to compare two checkouts run each in its own folder, in turn. With
+``--declared`` both are measured with ten windows and three scores declared and without, in turn.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from msgspec import structs
 from redis.asyncio import Redis
 
 import config
+from benchmarks.declared import PLAIN, SCORES, SEGMENTS, declaring
 from benchmarks.state_size import NOW_MS, decisions, visit
 from config.loader import load_catalog
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
-from personalization.catalog.catalog import Catalog, Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.events.entry import Entry, Position, decode_entry, encode_entry
 from personalization.folding.fold import fold
@@ -39,19 +38,6 @@ from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
 
 N_VISITORS = 250
-SEGMENTS = {
-    "keen": 'count("Product Viewed", within="7d") >= 3',
-    "filling": 'count("Product Added", within="1d") >= 2',
-    "stranger": 'never("Order Completed")',
-    "away": 'since("Product Viewed") > duration("14d")',
-    "browsing": 'count("Product List Viewed", within="30d") < 5',
-    "shoes": """count("Product Viewed", where='properties.category == "shoes"', within="7d") >= 2""",
-    "reading": 'count("page", within="1h") >= 4',
-    "spender": 'sum("Order Completed", of="properties.revenue", within="90d") > 200',
-    "hunter": 'count("Coupon Applied", within="30d") >= 1',
-    "customer": 'last("Order Completed") > timestamp("2026-01-01T00:00:00Z")',
-}
-"""Ten windows, one a segment: of kinds, operators and lengths of all sorts."""
 BATCH = 500
 
 
@@ -138,23 +124,27 @@ async def report(url: str, rounds: int) -> None:
     )
 
 
-def report_windows(rounds: int) -> None:
-    """Measure with ten windows and with none, and print the ratio of the medians."""
+async def report_declared(url: str, rounds: int) -> None:
+    """Measure with nothing declared, ten windows, three scores, and all of them; print medians and ratios."""
     shop = load_catalog(Path(config.__file__).parent / "catalog")
-    without = compile_catalog(structs.replace(shop, segments={"loyal": "n_orders > 2"}, content=_plain(shop)), 1)
-    ten = {"loyal": "n_orders > 2", **SEGMENTS}
-    with_ten = compile_catalog(structs.replace(shop, segments=ten, content=_plain(shop)), 1)
-    found: dict[str, list[float]] = {"none": [], "ten": []}
+    catalogs = {
+        "nothing": declaring(shop, PLAIN, {}),
+        "windows": declaring(shop, SEGMENTS, {}),
+        "scores": declaring(shop, PLAIN, SCORES),
+        "both": declaring(shop, SEGMENTS, SCORES),
+    }
+    found: dict[str, dict[str, list[float]]] = {
+        kind: {name: [] for name in catalogs} for kind in ("pure", "batched")
+    }
     for _ in range(rounds):
-        for name, catalog in (("none", without), ("ten", with_ten)):
-            found[name].append(pure_us(catalog, entries(catalog)))
-    none, many = (statistics.median(found[name]) for name in ("none", "ten"))
-    print(json.dumps({"none_us": round(none, 2), "ten_us": round(many, 2), "ratio": round(many / none, 2)}))
-
-
-def _plain(shop: Catalog) -> dict[str, Content]:
-    """The contents without the rules that name the shop's own segments."""
-    return {name: structs.replace(content, when=None) for name, content in shop.content.items()}
+        for name, catalog in catalogs.items():
+            values = entries(catalog)
+            found["pure"][name].append(pure_us(catalog, values))
+            found["batched"][name].append(await batched_us(catalog, values, url, f"fold{time.time_ns()}"))
+    for kind, runs in found.items():
+        us = {name: round(statistics.median(each), 2) for name, each in runs.items()}
+        ratios = {name: round(each / us["nothing"], 2) for name, each in us.items()}
+        print(json.dumps({kind: us, "ratio": ratios}))
 
 
 def main() -> None:
@@ -162,16 +152,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--redis", default="", help="URL; empty: a Redis is started for the measurement")
-    parser.add_argument("--windows", action="store_true", help="the pure fold, with ten windows and with none")
+    parser.add_argument(
+        "--declared", action="store_true", help="the pure fold, with windows and scores and without"
+    )
     arguments = parser.parse_args()
-    if arguments.windows:
-        report_windows(arguments.rounds)
-        return
+    measure = report_declared if arguments.declared else report
     if arguments.redis:
-        asyncio.run(report(arguments.redis, arguments.rounds))
+        asyncio.run(measure(arguments.redis, arguments.rounds))
         return
     with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder)) as server:
-        asyncio.run(report(server.url, arguments.rounds))
+        asyncio.run(measure(server.url, arguments.rounds))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from config.checks import Problem
 from config.rule_warnings import rule_warnings
@@ -12,7 +12,7 @@ from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.sections.variants import as_varied
-from personalization.catalog.vocabulary import VISITOR
+from personalization.catalog.vocabulary import VISITOR, Variable
 from personalization.catalog.walk import events_of, rules_of
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)
@@ -49,16 +49,26 @@ def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: 
             )
     for path, message in template_warnings(catalog):
         yield path, message, "template"
+    visitor = visitor_variables(catalog)
     for rule in rules_of(catalog):
         if rule.variables is VISITOR:
             try:
                 tree = parse(rule.source)
             except Unreadable:
                 continue
-            for message in rule_warnings(tree, rule.variables):
+            for message in rule_warnings(tree, visitor):
                 yield rule.path, message, "rule"
     yield from _events(catalog)
     yield from _sources(catalog, written, is_example)
+
+
+def visitor_variables(catalog: Catalog) -> Mapping[str, Variable]:
+    """What rules over visitors may name, with what this catalog's scores can be: probabilities, and points."""
+    named = dict.fromkeys(catalog.conversions, Variable("number", low=0, high=1))
+    for name, score in catalog.scores.items():
+        low, high = score.range or (None, None)
+        named[name] = Variable("number", low=low, high=high)
+    return {**VISITOR, "scores": Variable("map", named=named)}
 
 
 def _filled(placement: Placement, where: str) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from personalization.audience.conversion_features import OF_THE_MOMENT
 from personalization.catalog.catalog import Catalog, Conversion, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.measures import is_measure, read_measure
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.catalog.section import RuleAt
 from personalization.catalog.sections.variants import as_varied
@@ -90,6 +91,11 @@ def _features(defined: Definitions, names: tuple[str, ...], where: str) -> Itera
         first, *rest = name.split(".")
         if name in names[:index]:
             yield here, f"names {name!r} twice", "duplicate_name"
+        elif is_measure(name):
+            try:
+                read_measure(name)
+            except Unreadable as error:
+                yield here, str(error), "invalid_field"
         elif first not in VISITOR_VARIABLES:
             hint = did_you_mean(first, VISITOR_VARIABLES)
             yield here, f"nothing of a visitor or a request is called {first!r}; {hint}", "unknown_name"

@@ -31,7 +31,7 @@ from personalization.catalog.cel_tree import (
 from personalization.catalog.vocabulary import Variable
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
-_MAYBE_ABSENT = frozenset({"affinities", "consents", "context", "counts", "scores", "traits"})
+_MAYBE_ABSENT = frozenset({"affinities", "consents", "context", "counts", "scores", "tiers", "traits", "trends"})
 """Maps of which a visitor has some entries and not others."""
 
 _FADING = frozenset({"affinities", "counts"})

@@ -9,6 +9,7 @@ from typing import Any
 from config.catalog_errors import did_you_mean
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.vocabulary import VISITOR, Variable
+from personalization.catalog.walk import definitions
 from personalization.deciding.render import VARIABLE
 
 _START = re.compile(r"\{\{.{0,24}", re.DOTALL)
@@ -61,13 +62,10 @@ def _mistake(name: str, catalog: Catalog) -> str | None:
     if variable is None:
         hint = f"write traits.{name}" if first in _USUAL_TRAITS else did_you_mean(first, VISITOR)
         return f"names nothing that is known of visitors; {hint}"
-    defined: Mapping[str, Mapping[str, Any]] = {
-        "affinities": catalog.affinities,
-        "scores": catalog.conversions,
-    }
-    if steps and first in defined and steps[0] not in defined[first]:
-        kind = "affinity" if first == "affinities" else "conversion"
-        return f"names no {kind}; {did_you_mean(steps[0], defined[first])}"
+    defined = definitions(catalog)
+    if variable.kind == "map" and steps and first in defined and steps[0] not in defined[first][1]:
+        noun, known = defined[first]
+        return f"names no {noun}; {did_you_mean(steps[0], known)}"
     return _never_shown(variable, first, steps)
 
 

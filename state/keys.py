@@ -90,6 +90,11 @@ class Keys:
         return f"{self.namespace}:attempts:{role}"
 
     @property
+    def swept(self) -> str:
+        """What the fold tells of by itself, as of the last walk over all visitors."""
+        return f"{self.namespace}:swept"
+
+    @property
     def log_identity(self) -> str:
         """Which log the states were folded from."""
         return f"{self.namespace}:folded-log"

@@ -17,6 +17,7 @@ from stream.log_lines import set_up_logging
 from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
 from stream.sampling import OutcomeSampling
+from stream.sweep import Sweep
 from stream.worker_app import make_app
 
 RULES_S = 2.0
@@ -41,8 +42,10 @@ async def main(settings: Settings) -> None:
         clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, house.identity, metrics)
         sampling = OutcomeSampling(house.log, LEARNER, metrics)
         compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
+        visitors = RedisVisitorStore(house.redis, house.keys, compare=compare)
+        sweep = Sweep(house.redis, house.keys, visitors, timers, house.catalogs, app.owned_numbers, metrics)
         folder = Folder(
-            RedisVisitorStore(house.redis, house.keys, compare=compare),
+            visitors,
             timers,
             house.log,
             house.catalogs,
@@ -69,6 +72,7 @@ async def main(settings: Settings) -> None:
             async with worker.tasks:
                 worker.tasks.keep("clock", lambda: clock.run(settings.timer_poll_ms))
                 worker.tasks.keep("sampling", sampling.run)
+                worker.tasks.keep("sweep", sweep.run)
                 worker.tasks.keep("rules", lambda: _look_at_rules(folder, house))
                 await worker.run(stop)
 

@@ -96,6 +96,9 @@ class FolderMetrics(WorkerMetrics):
             registry=r,
         )
         self.timeouts = Counter("nextbest_timeouts", "Time-outs appended by the clock", registry=r)
+        self.swept = Counter(
+            "nextbest_swept_visitors", "Visitors woken because a published catalog may move them", registry=r
+        )
         self.freshness = Histogram(
             "nextbest_event_to_state_seconds",
             "From receipt of an event by the collector until its visitor's state is written",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from personalization import bounded
-from personalization.audience import windows
+from personalization.audience import tallies, windows
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.visitor import decay, purposes
 from personalization.visitor.session import merged_session
@@ -60,6 +60,7 @@ def merge_states(into: VisitorState, other: VisitorState, catalog: CompiledCatal
     _fill(into.traits, other.traits.items(), MAX_TRAITS, catalog.named.traits)
     _fill(into.cart, other.cart.items(), MAX_CART)
     windows.merge(into, other, catalog)
+    tallies.merge(into, other, catalog)
     purposes.merge(into.consents, other.consents, catalog.named.purposes)
     for placement, holdout in other.holdouts.items():
         into.holdouts[placement] = merged_holdout(into.holdouts.get(placement), holdout)

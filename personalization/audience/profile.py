@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from personalization import bounded
-from personalization.audience import windows
+from personalization.audience import tallies, windows
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import ClientEvent, Group, Identify, Page, Screen, Track, event_name
 from personalization.events.event_scope import at_path, event_scope
@@ -58,6 +58,7 @@ def apply_event(
         _apply_traits(state, {"group_id": event.group_id}, catalog)
     _apply_affinities(state, event, occurred_at_ms, catalog)
     windows.observe(state, event, occurred_at_ms, catalog)
+    tallies.observe(state, event, occurred_at_ms, catalog)
     return first
 
 

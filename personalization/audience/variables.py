@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personalization.audience import windows
+from personalization.audience import rule_scores, windows
 from personalization.audience.device import device_of
 from personalization.audience.local_time import local_hour
 from personalization.audience.segments import segments_of
@@ -64,7 +64,7 @@ class VisitorScope:
         """The same request and visitor, as if nobody had a score."""
         return VisitorScope(self.state, self.context, self.catalog, self.now_ms, self.known)
 
-    def scores(self) -> dict[str, float]:
+    def likely(self) -> dict[str, float]:
         """How likely the visitor is to convert, by conversion."""
         return {} if self._scores is None else self._scores(self)
 
@@ -97,10 +97,15 @@ class VisitorScope:
         """Take the value of a variable that somebody has looked up already."""
         self._found[name] = value
 
-    def _window(self, name: str) -> bool | None:
-        window = self.catalog.windows.get(name)
-        if window is None or self.state is None:
+    def _window(self, name: str) -> bool | float | None:
+        if self.state is None:
             return None
+        window = self.catalog.windows.get(name)
+        if window is None:
+            measure = self.catalog.measures.get(name)
+            if measure is None:
+                return None
+            return windows.measured(measure, self.catalog.series[measure.series.id], self.state, self.now_ms)
         return windows.holds(window, self.catalog.series[window.series.id], self.state, self.now_ms)
 
 
@@ -130,6 +135,19 @@ def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]
         "n_views": session.n_views,
         "seconds": (scope.now_ms - session.started_ms) / 1000,
     }
+
+
+def _scores(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
+    likely, scores = scope.likely(), scope.catalog.scores
+    if not scores.asked:
+        return likely
+    return {**likely, **rule_scores.values(scores.by_name, scores.asked, state, scope.now_ms, scope.holds, likely)}
+
+
+def _trends(scope: VisitorScope, state: VisitorState) -> dict[str, str]:
+    scores = scope.catalog.scores.by_name
+    found = {name: rule_scores.trend_of(scores[name], state, scope.now_ms) for name in scope.catalog.scores.asked}
+    return {name: trend for name, trend in found.items() if trend is not None}
 
 
 def _days_since(scope: VisitorScope, at_ms: int) -> float | None:
@@ -163,8 +181,12 @@ _OF_STATE: dict[str, Callable[[VisitorScope, VisitorState], Any]] = {
     "event_count": lambda _, state: state.event_count,
     "n_orders": lambda _, state: state.n_orders,
     "revenue": lambda _, state: state.revenue,
-    "scores": lambda scope, _: scope.scores(),
+    "scores": _scores,
     "segments": lambda scope, _: segments_of(scope.catalog, scope.holds),
     "session": _session,
+    "tiers": lambda scope, state: rule_scores.tiers(
+        scope.catalog.scores.by_name, scope.catalog.scores.asked, state, scope.value("scores")
+    ),
     "traits": lambda _, state: state.traits,
+    "trends": _trends,
 }

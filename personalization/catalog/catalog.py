@@ -12,6 +12,7 @@ from personalization.catalog.sections.affinities import AffinityRule, AffinitySp
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
 from personalization.catalog.sections.placements import Placement, RewardRule
+from personalization.catalog.sections.scores import Score
 from personalization.catalog.sections.sources import Source
 from personalization.catalog.spec import Cel, Share, Spec
 
@@ -25,6 +26,7 @@ __all__ = [
     "Placement",
     "PublishedCatalog",
     "RewardRule",
+    "Score",
     "Source",
 ]
 
@@ -44,6 +46,9 @@ class Catalog(Spec, frozen=True, kw_only=True):
         What visitors like, by name, learned from events.
     conversions
         What visitors may do soon, by name: how likely is ``scores.name`` in rules and features.
+    scores
+        Points for what visitors do and are, by name: ``scores.name``, ``tiers.name`` and ``trends.name`` in rules
+        and features.
     features
         Names of what models may look at where a placement names none; empty: a sensible set without traits.
     count_half_life_ms
@@ -61,6 +66,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     segments: dict[str, Cel] = {}
     affinities: dict[str, AffinitySpec] = {}
     conversions: dict[str, Conversion] = {}
+    scores: dict[str, Score] = {}
     features: tuple[str, ...] = ()
     count_half_life_ms: int = 30 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 import re
 from collections.abc import Iterator
 
@@ -231,7 +232,12 @@ def _number(text: str) -> Literal:
         return Literal(None, text, opaque=True)
     if text[:2] in ("0x", "0X"):
         return Literal(int(text, 16), text)
-    return Literal(int(text), text) if text.isdigit() else Literal(float(text), text)
+    if text.isdigit():
+        return Literal(int(text), text)
+    value = float(text)
+    if math.isinf(value):
+        raise TooMuch(f"{text} is more than a number can be")
+    return Literal(value, text)
 
 
 def _text(text: str) -> Literal:

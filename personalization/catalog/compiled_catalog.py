@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from personalization.bounded import short_hash
 from personalization.catalog.catalog import Catalog
-from personalization.catalog.cel_parser import Unreadable, parse
-from personalization.catalog.cel_tree import keys_of
 from personalization.catalog.check import Check, InvalidCatalog
-from personalization.catalog.compiled_windows import CompiledSeries, FollowedSegments, compile_series, follow
+from personalization.catalog.compiled_scores import CompiledScores
+from personalization.catalog.compiled_series import CompiledSeries
+from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
+from personalization.catalog.measures import Measure, measures_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import Rule
+from personalization.catalog.scored import looks_at_scores, scored
 from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
-from personalization.catalog.walk import SECTIONS, entries, features_of, visitor_rules
+from personalization.catalog.walk import SECTIONS, entries, features_of
 from personalization.catalog.windows import Window
 
 __all__ = [
@@ -32,7 +35,6 @@ __all__ = [
     "InvalidCatalog",
     "compile_catalog",
     "rules_hash",
-    "scores_named",
 ]
 
 
@@ -45,15 +47,21 @@ class CompiledCatalog:
     models
         Placements, and variants that learn on their own, by the key of the model that they ask and teach.
     scored
-        The conversions whose score a rule or a feature names: no other is worked out for a decision.
-    scored_segments
-        Whether a segment names a score: then what models see of segments is not what rules see of them.
+        The conversions that a rule, a feature or a template names: no other is worked out for a decision.
+    looks_at_scores
+        Whether a segment or a conversion names a score: then models see the visitor without those of models.
+    scores
+        The scores by rules.
+    told_of
+        Stands for all that the fold tells of by itself, segments and tiers; empty: it tells of none.
     named
         What it names of visitors: that always has a place in their states.
     followed
         The segments that are followed.
     windows
         Windows of all rules by the variable that stands for each.
+    measures
+        Windows that are features, by the feature as it is written.
     series, series_by_event
         What windows look at, by key, and by the event's name.
     """
@@ -69,10 +77,13 @@ class CompiledCatalog:
     conversions: dict[str, CompiledConversion] = field(default_factory=dict)
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
     scored: frozenset[str] = frozenset()
-    scored_segments: bool = False
+    looks_at_scores: bool = False
+    scores: CompiledScores = field(default_factory=CompiledScores)
+    told_of: bytes = b""
     named: Named = NOTHING_NAMED
     followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
+    measures: dict[str, Measure] = field(default_factory=dict)
     series: dict[bytes, CompiledSeries] = field(default_factory=dict)
     series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
 
@@ -86,9 +97,14 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         With every mistake of meaning: unknown references, bad rules, numbers out of range.
     """
     check = Check()
-    scored_segments = any(scores_named(rule) != set() for rule in catalog.segments.values())
+    used = scored(catalog)
     compiled = CompiledCatalog(
-        version, catalog, scored=_scored(catalog), scored_segments=scored_segments, named=named_by(catalog)
+        version,
+        catalog,
+        scored=used & catalog.conversions.keys(),
+        scores=CompiledScores(asked=tuple(name for name in catalog.scores if name in used)),
+        looks_at_scores=looks_at_scores(catalog),
+        named=named_by(catalog),
     )
     check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")
     for section in SECTIONS:
@@ -97,36 +113,18 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         compiled.series[series.key] = series
         if series.event:
             compiled.series_by_event.setdefault(series.event, []).append(series)
+    for _, names in features_of(catalog):
+        compiled.measures.update(measures_of(names))
     for rule in check.looking_back:
         compiled.windows.update((window.variable, window) for window in rule.windows)
     follow(compiled.segments, compiled.series, compiled.followed)
     if check.errors:
         raise InvalidCatalog(check.errors)
-    return compiled
+    return replace(compiled, told_of=_told_of(compiled))
 
 
-def scores_named(rule: str) -> set[str] | None:
-    """The conversions whose score a rule names; None where it takes the whole map.
-
-    >>> scores_named("scores.buys_soon > 0.2 && scores['leaves'] < 0.1") == {"buys_soon", "leaves"}
-    True
-    >>> scores_named("size(scores) > 0") is None
-    True
-    """
-    try:
-        named = keys_of(parse(rule), "scores")
-    except Unreadable:  # the rule is refused elsewhere
-        return set()
-    return None if named is None else set(named)
-
-
-def _scored(catalog: Catalog) -> frozenset[str]:
-    used: set[str] = set()
-    for rule in visitor_rules(catalog):
-        named = scores_named(rule)
-        used |= set(catalog.conversions) if named is None else named
-    for _, features in features_of(catalog):
-        for first, *rest in (feature.split(".") for feature in features):
-            if first == "scores":
-                used |= set(rest[:1] or catalog.conversions)
-    return frozenset(used & catalog.conversions.keys())
+def _told_of(compiled: CompiledCatalog) -> bytes:
+    segments, scores = compiled.followed, compiled.scores.watched
+    if not segments.by_name and not scores:
+        return b""
+    return short_hash(repr((segments.hash, [(name, score.spec) for name, score in scores.items()])))

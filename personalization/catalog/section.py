@@ -49,12 +49,12 @@ class Section(Generic[S]):
     noun
         What one of its entries is called.
     defines
-        The variable whose entries its names are (``affinities.category``); empty: none.
+        The variables whose entries its names are (``affinities.category``).
     """
 
     name: ClassVar[str]
     noun: ClassVar[str]
-    defines: ClassVar[str] = ""
+    defines: ClassVar[tuple[str, ...]] = ()
 
     def rules(self, where: str, spec: S) -> Iterator[RuleAt]:
         """Every rule of an entry that stands at ``where``."""

@@ -70,12 +70,14 @@ VISITOR: Mapping[str, Variable] = MappingProxyType(
         "known": _YES_NO,  # registered
         "n_orders": _COUNT,
         "revenue": _NUMBER,
-        "scores": Variable("map", entries=Variable("number", low=0, high=1)),  # conversion → how likely
+        "scores": Variable("map", entries=_NUMBER),  # conversion → how likely, score → points
         "segments": Variable("list"),  # names
         "session": Variable(
             "map", named={"number": _COUNT, "n_events": _COUNT, "n_views": _COUNT, "seconds": _POSITIVE}
         ),
+        "tiers": Variable("map", entries=_TEXT),  # score → tier
         "traits": _SENT,
+        "trends": Variable("map", entries=Variable("text", words=("rising", "steady", "falling"))),  # by score
         "weekday": Variable("number", low=0, high=6, whole=True),  # 0 = Monday
     }
 )

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from personalization.catalog.catalog import Catalog
+from personalization.catalog.measures import measures_of
 from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.sections.affinities import AffinitySection
 from personalization.catalog.sections.content import ContentSection
 from personalization.catalog.sections.conversions import ConversionSection
 from personalization.catalog.sections.placements import PlacementSection
+from personalization.catalog.sections.scores import ScoreSection
 from personalization.catalog.sections.segments import SegmentSection
 from personalization.catalog.sections.sources import SourceSection
 from personalization.catalog.vocabulary import EVENT, VISITOR
@@ -24,6 +26,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     ContentSection(),
     AffinitySection(),
     ConversionSection(),
+    ScoreSection(),
     PlacementSection(),
     SourceSection(),
 )
@@ -37,13 +40,21 @@ def entries(section: Section[Any], catalog: Catalog) -> Mapping[str, Any]:
 
 
 def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
-    """Every rule, and every condition on events that the windows of one have."""
+    """Every rule, and every condition on events that a window has, in a rule or as a feature."""
     for section in SECTIONS:
         for name, spec in entries(section, catalog).items():
             for rule in section.rules(f"{section.name}.{name}", spec):
                 yield rule
                 if rule.variables is VISITOR:
                     yield from _conditions(rule)
+    yield from _of_measures(catalog)
+
+
+def _of_measures(catalog: Catalog) -> Iterator[RuleAt]:
+    for path, names in features_of(catalog):
+        for _, measure in measures_of(names):
+            if measure.series.where:
+                yield RuleAt(path, measure.series.where, EVENT, "yes_no")
 
 
 def _conditions(rule: RuleAt) -> Iterator[RuleAt]:
@@ -76,8 +87,8 @@ def definitions(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
     """By variable, what an entry of it is called, and those that the catalog defines."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for section in SECTIONS:
-        if section.defines:
-            noun, defined = found.get(section.defines, ("", {}))
+        for variable in section.defines:
+            noun, defined = found.get(variable, ("", {}))
             called = f"{noun} or {section.noun}" if noun else section.noun
-            found[section.defines] = (called, {**defined, **entries(section, catalog)})
+            found[variable] = (called, {**defined, **entries(section, catalog)})
     return found

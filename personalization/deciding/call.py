@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from personalization.audience.consent import record, words_of
-from personalization.audience.lead_scores import Scorers, Scores
+from personalization.audience.conversion_scores import Scorers, Scores
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.audience.variables import VisitorScope

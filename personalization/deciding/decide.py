@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeAlias
 
-from personalization.audience.lead_scores import Scorers
+from personalization.audience.conversion_scores import Scorers
 from personalization.deciding.call import Call, NonceSource
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer

@@ -105,6 +105,14 @@ class SegmentChanged(_Event, tag="segment", kw_only=True):
     entered: bool
 
 
+class TierChanged(_Event, tag="tier", kw_only=True):
+    """The visitor reached another tier of a score, or fell to one."""
+
+    score: str
+    tier: str
+    before: str
+
+
 class DecisionMade(_Event, tag="decision", kw_only=True):
     """One of our own decisions, compact: what the fold needs to open, credit and close it.
 
@@ -160,6 +168,7 @@ Event: TypeAlias = (
     | Redirected
     | Offered
     | SegmentChanged
+    | TierChanged
     | DecisionMade
     | Activated
     | Rewarded

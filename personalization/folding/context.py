@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import MissingCatalog
-from personalization.events.emission import Emission
-from personalization.events.entry import Entry, Position
+from personalization.events.emission import DerivedEntry, Emission
+from personalization.events.entry import Entry, Position, Provenance
+from personalization.events.event import SegmentChanged, TierChanged
 from personalization.folding.closed_memory import LateReward
 from personalization.visitor.visitor import Visitor
 
@@ -78,6 +79,18 @@ class FoldContext:
         if found is None:
             raise MissingCatalog(version)
         return found
+
+    def tell(self, event: SegmentChanged | TierChanged) -> None:
+        """Put something that became of the visitor into their log."""
+        at_ms = self.state.now_ms
+        told = Entry(
+            received_at_ms=at_ms,
+            occurred_at_ms=at_ms,
+            catalog_version=self.entry.catalog_version,
+            event=event,
+            provenance=Provenance(self.key, self.position.epoch, self.position.offset, len(self.emissions)),
+        )
+        self.emissions.append(DerivedEntry(self.key, told))
 
     def note_late(self, late: LateReward) -> None:
         """A reward came for a decision that is closed: it changes nothing and is told."""

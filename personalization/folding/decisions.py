@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import Activated, ClientEvent, DecisionMade, Merged, Offered, Rewarded
 from personalization.folding.attribution import activate, attribute, offer_recent, take_offered, take_recent
 from personalization.folding.context import FoldContext
@@ -35,6 +36,10 @@ class Decisions:
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
         """Close what is open without consent."""
         Ledger(fold).withdraw(allowed)
+
+    def is_behind(self, folder: FolderState, catalog: CompiledCatalog) -> bool:
+        """It is not: what is open keeps the terms it was opened under."""
+        return False
 
     def due_ms(self, folder: FolderState) -> float:
         """When the first window ends, or a held reward is given up; infinity for never."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from personalization.audience.conversion_features import conversion_features
 from personalization.audience.variables import VisitorScope
 from personalization.bounded import short_hash
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Position
 from personalization.events.event import ClientEvent, Merged, event_name
 from personalization.events.event_scope import event_scope
@@ -218,6 +219,10 @@ class Examples:
         """Drop all that is open, untold, if the visitor refused."""
         if fold.folder.conversions is not None and not allowed(PERSONALISING):
             OpenExamples(fold).forget()
+
+    def is_behind(self, folder: FolderState, catalog: CompiledCatalog) -> bool:
+        """It is not: what is open keeps the terms it was opened under."""
+        return False
 
     def due_ms(self, folder: FolderState) -> float:
         """When the first horizon ends; infinity if none is open."""

@@ -20,6 +20,7 @@ from personalization.events.event import (
     Offered,
     Rewarded,
     SegmentChanged,
+    TierChanged,
     TimedOut,
 )
 from personalization.folding import decisions
@@ -95,7 +96,7 @@ def timed_out(fold: FoldContext, event: TimedOut) -> str | None:
     return None
 
 
-def segment_changed(fold: FoldContext, event: SegmentChanged) -> str | None:
+def told(fold: FoldContext, event: SegmentChanged | TierChanged) -> str | None:
     """What the fold itself told of: it stands in the log for whoever follows it."""
     return None
 
@@ -123,7 +124,8 @@ HANDLERS: Mapping[type, Handler] = MappingProxyType(
         Rewarded: rewarded,
         Activated: activated,
         Offered: offered,
-        SegmentChanged: segment_changed,
+        SegmentChanged: told,
+        TierChanged: told,
         TimedOut: timed_out,
         Merged: merged,
     }

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_windows import FollowedSegment
-from personalization.events.emission import DerivedEntry
-from personalization.events.entry import Entry, Provenance
 from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
 from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import FolderState, Memberships
@@ -47,6 +46,8 @@ class Segments:
         """Time alone may have changed something."""
         followed, kept = fold.catalog.followed, fold.folder.memberships
         if kept is None:
+            if followed.by_name and _is_profiled(fold):
+                _look_anew(fold, Memberships())
             return
         now_ms = fold.state.now_ms
         if fold.catalog.version < kept.version:
@@ -78,10 +79,22 @@ class Segments:
         if not allowed(PERSONALISING):
             fold.folder.memberships = None
 
+    def is_behind(self, folder: FolderState, catalog: CompiledCatalog) -> bool:
+        """Whether who is in which segment was found by other rules."""
+        kept = folder.memberships
+        if kept is None:
+            return bool(catalog.followed.by_name)
+        return kept.version <= catalog.version and kept.rules != catalog.followed.hash
+
     def due_ms(self, folder: FolderState) -> float:
         """When time alone may change something; infinity for never."""
         kept = folder.memberships
         return min(kept.due_ms.values(), default=math.inf) if kept is not None else math.inf
+
+
+def _is_profiled(fold: FoldContext) -> bool:
+    """Whether something is known of the visitor, and may be used: of who never agreed nothing is told."""
+    return fold.state.first_ms > 0 and may(fold.state.consents, PERSONALISING, default=True)
 
 
 def _is_settled(segment: FollowedSegment, kept: Memberships) -> bool:
@@ -133,15 +146,6 @@ def _look(fold: FoldContext, followed: Iterable[FollowedSegment], kept: Membersh
 
 
 def _tell(fold: FoldContext, changed: Sequence[tuple[str, bool]]) -> None:
-    at_ms = fold.state.now_ms
     for name, entered in changed:
-        n_told = len(fold.emissions)
         fold.notes.append(("segment_entered" if entered else "segment_left", name, ""))
-        told = Entry(
-            received_at_ms=at_ms,
-            occurred_at_ms=at_ms,
-            catalog_version=fold.entry.catalog_version,
-            event=SegmentChanged(segment=name, entered=entered),
-            provenance=Provenance(fold.key, fold.position.epoch, fold.position.offset, n_told),
-        )
-        fold.emissions.append(DerivedEntry(fold.key, told))
+        fold.tell(SegmentChanged(segment=name, entered=entered))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import ClientEvent, Merged
 from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import FolderState
@@ -34,6 +35,10 @@ class Part(Protocol):
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
         """The visitor refused something: end what is not ``allowed`` any more."""
+        ...
+
+    def is_behind(self, folder: FolderState, catalog: CompiledCatalog) -> bool:
+        """Whether a time-out would find something to tell because the catalog changed, whatever is due."""
         ...
 
     def due_ms(self, folder: FolderState) -> float:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.folding.decisions import Decisions
 from personalization.folding.examples import Examples
 from personalization.folding.memberships import Segments
 from personalization.folding.part import Part
+from personalization.folding.tiers import Tiers
 from personalization.visitor.folder_state import FolderState
 
-PARTS: tuple[Part, ...] = (Decisions(), Examples(), Segments())
+PARTS: tuple[Part, ...] = (Decisions(), Examples(), Segments(), Tiers())
 """In the order in which they see an event, after the profile."""
+
+
+def is_behind(folder: FolderState, catalog: CompiledCatalog) -> bool:
+    """Whether a time-out would find something to tell because the catalog changed."""
+    return any(part.is_behind(folder, catalog) for part in PARTS)
 
 
 def next_due_ms(folder: FolderState) -> int | None:

@@ -163,6 +163,24 @@ class Memberships(msgspec.Struct, array_like=True):
     version: int = 0
 
 
+class WatchedTiers(msgspec.Struct, array_like=True):
+    """When tiers of scores change next, and what was told of them.
+
+    Attributes
+    ----------
+    version
+        Of the catalog whose scores these are. Entries of older ones may still come.
+    due_ms
+        When time alone next changes each score's tier, or may; a score without one: never.
+    told_ms
+        By score and tier, when it was told last, as far as it is not told again before a while has passed.
+    """
+
+    version: int = 0
+    due_ms: dict[str, int] = {}
+    told_ms: dict[str, dict[str, int]] = {}
+
+
 class FolderState(msgspec.Struct, array_like=True):
     """The folder's own part of a visitor."""
 
@@ -184,6 +202,8 @@ class FolderState(msgspec.Struct, array_like=True):
     """What further parts of the fold keep, by the part's name; None: nothing, and nothing is stored."""
     memberships: Memberships | None = None
     """None if no segment is followed: then nothing of it is stored."""
+    tiers: WatchedTiers | None = None
+    """None if no score has tiers: then nothing of it is stored."""
 
 
 _N_FIELDS = len(FolderState.__struct_fields__)
@@ -198,7 +218,7 @@ def encode_folder(folder: FolderState) -> bytes:
     """The folder's part as stored; parts at its end that are None take no room."""
     data = _encoder.encode(folder)
     n_absent = 0
-    for part in (folder.memberships, folder.parts, folder.conversions):
+    for part in (folder.tiers, folder.memberships, folder.parts, folder.conversions):
         if part is not None:
             break
         n_absent += 1

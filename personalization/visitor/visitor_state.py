@@ -76,6 +76,35 @@ class Holdout(msgspec.Struct, array_like=True):
     crossover: bool = False
 
 
+class Tallies(msgspec.Struct, array_like=True):
+    """How often things happened that fade in one half-life, by the key of each.
+
+    What happened at the landmark ``at_ms`` weighs 1, later things more; all fade by one factor when they are read.
+    """
+
+    at_ms: int
+    weights: dict[bytes, float] = {}
+
+
+class Points(msgspec.Struct, array_like=True):
+    """What scores by rules are found from.
+
+    Attributes
+    ----------
+    tallies
+        By half-life in milliseconds; 0: what does not fade.
+    repeats
+        Of events that count so many times a day, by the key of each: days since 1970 and how often it counted on
+        each, in turn, the day heard of last at the end. Day -1 is the visitor's whole time.
+    tiers
+        The tier of each score, as the fold found it last; nothing for the lowest.
+    """
+
+    tallies: dict[int, Tallies] = {}
+    repeats: dict[bytes, list[int]] = {}
+    tiers: dict[str, str] = {}
+
+
 class VisitorState(msgspec.Struct, array_like=True):
     """One visitor.
 
@@ -100,6 +129,8 @@ class VisitorState(msgspec.Struct, array_like=True):
     born_ms
         When the visitor's first event was folded, if a window was looked at then: all that came since is known to
         the windows of that time. 0: before that.
+    points
+        What scores by rules are found from; None: nothing gave any.
     """
 
     epoch: int = 0
@@ -124,6 +155,7 @@ class VisitorState(msgspec.Struct, array_like=True):
     unit: bytes = b""
     windows: dict[bytes, Times] = {}
     born_ms: int = 0
+    points: Points | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

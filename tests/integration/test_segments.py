@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -28,6 +29,7 @@ content:
   rare: {type: html, body: <p>rare</p>, cap: 2 per 1h}
   plain: {type: html, body: <p>plain</p>}
 segments:
+  reader: count("Read", within="1h") >= 3
   keen: count("Priced", where='properties.plan == "pro"', within="6s") >= 3
 sources:
   site:
@@ -38,10 +40,15 @@ sources:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalog")
+    (folder / "shop.yaml").write_text(CATALOG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require("redis")
-    catalog = tmp_path_factory.mktemp("catalog")
-    (catalog / "shop.yaml").write_text(CATALOG)
     settings = {
         "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
         "NEXTBEST_DEADLINE_MS": "5000",
@@ -82,3 +89,24 @@ def test_a_cap_over_a_length_of_time_counts_what_was_shown(site: Site) -> None:
     assert site.decide(visitor, "capped")["contentId"] == "plain"
     (times,) = site.state("a:w2").windows.values()
     assert len(times) == 2
+
+
+def test_a_published_rule_moves_those_who_do_nothing_too(site: Site, catalog: Path) -> None:
+    """And wakes nobody whom it does not move a second time."""
+    readers = [f"r{n}" for n in range(5)]
+    for reader in readers:
+        for _ in range(2):
+            site.collect({"type": "track", "event": "Read", "anonymousId": reader})
+    until(lambda: all(site.up.event_count(reader) == 2 for reader in readers), "all are folded")
+
+    def told() -> list[list[bool]]:
+        events = [site.events(f"a:{reader}") for reader in readers]
+        return [[e.entered for e in of_one if isinstance(e, SegmentChanged)] for of_one in events]
+
+    assert told() == [[]] * 5
+    (catalog / "shop.yaml").write_text(
+        CATALOG.replace('count("Read", within="1h") >= 3', 'count("Read", within="1h") >= 2')
+    )
+    until(lambda: told() == [[True]] * 5, "they entered")
+    n_woken = [sum(isinstance(event, TimedOut) for event in site.events(f"a:{reader}")) for reader in readers]
+    assert n_woken == [1] * 5

@@ -72,7 +72,7 @@ class AffinitySection(Section[AffinitySpec]):
 
     name = "affinities"
     noun = "affinity"
-    defines = "affinities"
+    defines = ("affinities",)
 
     def rules(self, where: str, spec: AffinitySpec) -> Iterator[RuleAt]:
         """Which events count."""

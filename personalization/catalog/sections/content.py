@@ -100,6 +100,12 @@ class Content(Spec, frozen=True, kw_only=True):
     features: dict[str, Attribute] = {}
 
 
+def texts_of(content: Content) -> Iterator[str]:
+    """Its bodies as text, for whoever looks for template variables."""
+    for body in (content.body, *content.locales.values()):
+        yield body if isinstance(body, str) else repr(body)
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """A content ready to be an arm."""

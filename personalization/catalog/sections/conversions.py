@@ -42,7 +42,7 @@ class Conversion(Spec, frozen=True, kw_only=True):
     model_parameters
         Keyword arguments of the model's constructor.
     features
-        Names of what the model may look at; empty: the catalog's. Never scores.
+        Names of what the model may look at; empty: the catalog's. No score that a model has a say in.
     """
 
     event: str
@@ -69,7 +69,7 @@ class ConversionSection(Section[Conversion]):
 
     name = "conversions"
     noun = "conversion"
-    defines = "scores"
+    defines = ("scores",)
 
     def rules(self, where: str, spec: Conversion) -> Iterator[RuleAt]:
         """Which events count."""
@@ -96,15 +96,25 @@ class ConversionSection(Section[Conversion]):
         check.demand(bool(spec.event), f"{where}.event", "must name the event that is the conversion")
         check.demand(spec.horizon_ms > 0, f"{where}.horizon", "must be longer than nothing, e.g. 7d")
         for index, feature in enumerate(spec.features):
-            if feature.split(".")[0] == "scores":
-                check.fail(
-                    f"{where}.features[{index}]", "a score cannot look at scores; name what they are made of"
-                )
+            if not _may_look_at(compiled, feature):
+                message = "looks at what a model says; a conversion may look at single scores of events and traits"
+                check.fail(f"{where}.features[{index}]", message)
         made = CompiledConversion(
             name,
             spec,
             check.of_event(spec.when, f"{where}.when"),
-            spec.features or tuple(one for one in compiled.catalog.features if one.split(".")[0] != "scores"),
+            spec.features or tuple(one for one in compiled.catalog.features if _may_look_at(compiled, one)),
         )
         compiled.conversions[name] = made
         compiled.conversions_by_event.setdefault(spec.event, []).append(made)
+
+
+def _may_look_at(compiled: CompiledCatalog, feature: str) -> bool:
+    """Whether a conversion's model may have the feature: none that is made of what such models say."""
+    first, *rest = feature.split(".")
+    if first not in ("scores", "tiers", "trends"):
+        return True
+    conversions, scores = compiled.catalog.conversions, compiled.catalog.scores
+    if not rest or rest[0] in conversions:
+        return False
+    return rest[0] not in scores or not scores[rest[0]].blend.keys() & conversions.keys()

@@ -18,7 +18,7 @@ class SegmentSection(Section[str]):
 
     name = "segments"
     noun = "segment"
-    defines = "segments"
+    defines = ("segments",)
 
     def rules(self, where: str, spec: str) -> Iterator[RuleAt]:
         """Who is in it."""

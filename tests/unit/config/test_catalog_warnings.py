@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from config.catalog_warnings import visitor_variables
 from config.loader import check_catalog, demo_catalog, load_catalog, shipped_catalog
 from config.rule_warnings import rule_warnings
+from personalization.catalog.catalog import Catalog, Conversion
 from personalization.catalog.cel_parser import parse
 from personalization.catalog.rules import Rule
 from personalization.catalog.vocabulary import VISITOR
@@ -233,7 +235,8 @@ RULES = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_that_does_not_mean_what_it_seems_to(rule: str) -> None:
-    assert rule_warnings(parse(rule), VISITOR) == RULES[rule]
+    catalog = Catalog(placements={}, content={}, conversions={"buys": Conversion(event="Ordered")})
+    assert rule_warnings(parse(rule), visitor_variables(catalog)) == RULES[rule]
 
 
 GOOD = [
@@ -312,14 +315,14 @@ def test_warnings_and_mistakes_come_together_and_do_not_repeat_each_other(tmp_pa
 
 TEMPLATES = {
     "{{foo}}": "{{foo}} names nothing that is known of visitors; known here: affinities, cart, cart_value, consents, "
-    "context, counts, days_since_first, days_since_last, device, event_count, hour, known, … (7 more)",
+    "context, counts, days_since_first, days_since_last, device, event_count, hour, known, … (9 more)",
     "{{first_name|you}}": "{{first_name|you}} names nothing that is known of visitors; write traits.first_name",
     "{{trait.name}}": "{{trait.name}} names nothing that is known of visitors; did you mean 'traits'?",
     "{{session.views}}": "{{session.views}} is always empty: session has no 'views'; did you mean 'n_views'?",
     "{{device.type}}": "{{device.type}} is always empty: device has no 'type'; write {{device}}",
     "{{segments}}": "{{segments}} is always empty: segments is a list; say it in words, or show another content by a rule",
     "{{traits}}": "{{traits}} is always empty: traits holds several values; name one, such as {{traits.name}}",
-    "{{scores.buys}}": "{{scores.buys}} names no conversion; none is defined",
+    "{{scores.buys}}": "{{scores.buys}} names no conversion or score; none is defined",
     "{{affinities.brand.a}}": "{{affinities.brand.a}} names no affinity; none is defined",
 }
 

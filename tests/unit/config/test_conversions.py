@@ -62,10 +62,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             {"more": ", features: [session.n_views]"},
             "features[0]: 'session.n_views' is nearly the same at every sess",
         ),
-        ({"more": ", features: [scores.leaves]"}, "buys_soon.features[0]: a score cannot look at scores"),
-        ({"when": "scores.buy_soon > 0.2"}, "no conversion 'buy_soon'; did you mean 'buys_soon'?"),
-        ({"segment": "scores.buy_soon > 0.2"}, "no conversion 'buy_soon'; did you mean 'buys_soon'?"),
-        ({"features": "scores.buy_soon"}, "no conversion 'buy_soon'; did you mean 'buys_soon'?"),
+        ({"more": ", features: [scores.leaves]"}, "buys_soon.features[0]: looks at what a model says"),
+        ({"when": "scores.buy_soon > 0.2"}, "no conversion or score 'buy_soon'; did you mean 'buys_soon'?"),
+        ({"segment": "scores.buy_soon > 0.2"}, "no conversion or score 'buy_soon'; did you mean 'buys_soon'?"),
+        ({"features": "scores.buy_soon"}, "no conversion or score 'buy_soon'; did you mean 'buys_soon'?"),
     ],
 )
 def test_every_mistake_has_its_place_and_its_remedy(terms: dict[str, str], expected: str, tmp_path: Path) -> None:

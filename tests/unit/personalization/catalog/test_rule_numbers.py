@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalization.catalog.rules import EVENT_VARIABLES, VISITOR_VARIABLES, Rule, scope
+from personalization.errors import InvalidInput
 
 VISITOR = {
     "traits": {"age": 40, "size": 41.5, "name": "bo"},
@@ -106,3 +107,10 @@ def test_values_that_come_in_are_not_changed() -> None:
     assert rule.number(scope({"properties": properties}.get)) == 67.5
     assert properties == {"revenue": 129, "products": [{"price": 3}]}
     assert type(properties["revenue"]) is int
+
+
+@pytest.mark.parametrize("source", ["n > 1e999", 'count("V", within="7d") >= 1e999'])
+def test_a_number_beyond_what_there_is_is_refused_in_words(source: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Rule(source, "when", {"n"}, looks_back=True)
+    assert str(caught.value) == "when: not a rule: 1e999 is more than a number can be"

@@ -104,7 +104,7 @@ def test_a_folder_state_without_the_fields_at_the_end_still_loads() -> None:
     folder = world.visitors[KEY].folder
     old = [
         getattr(folder, name)
-        for name in _without(FolderState, "closed_arms", "conversions", "parts", "memberships")
+        for name in _without(FolderState, "closed_arms", "conversions", "parts", "memberships", "tiers")
     ]
     places = {name: index for index, name in enumerate(_without(FolderState))}
     for name, struct, added in (

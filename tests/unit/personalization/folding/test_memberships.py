@@ -10,6 +10,7 @@ import pytest
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Sender, decode_entry
 from personalization.events.event import Identify, SegmentChanged, Track
+from personalization.folding.parts import is_behind
 from tests.unit.personalization.audience.test_windows import catalog, segments
 from tests.unit.personalization.world import MINUTE, START, World
 
@@ -56,6 +57,19 @@ def test_time_has_its_say_whatever_came_first() -> None:
     while (due_ms := world.due("a:1")) is not None:
         world.time_out("a:1", after_ms=due_ms - world.now_ms)
     assert told(world) == [("away", True)]
+
+
+def test_a_time_out_looks_at_who_never_acted_under_these_rules() -> None:
+    world = world_of(keen='count("V", within="7d") >= 2', other="known")
+    for _ in range(2):
+        world.track("a:1", "V")
+    world.catalog = dataclasses.replace(catalog(seen='count("V", within="7d") >= 1'), version=2)
+    assert is_behind(world.visitors["a:1"].folder, world.catalog)
+    world.time_out("a:1", after_ms=1)
+    assert told(world) == [("keen", True), ("keen", False), ("seen", True)]
+    assert not is_behind(world.visitors["a:1"].folder, world.catalog)
+    world.time_out("a:2", after_ms=1)
+    assert world.visitors["a:2"].folder.memberships is None, "of whom nothing is known"
 
 
 def test_what_is_told_of_one_person_is_never_told_of_another() -> None:

@@ -44,7 +44,7 @@ class Scores:
     def __call__(self, scope: VisitorScope) -> dict[str, float]:
         """The scores that this catalog names anywhere, for the visitor in ``scope``."""
         catalog = scope.catalog
-        plain = scope.without_scores() if catalog.scored_segments else scope
+        plain = scope.without_scores() if catalog.looks_at_scores else scope
         found: dict[str, float] = {}
         for name in sorted(catalog.scored):
             scorer = self._scorers.get(name)
