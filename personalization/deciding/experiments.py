@@ -46,14 +46,17 @@ class Experiments(Generic[T]):
 
 
 def variants_layer(placement: str, shares: Mapping[str, float], overrides: Mapping[str, T]) -> Layer[T]:
-    """The layer of a placement's variants, which claim their shares in the order of ``shares``."""
+    """The layer of a placement's variants, which claim their shares in the order of their names.
+
+    The order in which a catalog writes them means nothing: published again in another one, it is the same catalog.
+    """
     return Layer(
         [
             Experiment(
                 placement,
                 tuple(
                     Variant(name, share, f"variant\x1f{placement}\x1f{name}", overrides[name])
-                    for name, share in shares.items()
+                    for name, share in sorted(shares.items())
                 ),
             )
         ]
