@@ -106,7 +106,7 @@ class DecideEndpoint:
                 "decisions": [_shown(decision) for decision in answer.decisions],
                 "stateAgeMs": answer.state_age_ms,
                 "stateRevision": answer.state_revision,
-                "modelAgeMs": services.models.age_ms([d.placement for d in answer.decisions], now_ms),
+                "modelAgeMs": services.models.age_ms([d.model for d in answer.decisions], now_ms),
                 "catalogVersion": catalog.catalog.version,
                 "warnings": [notice.shown() for notice in intake.notices],
             }
@@ -210,4 +210,5 @@ def _shown(decision: Decision) -> dict[str, Any]:
         "tier": decision.tier,
         "reason": decision.reason,
         "holdout": decision.holdout,
+        "variant": decision.variant or None,
     }

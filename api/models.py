@@ -37,7 +37,7 @@ class ModelsInMemory(Mapping[str, RewardScorer]):
         return self._follower.reached_ms > 0 or self._follower.get(str(placement)) is not None
 
     def __getitem__(self, placement: str) -> RewardScorer:
-        spec = self._catalog.current.catalog.catalog.placements[placement]
+        spec = self._catalog.current.catalog.models[placement].spec
         followed = self._follower.get(placement)
         if followed is not None and followed.snapshot.model == spec.model:
             return followed.snapshot
@@ -51,10 +51,10 @@ class ModelsInMemory(Mapping[str, RewardScorer]):
         return prior
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._catalog.current.placements)
+        return iter(self._catalog.current.catalog.models)
 
     def __len__(self) -> int:
-        return len(self._catalog.current.placements)
+        return len(self._catalog.current.catalog.models)
 
     def age_ms(self, placements: list[str], now_ms: int) -> int | None:
         """Since the oldest of these placements' models was published; None where all are priors."""

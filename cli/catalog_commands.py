@@ -22,6 +22,7 @@ from config.scalars import write_duration
 from config.schema import catalog_schema_text
 from config.settings import Settings
 from personalization.catalog.catalog import Cap, Catalog, Content
+from personalization.catalog.sections.variants import as_varied
 
 if TYPE_CHECKING:
     from state.catalog_store import CatalogStore
@@ -247,6 +248,21 @@ def _print_summary(where: Path, checked: CheckedCatalog) -> None:
             f"{placement.holdout:.0%}" if placement.holdout else "",
         )
     console.print(table, "")
+    varied = [(name, placement) for name, placement in catalog.placements.items() if placement.variants]
+    if varied:
+        table = _table("variants", "share", "contents", "policy", "model", "learns")
+        for name, placement in varied:
+            for variant, spec in placement.variants.items():
+                made = as_varied(placement, spec)
+                table.add_row(
+                    f"{name}, {variant}",
+                    f"{spec.share:.4g}",
+                    str(len(made.content)),
+                    made.policy.name,
+                    made.model,
+                    "with the placement" if spec.is_shared else "alone",
+                )
+        console.print(table, "")
     table = _table("content", "type", "languages", "who may see it", "when", "cap")
     for name, content in catalog.content.items():
         cap = _cap_in_words(content.cap) if content.cap else ""

@@ -11,6 +11,7 @@ from config.template_checks import template_warnings
 from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.vocabulary import VISITOR, Variable
 from personalization.catalog.walk import events_of, rules_of
 
@@ -32,7 +33,12 @@ def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: 
         Whether this is a catalog that comes with nextbest: its keys are for development, and meant to be seen.
     """
     for name, placement in catalog.placements.items():
-        yield from _placement(placement, f"placements.{name}")
+        where = f"placements.{name}"
+        yield from _filled(placement, where)
+        yield from _rewards(placement, where)
+        for variant, spec in placement.variants.items():
+            if spec.content is not None or spec.policy is not None:
+                yield from _filled(as_varied(placement, spec), f"{where}.variants.{variant}")
     yield from _unused(catalog)
     for path, tag in _tags(catalog):
         if not _LOCALE.fullmatch(tag.replace("_", "-")):
@@ -65,7 +71,7 @@ def visitor_variables(catalog: Catalog) -> Mapping[str, Variable]:
     return {**VISITOR, "scores": Variable("map", named=named)}
 
 
-def _placement(placement: Placement, where: str) -> Iterator[Problem]:
+def _filled(placement: Placement, where: str) -> Iterator[Problem]:
     shown = dict.fromkeys((*placement.content, placement.default))
     if placement.slots > len(shown):
         yield (
@@ -83,6 +89,9 @@ def _placement(placement: Placement, where: str) -> Iterator[Problem]:
             f"{int(1e3 / n_arms) / 1e3:g} or less",
             "min_probability",
         )
+
+
+def _rewards(placement: Placement, where: str) -> Iterator[Problem]:
     low, high = placement.reward_range
     for index, reward in enumerate(placement.rewards):
         here = f"{where}.rewards[{index}]"
@@ -106,7 +115,10 @@ def _placement(placement: Placement, where: str) -> Iterator[Problem]:
 
 
 def _unused(catalog: Catalog) -> Iterator[Problem]:
-    used = {name for placement in catalog.placements.values() for name in (*placement.content, placement.default)}
+    used: set[str] = set()
+    for placement in catalog.placements.values():
+        used.update(placement.content, (placement.default,))
+        used.update(*(variant.content or () for variant in placement.variants.values()))
     for name in catalog.content:
         if name not in used:
             yield (

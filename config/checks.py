@@ -13,8 +13,10 @@ from personalization.audience.conversion_features import OF_THE_MOMENT
 from personalization.catalog.catalog import Catalog, Conversion, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.measures import is_measure, read_measure
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.catalog.section import RuleAt
+from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
 from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
@@ -66,6 +68,13 @@ def _learning(
     yield from _model(placement, where, check_model)
     for mistake in check_policy(placement.policy, f"{where}.policy", placement.content):
         yield mistake.field, mistake.message, mistake.code
+    for name, variant in placement.variants.items():
+        here, varied = f"{where}.variants.{name}", as_varied(placement, variant)
+        if variant.names_a_model:
+            yield from _model(varied, here, check_model)
+        if variant.policy is not None or variant.content is not None:
+            for mistake in check_policy(varied.policy, f"{here}.policy", varied.content):
+                yield mistake.field, mistake.message, mistake.code
 
 
 def _model(learner: Placement | Conversion, where: str, check_model: CheckModel) -> Iterator[Problem]:
@@ -82,6 +91,11 @@ def _features(defined: Definitions, names: tuple[str, ...], where: str) -> Itera
         first, *rest = name.split(".")
         if name in names[:index]:
             yield here, f"names {name!r} twice", "duplicate_name"
+        elif is_measure(name):
+            try:
+                read_measure(name)
+            except Unreadable as error:
+                yield here, str(error), "invalid_field"
         elif first not in VISITOR_VARIABLES:
             hint = did_you_mean(first, VISITOR_VARIABLES)
             yield here, f"nothing of a visitor or a request is called {first!r}; {hint}", "unknown_name"

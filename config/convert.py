@@ -302,7 +302,7 @@ def _expected(shape: Shape) -> str:
     return "a value"
 
 
-_RENAMED = {"html": "body", "json": "body", "url": "body", "arms": "content", "variants": "content", "if": "when"}
+_RENAMED = {"html": "body", "json": "body", "url": "body", "arms": "content", "if": "when"}
 
 
 def _unknown_field(name: str, shape: Group) -> str:

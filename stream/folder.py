@@ -25,6 +25,7 @@ from personalization.errors import InvalidInput, MissingCatalog, Refused
 from personalization.events.emission import Emission
 from personalization.events.entry import Entry, Position, decode_entry
 from personalization.events.event import Merged, TimedOut
+from personalization.events.outcome import Outcome
 from personalization.folding.fold import fold
 from personalization.folding.folded import UNTOUCHED, Folded, Status
 from personalization.visitor.visitor import Visitor
@@ -319,6 +320,9 @@ class Folder:
                     self._metrics.freshness.observe(max(0, now_ms - each.entry.received_at_ms) / 1000)
                 for kind, placement, arm in done.notes:
                     self._metrics.notes.labels(kind, placement, arm).inc()
+                for emission in done.emissions:
+                    if isinstance(emission, Outcome):
+                        self._metrics.closed(emission)
                 for late in done.late:
                     self._late_line.write(**late._asdict())
         return removed

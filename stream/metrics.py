@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, Summary
+
+from personalization.events.outcome import EARNED, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,13 @@ class FolderMetrics(WorkerMetrics):
             ["kind", "placement", "arm"],
             registry=r,
         )
+        self.rewards = Summary(
+            "nextbest_reward",
+            "Total rewards of shown decisions whose window ended, by variant: control is who is held out, "
+            "empty the placement as it is written",
+            ["placement", "variant"],
+            registry=r,
+        )
         self.emitted = Counter("nextbest_emitted", "Records the fold appended to the log", ["kind"], registry=r)
         self.outcome_share = Gauge(
             "nextbest_outcome_share",
@@ -108,6 +117,13 @@ class FolderMetrics(WorkerMetrics):
         self.lost_races = Counter(
             "nextbest_fold_lost_races", "Visitors written by somebody else meanwhile and folded again", registry=r
         )
+
+    def closed(self, outcome: Outcome) -> None:
+        """A decision was closed. Whoever may be on either side of a holdout stands for neither."""
+        choice = outcome.choice
+        if outcome.exposed_at_ms is not None and outcome.reason in EARNED and choice.holdout is not None:
+            variant = "control" if choice.holdout else choice.variant
+            self.rewards.labels(choice.placement, variant).observe(outcome.reward)
 
 
 class LearnerMetrics(WorkerMetrics):

@@ -25,12 +25,12 @@ class PlacementTraining:
         self._secret = secret
 
     def knows(self, key: str, catalog: CompiledCatalog) -> bool:
-        """Whether the catalog has the placement."""
-        return key in catalog.placements
+        """Whether the catalog has the placement, or the variant."""
+        return key in catalog.models
 
     def new(self, key: str, catalog: CompiledCatalog) -> PlacementModel:
         """An empty model, as the catalog wants it."""
-        compiled = catalog.placements.get(key)
+        compiled = catalog.models.get(key)
         if compiled is None:  # taken out of the catalog while its last decisions were open
             return PlacementModel(key)
         return PlacementModel(key, model_spec(compiled.spec), compiled.spec.reward_range)
@@ -45,7 +45,7 @@ class PlacementTraining:
         return checkpoint.dump(book, offsets, self._secret, generation=place.generation, epoch=str(place.epoch))
 
     async def learn(self, book: PlacementModel, value: bytes) -> Learned:
-        """Take one outcome; raises ``InvalidInput`` for what is none, or another placement's."""
+        """Take one outcome; raises ``InvalidInput`` for what is none, or another model's."""
         outcome = self._outcome(book, value)
         before, resets = dict(book.counts), book.drift_resets
         book.learn(outcome)
@@ -74,10 +74,9 @@ class PlacementTraining:
     @staticmethod
     def _outcome(book: PlacementModel, value: bytes) -> Outcome:
         outcome = decode_outcome(value)
-        if outcome.choice.placement != book.placement:
-            raise InvalidInput(
-                "placement", f"{outcome.choice.placement!r} stands under the key {book.placement!r}", "bad_outcome"
-            )
+        key = outcome.choice.model
+        if key != book.placement:
+            raise InvalidInput("placement", f"{key!r} stands under the key {book.placement!r}", "bad_outcome")
         return outcome
 
 

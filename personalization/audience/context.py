@@ -1,9 +1,10 @@
 """Visitor and request to raw features, by the names a placement allows its model to look at.
 
 A name is a variable (``rules.VISITOR_VARIABLES``) or a dotted path into one: ``device``, ``traits.age``,
-``session.n_views``, ``context.page.path``. A path that ends at a map gives one feature for each of its numbers
-and short texts (``affinities.category`` gives ``affinities.category.shoes``, …); one that ends at a list gives
-1 for each text in it (``segments`` gives ``segments.vip``). What is missing is absent.
+``session.n_views``, ``context.page.path``; or a window that gives a number (``catalog.measures``). A path that ends
+at a map gives one feature for each of its numbers and short texts (``affinities.category`` gives
+``affinities.category.shoes``, …); one that ends at a list gives 1 for each text in it (``segments`` gives
+``segments.vip``). What is missing is absent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.measures import is_measure
 from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, FeatureValue, clean
 
 DEFAULT_FEATURES = (
@@ -47,7 +49,7 @@ class FeatureName:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.first, *self.steps = name.split(".")
+        self.first, *self.steps = [name] if is_measure(name) else name.split(".")
         self.entries: dict[str, FeatureName] = {}
 
     def entry(self, key: str) -> FeatureName:

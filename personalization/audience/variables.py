@@ -97,10 +97,15 @@ class VisitorScope:
         """Take the value of a variable that somebody has looked up already."""
         self._found[name] = value
 
-    def _window(self, name: str) -> bool | None:
-        window = self.catalog.windows.get(name)
-        if window is None or self.state is None:
+    def _window(self, name: str) -> bool | float | None:
+        if self.state is None:
             return None
+        window = self.catalog.windows.get(name)
+        if window is None:
+            measure = self.catalog.measures.get(name)
+            if measure is None:
+                return None
+            return windows.measured(measure, self.catalog.series[measure.series.id], self.state, self.now_ms)
         return windows.holds(window, self.catalog.series[window.series.id], self.state, self.now_ms)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_series import CompiledSeries
+from personalization.catalog.duration import DAY_MS
+from personalization.catalog.measures import Measure
 from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
 from personalization.events.event import ClientEvent, event_name
 from personalization.events.event_scope import at_path, event_scope
@@ -196,6 +198,23 @@ def _if_no_less(compared: str, as_many: bool, more: bool) -> bool | None:
     """
     decided = as_many if compared in (">=", "<") else more
     return compared in (">=", ">", "!=") if decided else None
+
+
+def measured(measure: Measure, series: CompiledSeries, state: VisitorState, now_ms: int) -> float | None:
+    """What a feature that looks at a window is at ``now_ms``: times, an amount, or days; None: it is not known."""
+    kept = state.windows.get(series.key)
+    if measure.kind == "since":
+        if kept is None or not _reaches_back(kept.newest_ms, series, state):
+            return None
+        return max(0, now_ms - kept.newest_ms) / DAY_MS
+    after_ms = now_ms - measure.within_ms
+    n_inside = count(kept, after_ms)
+    found = float(n_inside) if measure.kind == "count" or kept is None else math.fsum(kept.amounts[:n_inside])
+    if found >= measure.most:
+        return measure.most
+    if measure.kind == "sum" and n_inside >= MAX_AMOUNTS:
+        return None
+    return found if _reaches_back(after_ms, series, state) else None
 
 
 def count(kept: Times | None, after_ms: int) -> int:

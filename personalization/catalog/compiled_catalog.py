@@ -13,6 +13,7 @@ from personalization.catalog.check import Check, InvalidCatalog
 from personalization.catalog.compiled_scores import CompiledScores
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
+from personalization.catalog.measures import Measure, measures_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.rules import Rule
 from personalization.catalog.scored import looks_at_scores, scored
@@ -20,7 +21,7 @@ from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
-from personalization.catalog.walk import SECTIONS, entries
+from personalization.catalog.walk import SECTIONS, entries, features_of
 from personalization.catalog.windows import Window
 
 __all__ = [
@@ -43,6 +44,8 @@ class CompiledCatalog:
 
     Attributes
     ----------
+    models
+        Placements, and variants that learn on their own, by the key of the model that they ask and teach.
     scored
         The conversions that a rule, a feature or a template names: no other is worked out for a decision.
     looks_at_scores
@@ -57,6 +60,8 @@ class CompiledCatalog:
         The segments that are followed.
     windows
         Windows of all rules by the variable that stands for each.
+    measures
+        Windows that are features, by the feature as it is written.
     series, series_by_event
         What windows look at, by key, and by the event's name.
     """
@@ -65,6 +70,7 @@ class CompiledCatalog:
     catalog: Catalog
     arms: dict[str, Arm] = field(default_factory=dict)
     placements: dict[str, CompiledPlacement] = field(default_factory=dict)
+    models: dict[str, CompiledPlacement] = field(default_factory=dict)
     segments: dict[str, Rule] = field(default_factory=dict)
     rewards_by_event: dict[str, list[CompiledReward]] = field(default_factory=dict)
     affinities_by_event: dict[str, list[CompiledAffinity]] = field(default_factory=dict)
@@ -77,6 +83,7 @@ class CompiledCatalog:
     named: Named = NOTHING_NAMED
     followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
+    measures: dict[str, Measure] = field(default_factory=dict)
     series: dict[bytes, CompiledSeries] = field(default_factory=dict)
     series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
 
@@ -106,6 +113,8 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         compiled.series[series.key] = series
         if series.event:
             compiled.series_by_event.setdefault(series.event, []).append(series)
+    for _, names in features_of(catalog):
+        compiled.measures.update(measures_of(names))
     for rule in check.looking_back:
         compiled.windows.update((window.variable, window) for window in rule.windows)
     follow(compiled.segments, compiled.series, compiled.followed)

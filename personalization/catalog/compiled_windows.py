@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from personalization.bounded import short_hash
 from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.cel_tree import Name
 from personalization.catalog.compiled_series import CompiledSeries
+from personalization.catalog.measures import measures_of
 from personalization.catalog.rules import EVENT_VARIABLES, Rule
 from personalization.catalog.vocabulary import STEADY_VARIABLES
-from personalization.catalog.walk import visitor_rules
+from personalization.catalog.walk import features_of, visitor_rules
 from personalization.catalog.windows import MAX_TIMES, Series, Window, shown_key, windows_of
 from personalization.errors import InvalidInput
 
@@ -62,6 +64,8 @@ def series_of(catalog: Catalog) -> dict[Series, int]:
     found: dict[Series, int] = {}
     for window in windows_of(visitor_rules(catalog)):
         found[window.series] = max(window.n_kept, found.get(window.series, 1))
+    for _, measure in measures_of(chain.from_iterable(names for _, names in features_of(catalog))):
+        found[measure.series] = max(measure.n_kept, found.get(measure.series, 1))
     return found
 
 
@@ -85,6 +89,10 @@ def compile_series(
         for window in rule.windows:
             n_kept, where = wanted.get(window.series, (1, rule.field))
             wanted[window.series] = max(window.n_kept, n_kept), where
+    for field_, names in features_of(catalog):
+        for _, measure in measures_of(names):
+            n_kept, where = wanted.get(measure.series, (1, field_))
+            wanted[measure.series] = max(measure.n_kept, n_kept), where
     if len(wanted) > MAX_SERIES:
         said = f"windows look at {len(wanted)} events; at most {MAX_SERIES} are kept of a visitor"
         fail("segments", said, "invalid_field")

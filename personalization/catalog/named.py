@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import filterfalse
 from types import MappingProxyType
 from typing import NamedTuple
 
 from personalization.catalog import cel_parser, cel_tree
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.cel_tree import Field, Index, Literal, Name, Node
+from personalization.catalog.measures import is_measure
 from personalization.catalog.sections.content import texts_of
 from personalization.catalog.walk import features_of, visitor_rules
 from personalization.visitor.purposes import PERSONALISING, normal
@@ -82,7 +84,7 @@ def _purposes(catalog: Catalog) -> Iterator[str]:
 
 def _in_features(catalog: Catalog) -> Iterator[tuple[str, ...]]:
     for _, names in features_of(catalog):
-        for name in names:
+        for name in filterfalse(is_measure, names):
             first, _, rest = name.partition(".")
             yield (first, *rest.split(".", 1)) if first == "affinities" else (first, *([rest] if rest else []))
 

@@ -74,7 +74,7 @@ def _rules(catalog: CompiledCatalog) -> Iterator[Rule]:
     for placement in catalog.placements.values():
         if placement.when is not None:
             yield placement.when
-        yield from (arm.when for arm in placement.arms if arm.when is not None)
+        yield from (arm.when for arm in placement.all_arms().values() if arm.when is not None)
     for rewards in catalog.rewards_by_event.values():
         for reward in rewards:
             yield from (rule for rule in (reward.when, reward.value, reward.arm) if isinstance(rule, Rule))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from personalization.catalog.catalog import Catalog
+from personalization.catalog.measures import measures_of
 from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.sections.affinities import AffinitySection
 from personalization.catalog.sections.content import ContentSection
@@ -39,13 +40,21 @@ def entries(section: Section[Any], catalog: Catalog) -> Mapping[str, Any]:
 
 
 def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
-    """Every rule, and every condition on events that the windows of one have."""
+    """Every rule, and every condition on events that a window has, in a rule or as a feature."""
     for section in SECTIONS:
         for name, spec in entries(section, catalog).items():
             for rule in section.rules(f"{section.name}.{name}", spec):
                 yield rule
                 if rule.variables is VISITOR:
                     yield from _conditions(rule)
+    yield from _of_measures(catalog)
+
+
+def _of_measures(catalog: Catalog) -> Iterator[RuleAt]:
+    for path, names in features_of(catalog):
+        for _, measure in measures_of(names):
+            if measure.series.where:
+                yield RuleAt(path, measure.series.where, EVENT, "yes_no")
 
 
 def _conditions(rule: RuleAt) -> Iterator[RuleAt]:

@@ -174,7 +174,7 @@ def _is_window(node: Node) -> bool:
 def _window_of(node: Node) -> Window | None:
     match node:
         case Call(None, "never", _):
-            series, within_ms = _series_of(node)
+            series, within_ms = series_of(node)
             return Window("count", series, "==", 0, within_ms)
         case Binary(operator, Call() as call, constant) if operator in _MIRRORED and _is_window(call):
             return _compared(call, operator, constant)
@@ -186,7 +186,7 @@ def _window_of(node: Node) -> Window | None:
 def _compared(call: Call, operator: str, constant: Node) -> Window:
     if call.function == "never":
         raise Unreadable(f"{text_of(call)} is true or false already; write it, or !{text_of(call)}")
-    series, within_ms = _series_of(call)
+    series, within_ms = series_of(call)
     kind: Kind = call.function  # type: ignore[assignment]  # one of FUNCTIONS but never
     value = _CONSTANTS[kind](constant)
     if value is None:
@@ -200,7 +200,14 @@ def _no_constant(call: Call) -> str:
     return f"{text_of(call)} has to be compared with a constant, such as {_EXAMPLES[call.function]}"
 
 
-def _series_of(call: Call) -> tuple[Series, int | None]:
+def series_of(call: Call) -> tuple[Series, int | None]:
+    """What ``count("Viewed", within="7d")`` and its like look at, and how far back.
+
+    Raises
+    ------
+    Unreadable
+        If an argument is missing, or makes no sense.
+    """
     event, *keywords = call.arguments or (Name(""),)
     if not (isinstance(event, Literal) and isinstance(event.value, str) and event.value):
         raise Unreadable(f"{call.function} needs the name of an event first, such as {_EXAMPLES[call.function]}")

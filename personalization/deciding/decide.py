@@ -54,7 +54,7 @@ def decide(
         What is known under the ids of the request, the winner of a merge first; the decider owns them and
         changes them. Empty for an unknown visitor, None where it could not be read.
     models
-        By placement; a placement without one is decided by rules.
+        By key (a placement, or a variant of one that learns on its own); without one, rules decide.
     out_of_time
         Asked before each scoring; once true, rules answer the rest.
     scorers

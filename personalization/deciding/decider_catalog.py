@@ -9,9 +9,8 @@ import msgspec
 from personalization.audience.context import FeatureName, feature_names
 from personalization.catalog.catalog import Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.deciding.assignment import Layer
 from personalization.deciding.eligibility import ConditionalArm, conditional
-from personalization.deciding.experiments import Experiments
+from personalization.deciding.experiments import Experiments, variants_layer
 from personalization.deciding.holdout import global_layer, placement_layer
 from personalization.deciding.render import Renderer
 from personalization.features import FeatureValue, flat, pack
@@ -32,8 +31,10 @@ class PreparedPlacement:
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
     packed_arm_features
         What the model is told of each arm, as it travels with a decision.
+    variants
+        What each of its variants makes of it.
     experiments
-        Its holdouts, and who is in them.
+        Its holdouts and variants, and who is in them.
     """
 
     compiled: CompiledPlacement
@@ -43,7 +44,8 @@ class PreparedPlacement:
     features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
     packed_arm_features: dict[str, msgspec.Raw]
-    experiments: Experiments[None]
+    variants: dict[str, PreparedPlacement]
+    experiments: Experiments[PreparedPlacement]
     selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
@@ -79,6 +81,7 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
     arms = tuple(arm.id for arm in placement.arms)
     by_priority = sorted(placement.arms, key=lambda arm: -arm.content.priority)
     arm_features = features_by_arm(catalog.catalog.content, arms)
+    variants = {name: _prepare(catalog, each) for name, each in placement.variants.items()}
     return PreparedPlacement(
         placement,
         arms,
@@ -87,14 +90,22 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
         feature_names(placement.features),
         arm_features,
         {arm: pack(features) for arm, features in (arm_features or {}).items()},
-        Experiments(placement.name, _holdouts(catalog.catalog.holdout, placement)),
+        variants,
+        _experiments(catalog.catalog.holdout, placement, variants),
     )
 
 
-def _holdouts(everywhere: float, placement: CompiledPlacement) -> tuple[Layer[None], ...]:
-    own = placement.spec.holdout
-    layers = ((everywhere, global_layer(everywhere)), (own, placement_layer(placement.name, own)))
-    return tuple(layer for share, layer in layers if share > 0)
+def _experiments(
+    everywhere: float, placement: CompiledPlacement, variants: dict[str, PreparedPlacement]
+) -> Experiments[PreparedPlacement]:
+    name, own = placement.name, placement.spec.holdout
+    holdouts = ((everywhere, global_layer(everywhere)), (own, placement_layer(name, own)))
+    shares = {variant: spec.share for variant, spec in placement.spec.variants.items()}
+    return Experiments(
+        name,
+        tuple(layer for share, layer in holdouts if share > 0),
+        (variants_layer(name, shares, variants),) if variants else (),
+    )
 
 
 def features_by_arm(

@@ -34,6 +34,10 @@ class Decision(msgspec.Struct, frozen=True):
         ``{"type": "redirect", "url": …}``.
     probability
         Of this choice, given the arms above it; exactly what was drawn from.
+    variant
+        The placement's variant that the visitor is in; empty: none.
+    model
+        The key of the model there.
     """
 
     placement: str
@@ -46,6 +50,8 @@ class Decision(msgspec.Struct, frozen=True):
     tier: Tier
     reason: str
     holdout: bool = False
+    variant: str = ""
+    model: str = ""
 
 
 class Answer(msgspec.Struct):
@@ -66,7 +72,7 @@ class Answer(msgspec.Struct):
     state_age_ms
         Since the last entry folded into it; None where the visitor is unknown or could not be read.
     faults
-        Models that failed to answer, as (placement, error).
+        Models that failed to answer, as (key of the model, error).
     words
         What the request says of purposes and is not recorded yet, though without it something else would be done:
         to be logged before anything else.

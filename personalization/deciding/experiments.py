@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic
 
-from personalization.deciding.assignment import Assignment, Layer, T, assign
+from personalization.deciding.assignment import Assignment, Experiment, Layer, T, Variant, assign
 from personalization.deciding.holdout import ON_CONTROL
 from personalization.visitor.visitor_state import VisitorState
 
@@ -42,3 +43,21 @@ class Experiments(Generic[T]):
         if side is None:
             return assign(secret, unit, self._all)
         return ON_CONTROL if side.control else assign(secret, unit, self._variants)
+
+
+def variants_layer(placement: str, shares: Mapping[str, float], overrides: Mapping[str, T]) -> Layer[T]:
+    """The layer of a placement's variants, which claim their shares in the order of their names.
+
+    The order in which a catalog writes them means nothing: published again in another one, it is the same catalog.
+    """
+    return Layer(
+        [
+            Experiment(
+                placement,
+                tuple(
+                    Variant(name, share, f"variant\x1f{placement}\x1f{name}", overrides[name])
+                    for name, share in sorted(shares.items())
+                ),
+            )
+        ]
+    )

@@ -18,6 +18,8 @@ class Filling:
 
     Attributes
     ----------
+    placement, spec
+        As it is written, or as the visitor's variant makes it. Without consent nobody is in a variant.
     scope
         What rules and features may look at.
     missing
@@ -52,6 +54,13 @@ class Filling:
 
     def __init__(self, call: Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
         self.call = call
+        self.control = False
+        if missing is None:
+            assignment = placement.experiments.assignment(call.secret, call.assigned_by, scope.state)
+            if assignment.overrides is not None:
+                placement = assignment.overrides
+            else:
+                self.control = assignment.experiment == HOLDOUT
         self.placement = placement
         self.spec = placement.compiled.spec
         self.name = placement.compiled.name
@@ -71,10 +80,6 @@ class Filling:
                 self.filtered = refusals(placement.conditional, scope, call.session_start_ms)
                 if self.filtered:
                     self.arms = placement.without(self.filtered)
-        self.control = False
-        if missing is None:
-            assignment = placement.experiments.assignment(call.secret, call.unit, scope.state)
-            self.control = assignment.experiment == HOLDOUT
 
     def arms_left(self) -> tuple[str, ...]:
         """The eligible arms that no earlier slot of the call took; notes those that one did."""

@@ -39,7 +39,10 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardSc
         raise InvalidInput("catalog_version", f"the record needs catalog {choice.catalog_version}")
     if record.ticket is None:
         raise InvalidInput("ticket", "nothing was drawn for this decision")
-    spec = catalog.catalog.placements[choice.placement]
+    placement = catalog.placements[choice.placement].varied(choice.variant)
+    if placement is None:
+        raise InvalidInput("variant", f"catalog {catalog.version} has no variant {choice.variant!r} there")
+    spec = placement.spec
     if choice.holdout:
         distribution = uniform(record.arms, "uniform")
     else:

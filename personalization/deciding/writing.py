@@ -53,6 +53,8 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
         distribution.model_version,
         call.catalog.catalog.version,
         filling.control if filling.scope.state is not None else None,
+        filling.placement.compiled.variant,
+        filling.placement.compiled.is_shared,
     )
     _answer(filling, choice, rung.tier, rung.reason)
     if filling.key == NOBODY:
@@ -117,6 +119,8 @@ def write_kept(filling: Filling, slot: int, kept: Sticky) -> None:
         "control" if filling.control else filling.spec.policy.name,
         catalog_version=call.catalog.catalog.version,
         holdout=filling.control,
+        variant=filling.placement.compiled.variant,
+        shared=filling.placement.compiled.is_shared,
     )
     _answer(filling, choice, Tier.PERSONALISED, "kept in this session")
     _enter(
@@ -159,5 +163,7 @@ def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str) -> None:
             tier,
             reason,
             filling.control,
+            choice.variant,
+            choice.model,
         )
     )

@@ -74,7 +74,7 @@ ADDRESSES: Mapping[type, Address] = MappingProxyType(
         Outcome: Address(
             "outcome",
             Stream.LEARNER,
-            lambda outcome: outcome.choice.placement,
+            lambda outcome: outcome.choice.model,
             encode_outcome,
             lambda outcome: outcome.choice.decision_id,
             _weighed,

@@ -26,6 +26,10 @@ class ClosingReason(StrEnum):
     """It was never shown. Not trained."""
 
 
+EARNED = frozenset({ClosingReason.WINDOW, ClosingReason.FINAL})
+"""Closed with all that they earned, when that was decided beforehand: what is learned from, and compared."""
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """One closed decision.
 

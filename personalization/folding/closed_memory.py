@@ -108,7 +108,7 @@ def _late(decision: str, tag: bytes, catalog: CompiledCatalog, now_ms: int) -> L
 def _names(tag: bytes, catalog: CompiledCatalog) -> tuple[str, str]:
     for name, placement in catalog.placements.items():
         if _half(name) == tag[:NAME_BYTES]:
-            arms = (arm for arm in placement.spec.content if _half(arm) == tag[NAME_BYTES : 2 * NAME_BYTES])
+            arms = (arm for arm in placement.all_arms() if _half(arm) == tag[NAME_BYTES : 2 * NAME_BYTES])
             return name, next(arms, "")
     return "", ""
 

@@ -15,7 +15,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPl
 from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
 from personalization.events.event import DecisionMade
-from personalization.events.outcome import ClosingReason, Outcome
+from personalization.events.outcome import EARNED, ClosingReason, Outcome
 from personalization.features import NO_FEATURES, unpack
 from personalization.folding.closed_memory import (
     LateReward,
@@ -49,8 +49,6 @@ from personalization.visitor.visitor_state import (
 )
 
 _UNKNOWN = Lineage("")
-
-TRAINED = frozenset({ClosingReason.WINDOW, ClosingReason.FINAL})
 
 FEW_OPEN = 3
 """So few cannot be too many: the features of a decision are 20 KiB at the most."""
@@ -148,7 +146,7 @@ class Ledger:
             reason = ClosingReason.UNEXPOSED
         choice = decision.choice
         self.notes.append((f"closed_{reason.value}", choice.placement, choice.arm))
-        trains = decision.trains and exposed and not choice.holdout and reason in TRAINED
+        trains = decision.trains and exposed and not choice.holdout and reason in EARNED
         if decision.by_reward:
             trains = False
             self.notes.append(("exposed_by_reward", choice.placement, choice.arm))

@@ -30,6 +30,8 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
         Whether the visitor is on the control's side of the placement's holdout; None: the side is not known.
     variant
         The placement's variant that it was made by; empty: the placement as written.
+    shared
+        Whether the variant has no model of its own, and teaches the placement's.
     """
 
     decision_id: str
@@ -42,3 +44,22 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     catalog_version: int = 0
     holdout: bool | None = False
     variant: str = ""
+    shared: bool = False
+
+    @property
+    def model(self) -> str:
+        """The key of the model that learns from it, under which its outcome stands in the log.
+
+        >>> Choice("d", "hero", 0, "a", 1, variant="b").model, Choice("d", "hero", 0, "a", 1).model
+        ('hero@b', 'hero')
+        """
+        return model_key(self.placement, self.variant, shared=self.shared)
+
+
+def model_key(placement: str, variant: str, *, shared: bool) -> str:
+    """The key of the model of a variant of a placement: its own, or the placement's if it is ``shared``.
+
+    >>> model_key("hero", "b", shared=False), model_key("hero", "b", shared=True)
+    ('hero@b', 'hero')
+    """
+    return f"{placement}@{variant}" if variant and not shared else placement

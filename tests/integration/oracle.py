@@ -139,8 +139,8 @@ async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Learne
     models: dict[str, Learned] = {}
     for told in await all_outcomes(log):
         if isinstance(told, Outcome):
-            key = told.choice.placement
-            spec = catalog.placements[key].spec
+            key = told.choice.model
+            spec = catalog.models[key].spec
             if key not in models:
                 models[key] = PlacementModel(key, model_spec(spec), spec.reward_range)
             model = models[key]

@@ -161,3 +161,18 @@ def test_without_redis_it_says_what_to_do(
 def _ok(result: Result, said: str) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == said
+
+
+def test_check_shows_what_each_variant_is(runner: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(
+        "placements:\n  hero:\n    content: [a, b]\n    default: a\n    variants:\n"
+        "      bold: {share: 20%, policy: squarecb, content: [b]}\n      same: {share: 0.5, learn: shared}\n"
+        "content: {a: {}, b: {}}\nsources: {web: {write_keys: [pk], consent_default: denied}}\n"
+    )
+    result = runner.invoke(check, [str(tmp_path)])
+    assert result.exit_code == 0, result.stdout
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith("hero, ")]
+    assert rows == [
+        ["hero,", "bold", "0.2", "1", "squarecb", "default", "alone"],
+        ["hero,", "same", "0.5", "2", "default", "default", "with", "the", "placement"],
+    ]

@@ -106,7 +106,7 @@ async def assert_learned(system: System) -> None:
     """The learners' checkpoints and published models are those of a plain loop over outcomes and examples."""
     expected = await learn_all(system.log, system.catalog)
     learned = await system.learned()
-    assert learned.keys() == expected.keys() == {"hero", "cart", "conversion:buys", "conversion:clicks"}
+    assert learned.keys() == expected.keys() == {"hero", "cart", "cart@b", "conversion:buys", "conversion:clicks"}
     for placement, model in expected.items():
         left, right = learned[placement].dump(), model.dump()
         if isinstance(model, ConversionBook):

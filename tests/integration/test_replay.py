@@ -244,7 +244,7 @@ async def test_a_base_with_models_that_were_behind_needs_what_waits_for_them(
     async def all_are_behind() -> bool:
         await run(system, "--save-base", str(base))
         headers = [each.header for each in read_head(base).checkpoints.values()]
-        return sum(len(header.waiting()) for header in headers) == 4
+        return sum(len(header.waiting()) for header in headers) == 5  # two placements, a variant, two conversions
 
     await until(all_are_behind, "outcomes wait for every model", 20, system.outputs)
     stop(workers)

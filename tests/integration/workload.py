@@ -11,6 +11,8 @@ import random
 import time
 from typing import Any
 
+from msgspec import structs
+
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
 from personalization.catalog.catalog import (
@@ -23,6 +25,8 @@ from personalization.catalog.catalog import (
     RewardRule,
     Source,
 )
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.catalog.sections.variants import PlacementVariant
 from personalization.events.entry import LOGGED_OUT, SAME_PERSON, Entry, Sender, encode_entry
 from personalization.events.event import Activated, DecisionMade, Event, Identify, Link, Page, Rewarded, Track
 from personalization.features import pack
@@ -33,15 +37,20 @@ WINDOW_MS = 400
 OF_ONE = 120
 ARMS = ("red", "green", "blue")
 
+VARIANTS = {
+    "b": PlacementVariant(share=0.4, policy=PolicySpec(name="thompson")),
+    "c": PlacementVariant(share=0.2, content=ARMS[:2], learn="shared"),
+}
+
 
 def catalog() -> Catalog:
-    """Two placements and two conversions with windows short enough to end while a test watches."""
+    """Two placements, one in variants, and two conversions; windows short enough to end while a test watches."""
     rewards = (RewardRule(event="Order Completed", value=1.0), RewardRule(event="Product Clicked", value=0.5))
     placement = Placement(
         content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed"
     )
     return Catalog(
-        placements={"hero": placement, "cart": placement},
+        placements={"hero": placement, "cart": structs.replace(placement, variants=VARIANTS)},
         content={arm: Content(body={"arm": arm}) for arm in ARMS},
         affinities={
             "category": AffinitySpec(rules=(AffinityRule(event="Product Viewed", key="properties.category"),))
@@ -164,15 +173,19 @@ class Workload:
         decision = f"d{self._n}"
         self.n_decisions += 1
         self._open = [*self._open[-40:], (key, decision)]
+        placement, variant = self._random.choice(("hero", "cart")), self._random.choice(("", *VARIANTS))
+        variant = variant if placement == "cart" else ""
         made = DecisionMade(
             choice=Choice(
                 decision_id=decision,
-                placement=self._random.choice(("hero", "cart")),
+                placement=placement,
                 slot=0,
                 arm=self._random.choice(ARMS),
                 weight=2**31,
                 policy="default",
                 catalog_version=self._catalog_version,
+                variant=variant,
+                shared=bool(variant) and VARIANTS[variant].is_shared,
             ),
             message_id=f"m{self._n}",
             exposed=self._random.random() < 0.8,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -17,8 +17,15 @@ from personalization.catalog.rules import Rule
 from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY
+from personalization.catalog.sections.variants import (
+    PlacementVariant,
+    as_varied,
+    check_model_names,
+    check_variants,
+)
 from personalization.catalog.spec import Cel, Share, Spec
 from personalization.catalog.vocabulary import EVENT, VISITOR
+from personalization.visitor.choice import model_key
 from personalization.visitor.purposes import normal
 
 if TYPE_CHECKING:
@@ -99,6 +106,8 @@ class Placement(Spec, frozen=True, kw_only=True):
         Consent purposes needed to personalise.
     sticky
         Keep the first choice for the visitor's session.
+    variants
+        What is different for shares of visitors, by name: two policies, models or sets of contents compared.
     """
 
     content: tuple[str, ...]
@@ -120,6 +129,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     control: Literal["default", "uniform"] = "default"
     consent: tuple[str, ...] = ("personalization",)
     sticky: bool = False
+    variants: dict[str, PlacementVariant] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,25 @@ class CompiledReward:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPlacement:
-    """A placement, ready: its arms in order, and a hash of its reward rules."""
+    """A placement, ready, as it is written or as one of its variants makes it.
+
+    Attributes
+    ----------
+    spec
+        With what the variant overrides.
+    arms
+        In order.
+    rules
+        Hash of its reward rules.
+    consent
+        Purposes needed to personalise, in their normal form.
+    model
+        The key of the model that it asks and teaches.
+    variant
+        Its name; empty: as it is written.
+    variants
+        Of a placement as it is written: what each of its variants makes of it, by name.
+    """
 
     name: str
     spec: Placement
@@ -146,7 +174,22 @@ class CompiledPlacement:
     features: tuple[str, ...]
     rules: bytes
     consent: tuple[str, ...]
-    """Purposes needed to personalise, in their normal form."""
+    model: str
+    variant: str = ""
+    variants: Mapping[str, CompiledPlacement] = field(default_factory=dict)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a variant that teaches the model of the placement as it is written."""
+        return bool(self.variant) and self.model == self.name
+
+    def varied(self, variant: str) -> CompiledPlacement | None:
+        """The placement as the variant of that name makes it; None: there is none."""
+        return self.variants.get(variant) if variant else self
+
+    def all_arms(self) -> dict[str, Arm]:
+        """Its arms and those of its variants, by id."""
+        return {arm.id: arm for each in (self, *self.variants.values()) for arm in each.arms}
 
 
 def rules_hash(placement: Placement) -> bytes:
@@ -188,14 +231,20 @@ class PlacementSection(Section[Placement]):
             yield f"{where}.rewards[{index}].event", reward.event
 
     def features(self, where: str, spec: Placement) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """What its model looks at."""
+        """What its models look at."""
         yield f"{where}.features", spec.features
+        for name, variant in spec.variants.items():
+            if variant.features is not None:
+                yield f"{where}.variants.{name}.features", variant.features
 
     def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: Placement) -> None:
         """Its arms, and its reward rules by event."""
         where = f"placements.{name}"
         check.demand(not name.startswith(CONVERSION_KEY), where, f"must not begin with {CONVERSION_KEY!r}")
-        arms = _arms(check, compiled, where, spec)
+        arms = _arms(check, compiled, where, spec.content)
+        if spec.default not in compiled.arms:
+            _fail_content(check, compiled, f"{where}.default", spec.default)
+        check_variants(check, where, spec.variants)
         check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
         check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
         check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
@@ -211,30 +260,61 @@ class PlacementSection(Section[Placement]):
         check.demand(len(spec.weights) <= MAX_WEIGHTS, f"{where}.weights", f"names more than {MAX_WEIGHTS}")
         _rewards(check, compiled, name, spec)
         when = check.of_visitor(spec.when, f"{where}.when")
-        if arms and spec.default in compiled.arms:
-            compiled.placements[name] = CompiledPlacement(
-                name,
-                spec,
-                when,
-                tuple(arms),
-                compiled.arms[spec.default],
-                spec.features or compiled.catalog.features,
-                rules_hash(spec),
-                tuple(normal(purpose) for purpose in spec.consent),
-            )
+        arms_of = {
+            variant: _arms(check, compiled, f"{where}.variants.{variant}", other.content)
+            for variant, other in spec.variants.items()
+            if other.content is not None
+        }
+        if not arms or spec.default not in compiled.arms:
+            return
+        made = CompiledPlacement(
+            name,
+            spec,
+            when,
+            tuple(arms),
+            compiled.arms[spec.default],
+            spec.features or compiled.catalog.features,
+            rules_hash(spec),
+            tuple(normal(purpose) for purpose in spec.consent),
+            model=name,
+        )
+        variants = {
+            variant: _varied(compiled, made, variant, other, arms_of.get(variant, arms))
+            for variant, other in spec.variants.items()
+        }
+        compiled.placements[name] = replace(made, variants=variants)
+        for each in (*variants.values(), compiled.placements[name]):  # its own model is the placement's as written
+            compiled.models[each.model] = each
+
+    def compile_all(self, check: Check, compiled: CompiledCatalog, specs: Mapping[str, Placement]) -> None:
+        """All of them; no two share a model unless they say so."""
+        super().compile_all(check, compiled, specs)
+        check_model_names(check, specs)
 
 
-def _arms(check: Check, compiled: CompiledCatalog, where: str, spec: Placement) -> list[Arm]:
+def _varied(
+    compiled: CompiledCatalog, made: CompiledPlacement, name: str, spec: PlacementVariant, arms: list[Arm]
+) -> CompiledPlacement:
+    varied = as_varied(made.spec, spec)
+    return replace(
+        made,
+        spec=varied,
+        arms=tuple(arms),
+        features=varied.features or compiled.catalog.features,
+        variant=name,
+        model=model_key(made.name, name, shared=spec.is_shared),
+    )
+
+
+def _arms(check: Check, compiled: CompiledCatalog, where: str, contents: tuple[str, ...]) -> list[Arm]:
     known: list[Arm] = []
-    check.demand(bool(spec.content), f"{where}.content", "must name at least one content")
-    for index, content in enumerate(spec.content):
+    check.demand(bool(contents), f"{where}.content", "must name at least one content")
+    for index, content in enumerate(contents):
         if content in compiled.arms:
             known.append(compiled.arms[content])
         else:
             _fail_content(check, compiled, f"{where}.content[{index}]", content)
-    check.demand(len(set(spec.content)) == len(spec.content), f"{where}.content", "names a content twice")
-    if spec.default not in compiled.arms:
-        _fail_content(check, compiled, f"{where}.default", spec.default)
+    check.demand(len(set(contents)) == len(contents), f"{where}.content", "names a content twice")
     return known
 
 

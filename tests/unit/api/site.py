@@ -136,6 +136,7 @@ class Site:
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     report: Report = field(default_factory=Report)
     learned: ModelReport | None = None
+    asked_of: list[str] = field(default_factory=list)
     conversions: dict[str, Served] = field(default_factory=dict)
     client: httpx.AsyncClient = field(init=False)
 
@@ -149,7 +150,8 @@ class Site:
         async def open_decisions(key: str) -> int:
             return len(key)
 
-        async def learned(_: str) -> ModelReport | None:
+        async def learned(key: str) -> ModelReport | None:
+            self.asked_of.append(key)
             return self.learned
 
         return Services(

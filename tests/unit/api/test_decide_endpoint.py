@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 
+from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.sections.variants import PlacementVariant
 from personalization.events.decision_id import key_of
 from personalization.events.event import DecisionMade, Link, Track
+from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import VisitorState
 from state.model_store import Followed
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, WRITE, Site
+from tests.unit.api.site import NOW, WRITE, Site, shop
 
 UNREACHABLE_REDIS = {"tier": "rules"}
 
@@ -38,7 +44,7 @@ async def test_the_answer_has_the_shape_of_the_protocol(site: Site) -> None:
     for decision in body["decisions"]:
         assert set(decision) == {
             "placement", "slot", "decisionId", "contentId", "content", "probability", "policy", "tier", "reason",
-            "holdout",
+            "holdout", "variant",
         }  # fmt: skip
         assert decision["tier"] == "personalised"
         assert 0 < decision["probability"] <= 1
@@ -118,6 +124,26 @@ async def test_a_catalogs_new_model_starts_from_the_prior(site: Site) -> None:
     (decision,) = (await site.decide()).json()["decisions"]
     assert decision["tier"] == "personalised"
     assert site.spool.decisions()[0].choice.model_version == 0
+
+
+async def test_each_variant_is_decided_by_its_own_model(site: Site) -> None:
+    variants = {"b": PlacementVariant(share=0.5, model="river.linear_model.Perceptron")}
+    hero = structs.replace(shop().placements["home.hero"], variants=variants)
+    site.compiled = compile_catalog(structs.replace(shop(), placements={"home.hero": hero}), 13)
+    model = PlacementModel("home.hero@b", "river.linear_model.Perceptron")
+    model.learn(Outcome(Choice("d", "home.hero", 0, "shoes", 2**31, variant="b"), 1.0, ClosingReason.WINDOW, 0, 1))
+    site.follower.models["home.hero@b"] = Followed(model.snapshot(1), NOW - 9)
+    seen = set()
+    for n in range(40):
+        body = (await site.decide(visitor={"anonymousId": f"v{n}"})).json()
+        (decision,) = body["decisions"]
+        choice = site.spool.decisions()[-1].choice
+        assert (choice.variant or None) == decision["variant"]
+        assert (choice.model_version > 0) is (decision["variant"] == "b")
+        assert body["modelAgeMs"] == (9 if decision["variant"] else None)
+        assert decision["tier"] == "personalised"
+        seen.add(decision["variant"])
+    assert seen == {None, "b"}
 
 
 async def test_a_read_that_takes_too_long_leaves_the_model_the_requests_own_context(

@@ -14,6 +14,7 @@ from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
 from personalization.catalog.catalog import Placement, RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.sections.variants import PlacementVariant
 from personalization.errors import LogFull
 from personalization.events.decision_id import mint
 from personalization.events.event import Activated, DecisionMade, Rewarded
@@ -213,6 +214,24 @@ async def test_a_placement_as_learned(site: Site) -> None:
     ]
     assert (body["modelVersion"], body["modelAgeMs"]) == (0, 20)
     assert body["trainedThrough"] == {"epoch": 1, "partition": 0, "offset": 41}
+
+
+async def test_a_placements_variants_as_learned(site: Site) -> None:
+    variants = {
+        "own": PlacementVariant(share=0.5, content=("tents", "bags")),
+        "same": PlacementVariant(share=0.25, learn="shared"),
+    }
+    hero = structs.replace(shop().placements["home.hero"], variants=variants)
+    site.compiled = compile_catalog(structs.replace(shop(), placements={"home.hero": hero}), 13)
+    site.follower.models["home.hero@own"] = Followed(ModelSnapshot.prior(), NOW - 30)
+    site.learned = ModelReport([ArmReport("tents", 10, 4.0, 0.4, 0.2, 0.6)], {"epoch": 1})
+    body = (await site.client.get("/v1/placements/home.hero", headers=SERVER)).json()
+    own, same = body["variants"]["own"], body["variants"]["same"]
+    assert (own["share"], own["learn"], own["modelAgeMs"]) == (0.5, "own", 30)
+    assert [(arm["contentId"], arm["exposures"]) for arm in own["arms"]] == [("tents", 10), ("bags", 0)]
+    assert (same["share"], same["learn"], same["modelAgeMs"]) == (0.25, "shared", None)
+    assert [arm["contentId"] for arm in same["arms"]] == ["shoes", "tents", "bags"]
+    assert site.asked_of == ["home.hero", "home.hero@own", "home.hero"]
 
 
 async def test_health_and_readiness(site: Site) -> None:

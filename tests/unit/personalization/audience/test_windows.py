@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.loader import load_catalog
+from personalization.audience.context import feature_names, raw_features
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.audience.variables import VisitorScope
@@ -15,6 +18,7 @@ from personalization.catalog.catalog import Catalog, Content, Placement, Publish
 from personalization.catalog.compiled_catalog import CompiledCatalog, InvalidCatalog, compile_catalog
 from personalization.catalog.rule_errors import rule_errors
 from personalization.events.event import Track
+from personalization.features import FeatureValue
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
 from tests.unit.personalization.world import MINUTE, START
 
@@ -287,7 +291,7 @@ def test_an_event_that_adds_nothing_takes_no_amounts_place() -> None:
         ("""count("V", where='properties.x ==', within="7d") >= 2""", "something is missing"),
         ("""count("V", where='count("W", within="1d") > 1', within="7d") >= 2""", "has no past"),
         ("size(x=3) > 2", "size takes nothing by name"),
-        ('count("V", within="7d") >= 1e400', "has to be compared"),
+        ('count("V", within="7d") >= 1e400', "1e400 is more than a number can be"),
         (f'count("V", within="7d") >= {"9" * 390}', "has to be compared"),
         (f"traits.a > {'9' * 5000}", "a number of 5000 digits"),
         ('count("V", within="7d", within="1d") >= 2', "within twice"),
@@ -315,3 +319,64 @@ def test_too_many_events_are_refused() -> None:
     many = {f"s{n}": f'never("E{n}")' for n in range(33)}
     with pytest.raises(InvalidCatalog, match="at most 32"):
         catalog(None, **many)
+
+
+def measured(state: VisitorState, of: CompiledCatalog, now_ms: int) -> dict[str, FeatureValue]:
+    return raw_features(feature_names(of.catalog.features), VisitorScope(state, {}, of, now_ms, known=False))
+
+
+COUNT, SUM, SINCE = (
+    """min(count("V", where='properties.k == "x"', within="1d"), 3)""",
+    'min(sum("V", of="properties.n", within="1d"), 10)',
+    'since("V")',
+)
+
+
+def looking(declared_ms: int = 0) -> CompiledCatalog:
+    plain = Catalog(placements=HERO, content=CONTENT, features=(COUNT, SUM, SINCE))
+    declared = {key.hex(): (declared_ms, series.n_kept) for key, series in compile_catalog(plain, 1).series.items()}
+    return compile_catalog(
+        PublishedCatalog(placements=HERO, content=CONTENT, features=plain.features, declared=declared), 1
+    )
+
+
+def test_a_window_is_a_feature_up_to_its_bound() -> None:
+    of, state = looking(), VisitorState()
+    assert measured(state, of, START) == {COUNT: 0.0, SUM: 0.0}, "what never happened has no time"
+    for n in range(5):
+        happens(state, of, "V", START + n, k="x", n=3)
+    happens(state, of, "V", START + 5, k="y", n=-1)
+    assert measured(state, of, START + 5 + DAY // 2) == {COUNT: 3.0, SUM: 10.0, SINCE: 0.5}
+    assert measured(state, of, START + DAY + 2) == {COUNT: 2.0, SUM: 6.0, SINCE: pytest.approx(1.0)}
+    assert len(state.windows[of.measures[COUNT].series.id]) == 3, "no more is kept than it counts"
+
+
+def test_a_feature_that_nobody_knows_is_absent() -> None:
+    of, state = looking(declared_ms=START), VisitorState(first_ms=1)
+    assert measured(state, of, START + 1) == {}
+    for n in range(4):
+        happens(state, of, "V", START + n, k="x", n=3)
+    assert measured(state, of, START + 4) == {COUNT: 3.0, SUM: 10.0, SINCE: pytest.approx(0.0, abs=1e-6)}
+    assert measured(state, of, START + 2 * DAY) == {COUNT: 0.0, SUM: 0.0, SINCE: pytest.approx(2.0)}
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        ('count("V", within="7d")', 'has to say up to where it counts, such as min(count("Product Viewed"'),
+        ('min(count("V", within="7d"), 99)', "counts to 99; a count is kept up to 32, in whole numbers"),
+        ('min(count("V"), 3)', "count needs within=, such as"),
+        ('count("V", within="7d") > 3', "is no number of a visitor's past; those are min(count("),
+        ("size(segments)", "size(segments) is no number of a visitor's past"),
+        ('min(count("V", within="1d", where="n_orders > 2"), 3)', "unknown name 'n_orders'"),
+        ('min(sum("V", of="x.y", within="1d"), 3)', "of='x.y' is no path into an event"),
+    ],
+)
+def test_a_feature_that_is_none_is_refused_with_the_remedy(feature: str, expected: str, tmp_path: Path) -> None:
+    quoted = feature.replace("'", "''")
+    text = f"placements: {{p: {{content: [a], default: a, features: ['{quoted}']}}}}\ncontent: {{a: {{}}}}\n"
+    (tmp_path / "shop.yaml").write_text(text)
+    with pytest.raises(InvalidCatalog) as caught:
+        load_catalog(tmp_path)
+    assert expected in str(caught.value)
+    assert str(caught.value).startswith("shop.yaml:1: placements.p.features")

@@ -14,6 +14,7 @@ import pytest
 
 from personalization.bounded import short_hash
 from personalization.deciding.assignment import Experiment, Layer, Variant, assign
+from personalization.deciding.experiments import variants_layer
 from personalization.deciding.holdout import global_layer, placement_layer
 from personalization.visitor.visitor_key import anonymous_key, user_key
 
@@ -141,3 +142,16 @@ def test_who_is_where_is_the_same_in_every_release() -> None:
         layer = placement_layer(name, 0.2) if name else global_layer(0.2)
         held = [assign(golden["secret"].encode(), bytes.fromhex(unit), [layer]).variant for unit in golden["units"]]
         assert "".join("c" if each else "." for each in held) == control
+    for case in golden["variants"]:
+        own = variants_layer("home.hero", case["shares"], dict.fromkeys(case["shares"], ""))
+        inside = [assign(golden["secret"].encode(), bytes.fromhex(unit), [own]).variant for unit in golden["units"]]
+        assert "".join(each or "." for each in inside) == case["assigned"]
+
+
+def test_the_order_in_which_variants_are_written_means_nothing() -> None:
+    shares = {"b": 0.3, "a": 0.3, "c": 0.3}
+    one, other = (
+        variants_layer("hero", dict(written), dict.fromkeys(shares, ""))
+        for written in (shares.items(), sorted(shares.items()))
+    )
+    assert variants(KEYS["uuids"][:500], one) == variants(KEYS["uuids"][:500], other)
