@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import click
 import orjson
 
 from cli.replay_target import target
+from cli.running_file import read_running
 from config.settings import Settings
 from eventlog.port import check_identity
 from installation.opened import Installation, open_installation
+from operations.replay.backfill import backfill_windows
 from operations.replay.base import Base, read_base, save_base
 from operations.replay.check import Checked, check_states
+from operations.replay.log_reach import shown_ms
 from operations.replay.models import rebuild_models
 from operations.replay.states import rebuild_states
 from operations.replay.stopped import workers_stopped
@@ -28,6 +32,11 @@ MAX_NAMED = 20
 @click.command(short_help="Fold the log anew: compare, or write states and models anew.")
 @click.option("--check", is_flag=True, help="Compare every stored state with the log; nothing is written.")
 @click.option("--rebuild", is_flag=True, help="Write states and models anew from the log. Workers must be stopped.")
+@click.option(
+    "--windows",
+    is_flag=True,
+    help="Give windows that were declared lately the past that the log still holds; while all runs.",
+)
 @click.option("--states", is_flag=True, help="With --rebuild: the states alone.")
 @click.option("--models", is_flag=True, help="With --rebuild: the models alone.")
 @click.option(
@@ -54,6 +63,7 @@ MAX_NAMED = 20
 def replay(
     check: bool,
     rebuild: bool,
+    windows: bool,
     states: bool,
     models: bool,
     saved: Path | None,
@@ -62,14 +72,21 @@ def replay(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Fold the log anew, without any worker.
+    """Fold the log anew.
 
     --check compares every state with the stored one: they must be equal byte for byte, whatever crashed in between;
     exit code 1 where they are not. --rebuild writes states and models anew, and emits nothing: what is not
     committed yet is left to the workers, to be started afterwards. --save-base may be given while all runs.
+
+    --windows counts what the log holds of the time before windows were declared, gives it to each visitor through
+    their own log, and publishes the catalog anew with windows that reach back as far as the log. All has to run.
     """
-    if sum((check, rebuild, saved is not None)) != 1:
-        raise click.UsageError("say what to do: one of --check, --rebuild, --save-base FILE")
+    if sum((check, rebuild, windows, saved is not None)) != 1:
+        raise click.UsageError("say what to do: one of --check, --rebuild, --windows, --save-base FILE")
+    if windows and base_file is not None:
+        raise click.UsageError("--base belongs to --check and --rebuild; --windows reads what the log holds")
+    if windows and data_dir is not None and read_running(data_dir) is None:
+        raise click.UsageError(f"--windows needs the folder at work: start `nextbest up --data-dir {data_dir}`")
     if (states or models or retained) and not rebuild:
         raise click.UsageError("--states, --models and --retained belong to --rebuild")
     if states and models:
@@ -77,6 +94,8 @@ def replay(
     with target(Settings.from_environment(), data_dir) as settings:
         if saved is not None:
             report = asyncio.run(_with_opened(settings, lambda opened: _save(opened, saved)))
+        elif windows:
+            report = asyncio.run(_with_opened(settings, _backfill))
         elif check:
             report = asyncio.run(_with_opened(settings, lambda opened: _check(opened, base_file)))
         else:
@@ -104,6 +123,24 @@ async def _read_base(opened: Installation, path: Path | None) -> Base | None:
 async def _save(opened: Installation, path: Path) -> dict[str, Any]:
     n_visitors = await save_base(opened, path)
     return {"visitors": n_visitors, "lines": [f"{n_visitors:,} visitors and the models saved in {path}."]}
+
+
+async def _backfill(opened: Installation) -> dict[str, Any]:
+    done = await backfill_windows(opened, partial(click.echo, err=True))
+    since_ms = done.reach.least_ms
+    return {
+        "entries": done.n_entries,
+        "visitors": done.n_visitors,
+        "times": done.n_times,
+        "series": done.series,
+        "since_ms": since_ms,
+        "catalog_version": done.version,
+        "lines": [
+            f"{done.n_entries:,} entries read; {done.n_visitors:,} visitors were given {done.n_times:,} times.",
+            f"Version {done.version} of the catalog: these reach back to {shown_ms(since_ms)}:",
+            *(f"  {series}" for series in done.series),
+        ],
+    }
 
 
 async def _check(opened: Installation, base_file: Path | None) -> dict[str, Any]:

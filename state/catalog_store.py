@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -32,6 +33,17 @@ local version = redis.call('INCR', KEYS[1])
 redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], version, ARGV[3])
 redis.call('PUBLISH', ARGV[4], version)
+return version
+"""
+
+
+# The same content under the next number, if nobody published another meanwhile. KEYS: version, versions; ARGV: the
+# version meant, the history's entry as JSON, channel.
+_REACH_BACK = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local version = redis.call('INCR', KEYS[1])
+redis.call('HSET', KEYS[2], version, ARGV[2])
+redis.call('PUBLISH', ARGV[3], version)
 return version
 """
 
@@ -101,6 +113,7 @@ class CatalogStore:
         self.channel = f"{prefix}:changed"
         self._publish = redis.register_script(_PUBLISH)
         self._restore = redis.register_script(_RESTORE)
+        self._reach_back = redis.register_script(_REACH_BACK)
 
     async def publish(self, catalog: Catalog, who: str = "") -> int:
         """Make ``catalog`` the newest version; one that already is keeps its number.
@@ -145,6 +158,38 @@ class CatalogStore:
         )
         if not int(restored):
             raise Refused(f"there is a version {version}, and what was folded by it must stay what it is")
+
+    async def reach_back(self, version: int, since_ms: Mapping[str, int], who: str = "") -> int | None:
+        """Publish ``version``, the newest, anew, with series that reach further back: their past is known now.
+
+        Parameters
+        ----------
+        since_ms
+            By the series' id in hex.
+
+        Returns
+        -------
+        The new version; None if ``version`` is not the newest any more: then nothing is changed.
+        """
+        found = await self._read(version)
+        if found is None:
+            return None
+        before, _ = found
+        declared = dict(before.declared)
+        for series, reached_ms in since_ms.items():
+            declared_ms, n_kept = declared[series]
+            declared[series] = (min(declared_ms, reached_ms), n_kept)
+        entry = PublishedVersion(
+            digest=before.digest,
+            at_ms=time.time_ns() // 1_000_000,
+            who=who,
+            changes=[f"version {version}, whose windows reach back further"],
+            declared=declared,
+        )
+        published = await self._reach_back(
+            keys=[self._version, self._versions], args=[version, msgspec.json.encode(entry), self.channel]
+        )
+        return int(published) or None
 
     async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
         digest, body = encode_catalog(catalog)

@@ -17,7 +17,7 @@ from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.measures import Measure
 from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
-from personalization.events.event import ClientEvent, event_name
+from personalization.events.event import Backfilled, ClientEvent, event_name
 from personalization.events.event_scope import at_path, event_scope
 from personalization.features import MAX_MAGNITUDE
 from personalization.visitor import times
@@ -52,6 +52,23 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
             continue  # it adds nothing, and would take the place of one that does
         key = series.key
         state.windows[key] = times.add(state.windows.get(key), occurred_at_ms, amount, series.n_kept)
+    _forget(state, catalog)
+
+
+def belongs(backfilled: Backfilled, state: VisitorState) -> bool:
+    """Whether the profile is still the one that was counted: not one that began after a refusal, or a log-in."""
+    return 0 < state.first_ms <= backfilled.first_ms
+
+
+def backfill(state: VisitorState, backfilled: Backfilled, catalog: CompiledCatalog) -> None:
+    """Take in what the log held of the time before windows were declared."""
+    for key, more in backfilled.times.items():
+        series = catalog.series.get(key)
+        if series is not None:
+            kept = state.windows.get(key)
+            state.windows[key] = more if kept is None else times.join(kept, more, series.n_kept)
+    if backfilled.born_ms and state.first_ms == backfilled.first_ms:
+        state.born_ms = backfilled.born_ms
     _forget(state, catalog)
 
 

@@ -127,4 +127,11 @@ def _told_of(compiled: CompiledCatalog) -> bytes:
     segments, scores = compiled.followed, compiled.scores.watched
     if not segments.by_name and not scores:
         return b""
-    return short_hash(repr((segments.hash, [(name, score.spec) for name, score in scores.items()])))
+    declared = {
+        compiled.series[window.series.id].declared_ms
+        for score in compiled.scores.by_name.values()
+        for trait in score.traits
+        for window in trait.rule.windows
+    }
+    specs = [(name, score.spec) for name, score in scores.items()]
+    return short_hash(repr((segments.hash, specs, sorted(declared) if scores else [])))

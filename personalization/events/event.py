@@ -13,6 +13,7 @@ import msgspec
 from personalization.features import NO_FEATURES
 from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import Credit, FolderState
+from personalization.visitor.times import Times
 from personalization.visitor.visitor_state import VisitorState
 
 Json: TypeAlias = Any
@@ -98,6 +99,24 @@ class Offered(_Event, tag="offered", kw_only=True):
     credits: list[Credit]
 
 
+class Backfilled(_Event, tag="backfilled", kw_only=True):
+    """What the log still held of a visitor from before windows were declared.
+
+    Attributes
+    ----------
+    times
+        By series, what is missing in the visitor's state.
+    first_ms
+        When the first of the events occurred that it was counted from: a profile that began later is another one.
+    born_ms
+        When the visitor's first event was folded; 0: the log does not say.
+    """
+
+    times: dict[bytes, Times]
+    first_ms: int
+    born_ms: int = 0
+
+
 class SegmentChanged(_Event, tag="segment", kw_only=True):
     """The visitor entered a segment, or left it."""
 
@@ -167,6 +186,7 @@ Event: TypeAlias = (
     | Merged
     | Redirected
     | Offered
+    | Backfilled
     | SegmentChanged
     | TierChanged
     | DecisionMade

@@ -91,7 +91,7 @@ def fold(
             return Folded(Status.DUPLICATE)
         folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS, MESSAGE_ID_BYTES)
     if state.redirect is not None:
-        if not is_of_the_next(folder, entry, state.redirect):
+        if not is_of_the_next(visitor, entry, state.redirect):
             return fold_at_redirect(visitor, key, position, entry, state.redirect)
         if isinstance(entry.event, TimedOut):  # of those who were here before, or of whoever is here now: of both
             forwarded = derived(state.redirect, key, position, 0, entry, entry.event)

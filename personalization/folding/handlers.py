@@ -8,12 +8,14 @@ from typing import Any, TypeAlias
 
 from msgspec import structs
 
+from personalization.audience import windows
 from personalization.audience.consent import answerable, record, words_of
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.events.event import (
     CLIENT_EVENTS,
     Activated,
+    Backfilled,
     ClientEvent,
     DecisionMade,
     Merged,
@@ -36,6 +38,7 @@ Handler: TypeAlias = Callable[[FoldContext, Any], str | None]
 """Applies an event; gives the reason if it is dropped, None if it counts."""
 
 NO_CONSENT = "consent"
+ANOTHER_PROFILE = "another_profile"
 
 
 def client_event(fold: FoldContext, event: ClientEvent) -> str | None:
@@ -101,6 +104,16 @@ def told(fold: FoldContext, event: SegmentChanged | TierChanged) -> str | None:
     return None
 
 
+def backfilled(fold: FoldContext, event: Backfilled) -> str | None:
+    """The log held times that windows had not seen."""
+    if not _not_refused(fold.state)(PERSONALISING):
+        return NO_CONSENT
+    if not windows.belongs(event, fold.state):
+        return ANOTHER_PROFILE
+    windows.backfill(fold.state, event, fold.catalog)
+    return None
+
+
 def merged(fold: FoldContext, event: Merged) -> str | None:
     """Another key turned out to be this visitor."""
     state = fold.state
@@ -124,6 +137,7 @@ HANDLERS: Mapping[type, Handler] = MappingProxyType(
         Rewarded: rewarded,
         Activated: activated,
         Offered: offered,
+        Backfilled: backfilled,
         SegmentChanged: told,
         TierChanged: told,
         TimedOut: timed_out,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from personalization.audience import windows
 from personalization.bounded import short_hash
 from personalization.events.decision_id import trial_of
 from personalization.events.emission import DerivedEntry, Emission
@@ -11,6 +12,7 @@ from personalization.events.entry import LOGGED_OUT, Entry, Position, Provenance
 from personalization.events.event import (
     CLIENT_EVENTS,
     Activated,
+    Backfilled,
     DecisionMade,
     Event,
     Link,
@@ -59,15 +61,17 @@ def _leave_redirect(visitor: Visitor, key: str, to: str) -> None:
     visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
 
 
-def is_of_the_next(folder: FolderState, entry: Entry, target: str) -> bool:
+def is_of_the_next(visitor: Visitor, entry: Entry, target: str) -> bool:
     """Whether what reaches a redirect belongs to whoever uses the device after a log-out, not to ``target``.
 
     That is what the source says of events that follow a log-in without naming the user; nothing is inferred from
     what others sent.
     """
-    event, sender = entry.event, entry.sender
+    event, sender, folder = entry.event, entry.sender, visitor.folder
     if not is_registered(target):
         return False
+    if isinstance(event, Backfilled):
+        return windows.belongs(event, visitor.state)
     if isinstance(event, Rewarded | Activated):
         return is_known(folder, event.decision_id)
     if isinstance(event, TimedOut):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -84,3 +85,28 @@ def join(ours: Times, theirs: Times, n_kept: int) -> Times:
     amounts = [*ours.amounts, *theirs.amounts]
     kept = [amounts[index] for index in order] if len(amounts) == len(moments) else []
     return times_of([moments[index] for index in order], kept)
+
+
+def without(ours: Times, theirs: Times | None, after_ms: int) -> Times | None:
+    """What ``ours`` holds after ``after_ms`` and ``theirs`` lacks; None if that is nothing.
+
+    Each of theirs takes one of ours away that happened at the same moment and has the same amount.
+
+    >>> without(Times(100, [0, 5, 15]), Times(100, [5]), 90)
+    Times(newest_ms=100, gaps_ms=[], amounts=[])
+    """
+    taken = Counter() if theirs is None else Counter(_pairs(theirs))
+    left = []
+    for at_ms, amount in _pairs(ours):
+        if taken[at_ms, amount]:
+            taken[at_ms, amount] -= 1
+        elif at_ms > after_ms:
+            left.append((at_ms, amount))
+    if not left:
+        return None
+    return times_of([at_ms for at_ms, _ in left], [amount for _, amount in left if amount is not None])
+
+
+def _pairs(times: Times) -> list[tuple[int, float | None]]:
+    amounts = times.amounts or itertools.repeat(None)
+    return list(zip(times.moments(), amounts, strict=False))  # without amounts each has None

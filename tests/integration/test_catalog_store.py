@@ -192,6 +192,34 @@ async def test_a_window_that_asks_for_more_begins_anew(store: CatalogStore) -> N
     assert min((await published(store, 9)).declared.values())[0] > third[0][0]
 
 
+async def test_windows_that_reach_further_back_stay_so(store: CatalogStore) -> None:
+    looking = {"keen": 'count("V", within="7d") >= 3', "new": 'never("W")'}
+    version = await store.publish(small(segments=looking))
+    (v, (v_ms, n_kept)), (w, w_declared) = (await published(store, version)).declared.items()
+
+    reached = await store.reach_back(version, {v: v_ms - 9}, who="ada")
+
+    assert reached == version + 1
+    assert (await published(store, reached)).declared == {v: (v_ms - 9, n_kept), w: w_declared}
+    assert (await published(store, version)).declared[v] == (v_ms, n_kept), "what was folded by it stays what it is"
+    assert await store.get(reached) == await store.get(version)
+    (newest,) = await store.history(1)
+    assert (newest.who, newest.changes) == ("ada", ["version 1, whose windows reach back further"])
+    later = await store.publish(small("another", segments=looking))
+    assert (await published(store, later)).declared[v] == (v_ms - 9, n_kept), "it is not begun anew"
+    assert await store.reach_back(later, {v: v_ms}) == later + 1
+    assert (await published(store, later + 1)).declared[v] == (v_ms - 9, n_kept), "nor ever shortened"
+
+
+async def test_windows_of_a_version_that_is_not_the_newest_reach_no_further(store: CatalogStore) -> None:
+    version = await store.publish(small(segments={"new": 'never("W")'}))
+    (series,) = (await published(store, version)).declared
+    await store.publish(small("another"))
+    assert await store.reach_back(version, {series: 0}) is None
+    assert await store.latest_version() == version + 1
+    assert await store.reach_back(9, {}) is None
+
+
 async def published(store: CatalogStore, version: int) -> PublishedCatalog:
     found = await store.published(version)
     assert found is not None

@@ -84,6 +84,10 @@ class Workload:
         self.n_appended = 0
         self.n_decisions = 0
 
+    def stamp(self, catalog_version: int) -> None:
+        """What happens from now on comes under this version."""
+        self._catalog_version = catalog_version
+
     def burst(self, n_others: int = 60) -> list[Record]:
         """What happens next: ``OF_ONE`` entries of one visitor among ``n_others`` of others."""
         for _ in range(2):  # somebody goes, somebody new comes: there is always somebody to merge

@@ -83,8 +83,14 @@ async def test_an_entry_that_cannot_be_folded_leaves_no_trace_of_itself(monkeypa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "one of --check, --rebuild, --save-base"),
-        (["--check", "--rebuild"], "one of --check, --rebuild, --save-base"),
+        ([], "one of --check, --rebuild, --windows, --save-base"),
+        (["--check", "--rebuild"], "one of --check, --rebuild, --windows, --save-base"),
+        (["--windows", "--states"], "belong to --rebuild"),
+        (["--windows", "--base", __file__], "--base belongs to --check and --rebuild"),
+        (
+            ["--windows", "--data-dir", "nowhere"],
+            "needs the folder at work: start `nextbest up --data-dir nowhere`",
+        ),
         (["--check", "--models"], "belong to --rebuild"),
         (["--rebuild", "--base", "nowhere"], "does not exist"),
     ],
