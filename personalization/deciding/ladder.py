@@ -45,11 +45,11 @@ def climb(filling: Filling, arms: tuple[str, ...]) -> Generator[Question, ArmDis
     if obstacle is None:
         placement, features = filling.placement, filling.features()
         try:
-            scorer = filling.call.models[placement.compiled.model]
+            scorer = filling.call.models[filling.model]
             distribution = yield Question(scorer, arms, features, filling.spec.policy, placement.arm_features)
             return Rung(distribution, True, _tier(filling), _drawn_by(filling, distribution))
         except Exception as error:  # whatever a model may raise, the visitor gets an answer; the caller counts it
-            filling.call.answer.faults.append((placement.compiled.model, error))
+            filling.call.answer.faults.append((filling.model, error))
             obstacle = "the model failed to answer"
     chosen = filling.first_by_priority(arms)
     return _certain(chosen, Tier.RULES, "rules", f"{obstacle}: the first eligible by priority")
@@ -59,7 +59,7 @@ def _obstacle(filling: Filling) -> str | None:
     """Why the model may not choose."""
     if filling.missing is not None:
         return f"no consent to {filling.missing}"
-    if filling.placement.compiled.model not in filling.call.models:
+    if filling.model not in filling.call.models:
         return "no model could be read"
     if filling.call.out_of_time():
         return "the deadline has passed"

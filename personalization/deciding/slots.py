@@ -27,7 +27,9 @@ def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bo
 
 def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
     """Serve the choice this session has already, if it still may be shown."""
-    kept = None if filling.missing is not None else filling.kept(slot)
+    if not filling.spec.sticky or filling.missing is not None:
+        return False
+    kept = filling.kept(slot)
     if kept is None or kept.at_ms < filling.call.session_start_ms:
         return False
     if kept.arm not in arms and not (filling.control and kept.arm == filling.spec.default):
@@ -42,7 +44,7 @@ def _draw(filling: Filling, slot: int, rung: Rung) -> Drawn:
     """Draw from what the rung says."""
     call = filling.call
     sticky = filling.spec.sticky and filling.scope.state is not None
-    kept = filling.kept(slot)
+    kept = filling.kept(slot) if sticky else None
     replaces = "" if kept is None else trial_of(kept.decision_id)
     decision_id = "" if sticky else mint(call.secret, filling.key, call.nonce_of(filling.name, slot))
     name = draw_name(
