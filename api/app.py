@@ -9,12 +9,13 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from api.core import Core
+from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
 from api.health import HEALTH
 from api.routing import Routes
 from api.services import Services
 
-DIALECTS = (OWN, HEALTH)
+DIALECTS = (OWN, OFREP, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
 

@@ -61,8 +61,13 @@ class Decider:
         events: tuple[SentEvent, ...] = (),
         activate: bool = True,
         repeatable: bool = False,
+        sticky: bool = False,
+        apart: bool = False,
     ) -> DecideRequest:
-        """What is asked for, with what its source, its visitor's browser and the last moments say of consent."""
+        """What is asked for, with what its source, its visitor's browser and the last moments say of consent.
+
+        The parameters are those of ``personalization.deciding.request.DecideRequest``.
+        """
         consent = self._services.consent
         return DecideRequest(
             request_id=request_id,
@@ -75,6 +80,8 @@ class Decider:
             consent_default=intake.caller.access.consent_default == "granted",
             refused=intake.refused,
             repeatable=repeatable,
+            sticky=sticky,
+            apart=apart,
             said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
             if consent.has_heard
             else {},

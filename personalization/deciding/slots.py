@@ -42,6 +42,7 @@ class Slots:
         self.filtered: dict[str, str] = {}
         self.features: dict[str, FeatureValue] | None = None
         when = placement.compiled.when
+        self.sticky = self.spec.sticky or call.request.sticky
         self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class Slots:
     def _keep(self, slot: int, arms: tuple[str, ...]) -> bool:
         """Serve the choice this session has already, if it still may be shown."""
         state = self.scope.state
-        if not self.spec.sticky or state is None or self.missing is not None:
+        if not self.sticky or state is None or self.missing is not None:
             return False
         kept = state.sticky.get(f"{self.name}/{slot}")
         if kept is None or kept.at_ms < self.call.session_start_ms:
@@ -159,7 +160,7 @@ class Slots:
         """Draw from the distribution, and write down what it was."""
         call = self.call
         state = self.scope.state
-        sticky = self.spec.sticky and state is not None
+        sticky = self.sticky and state is not None
         kept = state.sticky.get(f"{self.name}/{slot}") if sticky and state is not None else None
         replaces = "" if kept is None else trial_of(kept.decision_id)
         decision_id = "" if sticky else mint(call.secret, self.key, call.nonce_of(self.name, slot))
