@@ -34,6 +34,8 @@ class Decision(msgspec.Struct, frozen=True):
         ``{"type": "redirect", "url": …}``.
     probability
         Of this choice, given the arms above it; exactly what was drawn from.
+    sticky
+        It is kept for the session: the same choice, with the same id, at the next call.
     """
 
     placement: str
@@ -46,6 +48,7 @@ class Decision(msgspec.Struct, frozen=True):
     tier: Tier
     reason: str
     holdout: bool = False
+    sticky: bool = False
 
 
 class Answer(msgspec.Struct):

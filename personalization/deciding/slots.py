@@ -114,8 +114,17 @@ class Slots:
         call = self.call
         policy = "control" if self.control else self.spec.policy.name
         self._answer(
-            slot, kept.decision_id, kept.arm, kept.weight, Tier.PERSONALISED, policy, "kept in this session"
+            slot,
+            kept.decision_id,
+            kept.arm,
+            kept.weight,
+            Tier.PERSONALISED,
+            policy,
+            "kept in this session",
+            sticky=True,
         )
+        if not call.request.activate:
+            return True  # no trial and no exposure: a repeat that is deferred says nothing new
         call.answer.entries.append(
             self._entry(
                 DecisionMade(
@@ -216,7 +225,7 @@ class Slots:
         weight = distribution.weights[index]
         policy = distribution.policy
         above = tuple(call.taken)
-        self._answer(slot, decision_id, arm, weight, tier, policy, reason)
+        self._answer(slot, decision_id, arm, weight, tier, policy, reason, sticky=sticky)
         if self.key == NOBODY:
             return  # without consent, or without knowing of it, nothing is logged under a visitor's key
         message_id = call.nonce_of(self.name, slot).hex() if sticky else decision_id
@@ -292,7 +301,16 @@ class Slots:
         )
 
     def _answer(
-        self, slot: int, decision_id: str, arm: str, weight: int, tier: Tier, policy: str, reason: str
+        self,
+        slot: int,
+        decision_id: str,
+        arm: str,
+        weight: int,
+        tier: Tier,
+        policy: str,
+        reason: str,
+        *,
+        sticky: bool,
     ) -> None:
         self.call.taken.append(arm)
         self.call.answer.decisions.append(
@@ -307,5 +325,6 @@ class Slots:
                 tier,
                 reason,
                 self.control,
+                sticky,
             )
         )

@@ -11,7 +11,6 @@ import orjson
 from api.intake import Intake
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest
-from personalization.events.event import DecisionMade
 from personalization.keyed_hash import hmac_sha256
 
 _TAG_BYTES = 16
@@ -23,15 +22,13 @@ def etag_of(secret: bytes, body: bytes, request: DecideRequest, intake: Intake, 
     Of a choice that is kept for the session the decision id counts. What is served without a draw (to the
     control group, by rules alone) has a new id at every evaluation; of it only the content counts.
     """
-    made = [entry.event for entry in answer.entries if isinstance(entry.event, DecisionMade)]
-    kept = {each.decision_id for each in made if each.sticky}
     shown = [
         (
             decision.placement,
             decision.content_id,
             decision.content,
             decision.tier,
-            decision.decision_id if decision.decision_id in kept else "",
+            decision.decision_id if decision.sticky else "",
         )
         for decision in answer.decisions
     ]

@@ -36,6 +36,16 @@ def test_a_choice_is_kept_for_who_asks_for_that() -> None:
     assert drawn.decision_id != "original", "the catalog's placement keeps nothing for the others"
 
 
+def test_a_kept_choice_that_is_not_shown_again_says_nothing_new() -> None:
+    state = VisitorState(session=Session(2, NOW - 9, NOW - 9, 1, 1))
+    state.sticky["hero/0"] = Sticky("original", "b", 2**30, NOW - 9)
+    deferred = run(SHOP, ask("hero", sticky=True, activate=False), states=[state])
+    assert (deferred.decisions[0].decision_id, deferred.decisions[0].sticky) == ("original", True)
+    assert (deferred.entries, deferred.records) == ([], [])
+    (shown,) = made(run(SHOP, ask("hero", sticky=True), states=[state]))
+    assert (shown.decision_id, shown.exposed) == ("original", True)
+
+
 def test_a_choice_that_is_kept_for_the_asking_is_recomputed_from_its_record() -> None:
     model = Likes(a=0.7, b=0.3)
     for user in range(30):
