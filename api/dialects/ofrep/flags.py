@@ -43,18 +43,14 @@ def flag_of(decision: Decision, catalog: PreparedCatalog, notices: Sequence[Noti
         "key": decision.placement,
         "value": content[_VALUE[content["type"]]],
         "variant": decision.content_id,
-        "reason": reason_of(decision.tier, catalog.placements.get(decision.placement)),
+        "reason": reason_of(decision, catalog.placements[decision.placement]),
         "metadata": metadata,
     }
 
 
-def reason_of(tier: Tier, placement: PreparedPlacement | None) -> str:
+def reason_of(decision: Decision, placement: PreparedPlacement) -> str:
     """Why the value is what it is: ``STATIC`` where it can be no other."""
-    if (
-        placement is not None
-        and len(placement.arms) == 1
-        and not placement.conditional
-        and tier is not Tier.DEFAULT
-    ):
-        return "STATIC"
-    return _REASONS[tier]
+    certain = len(placement.arms) == 1 and not placement.conditional and not decision.holdout
+    if certain and decision.tier is not Tier.DEFAULT:
+        return "STATIC" if placement.compiled.when is None else "TARGETING_MATCH"
+    return _REASONS[decision.tier]

@@ -71,6 +71,8 @@ ONE, TWO = (Content(body=1),), (Content(body=1), Content(body=2))
         (TWO, {"holdout": 0.5}, VisitorState(holdouts={"flag": Holdout(True, NOW)}), "SPLIT", "c0"),
         (ONE, {}, VisitorState(), "STATIC", "c0"),
         (ONE, {"when": "n_orders > 0"}, VisitorState(), "DISABLED", "c0"),
+        (ONE, {"when": "n_orders > 0"}, VisitorState(n_orders=1), "TARGETING_MATCH", "c0"),
+        (ONE, {"holdout": 0.5}, VisitorState(holdouts={"flag": Holdout(True, NOW)}), "SPLIT", "c0"),
         (TWO, {"when": "n_orders > 0"}, VisitorState(), "DISABLED", "c0"),
         ((Content(body=1), Content(body=2, when="n_orders > 0")), {}, VisitorState(), "SPLIT", "c0"),
         (TWO, {"consent": ("ads",)}, VisitorState(), "SPLIT", None),
