@@ -42,6 +42,7 @@ class Slots:
         self.filtered: dict[str, str] = {}
         self.features: dict[str, FeatureValue] | None = None
         when = placement.compiled.when
+        self.sticky = self.spec.sticky or call.request.sticky
         self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class Slots:
     def _keep(self, slot: int, arms: tuple[str, ...]) -> bool:
         """Serve the choice this session has already, if it still may be shown."""
         state = self.scope.state
-        if not self.spec.sticky or state is None or self.missing is not None:
+        if not self.sticky or state is None or self.missing is not None:
             return False
         kept = state.sticky.get(f"{self.name}/{slot}")
         if kept is None or kept.at_ms < self.call.session_start_ms:
@@ -113,8 +114,17 @@ class Slots:
         call = self.call
         policy = "control" if self.control else self.spec.policy.name
         self._answer(
-            slot, kept.decision_id, kept.arm, kept.weight, Tier.PERSONALISED, policy, "kept in this session"
+            slot,
+            kept.decision_id,
+            kept.arm,
+            kept.weight,
+            Tier.PERSONALISED,
+            policy,
+            "kept in this session",
+            sticky=True,
         )
+        if not call.request.activate:
+            return True  # no trial and no exposure: a repeat that is deferred says nothing new
         call.answer.entries.append(
             self._entry(
                 DecisionMade(
@@ -159,7 +169,7 @@ class Slots:
         """Draw from the distribution, and write down what it was."""
         call = self.call
         state = self.scope.state
-        sticky = self.spec.sticky and state is not None
+        sticky = self.sticky and state is not None
         kept = state.sticky.get(f"{self.name}/{slot}") if sticky and state is not None else None
         replaces = "" if kept is None else trial_of(kept.decision_id)
         decision_id = "" if sticky else mint(call.secret, self.key, call.nonce_of(self.name, slot))
@@ -215,7 +225,7 @@ class Slots:
         weight = distribution.weights[index]
         policy = distribution.policy
         above = tuple(call.taken)
-        self._answer(slot, decision_id, arm, weight, tier, policy, reason)
+        self._answer(slot, decision_id, arm, weight, tier, policy, reason, sticky=sticky)
         if self.key == NOBODY:
             return  # without consent, or without knowing of it, nothing is logged under a visitor's key
         message_id = call.nonce_of(self.name, slot).hex() if sticky else decision_id
@@ -291,7 +301,16 @@ class Slots:
         )
 
     def _answer(
-        self, slot: int, decision_id: str, arm: str, weight: int, tier: Tier, policy: str, reason: str
+        self,
+        slot: int,
+        decision_id: str,
+        arm: str,
+        weight: int,
+        tier: Tier,
+        policy: str,
+        reason: str,
+        *,
+        sticky: bool,
     ) -> None:
         self.call.taken.append(arm)
         self.call.answer.decisions.append(
@@ -306,5 +325,6 @@ class Slots:
                 tier,
                 reason,
                 self.control,
+                sticky,
             )
         )
