@@ -59,6 +59,7 @@ class Call:
             clock_ms, unit = max(now_ms, state.now_ms), state.unit
             gap_ms = catalog.catalog.catalog.session_gap_ms
             self.session, self.session_start_ms = session_at(state.session, clock_ms, gap_ms)
+            self.answer.session = self.session
         self.unit = unit or unit_of(request)
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None

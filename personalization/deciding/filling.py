@@ -30,6 +30,8 @@ class Filling:
     key
         The key decisions are made under: nobody's without consent, as far as is known. Where the state could not be
         read, only a signed grant says that something may be logged under a key.
+    sticky
+        Whether the session keeps its choices: by the catalog, or as the caller asks.
     open
         Whether the placement's own rule holds.
     arms
@@ -56,6 +58,7 @@ class Filling:
         "placement",
         "scope",
         "spec",
+        "sticky",
     )
 
     def __init__(self, call: Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
@@ -83,6 +86,7 @@ class Filling:
         self.filtered: dict[str, str] = {}
         self.features_used: dict[str, FeatureValue] = {}
         when = compiled.when
+        self.sticky = self.spec.sticky or call.request.sticky
         self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()

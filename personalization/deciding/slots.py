@@ -27,7 +27,7 @@ def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bo
 
 def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
     """Serve the choice this session has already, if it still may be shown."""
-    if not filling.spec.sticky or filling.missing is not None:
+    if not filling.sticky or filling.missing is not None:
         return False
     kept = filling.kept(slot)
     if kept is None or kept.at_ms < filling.call.session_start_ms:
@@ -43,7 +43,7 @@ def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
 def _draw(filling: Filling, slot: int, rung: Rung) -> Drawn:
     """Draw from what the rung says."""
     call = filling.call
-    sticky = filling.spec.sticky and filling.scope.state is not None
+    sticky = filling.sticky and filling.scope.state is not None
     kept = filling.kept(slot) if sticky else None
     replaces = "" if kept is None else trial_of(kept.decision_id)
     decision_id = "" if sticky else mint(call.secret, filling.key, call.nonce_of(filling.name, slot))
