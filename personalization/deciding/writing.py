@@ -62,22 +62,19 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.decision_id
     trains = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
     features = filling.features_used
-    _enter(
-        filling,
-        DecisionMade(
-            message_id=message_id,
-            choice=choice,
-            exposed=call.request.activate,
-            features=pack(features) if trains else NO_FEATURES,
-            arm_features=filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
-            if trains
-            else NO_FEATURES,
-            trains=trains,
-            sticky=drawn.sticky,
-            replaces=drawn.replaces,
-            unit=call.unit,
-        ),
+    made = DecisionMade(
+        message_id=message_id,
+        choice=choice,
+        exposed=call.request.activate,
+        trains=trains,
+        sticky=drawn.sticky,
+        replaces=drawn.replaces,
+        unit=call.unit,
     )
+    if trains:
+        made.features = pack(features)
+        made.arm_features = filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
+    _enter(filling, made)
     call.answer.records.append(
         DecisionRecord(
             choice=choice,
