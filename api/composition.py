@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 from redis.exceptions import RedisError
 
-from api.auth import KeysInForce
+from api.access.caller import KeysInForce
 from api.bounded_log import BoundedLog
 from api.catalog import PreparedInForce
 from api.checks import not_current, refused, too_slow, unreadable, words

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -65,6 +65,11 @@ def not_found(path: str) -> ApiError:
     return ApiError(404, "not_found", f"there is nothing at {path[:200]}", "path")
 
 
+def method_not_allowed(methods: Iterable[str]) -> ApiError:
+    """Another method than the path takes."""
+    return ApiError(405, "method_not_allowed", f"this takes {', '.join(methods)}", "method")
+
+
 def as_api_error(error: BaseException) -> ApiError:
     """The answer to any error: what is not ours is an internal error, and says nothing about itself."""
     if isinstance(error, ApiError):
@@ -90,13 +95,14 @@ def headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
 
 def body_of(error: ApiError, request_id: str, more: Mapping[str, Any] | None = None) -> bytes:
     """The body of an error."""
-    body: dict[str, Any] = {"code": error.code, "message": _text(error.message), "requestId": request_id}
+    body: dict[str, Any] = {"code": error.code, "message": plain(error.message), "requestId": request_id}
     if error.field is not None:
-        body["field"] = _text(error.field)
+        body["field"] = plain(error.field)
     if more:
         body.update(more)
     return orjson.dumps(body)
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
+    """The text without what UTF-8 cannot say, such as halves of characters that a caller sent."""
     return text.encode("utf-8", "replace").decode()

@@ -1,45 +1,27 @@
-"""Reading requests and writing responses on bare ASGI: what the hot paths need, and no more."""
+"""Reading requests and writing responses on bare ASGI: what the routes need, and no more."""
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from api.errors import ApiError, as_api_error, body_of, headers_of, too_large
+from api.errors import ApiError, too_large
+from api.randomness import Randomness
 from personalization.errors import InvalidInput
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-_JSON = (b"content-type", b"application/json")
+JSON = b"application/json"
+NO_HEADERS: Headers = ()
+
 _CORS = (b"access-control-allow-origin", b"*")
-_EXPOSED = (b"access-control-expose-headers", b"x-request-id, retry-after")
-READABLE = (_CORS, _EXPOSED)
-"""What lets a page of any origin read an error."""
+_BODILESS = frozenset({204, 304})
 
 DRAIN_FACTOR = 4
 """A body up to so many times the limit is read to its end before it is refused, so that the client, still
 sending, gets to see why."""
-
-
-class Randomness:
-    """Random bytes by the buffer: one system call for hundreds of ids."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._buffer = b""
-        self._at = 0
-
-    def __call__(self) -> bytes:
-        """The next ``size`` bytes."""
-        at = self._at
-        if at + self._size > len(self._buffer):
-            self._buffer = os.urandom(self._size * 512)
-            at = 0
-        self._at = at + self._size
-        return self._buffer[at : self._at]
 
 
 _request_bytes = Randomness(8)
@@ -104,22 +86,12 @@ def _unzipped(body: bytes, limit_bytes: int) -> bytes:
     return plain
 
 
-async def respond(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """Answer with JSON, readable from any origin."""
-    headers = [_JSON, (b"content-length", str(len(body)).encode()), _CORS, *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def respond(
+    send: Send, status: int, body: bytes = b"", media_type: bytes = JSON, headers: Headers = NO_HEADERS
+) -> None:
+    """Answer, readable from any origin; 204 and 304 have no body."""
+    head = [_CORS, *headers]
+    if status not in _BODILESS:
+        head += [(b"content-type", media_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
-
-
-async def respond_empty(send: Send, more: Headers = ()) -> None:
-    """204."""
-    await send({"type": "http.response.start", "status": 204, "headers": [_CORS, *more]})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def respond_error(send: Send, error: BaseException, request_id: str) -> ApiError:
-    """Answer with an error; gives what it became."""
-    known = as_api_error(error)
-    body = body_of(known, request_id)
-    await respond(send, known.status, body, [(b"x-request-id", request_id.encode()), _EXPOSED, *headers_of(known)])
-    return known

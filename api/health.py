@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 
-from api.services import Services
+from api.dialect import Call, Dialect, Reply, Route
+
+_GET = ("GET", "HEAD")
 
 
-class HealthEndpoints:
-    """Liveness and readiness."""
+async def healthz(_: Call) -> Reply:
+    """Say that the process is alive."""
+    return Reply(200, b'{"status":"ok"}')
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
-    async def healthz(self, _: Request) -> Response:
-        """Alive."""
-        return Response(b'{"status":"ok"}', media_type="application/json")
+async def readyz(call: Call) -> Reply:
+    """Say that it is ready, or name what is missing; what is not well beside it, and why."""
+    report = call.core.services.readiness()
+    body = {
+        "status": "ready" if report.ready else "waiting",
+        "missing": sorted(report.missing),
+        "warnings": sorted(report.warnings),
+        "reasons": {**report.warnings, **report.missing},
+    }
+    return Reply(200 if report.ready else 503, orjson.dumps(body))
 
-    async def readyz(self, _: Request) -> Response:
-        """Ready, or the names of what is missing; what is not well beside it, and why."""
-        report = self._services.readiness()
-        body = {
-            "status": "ready" if report.ready else "waiting",
-            "missing": sorted(report.missing),
-            "warnings": sorted(report.warnings),
-            "reasons": {**report.warnings, **report.missing},
-        }
-        return Response(orjson.dumps(body), 200 if report.ready else 503, media_type="application/json")
 
-    async def metrics(self, _: Request) -> Response:
-        """For Prometheus."""
-        return Response(self._services.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(call: Call) -> Reply:
+    """Show the metrics, for Prometheus."""
+    text = call.core.services.metrics.exposition()
+    return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
+
+
+HEALTH = Dialect(
+    name="health",
+    prefix="/",
+    routes=(
+        Route(_GET, "/healthz", "healthz", None, healthz),
+        Route(_GET, "/readyz", "readyz", None, readyz),
+        Route(_GET, "/metrics", "metrics", None, metrics),
+    ),
+)
+"""How the process is: no dialect of callers, and served like one."""

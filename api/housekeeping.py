@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from api.services import Services
 from api.spooling import SpoolWatch
-from api.wire import BATCH, DECIDE, EVENT, REWARD
+from api.wire import n_unknown
 from background.cancelling import pause
 from eventlog.spool import Spool
 from personalization.catalog.rule_errors import RuleErrorTotals
@@ -45,7 +45,7 @@ class Housekeeper:
         self._models = models
         self._warned: set[str] = set()
         self._dropped = Total(services.metrics.spool_dropped)
-        self._unknown = Total(services.metrics.unknown_fields, _n_unknown())
+        self._unknown = Total(services.metrics.unknown_fields, n_unknown())
         self._said: set[str] = set()
         rule_errors = services.metrics.rule_errors
         self._rules = RuleErrorTotals(lambda rule, n: rule_errors.labels(rule).inc(n))
@@ -62,7 +62,7 @@ class Housekeeper:
         metrics.flush()
         metrics.spool_depth.set(self._spool.n_waiting)
         self._dropped.reached(self._spool.n_dropped)
-        self._unknown.reached(_n_unknown())
+        self._unknown.reached(n_unknown())
         self._watch.look()
         report = services.readiness()
         warned = {*report.missing, *report.warnings}
@@ -81,7 +81,3 @@ class Housekeeper:
                 if rule not in self._said:
                     self._said.add(rule)
                     logger.warning("rule_failed", extra={"rule": rule, "reason": errors.last_error})
-
-
-def _n_unknown() -> int:
-    return sum(kind.n_unknown for kind in (EVENT, BATCH, DECIDE, REWARD))

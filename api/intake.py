@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.types import Scope
-
-from api.auth import Caller
+from api.access.caller import Caller
 from api.ids import DegenerateIds, WireId, check_id
 from api.notice import Notice
-from api.senders import Senders
+from api.senders import Peer, Senders
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
@@ -38,7 +36,8 @@ class Intake:
     def __init__(
         self,
         caller: Caller,
-        scope: Scope,
+        peer: Peer,
+        gpc: bool,
         senders: Senders,
         degenerate: DegenerateIds,
         received_at_ms: int,
@@ -47,9 +46,8 @@ class Intake:
         self.caller = caller
         self.received_at_ms = received_at_ms
         self.catalog = catalog
-        self.sender: Sender = senders.of(caller.access, scope.get("client"), received_at_ms)
-        gpc = caller.access.gpc
-        self.refused = gpc if gpc and (b"sec-gpc", b"1") in scope["headers"] else ()
+        self.sender: Sender = senders.of(caller.access, peer, received_at_ms)
+        self.refused = caller.access.gpc if gpc else ()
         self.notices: list[Notice] = []
         self._degenerate = degenerate
 

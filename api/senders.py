@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
-from config.keys import Access
+from api.access.key_ring import Access
 from personalization.events.entry import Sender
 from personalization.keyed_hash import hmac_sha256
 
@@ -17,6 +18,10 @@ MAX_SENDERS = 65_536
 _DAY_MS = 86_400_000
 _PREFIX_V4, _PREFIX_V6 = 24, 48
 """What one household, office or carrier's gateway is likely to share, and no person is told by."""
+
+
+Peer: TypeAlias = Sequence[Any] | None
+"""Host and port of the other end; None, or a host that is no address, behind a socket of the file system."""
 
 
 class Senders:
@@ -31,8 +36,8 @@ class Senders:
         self._secret = secret
         self._made = functools.lru_cache(MAX_SENDERS)(self._make)
 
-    def of(self, access: Access, peer: Any, now_ms: int) -> Sender:
-        """The sender of a request with that key; ``peer`` is what ASGI calls ``client``."""
+    def of(self, access: Access, peer: Peer, now_ms: int) -> Sender:
+        """The sender of a request with that key; ``peer`` is the other end of its connection."""
         return self._made(
             access.source, access.role, access.after_login, peer[0] if peer else "", now_ms // _DAY_MS
         )

@@ -1,4 +1,4 @@
-"""What the endpoints work with: everything a process is composed of, behind ports."""
+"""What the services of a process work with: everything a process is composed of, behind ports."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from starlette.types import Scope
-
-from api.auth import Caller, KeysInForce
+from api.access.caller import Caller, KeysInForce
 from api.catalog import CatalogInForce
 from api.consent_gate import ConsentGate
-from api.exchange import Randomness
 from api.ids import DegenerateIds
 from api.intake import Intake
 from api.linker import Linker
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.randomness import Randomness
 from api.readiness import Report
-from api.senders import Senders
+from api.senders import Peer, Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
@@ -114,7 +112,7 @@ class Services:
         self.consent = ConsentGate(self.visitors)
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
 
-    def intake(self, caller: Caller, scope: Scope) -> Intake:
-        """What stamps the events of a request that has just come."""
+    def intake(self, caller: Caller, peer: Peer, *, gpc: bool) -> Intake:
+        """What stamps all that a request which has just come brings; ``gpc``: it carried ``Sec-GPC: 1``."""
         catalog = self.catalog.current.catalog
-        return Intake(caller, scope, self.senders, self.degenerate_ids, self.clock_ms(), catalog)
+        return Intake(caller, peer, gpc, self.senders, self.degenerate_ids, self.clock_ms(), catalog)

@@ -1,4 +1,7 @@
-"""What callers send: camelCase JSON, typed. Unknown fields are ignored, and counted at the top of each object."""
+"""Objects as callers send them: camelCase JSON, typed; and the event, which several dialects share.
+
+Unknown fields are ignored, and counted at the top of each object.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ T = TypeVar("T")
 Json = Any
 
 
-class _Wire(msgspec.Struct, rename="camel", frozen=True, gc=True, forbid_unknown_fields=True):
-    pass
+class Wire(msgspec.Struct, rename="camel", frozen=True, gc=True, forbid_unknown_fields=True):
+    """An object as callers send it."""
 
 
-class WireEvent(_Wire, frozen=True, kw_only=True):
+class WireEvent(Wire, frozen=True, kw_only=True):
     """One event, Segment-shaped; which fields it needs depends on its type."""
 
     type: Literal["track", "identify", "page", "screen", "group", "alias"]
@@ -42,61 +45,7 @@ class WireEvent(_Wire, frozen=True, kw_only=True):
     sent_at: WireTime = None
 
 
-class WireBatch(_Wire, frozen=True, kw_only=True):
-    """Several events."""
-
-    events: list[msgspec.Raw]
-    sent_at: WireTime = None
-
-
-class WireVisitor(msgspec.Struct, rename="camel", frozen=True):
-    """Who it is for."""
-
-    anonymous_id: WireId = None
-    user_id: WireId = None
-
-
-class WirePlacement(msgspec.Struct, frozen=True):
-    """A placement with a number of slots of the caller's own."""
-
-    placement: str
-    slots: int | None = None
-
-
-class WireDecide(_Wire, frozen=True, kw_only=True):
-    """A call of the decider."""
-
-    visitor: WireVisitor
-    placements: list[str | WirePlacement]
-    request_id: WireId = None
-    context: dict[str, Json] | None = None
-    events: list[msgspec.Raw] | None = None
-    deadline_ms: int | float | None = None
-    activate: bool = True
-
-
-class WireReward(_Wire, frozen=True, kw_only=True):
-    """What a decision was worth."""
-
-    value: float
-    name: str = ""
-    message_id: WireId = None
-    final: bool = False
-
-
 class _AnyEvent(WireEvent, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    pass
-
-
-class _AnyBatch(WireBatch, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    pass
-
-
-class _AnyDecide(WireDecide, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    pass
-
-
-class _AnyReward(WireReward, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
 
 
@@ -111,6 +60,7 @@ class Reader(Generic[T]):
         self._strict = msgspec.json.Decoder(strict)
         self._tolerant = msgspec.json.Decoder(tolerant)
         self.n_unknown = 0
+        _readers.append(self)
 
     def read(self, text: bytes | msgspec.Raw, field: str = "") -> T:
         """The object in ``text``.
@@ -143,10 +93,15 @@ class Reader(Generic[T]):
         return found
 
 
+_readers: list[Reader[Any]] = []
+
+
+def n_unknown() -> int:
+    """How many objects this process has read that held an unknown field, of every kind."""
+    return sum(reader.n_unknown for reader in _readers)
+
+
 EVENT: Reader[WireEvent] = Reader(WireEvent, _AnyEvent)
-BATCH: Reader[WireBatch] = Reader(WireBatch, _AnyBatch)
-DECIDE: Reader[WireDecide] = Reader(WireDecide, _AnyDecide)
-REWARD: Reader[WireReward] = Reader(WireReward, _AnyReward)
 
 _PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
 _MISSING = re.compile(r"missing required field `(\w+)`")

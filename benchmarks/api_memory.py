@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+from api.access.key_ring import Access
 from api.consent_gate import MAX_SAID, ConsentGate
 from api.intake import Intake
 from api.linker import MAX_LINKED, Linker
 from api.senders import MAX_SENDERS, Senders
-from config.keys import Access
 from personalization.visitor.purposes import PERSONALISING
 
 ID = "visitor-{:024d}"

@@ -11,13 +11,7 @@ from river import base
 
 from online_models.adaptive.arm_model import ArmModel
 from online_models.arm_linear import ArmLinear
-from online_models.policies.check import policy_mistakes
-from online_models.policies.epsilon_greedy import epsilon_greedy
-from online_models.policies.fixed import fixed
-from online_models.policies.linucb import linucb
-from online_models.policies.squarecb import squarecb
-from online_models.policies.thompson import thompson
-from online_models.policies.uniform import uniform
+from online_models.policies.check import MODULES, policy_mistakes
 from online_models.reward_model import Estimates, FloatArray
 from online_models.river_model import RiverModel, guarded
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
@@ -30,19 +24,19 @@ Policy: TypeAlias = Callable[[Estimates, PolicySpec], FloatArray]
 RewardModelImpl: TypeAlias = ArmModel | RiverModel
 
 POLICIES: dict[str, Policy] = {
-    "default": linucb,
-    "thompson": thompson,
-    "linucb": linucb,
-    "squarecb": squarecb,
-    "epsilon_greedy": epsilon_greedy,
-    "uniform": uniform,
-    "fixed": fixed,
+    name: getattr(module, module.__name__.rpartition(".")[2]) for name, module in MODULES.items()
 }
+"""Each is the function that its file is named after."""
 
 WITHOUT_FLOORS = frozenset({"uniform", "fixed"})
 """Somebody's own choice, and the one that needs none."""
 
-_MODELS: dict[str, type[ArmModel]] = {"default": ArmModel, "arm_linear": ArmLinear}
+_MODELS: dict[str, type[ArmModel | base.Estimator]] = {
+    "default": ArmModel,
+    "arm_linear": ArmLinear,
+}
+"""Our own. A new one is an estimator with River's protocol (``learn_one``, ``predict_one``) and one line here."""
+
 _DOTTED = re.compile(r"river(\.[a-z][a-z_0-9]*)+\.[A-Z]\w*")
 
 
@@ -99,9 +93,9 @@ def make_model(spec: ModelSpec | str, field: str = "model") -> RewardModelImpl:
     params: dict[str, Any] = dict(spec.params)
     own = _MODELS.get(spec.name)
     try:
-        if own is not None:
+        if own is not None and issubclass(own, ArmModel):
             return own(**params)
-        return RiverModel(guarded(_river_class(spec.name, field), params))
+        return RiverModel(guarded(own or _river_class(spec.name, field), params))
     except InvalidInput:
         raise
     except Exception as error:

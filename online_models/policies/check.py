@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 from online_models.policies import epsilon_greedy, fixed, linucb, squarecb, thompson, uniform
 from online_models.policies.parameter import Parameter
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.errors import InvalidInput
 
-_MODULES = {
+MODULES: Mapping[str, ModuleType] = {
     "default": linucb,
     "thompson": thompson,
     "linucb": linucb,
@@ -20,9 +20,10 @@ _MODULES = {
     "uniform": uniform,
     "fixed": fixed,
 }
+"""A new policy is a file of its own, with a function of the same name, and one line here."""
 
 PARAMETERS: Mapping[str, tuple[Parameter, ...]] = MappingProxyType(
-    {name: module.PARAMETERS for name, module in _MODULES.items()}
+    {name: module.PARAMETERS for name, module in MODULES.items()}
 )
 """Policy → its parameters, each declared in the policy's own file."""
 
@@ -33,7 +34,7 @@ def summary(policy: str) -> str:
     >>> summary("squarecb")
     'SquareCB: probability inverse to the gap behind the best estimate.'
     """
-    return (_MODULES[policy].__doc__ or "").split("\n")[0]
+    return (MODULES[policy].__doc__ or "").split("\n")[0]
 
 
 _BOUNDS = (

@@ -12,6 +12,7 @@ from typing import Any
 from personalization import bounded
 from personalization.audience import tallies, windows
 from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.rules import Scope
 from personalization.events.event import ClientEvent, Group, Identify, Page, Screen, Track, event_name
 from personalization.events.event_scope import at_path, event_scope
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
@@ -83,11 +84,13 @@ def _apply_affinities(
     rules = catalog.affinities_by_event.get(event_name(event))
     if not rules:
         return
-    scope = event_scope(event)
+    scope: Scope | None = None
     raised: dict[str, float] = {}
     for rule in rules:
-        if rule.when is not None and not rule.when.holds(scope):
-            continue
+        if rule.when is not None:
+            scope = scope or event_scope(event)
+            if not rule.when.holds(scope):
+                continue
         keys = _keys(at_path(event, rule.path))
         if not keys:
             continue

@@ -16,6 +16,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.measures import Measure
+from personalization.catalog.rules import Scope
 from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
 from personalization.events.event import Backfilled, ClientEvent, event_name
 from personalization.events.event_scope import at_path, event_scope
@@ -43,10 +44,12 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
     wanted = catalog.series_by_event.get(event_name(event))
     if not wanted:
         return
-    scope = event_scope(event)
+    scope: Scope | None = None
     for series in wanted:
-        if series.where is not None and not series.where.holds(scope):
-            continue
+        if series.where is not None:
+            scope = scope or event_scope(event)
+            if not series.where.holds(scope):
+                continue
         amount = _amount(at_path(event, series.path)) if series.path else None
         if amount == 0.0:
             continue  # it adds nothing, and would take the place of one that does

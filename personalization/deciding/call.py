@@ -9,7 +9,6 @@ from personalization.audience.conversion_scores import Scorers, Scores
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.audience.variables import VisitorScope
-from personalization.bounded import short_hash
 from personalization.deciding.consents import Consents
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
@@ -60,9 +59,8 @@ class Call:
             clock_ms, unit = max(now_ms, state.now_ms), state.unit
             gap_ms = catalog.catalog.catalog.session_gap_ms
             self.session, self.session_start_ms = session_at(state.session, clock_ms, gap_ms)
+            self.answer.session = self.session
         self.unit = unit or unit_of(request)
-        # Those who name nobody are not one person, whose variant all of them would be served.
-        self.assigned_by = short_hash(request.request_id) if request.is_nobodys else self.unit
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
         self.scope = VisitorScope(state, request.context, catalog.catalog, clock_ms, known, scores)

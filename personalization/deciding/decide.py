@@ -106,6 +106,8 @@ def deciding(
     """``decide`` step by step, for a request that was checked: each question to a model is handed out."""
     call = Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
     for asked in request.placements:
+        if request.apart:
+            call.taken.clear()
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = call.consents.missing(placement.compiled.consent)

@@ -34,6 +34,8 @@ class Decision(msgspec.Struct, frozen=True):
         ``{"type": "redirect", "url": …}``.
     probability
         Of this choice, given the arms above it; exactly what was drawn from.
+    sticky
+        It is kept for the session: the same choice, with the same id, at the next call.
     variant
         The placement's variant that the visitor is in; empty: none.
     model
@@ -50,6 +52,7 @@ class Decision(msgspec.Struct, frozen=True):
     tier: Tier
     reason: str
     holdout: bool = False
+    sticky: bool = False
     variant: str = ""
     model: str = ""
 
@@ -71,6 +74,8 @@ class Answer(msgspec.Struct):
         Of the state as read, events sent along not counted; None where it could not be read.
     state_age_ms
         Since the last entry folded into it; None where the visitor is unknown or could not be read.
+    session
+        The number of the visitor's session that this answer belongs to; 0 where the state could not be read.
     faults
         Models that failed to answer, as (key of the model, error).
     words
@@ -85,5 +90,6 @@ class Answer(msgspec.Struct):
     events_kept: bool = True
     state_revision: int | None = None
     state_age_ms: int | None = None
+    session: int = 0
     faults: list[tuple[str, Exception]] = []
     words: dict[str, bool] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from personalization.audience.context import raw_features
 from personalization.audience.variables import VisitorScope
+from personalization.bounded import short_hash
 from personalization.deciding.call import Call
 from personalization.deciding.decider_catalog import PreparedPlacement
 from personalization.deciding.eligibility import TAKEN, refusals
@@ -22,15 +23,21 @@ class Filling:
         As it is written, or as the visitor's variant makes it. Without consent nobody is in a variant.
     scope
         What rules and features may look at.
+    model
+        The key of the model that may choose.
     missing
         The purpose that lacks consent; None: none does.
     key
         The key decisions are made under: nobody's without consent, as far as is known. Where the state could not be
         read, only a signed grant says that something may be logged under a key.
+    sticky
+        Whether the session keeps its choices: by the catalog, or as the caller asks.
     open
         Whether the placement's own rule holds.
     arms
         The eligible arms, those taken by earlier slots included.
+    features_used
+        What the model was told of the visitor; empty while it was not asked.
     filtered
         The other arms, with the reason.
     control
@@ -38,39 +45,48 @@ class Filling:
     """
 
     __slots__ = (
-        "_features",
         "arms",
         "call",
         "control",
+        "features_used",
         "filtered",
         "key",
         "missing",
+        "model",
         "name",
         "open",
         "placement",
         "scope",
         "spec",
+        "sticky",
     )
 
     def __init__(self, call: Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
         self.call = call
         self.control = False
         if missing is None:
-            assignment = placement.experiments.assignment(call.secret, call.assigned_by, scope.state)
+            unit = call.unit
+            if scope.state is None and call.request.is_nobodys:
+                # Those who name nobody are not one person, whose variant all of them would be served.
+                unit = short_hash(call.request.request_id)
+            assignment = placement.experiments.assignment(call.secret, unit, scope.state)
             if assignment.overrides is not None:
                 placement = assignment.overrides
             else:
                 self.control = assignment.experiment == HOLDOUT
         self.placement = placement
-        self.spec = placement.compiled.spec
-        self.name = placement.compiled.name
+        compiled = placement.compiled
+        self.spec = compiled.spec
+        self.name = compiled.name
+        self.model = compiled.model
         self.scope = scope
         self.missing = missing
         known = scope.state is not None or call.consents.signed
         self.key = call.key if missing is None and known else NOBODY
         self.filtered: dict[str, str] = {}
-        self._features: dict[str, FeatureValue] | None = None
-        when = placement.compiled.when
+        self.features_used: dict[str, FeatureValue] = {}
+        when = compiled.when
+        self.sticky = self.spec.sticky or call.request.sticky
         self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()
@@ -84,8 +100,6 @@ class Filling:
     def arms_left(self) -> tuple[str, ...]:
         """The eligible arms that no earlier slot of the call took; notes those that one did."""
         taken = self.call.taken
-        if not taken:
-            return self.arms
         arms = tuple(arm for arm in self.arms if arm not in taken)
         if len(arms) != len(self.arms):
             for arm in self.arms:
@@ -95,19 +109,14 @@ class Filling:
 
     def features(self) -> dict[str, FeatureValue]:
         """What the model is told of the visitor, worked out when it is first asked for."""
-        if self._features is None:
-            self._features = raw_features(self.placement.features, self.scope)
-        return self._features
-
-    @property
-    def features_used(self) -> dict[str, FeatureValue]:
-        """The same if the model was told of them, else none."""
-        return self._features or {}
+        if not self.features_used:
+            self.features_used = raw_features(self.placement.features, self.scope)
+        return self.features_used
 
     def kept(self, slot: int) -> Sticky | None:
-        """The choice kept last for the slot, of whichever session; None where the placement keeps none."""
+        """The choice kept last for the slot, of whichever session; None if there is none that is known of."""
         state = self.scope.state
-        return state.sticky.get(f"{self.name}/{slot}") if self.spec.sticky and state is not None else None
+        return None if state is None else state.sticky.get(f"{self.name}/{slot}")
 
     def first_by_priority(self, arms: tuple[str, ...]) -> str:
         """Which of ``arms`` (at least one) rules alone would take."""

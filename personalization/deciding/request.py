@@ -45,6 +45,10 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Purposes that the visitor's browser refuses (``Sec-GPC``), in their normal form.
     repeatable
         ``request_id`` is the caller's own: whoever sends it again means the same decisions.
+    sticky
+        Every placement keeps its choice for the visitor's session, as those do that the catalog calls so.
+    apart
+        Each placement is decided as if it were asked for alone: an offer may stand in several of them.
     said_lately
         Words on purposes that came in a moment ago and may not be in the visitor's state yet.
     """
@@ -59,6 +63,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     consent_default: bool = False
     refused: tuple[str, ...] = ()
     repeatable: bool = False
+    sticky: bool = False
+    apart: bool = False
     said_lately: Words = {}
 
     @property

@@ -56,28 +56,25 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
         filling.placement.compiled.variant,
         filling.placement.compiled.is_shared,
     )
-    _answer(filling, choice, rung.tier, rung.reason)
+    _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)
     if filling.key == NOBODY:
         return  # without consent, or without knowing of it, nothing is logged under a visitor's key
     message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.decision_id
     trains = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
     features = filling.features_used
-    _enter(
-        filling,
-        DecisionMade(
-            message_id=message_id,
-            choice=choice,
-            exposed=call.request.activate,
-            features=pack(features) if trains else NO_FEATURES,
-            arm_features=filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
-            if trains
-            else NO_FEATURES,
-            trains=trains,
-            sticky=drawn.sticky,
-            replaces=drawn.replaces,
-            unit=call.unit,
-        ),
+    made = DecisionMade(
+        message_id=message_id,
+        choice=choice,
+        exposed=call.request.activate,
+        trains=trains,
+        sticky=drawn.sticky,
+        replaces=drawn.replaces,
+        unit=call.unit,
     )
+    if trains:
+        made.features = pack(features)
+        made.arm_features = filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
+    _enter(filling, made)
     call.answer.records.append(
         DecisionRecord(
             choice=choice,
@@ -122,7 +119,9 @@ def write_kept(filling: Filling, slot: int, kept: Sticky) -> None:
         variant=filling.placement.compiled.variant,
         shared=filling.placement.compiled.is_shared,
     )
-    _answer(filling, choice, Tier.PERSONALISED, "kept in this session")
+    _answer(filling, choice, Tier.PERSONALISED, "kept in this session", sticky=True)
+    if not call.request.activate:
+        return  # no trial and no exposure: a repeat that is deferred says nothing new
     _enter(
         filling,
         DecisionMade(
@@ -148,7 +147,7 @@ def _enter(filling: Filling, made: DecisionMade) -> None:
     )
 
 
-def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str) -> None:
+def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky: bool) -> None:
     call = filling.call
     call.taken.append(choice.arm)
     call.answer.decisions.append(
@@ -163,6 +162,7 @@ def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str) -> None:
             tier,
             reason,
             filling.control,
+            sticky,
             choice.variant,
             choice.model,
         )

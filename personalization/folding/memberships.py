@@ -89,7 +89,7 @@ class Segments:
     def due_ms(self, folder: FolderState) -> float:
         """When time alone may change something; infinity for never."""
         kept = folder.memberships
-        return min(kept.due_ms.values(), default=math.inf) if kept is not None else math.inf
+        return min(kept.due_ms.values()) if kept is not None and kept.due_ms else math.inf
 
 
 def _is_profiled(fold: FoldContext) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from api.access.caller import KeysInForce
 from api.app import Application
-from api.auth import KeysInForce
 from api.catalog import PreparedInForce
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory

@@ -231,7 +231,7 @@ async def test_a_placements_variants_as_learned(site: Site) -> None:
     assert [(arm["contentId"], arm["exposures"]) for arm in own["arms"]] == [("tents", 10), ("bags", 0)]
     assert (same["share"], same["learn"], same["modelAgeMs"]) == (0.25, "shared", None)
     assert [arm["contentId"] for arm in same["arms"]] == ["shoes", "tents", "bags"]
-    assert site.asked_of == ["home.hero", "home.hero@own", "home.hero"]
+    assert site.asked_of == ["home.hero@own", "home.hero", "home.hero"]
 
 
 async def test_health_and_readiness(site: Site) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["config.catalog_errors", "config.catalog_shape", "config.keys", "config.scalars", "state.catalog_diff"],
+    ["config.catalog_errors", "config.catalog_shape", "config.scalars", "state.catalog_diff"],
 )
 def test_examples(module: str) -> None:
     result = doctest.testmod(import_module(module))

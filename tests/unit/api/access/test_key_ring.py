@@ -7,7 +7,7 @@ import timeit
 
 import pytest
 
-from config.keys import MAX_KEY_CHARS, Access, KeyRing
+from api.access.key_ring import MAX_KEY_CHARS, Access, KeyRing
 from personalization.catalog.catalog import Source
 from personalization.visitor.purposes import GPC
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from api.access.permissions import GRANTED, Permission, Role
 from personalization.catalog.catalog import Source
 from personalization.visitor.purposes import normal
-
-Role = Literal["write", "server"]
 
 MAX_KEY_CHARS = 256
 """Longer than any key of ours: refused before it is hashed."""
@@ -27,7 +26,7 @@ class Access:
     source
         Name of the source in the catalog.
     role
-        ``write`` collects and decides; ``server`` may also read, and reward with money.
+        ``write`` or ``server``: what each allows, ``may`` says.
     consent_default
         What counts for visitors who were never asked.
     gpc
@@ -41,6 +40,15 @@ class Access:
     consent_default: Literal["granted", "denied"]
     after_login: Literal["logged_out", "same_person"] = "logged_out"
     gpc: tuple[str, ...] = ()
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the key allows it.
+
+        >>> access = Access("shop", "write", "granted")
+        >>> access.may(Permission.DECIDE), access.may(Permission.READ)
+        (True, False)
+        """
+        return permission in GRANTED[self.role]
 
 
 class KeyRing:

@@ -9,29 +9,29 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from api.consent_gate import ConsentGate
+from api.deciding import Decider
+from api.dialects.own.wire import WireDecide, WirePlacement, WireVisitor
 from api.events import client_event, event_time_ms, ids_of, nobody, read_event
 from api.ids import is_given
-from api.intake import Intake, without_address
+from api.intake import Intake
 from api.notice import Notice
-from api.wire import WireDecide, WireEvent, WirePlacement, WireVisitor
+from api.wire import WireEvent
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import InvalidInput
-from personalization.visitor.visitor_key import anonymous_key, user_key
 
 MAX_PLACEMENTS = 50
 MAX_EVENTS = 100
 
 
-def decide_request(wire: WireDecide, request_id: str, intake: Intake, consent: ConsentGate) -> DecideRequest:
+def decide_request(wire: WireDecide, request_id: str, intake: Intake, decider: Decider) -> DecideRequest:
     """The request, checked. Where its only id is nobody's, it is for nobody.
 
     Parameters
     ----------
     request_id
         For a request that has none of its own.
-    consent
-        Knows what was said a moment ago.
+    decider
+        Adds what is known of consent.
 
     Raises
     ------
@@ -50,30 +50,21 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake, consent: C
         raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
     if len(wire.placements) > MAX_PLACEMENTS:
         raise InvalidInput("placements", f"are {len(wire.placements)}; at most {MAX_PLACEMENTS}", "too_many")
-    return DecideRequest(
-        request_id=named or request_id,
-        placements=tuple([_placement(asked) for asked in wire.placements]),
+    return decider.request(
+        intake,
+        named or request_id,
+        tuple([_placement(asked) for asked in wire.placements]),
         user_id=user_id,
         anonymous_id=anonymous_id,
-        context=without_address(wire.context),
+        context=wire.context,
         events=events,
         activate=wire.activate,
-        consent_default=intake.caller.access.consent_default == "granted",
-        refused=intake.refused,
         repeatable=named is not None,
-        said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
-        if consent.has_heard
-        else {},
     )
 
 
 def _placement(asked: str | WirePlacement) -> PlacementRequest:
     return PlacementRequest(asked) if isinstance(asked, str) else PlacementRequest(asked.placement, asked.slots)
-
-
-def _keys(user_id: str | None, anonymous_id: str | None) -> list[str]:
-    of_ids = (user_key(user_id) if user_id else "", anonymous_key(anonymous_id) if anonymous_id else "")
-    return [key for key in of_ids if key]
 
 
 def _is_tried(wire: WireVisitor | WireEvent) -> bool:

@@ -1,15 +1,13 @@
-"""Who is asking: keys, and what they allow."""
+"""Who is asking: whoever a key belongs to, by the catalog in force."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from starlette.types import Scope
-
+from api.access.key_ring import Access, KeyRing
+from api.access.permissions import Permission
 from api.catalog import CatalogInForce
 from api.errors import forbidden, unauthorized
-from config.keys import Access, KeyRing
 from personalization.catalog.compiled_catalog import CompiledCatalog
 
 
@@ -56,35 +54,17 @@ class KeysInForce:
         return caller
 
 
-def key_in(scope: Scope) -> str | None:
-    """The key a request shows: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
-    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    for name, value in headers:
-        if name == b"authorization":
-            if value[:7].lower() == b"bearer ":
-                return value[7:].strip().decode("latin-1")
-        elif name == b"x-api-key":
-            return value.decode("latin-1")
-    return None
-
-
-def authorise(scope: Scope, keys: KeysInForce, *, server: bool = False, key: str | None = None) -> Caller:
-    """Whoever the key that the request shows belongs to.
-
-    Parameters
-    ----------
-    key
-        Shown in another way, where headers cannot be sent.
+def authorise(key: str | None, keys: KeysInForce, permission: Permission) -> Caller:
+    """Whoever shows ``key``, if they may.
 
     Raises
     ------
     ApiError
-        401 without a known key, 403 where a server key is needed.
+        401 without a known key, 403 without the permission.
     """
-    shown = key_in(scope) or key
-    caller = keys.identify(shown) if shown else None
+    caller = keys.identify(key) if key else None
     if caller is None:
         raise unauthorized()
-    if server and not caller.is_server:
+    if not caller.access.may(permission):
         raise forbidden()
     return caller

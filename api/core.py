@@ -1,0 +1,26 @@
+"""What every dialect speaks to: the services of one process, which know nothing of HTTP."""
+
+from __future__ import annotations
+
+from api.collecting import Collector
+from api.deciding import Decider
+from api.rewarding import Rewarder
+from api.services import Services
+
+
+class Core:
+    """Decider, collector and rewarder of a process, and the parts that are only read.
+
+    Attributes
+    ----------
+    services
+        The parts; a dialect reads of them, and writes through the other three.
+    """
+
+    __slots__ = ("collector", "decider", "rewarder", "services")
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.decider = Decider(services)
+        self.collector = Collector(services)
+        self.rewarder = Rewarder(services)

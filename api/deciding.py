@@ -1,0 +1,158 @@
+"""The decider of a process, through which every dialect decides: reads the visitor, scores, queues what is logged.
+
+The path waits for one thing, the coalesced read of the visitor, and for that no longer than its limit. What is
+to be logged goes to the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from api.intake import Intake, without_address
+from api.recording import Recorder
+from api.scoring import CoalescedScoring
+from api.services import Services
+from personalization.deciding.decide import check, deciding
+from personalization.deciding.decision import Answer
+from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
+from personalization.errors import Unavailable
+from personalization.visitor.visitor_key import anonymous_key, user_key
+from personalization.visitor.visitor_state import VisitorState
+
+MAX_DEADLINE_MS = 10_000
+_READ_SHARE = 0.6
+"""Of what is left of a deadline the read may take; the rest is for choosing and answering."""
+
+
+class Deadline(NamedTuple):
+    """When a request began, and until when it is to be answered; both on the clock of ``time.perf_counter``."""
+
+    began: float
+    until: float
+
+
+class Decider:
+    """Decides what is asked for. One for a process: requests in flight share their reads and their scoring."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._scoring = CoalescedScoring()
+        self._recorder = Recorder(services)
+
+    def deadline(self, began: float, asked_ms: float | None = None) -> Deadline:
+        """The deadline of a request that began at ``began``: as its caller asked, or as the settings say."""
+        deadline_ms = self._services.deadline_ms
+        if asked_ms is not None:
+            deadline_ms = max(1, min(MAX_DEADLINE_MS, int(asked_ms)))
+        return Deadline(began, began + deadline_ms / 1000)
+
+    def request(
+        self,
+        intake: Intake,
+        request_id: str,
+        placements: tuple[PlacementRequest, ...],
+        *,
+        user_id: str | None,
+        anonymous_id: str | None,
+        context: dict[str, Any] | None,
+        events: tuple[SentEvent, ...] = (),
+        activate: bool = True,
+        repeatable: bool = False,
+        sticky: bool = False,
+        apart: bool = False,
+    ) -> DecideRequest:
+        """What is asked for, with what its source, its visitor's browser and the last moments say of consent.
+
+        The parameters are those of ``personalization.deciding.request.DecideRequest``.
+        """
+        consent = self._services.consent
+        return DecideRequest(
+            request_id=request_id,
+            placements=placements,
+            user_id=user_id,
+            anonymous_id=anonymous_id,
+            context=without_address(context),
+            events=events,
+            activate=activate,
+            consent_default=intake.caller.access.consent_default == "granted",
+            refused=intake.refused,
+            repeatable=repeatable,
+            sticky=sticky,
+            apart=apart,
+            said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
+            if consent.has_heard
+            else {},
+        )
+
+    async def decide(
+        self,
+        request: DecideRequest,
+        intake: Intake,
+        deadline: Deadline,
+        is_held: Callable[[Answer], bool] | None = None,
+    ) -> Answer:
+        """The answer; it is given whatever of Redis, models or the log is away.
+
+        Parameters
+        ----------
+        is_held
+            Says whether the caller holds this very answer already, and will be told no more than that. Then no
+            decision of it is recorded: nobody would ever see its ids.
+
+        Raises
+        ------
+        InvalidInput
+            For an unknown placement, or a number of slots nobody can fill.
+        """
+        services = self._services
+        catalog = services.catalog.current
+        check(request, catalog)
+        states = await self._states(request, deadline)
+        reading_done = time.perf_counter()
+        until = deadline.until
+        steps = deciding(
+            request,
+            states,
+            catalog,
+            services.models,
+            intake.received_at_ms,
+            secret=services.secret,
+            nonce=services.nonce,
+            out_of_time=lambda: time.perf_counter() > until,
+            scorers=services.conversions,
+        )
+        answer = await self._scoring.run(steps)
+        services.metrics.scored(time.perf_counter() - reading_done)
+        if is_held is not None and is_held(answer):
+            answer.entries.clear()
+            answer.records.clear()
+        self._recorder.record(request, states, answer, intake)
+        seconds = time.perf_counter() - deadline.began
+        for decision in answer.decisions:
+            services.metrics.decided(decision.tier, decision.placement, seconds)
+        return answer
+
+    async def _states(self, request: DecideRequest, deadline: Deadline) -> list[VisitorState] | None:
+        """What is known of the visitor, None where it cannot be had in time, or there is none."""
+        if request.is_nobodys:
+            return None
+        services = self._services
+        registered = user_key(request.user_id) if request.user_id else None
+        left_s = (deadline.until - time.perf_counter()) * _READ_SHARE
+        try:
+            if left_s * 1000 >= services.redis_timeout_ms:
+                return await services.visitors.read(request.keys(), registered)
+            if left_s <= 0:
+                return None
+            async with asyncio.timeout(left_s):
+                return await services.visitors.read(request.keys(), registered)
+        except (Unavailable, TimeoutError):
+            return None
+
+
+def _keys(user_id: str | None, anonymous_id: str | None) -> list[str]:
+    of_ids = (user_key(user_id) if user_id else "", anonymous_key(anonymous_id) if anonymous_id else "")
+    return [key for key in of_ids if key]

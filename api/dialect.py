@@ -1,0 +1,179 @@
+"""What a dialect is: routes over one set of services, each with the permission it needs, and a way to say no.
+
+A dialect translates: a request of its protocol into a call of the decider, the collector or the rewarder, and
+what these give into an answer of its protocol. It knows nothing of other dialects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from starlette.types import Receive, Scope
+
+from api.access.caller import Caller
+from api.access.permissions import Permission
+from api.core import Core
+from api.errors import ApiError, body_of
+from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
+from api.intake import Intake
+from personalization.errors import NextbestError
+
+
+class Reply(NamedTuple):
+    """An answer, of any dialect."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = NO_HEADERS
+    media_type: bytes = JSON
+
+
+NO_CONTENT = Reply(204)
+
+
+class Call:
+    """One request to a route.
+
+    Attributes
+    ----------
+    params
+        What stands in the variable parts of the path.
+    request_id
+        Made for this request; every error carries it.
+    began
+        When it came, on the clock of ``time.perf_counter``.
+    """
+
+    __slots__ = ("_caller", "_receive", "began", "core", "params", "request_id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, core: Core) -> None:
+        self.began = time.perf_counter()
+        self.scope = scope
+        self.core = core
+        self.params: Mapping[str, str] = scope.get("path_params", {})
+        self.request_id = new_request_id()
+        self._receive = receive
+        self._caller: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Whoever sent it; only routes that need a permission have one."""
+        if self._caller is None:
+            raise NextbestError("a route that is open to everybody has no caller")
+        return self._caller
+
+    @caller.setter
+    def caller(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body, decompressed; raises ``ApiError`` and ``InvalidInput`` as ``read_body`` does."""
+        return await read_body(self.scope, self._receive, limit_bytes)
+
+    def intake(self) -> Intake:
+        """What stamps all that this request brings."""
+        scope = self.scope
+        refuses = (b"sec-gpc", b"1") in scope["headers"]
+        return self.core.services.intake(self.caller, scope.get("client"), gpc=refuses)
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of a dialect.
+
+    Attributes
+    ----------
+    methods
+        Those it takes.
+    path
+        As Starlette writes them: ``/v1/visitors/{visitor_id:path}``.
+    name
+        What metrics and the log call it.
+    permission
+        What its caller must be allowed to do; None: everybody may.
+    handle
+        Answers. What it raises becomes an error of the dialect.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    name: str
+    permission: Permission | None
+    handle: Handler
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its path has no variable part: such a route is found by one look-up, without a router."""
+        return "{" not in self.path
+
+
+ErrorBody: TypeAlias = Callable[[ApiError, str, Mapping[str, str]], bytes]
+"""The body of an error, given the request's id and what stands in the variable parts of its path."""
+
+
+def own_shape(error: ApiError, request_id: str, _: Mapping[str, str]) -> bytes:
+    """The body of an error where no protocol of others says how it looks."""
+    return body_of(error, request_id)
+
+
+def shown_key(scope: Scope) -> str | None:
+    """The key a request shows: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if value[:7].lower() == b"bearer ":
+                key: bytes = value[7:]
+                return key.strip().decode("latin-1")
+        elif name == b"x-api-key":
+            key = value
+            return key.decode("latin-1")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A protocol that callers may speak.
+
+    Attributes
+    ----------
+    name
+        For people.
+    prefix
+        Every path that begins so is this dialect's to refuse, also where no route of it fits.
+    routes
+        What it answers.
+    key_of
+        The key that a request shows; raises ``InvalidInput`` for a request that cannot be read.
+    error_body
+        The body of an error.
+    accepted_headers
+        Request headers that a page of another origin may send, lower case.
+    exposed_headers
+        Response headers that a page of another origin may read, lower case.
+    """
+
+    name: str
+    prefix: str
+    routes: Sequence[Route]
+    error_body: ErrorBody = own_shape
+    key_of: Callable[[Scope], str | None] = shown_key
+    accepted_headers: tuple[str, ...] = ("authorization", "content-type", "content-encoding", "x-api-key")
+    exposed_headers: tuple[str, ...] = ("x-request-id", "retry-after")
+    preflight: Headers = field(init=False)
+    readable: Headers = field(init=False)
+
+    def __post_init__(self) -> None:
+        accepted, exposed = ", ".join(self.accepted_headers), ", ".join(self.exposed_headers)
+        preflight = [
+            (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+            (b"access-control-allow-headers", accepted.encode()),
+            (b"access-control-max-age", b"86400"),
+            (b"content-length", b"0"),
+        ]
+        object.__setattr__(self, "preflight", preflight)
+        object.__setattr__(self, "readable", [(b"access-control-expose-headers", exposed.encode())])

@@ -1,0 +1,90 @@
+"""OFREP's evaluation context, read: whose it is, and what rules and models may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from starlette.types import Scope
+
+from api.exchange import header
+from api.ids import WireId, is_given
+from api.intake import Intake
+from api.wire import Reader, Wire
+from personalization.errors import InvalidInput
+
+MISSING_KEY = "missing_targeting_key"
+
+_BROWSER = "Mozilla/"
+"""So the name of every browser begins, and that of no HTTP library."""
+
+
+class WireEvaluation(Wire, frozen=True, kw_only=True):
+    """What is asked: an evaluation of one flag or of all, the same."""
+
+    context: dict[str, Any] | None = None
+
+
+class _AnyEvaluation(WireEvaluation, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+EVALUATION: Reader[WireEvaluation] = Reader(WireEvaluation, _AnyEvaluation)
+
+
+class EvaluationContext(NamedTuple):
+    """For whom a flag is evaluated, and in which context."""
+
+    user_id: str | None
+    anonymous_id: str | None
+    context: dict[str, Any]
+
+
+def evaluation_context(sent: dict[str, Any] | None, intake: Intake, scope: Scope) -> EvaluationContext:
+    """The context as sent, checked.
+
+    A write key is a page's: there ``targetingKey`` is the anonymous id, and ``userId`` beside it a user's. A
+    server key's ``targetingKey`` is the user id, and ``anonymousId`` beside it the same person's browser; where
+    both are one text, nobody is logged in, and it is the browser's alone.
+
+    Raises
+    ------
+    InvalidInput
+        Names the field; of code ``MISSING_KEY`` where there is no ``targetingKey``.
+    """
+    context = dict(sent or {})
+    targeting_key = _sent_id(context, "targetingKey")
+    user_id, anonymous_id = _sent_id(context, "userId"), _sent_id(context, "anonymousId")
+    if not is_given(targeting_key):
+        raise InvalidInput(
+            "context.targetingKey", "is missing; send the visitor's id, the same at every evaluation", MISSING_KEY
+        )
+    named = intake.id(targeting_key, "context.targetingKey")
+    if intake.caller.is_server:
+        anonymous = intake.id(anonymous_id, "context.anonymousId")
+        return EvaluationContext(None if anonymous == named else named, anonymous, context)
+    user = intake.id(user_id, "context.userId")
+    return EvaluationContext(user, named, _with_browser(context, scope))
+
+
+def _sent_id(context: dict[str, Any], name: str) -> WireId:
+    value = context.pop(name, None)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise InvalidInput(f"context.{name}", "is no id; an id is text or a whole number", "bad_id")
+
+
+def _with_browser(context: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """The context, with what a browser says of itself where the context does not."""
+    agent = header(scope, b"user-agent")
+    if agent is None or not agent.startswith(_BROWSER.encode()):
+        return context
+    said: Mapping[str, str | None] = {"userAgent": agent.decode("latin-1"), "locale": _locale(scope)}
+    return {**{name: value for name, value in said.items() if value}, **context}
+
+
+def _locale(scope: Scope) -> str | None:
+    """The language a browser prefers, as ``Accept-Language`` has it first."""
+    accepted = (header(scope, b"accept-language") or b"").decode("latin-1")
+    first = accepted.split(",")[0].split(";")[0].strip()
+    return None if first == "*" else first

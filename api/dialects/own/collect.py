@@ -1,0 +1,93 @@
+"""``POST /v1/events``: one event, or a batch."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+
+from api.collecting import Incoming, incoming
+from api.dialect import Call, Reply
+from api.dialects.own.wire import BATCH, WireBatch
+from api.errors import ApiError, body_of, plain
+from api.events import MAX_EVENTS, client_event, event_time_ms, ids_of, nobody, read_event
+from api.intake import Intake
+from api.times import WireTime
+from api.wire import refusal
+from personalization.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+async def collect(call: Call) -> Reply:
+    """Take events: 200 once the log has the good ones, 400 where none is."""
+    core = call.core
+    batch, single = read_batch(await call.body(core.services.max_body_bytes))
+    intake = call.intake()
+
+    def read(index: int, raw: msgspec.Raw) -> Incoming:
+        return _incoming(raw, "" if single else f"events[{index}]", batch.sent_at, intake)
+
+    taken = await core.collector.take(batch.events, read, intake)
+    rejected = [_rejected(index, error) for index, error in taken.rejected]
+    warnings = [notice.shown(index) for index, notice in taken.warnings]
+    if len(rejected) == len(batch.events):
+        first = rejected[0]
+        refused = ApiError(400, first["code"], first["message"], first["field"])
+        more = {"accepted": 0, "rejected": rejected, "warnings": warnings}
+        return Reply(400, body_of(refused, call.request_id, more))
+    return Reply(200, orjson.dumps({"accepted": taken.n_accepted, "rejected": rejected, "warnings": warnings}))
+
+
+def _incoming(raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake) -> Incoming:
+    wire = read_event(raw, field)
+    user_id, anonymous_id = ids_of(wire, field, intake)
+    if user_id is None and anonymous_id is None:
+        raise nobody(wire, field)
+    event = client_event(wire, field, intake, user_id, anonymous_id)
+    return incoming(event, event_time_ms(wire, sent_at, field, intake), intake)
+
+
+def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:
+    field = error.field.lstrip(".") or "body"
+    return {"index": index, "field": plain(field), "code": error.code, "message": plain(error.message)}
+
+
+def read_batch(body: bytes) -> tuple[WireBatch, bool]:
+    """The events of a body, and whether it was a single one. What is in them is looked at one by one.
+
+    Raises
+    ------
+    InvalidInput
+        Where the body as a whole is no batch.
+    """
+    try:
+        members = _MEMBERS.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise refusal(error, body) from error
+    if "events" not in members:
+        if "type" not in members:
+            raise InvalidInput("events", 'is missing; send one event, or {"events": […]}', "missing_field")
+        return WireBatch(events=[msgspec.Raw(body)]), True
+    events = _decoded(_EVENTS, members["events"], "events")
+    if not events:
+        raise InvalidInput("events", "is empty; send at least one event", "missing_field")
+    if len(events) > MAX_EVENTS:
+        raise InvalidInput("events", f"are {len(events)}; at most {MAX_EVENTS} at once", "too_many")
+    BATCH.n_unknown += bool(members.keys() - _KNOWN)
+    sent_at = _decoded(_TIME, members["sentAt"], "sentAt") if "sentAt" in members else None
+    return WireBatch(events=events, sent_at=sent_at), False
+
+
+_KNOWN = {"events", "sentAt"}
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EVENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_TIME: msgspec.json.Decoder[WireTime] = msgspec.json.Decoder(WireTime)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, field: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise refusal(error, bytes(raw), field) from error

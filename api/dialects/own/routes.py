@@ -1,0 +1,41 @@
+"""The routes of our own dialect, and how it reads keys."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from api.access.permissions import Permission
+from api.dialect import Dialect, Route, own_shape, shown_key
+from api.dialects.own import collect, decide, decisions, placements, visitors
+from api.dialects.own.decide_request import query_fields
+
+DECIDE_PATH = "/v1/decide"
+
+
+def key_of(scope: Scope) -> str | None:
+    """The key that a request shows; a GET for a decision may show it in the query, as beacons send no headers.
+
+    Raises ``InvalidInput`` where the query is none.
+    """
+    shown = shown_key(scope)
+    if shown is None and scope["method"] == "GET" and scope["path"] == DECIDE_PATH:
+        return query_fields(scope["query_string"]).get("key", [None])[0]
+    return shown
+
+
+OWN = Dialect(
+    name="own",
+    prefix="/",
+    key_of=key_of,
+    error_body=own_shape,
+    routes=(
+        Route(("POST", "GET"), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide),
+        Route(("POST",), "/v1/events", "collect", Permission.COLLECT, collect.collect),
+        Route(("POST",), "/v1/decisions/{decision_id}/reward", "reward", Permission.COLLECT, decisions.reward),
+        Route(
+            ("POST",), "/v1/decisions/{decision_id}/activate", "activate", Permission.COLLECT, decisions.activate
+        ),
+        Route(("GET", "HEAD"), "/v1/visitors/{visitor_id:path}", "visitor", Permission.READ, visitors.show),
+        Route(("GET", "HEAD"), "/v1/placements/{name:path}", "placement", Permission.READ, placements.show),
+    ),
+)

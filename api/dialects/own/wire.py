@@ -1,0 +1,70 @@
+"""What callers of our own dialect send, beside events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from api.ids import WireId
+from api.times import WireTime
+from api.wire import Reader, Wire
+
+
+class WireBatch(Wire, frozen=True, kw_only=True):
+    """Several events."""
+
+    events: list[msgspec.Raw]
+    sent_at: WireTime = None
+
+
+class WireVisitor(msgspec.Struct, rename="camel", frozen=True):
+    """Who it is for."""
+
+    anonymous_id: WireId = None
+    user_id: WireId = None
+
+
+class WirePlacement(msgspec.Struct, frozen=True):
+    """A placement with a number of slots of the caller's own."""
+
+    placement: str
+    slots: int | None = None
+
+
+class WireDecide(Wire, frozen=True, kw_only=True):
+    """A call of the decider."""
+
+    visitor: WireVisitor
+    placements: list[str | WirePlacement]
+    request_id: WireId = None
+    context: dict[str, Any] | None = None
+    events: list[msgspec.Raw] | None = None
+    deadline_ms: int | float | None = None
+    activate: bool = True
+
+
+class WireReward(Wire, frozen=True, kw_only=True):
+    """What a decision was worth."""
+
+    value: float
+    name: str = ""
+    message_id: WireId = None
+    final: bool = False
+
+
+class _AnyBatch(WireBatch, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class _AnyDecide(WireDecide, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class _AnyReward(WireReward, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+BATCH: Reader[WireBatch] = Reader(WireBatch, _AnyBatch)
+DECIDE: Reader[WireDecide] = Reader(WireDecide, _AnyDecide)
+REWARD: Reader[WireReward] = Reader(WireReward, _AnyReward)

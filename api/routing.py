@@ -1,0 +1,65 @@
+"""From a request to its route: those with a fixed path are found by one look-up.
+
+Browsers of any origin may ask; what is nobody's is refused in the shape of the dialect it looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.core import Core
+from api.dialect import Call, Dialect, Route
+from api.endpoint import Endpoint, refusal
+from api.errors import ApiError, method_not_allowed, not_found
+from api.exchange import respond
+
+
+class Routes:
+    """Every route of several dialects; the first dialect refuses what is nobody's."""
+
+    def __init__(self, dialects: Sequence[Dialect], core: Core) -> None:
+        self._dialects = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
+        self._core = core
+        self._fixed: dict[str, dict[str, ASGIApp]] = {}
+        self._patterns: list[tuple[re.Pattern[str], Route, ASGIApp]] = []
+        for dialect in dialects:
+            for route in dialect.routes:
+                endpoint = Endpoint(dialect, route, core)
+                if route.is_fixed:
+                    self._fixed.setdefault(route.path, {}).update(dict.fromkeys(route.methods, endpoint))
+                else:
+                    self._patterns.append((compile_path(route.path)[0], route, endpoint))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        path, method = scope["path"], scope["method"]
+        by_method = self._fixed.get(path)
+        if by_method is not None and method in by_method:
+            await by_method[method](scope, receive, send)
+            return
+        if method == "OPTIONS":
+            await respond(send, 204, headers=self._dialect_of(path).preflight)
+            return
+        allowed = list(by_method or ())
+        for pattern, route, endpoint in self._patterns:
+            match = pattern.match(path)
+            if match is None:
+                continue
+            if method in route.methods:
+                await endpoint({**scope, "path_params": match.groupdict()}, receive, send)
+                return
+            allowed += route.methods
+        error = method_not_allowed(allowed) if allowed else not_found(path)
+        await self._refuse(error, scope, receive, send)
+
+    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = refusal(self._dialect_of(scope["path"]), error, Call(scope, receive, self._core))
+        await respond(send, reply.status, reply.body, reply.media_type, reply.headers)
+
+    def _dialect_of(self, path: str) -> Dialect:
+        """The dialect that a path looks like."""
+        return next(dialect for dialect in self._dialects if path.startswith(dialect.prefix))
