@@ -62,7 +62,7 @@ def catalog() -> Catalog:
             type="html",
             body=f"<h1>Offer {arm}</h1>",
             when=rules.get(arm),
-            cap=Cap(limit=50, per="day") if arm in (4, 12) else None,
+            cap=(Cap(limit=50, per="day"),) if arm in (4, 12) else (),
             features={"category": CATEGORIES[arm % len(CATEGORIES)]},
         )
         for arm in range(N_ARMS)

@@ -265,7 +265,7 @@ def _print_summary(where: Path, checked: CheckedCatalog) -> None:
         console.print(table, "")
     table = _table("content", "type", "languages", "who may see it", "when", "cap")
     for name, content in catalog.content.items():
-        cap = _cap_in_words(content.cap) if content.cap else ""
+        cap = ", ".join(map(_cap_in_words, content.cap))
         languages = " ".join(content.locales)
         table.add_row(name, content.type, languages, escape(content.when or ""), _schedule(content), cap)
     console.print(table)
@@ -300,5 +300,5 @@ def _schedule(content: Content) -> str:
 
 
 def _cap_in_words(cap: Cap) -> str:
-    over = cap.per if cap.within_ms is None else write_duration(cap.within_ms)
-    return f"{cap.limit} per {over}"
+    over = cap.per or "session" if cap.within_ms is None else write_duration(cap.within_ms)
+    return f"{cap.limit} per {over}" if cap.of == "content" else f"{cap.limit} per {over} per {cap.of}"

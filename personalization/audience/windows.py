@@ -242,9 +242,15 @@ def count(kept: Times | None, after_ms: int) -> int:
     return 0 if kept is None else sum(at_ms > after_ms for at_ms in kept.moments())
 
 
-def shown(state: VisitorState, content: str, now_ms: int, catalog: CompiledCatalog) -> None:
-    """Keep when a content was shown, if its cap looks at a length of time."""
-    series = catalog.series.get(shown_key(content))
+def shown(state: VisitorState, name: str, now_ms: int, catalog: CompiledCatalog) -> None:
+    """Keep when something was shown, if a cap that counts it looks at a length of time.
+
+    Parameters
+    ----------
+    name
+        Of what is counted (``catalog.caps``).
+    """
+    series = catalog.series.get(shown_key(name))
     if series is not None:
         kept = state.windows.get(series.key)
         state.windows[series.key] = times.add(kept, now_ms, None, series.n_kept)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from personalization.bounded import short_hash
+from personalization.catalog.caps import caps_by_name
 from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.cel_tree import Name
 from personalization.catalog.compiled_series import CompiledSeries
@@ -105,10 +106,11 @@ def compile_series(
         condition = _condition(series, where, fail)
         declared_ms = declared.get(series.id.hex(), (0, 0))[0]
         made.append(CompiledSeries(series.id, series.event, condition, path, n_kept, declared_ms))
-    for name, content in catalog.content.items():
-        if content.cap is not None and content.cap.within_ms is not None:
+    for name, caps in caps_by_name(catalog).items():
+        lengths_ms = [cap.within_ms for cap in caps if cap.within_ms is not None]
+        if lengths_ms:
             # As many as any cap may ask for: a limit that is raised must know what was shown before.
-            made.append(CompiledSeries(shown_key(name), "", None, (), MAX_TIMES, 0, content.cap.within_ms))
+            made.append(CompiledSeries(shown_key(name), "", None, (), MAX_TIMES, 0, max(lengths_ms)))
     return made
 
 

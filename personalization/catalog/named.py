@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from personalization.catalog import cel_parser, cel_tree
+from personalization.catalog.caps import caps_by_name
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.cel_tree import Field, Index, Literal, Name, Node
 from personalization.catalog.measures import is_measure
@@ -28,7 +29,7 @@ class Named(NamedTuple):
     events, traits, affinities
         Counted events, traits, and keys by family of affinities, that a rule, a feature or a template looks at.
     capped
-        Contents with a cap.
+        What caps count (``catalog.caps``). What is counted together over lengths of time alone is not among them.
     held_out
         Placements with a holdout, their own or the catalog's.
     purposes
@@ -69,10 +70,16 @@ def named_by(catalog: Catalog) -> Named:
         events=frozenset(path[0] for path in found["counts"] if path),
         traits=frozenset(traits),
         affinities={family: frozenset(keys) for family, keys in families.items()},
-        capped=frozenset(name for name, content in catalog.content.items() if content.cap is not None),
+        capped=frozenset(_capped(catalog)),
         held_out=frozenset(name for name, placement in placements if catalog.holdout > 0 or placement.holdout > 0),
         purposes=frozenset({PERSONALISING, *map(normal, _purposes(catalog))}),
     )
+
+
+def _capped(catalog: Catalog) -> Iterator[str]:
+    for name, caps in caps_by_name(catalog).items():
+        if name in catalog.content or any(cap.within_ms is None for cap in caps):
+            yield name
 
 
 def _purposes(catalog: Catalog) -> Iterator[str]:

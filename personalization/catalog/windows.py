@@ -70,9 +70,15 @@ class Series(NamedTuple):
         return short_hash("\x1f".join(self))
 
 
-def shown_key(content: str) -> bytes:
-    """The key under which it is kept when a content was shown, if its cap looks at a length of time."""
-    return short_hash(f"shown\x1f{content}")
+def shown_key(name: str) -> bytes:
+    """The key under which it is kept when something was shown whose cap looks at a length of time.
+
+    Parameters
+    ----------
+    name
+        Of what the cap counts (``catalog.caps``).
+    """
+    return short_hash(f"shown\x1f{name}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from personalization.audience.consent import record, words_of
@@ -25,7 +26,15 @@ NonceSource = Callable[[], bytes]
 
 
 class Call:
-    """One request while it is decided: what it carries, what is known of the visitor, what is answered so far."""
+    """One request while it is decided: what it carries, what is known of the visitor, what is answered so far.
+
+    Attributes
+    ----------
+    taken
+        The contents that the answer shows, in order.
+    counted
+        How often it shows what caps count together, by its name (``catalog.caps``).
+    """
 
     def __init__(
         self,
@@ -49,6 +58,7 @@ class Call:
         self.key = request.key
         self.answer = Answer(self.key, [], [], [])
         self.taken: list[str] = []
+        self.counted: Counter[str] = Counter()
         says_words = (request.refused or "consent" in request.context) and not request.is_nobodys
         held = self._held(states) if says_words else []
         if states is None:

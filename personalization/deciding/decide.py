@@ -108,6 +108,7 @@ def deciding(
     for asked in request.placements:
         if request.apart:
             call.taken.clear()
+            call.counted.clear()
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = call.consents.missing(placement.compiled.consent)

@@ -9,7 +9,7 @@ import msgspec
 from personalization.audience.context import FeatureName, feature_names
 from personalization.catalog.catalog import Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.deciding.eligibility import ConditionalArm, conditional
+from personalization.deciding.eligibility import ConditionalArm, SharedCaps, conditional, shared_caps
 from personalization.deciding.experiments import Experiments, variants_layer
 from personalization.deciding.holdout import global_layer, placement_layer
 from personalization.deciding.render import Renderer
@@ -27,6 +27,8 @@ class PreparedPlacement:
     ----------
     conditional
         The arms that may have to be left out, with what decides it: the others are eligible always.
+    shared_caps
+        The arms whose caps count other contents too.
     by_priority
         Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
     packed_arm_features
@@ -40,6 +42,7 @@ class PreparedPlacement:
     compiled: CompiledPlacement
     arms: tuple[str, ...]
     conditional: tuple[ConditionalArm, ...]
+    shared_caps: tuple[SharedCaps, ...]
     by_priority: tuple[str, ...]
     features: tuple[FeatureName, ...]
     arm_features: dict[str, dict[str, FeatureValue]] | None
@@ -85,7 +88,8 @@ def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> Prepared
     return PreparedPlacement(
         placement,
         arms,
-        conditional(placement.arms),
+        conditional(placement.arms, placement.name),
+        shared_caps(placement.arms, placement.name),
         tuple(arm.id for arm in by_priority),
         feature_names(placement.features),
         arm_features,

@@ -1,16 +1,17 @@
 """Which arms may be shown: by conditions (schedule, rule, cap), each of which has words for the record.
 
-A new condition is a class here and one line in ``CONDITIONS``. An arm to which none applies is always eligible, and
+A new condition is a class here and a word in ``conditions``. An arm to which none applies is always eligible, and
 is never asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.caps import counted_by
 from personalization.catalog.catalog import Cap
 from personalization.catalog.compiled_catalog import Arm
 from personalization.catalog.duration import DAY_MS
@@ -72,24 +73,35 @@ class RuleCondition:
 
 
 class CapCondition:
-    """The visitor saw the content as often as they may."""
+    """The visitor saw the content, or what it is counted with, as often as they may.
+
+    Parameters
+    ----------
+    placement
+        Where it would be shown.
+    """
+
+    def __init__(self, placement: str) -> None:
+        self._placement = placement
 
     def applies(self, arm: Arm) -> bool:
         """Whether it has a cap."""
-        return arm.content.cap is not None
+        return bool(arm.content.cap)
 
     def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
-        """Shown only to those who saw it less often than its cap."""
-        cap = arm.content.cap
-        if cap is None:
-            return None
+        """Shown only to those who saw it less often than each of its caps says."""
         if scope.state is None:
             return NO_STATE
-        return CAP if shown(arm.id, cap, scope.state, scope.now_ms, session_start_ms) >= cap.limit else None
+        for cap in arm.content.cap:
+            name = counted_by(cap, arm.id, arm.content, self._placement)
+            if shown(name, cap, scope.state, scope.now_ms, session_start_ms) >= cap.limit:
+                return CAP
+        return None
 
 
-CONDITIONS: tuple[Condition, ...] = (ScheduleCondition(), RuleCondition(), CapCondition())
-"""In the order in which they are asked: the first that refuses gives the reason."""
+def conditions(placement: str) -> tuple[Condition, ...]:
+    """All of them, in the order in which they are asked: the first that refuses gives the reason."""
+    return (ScheduleCondition(), RuleCondition(), CapCondition(placement))
 
 
 class ConditionalArm(NamedTuple):
@@ -99,9 +111,10 @@ class ConditionalArm(NamedTuple):
     refusals: tuple[Refusal, ...]
 
 
-def conditional(arms: Iterable[Arm]) -> tuple[ConditionalArm, ...]:
-    """The arms that any condition applies to; the others are eligible always."""
-    found = (ConditionalArm(arm, tuple(each.refusal for each in CONDITIONS if each.applies(arm))) for arm in arms)
+def conditional(arms: Iterable[Arm], placement: str) -> tuple[ConditionalArm, ...]:
+    """The arms that any condition applies to in a placement; the others are eligible always."""
+    asked = conditions(placement)
+    found = (ConditionalArm(arm, tuple(each.refusal for each in asked if each.applies(arm))) for arm in arms)
     return tuple(each for each in found if each.refusals)
 
 
@@ -117,15 +130,63 @@ def refusals(arms: Iterable[ConditionalArm], scope: VisitorScope, session_start_
     return found
 
 
-def shown(arm: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms: int) -> int:
-    """How often the visitor saw ``arm`` within what the cap counts over."""
+class SharedCaps(NamedTuple):
+    """The caps of an arm that count other contents too, each with the name of what it counts."""
+
+    arm: str
+    caps: tuple[tuple[Cap, str], ...]
+
+
+def shared_caps(arms: Iterable[Arm], placement: str) -> tuple[SharedCaps, ...]:
+    """The arms with such caps: what was shown in a slot counts for the next."""
+    found = []
+    for arm in arms:
+        caps = [cap for cap in arm.content.cap if cap.of != "content"]
+        if caps:
+            named = tuple((cap, counted_by(cap, arm.id, arm.content, placement)) for cap in caps)
+            found.append(SharedCaps(arm.id, named))
+    return tuple(found)
+
+
+def capped_together(
+    shared: Iterable[SharedCaps], in_answer: Mapping[str, int], scope: VisitorScope, session_start_ms: int
+) -> set[str]:
+    """The arms that may not be shown beside what the answer shows already.
+
+    Parameters
+    ----------
+    in_answer
+        How often the answer shows what is counted together, by its name.
+    """
+    state = scope.state
+    if state is None or not in_answer:
+        return set()
+    return {
+        arm
+        for arm, caps in shared
+        if any(
+            name in in_answer
+            and shown(name, cap, state, scope.now_ms, session_start_ms) + in_answer[name] >= cap.limit
+            for cap, name in caps
+        )
+    }
+
+
+def shown(name: str, cap: Cap, state: VisitorState, now_ms: int, session_start_ms: int) -> int:
+    """How often the visitor saw what a cap counts, within what it counts over.
+
+    Parameters
+    ----------
+    name
+        Of what it counts (``catalog.caps``).
+    """
     if cap.within_ms is not None:
-        return windows.count(state.windows.get(shown_key(arm)), now_ms - cap.within_ms)
-    exposure = state.exposures.get(arm)
+        return windows.count(state.windows.get(shown_key(name)), now_ms - cap.within_ms)
+    exposure = state.exposures.get(name)
     if exposure is None:
         return 0
-    if cap.per == "session":
-        return exposure.in_session if exposure.last_ms >= session_start_ms else 0
     if cap.per == "day":
         return exposure.on_day if exposure.day == now_ms // DAY_MS else 0
-    return exposure.total
+    if cap.per == "visitor":
+        return exposure.total
+    return exposure.in_session if exposure.last_ms >= session_start_ms else 0

@@ -7,7 +7,7 @@ from personalization.audience.variables import VisitorScope
 from personalization.bounded import short_hash
 from personalization.deciding.call import Call
 from personalization.deciding.decider_catalog import PreparedPlacement
-from personalization.deciding.eligibility import TAKEN, refusals
+from personalization.deciding.eligibility import CAP, TAKEN, capped_together, refusals
 from personalization.deciding.holdout import HOLDOUT
 from personalization.features import FeatureValue
 from personalization.visitor.visitor_key import NOBODY
@@ -98,13 +98,16 @@ class Filling:
                     self.arms = placement.without(self.filtered)
 
     def arms_left(self) -> tuple[str, ...]:
-        """The eligible arms that no earlier slot of the call took; notes those that one did."""
-        taken = self.call.taken
-        arms = tuple(arm for arm in self.arms if arm not in taken)
+        """The eligible arms beside what earlier slots of the call show; notes the others with the reason."""
+        call = self.call
+        kept_out = dict.fromkeys(call.taken, TAKEN)
+        if call.counted and self.placement.shared_caps:
+            shared = self.placement.shared_caps
+            for arm in capped_together(shared, call.counted, self.scope, call.session_start_ms):
+                kept_out.setdefault(arm, CAP)
+        arms = tuple(arm for arm in self.arms if arm not in kept_out)
         if len(arms) != len(self.arms):
-            for arm in self.arms:
-                if arm in taken:
-                    self.filtered[arm] = TAKEN
+            self.filtered |= {arm: kept_out[arm] for arm in self.arms if arm in kept_out}
         return arms
 
     def features(self) -> dict[str, FeatureValue]:

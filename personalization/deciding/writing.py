@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from personalization.catalog.caps import counted_with
 from personalization.deciding.decision import Decision, Tier
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.filling import Filling
@@ -150,6 +151,9 @@ def _enter(filling: Filling, made: DecisionMade) -> None:
 def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky: bool) -> None:
     call = filling.call
     call.taken.append(choice.arm)
+    arm = call.catalog.catalog.arms.get(choice.arm)
+    if arm is not None and (arm.content.cap or arm.content.group is not None):
+        call.counted.update(counted_with(arm.content, filling.name))
     call.answer.decisions.append(
         Decision(
             choice.placement,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from personalization import bounded
 from personalization.audience import windows
 from personalization.audience.merge import merged_holdout, trim_sticky
+from personalization.catalog.caps import counted_with
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
 from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
@@ -93,7 +94,7 @@ class Ledger:
         known = self.find(choice.decision_id)
         if known is not None or is_closed(self.folder, choice.decision_id):
             if made.exposed:
-                self._count_exposure(choice.arm)
+                self._count_exposure(choice.placement, choice.arm)
                 self._record_side(choice.placement, choice.holdout)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
@@ -123,7 +124,7 @@ class Ledger:
         """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
             self._start_window(decision)
-            self._count_exposure(decision.choice.arm)
+            self._count_exposure(decision.choice.placement, decision.choice.arm)
             self._record_side(decision.choice.placement, decision.choice.holdout)
 
     def credit(self, decision: OpenDecision, worth: Worth) -> None:
@@ -342,21 +343,29 @@ class Ledger:
             self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
             bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, self.catalog.named.held_out)
 
-    def _count_exposure(self, arm: str) -> None:
+    def _count_exposure(self, placement: str, arm: str) -> None:
         prolong(self.state, self.now_ms, self._gap_ms)
+        catalog = self.catalog
+        self._count(arm)
+        known = catalog.arms.get(arm)
+        for name in () if known is None else counted_with(known.content, placement):
+            if name in catalog.named.capped:
+                self._count(name)
+            windows.shown(self.state, name, self.now_ms, catalog)
+        if catalog.series:
+            windows.shown(self.state, arm, self.now_ms, catalog)
+        bounded.trim(self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, catalog.named.capped)
+
+    def _count(self, name: str) -> None:
+        """Once more something was shown that caps count."""
         day = self.now_ms // DAY_MS
-        seen = self.state.exposures.get(arm) or Exposure(0, day, 0, 0, self.now_ms)
-        self.state.exposures[arm] = Exposure(
+        seen = self.state.exposures.get(name) or Exposure(0, day, 0, 0, self.now_ms)
+        self.state.exposures[name] = Exposure(
             seen.total + 1,
             day,
             (seen.on_day if seen.day == day else 0) + 1,
             (seen.in_session if seen.last_ms >= self.state.session.started_ms else 0) + 1,
             self.now_ms,
-        )
-        if self.catalog.series:
-            windows.shown(self.state, arm, self.now_ms, self.catalog)
-        bounded.trim(
-            self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, self.catalog.named.capped
         )
 
     @property

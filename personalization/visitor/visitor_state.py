@@ -50,7 +50,10 @@ class Session(msgspec.Struct, array_like=True):
 
 
 class Exposure(msgspec.Struct, array_like=True):
-    """How often one content was shown, for caps: ever, on the day ``day``, in the session it was shown in last."""
+    """How often something was shown, for caps: ever, on the day ``day``, in the session it was shown in last.
+
+    That is a content, by its id, or several that are counted together (``catalog.caps``).
+    """
 
     total: int
     day: int

@@ -50,7 +50,8 @@ def test_check_prints_every_mistake_and_exits_1(runner: CliRunner, tmp_path: Pat
     result = runner.invoke(check, [str(tmp_path)])
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
-        "more.yaml:2: content.b.cap: must be such as '3 per day', '2 per 7d' or '1 per visitor', not 'often'",
+        "more.yaml:2: content.b.cap: must be such as '3 per day', '2 per 7d', '1 per visitor' or '10 per 30d per "
+        "group', not 'often'",
         "more.yaml:3: segments.x: not a CEL expression: something is missing at the end",
     ]
     assert result.stderr == "2 mistakes; nothing is published.\n"

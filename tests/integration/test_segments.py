@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from personalization.events.event import SegmentChanged, TimedOut
+from personalization.visitor.visitor_state import Exposure
 from tests.integration.site import NAMESPACE, Site
 from tests.requirements import require
 from tests.running import start, stop, until
@@ -24,7 +25,16 @@ placements:
   capped:
     content: [rare]
     default: plain
+  news:
+    content: [hint, tip]
+    slots: 2
+    default: plain
+  footer:
+    content: [hint]
+    default: plain
 content:
+  hint: {type: html, body: <p>hint</p>, group: advice, cap: [9 per day, 2 per 1h per group]}
+  tip: {type: html, body: <p>tip</p>, group: advice, cap: {limit: 2, within: 1h, of: group}}
   vip: {type: html, body: <p>vip</p>, when: '"keen" in segments'}
   rare: {type: html, body: <p>rare</p>, cap: 2 per 1h}
   plain: {type: html, body: <p>plain</p>}
@@ -89,6 +99,20 @@ def test_a_cap_over_a_length_of_time_counts_what_was_shown(site: Site) -> None:
     assert site.decide(visitor, "capped")["contentId"] == "plain"
     (times,) = site.state("a:w2").windows.values()
     assert len(times) == 2
+
+
+def test_a_cap_of_a_group_counts_what_any_placement_showed_of_it(site: Site) -> None:
+    visitor = {"anonymousId": "w3"}
+    assert site.decide(visitor, "footer")["contentId"] == "hint"
+    until(lambda: len(site.state("a:w3").windows) == 1, "it is counted")
+    body = {"visitor": visitor, "placements": ["news", "footer"]}
+    decisions = site.call("/v1/decide", body)["decisions"]
+    shown = [(each["placement"], each["contentId"]) for each in decisions]
+    assert len([content for _, content in shown if content != "plain"]) == 1, "one was left of two"
+    until(lambda: [len(times) for times in site.state("a:w3").windows.values()] == [2], "both are counted")
+    assert site.decide(visitor, "footer")["contentId"] == "plain"
+    state = site.state("a:w3")
+    assert state.exposures["hint"].total + state.exposures.get("tip", Exposure(0, 0, 0, 0, 0)).total == 2
 
 
 def test_a_published_rule_moves_those_who_do_nothing_too(site: Site, catalog: Path) -> None:

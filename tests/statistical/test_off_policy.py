@@ -40,7 +40,10 @@ MODELS = (Likes(1, red=5, green=3, blue=2), Likes(2, red=2, green=3, blue=5))
 def contents(cap: Cap | None, rule: bool) -> dict[str, Content]:
     """The three arms; ``rule``: the best one may be shown for the first two visits only."""
     ends_ms = NOW + 2 * STEP_MS if rule else None
-    return {arm: Content(body=arm, cap=cap, ends_ms=ends_ms if arm == "red" else None) for arm in ARMS}
+    return {
+        arm: Content(body=arm, cap=() if cap is None else (cap,), ends_ms=ends_ms if arm == "red" else None)
+        for arm in ARMS
+    }
 
 
 WORLDS: dict[str, dict[str, Any]] = {

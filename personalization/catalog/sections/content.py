@@ -19,49 +19,67 @@ from personalization.features import Attribute
 if TYPE_CHECKING:
     from personalization.catalog.compiled_catalog import CompiledCatalog
 
-_CAP = re.compile(r"(?P<limit>\d{1,9})(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z0-9. ]+))?", re.IGNORECASE)
+_CAP = re.compile(
+    r"(?P<limit>\d{1,9})"
+    r"(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z0-9. ]+?)(?:\s+(?:per|a)\s+(?P<of>placement|group))?)?",
+    re.IGNORECASE,
+)
 _PERIODS: dict[str, Literal["session", "day", "visitor"]] = {
     "session": "session",
     "day": "day",
     "visitor": "visitor",
 }
+_KINDS: dict[str, Literal["content", "placement", "group"]] = {"placement": "placement", "group": "group"}
 
 
 class Cap(Spec, frozen=True, kw_only=True):
-    """At most ``limit`` exposures of a content to one visitor: per session or day, in a length of time, or ever.
+    """At most ``limit`` exposures to one visitor: per session or day, in a length of time, or ever.
 
     Attributes
     ----------
     limit
         How often, 1 or more.
     per
-        Over what: one session, one day (UTC), or the visitor's whole time.
+        Over what: one session (if nothing is said), one day (UTC), or the visitor's whole time.
     within_ms
         Over any length of time up to this moment, in place of ``per``; then ``limit`` is 32 at most.
+    of
+        What is counted: this content, wherever it is shown; all contents with such a cap that are shown in the same
+        placement; or all contents of the same ``group``, wherever they are shown.
     """
 
     short_form: ClassVar[str] = "3 per day"
     short_schema: ClassVar[dict[str, Any]] = {
         "type": ["string", "integer"],
-        "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor|[\d.]+\s*[a-z][a-z\d. ]*))?$",
-        "examples": ["3 per day", "2 per 7d", "1 per visitor"],
+        "pattern": r"^\d+(\s*(x|times)?\s*(per|a|/)\s*(session|day|visitor|[\d.]+\s*[a-z][a-z\d. ]*)"
+        r"(\s+(per|a)\s+(placement|group))?)?$",
+        "examples": ["3 per day", "2 per 7d", "1 per visitor", "10 per 30d per group"],
     }
 
     limit: int
-    per: Literal["session", "day", "visitor"] = "session"
+    per: Literal["session", "day", "visitor"] | None = None
     within_ms: int | None = None
+    of: Literal["content", "placement", "group"] = "content"
 
     @classmethod
     def from_short(cls, text: str) -> Cap | None:
-        """``2 per 7d``, ``3 per day`` or ``3``; None if the text is none of them."""
+        """``2 per 7d``, ``3 per day per group`` or ``3``; None if the text is none of them.
+
+        >>> Cap.from_short("3 per day per group")
+        Cap(limit=3, per='day', within_ms=None, of='group')
+        """
         match = _CAP.fullmatch(text.strip())
         if match is None:
             return None
-        over = (match["per"] or "session").strip().lower()
+        limit, over = int(match["limit"]), match["per"]
+        of = _KINDS.get((match["of"] or "").lower(), "content")
+        if over is None:
+            return cls(limit=limit)
+        over = over.strip().lower()
         if over in _PERIODS:
-            return cls(limit=int(match["limit"]), per=_PERIODS[over])
+            return cls(limit=limit, per=_PERIODS[over], of=of)
         within_ms = read_duration_ms(over)
-        return cls(limit=int(match["limit"]), within_ms=within_ms) if within_ms else None
+        return cls(limit=limit, within_ms=within_ms, of=of) if within_ms else None
 
 
 class Content(Spec, frozen=True, kw_only=True):
@@ -82,7 +100,9 @@ class Content(Spec, frozen=True, kw_only=True):
     priority
         Higher first where rules alone must choose.
     cap
-        How often one visitor may see it.
+        How often one visitor may see it, or several contents together; of several caps each holds.
+    group
+        Contents that caps may count together.
     features
         What the model knows of it, e.g. category or price; several categories as a list. Where a feature names what
         an affinity of visitors does (``category: shoes``, ``affinities.category.shoes``), how much a visitor likes
@@ -96,7 +116,8 @@ class Content(Spec, frozen=True, kw_only=True):
     starts_ms: Moment | None = None
     ends_ms: Moment | None = None
     priority: int = 0
-    cap: Cap | None = None
+    cap: tuple[Cap, ...] = ()
+    group: str | None = None
     features: dict[str, Attribute] = {}
 
 
@@ -136,13 +157,25 @@ class ContentSection(Section[Content]):
         )
         if spec.starts_ms is not None and spec.ends_ms is not None:
             check.demand(spec.starts_ms < spec.ends_ms, f"{where}.ends", "must lie after starts")
-        if spec.cap is not None:
-            check.demand(spec.cap.limit >= 1, f"{where}.cap.limit", "must be 1 or more")
-            if spec.cap.within_ms is not None:
-                check.demand(spec.cap.within_ms > 0, f"{where}.cap.within", "must be longer than nothing, e.g. 7d")
-                check.demand(
-                    spec.cap.limit <= MAX_TIMES,
-                    f"{where}.cap.limit",
-                    f"is at most {MAX_TIMES} in a length of time",
-                )
+        for index, cap in enumerate(spec.cap):
+            _check_cap(check, f"{where}.cap[{index}]" if len(spec.cap) > 1 else f"{where}.cap", spec, cap)
+        check.demand(spec.group != "", f"{where}.group", "needs a name, or leave it out")
         compiled.arms[name] = Arm(name, spec, check.of_visitor(spec.when, f"{where}.when"))
+
+
+def _check_cap(check: Check, where: str, spec: Content, cap: Cap) -> None:
+    check.demand(cap.limit >= 1, f"{where}.limit", "must be 1 or more")
+    if cap.within_ms is not None:
+        check.demand(cap.within_ms > 0, f"{where}.within", "must be longer than nothing, e.g. 7d")
+        check.demand(cap.limit <= MAX_TIMES, f"{where}.limit", f"is at most {MAX_TIMES} in a length of time")
+        check.demand(
+            cap.per is None,
+            f"{where}.per",
+            "stands beside within, and a cap counts over one of them: leave one out, or write two caps",
+        )
+    if cap.of == "group":
+        check.demand(
+            spec.group is not None,
+            f"{where}.of",
+            "counts the contents of a group, and this one is in none; write group: NAME beside cap",
+        )

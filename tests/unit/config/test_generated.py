@@ -70,6 +70,8 @@ def test_the_shipped_files_name_the_schema_and_fit_it(file: Path) -> None:
             "placements.p.policy.parameters.alpha",
         ),
         ("content: {a: {cap: 3 per week}}", "content.a.cap"),
+        ("content: {a: {cap: [2 per 7d, 3 per group]}}", "content.a.cap"),
+        ("content: {a: {cap: {limit: 3, of: place}}}", "content.a.cap"),
         ("content: {a: {starts: soon}}", "content.a.starts"),
         ("segmnts: {}", "segmnts"),
     ],

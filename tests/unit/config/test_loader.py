@@ -129,6 +129,7 @@ def test_a_bad_field_of_a_placement(field: str, tmp_path: Path) -> None:
     assert mistakes(tmp_path, shop=text) == [f"shop.yaml:6: {BAD_FIELDS[field]}"]
 
 
+SUCH_CAPS = "must be such as '3 per day', '2 per 7d', '1 per visitor' or '10 per 30d per group'"
 BAD_CONTENT = {
     "a: {type: htm}": "content.a.type: must be one of html, json, redirect, not 'htm'; did you mean 'html'?",
     "a: {type: html}": "content.a.body: a html content needs text here",
@@ -140,12 +141,22 @@ BAD_CONTENT = {
         "content.a.starts: must be a date or time such as 2026-01-31 or 2026-01-31T09:00+01:00, not '2026-02-30'"
     ),
     "a: {starts: 2026-02-01, ends: 2026-01-01}": "content.a.ends: must lie after starts",
-    "a: {cap: often}": ("content.a.cap: must be such as '3 per day', '2 per 7d' or '1 per visitor', not 'often'"),
+    "a: {cap: often}": f"content.a.cap: {SUCH_CAPS}, not 'often'",
     "a: {cap: 33 per 7d}": "content.a.cap.limit: is at most 32 in a length of time",
     "a: {cap: {limit: 2, within: 0s}}": "content.a.cap.within: must be longer than nothing, e.g. 7d",
-    "a: {cap: 3 per week}": (
-        "content.a.cap: must be such as '3 per day', '2 per 7d' or '1 per visitor', not '3 per week'"
+    "a: {cap: 3 per week}": f"content.a.cap: {SUCH_CAPS}, not '3 per week'",
+    "a: {cap: 3 per group}": f"content.a.cap: {SUCH_CAPS}, not '3 per group'",
+    "a: {cap: {limit: 2, within: 7d, per: day}}": (
+        "content.a.cap.per: stands beside within, and a cap counts over one of them: leave one out, or write two "
+        "caps"
     ),
+    "a: {cap: [2 per 7d, 9 per 30d per group]}": (
+        "content.a.cap[1].of: counts the contents of a group, and this one is in none; write group: NAME beside cap"
+    ),
+    "a: {cap: {limit: 2, of: place}}": (
+        "content.a.cap.of: must be one of content, group, placement, not 'place'; did you mean 'placement'?"
+    ),
+    'a: {cap: 1 per day, group: ""}': "content.a.group: needs a name, or leave it out",
     "a: {cap: 0}": "content.a.cap.limit: must be 1 or more",
     "a: {cap: {per: day}}": "content.a.cap.limit: is missing: How often, 1 or more",
     "a: {features: {price: .nan}}": "content.a.features.price: must be a finite number, not .nan",
@@ -156,8 +167,8 @@ BAD_CONTENT = {
     "a: {body: [1, .inf]}": "content.a.body[1]: must be a finite number or text in quotes, not .inf",
     "a: {body: {x: 1, x: 2}}": "content.a.body.x: is written twice, first at shop.yaml:3; keep one",
     "a: hello": (
-        "content.a: must be a group with the fields body, cap, ends, features, locales, priority, starts, type, "
-        "when, not 'hello'"
+        "content.a: must be a group with the fields body, cap, ends, features, group, locales, priority, starts, "
+        "type, when, not 'hello'"
     ),
 }
 
@@ -330,17 +341,19 @@ content:
     starts: 2026-01-01
     ends: never
     features: {new: true, size: "42", price: 42, themes: [sale, "7", 8]}
+  b: {cap: [2 per 7d, 9 Times A Day per group], group: promos}
 affinities:
 segments: {always: true}
 """.replace("defaults: &base\n", ""),
     )
-    hero, a = catalog.placements["hero"], catalog.content["a"]
+    hero, a, b = catalog.placements["hero"], catalog.content["a"], catalog.content["b"]
     assert (hero.content, hero.policy.name, hero.holdout, hero.window_ms) == (("a",), "linucb", 0.1, 90 * MINUTE_MS)
     assert hero.sticky is True
     assert (hero.rewards[0].event, hero.rewards[0].value) == ("404", "properties.x")
     assert a.body == {"answer": "no", "postcode": "01067", "price": 9.5, "nothing": None, "on": "on", "yes": True}
     assert a.locales == {"no": "Hei", "de-AT": "Servus"}
-    assert a.cap == Cap(limit=3, per="day")
+    assert a.cap == (Cap(limit=3, per="day"),)
+    assert (b.cap, b.group) == ((Cap(limit=2, within_ms=7 * DAY_MS), Cap(limit=9, per="day", of="group")), "promos")
     assert (a.starts_ms, a.ends_ms) == (1_767_225_600_000, None)
     assert a.features == {"new": 1.0, "size": "42", "price": 42.0, "themes": ("sale", "7", "8")}
     assert catalog.segments == {"always": "true"}

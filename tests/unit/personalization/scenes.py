@@ -73,7 +73,7 @@ def catalog(contents: dict[str, Content] | None = None, **placements: Placement)
 
 
 def capped(limit: int, per: Any = "session") -> Content:
-    return Content(body="capped", cap=Cap(limit=limit, per=per))
+    return Content(body="capped", cap=(Cap(limit=limit, per=per),))
 
 
 def made(answer: Answer) -> list[DecisionMade]:

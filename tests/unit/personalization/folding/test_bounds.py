@@ -20,7 +20,7 @@ KEY = "a:1"
 def world(**terms: object) -> World:
     """A shop whose catalog names an event, a trait in a rule and in a template, a cap and a holdout."""
     contents = {"red": Content(type="html", body="hello {{traits.first_name|you}}")}
-    contents["once"] = Content(body="once", cap=Cap(limit=1, per="visitor"))
+    contents["once"] = Content(body="once", cap=(Cap(limit=1, per="visitor"),))
     hero = Placement(
         content=("red", "once"),
         default="red",
