@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import PREFIX
 from tests.recipes.copied import Copied, paths_named
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -316,11 +317,11 @@ def test_a_setting(project: Copied) -> None:
     followed(project, "A setting", "greeting")
     project.run("-m", "config.generate")
     page = (project.folder / "docs/settings.md").read_text()
-    assert "| `NEXTBEST_GREETING` |" in page
+    assert f"| `{PREFIX}GREETING` |" in page
     assert "what is said first" in page
     said = project.run(
         "-c",
         "from config.settings import Settings; print(Settings.from_environment().greeting)",
-        NEXTBEST_GREETING="good day",
+        **{f"{PREFIX}GREETING": "good day"},
     )
     assert said.strip() == "good day"
