@@ -21,6 +21,9 @@ NOT_STARTED = "not_started"
 ENDED = "ended"
 RULE = "rule"
 CAP = "cap"
+STOCK = "stock"
+EXCLUDED = "excluded"
+"""By the caller, who brought it."""
 NO_STATE = "no_state"
 """Capped, or for certain visitors only, and the visitor's state could not be read."""
 TAKEN = "taken"
@@ -57,6 +60,18 @@ class ScheduleCondition:
         return ENDED if content.ends_ms is not None and scope.now_ms >= content.ends_ms else None
 
 
+class StockCondition:
+    """The item may not be shown at all for now."""
+
+    def applies(self, arm: Arm) -> bool:
+        """Whether it is out of stock."""
+        return not arm.in_stock
+
+    def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
+        """Shown to nobody."""
+        return STOCK
+
+
 class RuleCondition:
     """The content's rule does not hold for the visitor."""
 
@@ -88,7 +103,7 @@ class CapCondition:
         return CAP if shown(arm.id, cap, scope.state, scope.now_ms, session_start_ms) >= cap.limit else None
 
 
-CONDITIONS: tuple[Condition, ...] = (ScheduleCondition(), RuleCondition(), CapCondition())
+CONDITIONS: tuple[Condition, ...] = (ScheduleCondition(), StockCondition(), RuleCondition(), CapCondition())
 """In the order in which they are asked: the first that refuses gives the reason."""
 
 

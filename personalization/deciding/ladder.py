@@ -43,10 +43,10 @@ def climb(filling: Filling, arms: tuple[str, ...]) -> Generator[Question, ArmDis
         return _default(filling)
     obstacle = _obstacle(filling)
     if obstacle is None:
-        placement, features = filling.placement, filling.features()
+        features, told = filling.features(), filling.candidates.features
         try:
             scorer = filling.call.models[filling.model]
-            distribution = yield Question(scorer, arms, features, filling.spec.policy, placement.arm_features)
+            distribution = yield Question(scorer, arms, features, filling.spec.policy, told)
             return Rung(distribution, True, _tier(filling), _drawn_by(filling, distribution))
         except Exception as error:  # whatever a model may raise, the visitor gets an answer; the caller counts it
             filling.call.answer.faults.append((filling.model, error))
@@ -79,7 +79,7 @@ def _control(filling: Filling, arms: tuple[str, ...]) -> Rung | None:
             return _default(filling)
         reason = f"held out: drawn evenly from {len(arms)} eligible"
         return Rung(uniform(arms, "uniform"), True, _tier(filling), reason)
-    default = filling.spec.default
+    default = filling.default
     if default in filling.call.taken:
         if not arms:
             return None
@@ -88,7 +88,7 @@ def _control(filling: Filling, arms: tuple[str, ...]) -> Rung | None:
 
 
 def _default(filling: Filling) -> Rung | None:
-    default = filling.spec.default
+    default = filling.default
     if default in filling.call.taken:
         return None
     why = "nothing is eligible" if filling.open else "the placement's rule does not hold"

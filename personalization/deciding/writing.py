@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from personalization.deciding.candidates import told_of
 from personalization.deciding.decision import Decision, Tier
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.filling import Filling
@@ -56,6 +57,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
         filling.placement.compiled.variant,
         filling.placement.compiled.is_shared,
     )
+    call.answer.distributions.append(distribution)
     _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)
     if filling.key == NOBODY:
         return  # without consent, or without knowing of it, nothing is logged under a visitor's key
@@ -69,9 +71,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
             choice=choice,
             exposed=call.request.activate,
             features=pack(features) if trains else NO_FEATURES,
-            arm_features=filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
-            if trains
-            else NO_FEATURES,
+            arm_features=filling.candidates.packed_features(choice.arm) if trains else NO_FEATURES,
             trains=trains,
             sticky=drawn.sticky,
             replaces=drawn.replaces,
@@ -94,6 +94,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
             filtered=dict(filling.filtered),
             above=above,
             features=features if drawn.ticket is not None else {},
+            arm_features=told_of(filling.candidates, distribution.arms) if drawn.ticket is not None else {},
             state_revision=call.answer.state_revision,
             state_age_ms=call.answer.state_age_ms,
             ticket=drawn.ticket,
@@ -159,7 +160,7 @@ def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky
             choice.slot,
             choice.decision_id,
             choice.arm,
-            call.catalog.renderers[choice.arm].render(filling.scope),
+            filling.shown(choice.arm),
             choice.weight / SCALE,
             choice.policy,
             tier,

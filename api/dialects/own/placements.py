@@ -42,7 +42,7 @@ async def _learned(services: Services, prepared: PreparedPlacement) -> dict[str,
     reports = {report.arm: report for report in book.arms} if book else {}
     low, high = prepared.compiled.spec.reward_range
     arms = []
-    for arm in prepared.arms:
+    for arm in prepared.candidates.arms:
         report = reports.get(arm) or ArmReport(arm, 0, 0.0, low, low, high)
         arms.append(
             {
