@@ -17,7 +17,7 @@ import time
 
 import orjson
 
-from api.dialects.own.rank_request import RANK, brought
+from api.dialects.own.rank_request import brought, read_rank
 from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
@@ -82,7 +82,7 @@ def cost_ms(n_items: int, n_calls: int, model: PlacementModel, draw: random.Rand
     ]
     began_s = time.process_time()
     for number, body in enumerate(bodies):
-        wire = RANK.read(body)
+        wire = read_rank(body)
         request = DecideRequest(
             request_id=str(number),
             placements=(PlacementRequest("teasers", 1, brought(wire)),),

@@ -14,7 +14,7 @@ from api.wire import Reader, Wire
 from personalization.catalog.catalog import Content
 from personalization.catalog.item import Item, check_item
 from personalization.errors import InvalidInput
-from personalization.features import MAX_CATEGORY_CHARS, Attribute, clean
+from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE, Attribute, FeatureValue, clean, flat
 
 WireAttribute: TypeAlias = str | float | bool | list[str]
 
@@ -141,6 +141,26 @@ def read_features(sent: dict[str, WireAttribute]) -> dict[str, Attribute]:
         if cleaned is not None:
             found[name] = cleaned
     return found
+
+
+def flat_features(sent: dict[str, WireAttribute]) -> dict[str, FeatureValue]:
+    """The same, of several categories at once one each: as a model is told of an item that comes and goes.
+
+    >>> flat_features({"price": 3, "genres": ["War", "Western"]})
+    {'price': 3.0, 'genres.War': 1.0, 'genres.Western': 1.0}
+    """
+    for name, value in sent.items():
+        kind = type(value)  # nearly all are numbers in range and short texts, which stay as they are
+        if kind is float:
+            if not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:  # type: ignore[operator]  # a float
+                break
+        elif kind is not str or not 0 < len(value) <= MAX_CATEGORY_CHARS:  # type: ignore[arg-type]  # a text
+            break
+        if not 0 < len(name) <= MAX_CATEGORY_CHARS:
+            break
+    else:
+        return sent  # type: ignore[return-value]  # as was just seen
+    return flat(read_features(sent))
 
 
 def _moment(at_ms: int | None) -> str | None:

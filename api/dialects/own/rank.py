@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from api.dialect import Call, Reply
-from api.dialects.own.rank_request import RANK, brought
+from api.dialects.own.rank_request import brought, read_rank
 from api.ids import is_given
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decision import Answer
@@ -22,7 +22,7 @@ _NO_STORE = [(b"cache-control", b"no-store")]
 async def rank(call: Call) -> Reply:
     """Rank them: what is drawn first, then the others by their probability of having been."""
     decider, services = call.core.decider, call.core.services
-    wire = RANK.read(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
+    wire = read_rank(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
     intake = call.intake()
     user_id = intake.id(wire.visitor.user_id, "visitor.userId")
     anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
@@ -84,7 +84,7 @@ def _ranking(answer: Answer, candidates: Candidates) -> list[dict[str, Any]]:
     for arm in [*drawn, *left]:
         weight = weights.get(arm)
         shown: dict[str, Any] = {"id": arm, "probability": None if weight is None else weight / SCALE}
-        content = candidates.by_id[arm].content.body
+        content = candidates.arm(arm).content.body
         if content is not None:
             shown["content"] = content
         ranking.append(shown)

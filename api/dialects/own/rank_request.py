@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 
-from api.dialects.own.item_wire import WireAttribute, read_features
+from api.dialects.own.item_wire import WireAttribute, flat_features
 from api.dialects.own.wire import WireVisitor
 from api.ids import WireId, check_id
 from api.wire import Reader, Wire
-from personalization.catalog.catalog import Content
-from personalization.catalog.compiled_catalog import Arm
-from personalization.deciding.candidates import MAX_CANDIDATES, Candidates, candidates_of
+from personalization.deciding.candidates import MAX_CANDIDATES, Candidates, passing_candidates
 from personalization.deciding.eligibility import EXCLUDED
 from personalization.errors import InvalidInput
+from personalization.features import FeatureValue
 
 
 class WireRankItem(Wire, frozen=True, kw_only=True):
@@ -30,7 +29,7 @@ class WireRank(Wire, frozen=True, kw_only=True):
 
     visitor: WireVisitor
     placement: str
-    items: list[msgspec.Raw]
+    items: list[WireRankItem]
     excluded: list[WireId] | None = None
     slots: int = 1
     request_id: WireId = None
@@ -47,8 +46,24 @@ class _AnyRankItem(WireRankItem, frozen=True, kw_only=True, forbid_unknown_field
     pass
 
 
-RANK: Reader[WireRank] = Reader(WireRank, _AnyRank)
+class _ItemsAlone(Wire, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    items: list[msgspec.Raw]
+
+
+_RANK: Reader[WireRank] = Reader(WireRank, _AnyRank)
 _ITEM: Reader[WireRankItem] = Reader(WireRankItem, _AnyRankItem)
+_items_alone = msgspec.json.Decoder(_ItemsAlone)
+
+
+def read_rank(body: bytes) -> WireRank:
+    """The request in ``body``; raises ``InvalidInput`` that names the field, of an item with its index."""
+    try:
+        return _RANK.read(body)
+    except InvalidInput as error:
+        if error.field.startswith("items"):
+            for index, item in enumerate(_items_alone.decode(body).items):
+                _ITEM.read(item, f"items[{index}]")
+        raise
 
 
 def brought(wire: WireRank) -> Candidates:
@@ -63,28 +78,31 @@ def brought(wire: WireRank) -> Candidates:
         raise InvalidInput("items", "are none; bring at least one", "missing_field")
     if len(wire.items) > MAX_CANDIDATES:
         raise InvalidInput("items", f"are {len(wire.items)}; at most {MAX_CANDIDATES:,} are ranked", "too_many")
-    arms: dict[str, Arm] = {}
-    for index, raw in enumerate(wire.items):
-        field = f"items[{index}]"
-        item = _ITEM.read(raw, field)
-        item_id = check_id(item.id, f"{field}.id")
+    features: dict[str, dict[str, FeatureValue]] = {}
+    contents: dict[str, Any] = {}
+    for index, item in enumerate(wire.items):
+        item_id = check_id(item.id, f"items[{index}].id")
         if item_id is None:
-            raise InvalidInput(f"{field}.id", "is missing", "missing_field")
-        if item_id in arms:
-            raise InvalidInput(
-                f"{field}.id", f"{item_id!r} stands there twice; name each item once", "duplicate_id"
-            )
-        try:
-            features = read_features(item.features or {})
-        except InvalidInput as error:
-            raise InvalidInput(f"{field}.{error.field}", error.message, error.code) from error
-        arms[item_id] = Arm(item_id, Content(body=item.content, features=features), None)
+            raise InvalidInput(f"items[{index}].id", "is missing", "missing_field")
+        if item_id in contents:
+            message = f"{item_id!r} stands there twice; name each item once"
+            raise InvalidInput(f"items[{index}].id", message, "duplicate_id")
+        contents[item_id] = item.content
+        if item.features:
+            try:
+                features[item_id] = flat_features(item.features)
+            except InvalidInput as error:
+                raise InvalidInput(f"items[{index}].{error.field}", error.message, error.code) from error
+    return passing_candidates(contents, features or None, _excluded(wire, contents))
+
+
+def _excluded(wire: WireRank, contents: dict[str, Any]) -> dict[str, str]:
     left_out: dict[str, str] = {}
     for index, each in enumerate(wire.excluded or ()):
         excluded = check_id(each, f"excluded[{index}]")
-        if excluded not in arms:
+        if excluded not in contents:
             raise InvalidInput(f"excluded[{index}]", "is the id of no item here; name one of items", "unknown_name")
         left_out[excluded] = EXCLUDED
-    if len(left_out) == len(arms):
+    if len(left_out) == len(contents):
         raise InvalidInput("excluded", "names every item; leave one in", "invalid_field")
-    return candidates_of(arms.values(), refused=left_out, beside_catalog=arms)
+    return left_out
