@@ -121,7 +121,8 @@ class FolderMetrics(WorkerMetrics):
     def closed(self, outcome: Outcome) -> None:
         """A decision was closed. Whoever may be on either side of a holdout stands for neither."""
         choice = outcome.choice
-        if outcome.exposed_at_ms is not None and outcome.reason in EARNED and choice.holdout is not None:
+        shown = outcome.exposed_at_ms is not None and not outcome.shown_by_reward
+        if shown and outcome.reason in EARNED and choice.holdout is not None:
             variant = "control" if choice.holdout else choice.variant
             self.rewards.labels(choice.placement, variant).observe(outcome.reward)
 

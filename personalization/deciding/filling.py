@@ -120,8 +120,6 @@ class Filling:
     def arms_left(self) -> tuple[str, ...]:
         """The eligible arms that no earlier slot of the call took; notes those that one did."""
         taken = self.call.taken
-        if not taken:
-            return self.arms
         arms = tuple(arm for arm in self.arms if arm not in taken)
         if len(arms) != len(self.arms):
             for arm in self.arms:

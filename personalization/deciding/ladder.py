@@ -5,8 +5,6 @@ A rung says by which probabilities to draw, or which arm it is for certain; it r
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 import msgspec
 
 from personalization.deciding.decision import Tier
@@ -35,22 +33,35 @@ class Rung(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-def climb(filling: Filling, arms: tuple[str, ...]) -> Generator[Question, ArmDistribution, Rung | None]:
-    """Find the rung for one slot with ``arms`` left; None where nothing is left to show."""
-    if filling.missing is None and filling.control and filling.open:
+def climb(filling: Filling, arms: tuple[str, ...]) -> Rung | Question | None:
+    """The rung for one slot with ``arms`` left, or what has to be asked first; None: nothing is left to show."""
+    if filling.control and filling.open:
         return _control(filling, arms)
     if not arms:
         return _default(filling)
     obstacle = _obstacle(filling)
-    if obstacle is None:
-        features, told = filling.features(), filling.candidates.features
-        try:
-            scorer = filling.call.models[filling.model]
-            distribution = yield Question(scorer, arms, features, filling.spec.policy, told)
-            return Rung(distribution, True, _tier(filling), _drawn_by(filling, distribution))
-        except Exception as error:  # whatever a model may raise, the visitor gets an answer; the caller counts it
-            filling.call.answer.faults.append((filling.model, error))
-            obstacle = "the model failed to answer"
+    if obstacle is not None:
+        return _rules(filling, arms, obstacle)
+    features = filling.features()
+    try:
+        scorer = filling.call.models[filling.model]
+    except Exception as error:
+        return failed(filling, arms, error)
+    return Question(scorer, arms, features, filling.spec.policy, filling.candidates.features)
+
+
+def answered(filling: Filling, distribution: ArmDistribution) -> Rung:
+    """The model's rung."""
+    return Rung(distribution, True, _tier(filling), _drawn_by(filling, distribution))
+
+
+def failed(filling: Filling, arms: tuple[str, ...], error: Exception) -> Rung:
+    """The rung below a model that raised: whatever it was, the visitor gets an answer; the caller counts it."""
+    filling.call.answer.faults.append((filling.model, error))
+    return _rules(filling, arms, "the model failed to answer")
+
+
+def _rules(filling: Filling, arms: tuple[str, ...], obstacle: str) -> Rung:
     chosen = filling.first_by_priority(arms)
     return _certain(chosen, Tier.RULES, "rules", f"{obstacle}: the first eligible by priority")
 

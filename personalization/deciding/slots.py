@@ -7,7 +7,7 @@ from collections.abc import Generator
 from personalization.deciding.distribution import ArmDistribution, ticket
 from personalization.deciding.draw import draw_name, sticky_decision_id
 from personalization.deciding.filling import Filling
-from personalization.deciding.ladder import Rung, climb
+from personalization.deciding.ladder import Rung, answered, climb, failed
 from personalization.deciding.questions import Question
 from personalization.deciding.writing import Drawn, write, write_kept
 from personalization.events.decision_id import mint, trial_of
@@ -15,10 +15,15 @@ from personalization.events.decision_id import mint, trial_of
 
 def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bool]:
     """Decide one slot; False where nothing is left to show."""
-    arms = filling.arms_left()
-    if _keep(filling, slot, arms):
+    arms = filling.arms_left() if filling.call.taken else filling.arms
+    if filling.sticky and _keep(filling, slot, arms):
         return True
-    rung = yield from climb(filling, arms)
+    rung = climb(filling, arms)
+    if isinstance(rung, Question):
+        try:
+            rung = answered(filling, (yield rung))
+        except Exception as error:
+            rung = failed(filling, arms, error)
     if rung is None:
         return False
     write(filling, slot, rung, _draw(filling, slot, rung) if rung.draws else _certain(filling, slot))
@@ -27,9 +32,7 @@ def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bo
 
 def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
     """Serve the choice this session has already, if it still may be shown."""
-    if not filling.sticky or filling.missing is not None:
-        return False
-    kept = filling.kept(slot)
+    kept = filling.kept(slot) if filling.missing is None else None
     if kept is None or kept.at_ms < filling.call.session_start_ms:
         return False
     if kept.arm not in arms and not (filling.control and kept.arm == filling.default):

@@ -12,7 +12,7 @@ from personalization.deciding.ladder import Rung
 from personalization.events.decision_record import DecisionRecord, pack_f32
 from personalization.events.entry import Entry
 from personalization.events.event import DecisionMade
-from personalization.features import NO_FEATURES, pack
+from personalization.features import pack
 from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Sticky
@@ -64,20 +64,19 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.decision_id
     trains = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
     features = filling.features_used
-    _enter(
-        filling,
-        DecisionMade(
-            message_id=message_id,
-            choice=choice,
-            exposed=call.request.activate,
-            features=pack(features) if trains else NO_FEATURES,
-            arm_features=filling.candidates.packed_features(choice.arm) if trains else NO_FEATURES,
-            trains=trains,
-            sticky=drawn.sticky,
-            replaces=drawn.replaces,
-            unit=call.unit,
-        ),
+    made = DecisionMade(
+        message_id=message_id,
+        choice=choice,
+        exposed=call.request.activate,
+        trains=trains,
+        sticky=drawn.sticky,
+        replaces=drawn.replaces,
+        unit=call.unit,
     )
+    if trains:
+        made.features = pack(features)
+        made.arm_features = filling.candidates.packed_features(choice.arm)
+    _enter(filling, made)
     call.answer.records.append(
         DecisionRecord(
             choice=choice,

@@ -59,6 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         Of the sender of the decision, see ``personalization.events.entry.Sender``.
     rules
         8-byte hash of the reward rules it was decided under; empty: not known.
+    shown_by_reward
+        Only a reward says that it was shown: of such decisions none is known that failed.
     """
 
     choice: Choice
@@ -78,6 +80,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     origin: bytes = b""
     rules: bytes = b""
+    shown_by_reward: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -174,6 +174,7 @@ class Ledger:
                 by=lineage.by,
                 origin=lineage.origin,
                 rules=lineage.rules,
+                shown_by_reward=bool(decision.by_reward),
             )
         )
 

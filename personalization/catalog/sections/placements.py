@@ -119,8 +119,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     """
 
     more_schema: ClassVar[dict[str, Any]] = {
-        "if": {"properties": {"arms": {"const": "caller"}}, "required": ["arms"]},
-        "else": {"required": ["default"], "anyOf": [{"required": ["content"]}, {"required": ["tags"]}]},
+        "anyOf": [{"required": ["default"]}, {"properties": {"arms": {"const": "caller"}}, "required": ["arms"]}]
     }
 
     arms: Literal["catalog", "caller"] = "catalog"

@@ -94,7 +94,7 @@ def check_variants(check: Check, where: str, variants: Mapping[str, PlacementVar
             check.fail(here, "stands in metrics and names of models: use at most 32 letters, digits, - and _")
         for field in ("model", "model_parameters", "features"):
             if variant.is_shared and getattr(variant, field) is not None:
-                message = "cannot differ where the placement's model is shared; leave it out, or learn: shared"
+                message = "cannot differ where the placement's model is shared; leave out this or learn: shared"
                 check.fail(f"{here}.{field}", message)
     total = sum(variant.share for variant in variants.values())
     if total > 1 + 1e-9 and all(0 <= variant.share <= 1 for variant in variants.values()):

@@ -106,6 +106,7 @@ def test_rewards_are_told_apart_by_variant_and_side() -> None:
     metrics.closed(_closed("b", None, 99.0))
     metrics.closed(structs.replace(_closed("b", False, 99.0), exposed_at_ms=None))
     metrics.closed(structs.replace(_closed("b", False, 99.0), reason=ClosingReason.EVICTED))
+    metrics.closed(structs.replace(_closed("b", False, 99.0), shown_by_reward=True))
     found = {
         labels: (sample.labels(*labels)._count.get(), sample.labels(*labels)._sum.get())
         for sample in (metrics.rewards,)

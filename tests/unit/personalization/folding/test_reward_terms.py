@@ -30,6 +30,7 @@ def test_what_a_reward_alone_told_of_is_counted_by_placement() -> None:
     world.reward(KEY, "d1", 1.0)
     closed = world.time_out(KEY, after_ms=WINDOW)
     assert ("exposed_by_reward", "hero", "red") in closed.notes
+    assert world.outcomes[-1].shown_by_reward
     assert world.visitors[KEY].state.exposures["red"].total == 1
 
 
