@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from personalization.events.decision_record import DecisionRecord, decode_record
-from tests.integration.site import NAMESPACE, Site
-from tests.requirements import require
-from tests.running import start, stop, until
+from tests.integration.site import Site
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -38,18 +36,8 @@ sources:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("redis")
-    catalog = tmp_path_factory.mktemp("catalog")
-    (catalog / "shop.yaml").write_text(CATALOG)
-    settings = {
-        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
-        "NEXTBEST_DEADLINE_MS": "5000",
-        "NEXTBEST_NAMESPACE": NAMESPACE,
-    }
-    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
-    with Redis.from_url(up.redis_url()) as redis:
-        yield Site(up, up.redis_url(), redis)
-    stop(up)
+    with Site.open(tmp_path_factory, CATALOG) as site:
+        yield site
 
 
 def shown(site: Site, n: int = 40) -> set[str]:
