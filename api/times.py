@@ -56,10 +56,10 @@ def occurred_at_ms(
     """
     if timestamp is None:
         return received_at_ms
-    at_ms = _time_ms(timestamp, field)
+    at_ms = time_ms(timestamp, field)
     at_ms = _plausible(at_ms, timestamp, field, notices, imports=imports)
     if sent_at is not None and not imports:
-        sent_ms = _plausible(_time_ms(sent_at, sent_field), sent_at, sent_field, notices, imports=False)
+        sent_ms = _plausible(time_ms(sent_at, sent_field), sent_at, sent_field, notices, imports=False)
         lag_ms = received_at_ms - sent_ms
         if not 0 <= lag_ms <= TRANSIT_MS:
             at_ms += lag_ms
@@ -97,7 +97,7 @@ def occurred_at_ms(
     return at_ms
 
 
-def _time_ms(value: str | int | float, field: str) -> int:
+def time_ms(value: str | int | float, field: str) -> int:
     """Milliseconds since 1970 of an ISO 8601 text or a number of them."""
     if isinstance(value, str):
         try:

@@ -73,7 +73,8 @@ def visitor_variables(catalog: Catalog) -> Mapping[str, Variable]:
 
 def _filled(placement: Placement, where: str) -> Iterator[Problem]:
     shown = dict.fromkeys((*placement.content, placement.default))
-    if placement.slots > len(shown):
+    is_counted = placement.arms == "catalog" and not placement.tags
+    if is_counted and placement.slots > len(shown):
         yield (
             f"{where}.slots",
             f"{placement.slots} slots cannot be filled by {_several(len(shown), 'content')}; list more of them, "

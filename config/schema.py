@@ -166,6 +166,7 @@ def _group(shape: Group, definitions: dict[str, Any]) -> dict[str, Any]:
         "properties": properties,
         "additionalProperties": False,
         **({"required": required} if required else {}),
+        **getattr(shape.cls, "more_schema", {}),
     }
 
 

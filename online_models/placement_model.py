@@ -25,6 +25,9 @@ RECENT_IDS = 32_768
 MAX_ARM_STATISTICS = 4_096
 """Arms with books of their own, four times what a model knows; the one that was shown longest ago makes room."""
 
+IDLE_MS = 30 * 24 * 3_600_000
+"""An arm that had no outcome for so long makes room for the next new one: an article of last month is history."""
+
 MAX_SAMPLE_WEIGHT = 1e6
 """Shares of outcomes kept are 1/64 and more; a weight far beyond that is somebody's bug."""
 
@@ -182,6 +185,8 @@ class PlacementModel:
             if outcome.arm_features:
                 x[ARM_FEATURES] = outcome.arm_features
             scaled = (reward - low) / (high - low)
+            if arm not in self.arms:
+                self._let_idle_go(outcome.closed_at_ms)
             # May raise: nothing has changed so far. River's estimators mostly know no weights.
             if isinstance(self.model, RiverModel):
                 self.model.learn_one(x, scaled, unit=outcome.unit)
@@ -201,6 +206,16 @@ class PlacementModel:
         statistics.squared_weights += weight * weight
         self.counts["learned"] += 1
         return True
+
+    def _let_idle_go(self, now_ms: int) -> None:
+        """An arm is new: one that had no outcome for ``IDLE_MS`` makes room for it, the one idle longest."""
+        if not self.arms or isinstance(self.model, RiverModel):
+            return
+        idle = min(self.arms, key=lambda each: self.arms[each].last_closed_ms)
+        if self.arms[idle].last_closed_ms < now_ms - IDLE_MS:
+            self.model.make_room(idle)
+            del self.arms[idle]
+            self.forgotten_arms += 1
 
     def _remember(self, key: bytes) -> None:
         self._recent[key] = None

@@ -19,6 +19,10 @@ class Permission(StrEnum):
     """Reward decisions with more than one."""
     READ = "read"
     """Read what is known of visitors and placements."""
+    RANK = "rank"
+    """Bring arms of one's own, and have them ranked."""
+    ITEMS = "items"
+    """Put items in, change them, take them out."""
     EXPORT = "export"
     """Take out all that is known of a visitor."""
     ERASE = "erase"
@@ -34,6 +38,14 @@ WRITE = frozenset({Permission.COLLECT, Permission.DECIDE})
 
 GRANTED: dict[Role, frozenset[Permission]] = {
     "write": WRITE,
-    "server": WRITE | {Permission.REWARD_MONEY, Permission.READ, Permission.EXPORT, Permission.ERASE},
+    "server": WRITE
+    | {
+        Permission.REWARD_MONEY,
+        Permission.READ,
+        Permission.RANK,
+        Permission.ITEMS,
+        Permission.EXPORT,
+        Permission.ERASE,
+    },
 }
 """What each role allows. No key of a source publishes or audits: that is not a source's business."""

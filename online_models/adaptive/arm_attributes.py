@@ -87,3 +87,10 @@ def encode_arm(encoder: FrozenEncoder, raw: Mapping[str, Any] | None) -> Float32
     z = encoder.encode(raw)
     z *= np.float32(ARM_SCALE / max(1, len(z)) ** 0.5)
     return z
+
+
+def encode_arms(encoder: FrozenEncoder, raws: Sequence[Mapping[str, Any]]) -> Float32Array:
+    """``encode_arm`` of several arms of which something is known: shape (K, G), the same bits."""
+    z = encoder.encode_all(raws)
+    z *= np.float32(ARM_SCALE / max(1, encoder.n_dims) ** 0.5)
+    return z

@@ -66,9 +66,9 @@ class ArmBook:
         self.rows[name] = row
         return row
 
-    def replace_oldest(self, name: str) -> int:
-        """The row of the arm that was learned longest ago, which is ``name``'s now."""
-        row = int(np.argmin(self.last))
+    def replace(self, name: str, before: str | None = None) -> int:
+        """The row of ``before``, or of the arm that was learned longest ago, which is ``name``'s now."""
+        row = int(np.argmin(self.last)) if before is None else self.rows[before]
         before = self.names[row]
         self._raw.pop(before, None)
         del self.rows[before]

@@ -164,6 +164,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._schedule = RebuildSchedule()
         self._scorer: LinearScorer | None = None
         self._arm_index = ArmIndex(())
+        self._idle: str | None = None
+
+    def make_room(self, idle: str) -> None:
+        """The next arm that is new takes the place of ``idle``, which nobody is shown any more."""
+        self._idle = idle
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -458,8 +463,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         arms = self._arms
         if arm in arms.rows:
             return arms.rows[arm]
-        if len(arms) >= self.max_arms:
-            row = arms.replace_oldest(arm)
+        idle, self._idle = self._idle, None
+        if idle not in arms.rows:
+            idle = None
+        if idle is not None or len(arms) >= self.max_arms:
+            row = arms.replace(arm, idle)
             self._rebuild = None
             self._schedule.soon(self.n_learned)
             self._buffer.keep_last(row, 0)

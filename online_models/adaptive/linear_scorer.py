@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.adaptive.arm_attributes import encode_arm
+from online_models.adaptive.arm_attributes import encode_arms
 from online_models.adaptive.feature_map import FeatureMap
 from online_models.adaptive.matching import NO_TERMS, Matching, terms
 from online_models.frozen_encoder import FrozenEncoder
@@ -219,12 +219,12 @@ class LinearScorer:
         if self.base is not None:
             n_arm_features = self.base.shape[0] - 1
             known = np.zeros((len(key), n_arm_features), np.float32)
-            for at, arm in enumerate(key):
-                if rows[at] >= 0:
-                    assert self.arm_features is not None
-                    known[at] = self.arm_features[rows[at]]
-                elif self.arm_encoder is not None and arm_features is not None and arm in arm_features:
-                    known[at] = encode_arm(self.arm_encoder, arm_features[arm])
+            if self.arm_features is not None:
+                known[rows >= 0] = self.arm_features[rows[rows >= 0]]
+            if self.arm_encoder is not None and arm_features is not None:
+                told = [at for at in np.flatnonzero(rows < 0) if arm_features.get(key[at])]
+                if told:
+                    known[told] = encode_arms(self.arm_encoder, [arm_features[key[at]] for at in told])
             bases = _bases(self.base, known)
             if self.matching is not None and self.matching.pairs and self.slopes is not None:
                 about = [terms(arm_features.get(arm)) if arm_features else NO_TERMS for arm in key]

@@ -54,9 +54,9 @@ def caps_by_name(catalog: Catalog) -> dict[str, list[Cap]]:
                 found[counted_by(cap, content_id, content, "")].append(cap)
     for name, placement in catalog.placements.items():
         variants = (variant.content or () for variant in placement.variants.values())
-        for content_id in {placement.default, *placement.content}.union(*variants):
-            content_ = catalog.content.get(content_id)
-            for cap in () if content_ is None else content_.cap:
+        listed = {placement.default or "", *placement.content}.union(*variants)
+        for content in filter(None, map(catalog.content.get, listed)):
+            for cap in content.cap:
                 if cap.of == "placement":
                     found[of_placement(name)].append(cap)
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from personalization.catalog.sections.content import Content
+from personalization.catalog.sections.content import MAX_TAG_CHARS, Content
 from personalization.errors import InvalidInput
 
 MAX_ITEMS = 10_000
@@ -16,7 +16,6 @@ MAX_ITEM_BYTES = 32 * 1024
 """Of one item, encoded: every API process holds all of them."""
 
 MAX_TAGS = 16
-MAX_TAG_CHARS = 64
 MAX_ITEM_FEATURES = 64
 
 

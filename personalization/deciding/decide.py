@@ -112,7 +112,7 @@ def deciding(
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = call.consents.missing(placement.compiled.consent)
-        filling = Filling(call, placement, call.scope_without(missing), missing)
+        filling = Filling(call, placement, call.scope_without(missing), missing, asked.brought)
         for slot in range(asked.slots or spec.slots):
             if not (yield from fill(filling, slot)):
                 break
@@ -136,5 +136,13 @@ def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
             raise InvalidInput(
                 f"placements[{index}]", f"no placement {name!r}; there are: {known}", "unknown_placement"
             )
+        brings = catalog.placements[asked.placement].compiled.spec.arms == "caller"
+        if brings is not (asked.brought is not None):
+            message = (
+                "has its arms brought by the caller; call POST /v1/rank"
+                if brings
+                else "has arms of its own; call POST /v1/decide, or write arms: caller in the catalog"
+            )
+            raise InvalidInput(f"placements[{index}]", message, "other_arms")
         if asked.slots is not None and not 1 <= asked.slots <= MAX_SLOTS:
             raise InvalidInput(f"placements[{index}].slots", f"must lie between 1 and {MAX_SLOTS}")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import msgspec
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from personalization.audience.context import FeatureName, feature_names
-from personalization.catalog.catalog import Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.deciding.eligibility import ConditionalArm, SharedCaps, conditional, shared_caps
+from personalization.catalog.item import Item
+from personalization.deciding.candidates import Candidates, candidates_of, with_arms_of
+from personalization.deciding.eligibility import SharedCaps, shared_caps
 from personalization.deciding.experiments import Experiments, variants_layer
 from personalization.deciding.holdout import global_layer, placement_layer
 from personalization.deciding.render import Renderer
-from personalization.features import FeatureValue, flat, pack
 
-MAX_SELECTIONS = 1024
-"""Sets of eligible arms remembered per placement."""
+NO_ITEMS: Mapping[str, Item] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +24,10 @@ class PreparedPlacement:
 
     Attributes
     ----------
-    conditional
-        The arms that may have to be left out, with what decides it: the others are eligible always.
+    candidates
+        Its arms: the catalog's, and the items that its tags take.
     shared_caps
-        The arms whose caps count other contents too.
-    by_priority
-        Ids of the arms as rules alone would take them: highest priority first, then the catalog's order.
-    packed_arm_features
-        What the model is told of each arm, as it travels with a decision.
+        Those whose caps count other contents too.
     variants
         What each of its variants makes of it.
     experiments
@@ -40,26 +35,11 @@ class PreparedPlacement:
     """
 
     compiled: CompiledPlacement
-    arms: tuple[str, ...]
-    conditional: tuple[ConditionalArm, ...]
+    candidates: Candidates
     shared_caps: tuple[SharedCaps, ...]
-    by_priority: tuple[str, ...]
     features: tuple[FeatureName, ...]
-    arm_features: dict[str, dict[str, FeatureValue]] | None
-    packed_arm_features: dict[str, msgspec.Raw]
     variants: dict[str, PreparedPlacement]
     experiments: Experiments[PreparedPlacement]
-    selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-
-    def without(self, filtered: dict[str, str]) -> tuple[str, ...]:
-        """The arms but the ``filtered`` ones; the same object for the same ones, which hashes and compares fast."""
-        key = tuple(filtered)
-        arms = self.selections.get(key)
-        if arms is None:
-            if len(self.selections) >= MAX_SELECTIONS:
-                self.selections.clear()
-            arms = self.selections[key] = tuple([arm for arm in self.arms if arm not in filtered])
-        return arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +60,29 @@ def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
     )
 
 
-def _prepare(catalog: CompiledCatalog, placement: CompiledPlacement) -> PreparedPlacement:
-    arms = tuple(arm.id for arm in placement.arms)
-    by_priority = sorted(placement.arms, key=lambda arm: -arm.content.priority)
-    arm_features = features_by_arm(catalog.catalog.content, arms)
-    variants = {name: _prepare(catalog, each) for name, each in placement.variants.items()}
+def with_items(prepared: PreparedCatalog, items: Mapping[str, Mapping[str, Item]]) -> PreparedCatalog:
+    """The same version, with other items.
+
+    Parameters
+    ----------
+    items
+        By placement that takes any, those it takes by id.
+    """
+    catalog = prepared.catalog
+    taking = {name: _prepare(catalog, catalog.placements[name], taken) for name, taken in items.items()}
+    return replace(prepared, placements={**prepared.placements, **taking})
+
+
+def _prepare(
+    catalog: CompiledCatalog, placement: CompiledPlacement, items: Mapping[str, Item] = NO_ITEMS
+) -> PreparedPlacement:
+    name = placement.name
+    variants = {variant: _prepare(catalog, each, items) for variant, each in placement.variants.items()}
     return PreparedPlacement(
         placement,
-        arms,
-        conditional(placement.arms, placement.name),
-        shared_caps(placement.arms, placement.name),
-        tuple(arm.id for arm in by_priority),
+        with_arms_of(name, placement.arms, items) if items else candidates_of(name, placement.arms),
+        shared_caps(placement.arms, name),
         feature_names(placement.features),
-        arm_features,
-        {arm: pack(features) for arm, features in (arm_features or {}).items()},
         variants,
         _experiments(catalog.catalog.holdout, placement, variants),
     )
@@ -110,11 +99,3 @@ def _experiments(
         tuple(layer for share, layer in holdouts if share > 0),
         (variants_layer(name, shares, variants),) if variants else (),
     )
-
-
-def features_by_arm(
-    content: dict[str, Content], arms: tuple[str, ...]
-) -> dict[str, dict[str, FeatureValue]] | None:
-    """What the model is told of the arms; None where the catalog says nothing of any of them."""
-    found = {arm: flat(content[arm].features) for arm in arms if content[arm].features}
-    return found or None

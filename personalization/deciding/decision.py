@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from personalization.deciding.distribution import ArmDistribution
 from personalization.events.decision_record import DecisionRecord
 from personalization.events.entry import Entry
 
@@ -68,6 +69,8 @@ class Answer(msgspec.Struct):
         For the visitor log, in order.
     records
         For the decisions topic, in the same order.
+    distributions
+        What the choices were drawn from, in their order; nothing for one that the session kept.
     events_kept
         Whether events sent along, and that two ids are one person, may be logged; without consent nothing is.
     state_revision
@@ -93,3 +96,4 @@ class Answer(msgspec.Struct):
     session: int = 0
     faults: list[tuple[str, Exception]] = []
     words: dict[str, bool] = {}
+    distributions: list[ArmDistribution] = []

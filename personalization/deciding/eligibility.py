@@ -22,6 +22,9 @@ NOT_STARTED = "not_started"
 ENDED = "ended"
 RULE = "rule"
 CAP = "cap"
+STOCK = "stock"
+EXCLUDED = "excluded"
+"""By the caller, who brought it."""
 NO_STATE = "no_state"
 """Capped, or for certain visitors only, and the visitor's state could not be read."""
 TAKEN = "taken"
@@ -56,6 +59,18 @@ class ScheduleCondition:
         if content.starts_ms is not None and scope.now_ms < content.starts_ms:
             return NOT_STARTED
         return ENDED if content.ends_ms is not None and scope.now_ms >= content.ends_ms else None
+
+
+class StockCondition:
+    """The item may not be shown at all for now."""
+
+    def applies(self, arm: Arm) -> bool:
+        """Whether it is out of stock."""
+        return not arm.in_stock
+
+    def refusal(self, arm: Arm, scope: VisitorScope, session_start_ms: int) -> str | None:
+        """Shown to nobody."""
+        return STOCK
 
 
 class RuleCondition:
@@ -101,7 +116,7 @@ class CapCondition:
 
 def conditions(placement: str) -> tuple[Condition, ...]:
     """All of them, in the order in which they are asked: the first that refuses gives the reason."""
-    return (ScheduleCondition(), RuleCondition(), CapCondition(placement))
+    return (ScheduleCondition(), StockCondition(), RuleCondition(), CapCondition(placement))
 
 
 class ConditionalArm(NamedTuple):

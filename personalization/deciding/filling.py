@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from personalization.audience.context import raw_features
 from personalization.audience.variables import VisitorScope
 from personalization.bounded import short_hash
 from personalization.deciding.call import Call
+from personalization.deciding.candidates import Candidates
 from personalization.deciding.decider_catalog import PreparedPlacement
 from personalization.deciding.eligibility import CAP, TAKEN, capped_together, refusals
 from personalization.deciding.holdout import HOLDOUT
@@ -30,6 +33,10 @@ class Filling:
     key
         The key decisions are made under: nobody's without consent, as far as is known. Where the state could not be
         read, only a signed grant says that something may be logged under a key.
+    candidates
+        The arms there are: the placement's, or those that the caller brought.
+    default
+        What is served if nothing may be decided: the placement's default, or the first that was brought.
     sticky
         Whether the session keeps its choices: by the catalog, or as the caller asks.
     open
@@ -47,7 +54,9 @@ class Filling:
     __slots__ = (
         "arms",
         "call",
+        "candidates",
         "control",
+        "default",
         "features_used",
         "filtered",
         "key",
@@ -61,7 +70,14 @@ class Filling:
         "sticky",
     )
 
-    def __init__(self, call: Call, placement: PreparedPlacement, scope: VisitorScope, missing: str | None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        placement: PreparedPlacement,
+        scope: VisitorScope,
+        missing: str | None,
+        brought: Candidates | None = None,
+    ) -> None:
         self.call = call
         self.control = False
         if missing is None:
@@ -75,6 +91,7 @@ class Filling:
             else:
                 self.control = assignment.experiment == HOLDOUT
         self.placement = placement
+        self.candidates = placement.candidates if brought is None else brought
         compiled = placement.compiled
         self.spec = compiled.spec
         self.name = compiled.name
@@ -83,19 +100,22 @@ class Filling:
         self.missing = missing
         known = scope.state is not None or call.consents.signed
         self.key = call.key if missing is None and known else NOBODY
-        self.filtered: dict[str, str] = {}
+        self.filtered: dict[str, str] = dict(self.candidates.refused)
         self.features_used: dict[str, FeatureValue] = {}
         when = compiled.when
-        self.sticky = self.spec.sticky or call.request.sticky
+        self.default = self.spec.default if brought is None else brought.arms[0]
+        # What the caller brings is another choice each time.
+        self.sticky = brought is None and (self.spec.sticky or call.request.sticky)
         self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()
         else:
-            self.arms = placement.arms
-            if placement.conditional:
-                self.filtered = refusals(placement.conditional, scope, call.session_start_ms)
-                if self.filtered:
-                    self.arms = placement.without(self.filtered)
+            candidates = self.candidates
+            self.arms = candidates.arms
+            if candidates.conditional:
+                self.filtered.update(refusals(candidates.conditional, scope, call.session_start_ms))
+            if self.filtered:
+                self.arms = candidates.without(self.filtered)
 
     def arms_left(self) -> tuple[str, ...]:
         """The eligible arms beside what earlier slots of the call show; notes the others with the reason."""
@@ -121,6 +141,11 @@ class Filling:
         state = self.scope.state
         return None if state is None else state.sticky.get(f"{self.name}/{slot}")
 
+    def shown(self, arm: str) -> dict[str, Any]:
+        """An arm as it is answered."""
+        renderer = self.candidates.renderer(arm) or self.call.catalog.renderers[arm]
+        return renderer.render(self.scope)
+
     def first_by_priority(self, arms: tuple[str, ...]) -> str:
         """Which of ``arms`` (at least one) rules alone would take."""
-        return next(arm for arm in self.placement.by_priority if arm in arms)
+        return next(arm for arm in self.candidates.by_priority if arm in arms)

@@ -47,7 +47,7 @@ def climb(filling: Filling, arms: tuple[str, ...]) -> Rung | Question | None:
         scorer = filling.call.models[filling.model]
     except Exception as error:
         return failed(filling, arms, error)
-    return Question(scorer, arms, features, filling.spec.policy, filling.placement.arm_features)
+    return Question(scorer, arms, features, filling.spec.policy, filling.candidates.features)
 
 
 def answered(filling: Filling, distribution: ArmDistribution) -> Rung:
@@ -90,7 +90,7 @@ def _control(filling: Filling, arms: tuple[str, ...]) -> Rung | None:
             return _default(filling)
         reason = f"held out: drawn evenly from {len(arms)} eligible"
         return Rung(uniform(arms, "uniform"), True, _tier(filling), reason)
-    default = filling.spec.default
+    default = filling.default
     if default in filling.call.taken:
         if not arms:
             return None
@@ -99,7 +99,7 @@ def _control(filling: Filling, arms: tuple[str, ...]) -> Rung | None:
 
 
 def _default(filling: Filling) -> Rung | None:
-    default = filling.spec.default
+    default = filling.default
     if default in filling.call.taken:
         return None
     why = "nothing is eligible" if filling.open else "the placement's rule does not hold"

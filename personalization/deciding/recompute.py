@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
-from personalization.deciding.decider_catalog import features_by_arm
+from personalization.deciding.candidates import features_by_arm
 from personalization.deciding.distribution import ArmDistribution, ticket, uniform
 from personalization.deciding.draw import draw_name
 from personalization.deciding.reward_scorer import RewardScorer
@@ -50,7 +50,7 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardSc
             record.arms,
             record.features,
             policy=spec.policy,
-            arm_features=features_by_arm(catalog.catalog.content, spec.content),
+            arm_features={**(features_by_arm(placement.arms) or {}), **record.arm_features} or None,
         )
         if distribution.model_version != choice.model_version:
             raise InvalidInput("model_version", f"the record needs model {choice.model_version}")

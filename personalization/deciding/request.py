@@ -7,16 +7,27 @@ from typing import Any
 import msgspec
 
 from personalization.bounded import short_hash
+from personalization.deciding.candidates import Candidates
 from personalization.events.event import ClientEvent
 from personalization.visitor.purposes import Words
 from personalization.visitor.visitor_key import NOBODY, anonymous_key, user_key
 
 
 class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
-    """One placement asked for; ``slots`` as the catalog says where it is None."""
+    """One placement asked for.
+
+    Attributes
+    ----------
+    slots
+        None: as many as the catalog says.
+    brought
+        The arms that the caller brought, at least one, in the order that is served if nothing may be decided; None:
+        the placement's.
+    """
 
     placement: str
     slots: int | None = None
+    brought: Candidates | None = None
 
 
 class SentEvent(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
     kept = filling.kept(slot) if filling.missing is None else None
     if kept is None or kept.at_ms < filling.call.session_start_ms:
         return False
-    if kept.arm not in arms and not (filling.control and kept.arm == filling.spec.default):
+    if kept.arm not in arms and not (filling.control and kept.arm == filling.default):
         return False
     if kept.arm in filling.call.taken:
         return False

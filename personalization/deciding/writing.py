@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from personalization.catalog.caps import counted_with
+from personalization.deciding.candidates import told_of
 from personalization.deciding.decision import Decision, Tier
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.filling import Filling
@@ -12,7 +13,7 @@ from personalization.deciding.ladder import Rung
 from personalization.events.decision_record import DecisionRecord, pack_f32
 from personalization.events.entry import Entry
 from personalization.events.event import DecisionMade
-from personalization.features import NO_FEATURES, pack
+from personalization.features import pack
 from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Sticky
@@ -57,6 +58,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
         filling.placement.compiled.variant,
         filling.placement.compiled.is_shared,
     )
+    call.answer.distributions.append(distribution)
     _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)
     if filling.key == NOBODY:
         return  # without consent, or without knowing of it, nothing is logged under a visitor's key
@@ -74,7 +76,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     )
     if trains:
         made.features = pack(features)
-        made.arm_features = filling.placement.packed_arm_features.get(choice.arm, NO_FEATURES)
+        made.arm_features = filling.candidates.packed_features(choice.arm)
     _enter(filling, made)
     call.answer.records.append(
         DecisionRecord(
@@ -92,6 +94,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
             filtered=dict(filling.filtered),
             above=above,
             features=features if drawn.ticket is not None else {},
+            arm_features=told_of(filling.candidates, distribution.arms) if drawn.ticket is not None else {},
             state_revision=call.answer.state_revision,
             state_age_ms=call.answer.state_age_ms,
             ticket=drawn.ticket,
@@ -160,7 +163,7 @@ def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky
             choice.slot,
             choice.decision_id,
             choice.arm,
-            call.catalog.renderers[choice.arm].render(filling.scope),
+            filling.shown(choice.arm),
             choice.weight / SCALE,
             choice.policy,
             tier,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -36,6 +37,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         Arms of this call placed before this slot: the weights are given them.
     features
         As the model saw them.
+    arm_features
+        What the model was told of arms that no version of the catalog has: items, and what callers bring.
     state_revision, state_age_ms
         Of the visitor state read; None where it could not be.
     ticket
@@ -62,6 +65,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     filtered: dict[str, str] = {}
     above: tuple[str, ...] = ()
     features: dict[str, FeatureValue] = {}
+    arm_features: dict[str, Mapping[str, FeatureValue]] = {}
     state_revision: int | None = None
     state_age_ms: int | None = None
     ticket: int | None = None

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
+import pytest
 from redis import Redis
 
 from eventlog.opening import open_log
@@ -17,7 +21,8 @@ from personalization.events.outcome import Outcome, decode_outcome
 from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
 from state.visitor_store import unpack_visitor
-from tests.running import Up, until
+from tests.requirements import require
+from tests.running import Up, start, stop, until
 
 NAMESPACE = "nextbest"
 
@@ -29,7 +34,30 @@ class Site:
     up: Up
     log_url: str
     redis: Redis
+    catalog: Path
     keys: Keys = field(default_factory=lambda: Keys(NAMESPACE))
+
+    def publish(self, catalog: str) -> None:
+        """Save another catalog; what is running follows it."""
+        (self.catalog / "shop.yaml").write_text(catalog)
+
+    @classmethod
+    @contextmanager
+    def open(cls, tmp_path_factory: pytest.TempPathFactory, catalog: str) -> Iterator[Self]:
+        """A site of its own for the tests of a module, with a catalog that can be changed."""
+        require("redis")
+        folder = tmp_path_factory.mktemp("catalog")
+        (folder / "shop.yaml").write_text(catalog)
+        # Others use this machine too: the budgets of a quiet one are measured by the benchmarks.
+        settings = {
+            "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
+            "NEXTBEST_DEADLINE_MS": "5000",
+            "NEXTBEST_NAMESPACE": NAMESPACE,
+        }
+        up = start(tmp_path_factory.mktemp("data"), "--catalog", str(folder), **settings)
+        with Redis.from_url(up.redis_url()) as redis:
+            yield cls(up, up.redis_url(), redis, folder)
+        stop(up)
 
     def call(self, path: str, body: Any, key: str = "pk_dev", **headers: str) -> Any:
         request = urllib.request.Request(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from msgspec import structs
-from redis import Redis
 
 from cli.replay import replay
 from eventlog.topics import VISITOR_LOG
@@ -35,8 +32,7 @@ from tests.integration import workload
 from tests.integration.crashing import System, settings_of
 from tests.integration.site import NAMESPACE, Site
 from tests.of_type import of_type
-from tests.requirements import require
-from tests.running import ROOT, start, stop, until
+from tests.running import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -238,26 +234,14 @@ NOBODY = {"quiet": "traits.quiet", "reader": "traits.reader"}
 THEY = {"quiet": 'never("Ordered", within="1h")', "reader": 'count("Read", within="1h") >= 2'}
 
 
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site.open(tmp_path_factory, SITE.format(body="plain", **NOBODY)) as site:
+        yield site
+
+
 @pytest.mark.redis
-def test_who_belongs_is_told_of_once_and_did_nothing_for_it(tmp_path: Path) -> None:
-    require("redis")
-    catalog = tmp_path / "catalog" / "shop.yaml"
-    catalog.parent.mkdir()
-    catalog.write_text(SITE.format(body="plain", **NOBODY))
-    settings = {
-        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
-        "NEXTBEST_DEADLINE_MS": "5000",
-        "NEXTBEST_NAMESPACE": NAMESPACE,
-    }
-    up = start(tmp_path / "data", "--catalog", str(catalog.parent), **settings)
-    try:
-        with Redis.from_url(up.redis_url()) as redis:
-            _told_once(Site(up, up.redis_url(), redis), catalog, tmp_path / "data")
-    finally:
-        stop(up)
-
-
-def _told_once(site: Site, catalog: Path, data_dir: Path) -> None:
+def test_who_belongs_is_told_of_once_and_did_nothing_for_it(site: Site) -> None:
     for event in ("Read", "Read", "Ordered"):
         site.collect({"type": "track", "event": event, "anonymousId": "buyer"})
     for _ in range(2):
@@ -273,17 +257,16 @@ def _told_once(site: Site, catalog: Path, data_dir: Path) -> None:
 
     history = "nextbest:{catalog}:version"
     before = site.redis.get(history)
-    catalog.write_text(SITE.format(body="plain", **THEY))
+    site.publish(SITE.format(body="plain", **THEY))
     until(lambda: site.redis.get(history) != before, "the windows are published")
     assert site.decide({"anonymousId": "reader"}, "only")["contentId"] == "plain", "nobody knows yet"
 
-    command = [sys.executable, "-P", "-m", "cli", "replay", "--windows", "--data-dir", str(data_dir)]
-    done = subprocess.run(
-        command, env={"PYTHONPATH": str(ROOT), "NEXTBEST_NAMESPACE": NAMESPACE}, capture_output=True, text=True
-    )
+    environment = {"NEXTBEST_REDIS": site.up.redis_url(), "NEXTBEST_NAMESPACE": NAMESPACE}
+    done = CliRunner().invoke(replay, ["--windows"], env=environment)
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert "these reach back to" in done.stdout
+    assert "  Ordered\n  Read\n" in done.stdout
     expected = {
         "buyer": [("reader", True)],
         "reader": [("quiet", True), ("reader", True)],
@@ -292,7 +275,7 @@ def _told_once(site: Site, catalog: Path, data_dir: Path) -> None:
     until(lambda: told() == expected, "all were told of")
     assert site.decide({"anonymousId": "reader"}, "only")["contentId"] == "vip"
     assert site.decide({"anonymousId": "buyer"}, "only")["contentId"] == "plain"
-    catalog.write_text(SITE.format(body="another", **THEY))
+    site.publish(SITE.format(body="another", **THEY))
     until(lambda: "another" in str(site.decide({"anonymousId": "buyer"}, "only")), "it is published")
     site.collect({"type": "track", "event": "Looked", "anonymousId": "quiet"})
     until(lambda: site.up.event_count("quiet") == 2, "it is folded")

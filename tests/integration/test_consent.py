@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
 from personalization.events.event import Activated, DecisionMade, Link, Rewarded, Track
@@ -16,8 +15,7 @@ from personalization.visitor.purposes import GPC
 from personalization.visitor.visitor_key import anonymous_key, user_key
 from tests.integration.site import NAMESPACE, Site
 from tests.of_type import of_type
-from tests.requirements import require
-from tests.running import start, stop, until
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -57,25 +55,14 @@ ADDRESS = "203.0.113.77"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("redis")
-    catalog = tmp_path_factory.mktemp("catalog")
     placements = "".join(
         PLACEMENT.format(
             name=name, consent="[personalization, Advertising]" if name == "ads" else "[personalization]"
         )
         for name in PLACEMENTS
     )
-    (catalog / "shop.yaml").write_text(CATALOG.format(placements=placements))
-    # Others use this machine too: the budgets of a quiet one are measured by the benchmarks.
-    settings = {
-        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
-        "NEXTBEST_DEADLINE_MS": "5000",
-        "NEXTBEST_NAMESPACE": NAMESPACE,
-    }
-    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
-    with Redis.from_url(up.redis_url()) as redis:
-        yield Site(up, up.redis_url(), redis)
-    stop(up)
+    with Site.open(tmp_path_factory, CATALOG.format(placements=placements)) as site:
+        yield site
 
 
 _numbers = itertools.count(1)
@@ -311,7 +298,7 @@ def test_no_address_is_ever_stored(site: Site, anonymous: str) -> None:
         ids, "by_decide", context={"ip": ADDRESS, "page": {"title": "t"}}, events=[page(None, **ids)]
     )
     site.reward(decision)
-    assert site.state(anonymous_key(anonymous)).event_count == 3
+    until(lambda: site.state(anonymous_key(anonymous)).event_count == 3, "what was sent along came from the spool")
     everything = b"".join(value for topic in (VISITOR_LOG, DECISIONS, OUTCOMES) for _, _, value in site.raw(topic))
     states = [site.redis.get(name) for name in site.redis.scan_iter(match=f"{NAMESPACE}:*", _type="string")]
     assert len(states) > 1

@@ -18,15 +18,13 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
 from openfeature.hook import Hook, HookContext, HookHints
 from playwright.sync_api import Page, Response
-from redis import Redis
 
 from eventlog.topics import DECISIONS
 from personalization.events.decision_record import DecisionRecord, decode_record
 from tests.clients import node
 from tests.clients.browser import page_of
-from tests.integration.site import NAMESPACE, Site
-from tests.requirements import require
-from tests.running import start, stop, until
+from tests.integration.site import Site
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -61,19 +59,8 @@ class SiteBesideABrowser(Site):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("redis")
-    catalog = tmp_path_factory.mktemp("catalog")
-    (catalog / "shop.yaml").write_text(CATALOG)
-    # Others use this machine too: the budgets of a quiet one are measured by the benchmarks.
-    settings = {
-        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
-        "NEXTBEST_DEADLINE_MS": "5000",
-        "NEXTBEST_NAMESPACE": NAMESPACE,
-    }
-    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
-    with Redis.from_url(up.redis_url()) as redis:
-        yield SiteBesideABrowser(up, up.redis_url(), redis)
-    stop(up)
+    with SiteBesideABrowser.open(tmp_path_factory, CATALOG) as site:
+        yield site
 
 
 _numbers = itertools.count(1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from personalization.events.event import TierChanged, TimedOut
-from tests.integration.site import NAMESPACE, Site
-from tests.requirements import require
-from tests.running import start, stop, until
+from tests.integration.site import Site
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -46,24 +43,9 @@ sources:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("catalog")
-    (folder / "shop.yaml").write_text(CATALOG)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def site(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("redis")
-    settings = {
-        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
-        "NEXTBEST_DEADLINE_MS": "5000",
-        "NEXTBEST_NAMESPACE": NAMESPACE,
-    }
-    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
-    with Redis.from_url(up.redis_url()) as redis:
-        yield Site(up, up.redis_url(), redis)
-    stop(up)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site.open(tmp_path_factory, CATALOG) as site:
+        yield site
 
 
 def test_points_open_a_content_and_what_expires_closes_it_on_time(site: Site) -> None:
@@ -101,7 +83,7 @@ def test_points_open_a_content_and_what_expires_closes_it_on_time(site: Site) ->
     assert sum(isinstance(event, TimedOut) for event in site.events("a:s1")) <= 2, "one time-out at a time"
 
 
-def test_a_published_threshold_moves_those_who_do_nothing_too(site: Site, catalog: Path) -> None:
+def test_a_published_threshold_moves_those_who_do_nothing_too(site: Site) -> None:
     site.collect({"type": "identify", "traits": {"plan": "pro"}, "anonymousId": "s2"})
     until(lambda: site.up.event_count("s2") == 1, "it is folded")
 
@@ -110,6 +92,6 @@ def test_a_published_threshold_moves_those_who_do_nothing_too(site: Site, catalo
         return [(event.before, event.tier) for event in events if isinstance(event, TierChanged)]
 
     assert told() == [("B", "A"), ("B2", "A2")]
-    (catalog / "shop.yaml").write_text(CATALOG.replace("{B: 0, A: 20}", "{B: 0, A: 200}"))
+    site.publish(CATALOG.replace("{B: 0, A: 20}", "{B: 0, A: 200}"))
     until(lambda: told()[2:] == [("A", "B"), ("A2", "B2")], "they fell")
     assert site.up.call("GET", "/v1/visitors/s2")["scores"]["lead"]["tier"] == "B2"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from personalization.events.event import SegmentChanged, TimedOut
 from personalization.visitor.visitor_state import Exposure
-from tests.integration.site import NAMESPACE, Site
-from tests.requirements import require
-from tests.running import start, stop, until
+from tests.integration.site import Site
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -50,24 +47,9 @@ sources:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("catalog")
-    (folder / "shop.yaml").write_text(CATALOG)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def site(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("redis")
-    settings = {
-        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
-        "NEXTBEST_DEADLINE_MS": "5000",
-        "NEXTBEST_NAMESPACE": NAMESPACE,
-    }
-    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
-    with Redis.from_url(up.redis_url()) as redis:
-        yield Site(up, up.redis_url(), redis)
-    stop(up)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site.open(tmp_path_factory, CATALOG) as site:
+        yield site
 
 
 def test_who_is_keen_is_shown_more_and_leaves_by_time_alone(site: Site) -> None:
@@ -115,7 +97,7 @@ def test_a_cap_of_a_group_counts_what_any_placement_showed_of_it(site: Site) -> 
     assert state.exposures["hint"].total + state.exposures.get("tip", Exposure(0, 0, 0, 0, 0)).total == 2
 
 
-def test_a_published_rule_moves_those_who_do_nothing_too(site: Site, catalog: Path) -> None:
+def test_a_published_rule_moves_those_who_do_nothing_too(site: Site) -> None:
     """And wakes nobody whom it does not move a second time."""
     readers = [f"r{n}" for n in range(5)]
     for reader in readers:
@@ -128,9 +110,7 @@ def test_a_published_rule_moves_those_who_do_nothing_too(site: Site, catalog: Pa
         return [[e.entered for e in of_one if isinstance(e, SegmentChanged)] for of_one in events]
 
     assert told() == [[]] * 5
-    (catalog / "shop.yaml").write_text(
-        CATALOG.replace('count("Read", within="1h") >= 3', 'count("Read", within="1h") >= 2')
-    )
+    site.publish(CATALOG.replace('count("Read", within="1h") >= 3', 'count("Read", within="1h") >= 2'))
     until(lambda: told() == [[True]] * 5, "they entered")
     n_woken = [sum(isinstance(event, TimedOut) for event in site.events(f"a:{reader}")) for reader in readers]
     assert n_woken == [1] * 5

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from eventlog.topics import DECISIONS
 from personalization.events.decision_record import decode_record
 from tests.integration.site import Site
-from tests.requirements import require
-from tests.running import start, stop, until
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -43,15 +41,8 @@ N_VISITORS = 120
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("redis")
-    catalog = tmp_path_factory.mktemp("catalog")
-    (catalog / "shop.yaml").write_text(CATALOG)
-    # Others use this machine too: the budgets of a quiet one are measured by the benchmarks.
-    settings = {"NEXTBEST_REDIS_TIMEOUT_MS": "1000", "NEXTBEST_DEADLINE_MS": "5000"}
-    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
-    with Redis.from_url(up.redis_url()) as redis:
-        yield Site(up, up.redis_url(), redis)
-    stop(up)
+    with Site.open(tmp_path_factory, CATALOG) as site:
+        yield site
 
 
 def test_each_variant_is_decided_logged_learned_and_counted_by_itself(site: Site) -> None:

@@ -47,9 +47,8 @@ async def evaluate_all(call: Call) -> Reply:
     body = await _body(call)
     wire = EVALUATION.read(body)
     intake = call.intake()
-    request = _request(
-        call, evaluation_context(wire.context, intake, call.scope), intake, list(intake.catalog.placements)
-    )
+    flags_there_are = [name for name, each in intake.catalog.placements.items() if each.spec.arms != "caller"]
+    request = _request(call, evaluation_context(wire.context, intake, call.scope), intake, flags_there_are)
     held = tags_in(header(call.scope, b"if-none-match"))
     catalog = core.services.catalog.current
     tag = b""

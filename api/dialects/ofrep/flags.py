@@ -52,8 +52,8 @@ def flag_of(decision: Decision, catalog: PreparedCatalog, notices: Sequence[Noti
 
 def reason_of(decision: Decision, placement: PreparedPlacement) -> str:
     """Why the value is what it is: ``STATIC`` where it can be no other."""
-    may_differ = placement.conditional or placement.variants or decision.holdout
-    certain = len(placement.arms) == 1 and not may_differ
+    may_differ = placement.candidates.conditional or placement.variants or decision.holdout
+    certain = len(placement.candidates.arms) == 1 and not may_differ
     if certain and decision.tier is not Tier.DEFAULT:
         return "STATIC" if placement.compiled.when is None else "TARGETING_MATCH"
     return _REASONS[decision.tier]

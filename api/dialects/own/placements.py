@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -42,7 +43,7 @@ async def _learned(services: Services, prepared: PreparedPlacement) -> dict[str,
     reports = {report.arm: report for report in book.arms} if book else {}
     low, high = prepared.compiled.spec.reward_range
     arms = []
-    for arm in prepared.arms:
+    for arm in _arms(prepared, reports):
         report = reports.get(arm) or ArmReport(arm, 0, 0.0, low, low, high)
         arms.append(
             {
@@ -64,3 +65,10 @@ async def _learned(services: Services, prepared: PreparedPlacement) -> dict[str,
         "modelAgeMs": services.models.age_ms([key], services.clock_ms()),
         "trainedThrough": book.trained_through if book else None,
     }
+
+
+def _arms(prepared: PreparedPlacement, reports: Collection[str]) -> list[str]:
+    """Its arms; of a placement whose arms come and go also those that are gone, as far as the model knows them."""
+    arms, spec = prepared.candidates.arms, prepared.compiled.spec
+    gone = sorted(set(reports).difference(arms)) if spec.tags or spec.arms == "caller" else []
+    return [*arms, *gone]

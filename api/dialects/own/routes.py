@@ -6,10 +6,11 @@ from starlette.types import Scope
 
 from api.access.permissions import Permission
 from api.dialect import Dialect, Route, own_shape, shown_key
-from api.dialects.own import collect, decide, decisions, placements, visitors
+from api.dialects.own import collect, decide, decisions, items, placements, rank, visitors
 from api.dialects.own.decide_request import query_fields
 
 DECIDE_PATH = "/v1/decide"
+_CONTENT = "/v1/content/{content_id:path}"
 
 
 def key_of(scope: Scope) -> str | None:
@@ -35,6 +36,12 @@ OWN = Dialect(
         Route(
             ("POST",), "/v1/decisions/{decision_id}/activate", "activate", Permission.COLLECT, decisions.activate
         ),
+        Route(("POST",), "/v1/rank", "rank", Permission.RANK, rank.rank),
+        Route(("POST",), "/v1/content", "put_items", Permission.ITEMS, items.put_many),
+        Route(("GET", "HEAD"), _CONTENT, "item", Permission.ITEMS, items.show),
+        Route(("PUT",), _CONTENT, "put_item", Permission.ITEMS, items.put),
+        Route(("PATCH",), _CONTENT, "patch_item", Permission.ITEMS, items.patch),
+        Route(("DELETE",), _CONTENT, "delete_item", Permission.ITEMS, items.delete),
         Route(("GET", "HEAD"), "/v1/visitors/{visitor_id:path}", "visitor", Permission.READ, visitors.show),
         Route(("GET", "HEAD"), "/v1/placements/{name:path}", "placement", Permission.READ, placements.show),
     ),

@@ -19,6 +19,8 @@ from personalization.features import Attribute
 if TYPE_CHECKING:
     from personalization.catalog.compiled_catalog import CompiledCatalog
 
+MAX_TAG_CHARS = 64
+
 _CAP = re.compile(
     r"(?P<limit>\d{1,9})"
     r"(?:\s*(?:x|times)?\s*(?:per|a|/)\s*(?P<per>[a-z0-9. ]+?)(?:\s+(?:per|a)\s+(?P<of>placement|group))?)?",
@@ -129,11 +131,18 @@ def texts_of(content: Content) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A content ready to be an arm."""
+    """A content ready to be an arm.
+
+    Attributes
+    ----------
+    in_stock
+        Whether it may be shown at all; items alone may say that they may not.
+    """
 
     id: str
     content: Content
     when: Rule | None
+    in_stock: bool = True
 
 
 class ContentSection(Section[Content]):

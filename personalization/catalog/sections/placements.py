@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
@@ -15,7 +15,7 @@ from personalization.catalog.duration import MINUTE_MS
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.catalog.rules import Rule
 from personalization.catalog.section import RuleAt, Section
-from personalization.catalog.sections.content import Arm
+from personalization.catalog.sections.content import MAX_TAG_CHARS, Arm, Content
 from personalization.catalog.sections.conversions import CONVERSION_KEY
 from personalization.catalog.sections.variants import (
     PlacementVariant,
@@ -30,6 +30,9 @@ from personalization.visitor.purposes import normal
 
 if TYPE_CHECKING:
     from personalization.catalog.compiled_catalog import CompiledCatalog
+
+NO_ARM = Arm("", Content(), None)
+"""The default of a placement whose arms are brought by callers: theirs."""
 
 MAX_WEIGHTS = 16
 """Names of rewards per placement: an open decision may have to know each apart."""
@@ -65,10 +68,15 @@ class Placement(Spec, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    arms
+        Where its arms come from: this ``catalog`` (and items, by ``tags``), or the ``caller``, who brings them with
+        each request to ``POST /v1/rank``.
     content
         Ids of its arms, in order; the first eligible is the baseline.
+    tags
+        Every item that carries one of them is an arm too.
     default
-        The content served when nothing may be decided.
+        The content served when nothing may be decided. Of what a caller brings it is the first.
     slots
         How many of them are shown at once.
     when
@@ -110,8 +118,14 @@ class Placement(Spec, frozen=True, kw_only=True):
         What is different for shares of visitors, by name: two policies, models or sets of contents compared.
     """
 
-    content: tuple[str, ...]
-    default: str
+    more_schema: ClassVar[dict[str, Any]] = {
+        "anyOf": [{"required": ["default"]}, {"properties": {"arms": {"const": "caller"}}, "required": ["arms"]}]
+    }
+
+    arms: Literal["catalog", "caller"] = "catalog"
+    content: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    default: str = ""
     slots: int = 1
     when: Cel | None = None
     policy: PolicySpec = PolicySpec()
@@ -241,9 +255,7 @@ class PlacementSection(Section[Placement]):
         """Its arms, and its reward rules by event."""
         where = f"placements.{name}"
         check.demand(not name.startswith(CONVERSION_KEY), where, f"must not begin with {CONVERSION_KEY!r}")
-        arms = _arms(check, compiled, where, spec.content)
-        if spec.default not in compiled.arms:
-            _fail_content(check, compiled, f"{where}.default", spec.default)
+        arms = _own_arms(check, compiled, where, spec)
         check_variants(check, where, spec.variants)
         check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
         check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
@@ -261,18 +273,19 @@ class PlacementSection(Section[Placement]):
         _rewards(check, compiled, name, spec)
         when = check.of_visitor(spec.when, f"{where}.when")
         arms_of = {
-            variant: _arms(check, compiled, f"{where}.variants.{variant}", other.content)
+            variant: _arms(check, compiled, f"{where}.variants.{variant}", other.content, spec.tags)
             for variant, other in spec.variants.items()
             if other.content is not None
         }
-        if not arms or spec.default not in compiled.arms:
+        default = compiled.arms.get(spec.default, NO_ARM if spec.arms == "caller" else None)
+        if default is None or not (arms or spec.tags or spec.arms == "caller"):
             return
         made = CompiledPlacement(
             name,
             spec,
             when,
             tuple(arms),
-            compiled.arms[spec.default],
+            default,
             spec.features or compiled.catalog.features,
             rules_hash(spec),
             tuple(normal(purpose) for purpose in spec.consent),
@@ -306,9 +319,32 @@ def _varied(
     )
 
 
-def _arms(check: Check, compiled: CompiledCatalog, where: str, contents: tuple[str, ...]) -> list[Arm]:
+def _own_arms(check: Check, compiled: CompiledCatalog, where: str, spec: Placement) -> list[Arm]:
+    """The arms that the catalog names; checks that there is a default, unless callers bring both."""
+    if spec.arms == "caller":
+        for name in ("content", "tags", "default", "sticky"):
+            if getattr(spec, name):
+                message = "has no meaning where callers bring the arms; leave it out, or leave out arms: caller"
+                check.fail(f"{where}.{name}", message)
+        return []
+    for index, tag in enumerate(spec.tags):
+        here = f"{where}.tags[{index}]"
+        check.demand(1 <= len(tag) <= MAX_TAG_CHARS, here, f"must have 1 to {MAX_TAG_CHARS} characters")
+    arms = _arms(check, compiled, where, spec.content, spec.tags)
+    if not spec.default:
+        check.fail(
+            f"{where}.default", "is missing: The content served when nothing may be decided", "missing_field"
+        )
+    elif spec.default not in compiled.arms:
+        _fail_content(check, compiled, f"{where}.default", spec.default)
+    return arms
+
+
+def _arms(
+    check: Check, compiled: CompiledCatalog, where: str, contents: tuple[str, ...], tags: tuple[str, ...]
+) -> list[Arm]:
     known: list[Arm] = []
-    check.demand(bool(contents), f"{where}.content", "must name at least one content")
+    check.demand(bool(contents or tags), f"{where}.content", "must name at least one content, or tags of items")
     for index, content in enumerate(contents):
         if content in compiled.arms:
             known.append(compiled.arms[content])

@@ -70,7 +70,7 @@ BAD = {
     "{a: {share: half}}": "home.hero.variants.a.share: must be a share such as 0.1 or 10%, not 'half'",
     "{a: {policy: thompson}}": "home.hero.variants.a.share: is missing: Of all visitors who are not held out, [0, 1]. Who is in no variant gets the placement as it is written",
     "{a: {share: 50%, content: [a, d]}}": "home.hero.variants.a.content[1]: no content 'd'; define it under content",
-    "{a: {share: 50%, content: []}}": "home.hero.variants.a.content: must name at least one content",
+    "{a: {share: 50%, content: []}}": "home.hero.variants.a.content: must name at least one content, or tags of items",
     "{a: {share: 50%, content: [a, a]}}": "home.hero.variants.a.content: names a content twice",
     "{a@b: {share: 50%}}": "home.hero.variants.a@b: stands in metrics and names of models: use at most 32 letters, digits, - and _",
     "{control: {share: 50%}}": "home.hero.variants.control: 'control' is what held-out visitors are called by; choose another name",

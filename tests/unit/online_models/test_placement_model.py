@@ -207,3 +207,34 @@ def test_names_of_one_stranger_take_no_place_from_what_several_people_bring(mode
     assert high - low > 0.5
     restored = PlacementModel.load(learner.dump())
     assert restored.snapshot(1).encode() == learner.snapshot(1).encode()
+
+
+def test_an_arm_that_was_idle_for_a_month_makes_room_for_the_next_new_one() -> None:
+    learner, day = PlacementModel("home.hero"), 24 * 3_600_000
+    for n, (arm, at_day) in enumerate([("old", 0), ("evergreen", 0), ("old", 1), ("evergreen", 40)]):
+        learner.learn(outcome(f"d{n}", arm, closed_at_ms=at_day * day + 1))
+    assert set(learner.arms) == {"old", "evergreen"}, "nothing new came, so nothing goes"
+    learner.learn(outcome("d4", "new", closed_at_ms=40 * day + 2))
+    assert set(learner.arms) == {"evergreen", "new"}
+    assert learner.model._arms.names == ["new", "evergreen"]  # type: ignore[union-attr]  # the default model
+    assert learner.adaptations["forgotten_arms"] == 1
+    learner.learn(outcome("d5", "newer", closed_at_ms=41 * day))
+    assert set(learner.arms) == {"evergreen", "new", "newer"}
+    again = PlacementModel.load(learner.dump())
+    for model in (learner, again):
+        model.learn(outcome("d6", "old", closed_at_ms=80 * day))
+    assert again.snapshot(1).encode() == learner.snapshot(1).encode()
+
+
+def test_articles_that_come_and_go_leave_a_model_of_those_that_are_read() -> None:
+    learner, day = PlacementModel("home.hero"), 24 * 3_600_000
+    for at_day in range(120):
+        for n in range(4):
+            article, at_ms = f"day{at_day}-{n}", at_day * day + n
+            told = {"closed_at_ms": at_ms, "arm_features": {"kind": f"k{n}"}}
+            learner.learn(outcome(article, article, float(n == 0), **told))
+    assert len(learner.arms) < 4 * 35
+    d = learner.snapshot(1).distribution(
+        ("x", "y"), {"age": 3.0}, policy=PolicySpec(), arm_features={"x": {"kind": "k0"}, "y": {"kind": "k1"}}
+    )
+    assert d.means[0] > d.means[1] + 0.2, "what kinds are read outlives the articles"

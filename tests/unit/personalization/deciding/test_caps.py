@@ -283,7 +283,7 @@ def test_decider_and_fold_agree_on_what_was_shown(seed: int) -> None:
         if shown.content == "plain":  # for every content of the placement a reason can be found
             n_capped += 1
             now = [each for each in before if each.at_ms == shown.at_ms]
-            for arm in visits.shop.placements[shown.placement].arms:
+            for arm in visits.shop.placements[shown.placement].candidates.arms:
                 as_if = Shown(arm, shown.placement, shown.at_ms)
                 assert arm in {each.content for each in now} or any(
                     sum(counts(cap, as_if, other, contents) for other in before) >= cap.limit

@@ -1,0 +1,169 @@
+"""Items as callers send and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType, structs
+
+from api.times import WireTime, time_ms
+from api.wire import Reader, Wire
+from personalization.catalog.catalog import Content
+from personalization.catalog.item import Item, check_item
+from personalization.errors import InvalidInput
+from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE, Attribute, FeatureValue, clean, flat
+
+WireAttribute: TypeAlias = str | float | bool | list[str]
+
+
+class WireItem(Wire, frozen=True, kw_only=True):
+    """An item, or what is to be changed of one: a field that is not sent stays, null takes it back."""
+
+    type: Literal["html", "json", "redirect"] | UnsetType | None = UNSET
+    body: Any = UNSET
+    locales: dict[str, Any] | UnsetType | None = UNSET
+    features: dict[str, WireAttribute] | UnsetType | None = UNSET
+    tags: list[str] | UnsetType | None = UNSET
+    starts: WireTime | UnsetType = UNSET
+    ends: WireTime | UnsetType = UNSET
+    in_stock: bool | UnsetType | None = UNSET
+    priority: int | UnsetType | None = UNSET
+
+
+class WireNamedItem(WireItem, frozen=True, kw_only=True):
+    """An item among several."""
+
+    id: str
+
+
+class WireItems(Wire, frozen=True, kw_only=True):
+    """Several items."""
+
+    items: list[msgspec.Raw]
+
+
+class _AnyItem(WireItem, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class _AnyNamedItem(WireNamedItem, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class _AnyItems(WireItems, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+ITEM: Reader[WireItem] = Reader(WireItem, _AnyItem)
+NAMED_ITEM: Reader[WireNamedItem] = Reader(WireNamedItem, _AnyNamedItem)
+ITEMS: Reader[WireItems] = Reader(WireItems, _AnyItems)
+
+_NEW = Item(content=Content())
+
+
+def item_of(item_id: str, wire: WireItem, field: str = "", held: Item = _NEW) -> Item:
+    """The item, checked; what was not sent is as in ``held``.
+
+    Raises
+    ------
+    InvalidInput
+        Names the field, below ``field``.
+    """
+    try:
+        item = _made(wire, held)
+        check_item(item_id, item)
+    except InvalidInput as error:
+        raise InvalidInput(f"{field}.{error.field}" if field else error.field, error.message, error.code) from error
+    return item
+
+
+def shown_item(item_id: str, item: Item) -> dict[str, Any]:
+    """An item as it is answered."""
+    content = item.content
+    return {
+        "id": item_id,
+        "type": content.type,
+        "body": content.body,
+        "locales": content.locales,
+        "features": content.features,
+        "tags": item.tags,
+        "starts": _moment(content.starts_ms),
+        "ends": _moment(content.ends_ms),
+        "inStock": item.in_stock,
+        "priority": content.priority,
+    }
+
+
+def _made(wire: WireItem, held: Item) -> Item:
+    new = _NEW.content
+    content = structs.replace(
+        held.content,
+        type=_said(wire.type, held.content.type, new.type),
+        body=_said(wire.body, held.content.body, None),
+        locales=_said(wire.locales, held.content.locales, {}),
+        features=_said(wire.features, held.content.features, {}, read_features),
+        starts_ms=_said(wire.starts, held.content.starts_ms, None, lambda value: time_ms(value, "starts")),
+        ends_ms=_said(wire.ends, held.content.ends_ms, None, lambda value: time_ms(value, "ends")),
+        priority=_said(wire.priority, held.content.priority, 0),
+    )
+    return Item(
+        content=content,
+        tags=tuple(dict.fromkeys(_said(wire.tags, held.tags, ()))),
+        in_stock=_said(wire.in_stock, held.in_stock, True),
+    )
+
+
+def _said(sent: Any, held: Any, default: Any, read: Callable[[Any], Any] | None = None) -> Any:
+    if sent is UNSET:
+        return held
+    if sent is None:
+        return default
+    return sent if read is None else read(sent)
+
+
+def read_features(sent: dict[str, WireAttribute]) -> dict[str, Attribute]:
+    """Features as models know them: numbers, and texts of at most ``MAX_CATEGORY_CHARS`` characters.
+
+    >>> read_features({"price": 3, "new": True, "genres": ["War", "Western"]})
+    {'price': 3.0, 'new': 1.0, 'genres': ('War', 'Western')}
+    """
+    found: dict[str, Attribute] = {}
+    for name, value in sent.items():
+        if not name or len(name) > MAX_CATEGORY_CHARS:
+            raise InvalidInput("features", f"have names of 1 to {MAX_CATEGORY_CHARS} characters, not {name[:20]!r}")
+        if isinstance(value, list):
+            found[name] = tuple(text[:MAX_CATEGORY_CHARS] for text in value if text)
+            continue
+        cleaned = clean(value)
+        if cleaned is not None:
+            found[name] = cleaned
+    return found
+
+
+def flat_features(sent: dict[str, WireAttribute]) -> dict[str, FeatureValue]:
+    """The same, of several categories at once one each: as a model is told of an item that comes and goes.
+
+    >>> flat_features({"price": 3, "genres": ["War", "Western"]})
+    {'price': 3.0, 'genres.War': 1.0, 'genres.Western': 1.0}
+    """
+    for name, value in sent.items():
+        kind = type(value)  # nearly all are numbers in range and short texts, which stay as they are
+        if kind is float:
+            if not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:  # type: ignore[operator]  # a float
+                break
+        elif kind is not str or not 0 < len(value) <= MAX_CATEGORY_CHARS:  # type: ignore[arg-type]  # a text
+            break
+        if not 0 < len(name) <= MAX_CATEGORY_CHARS:
+            break
+    else:
+        return sent  # type: ignore[return-value]  # as was just seen
+    return flat(read_features(sent))
+
+
+def _moment(at_ms: int | None) -> str | None:
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat().replace("+00:00", "Z")

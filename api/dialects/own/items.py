@@ -1,0 +1,96 @@
+"""``/v1/content``: items put in, changed, and taken out, one by one or many at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from api.dialect import NO_CONTENT, Call, Reply
+from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
+from api.errors import ApiError, not_found
+from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item
+from personalization.errors import InvalidInput
+
+MAX_BODY_BYTES = 2 * MAX_ITEM_BYTES
+"""Of one item as JSON, which says at greater length what is kept."""
+
+MAX_AT_ONCE = 1_000
+
+
+async def show(call: Call) -> Reply:
+    """One item."""
+    item_id = call.params["content_id"]
+    item = await call.core.stock.get(item_id)
+    if item is None:
+        raise not_found(call.scope["path"])
+    return Reply(200, orjson.dumps(shown_item(item_id, item)))
+
+
+async def put(call: Call) -> Reply:
+    """Put an item in, in place of one of that id."""
+    item_id = call.params["content_id"]
+    item = item_of(item_id, ITEM.read(await call.body(MAX_BODY_BYTES)))
+    call.core.stock.check_id(item_id)
+    done = await call.core.stock.put({item_id: item}, call.caller)
+    _check_room(done[item_id])
+    return Reply(200, orjson.dumps({**shown_item(item_id, item), "revision": done[item_id]}))
+
+
+async def patch(call: Call) -> Reply:
+    """Change what is sent of an item."""
+    item_id = call.params["content_id"]
+    wire = ITEM.read(await call.body(MAX_BODY_BYTES))
+    made: list[Item] = []
+
+    def changed(held: Item) -> Item:
+        made.append(item_of(item_id, wire, held=held))
+        return made[-1]
+
+    revision = await call.core.stock.change(item_id, changed, call.caller)
+    if revision is None:
+        raise not_found(call.scope["path"])
+    return Reply(200, orjson.dumps({**shown_item(item_id, made[-1]), "revision": revision}))
+
+
+async def delete(call: Call) -> Reply:
+    """Take an item out."""
+    if await call.core.stock.remove(call.params["content_id"], call.caller) is None:
+        raise not_found(call.scope["path"])
+    return NO_CONTENT
+
+
+async def put_many(call: Call) -> Reply:
+    """Put items in; each that cannot be is refused alone, with its index and field."""
+    wire = ITEMS.read(await call.body(call.core.services.max_body_bytes))
+    if len(wire.items) > MAX_AT_ONCE:
+        raise InvalidInput("items", f"are {len(wire.items)}; at most {MAX_AT_ONCE} at once", "too_many")
+    good: dict[str, tuple[int, Item]] = {}
+    rejected: list[dict[str, Any]] = []
+    for index, raw in enumerate(wire.items):
+        field = f"items[{index}]"
+        try:
+            sent = NAMED_ITEM.read(raw, field)
+            item = item_of(sent.id, sent, field)
+            try:
+                call.core.stock.check_id(sent.id)
+            except InvalidInput as error:
+                raise InvalidInput(f"{field}.{error.field}", error.message, error.code) from error
+            good[sent.id] = index, item
+        except InvalidInput as error:
+            rejected.append({"index": index, "code": error.code, "field": error.field, "message": error.message})
+    done = await call.core.stock.put({item_id: item for item_id, (_, item) in good.items()}, call.caller)
+    for item_id, revision in done.items():
+        if revision is None:
+            index = good[item_id][0]
+            rejected.append({"index": index, "code": "no_room", "field": f"items[{index}]", "message": _NO_ROOM})
+    rejected.sort(key=lambda each: each["index"])
+    return Reply(200, orjson.dumps({"accepted": len(wire.items) - len(rejected), "rejected": rejected}))
+
+
+_NO_ROOM = f"there are {MAX_ITEMS:,} items already; take some out first"
+
+
+def _check_room(revision: int | None) -> None:
+    if revision is None:
+        raise ApiError(507, "no_room", _NO_ROOM, "id")

@@ -1,0 +1,91 @@
+"""``POST /v1/rank``: items that the caller brings, ranked by what this visitor is likely to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from api.dialect import Call, Reply
+from api.dialects.own.rank_request import brought, read_rank
+from api.ids import is_given
+from personalization.deciding.candidates import Candidates
+from personalization.deciding.decision import Answer
+from personalization.deciding.distribution import SCALE
+from personalization.deciding.request import PlacementRequest
+from personalization.errors import InvalidInput
+
+MAX_BODY_BYTES = 1024 * 1024
+_NO_STORE = [(b"cache-control", b"no-store")]
+
+
+async def rank(call: Call) -> Reply:
+    """Rank them: what is drawn first, then the others by their probability of having been."""
+    decider, services = call.core.decider, call.core.services
+    wire = read_rank(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
+    intake = call.intake()
+    user_id = intake.id(wire.visitor.user_id, "visitor.userId")
+    anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
+    if not (is_given(wire.visitor.user_id) or is_given(wire.visitor.anonymous_id)):
+        raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
+    named = intake.id(wire.request_id, "requestId")
+    candidates = brought(wire)
+    request = decider.request(
+        intake,
+        named or call.request_id,
+        (PlacementRequest(wire.placement, wire.slots, candidates),),
+        user_id=user_id,
+        anonymous_id=anonymous_id,
+        context=wire.context,
+        activate=wire.activate,
+        repeatable=named is not None,
+    )
+    answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
+    first = answer.decisions[0]
+    body = {
+        "requestId": request.request_id,
+        "placement": wire.placement,
+        "decisions": [
+            {
+                "slot": decision.slot,
+                "decisionId": decision.decision_id,
+                "itemId": decision.content_id,
+                "probability": decision.probability,
+            }
+            for decision in answer.decisions
+        ],
+        "ranking": _ranking(answer, candidates),
+        "policy": first.policy,
+        "tier": first.tier,
+        "reason": first.reason,
+        "holdout": first.holdout,
+        "variant": first.variant or None,
+        "stateAgeMs": answer.state_age_ms,
+        "stateRevision": answer.state_revision,
+        "catalogVersion": intake.catalog.version,
+        "warnings": [notice.shown() for notice in intake.notices],
+    }
+    return Reply(200, orjson.dumps(body), _NO_STORE)
+
+
+def _ranking(answer: Answer, candidates: Candidates) -> list[dict[str, Any]]:
+    """All that may be shown: what was drawn for each slot, then the most probable; as they came where nobody knows.
+
+    Probabilities are those of the first slot. An item that no distribution names has none.
+    """
+    drawn = [decision.content_id for decision in answer.decisions]
+    first = answer.distributions[0]
+    weights = dict(zip(first.arms, first.weights, strict=True))
+    means = dict(zip(first.arms, first.means, strict=True))
+    left = [arm for arm in candidates.arms if arm not in candidates.refused and arm not in drawn]
+    # Equal items stay in the caller's order: sorting keeps it.
+    left.sort(key=lambda arm: (weights.get(arm, 0), means.get(arm, 0.0)), reverse=True)
+    ranking = []
+    for arm in [*drawn, *left]:
+        weight = weights.get(arm)
+        shown: dict[str, Any] = {"id": arm, "probability": None if weight is None else weight / SCALE}
+        content = candidates.arm(arm).content.body
+        if content is not None:
+            shown["content"] = content
+        ranking.append(shown)
+    return ranking

@@ -1,0 +1,116 @@
+"""``POST /v1/rank``: items that callers bring, ranked with exact probabilities, recorded with what was known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from personalization.catalog.catalog import Content, Placement
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.deciding.distribution import SCALE
+from tests.unit.api.site import SERVER, WRITE, Site, shop
+
+ITEMS = [{"id": f"i{n}", "features": {"price": n, "new": True, "genres": ["War", "Love"]}} for n in range(5)]
+
+
+@pytest.fixture
+def ranking(site: Site) -> Site:
+    spec = shop()
+    spec.placements["mine"] = Placement(arms="caller")
+    spec.placements["held"] = Placement(arms="caller", holdout=0.999999)
+    spec.content["plain"] = Content()
+    site.compiled = compile_catalog(spec, 13)
+    return site
+
+
+async def rank(site: Site, **more: Any) -> Any:
+    body = {"visitor": {"anonymousId": "a1"}, "placement": "mine", "items": ITEMS, **more}
+    return await site.client.post("/v1/rank", json=body, headers=SERVER)
+
+
+async def test_all_are_ranked_and_one_is_drawn(ranking: Site) -> None:
+    answer = (await rank(ranking)).json()
+    (decision,) = answer["decisions"]
+    (record,) = ranking.spool.decisions()
+    assert (record.choice.decision_id, record.choice.arm) == (decision["decisionId"], decision["itemId"])
+    assert sum(record.weights) == SCALE
+    assert record.arms == tuple(item["id"] for item in ITEMS)
+    features = {"price": 0.0, "new": 1.0, "genres.War": 1.0, "genres.Love": 1.0}
+    assert record.arm_features["i0"] == features
+    ranked = answer["ranking"]
+    assert ranked[0]["id"] == decision["itemId"]
+    assert {each["id"]: each["probability"] for each in ranked} == {
+        arm: weight / SCALE for arm, weight in zip(record.arms, record.weights, strict=True)
+    }
+    rest = [each["probability"] for each in ranked[1:]]
+    assert rest == sorted(rest, reverse=True)
+    assert (answer["tier"], answer["placement"]) == ("personalised", "mine")
+
+
+async def test_what_is_excluded_is_not_ranked_and_recorded_so(ranking: Site) -> None:
+    answer = (await rank(ranking, excluded=["i1", "i3"], slots=2)).json()
+    assert {each["id"] for each in answer["ranking"]} == {"i0", "i2", "i4"}
+    assert [each["id"] for each in answer["ranking"][:2]] == [each["itemId"] for each in answer["decisions"]]
+    assert ranking.spool.decisions()[0].filtered == {"i1": "excluded", "i3": "excluded"}
+
+
+async def test_content_that_was_sent_comes_back(ranking: Site) -> None:
+    items = [{"id": "a", "content": {"title": "A"}}, {"id": "b"}]
+    ranked = (await rank(ranking, items=items)).json()["ranking"]
+    assert {each["id"]: each.get("content") for each in ranked} == {"a": {"title": "A"}, "b": None}
+
+
+async def test_who_is_held_out_or_refused_gets_the_callers_order(ranking: Site) -> None:
+    held = (await rank(ranking, placement="held")).json()
+    assert held["holdout"] is True
+    assert [each["id"] for each in held["ranking"]] == ["i0", "i1", "i2", "i3", "i4"]
+    refused = (await rank(ranking, context={"consent": {"personalization": False}})).json()
+    assert refused["tier"] == "rules"
+    assert [each["id"] for each in refused["ranking"]] == ["i0", "i1", "i2", "i3", "i4"]
+    assert [each["probability"] for each in refused["ranking"]] == [1.0, None, None, None, None]
+
+
+async def test_the_same_request_sent_again_is_the_same_decision(ranking: Site) -> None:
+    one, other = [(await rank(ranking, requestId="r1")).json() for _ in range(2)]
+    assert one["decisions"] == other["decisions"]
+    assert one["ranking"] == other["ranking"]
+
+
+BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no items": ({"items": []}, "items", "are none; bring at least one"),
+    "too many": ({"items": [{"id": str(n)} for n in range(1001)]}, "items", "are 1001; at most 1,000 are ranked"),
+    "no id": ({"items": [{"id": "a"}, {"features": {}}]}, "items[1].id", "is missing"),
+    "empty id": ({"items": [{"id": ""}]}, "items[0].id", "is missing"),
+    "twice": ({"items": [{"id": "a"}, {"id": "a"}]}, "items[1].id", "'a' stands there twice"),
+    "features": ({"items": [{"id": "a", "features": {"x": {"y": 1}}}]}, "items[0].features", "expected"),
+    "unknown exclusion": ({"excluded": ["x"]}, "excluded[0]", "is the id of no item here"),
+    "all excluded": ({"excluded": [item["id"] for item in ITEMS]}, "excluded", "names every item"),
+    "nobody": ({"visitor": {}}, "visitor", "names nobody"),
+    "slots": ({"slots": 99}, "placements[0].slots", "must lie between 1 and 50"),
+    "its own arms": ({"placement": "home.hero"}, "placements[0]", "has arms of its own; call POST /v1/decide"),
+    "unknown": ({"placement": "mein"}, "placements[0]", "no placement 'mein'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_bad_request_names_the_field_and_the_remedy(ranking: Site, case: str) -> None:
+    more, field, message = BAD[case]
+    answer = await rank(ranking, **more)
+    assert answer.status_code == 400
+    assert answer.json()["field"] == field
+    assert message in answer.json()["message"]
+    assert ranking.spool.records == []
+
+
+async def test_only_a_server_key_ranks_and_only_rank_fills_such_a_placement(ranking: Site) -> None:
+    body = {"visitor": {"anonymousId": "a1"}, "placement": "mine", "items": ITEMS}
+    assert (await ranking.client.post("/v1/rank", json=body, headers=WRITE)).status_code == 403
+    answer = await ranking.decide("mine")
+    assert (answer.status_code, answer.json()["field"]) == (400, "placements[0]")
+    assert "call POST /v1/rank" in answer.json()["message"]
+    flags = await ranking.client.post(
+        "/ofrep/v1/evaluate/flags", json={"context": {"targetingKey": "a1"}}, headers=WRITE
+    )
+    assert flags.status_code == 200, "placements that callers fill are no flags"
+    assert "mine" not in {flag["key"] for flag in flags.json()["flags"]}
