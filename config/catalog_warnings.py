@@ -11,6 +11,7 @@ from config.template_checks import template_warnings
 from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.check import nearest
 from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.vocabulary import VISITOR, Variable
 from personalization.catalog.walk import events_of, rules_of
@@ -40,6 +41,7 @@ def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: 
             if spec.content is not None or spec.policy is not None:
                 yield from _filled(as_varied(placement, spec), f"{where}.variants.{variant}")
     yield from _unused(catalog)
+    yield from _groups(catalog)
     for path, tag in _tags(catalog):
         if not _LOCALE.fullmatch(tag.replace("_", "-")):
             yield (
@@ -127,6 +129,25 @@ def _unused(catalog: Catalog) -> Iterator[Problem]:
                 "no placement shows it; list it under a placement's content, or delete it",
                 "unused_content",
             )
+
+
+def _groups(catalog: Catalog) -> Iterator[Problem]:
+    """Groups of one content, and those that no cap counts."""
+    groups: dict[str, list[str]] = {}
+    for name, content in catalog.content.items():
+        if content.group is not None:
+            groups.setdefault(content.group, []).append(name)
+    for group, names in groups.items():
+        where = f"content.{names[0]}.group"
+        if not any(cap.of == "group" for name in names for cap in catalog.content[name].cap):
+            yield (
+                where,
+                f"no cap counts {group!r}; write one on its contents, such as cap: 10 per 30d per group",
+                "group",
+            )
+        elif len(names) == 1:
+            remedy = nearest(group, groups.keys() - {group}, f"write group: {group} beside others too")
+            yield where, f"{group!r} is this content's alone, so its cap counts nothing else; {remedy}", "group"
 
 
 def _tags(catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -63,6 +63,23 @@ CHANGES = {
         ("  b: {body: world}\n", "  b: {body: world}\n  c: {body: '!'}\n"),
         "8: warning: content.c: no placement shows it; list it under a placement's content, or delete it",
     ),
+    "a group of one": (
+        ("  a: {body: hello}\n", "  a: {body: hello, group: promos, cap: 1 per day per group}\n"),
+        "6: warning: content.a.group: 'promos' is this content's alone, so its cap counts nothing else; write group: "
+        "promos beside others too",
+    ),
+    "a group that no cap counts": (
+        ("  a: {body: hello}\n", "  a: {body: hello, group: promos, cap: 1 per day}\n"),
+        "6: warning: content.a.group: no cap counts 'promos'; write one on its contents, such as cap: 10 per 30d per "
+        "group",
+    ),
+    "a group": (
+        (
+            "  a: {body: hello}\n  b: {body: world}\n",
+            "  a: {body: hello, group: promos, cap: 1 per day per group}\n  b: {body: world, group: promos}\n",
+        ),
+        None,
+    ),
     "min_probability": (
         ("    default: a\n", "    default: a\n    policy: {min_probability: 0.6}\n"),
         "5: warning: placements.hero.policy.min_probability: 0.6 cannot be had by each of 2 contents; all are drawn "
