@@ -87,7 +87,7 @@ class Tiers:
         _look_anew(fold, kept)
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
-        """Of who refused nothing is kept, and nothing is told."""
+        """If the visitor refused, nothing is kept of them, and nothing is told."""
         if not allowed(PERSONALISING):
             fold.folder.tiers = None
 
