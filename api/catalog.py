@@ -40,7 +40,7 @@ class Items(Protocol):
 
     @property
     def revision(self) -> int:
-        """Of the items at hand; it changes with them."""
+        """The number of the newest change of the items at hand."""
         ...
 
     def tagged(self, tags: Collection[str]) -> dict[str, Item]:

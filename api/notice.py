@@ -13,6 +13,6 @@ class Notice(NamedTuple):
     message: str
 
     def shown(self, index: int | None = None) -> dict[str, Any]:
-        """As answers have it; ``index`` is that of the event it is about."""
+        """The notice as an answer shows it; ``index`` is that of the event it is about."""
         where: dict[str, Any] = {} if index is None else {"index": index}
         return {**where, "field": self.field.lstrip("."), "code": self.code, "message": self.message}

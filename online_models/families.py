@@ -38,5 +38,5 @@ def of(families: Families, names: Container[Any]) -> Families:
 
 
 def copied(families: Mapping[str, list[Any]]) -> Families:
-    """As plain lists of one's own."""
+    """Copy the families as plain lists."""
     return {family: list(names) for family, names in families.items()}

@@ -43,19 +43,19 @@ class Numbered(Protocol):
 
     @property
     def partition(self) -> int:
-        """Of its topic."""
+        """The partition of the topic that it came from."""
 
     @property
     def offset(self) -> int:
-        """In the partition."""
+        """Where it stands in the partition."""
 
     @property
     def key(self) -> bytes | None:
-        """As it came."""
+        """The bytes of its key, as they came."""
 
     @property
     def value(self) -> bytes | None:
-        """As it came."""
+        """The bytes of its value, as they came."""
 
 
 MessageT = TypeVar("MessageT", bound=Numbered)

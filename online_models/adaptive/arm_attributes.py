@@ -33,7 +33,7 @@ class ArmAttributes:
 
     @classmethod
     def of(cls, encoder: FrozenEncoder, arms: Sequence[Mapping[str, Any] | None]) -> ArmAttributes:
-        """Of arms with these raw features; None: nothing is known of one."""
+        """Encode arms with these raw features; None: nothing is known of the arm."""
         attributes = cls(encoder, np.zeros((0, encoder.n_dims), np.float32), [])
         attributes.encoded = np.zeros((len(arms), encoder.n_dims), np.float32)
         for row, raw in enumerate(arms):

@@ -43,7 +43,7 @@ class Landmarks:
     whitening: Float32Array
 
     def __len__(self) -> int:
-        """D."""
+        """The number of landmarks, D."""
         return len(self.half)
 
     def features(self, z: Float32Array) -> Float32Array:

@@ -38,7 +38,7 @@ def block_rows(n: int) -> int:
 
 
 def inverse_of(matrix: FloatArray) -> FloatArray:
-    """Of a symmetric positive definite matrix, by Cholesky: half the work of a general one."""
+    """Invert a symmetric positive definite matrix by Cholesky: half the work of a general one."""
     lower, _ = lapack.dpotrf(matrix, lower=1)
     half, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
     whole: FloatArray = half + half.T
@@ -106,7 +106,7 @@ def left_out_errors(
 def _in_dual_form(
     phi: Float32Array, variances: FloatArray, y: FloatArray, block: int
 ) -> Generator[float, int, FloatArray]:
-    """The same where there are fewer rows than features."""
+    """Leave one out where there are fewer rows than features."""
     n, n_features = phi.shape
     wide = phi.astype(np.float64)
     errors = np.empty(y.shape)

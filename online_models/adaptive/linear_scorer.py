@@ -43,7 +43,7 @@ class ArmIndex:
         self._found: dict[tuple[str, ...], Places] = {}
 
     def places(self, key: tuple[str, ...]) -> Places:
-        """Of these arms; row −1: unknown."""
+        """Find the rows of these arms; −1: the arm is unknown."""
         places = self._found.get(key)
         if places is None:
             rows = np.array([self.rows.get(arm, -1) for arm in key], dtype=np.intp)
@@ -56,7 +56,7 @@ class ArmIndex:
 
 
 class _Selection(NamedTuple):
-    """Of the arms asked for: places, counts, and rows of the shared regression, worked out from their features.
+    """What is worked out once for the arms asked for: their places, counts, and rows of the shared regression.
 
     It holds the features it was worked out from, so that no other mapping can take their place in memory.
     """

@@ -50,7 +50,7 @@ def learned_metric(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarr
 
 
 def gradients(regressions: ArmRegressions, raw: Float32Array, arm: np.ndarray) -> Float32Array:
-    """Of the chosen arm's own estimate by the z-scores, row by row, shape (n, d); parameters as above."""
+    """Differentiate the chosen arm's estimate by the z-scores, row by row, shape (n, d); parameters as above."""
     features = regressions.features
     d, first_curved = features.encoder.n_dims, 1 + features.width
     theta = regressions.weights[arm, 0]

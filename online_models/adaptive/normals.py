@@ -28,7 +28,7 @@ class RowNoise:
         self._drawn: dict[int, Float32Array] = {}
 
     def __call__(self, number: int) -> Float32Array:
-        """Of the row with this number; the first place may be written to."""
+        """Draw the noise of the row with this number; the first place may be written to."""
         block, at = divmod(number, BLOCK)
         drawn = self._drawn.get(block)
         if drawn is None:

@@ -1,4 +1,4 @@
-"""Copies of an array that changes row by row, for readers before whose eyes it must stand still."""
+"""Read-only copies of an array whose rows keep changing; a copy in use is never modified."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Explanation:
 
     @property
     def probability(self) -> float:
-        """Of a conversion within the horizon."""
+        """Give the probability of a conversion within the horizon."""
         return sigmoid(self.log_odds)
 
 

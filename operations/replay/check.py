@@ -110,7 +110,7 @@ def _packed(visitor: Visitor) -> tuple[bytes, bytes]:
 
 
 def _rewritten(stored: Stored) -> tuple[bytes, bytes] | None:
-    """As this release writes what an earlier one wrote: fields at the end that it did not know yet."""
+    """Encode a state of an earlier release as this one does: with the fields at the end that it did not know."""
     try:
         return _packed(stored.visitor())
     except UnreadableState:

@@ -52,6 +52,8 @@ class Course:
         shrinks. So no tier is left before the distance to the next threshold divided by that: a march of such steps
         never goes too far, and where all points fade in one direction it is Newton's method from the safe side.
         """
+        if not any(part.changes for _, part in self._parts):
+            return math.inf
         tiers = self._score.tiers
         index = next(n for n, each in enumerate(tiers) if each.name == tier)
         low = tiers[index].lost_below if index else -math.inf
@@ -114,6 +116,11 @@ class _Part:
         for trait in score.traits:
             if holds(trait.rule):
                 self._add(trait.group, trait.points)
+
+    @property
+    def changes(self) -> bool:
+        """Whether time alone changes it."""
+        return bool(self._fading or self._ends)
 
     def at(self, at_ms: float) -> float:
         """The score at a moment, if nothing expires before it that has not been taken away."""

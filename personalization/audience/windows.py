@@ -144,7 +144,7 @@ def _if_both(compared: str, one: float, other: float, constant: float) -> bool |
 def _count(
     window: Window, series: CompiledSeries, kept: Times | None, state: VisitorState, now_ms: int
 ) -> tuple[bool | None, float]:
-    """Of a count no more matters than whether it is ``n`` or more, and more than ``n``."""
+    """A count is compared by two facts: whether it is ``n`` or more, and whether it is more than ``n``."""
     n, within_ms = int(window.constant), window.within_ms
     after_ms = -math.inf if within_ms is None else now_ms - within_ms
     nth_ms = kept.nth_ms(n) if kept is not None and n else None

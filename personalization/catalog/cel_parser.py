@@ -187,7 +187,7 @@ class _Parser:
         return tuple(items)
 
     def arguments(self) -> tuple[Node, ...]:
-        """Of a function: values, then values by name."""
+        """Read a function's arguments: values, then values by name."""
         items: list[Node] = []
         while not self.take(")"):
             item = self.expression()

@@ -129,6 +129,8 @@ class CompiledScore:
         By tier, from how many points on the next is reached; None for the highest. The tier None is the lowest.
     has_traits
         Whether a condition on the visitor gives it points.
+    most_by_event
+        The most points that an event of each name gives it.
     taken
         (half-life, key) of the tallies that take points.
     parts
@@ -149,6 +151,7 @@ class CompiledScore:
     raised_by: frozenset[str] = frozenset()
     next_at: dict[str | None, float | None] = field(default_factory=dict)
     has_traits: bool = False
+    most_by_event: dict[str, float] = field(default_factory=dict)
     taken: list[tuple[int, bytes]] = field(default_factory=list)
     sums: list[tuple[int, list[tuple[bytes, float, int, float]]]] = field(default_factory=list)
     expiring: list[CompiledEventPoints] = field(default_factory=list)
@@ -387,6 +390,9 @@ def _take_directions(score: CompiledScore) -> None:
             if factor * event.points < 0:
                 turned.add(event.spec.event)
                 score.taken.append((event.tally.half_life_ms, event.tally.key))
+            else:
+                most = score.most_by_event.get(event.spec.event, 0.0)
+                score.most_by_event[event.spec.event] = most + factor * event.points
     score.raised_by = frozenset(score.changed_by - turned)
     score.has_traits = any(part.traits for _, part in score.parts)
     for tier, above in itertools.pairwise(score.tiers):

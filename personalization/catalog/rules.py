@@ -58,7 +58,7 @@ class Scope:
         return self._plain
 
     def fractions(self) -> cel.Context:
-        """The same, every number a fraction: for rules that calculate."""
+        """What an expression that calculates runs in: every number is a fraction."""
         if self._fractions is None:
             resolve = self.resolve
             self._fractions = cel.Context()

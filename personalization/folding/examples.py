@@ -101,7 +101,7 @@ class OpenExamples:
         self._tidy()
 
     def _one_of_a_session(self, examples: list[OpenExample]) -> list[OpenExample]:
-        """Of the examples of the running session, in order of opening, the first of each conversion."""
+        """Keep the first example of each conversion in the running session; they come in order of opening."""
         kept: list[OpenExample] = []
         seen: set[str] = set()
         for example in examples:

@@ -23,7 +23,7 @@ class Status(StrEnum):
     REDELIVERED = "redelivered"
     """At or below the fence: applied before, touched nothing."""
     STALE_EPOCH = "stale_epoch"
-    """Of an older epoch than the state: touched nothing."""
+    """The entry is of an older epoch than the state: it touched nothing."""
 
 
 UNTOUCHED = frozenset({Status.REDELIVERED, Status.STALE_EPOCH})

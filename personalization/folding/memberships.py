@@ -75,7 +75,7 @@ class Segments:
         _look_anew(fold, Memberships(inside=sorted(inside)))
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
-        """Of who refused nothing is kept, and nothing is told."""
+        """If the visitor refused, nothing is kept of them, and nothing is told."""
         if not allowed(PERSONALISING):
             fold.folder.memberships = None
 

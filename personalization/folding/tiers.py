@@ -43,7 +43,7 @@ class Tiers:
             return
         name = event_name(event)
         if touched := catalog.scores.watched_by_event.get(name):
-            moved = [score for score in touched if not _is_settled(fold, score, name)]
+            moved = [score for score in touched if not _is_settled(fold, score, kept, name)]
             if moved:
                 _look(fold, moved, kept)
 
@@ -87,7 +87,7 @@ class Tiers:
         _look_anew(fold, kept)
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
-        """Of who refused nothing is kept, and nothing is told."""
+        """If the visitor refused, nothing is kept of them, and nothing is told."""
         if not allowed(PERSONALISING):
             fold.folder.tiers = None
 
@@ -103,7 +103,7 @@ class Tiers:
         return min(kept.due_ms.values()) if kept is not None and kept.due_ms else math.inf
 
 
-def _is_settled(fold: FoldContext, score: CompiledScore, event: str) -> bool:
+def _is_settled(fold: FoldContext, score: CompiledScore, kept: WatchedTiers, event: str) -> bool:
     """Whether an event that can only raise the score changes neither its tier nor, for the sooner, when that falls.
 
     Most events are of this kind, and working out when a tier falls costs ten times as much as the score.
@@ -116,12 +116,18 @@ def _is_settled(fold: FoldContext, score: CompiledScore, event: str) -> bool:
     next_at = score.next_at.get(held, score.next_at[None])
     if next_at is None:
         return True
+    # An upper bound first: the score is worked out once the points given since could reach the next tier.
+    room = kept.room.get(score.name, 0.0) - score.most_by_event[event]
+    if room > 0:
+        kept.room[score.name] = room
+        return True
     if score.taken and _has_taken(state, score):
         return False
     holds = _scope(fold).holds if score.has_traits else _nothing_holds
     total = 0.0
     for factor, part in score.parts:
         total += factor * value(part, state, state.now_ms, holds)
+    kept.room[score.name] = next_at - total
     return total < next_at
 
 
@@ -148,6 +154,7 @@ def _look_anew(fold: FoldContext, kept: WatchedTiers) -> None:
     watched, points = fold.catalog.scores.watched, fold.state.points
     kept.version = fold.catalog.version
     kept.due_ms = {}
+    kept.room = {}
     kept.told_ms = {name: told for name, told in kept.told_ms.items() if name in watched}
     if points is not None:
         points.tiers = {name: tier for name, tier in points.tiers.items() if name in watched}
@@ -165,6 +172,11 @@ def _look(fold: FoldContext, scores: Iterable[CompiledScore], kept: WatchedTiers
         held = before.get(name, tiers[0].name)
         course = Course(score, score.parts, state, now_ms, scope.holds)
         tier = tier_of(tiers, course.now, held)
+        next_at = score.next_at[tier]
+        if next_at is None or (score.taken and _has_taken(state, score)):
+            kept.room.pop(name, None)  # what was taken comes back with time, which no bound on what is given knows
+        else:
+            kept.room[name] = next_at - course.now
         due_ms = min(course.next_change_ms(tier), _condition_changes_ms(fold, score))
         # A time that is set already is never put off: each event would ask for a time-out of its own.
         if due_ms < kept.due_ms.get(name, math.inf):

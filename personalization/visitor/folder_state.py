@@ -174,11 +174,15 @@ class WatchedTiers(msgspec.Struct, array_like=True):
         When time alone next changes each score's tier, or may; a score without one: never.
     told_ms
         By score and tier, when it was told last, as far as it is not told again before a while has passed.
+    room
+        By score, how many points may still be given before the next tier can be reached: those given since the
+        score was last worked out are taken off, and nothing is put back for what faded.
     """
 
     version: int = 0
     due_ms: dict[str, int] = {}
     told_ms: dict[str, dict[str, int]] = {}
+    room: dict[str, float] = {}
 
 
 class FolderState(msgspec.Struct, array_like=True):

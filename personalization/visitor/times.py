@@ -62,11 +62,18 @@ def times_of(moments: Sequence[int], amounts: Sequence[float] = ()) -> Times:
 
 
 def add(times: Times | None, at_ms: int, amount: float | None, n_kept: int) -> Times:
-    """The newest ``n_kept`` of ``times`` and one more, wherever it falls among them.
+    """The newest ``n_kept`` of ``times``, which may be changed in place, and one more, wherever it falls.
 
-    >>> add(Times(100, [10]), 95, None, 2).moments()
-    [100, 95]
+    >>> add(Times(100, [10]), 95, None, 2).moments(), add(Times(100, [10]), 105, None, 2).moments()
+    ([100, 95], [105, 100])
     """
+    if times is not None and amount is None and at_ms >= times.newest_ms and not times.amounts:
+        # As events come: the newest last.
+        gaps_ms = times.gaps_ms
+        gaps_ms.insert(0, at_ms - times.newest_ms)
+        del gaps_ms[n_kept - 1 :]
+        times.newest_ms = at_ms
+        return times
     more = Times(at_ms, [], [] if amount is None else [amount])
     return more if times is None else join(times, more, n_kept)
 
@@ -77,9 +84,6 @@ def join(ours: Times, theirs: Times, n_kept: int) -> Times:
     >>> join(Times(100, [10], [1.0, 2.0]), Times(100, [], [5.0]), 2)
     Times(newest_ms=100, gaps_ms=[0], amounts=[1.0, 5.0])
     """
-    if ours.newest_ms <= theirs.newest_ms and len(theirs) == 1 and not ours.amounts:
-        # As events come: the newest last.
-        return Times(theirs.newest_ms, [theirs.newest_ms - ours.newest_ms, *ours.gaps_ms][: n_kept - 1])
     moments = [*ours.moments(), *theirs.moments()]
     order = sorted(range(len(moments)), key=lambda index: -moments[index])[:n_kept]
     amounts = [*ours.amounts, *theirs.amounts]

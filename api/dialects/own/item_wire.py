@@ -144,7 +144,7 @@ def read_features(sent: dict[str, WireAttribute]) -> dict[str, Attribute]:
 
 
 def flat_features(sent: dict[str, WireAttribute]) -> dict[str, FeatureValue]:
-    """The same, of several categories at once one each: as a model is told of an item that comes and goes.
+    """Features as a model is told of them: of several categories at once one each.
 
     >>> flat_features({"price": 3, "genres": ["War", "Western"]})
     {'price': 3.0, 'genres.War': 1.0, 'genres.Western': 1.0}

@@ -105,7 +105,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     default_reward
         The reward of a decision that nothing rewarded.
     reward_range
-        Lowest and highest total reward of one decision; beyond them it counts as they do.
+        The total reward of one decision is clipped to [low, high].
     holdout
         Share of visitors served ``control`` and never trained on, [0, 1).
     control

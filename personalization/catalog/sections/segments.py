@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from personalization.catalog.check import Check
 from personalization.catalog.section import RuleAt, Section
-from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
+from personalization.catalog.vocabulary import VISITOR
 
 if TYPE_CHECKING:
     from personalization.catalog.compiled_catalog import CompiledCatalog
@@ -26,6 +26,10 @@ class SegmentSection(Section[str]):
 
     def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: str) -> None:
         """The rule."""
-        rule = check.of_visitor(spec, f"segments.{name}", VISITOR_VARIABLES - {"segments"})
-        if rule is not None:
-            compiled.segments[name] = rule
+        rule = check.of_visitor(spec, f"segments.{name}")
+        if rule is None:
+            return
+        if rule.mentions("segments"):
+            message = "looks at segments, which could go in circles; write the other segment's rule out"
+            check.fail(f"segments.{name}", message, "circle")
+        compiled.segments[name] = rule

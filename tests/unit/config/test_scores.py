@@ -184,3 +184,12 @@ def test_only_scores_that_somebody_names_are_worked_out(
     terms: dict[str, str], scored: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert compile_catalog(load(tmp_path, **terms), 1).scores.asked == scored
+
+
+@pytest.mark.parametrize("rule", ['"b" in segments', "size(segments) > 1", '!("a" in segments)'])
+def test_segments_cannot_go_in_circles(rule: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidCatalog) as caught:
+        load(tmp_path, f"segments:\n  a: '{rule}'\n  b: known")
+    assert str(caught.value) == (
+        "shop.yaml:25: segments.a: looks at segments, which could go in circles; write the other segment's rule out"
+    )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from personalization.audience.rule_scores import tier_of, value
+from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import Catalog, Content, Placement, Score
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.duration import DAY_MS, HOUR_MS
@@ -15,6 +19,7 @@ from personalization.events.entry import decode_entry
 from personalization.events.event import Identify, TierChanged
 from personalization.folding.parts import is_behind
 from personalization.visitor.folder_state import decode_folder, encode_folder
+from tests.unit.personalization.audience.test_rule_scores import random_score
 from tests.unit.personalization.world import World
 
 KEY = "a:1"
@@ -233,3 +238,27 @@ def test_a_folder_without_tiers_stores_nothing_of_them() -> None:
     folder.tiers = None
     assert encode_folder(folder)[1:] == with_tiers[1 : len(encode_folder(folder))]
     assert len(encode_folder(folder)) < len(with_tiers) - 20
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_after_every_event_the_tier_is_that_of_the_points(seed: int) -> None:
+    """Whatever is skipped because it can change nothing."""
+    draw = random.Random(seed)
+    spec = structs.replace(random_score(draw), tiers={"low": 0, "mid": 12, "high": 30})
+    world = World(catalog(lead=spec))
+    score = world.catalog.scores.by_name["lead"]
+    for _ in range(150):
+        next_ms = world.now_ms + round(draw.expovariate(1 / HOUR_MS))
+        while KEY in world.visitors and (due_ms := world.due(KEY)) is not None and due_ms < next_ms:
+            world.time_out(KEY, after_ms=due_ms - world.now_ms)
+        before = world.visitors[KEY].state.points if KEY in world.visitors else None
+        held = before.tiers.get("lead") if before is not None else None
+        if draw.random() < 0.1:
+            world.send(KEY, Identify(message_id=world.message(), traits={"plan": draw.choice(["pro", "free"])}))
+        else:
+            world.track(KEY, draw.choice("ABCDE"), after_ms=next_ms - world.now_ms)
+        state = world.visitors[KEY].state
+        scope = VisitorScope(state, {}, world.catalog, state.now_ms, known=False)
+        points = value(score, state, state.now_ms, scope.holds)
+        found = "low" if state.points is None else state.points.tiers.get("lead", "low")
+        assert found == tier_of(score.tiers, points, held)
