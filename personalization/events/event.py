@@ -194,6 +194,10 @@ Event: TypeAlias = (
     | Rewarded
     | TimedOut
 )
+Told: TypeAlias = SegmentChanged | TierChanged
+"""What became of a visitor, told in their log for whoever follows it."""
+
+TOLD = (SegmentChanged, TierChanged)
 CLIENT_EVENTS = (Track, Identify, Page, Screen, Group, Alias)
 
 

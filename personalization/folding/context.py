@@ -9,7 +9,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import MissingCatalog
 from personalization.events.emission import DerivedEntry, Emission
 from personalization.events.entry import Entry, Position, Provenance
-from personalization.events.event import SegmentChanged, TierChanged
+from personalization.events.event import Told
 from personalization.folding.closed_memory import LateReward
 from personalization.visitor.visitor import Visitor
 
@@ -80,7 +80,7 @@ class FoldContext:
             raise MissingCatalog(version)
         return found
 
-    def tell(self, event: SegmentChanged | TierChanged) -> None:
+    def tell(self, event: Told) -> None:
         """Put something that became of the visitor into their log."""
         at_ms = self.state.now_ms
         told = Entry(

@@ -14,6 +14,7 @@ from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.events.event import (
     CLIENT_EVENTS,
+    TOLD,
     Activated,
     Backfilled,
     ClientEvent,
@@ -21,9 +22,8 @@ from personalization.events.event import (
     Merged,
     Offered,
     Rewarded,
-    SegmentChanged,
-    TierChanged,
     TimedOut,
+    Told,
 )
 from personalization.folding import decisions
 from personalization.folding.context import FoldContext
@@ -99,7 +99,7 @@ def timed_out(fold: FoldContext, event: TimedOut) -> str | None:
     return None
 
 
-def told(fold: FoldContext, event: SegmentChanged | TierChanged) -> str | None:
+def told(fold: FoldContext, event: Told) -> str | None:
     """What the fold itself told of: it stands in the log for whoever follows it."""
     return None
 
@@ -138,8 +138,7 @@ HANDLERS: Mapping[type, Handler] = MappingProxyType(
         Activated: activated,
         Offered: offered,
         Backfilled: backfilled,
-        SegmentChanged: told,
-        TierChanged: told,
+        **dict.fromkeys(TOLD, told),
         TimedOut: timed_out,
         Merged: merged,
     }

@@ -11,6 +11,7 @@ from personalization.events.emission import DerivedEntry, Emission
 from personalization.events.entry import LOGGED_OUT, Entry, Position, Provenance
 from personalization.events.event import (
     CLIENT_EVENTS,
+    TOLD,
     Activated,
     Backfilled,
     DecisionMade,
@@ -19,7 +20,6 @@ from personalization.events.event import (
     Merged,
     Redirected,
     Rewarded,
-    SegmentChanged,
     TimedOut,
 )
 from personalization.events.merged_parts import parts_of
@@ -94,7 +94,7 @@ def fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entr
         if event.to != key and identity.canonical_of(target, event.to) == event.to:
             visitor.state.redirect = event.to
         return Folded(Status.APPLIED)
-    if isinstance(event, SegmentChanged):
+    if isinstance(event, TOLD):
         return Folded(Status.APPLIED)  # told of whoever was here then: it stays theirs
     if isinstance(event, Link):
         return _link_at_redirect(visitor, key, position, entry, event, target)

@@ -16,7 +16,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, compile_ca
 from personalization.catalog.duration import DAY_MS, HOUR_MS
 from personalization.catalog.sections.scores import EventPoints, TraitPoints
 from personalization.events.entry import decode_entry
-from personalization.events.event import Identify, TierChanged
+from personalization.events.event import Identify, Link, TierChanged, Track
 from personalization.folding.parts import is_behind
 from personalization.visitor.folder_state import decode_folder, encode_folder
 from tests.unit.personalization.audience.test_rule_scores import random_score
@@ -190,6 +190,16 @@ def test_a_merge_adds_points_and_tells_no_tier_twice() -> None:
     assert told(world, "u:1") == [("cold", "warm"), ("warm", "hot")]
     run_out(world, "u:1")
     assert told(world, "u:1")[2:] == [("hot", "warm"), ("warm", "cold")]
+
+
+def test_what_was_told_under_one_key_stays_there() -> None:
+    """Also if it comes to be folded behind a log-in."""
+    world = World(catalog(lead=lead()))
+    world.append("a:1", Track(message_id="m", event="V"))
+    world.append("a:1", Link(canonical="u:1"))
+    world.pump()
+    assert told(world, "a:1") == [("cold", "warm")]
+    assert told(world, "u:1") == []
 
 
 def test_a_published_catalog_moves_who_acts_and_an_older_one_nobody() -> None:
