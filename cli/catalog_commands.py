@@ -16,13 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.catalog_summary import counts, print_summary
 from config.catalog_errors import CatalogMistake, CatalogWarning
 from config.loader import CheckedCatalog, check_catalog, shipped_catalog
-from config.scalars import write_duration
 from config.schema import catalog_schema_text
 from config.settings import Settings
-from personalization.catalog.catalog import Cap, Catalog, Content
-from personalization.catalog.sections.variants import as_varied
 
 if TYPE_CHECKING:
     from state.catalog_store import CatalogStore
@@ -47,15 +45,15 @@ def check(folder: Path | None, strict: bool, as_json: bool) -> None:
     checked = check_catalog(where)
     failed = checked.catalog is None or (strict and bool(checked.warnings))
     if as_json:
-        counts = {"folder": str(where), **_counts(checked.catalog)} if checked.catalog is not None else {}
-        click.echo(json.dumps({"ok": not failed, **counts, **_findings(checked)}))
+        found = {"folder": str(where), **counts(checked.catalog)} if checked.catalog is not None else {}
+        click.echo(json.dumps({"ok": not failed, **found, **_findings(checked)}))
     else:
         for finding in (*checked.mistakes, *checked.warnings):
             click.echo(str(finding))
         if checked.catalog is not None:
             if checked.warnings:
                 click.echo("")
-            _print_summary(where, checked)
+            print_summary(where, checked.catalog, _in_words(checked) if checked.warnings else "")
         else:
             click.echo(f"{_in_words(checked)}; nothing is published.", err=True)
     if failed:
@@ -219,86 +217,3 @@ def _in_words(checked: CheckedCatalog) -> str:
     """``2 mistakes, 1 warning``."""
     counts = (("mistake", len(checked.mistakes)), ("warning", len(checked.warnings)))
     return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts if n)
-
-
-def _counts(catalog: Catalog) -> dict[str, int]:
-    return {
-        name: len(getattr(catalog, name))
-        for name in ("placements", "content", "segments", "affinities", "conversions", "sources")
-    }
-
-
-def _print_summary(where: Path, checked: CheckedCatalog) -> None:
-    catalog = checked.catalog
-    assert catalog is not None
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    judged = f"works, with {_in_words(checked)}" if checked.warnings else "is fine"
-    console.print(f"The catalog in {where} {judged}.\n", markup=False)
-    table = _table("placement", "slots", "contents", "policy", "rewarded by", "within", "held out")
-    for name, placement in catalog.placements.items():
-        table.add_row(
-            name,
-            str(placement.slots),
-            str(len(placement.content)),
-            placement.policy.name,
-            ", ".join(dict.fromkeys(reward.event for reward in placement.rewards)) or "calls",
-            write_duration(placement.window_ms),
-            f"{placement.holdout:.0%}" if placement.holdout else "",
-        )
-    console.print(table, "")
-    varied = [(name, placement) for name, placement in catalog.placements.items() if placement.variants]
-    if varied:
-        table = _table("variants", "share", "contents", "policy", "model", "learns")
-        for name, placement in varied:
-            for variant, spec in placement.variants.items():
-                made = as_varied(placement, spec)
-                table.add_row(
-                    f"{name}, {variant}",
-                    f"{spec.share:.4g}",
-                    str(len(made.content)),
-                    made.policy.name,
-                    made.model,
-                    "with the placement" if spec.is_shared else "alone",
-                )
-        console.print(table, "")
-    table = _table("content", "type", "languages", "who may see it", "when", "cap")
-    for name, content in catalog.content.items():
-        cap = ", ".join(map(_cap_in_words, content.cap))
-        languages = " ".join(content.locales)
-        table.add_row(name, content.type, languages, escape(content.when or ""), _schedule(content), cap)
-    console.print(table)
-    if catalog.segments:
-        table = _table("segment", "who")
-        for name, rule in catalog.segments.items():
-            table.add_row(name, escape(rule))
-        console.print("", table)
-    if catalog.conversions:
-        table = _table("conversion", "event", "which of them", "within", "labels", "model")
-        for name, one in catalog.conversions.items():
-            rule = escape(one.when or "")
-            table.add_row(name, escape(one.event), rule, write_duration(one.horizon_ms), one.labels, one.model)
-        console.print("", table)
-
-
-def _table(name: str, *columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(name, no_wrap=True)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _schedule(content: Content) -> str:
-    dates = [
-        f"{word} {datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}".removesuffix(" 00:00")
-        for word, ms in (("from", content.starts_ms), ("until", content.ends_ms))
-        if ms is not None
-    ]
-    return " ".join(dates)
-
-
-def _cap_in_words(cap: Cap) -> str:
-    over = cap.per or "session" if cap.within_ms is None else write_duration(cap.within_ms)
-    return f"{cap.limit} per {over}" if cap.of == "content" else f"{cap.limit} per {over} per {cap.of}"
