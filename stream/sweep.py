@@ -30,6 +30,9 @@ RATE_PER_S = 500
 """Visitors woken a second: a tenth of what one folder folds."""
 
 BATCH = 250
+REST_S = 0.02
+"""After a batch of which nobody is behind: reading it held up the folder for some milliseconds."""
+
 LOOK_S = 1.0
 """Between two looks whether there is something to do."""
 
@@ -97,7 +100,7 @@ class Sweep:
             await self._timers.add(Timer(now_ms, key) for key in behind)
             n_woken += len(behind)
             self._metrics.swept.inc(len(behind))
-            await pause(max(0.0, len(behind) / self._rate_per_s - (time.monotonic() - began_s)))
+            await pause(max(REST_S, len(behind) / self._rate_per_s - (time.monotonic() - began_s)))
         await self._redis.set(self._keys.swept, catalog.told_of)
         logger.info("sweep_ended catalog_version=%d woken=%d", catalog.version, n_woken)
         return n_woken

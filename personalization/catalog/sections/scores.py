@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from personalization.catalog.check import Check
-from personalization.catalog.compiled_scores import compile_scores
 from personalization.catalog.duration import DAY_MS, read_duration_ms
+from personalization.catalog.score_compiler import compile_scores
 from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.spec import Cel, Share, Spec
 from personalization.catalog.vocabulary import EVENT, VISITOR

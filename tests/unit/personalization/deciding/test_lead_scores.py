@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from personalization.catalog.catalog import Catalog, Content, Conversion, Placement
+from personalization.catalog.catalog import Catalog, Content, Conversion, Placement, Score
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.sections.scores import EventPoints
 from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.deciding.request import PlacementRequest
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.personalization.scenes import Likes, ask, run
+from tests.unit.personalization.world import World
 
 
 class Asked:
@@ -111,3 +113,33 @@ def test_nobody_has_a_score_without_consent_or_state(terms: dict[str, Any]) -> N
     terms.setdefault("states", [structs.replace(STATE)])
     run(shop("scores.buys > 0.5"), scorers={"buys": buys}, **terms)
     assert buys.features == []
+
+
+def test_a_score_of_events_is_the_same_feature_of_a_conversion_when_it_learns_and_when_it_is_asked() -> None:
+    """And a blend of both reaches rules, without the model seeing itself."""
+    points = (EventPoints(event="Priced", points=10, half_life_ms=86_400_000),)
+    catalog = Catalog(
+        placements={"hero": Placement(content=("red", "green"), default="red", features=("scores", "tiers"))},
+        content={"red": Content(), "green": Content(when="scores.hot > 50")},
+        conversions={"buys": Conversion(event="Bought", features=("scores.interest", "tiers.interest"))},
+        scores={
+            "interest": Score(events=points, tiers={"low": 0, "high": 15}),
+            "hot": Score(blend={"interest": 1.0, "buys": 100.0}),
+        },
+    )
+    world = World(compile_catalog(catalog, 1))
+    for _ in range(2):
+        world.track("a:1", "Priced")
+    (example,) = world.visitors["a:1"].folder.conversions.open  # type: ignore[union-attr]  # it is opened at the start
+    assert example.features == {"scores.interest": 10.0, "tiers.interest": "low"}, "as of the first event"
+    model, state = Asked(0.4), world.visitors["a:1"].state
+    answer = run(prepare(world.catalog), states=[state], scorers={"buys": model}, now_ms=world.now_ms)
+    assert model.features == [{"scores.interest": pytest.approx(20.0), "tiers.interest": "high"}]
+    record = answer.records[0]
+    assert record.filtered == {}, "20 points and 40 for what is likely"
+    assert record.features == {
+        "scores.buys": 0.4,
+        "scores.interest": pytest.approx(20.0),
+        "scores.hot": pytest.approx(60.0),
+        "tiers.interest": "high",
+    }

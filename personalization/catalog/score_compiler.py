@@ -1,0 +1,264 @@
+"""Compiles scores by rules: checks what they say, and works out what has to be kept and followed for them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from personalization.bounded import short_hash
+from personalization.catalog.check import Check, nearest
+from personalization.catalog.compiled_scores import (
+    SLOW,
+    Addition,
+    CompiledEventPoints,
+    CompiledScore,
+    CompiledTraitPoints,
+    Tally,
+    Tier,
+)
+from personalization.catalog.compiled_series import CompiledSeries
+from personalization.catalog.duration import DAY_MS
+from personalization.catalog.vocabulary import STEADY_VARIABLES
+
+if TYPE_CHECKING:
+    from personalization.catalog.compiled_catalog import CompiledCatalog
+    from personalization.catalog.sections.scores import EventPoints, Score, TraitPoints
+
+MAX_SCORES = 16
+MAX_POINTS = 1_000_000
+MAX_TALLIES = 64
+"""Events told apart by scores: what is kept of each visitor grows with them."""
+
+MAX_EXPIRING = 64
+"""Times kept of an event whose points expire; of more the newest count."""
+
+DEFAULT_HYSTERESIS = 0.1
+"""Of a tier's threshold: a tenth below it the tier is lost."""
+
+KNOWN_TO_TRAITS = frozenset(STEADY_VARIABLES) | {"known"}
+"""What the conditions of a score may name beside windows: what no request brings and no model says."""
+
+
+def compile_scores(check: Check, compiled: CompiledCatalog, specs: Mapping[str, Score]) -> None:
+    """Enter all scores, what events add to what is kept for them, and whose tiers the fold follows."""
+    check.demand(len(specs) <= MAX_SCORES, "scores", f"are at most {MAX_SCORES}")
+    for name, spec in specs.items():
+        compiled.scores.by_name[name] = _compile_score(check, compiled, name, spec)
+    for name, spec in specs.items():
+        _check_parts(check, compiled, f"scores.{name}", spec, specs)
+    for tallies in compiled.scores.tallies_by_event.values():
+        for tally in tallies:
+            compiled.scores.tally_keys.update((tally.key, *(trend.key for trend in tally.trends)))
+    n_kept = len(compiled.scores.tally_keys)
+    check.demand(n_kept <= MAX_TALLIES, "scores", f"count {n_kept} things; at most {MAX_TALLIES} are kept")
+    for score in compiled.scores.by_name.values():
+        _take_parts(score, compiled.scores.by_name)
+        if score.spec.axes:
+            compiled.scores.of_axes.append(score)
+        if len(score.tiers) > 1 and score.parts:
+            compiled.scores.watched[score.name] = score
+            _take_directions(score)
+            for event in sorted(score.changed_by):
+                compiled.scores.watched_by_event.setdefault(event, []).append(score)
+
+
+def _compile_score(check: Check, compiled: CompiledCatalog, name: str, spec: Score) -> CompiledScore:
+    where = f"scores.{name}"
+    check.demand_name(name, where, "scores.name")
+    if name in compiled.catalog.conversions:
+        check.fail(
+            where, "is the name of a conversion too; rename one: rules name both scores.name", "duplicate_name"
+        )
+    low, high = spec.range or (-math.inf, math.inf)
+    check.demand(low < high, f"{where}.range", "must be [low, high] with low < high")
+    check.demand(spec.half_life_ms is None or spec.expires_ms is None, f"{where}.expires", _EITHER)
+    made = CompiledScore(name, spec, low, high, key=short_hash(f"trend\x1f{name}", 6))
+    for group, bound in spec.groups.items():
+        check.demand(bound > 0 and math.isfinite(bound), f"{where}.groups.{group}", "must be above 0")
+        made.bounds.append(bound)
+    groups = {group: index for index, group in enumerate(spec.groups)}
+    for index, points in enumerate(spec.events):
+        _compile_event(check, compiled, made, groups, f"{where}.events[{index}]", points)
+    for index, trait in enumerate(spec.traits):
+        _compile_trait(check, made, groups, f"{where}.traits[{index}]", trait)
+    sums: dict[int, list[tuple[bytes, float, int, float]]] = {}
+    for event in made.events:
+        if event.tally.series is not None:
+            made.expiring.append(event)
+        else:
+            most = float(event.tally.at_most or math.inf)
+            sums.setdefault(event.tally.half_life_ms, []).append((event.tally.key, event.points, event.group, most))
+    made.sums = list(sums.items())
+    made.tiers = _tiers(check, where, spec)
+    if spec.trend is not None:
+        check.demand(bool(spec.events), f"{where}.trend", "needs events; it compares the points they gave")
+        check.demand(spec.trend.over_ms > 0, f"{where}.trend.over", "must be longer than nothing, e.g. 7d")
+        check.demand(spec.trend.margin > 0, f"{where}.trend.margin", "must be above 0, e.g. 25%")
+    return made
+
+
+_EITHER = "stands beside half_life; points either fade or expire: keep one"
+
+
+def _compile_event(
+    check: Check,
+    compiled: CompiledCatalog,
+    score: CompiledScore,
+    groups: Mapping[str, int],
+    where: str,
+    spec: EventPoints,
+) -> None:
+    check.demand(bool(spec.event), f"{where}.event", "must name an event")
+    _check_points(check, where, spec.points)
+    check.demand(not (spec.half_life_ms and spec.expires_ms), f"{where}.expires", _EITHER)
+    repeat = spec.repeat
+    if repeat is not None:
+        check.demand(repeat.limit >= 1, f"{where}.repeat.limit", "must be 1 or more")
+    expires_ms = spec.expires_ms or (0 if spec.half_life_ms else score.spec.expires_ms or 0)
+    half_life_ms = 0 if expires_ms else spec.half_life_ms or score.spec.half_life_ms or 0
+    if expires_ms and repeat is not None and repeat.per == "day":
+        n_kept = repeat.limit * math.ceil(expires_ms / DAY_MS + 1)
+        check.demand(
+            n_kept <= MAX_EXPIRING,
+            f"{where}.repeat",
+            f"may ask for {n_kept} times of it, and {MAX_EXPIRING} are kept of what expires; lower it, let the "
+            "points expire sooner, or write half_life, which has no such bound",
+        )
+    rule = check.of_event(spec.when, f"{where}.when")
+    said = (spec.event, spec.when, half_life_ms, expires_ms, repeat and (repeat.limit, repeat.per))
+    key = short_hash(repr(said), 6)
+    tallies = compiled.scores.tallies_by_event.setdefault(spec.event, [])
+    tally = next((each for each in tallies if each.key == key), None)
+    if tally is None:
+        series = None
+        if expires_ms:
+            series = CompiledSeries(key, "", None, (), MAX_EXPIRING, 0, expires_ms)
+            compiled.series[key] = series
+        tally = Tally(key, rule, half_life_ms, series, repeat, [])
+        tallies.append(tally)
+    trend = score.spec.trend
+    if trend is not None:
+        for over_ms in (trend.over_ms, SLOW * trend.over_ms):
+            tally.trends.append(Addition(over_ms, score.key, spec.points))
+    group = _group(check, groups, where, spec.group)
+    score.events.append(CompiledEventPoints(tally, spec.points, group, spec))
+    score.changed_by.add(spec.event)
+
+
+def _compile_trait(
+    check: Check, score: CompiledScore, groups: Mapping[str, int], where: str, spec: TraitPoints
+) -> None:
+    _check_points(check, where, spec.points)
+    rule = check.of_visitor(spec.when, f"{where}.when", KNOWN_TO_TRAITS)
+    if rule is None:
+        return
+    events = frozenset(window.series.event for window in rule.windows)
+    for variable in rule.variables & STEADY_VARIABLES.keys():
+        events |= STEADY_VARIABLES[variable]
+    group = _group(check, groups, where, spec.group)
+    score.traits.append(CompiledTraitPoints(rule, spec.points, group, events))
+    score.changed_by |= events
+
+
+def _check_points(check: Check, where: str, points: float) -> None:
+    check.demand(
+        0 < abs(points) <= 1e6, f"{where}.points", "must lie between -1,000,000 and 1,000,000, and not be 0"
+    )
+
+
+def _group(check: Check, groups: Mapping[str, int], where: str, name: str) -> int:
+    if name and name not in groups:
+        remedy = nearest(name, groups, f"say how much it counts at most: groups: {{{name}: 20}}")
+        check.fail(f"{where}.group", f"the score has no group {name!r}; {remedy}", "unknown_name")
+    return groups.get(name, -1)
+
+
+def _tiers(check: Check, where: str, spec: Score) -> list[Tier]:
+    ordered = sorted(spec.tiers.items(), key=lambda tier: tier[1])
+    for tier, starts_at in ordered:
+        check.demand(math.isfinite(starts_at), f"{where}.tiers.{tier}", "must be a number of points")
+    for (below, lower), (tier, higher) in itertools.pairwise(ordered):
+        check.demand(lower < higher, f"{where}.tiers.{tier}", f"starts where {below!r} does; give it more points")
+    check.demand(len(ordered) != 1, f"{where}.tiers", "is one alone, which everybody has; write two or more")
+    if spec.hysteresis is not None:
+        check.demand(bool(spec.tiers), f"{where}.hysteresis", "needs tiers, which it keeps from flapping")
+        check.demand(0 <= spec.hysteresis < math.inf, f"{where}.hysteresis", "must be 0 or more points")
+    check.demand(
+        spec.rearm_ms is None or bool(spec.tiers), f"{where}.rearm", "needs tiers, whose reaching it tells"
+    )
+    made: list[Tier] = []
+    for tier, starts_at in ordered:
+        gap = starts_at - made[-1].starts_at if made else math.inf
+        held = spec.hysteresis
+        if held is None:
+            held = min(DEFAULT_HYSTERESIS * abs(starts_at), gap / 2)
+        elif held >= gap:
+            check.fail(
+                f"{where}.hysteresis",
+                f"is {held:g}, and {tier!r} starts {gap:g} points above the tier below; write less than that",
+            )
+        made.append(Tier(tier, starts_at, starts_at - held))
+    return made
+
+
+def _check_parts(
+    check: Check, compiled: CompiledCatalog, where: str, spec: Score, specs: Mapping[str, Score]
+) -> None:
+    """What a score is made of: events and traits, axes, or a blend, and of these one."""
+    kinds = {"axes": spec.axes, "blend": spec.blend, "events": spec.events or spec.traits}
+    given = [kind for kind, value in kinds.items() if value]
+    if not given:
+        check.fail(where, "has no points; write events or traits, or axes or blend of other scores")
+    elif len(given) > 1:
+        check.fail(f"{where}.{given[0]}", f"stands beside {' and '.join(given[1:])}; make that a score of its own")
+    plain = {name: each for name, each in specs.items() if not each.axes and not each.blend}
+    for index, axis in enumerate(spec.axes):
+        if axis not in plain:
+            _fail_part(check, f"{where}.axes[{index}]", axis, plain, specs)
+        elif not plain[axis].tiers:
+            check.fail(
+                f"{where}.axes[{index}]", f"{axis!r} has no tiers; write some, such as tiers: {{B: 0, A: 50}}"
+            )
+    if spec.axes:
+        check.demand(len(spec.axes) > 1, f"{where}.axes", "must name two scores or more")
+        check.demand(not spec.tiers, f"{where}.tiers", "are those of the axes side by side; leave them out")
+    for name, factor in spec.blend.items():
+        check.demand(math.isfinite(factor), f"{where}.blend.{name}", "must be a finite number")
+        if name not in plain and name not in compiled.catalog.conversions:
+            _fail_part(check, f"{where}.blend.{name}", name, {**plain, **compiled.catalog.conversions}, specs)
+
+
+def _take_parts(score: CompiledScore, scores: Mapping[str, CompiledScore]) -> None:
+    if not score.spec.blend:
+        score.parts = [] if score.spec.axes else [(1.0, score)]
+    elif score.spec.blend.keys() <= scores.keys():
+        score.parts = [(factor, scores[name]) for name, factor in score.spec.blend.items()]
+        score.changed_by = {event for _, part in score.parts for event in part.changed_by}
+
+
+def _take_directions(score: CompiledScore) -> None:
+    """Which events can only raise it, and what takes points, which come back with time."""
+    turned = {event for _, part in score.parts for trait in part.traits for event in trait.changed_by}
+    for factor, part in score.parts:
+        for event in part.events:
+            if factor * event.points < 0:
+                turned.add(event.spec.event)
+                score.taken.append((event.tally.half_life_ms, event.tally.key))
+            else:
+                most = score.most_by_event.get(event.spec.event, 0.0)
+                score.most_by_event[event.spec.event] = most + factor * event.points
+    score.raised_by = frozenset(score.changed_by - turned)
+    score.has_traits = any(part.traits for _, part in score.parts)
+    for tier, above in itertools.pairwise(score.tiers):
+        score.next_at[tier.name] = above.starts_at
+    score.next_at[score.tiers[-1].name] = None
+    score.next_at[None] = score.tiers[1].starts_at
+
+
+def _fail_part(check: Check, where: str, name: str, known: Mapping[str, Any], specs: Mapping[str, Score]) -> None:
+    if name in specs:
+        check.fail(where, f"{name!r} is itself made of scores; name what it is made of")
+    else:
+        check.fail(where, f"no score {name!r}; {nearest(name, known, 'define it under scores')}", "unknown_name")
