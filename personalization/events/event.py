@@ -80,11 +80,12 @@ class Link(_Event, tag="link", kw_only=True):
 
 
 class Merged(_Event, tag="merged", kw_only=True):
-    """All that was known under ``source``, to be folded into this key."""
+    """All that was known under ``source``, to be folded into this key; ``more``: it is a part, and not the last."""
 
     source: str
     state: VisitorState
     folder: FolderState
+    more: bool = False
 
 
 class Redirected(_Event, tag="redirected", kw_only=True):

@@ -1,7 +1,7 @@
 """A merge as it travels: one entry of the log, or several where one would be larger than a log should have to take.
 
 Merging adds up, map by map and decision by decision, so parts of a visitor merge to what the whole would: each
-stands for itself, and nothing waits for the last of them. The first has all that can hold only one value.
+stands for itself. What is told of a visitor waits for the last. The first has all that can hold only one value.
 """
 
 from __future__ import annotations
@@ -35,12 +35,17 @@ def parts_of(merged: Merged, max_bytes: int = MAX_PART_BYTES) -> list[Merged]:
     >>> [part.state.cart for part in parts_of(whole, max_bytes=100)], parts_of(whole) == [whole]
     ([{'p1': 1.0}, {'p2': 2.0}], True)
     """
+    *others, last = _split_up(merged, max_bytes)
+    return [*(structs.replace(part, more=True) for part in others), last]
+
+
+def _split_up(merged: Merged, max_bytes: int) -> list[Merged]:
     if len(_encode(merged)) <= max_bytes:
         return [merged]
     halves = _halved(merged)
     if halves is None:
         return [merged]
-    return [part for half in halves for part in parts_of(half, max_bytes)]
+    return [part for half in halves for part in _split_up(half, max_bytes)]
 
 
 def _halved(merged: Merged) -> tuple[Merged, Merged] | None:

@@ -210,4 +210,4 @@ def _is_answerable(fold: FoldContext, decision_id: str) -> bool:
 
 def _own_copy(event: Merged) -> Merged:
     state, folder = decode_visitor(encode_visitor(event.state)), decode_folder(encode_folder(event.folder))
-    return Merged(source=event.source, state=state, folder=folder)
+    return structs.replace(event, state=state, folder=folder)

@@ -72,7 +72,11 @@ class Segments:
             fold.folder.memberships = None
             return
         inside = {name for each in (kept, theirs) if each is not None for name in each.inside}
-        _look_anew(fold, Memberships(inside=sorted(inside)))
+        before = Memberships(inside=sorted(inside))
+        if merged.more:
+            fold.folder.memberships = before  # a part of what was known says nothing yet: the last part looks
+        else:
+            _look_anew(fold, before)
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
         """If the visitor refused, nothing is kept of them, and nothing is told."""

@@ -84,7 +84,8 @@ class Tiers:
             known = kept.told_ms.setdefault(score, {})
             for tier, at_ms in told_ms.items():
                 known[tier] = max(at_ms, known.get(tier, 0))
-        _look_anew(fold, kept)
+        if not merged.more:  # a part of what was known says nothing yet
+            _look_anew(fold, kept)
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
         """If the visitor refused, nothing is kept of them, and nothing is told."""

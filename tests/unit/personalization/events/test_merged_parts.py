@@ -9,7 +9,7 @@ from msgspec import structs
 from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.events.entry import Entry, Position, decode_entry
-from personalization.events.event import Merged
+from personalization.events.event import Merged, SegmentChanged
 from personalization.events.merged_parts import MAX_PART_BYTES, parts_of
 from personalization.features import MAX_CATEGORY_CHARS, FeatureValue, pack
 from personalization.folding.fold import fold
@@ -49,6 +49,7 @@ from personalization.visitor.visitor_state import (
     Sticky,
     VisitorState,
 )
+from tests.unit.personalization.audience.test_windows import catalog as windows_catalog
 from tests.unit.personalization.world import MINUTE, START, World, shop
 
 LIMIT_BYTES = 512 * 1024
@@ -186,3 +187,24 @@ def test_a_refusal_holds_for_all_parts() -> None:
 def test_what_cannot_be_split_is_one_part() -> None:
     whole = Merged(source=SOURCE, state=VisitorState(traits={"essay": "x" * MAX_PART_BYTES}), folder=FolderState())
     assert parts_of(whole) == [whole]
+
+
+def test_what_is_told_of_a_visitor_waits_for_the_last_part() -> None:
+    both = {"keen": 'count("V", within="7d") >= 1 && count("W", within="7d") >= 1'}
+    world = World(windows_catalog(**both))
+    for event in ("V", "W"):
+        world.track("a:1", event)
+    visitor = world.visitors["a:1"]
+    whole = Merged(source="a:1", state=visitor.state, folder=visitor.folder)
+    parts = parts_of(whole, max_bytes=150)
+    assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert len([part for part in parts if part.state.windows]) == 2, "each window comes by a part of its own"
+    for part in parts:
+        world.send("u:1", part)
+    told = [event for key, event in events_of(world) if key == "u:1" and isinstance(event, SegmentChanged)]
+    assert told == [], "they were in it before, and are now"
+    assert world.visitors["u:1"].folder.memberships.inside == ["keen"]  # type: ignore[union-attr]
+
+
+def events_of(world: World) -> list[tuple[str, object]]:
+    return [(key, decode_entry(data).event) for key, data in world.log]
