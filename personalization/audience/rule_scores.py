@@ -156,7 +156,7 @@ def tiers(
 
 def tier_now(score: CompiledScore, points: float, state: VisitorState) -> str:
     """The tier of a score that is ``points`` now, by what the fold found before."""
-    held = None if state.points is None else state.points.tiers.get(score.name)
+    held = score.rest if state.points is None else state.points.tiers.get(score.name, score.rest)
     return tier_of(score.tiers, points, held)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
+from personalization.audience import windows
 from personalization.catalog.compiled_catalog import CompiledCatalog
-from personalization.catalog.compiled_scores import Tally
+from personalization.catalog.compiled_scores import CompiledScore, Tally
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.rules import Scope
 from personalization.catalog.sections.scores import Repeat
@@ -22,8 +23,8 @@ MAX_KEPT = 192
 """Tallies kept of a visitor before those are forgotten that the catalog does not know: three times what one may."""
 
 MAX_DAYS = 3
-"""Days of which is known how often an event counted. Events come at most a day late; what is imported comes in
-order, and leaves the two days that are heard of live alone."""
+"""Days of which is known how often an event counted: the one heard of last, and the latest of the others. Events
+come at most a day late; what is imported comes in order, and leaves the two days that are heard of live alone."""
 
 MAX_HALF_LIVES = 100
 """From the landmark to the latest event before it is moved: what weighs 2¹⁰⁰ leaves room for sums and products."""
@@ -39,7 +40,7 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
         return
     scope: Scope | None = None
     points = state.points
-    is_new = False
+    n_kept = _n_kept(state)
     for tally in wanted:
         if tally.when is not None:
             scope = scope or event_scope(event)
@@ -53,11 +54,11 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
             kept = state.windows.get(tally.key)
             state.windows[tally.key] = times.add(kept, occurred_at_ms, None, tally.series.n_kept)
         else:
-            is_new |= _add(points, tally.half_life_ms, tally.key, 1.0, occurred_at_ms)
+            _add(points, tally.half_life_ms, tally.key, 1.0, occurred_at_ms)
         for trend in tally.trends:
-            is_new |= _add(points, trend.half_life_ms, trend.key, trend.amount, occurred_at_ms)
-    if is_new and points is not None:
-        _forget(points, catalog)
+            _add(points, trend.half_life_ms, trend.key, trend.amount, occurred_at_ms)
+    if points is not None and _n_kept(state) > n_kept:
+        _forget(state, points, catalog)
 
 
 def _counts(points: Points, tally: Tally, repeat: Repeat, occurred_at_ms: int) -> bool:
@@ -79,13 +80,15 @@ def _counts(points: Points, tally: Tally, repeat: Repeat, occurred_at_ms: int) -
             del days[index : index + 2]
             break
     counts = counted < repeat.limit
+    if len(days) == 2 * MAX_DAYS:
+        oldest = 2 * days[::2].index(min(days[::2]))
+        del days[oldest : oldest + 2]
     days += (day, counted + counts)
-    del days[: -2 * MAX_DAYS]
     return counts
 
 
-def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: int) -> bool:
-    """Add to one sum; whether it is a new one.
+def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: int) -> None:
+    """Add to one sum.
 
     Forward decay (Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay, ICDE 2009): what happens later than the
     landmark weighs more from the start, and every sum fades by one factor when it is read. So nothing but the one
@@ -94,7 +97,7 @@ def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: in
     tallies = points.tallies.get(half_life_ms)
     if tallies is None:
         points.tallies[half_life_ms] = Tallies(at_ms, {key: amount})
-        return True
+        return
     if half_life_ms:
         n_half_lives = (at_ms - tallies.at_ms) / half_life_ms
         if n_half_lives > MAX_HALF_LIVES:
@@ -102,9 +105,7 @@ def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: in
             n_half_lives = 0.0
         amount *= math.exp2(n_half_lives)
     weights = tallies.weights
-    held = weights.get(key)
-    weights[key] = amount if held is None else held + amount
-    return held is None
+    weights[key] = weights.get(key, 0.0) + amount
 
 
 def _move_landmark(tallies: Tallies, at_ms: int, half_life_ms: int) -> None:
@@ -135,13 +136,23 @@ def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> 
     for key, days in theirs.repeats.items():
         counted = points.repeats.get(key)
         points.repeats[key] = days if counted is None else _joined(counted, days)
-    for name, theirs_tier in theirs.tiers.items():
+    for name in points.tiers.keys() | theirs.tiers.keys():
         score = catalog.scores.by_name.get(name)
-        order = [] if score is None else [tier.name for tier in score.tiers]
-        ours_tier = points.tiers.get(name)
-        if ours_tier not in order or (theirs_tier in order and order.index(theirs_tier) > order.index(ours_tier)):
-            points.tiers[name] = theirs_tier
-    _forget(points, catalog)
+        if score is None or not score.tiers:
+            points.tiers.setdefault(name, theirs.tiers.get(name, ""))
+            continue
+        order = [tier.name for tier in score.tiers]
+        held = {points.tiers.get(name, score.rest), theirs.tiers.get(name, score.rest)}
+        set_tier(points, score, max(held & set(order), key=order.index, default=score.rest))
+    _forget(into, points, catalog)
+
+
+def set_tier(points: Points, score: CompiledScore, tier: str) -> None:
+    """Keep which tier a visitor has; that of no points is not kept."""
+    if tier == score.rest:
+        points.tiers.pop(score.name, None)
+    else:
+        points.tiers[score.name] = tier
 
 
 def _joined(ours: list[int], theirs: list[int]) -> list[int]:
@@ -174,12 +185,24 @@ def sum_of(state: VisitorState, half_life_ms: int, key: bytes, now_ms: int) -> f
 
 def fade_of(tallies: Tallies, half_life_ms: int, now_ms: int) -> float:
     """By what the sums of one half-life are multiplied at ``now_ms``."""
-    return math.exp2((tallies.at_ms - now_ms) / half_life_ms) if half_life_ms else 1.0
+    if not half_life_ms or now_ms <= tallies.at_ms:  # a clock that is behind sees what there was at the landmark
+        return 1.0
+    return math.exp2((tallies.at_ms - now_ms) / half_life_ms)
 
 
-def _forget(points: Points, catalog: CompiledCatalog) -> None:
+def _n_kept(state: VisitorState) -> int:
+    points = state.points
+    n_sums = (
+        0 if points is None else len(points.repeats) + sum(len(each.weights) for each in points.tallies.values())
+    )
+    return n_sums + len(state.windows)
+
+
+def _forget(state: VisitorState, points: Points, catalog: CompiledCatalog) -> None:
     """Beyond the bound, forget what this catalog does not ask for."""
-    if sum(len(tallies.weights) for tallies in points.tallies.values()) <= MAX_KEPT:
+    windows.forget(state, catalog)
+    n_sums = sum(len(tallies.weights) for tallies in points.tallies.values())
+    if max(n_sums, len(points.repeats)) <= MAX_KEPT:
         return
     known = catalog.scores.tally_keys
     for half_life_ms, tallies in list(points.tallies.items()):

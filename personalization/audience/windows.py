@@ -55,7 +55,7 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
             continue  # it adds nothing, and would take the place of one that does
         key = series.key
         state.windows[key] = times.add(state.windows.get(key), occurred_at_ms, amount, series.n_kept)
-    _forget(state, catalog)
+    forget(state, catalog)
 
 
 def belongs(backfilled: Backfilled, state: VisitorState) -> bool:
@@ -72,7 +72,7 @@ def backfill(state: VisitorState, backfilled: Backfilled, catalog: CompiledCatal
             state.windows[key] = more if kept is None else times.join(kept, more, series.n_kept)
     if backfilled.born_ms and state.first_ms == backfilled.first_ms:
         state.born_ms = backfilled.born_ms
-    _forget(state, catalog)
+    forget(state, catalog)
 
 
 def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> None:
@@ -82,7 +82,7 @@ def merge(into: VisitorState, other: VisitorState, catalog: CompiledCatalog) -> 
         n_kept = MAX_AMOUNTS if series is None else series.n_kept  # a newer version may look at it
         ours = into.windows.get(key)
         into.windows[key] = theirs if ours is None else times.join(ours, theirs, n_kept)
-    _forget(into, catalog)
+    forget(into, catalog)
 
 
 def holds(window: Window, series: CompiledSeries, state: VisitorState, now_ms: int) -> bool | None:
@@ -254,7 +254,7 @@ def shown(state: VisitorState, name: str, now_ms: int, catalog: CompiledCatalog)
     if series is not None:
         kept = state.windows.get(series.key)
         state.windows[series.key] = times.add(kept, now_ms, None, series.n_kept)
-        _forget(state, catalog)
+        forget(state, catalog)
 
 
 def _reaches_back(after_ms: float, series: CompiledSeries, state: VisitorState) -> bool:
@@ -263,7 +263,7 @@ def _reaches_back(after_ms: float, series: CompiledSeries, state: VisitorState) 
     return after_ms >= declared_ms or not state.first_ms or state.born_ms >= declared_ms
 
 
-def _forget(state: VisitorState, catalog: CompiledCatalog) -> None:
+def forget(state: VisitorState, catalog: CompiledCatalog) -> None:
     """Beyond the bound, forget what this catalog does not look at, and what nobody asks for any more.
 
     Not before: entries stamped with an older version may still come, and know nothing of a newer one's windows.

@@ -95,6 +95,8 @@ class CompiledScore:
         The most that each group counts.
     tiers
         Lowest first; empty: none.
+    rest
+        The tier of whom nothing is known: that of no points.
     key
         Stands for its trend in states.
     sums
@@ -104,7 +106,7 @@ class CompiledScore:
     changed_by, raised_by
         The events that may change it, and of those the ones that can do no more than raise it.
     next_at
-        By tier, from how many points on the next is reached; None for the highest. The tier None is the lowest.
+        By tier, from how many points on the next is reached; None for the highest. The tier None is ``rest``.
     has_traits
         Whether a condition on the visitor gives it points.
     most_by_event
@@ -124,6 +126,7 @@ class CompiledScore:
     traits: list[CompiledTraitPoints] = field(default_factory=list)
     bounds: list[float] = field(default_factory=list)
     tiers: list[Tier] = field(default_factory=list)
+    rest: str = ""
     key: bytes = b""
     changed_by: set[str] = field(default_factory=set)
     raised_by: frozenset[str] = frozenset()

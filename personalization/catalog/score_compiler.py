@@ -254,7 +254,11 @@ def _take_directions(score: CompiledScore) -> None:
     for tier, above in itertools.pairwise(score.tiers):
         score.next_at[tier.name] = above.starts_at
     score.next_at[score.tiers[-1].name] = None
-    score.next_at[None] = score.tiers[1].starts_at
+    nothing = max(score.low, min(0.0, score.high))
+    score.rest = next(
+        (tier.name for tier in reversed(score.tiers) if tier.starts_at <= nothing), score.tiers[0].name
+    )
+    score.next_at[None] = score.next_at[score.rest]
 
 
 def _fail_part(check: Check, where: str, name: str, known: Mapping[str, Any], specs: Mapping[str, Score]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from personalization.audience import windows
 from personalization.audience.rule_scores import tier_of, value
 from personalization.audience.score_course import Course
+from personalization.audience.tallies import set_tier
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_scores import CompiledScore
@@ -25,6 +26,9 @@ from personalization.visitor.visitor_state import Points, Session, VisitorState
 
 PUT_OFF_MS = 1_000
 
+ALL = ""
+"""Stands for all scores where a time is kept by score."""
+
 
 class Tiers:
     """The part of the fold that follows the tiers of scores."""
@@ -37,7 +41,8 @@ class Tiers:
                 return
             kept = fold.folder.tiers = WatchedTiers()
         if catalog.version < kept.version:
-            return  # sent under a version that is not in force any more: its scores say nothing of today
+            _look_soon(fold, kept)
+            return
         if catalog.version > kept.version:
             _look_anew(fold, kept)
             return
@@ -66,6 +71,8 @@ class Tiers:
             # Whoever wakes visitors has not heard of the newer version yet: it will in a moment.
             for name in due:
                 kept.due_ms[name] = now_ms + PUT_OFF_MS
+        elif ALL in due:
+            _look_anew(fold, kept)
         else:
             for name in due:
                 del kept.due_ms[name]
@@ -84,7 +91,12 @@ class Tiers:
             known = kept.told_ms.setdefault(score, {})
             for tier, at_ms in told_ms.items():
                 known[tier] = max(at_ms, known.get(tier, 0))
-        if not merged.more:  # a part of what was known says nothing yet
+        if merged.more:
+            return  # a part of what was known says nothing yet
+        kept.version = max(kept.version, 0 if theirs is None else theirs.version)
+        if fold.catalog.version < kept.version:
+            _look_soon(fold, kept)
+        else:
             _look_anew(fold, kept)
 
     def withdraw(self, fold: FoldContext, allowed: Callable[[str], bool]) -> None:
@@ -150,18 +162,31 @@ def _has_taken(state: VisitorState, score: CompiledScore) -> bool:
     return False
 
 
+def _look_soon(fold: FoldContext, kept: WatchedTiers) -> None:
+    """Have the newer catalog look at all of them: what an entry of an older one changed, only that one can say."""
+    kept.room = {}
+    kept.due_ms.setdefault(ALL, fold.state.now_ms + PUT_OFF_MS)
+
+
 def _look_anew(fold: FoldContext, kept: WatchedTiers) -> None:
     """Look at all of them, by today's catalog; what it does not know any more is forgotten."""
     watched, points = fold.catalog.scores.watched, fold.state.points
     kept.version = fold.catalog.version
     kept.due_ms = {}
     kept.room = {}
-    kept.told_ms = {name: told for name, told in kept.told_ms.items() if name in watched}
+    kept.told_ms = {name: recent for name, told in kept.told_ms.items() if (recent := _recent(fold, name, told))}
     if points is not None:
         points.tiers = {name: tier for name, tier in points.tiers.items() if name in watched}
     _look(fold, watched.values(), kept)
     if not watched:
         fold.folder.tiers = None
+
+
+def _recent(fold: FoldContext, name: str, told_ms: dict[str, int]) -> dict[str, int]:
+    """What was told of a score, as far as that has a say in what is told next."""
+    score = fold.catalog.scores.by_name.get(name)
+    rearm_ms = 0 if score is None else score.spec.rearm_ms or 0
+    return {tier: at_ms for tier, at_ms in told_ms.items() if fold.state.now_ms - at_ms < rearm_ms}
 
 
 def _look(fold: FoldContext, scores: Iterable[CompiledScore], kept: WatchedTiers) -> None:
@@ -170,7 +195,7 @@ def _look(fold: FoldContext, scores: Iterable[CompiledScore], kept: WatchedTiers
     before = dict(state.points.tiers) if state.points is not None else {}
     for score in scores:
         name, tiers = score.name, score.tiers
-        held = before.get(name, tiers[0].name)
+        held = before.get(name, score.rest)
         course = Course(score, score.parts, state, now_ms, scope.holds)
         tier = tier_of(tiers, course.now, held)
         next_at = score.next_at[tier]
@@ -192,10 +217,7 @@ def _set_tier(fold: FoldContext, score: CompiledScore, tier: str) -> None:
     points = fold.state.points
     if points is None:
         points = fold.state.points = Points()
-    if tier == score.tiers[0].name:
-        points.tiers.pop(score.name, None)
-    else:
-        points.tiers[score.name] = tier
+    set_tier(points, score, tier)
 
 
 def _condition_changes_ms(fold: FoldContext, score: CompiledScore) -> float:
@@ -216,9 +238,9 @@ def _tell_of_axes(fold: FoldContext, kept: WatchedTiers, before: dict[str, str])
         return
     scores = fold.catalog.scores.by_name
     for score in fold.catalog.scores.of_axes:
-        lowest = {axis: scores[axis].tiers[0].name for axis in score.spec.axes}
-        was = "".join(before.get(axis, lowest[axis]) for axis in score.spec.axes)
-        tier = "".join(after.get(axis, lowest[axis]) for axis in score.spec.axes)
+        rest = {axis: scores[axis].rest for axis in score.spec.axes}
+        was = "".join(before.get(axis, rest[axis]) for axis in score.spec.axes)
+        tier = "".join(after.get(axis, rest[axis]) for axis in score.spec.axes)
         if tier != was:
             _tell(fold, kept, score, TierChanged(score=score.name, tier=tier, before=was))
 

@@ -17,7 +17,7 @@ from personalization.audience.score_report import score_report
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import Catalog, Content, Conversion, Placement, Score
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
-from personalization.catalog.duration import DAY_MS, HOUR_MS
+from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
 from personalization.catalog.sections.scores import EventPoints, Repeat, TraitPoints, Trend
 from personalization.events.event import Identify, Track
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
@@ -94,6 +94,21 @@ def test_an_event_counts_so_often_a_day_and_no_more_often() -> None:
     for hours in (0, 1, 2, 24, 23.9, 24.1, 0.5):  # late ones count on the day on which they happened
         happens(state, of, "V", noon + round(hours * HOUR_MS))
     assert scores(state, of, noon + 2 * DAY_MS) == {"lead": 4.0}
+
+
+def test_what_is_imported_of_older_days_leaves_the_limit_of_today_alone() -> None:
+    of = catalog(lead=events(EventPoints(event="V", points=1, repeat=Repeat(limit=1, per="day"))))
+    state = VisitorState()
+    for days in (0, -10, -9, -9, -8, -7, 0, -1, -1):
+        happens(state, of, "V", START + days * DAY_MS)
+    assert scores(state, of, START) == {"lead": 6.0}
+
+
+def test_a_clock_that_is_behind_sees_what_there_was() -> None:
+    of = catalog(lead=events(EventPoints(event="V", points=8), half_life_ms=MINUTE_MS))
+    state = VisitorState()
+    happens(state, of, "V", START + DAY_MS)
+    assert scores(state, of, START) == {"lead": 8.0}
 
 
 def test_an_event_counts_once_for_a_visitor_even_if_two_ids_had_it() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from personalization.audience import tallies, windows
 from personalization.audience.rule_scores import tier_of, value
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import Catalog, Content, Placement, Score
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.duration import DAY_MS, HOUR_MS
-from personalization.catalog.sections.scores import EventPoints, TraitPoints
+from personalization.catalog.sections.scores import EventPoints, Repeat, TraitPoints
 from personalization.events.entry import decode_entry
 from personalization.events.event import Identify, Link, TierChanged, Track
 from personalization.folding.parts import is_behind
@@ -110,13 +111,86 @@ def test_points_that_were_taken_come_back_with_time() -> None:
 def test_expiry_wakes_a_visitor_only_when_a_tier_changes() -> None:
     world = World(catalog(lead=lead(10, expires_ms=DAY_MS, hysteresis=0)))
     for _ in range(8):
-        world.track(KEY, "V", after_ms=HOUR_MS)
+        world.track(KEY, "V", after_ms=HOUR_MS, n=0)
     first_ms = world.now_ms - 7 * HOUR_MS
     assert told(world) == [("cold", "warm"), ("warm", "hot")]
     run_out(world)
     assert told(world)[2:] == [("hot", "warm"), ("warm", "cold")]
     # After the third of eight 50 points are left, after the seventh 10.
     assert world.now_ms == first_ms + 6 * HOUR_MS + DAY_MS
+
+
+LIKES = (EventPoints(event="L", points=5), EventPoints(event="D", points=-5))
+PRO = TraitPoints(when='traits.plan == "pro"', points=18)
+
+
+@pytest.mark.parametrize(
+    ("score", "events"),
+    [
+        pytest.param(Score(events=LIKES, tiers={"bad": -10, "fine": 0, "good": 10}), "LLLLDDDD", id="cancelled"),
+        pytest.param(Score(events=LIKES, tiers={"bad": -10, "fine": 0, "good": 10}), "DDDDLLLL", id="made up for"),
+        pytest.param(Score(events=LIKES, traits=(PRO,), tiers=THREE), "L", id="fading to where it is lost"),
+        pytest.param(
+            Score(events=LIKES, range=(18, 100), tiers=THREE), "LLLLL", id="the range ends where it is lost"
+        ),
+        pytest.param(Score(events=LIKES, range=(0, 20), tiers=THREE, hysteresis=0), "LLLLLLLLLL", id="a range"),
+        pytest.param(
+            Score(
+                events=(EventPoints(event="L", points=5, group="g"),), groups={"g": 20}, tiers=THREE, hysteresis=0
+            ),
+            "LLLLLLLLLL",
+            id="a group",
+        ),
+    ],
+)
+@pytest.mark.parametrize("gap_ms", [1, 1_000, HOUR_MS])
+def test_a_score_that_stays_at_a_threshold_wakes_nobody_again_and_again(
+    score: Score, events: str, gap_ms: int
+) -> None:
+    world = World(catalog(lead=structs.replace(score, half_life_ms=14 * DAY_MS)))
+    world.identify(KEY, plan="pro")
+    for event in events:
+        world.track(KEY, event, after_ms=gap_ms)
+    until_ms = world.now_ms + 365 * DAY_MS
+    for _ in range(5):
+        due_ms = world.due(KEY)
+        if due_ms is None or due_ms > until_ms:
+            return
+        world.time_out(KEY, after_ms=due_ms - world.now_ms)
+    raise AssertionError("it wakes them again and again")
+
+
+@pytest.mark.parametrize("bound", [{"range": (0, 50)}, {"groups": {"g": 50}}])
+def test_a_tier_at_a_bound_is_lost_when_the_points_beyond_it_have_faded(bound: dict[str, Any]) -> None:
+    event = EventPoints(event="V", points=100, group="g" if "groups" in bound else "")
+    score = Score(events=(event,), half_life_ms=DAY_MS, tiers={"cold": 0, "hot": 50}, hysteresis=0, **bound)
+    world = World(catalog(lead=score))
+    world.track(KEY, "V")
+    at_ms = world.now_ms
+    run_out(world)
+    assert told(world) == [("cold", "hot"), ("hot", "cold")]
+    assert abs(world.now_ms - at_ms - DAY_MS) <= 2
+
+
+def test_a_tier_is_lost_in_time_though_more_was_counted_than_counts() -> None:
+    """Of two ids each had the points that a visitor has once, and those fade only when the rest has."""
+    taken = EventPoints(event="B", points=-40, repeat=Repeat(limit=1))
+    score = Score(
+        events=(EventPoints(event="A", points=100), taken),
+        half_life_ms=10 * DAY_MS,
+        tiers={"cold": 0, "warm": 50},
+        hysteresis=0,
+    )
+    world = World(catalog(lead=score))
+    for key in ("a:1", "u:1"):
+        world.track(key, "B")
+    world.track("u:1", "A")
+    world.link("a:1", "u:1")
+    at_ms = world.now_ms
+    run_out(world, "u:1")
+    assert told(world, "u:1")[-1] == ("warm", "cold")
+    # 100 fades to 90, while the -40 stay until 80 of them have faded to 40.
+    assert world.now_ms - at_ms == pytest.approx(10 * DAY_MS * math.log2(100 / 90), abs=5)
 
 
 def test_more_points_ask_for_no_time_out_of_their_own() -> None:
@@ -214,6 +288,58 @@ def test_a_published_catalog_moves_who_acts_and_an_older_one_nobody() -> None:
     world.catalog = catalog(3)
     world.track(KEY, "V")
     assert world.visitors[KEY].folder.tiers is None
+
+
+def test_points_given_under_an_older_catalog_are_seen_by_the_newer_one_soon() -> None:
+    events = (EventPoints(event="A", points=50), EventPoints(event="B", points=15))
+    old, new = (catalog(version, lead=Score(events=events, tiers=THREE)) for version in (1, 2))
+    world = World(new)
+    for of, event in ((new, "B"), (new, "B"), (old, "A")):
+        world.catalog = of
+        world.track(KEY, event)
+    assert told(world) == [("cold", "warm")]
+    world.catalog = new
+    world.time_out(KEY, after_ms=1_000)
+    assert told(world) == [("cold", "warm"), ("warm", "hot")]
+    assert world.due(KEY) is None
+
+
+def test_a_merge_under_an_older_catalog_tells_nothing_of_its_rules() -> None:
+    old, new = (catalog(version, lead=lead(points)) for version, points in ((1, 50.0), (2, 5.0)))
+    world = World(new)
+    world.track("a:1", "V")
+    world.track("u:1", "V")
+    world.catalog = old
+    world.link("a:1", "u:1")
+    world.catalog = new
+    world.track("u:1", "V")
+    run_out(world, "u:1")
+    assert told(world, "u:1") == []
+
+
+def test_a_new_lowest_tier_moves_nobody() -> None:
+    world = World(catalog(lead=lead()))
+    world.track(KEY, "Other")
+    world.catalog = catalog(2, lead=lead(tiers={"ice": -50.0, **THREE}))
+    world.track(KEY, "Other")
+    assert told(world) == []
+    world.track(KEY, "V")
+    assert told(world) == [("cold", "warm")]
+
+
+def test_catalogs_that_change_leave_no_more_behind_than_a_bound() -> None:
+    world = World(catalog(lead=lead()))
+    for version in range(1, 400):
+        points = EventPoints(event="V", points=20, when=f"properties.n != {version}", repeat=Repeat(limit=1))
+        expiring = structs.replace(points, expires_ms=DAY_MS)
+        score = Score(events=(points, expiring), rearm_ms=DAY_MS, tiers={"low": 0, f"high{version}": 20})
+        world.catalog = catalog(version, lead=score)
+        world.track(KEY, "V", after_ms=HOUR_MS, n=0)
+    visitor = world.visitors[KEY]
+    assert visitor.state.points is not None and visitor.folder.tiers is not None
+    assert len(visitor.state.points.repeats) <= tallies.MAX_KEPT
+    assert len(visitor.state.windows) <= windows.MAX_WINDOWS
+    assert len(visitor.folder.tiers.told_ms["lead"]) <= 2 * 24
 
 
 def test_a_time_out_looks_at_who_never_acted_under_these_scores() -> None:
