@@ -58,6 +58,11 @@ class Candidates:
     _renderers: dict[str, Renderer] = field(default_factory=dict)
     _packed: dict[str, msgspec.Raw] = field(default_factory=dict)
 
+    @property
+    def first(self) -> str:
+        """The first that is not refused; where all are, the first."""
+        return next((arm for arm in self.arms if arm not in self.refused), self.arms[0])
+
     def without(self, filtered: Mapping[str, str]) -> tuple[str, ...]:
         """The arms but the ``filtered`` ones; the same object for the same ones, which hashes and compares fast."""
         key = tuple(filtered)

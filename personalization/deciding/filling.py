@@ -36,7 +36,8 @@ class Filling:
     candidates
         The arms there are: the placement's, or those that the caller brought.
     default
-        What is served if nothing may be decided: the placement's default, or the first that was brought.
+        What is served if nothing may be decided: the placement's default, or the first that was brought and may be
+        shown.
     sticky
         Whether the session keeps its choices: by the catalog, or as the caller asks.
     open
@@ -103,7 +104,7 @@ class Filling:
         self.filtered: dict[str, str] = dict(self.candidates.refused)
         self.features_used: dict[str, FeatureValue] = {}
         when = compiled.when
-        self.default = self.spec.default if brought is None else brought.arms[0]
+        self.default = self.spec.default if brought is None else brought.first
         # What the caller brings is another choice each time.
         self.sticky = brought is None and (self.spec.sticky or call.request.sticky)
         self.open = when is None or scope.holds(when)

@@ -19,6 +19,7 @@ def ranking(site: Site) -> Site:
     spec = shop()
     spec.placements["mine"] = Placement(arms="caller")
     spec.placements["held"] = Placement(arms="caller", holdout=0.999999)
+    spec.placements["closed"] = Placement(arms="caller", when="n_orders > 5")
     spec.content["plain"] = Content()
     site.compiled = compile_catalog(spec, 13)
     return site
@@ -69,6 +70,20 @@ async def test_who_is_held_out_or_refused_gets_the_callers_order(ranking: Site) 
     assert refused["tier"] == "rules"
     assert [each["id"] for each in refused["ranking"]] == ["i0", "i1", "i2", "i3", "i4"]
     assert [each["probability"] for each in refused["ranking"]] == [1.0, None, None, None, None]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+async def test_what_is_excluded_is_shown_to_nobody_who_is_held_out(ranking: Site, slots: int) -> None:
+    answer = (await rank(ranking, placement="held", excluded=["i0", "i2"], slots=slots)).json()
+    assert answer["holdout"] is True
+    assert [each["itemId"] for each in answer["decisions"]] == ["i1", "i3", "i4"][:slots]
+    assert [each["id"] for each in answer["ranking"]] == ["i1", "i3", "i4"]
+
+
+async def test_what_is_excluded_is_not_shown_where_the_placements_rule_does_not_hold(ranking: Site) -> None:
+    answer = (await rank(ranking, placement="closed", excluded=["i0"])).json()
+    assert (answer["tier"], answer["decisions"][0]["itemId"]) == ("default", "i1")
+    assert [each["id"] for each in answer["ranking"]] == ["i1", "i2", "i3", "i4"]
 
 
 async def test_the_same_request_sent_again_is_the_same_decision(ranking: Site) -> None:
