@@ -18,6 +18,9 @@ MAX_DEPTH = 32
 _MAX_TOKENS = 20_000
 """About 20 ms; beyond it the answer is less exact instead of late."""
 
+_NUL = "holds a NUL character; remove it"
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH}"
+
 _TOKEN = re.compile(
     rb"""[ \t\r\n]*(?:
       (?P<open>[{\[]) | (?P<close>[}\]]) | (?P<mark>[,:])
@@ -39,11 +42,30 @@ class Trouble(NamedTuple):
     code: str
 
 
-def suspicious(text: bytes) -> bool:
-    """Whether ``text``, which a decoder took for JSON, may hold a NUL, or is nested too deeply: a fast look."""
-    if b"\\u0000" in text:
-        return True
-    return text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH
+def trouble_in(text: bytes, prefix: str = "") -> Trouble | None:
+    """What is refused in ``text``, which a decoder took for JSON: a NUL, or too much depth; a fast look.
+
+    It is refused too where the place cannot be found in time: then ``prefix`` is all that is named.
+
+    >>> trouble_in(b"[" * 33 + b"]" * 33).message
+    'is nested deeper than 32'
+    """
+    if holds_nul(text):
+        found = Trouble(prefix or "body", _NUL, "bad_text")
+    elif text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH:
+        found = Trouble(prefix or "body", _TOO_DEEP, "too_deep")
+    else:
+        return None
+    return find_trouble(text, prefix) or found
+
+
+def holds_nul(text: bytes) -> bool:
+    r"""Whether a JSON text has the escape of a NUL character.
+
+    >>> holds_nul(rb'["\u0000"]'), holds_nul(rb'["\\u0000"]'), holds_nul(rb'["\\\u0000"]')
+    (True, False, True)
+    """
+    return b"\\u0000" in text and b"\\u0000" in text.replace(b"\\\\", b"")
 
 
 def depth(text: bytes) -> int:
@@ -97,7 +119,7 @@ code='bad_number')
         token = match[kind] if kind else b""
         if kind == "open":
             if len(path) >= MAX_DEPTH:
-                return Trouble(_join(prefix, path[:6]), f"is nested deeper than {MAX_DEPTH}", "too_deep")
+                return Trouble(_join(prefix, path[:6]), _TOO_DEEP, "too_deep")
             key_next = token == b"{"
             path.append("" if key_next else 0)
         elif kind == "close":
@@ -138,7 +160,7 @@ def _in_string(token: bytes, text: str) -> tuple[str, str] | None:
         if high and (match.start() != end or not 0xDC00 <= code <= 0xDFFF):
             return "holds a lone surrogate, which is no character", "bad_text"
         if code == 0:
-            return "holds a NUL character; remove it", "bad_text"
+            return _NUL, "bad_text"
         if not high and 0xDC00 <= code <= 0xDFFF:
             return "holds a lone surrogate, which is no character", "bad_text"
         high = 0xD800 <= code <= 0xDBFF

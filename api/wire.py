@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from api.ids import WireId
-from api.json_check import find_trouble, suspicious
+from api.json_check import find_trouble, trouble_in
 from api.times import WireTime
 from personalization.errors import InvalidInput
 
@@ -86,10 +86,9 @@ class Reader(Generic[T]):
                 found = self._tolerant.decode(data)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise refusal(error, data, field) from error
-        if suspicious(data):
-            trouble = find_trouble(data, field)
-            if trouble is not None:
-                raise InvalidInput(*trouble)
+        trouble = trouble_in(data, field)
+        if trouble is not None:
+            raise InvalidInput(*trouble)
         return found
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from api.json_check import find_trouble
-from tests.unit.api.site import WRITE, Site
+from api.json_check import find_trouble, trouble_in
+from tests.unit.api.site import SERVER, WRITE, Site
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 DEEP_OBJECTS = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
@@ -157,6 +157,32 @@ async def test_nobody_is_sent_to_a_host_that_a_request_names(site: Site, path: s
     assert response.status_code == 404
     assert "location" not in response.headers
     assert "evil.example" not in response.text
+
+
+_MANY = b"1," * 25_000
+"""More tokens than are looked at one by one."""
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"), [(b"[" * 400 + b"]" * 400, "too_deep"), (rb'"\u0000"', "bad_text")], ids=["deep", "NUL"]
+)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/decide", b'{"visitor":{"anonymousId":"a1"},"placements":["home.hero"],"context":{"a":[%s%s]}}'),
+        ("/v1/rank", b'{"visitor":{"anonymousId":"a1"},"placement":"x","items":[{"id":"a","content":[%s%s]}]}'),
+    ],
+)
+async def test_what_is_refused_is_refused_wherever_it_stands(
+    site: Site, path: str, body: bytes, bad: bytes, code: str
+) -> None:
+    response = await site.client.post(path, content=body % (_MANY, bad), headers=SERVER)
+    assert (response.status_code, response.json()["code"]) == (400, code), response.text
+    assert response.json()["field"] == "body"
+
+
+def test_a_backslash_before_u0000_is_no_nul() -> None:
+    assert trouble_in(rb'["\\u0000", %s 1]' % _MANY) is None
 
 
 def test_finding_trouble_is_bounded() -> None:
