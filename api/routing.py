@@ -32,7 +32,7 @@ class Routes:
                 if route.is_fixed:
                     self._fixed.setdefault(route.path, {}).update(dict.fromkeys(route.methods, endpoint))
                 else:
-                    self._patterns.append((compile_path(route.path)[0], route, endpoint))
+                    self._patterns.append((_pattern(route.path), route, endpoint))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -46,7 +46,7 @@ class Routes:
             return
         allowed = list(by_method or ())
         for pattern, route, endpoint in self._patterns:
-            match = pattern.match(path)
+            match = pattern.fullmatch(path)
             if match is None:
                 continue
             if method in route.methods:
@@ -63,3 +63,8 @@ class Routes:
     def _dialect_of(self, path: str) -> Dialect:
         """The dialect that a path looks like."""
         return next(dialect for dialect in self._dialects if path.startswith(dialect.prefix))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """What a route's paths match as a whole: an id in one may hold a line break, and end in one."""
+    return re.compile(compile_path(path)[0].pattern, re.DOTALL)

@@ -24,6 +24,10 @@ MAX_PAST_MS = 24 * 3_600_000
 SECONDS_BELOW = 100_000_000_000
 """Numbers below it are seconds: as milliseconds they lie before March 1973, as seconds they reach the year 5138."""
 
+_FIRST_MS = -62_135_596_800_000
+_LAST_MS = 253_402_300_799_999
+"""Beyond them no date can be written."""
+
 TOLD_MS = 1_000
 """An event moved by less is not told of: clocks of machines in good order differ by that."""
 
@@ -98,16 +102,29 @@ def occurred_at_ms(
 
 
 def time_ms(value: str | int | float, field: str) -> int:
-    """Milliseconds since 1970 of an ISO 8601 text or a number of them."""
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-            return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-        except (ValueError, OverflowError):
-            pass
-    elif abs(value) < 1e15:
-        return int(value)
-    raise InvalidInput(field, f"is no time; {_HOW}", "bad_time")
+    """Milliseconds since 1970 of an ISO 8601 text or a number of them, in the years 1 to 9999 in UTC.
+
+    Raises
+    ------
+    InvalidInput
+        Where it is no time, or of another year.
+    """
+    at_ms = _read_ms(value)
+    if at_ms is None:
+        raise InvalidInput(field, f"is no time; {_HOW}", "bad_time")
+    if not _FIRST_MS <= at_ms <= _LAST_MS:
+        raise InvalidInput(field, "lies outside the years 1 to 9999 in UTC; send a time within them", "bad_time")
+    return at_ms
+
+
+def _read_ms(value: str | int | float) -> int | None:
+    if not isinstance(value, str):
+        return int(value) if abs(value) < 1e15 else None
+    try:
+        moment = datetime.fromisoformat(value)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _plausible(at_ms: int, sent: str | int | float, field: str, notices: list[Notice], *, imports: bool) -> int:

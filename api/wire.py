@@ -75,6 +75,20 @@ class Reader(Generic[T]):
         InvalidInput
             Names the field that is wrong, and says how.
         """
+        found = self.read_outside(text, field)
+        trouble = trouble_in(bytes(text), field)
+        if trouble is not None:
+            raise InvalidInput(*trouble)
+        return found
+
+    def read_outside(self, text: bytes | msgspec.Raw, field: str = "") -> T:
+        """The object in ``text``, in which what is raw is yet to be read, each part by a reader of its own.
+
+        Raises
+        ------
+        InvalidInput
+            Names the field that is wrong, and says how.
+        """
         data = bytes(text)
         try:
             try:
@@ -86,9 +100,6 @@ class Reader(Generic[T]):
                 found = self._tolerant.decode(data)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise refusal(error, data, field) from error
-        trouble = trouble_in(data, field)
-        if trouble is not None:
-            raise InvalidInput(*trouble)
         return found
 
 

@@ -6,15 +6,20 @@ new version of the catalog.
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Any
+
 import msgspec
 
 from personalization.catalog.sections.content import MAX_TAG_CHARS, Content
 from personalization.errors import InvalidInput
+from personalization.free_json import check_free_json
 
 MAX_ITEMS = 10_000
 MAX_ITEM_BYTES = 32 * 1024
 """Of one item, encoded: every API process holds all of them."""
 
+MAX_ITEM_ID_BYTES = 256
 MAX_TAGS = 16
 MAX_ITEM_FEATURES = 64
 
@@ -46,10 +51,11 @@ def check_item(item_id: str, item: Item) -> None:
         Names the field, and says what to write.
     """
     content = item.content
-    if not item_id or len(item_id.encode("utf-8", "surrogatepass")) > 256:
-        raise InvalidInput("id", "must have 1 to 256 bytes")
-    if content.type != "json" and not isinstance(content.body, str):
-        raise InvalidInput("body", f"must be text for {content.type}; send type json for anything else")
+    check_item_id(item_id)
+    _check_body(content.body, content.type, "body")
+    for locale, body in content.locales.items():
+        _check_body(body, content.type, f"locales.{locale[:64]}")
+    check_free_json(content.priority, "priority")
     if content.starts_ms is not None and content.ends_ms is not None and content.starts_ms >= content.ends_ms:
         raise InvalidInput("ends", "must lie after starts")
     if len(item.tags) > MAX_TAGS:
@@ -65,6 +71,28 @@ def check_item(item_id: str, item: Item) -> None:
         raise InvalidInput("body", "cannot be stored: it holds half a character, or too large a number") from error
     if n_bytes > MAX_ITEM_BYTES:
         raise InvalidInput("body", f"the item has {n_bytes:,} bytes; at most {MAX_ITEM_BYTES:,} are kept")
+
+
+def check_item_id(item_id: str) -> None:
+    """Refuse an id that is too long, or that not every path and log could name.
+
+    Raises
+    ------
+    InvalidInput
+        Says what of it to change. A replacement character is what stands in for bytes that are not UTF-8.
+    """
+    if not item_id or len(item_id.encode("utf-8", "surrogatepass")) > MAX_ITEM_ID_BYTES:
+        raise InvalidInput("id", f"must have 1 to {MAX_ITEM_ID_BYTES} bytes")
+    if not item_id.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cs") for letter in item_id):
+        raise InvalidInput("id", "holds a control character, or half a character; remove it", "bad_text")
+    if "\ufffd" in item_id:
+        raise InvalidInput("id", "is not UTF-8; send the id as UTF-8, percent-encoded in a path", "bad_text")
+
+
+def _check_body(body: Any, type_: str, field: str) -> None:
+    if type_ != "json" and not isinstance(body, str):
+        raise InvalidInput(field, f"must be text for {type_}; send type json for anything else")
+    check_free_json(body, field)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType, structs
 
 from api.times import WireTime, time_ms
-from api.wire import Reader, Wire
+from api.wire import Reader, T, Wire
 from personalization.catalog.catalog import Content
-from personalization.catalog.item import Item, check_item
+from personalization.catalog.item import MAX_ITEM_FEATURES, Item, check_item
 from personalization.errors import InvalidInput
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE, Attribute, FeatureValue, clean, flat
 
@@ -53,12 +54,50 @@ class _AnyNamedItem(WireNamedItem, frozen=True, kw_only=True, forbid_unknown_fie
     pass
 
 
+class _Features(msgspec.Struct):
+    features: dict[str, msgspec.Raw]
+
+
+class ReaderOfFeatures(Reader[T]):
+    """A reader of objects with features, which names the one that is wrong."""
+
+    def read(self, text: bytes | msgspec.Raw, field: str = "") -> T:
+        """The object in ``text``; raises ``InvalidInput``, see ``Reader``."""
+        try:
+            return super().read(text, field)
+        except InvalidInput as error:
+            at = f"{field}.features" if field else "features"
+            match = re.fullmatch(re.escape(at) + r"((?:\[\d+\])?)", error.field)
+            name = None if match is None else _wrong_feature(bytes(text))
+            if match is None or name is None:
+                raise
+            raise InvalidInput(f"{at}.{name[:64]}{match[1]}", error.message, error.code) from error
+
+
+def _wrong_feature(text: bytes) -> str | None:
+    """The name of the first feature that no type fits; None where all do."""
+    try:
+        features = _features.decode(text).features
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    for name, value in features.items():
+        try:
+            _attribute.decode(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return name
+    return None
+
+
+_features = msgspec.json.Decoder(_Features)
+_attribute: msgspec.json.Decoder[WireAttribute] = msgspec.json.Decoder(WireAttribute)
+
+
 class _AnyItems(WireItems, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
 
 
-ITEM: Reader[WireItem] = Reader(WireItem, _AnyItem)
-NAMED_ITEM: Reader[WireNamedItem] = Reader(WireNamedItem, _AnyNamedItem)
+ITEM: Reader[WireItem] = ReaderOfFeatures(WireItem, _AnyItem)
+NAMED_ITEM: Reader[WireNamedItem] = ReaderOfFeatures(WireNamedItem, _AnyNamedItem)
 ITEMS: Reader[WireItems] = Reader(WireItems, _AnyItems)
 
 _NEW = Item(content=Content())
@@ -135,6 +174,9 @@ def read_features(sent: dict[str, WireAttribute]) -> dict[str, Attribute]:
         if not name or len(name) > MAX_CATEGORY_CHARS:
             raise InvalidInput("features", f"have names of 1 to {MAX_CATEGORY_CHARS} characters, not {name[:20]!r}")
         if isinstance(value, list):
+            if len(value) > MAX_ITEM_FEATURES:
+                message = f"are {len(value):,} categories at once; at most {MAX_ITEM_FEATURES} are taken"
+                raise InvalidInput(f"features.{name}", message, "too_many")
             found[name] = tuple(text[:MAX_CATEGORY_CHARS] for text in value if text)
             continue
         cleaned = clean(value)
@@ -149,6 +191,8 @@ def flat_features(sent: dict[str, WireAttribute]) -> dict[str, FeatureValue]:
     >>> flat_features({"price": 3, "genres": ["War", "Western"]})
     {'price': 3.0, 'genres.War': 1.0, 'genres.Western': 1.0}
     """
+    if len(sent) > MAX_ITEM_FEATURES:
+        raise InvalidInput("features", f"are {len(sent):,}; at most {MAX_ITEM_FEATURES} are taken", "too_many")
     for name, value in sent.items():
         kind = type(value)  # nearly all are numbers in range and short texts, which stay as they are
         if kind is float:
@@ -163,7 +207,10 @@ def flat_features(sent: dict[str, WireAttribute]) -> dict[str, FeatureValue]:
     return flat(read_features(sent))
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def _moment(at_ms: int | None) -> str | None:
     if at_ms is None:
         return None
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat().replace("+00:00", "Z")

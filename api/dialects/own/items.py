@@ -9,7 +9,7 @@ import orjson
 from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
 from api.errors import ApiError, not_found
-from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item
+from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item, check_item_id
 from personalization.errors import InvalidInput
 
 MAX_BODY_BYTES = 2 * MAX_ITEM_BYTES
@@ -29,7 +29,7 @@ async def show(call: Call) -> Reply:
 
 async def put(call: Call) -> Reply:
     """Put an item in, in place of one of that id."""
-    item_id = call.params["content_id"]
+    item_id = _written_id(call)
     item = item_of(item_id, ITEM.read(await call.body(MAX_BODY_BYTES)))
     call.core.stock.check_id(item_id)
     done = await call.core.stock.put({item_id: item}, call.caller)
@@ -39,7 +39,7 @@ async def put(call: Call) -> Reply:
 
 async def patch(call: Call) -> Reply:
     """Change what is sent of an item."""
-    item_id = call.params["content_id"]
+    item_id = _written_id(call)
     wire = ITEM.read(await call.body(MAX_BODY_BYTES))
     made: list[Item] = []
 
@@ -62,7 +62,7 @@ async def delete(call: Call) -> Reply:
 
 async def put_many(call: Call) -> Reply:
     """Put items in; each that cannot be is refused alone, with its index and field."""
-    wire = ITEMS.read(await call.body(call.core.services.max_body_bytes))
+    wire = ITEMS.read_outside(await call.body(call.core.services.max_body_bytes))
     if len(wire.items) > MAX_AT_ONCE:
         raise InvalidInput("items", f"are {len(wire.items)}; at most {MAX_AT_ONCE} at once", "too_many")
     good: dict[str, tuple[int, Item]] = {}
@@ -86,6 +86,13 @@ async def put_many(call: Call) -> Reply:
             rejected.append({"index": index, "code": "no_room", "field": f"items[{index}]", "message": _NO_ROOM})
     rejected.sort(key=lambda each: each["index"])
     return Reply(200, orjson.dumps({"accepted": len(wire.items) - len(rejected), "rejected": rejected}))
+
+
+def _written_id(call: Call) -> str:
+    """The id in the path, under which an item is to be kept; raises ``InvalidInput`` where it cannot be."""
+    item_id = call.params["content_id"]
+    check_item_id(item_id)
+    return item_id
 
 
 _NO_ROOM = f"there are {MAX_ITEMS:,} items already; take some out first"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.item import Item
 from personalization.errors import Unavailable
 from personalization.events.decision_id import mint
 from personalization.events.decision_record import decode_record
@@ -116,6 +117,30 @@ class FakeVisitors:
 
 
 @dataclass
+class FakeItems:
+    kept: dict[str, Item] = field(default_factory=dict)
+    revision: int = 0
+
+    async def put(self, items: Mapping[str, Item], who: str = "") -> dict[str, int | None]:
+        self.kept |= items
+        self.revision += 1
+        return dict.fromkeys(items, self.revision)
+
+    async def change(self, item_id: str, change: Callable[[Item], Item], who: str = "") -> int | None:
+        if item_id not in self.kept:
+            return None
+        self.kept[item_id] = change(self.kept[item_id])
+        self.revision += 1
+        return self.revision
+
+    async def remove(self, item_id: str, who: str = "") -> int | None:
+        return None if self.kept.pop(item_id, None) is None else self.revision
+
+    async def get(self, item_id: str) -> Item | None:
+        return self.kept.get(item_id)
+
+
+@dataclass
 class FakeFollower:
     reached_ms: int = 1
     models: dict[str, Followed] = field(default_factory=dict)
@@ -132,6 +157,7 @@ class Site:
     log: FakeLog = field(default_factory=FakeLog)
     spool: FakeSpool = field(default_factory=FakeSpool)
     visitors: FakeVisitors = field(default_factory=FakeVisitors)
+    items: FakeItems = field(default_factory=FakeItems)
     follower: FakeFollower = field(default_factory=FakeFollower)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     report: Report = field(default_factory=Report)
@@ -162,6 +188,7 @@ class Site:
             visitors=self.visitors,
             log=self.log,
             spool=self.spool,
+            items=self.items,
             metrics=self.metrics,
             clock_ms=lambda: NOW,
             open_decisions=open_decisions,
