@@ -16,6 +16,9 @@ from personalization.deciding.request import PlacementRequest
 from personalization.errors import InvalidInput
 
 MAX_BODY_BYTES = 1024 * 1024
+_FIELDS = {"placements[0]": "placement", "placements[0].slots": "slots"}
+"""Of a request to decide, as callers write them here."""
+
 _NO_STORE = [(b"cache-control", b"no-store")]
 
 
@@ -40,7 +43,10 @@ async def rank(call: Call) -> Reply:
         activate=wire.activate,
         repeatable=named is not None,
     )
-    answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
+    try:
+        answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
+    except InvalidInput as error:
+        raise InvalidInput(_FIELDS.get(error.field, error.field), error.message, error.code) from error
     first = answer.decisions[0]
     body = {
         "requestId": request.request_id,

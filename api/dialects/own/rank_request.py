@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import orjson
 
-from api.dialects.own.item_wire import WireAttribute, flat_features
+from api.dialects.own.item_wire import ReaderOfFeatures, WireAttribute, flat_features
 from api.dialects.own.wire import WireVisitor
 from api.ids import WireId, check_id
 from api.wire import Reader, Wire
@@ -14,6 +15,7 @@ from personalization.deciding.candidates import MAX_CANDIDATES, Candidates, pass
 from personalization.deciding.eligibility import EXCLUDED
 from personalization.errors import InvalidInput
 from personalization.features import FeatureValue
+from personalization.free_json import check_free_json
 
 
 class WireRankItem(Wire, frozen=True, kw_only=True):
@@ -51,7 +53,7 @@ class _ItemsAlone(Wire, frozen=True, kw_only=True, forbid_unknown_fields=False):
 
 
 _RANK: Reader[WireRank] = Reader(WireRank, _AnyRank)
-_ITEM: Reader[WireRankItem] = Reader(WireRankItem, _AnyRankItem)
+_ITEM: Reader[WireRankItem] = ReaderOfFeatures(WireRankItem, _AnyRankItem)
 _items_alone = msgspec.json.Decoder(_ItemsAlone)
 
 
@@ -61,9 +63,17 @@ def read_rank(body: bytes) -> WireRank:
         return _RANK.read(body)
     except InvalidInput as error:
         if error.field.startswith("items"):
-            for index, item in enumerate(_items_alone.decode(body).items):
+            for index, item in enumerate(_items_of(body)):
                 _ITEM.read(item, f"items[{index}]")
         raise
+
+
+def _items_of(body: bytes) -> list[msgspec.Raw]:
+    """The items one by one; none where they cannot be told apart."""
+    try:
+        return _items_alone.decode(body).items
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return []
 
 
 def brought(wire: WireRank) -> Candidates:
@@ -93,7 +103,18 @@ def brought(wire: WireRank) -> Candidates:
                 features[item_id] = flat_features(item.features)
             except InvalidInput as error:
                 raise InvalidInput(f"items[{index}].{error.field}", error.message, error.code) from error
+    _check_contents(contents)
     return passing_candidates(contents, features or None, _excluded(wire, contents))
+
+
+def _check_contents(contents: dict[str, Any]) -> None:
+    """Refuse, before anything is decided, a content that could not be given back."""
+    try:
+        orjson.dumps(contents)
+    except TypeError:
+        for index, content in enumerate(contents.values()):
+            check_free_json(content, f"items[{index}].content")
+        raise
 
 
 def _excluded(wire: WireRank, contents: dict[str, Any]) -> dict[str, str]:

@@ -98,13 +98,36 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "no id": ({"items": [{"id": "a"}, {"features": {}}]}, "items[1].id", "is missing"),
     "empty id": ({"items": [{"id": ""}]}, "items[0].id", "is missing"),
     "twice": ({"items": [{"id": "a"}, {"id": "a"}]}, "items[1].id", "'a' stands there twice"),
-    "features": ({"items": [{"id": "a", "features": {"x": {"y": 1}}}]}, "items[0].features", "expected"),
+    "features": ({"items": [{"id": "a", "features": {"x": {"y": 1}}}]}, "items[0].features.x", "expected"),
+    "one of a feature's": (
+        {"items": [{"id": "a"}, {"id": "b", "features": {"y": 1, "x": ["a", 1]}}]},
+        "items[1].features.x[1]",
+        "expected `str`, got `int`",
+    ),
+    "many features": (
+        {"items": [{"id": "a", "features": {f"f{n}": n for n in range(65)}}]},
+        "items[0].features",
+        "are 65; at most 64",
+    ),
+    "many categories": (
+        {"items": [{"id": "a", "features": {"x": [str(n) for n in range(65)]}}]},
+        "items[0].features.x",
+        "are 65 categories at once; at most 64",
+    ),
+    "a huge number": (
+        {"items": [{"id": "a"}, {"id": "b", "content": {"n": [2**64]}}]},
+        "items[1].content.n[0]",
+        "64 bits",
+    ),
+    "a low number": ({"items": [{"id": "a", "content": -(2**63) - 1}]}, "items[0].content", "send it as text"),
+    "items of none": ({"items": None}, "items", "expected `array`, got `null`"),
+    "items as object": ({"items": {}}, "items", "expected `array`"),
     "unknown exclusion": ({"excluded": ["x"]}, "excluded[0]", "is the id of no item here"),
     "all excluded": ({"excluded": [item["id"] for item in ITEMS]}, "excluded", "names every item"),
     "nobody": ({"visitor": {}}, "visitor", "names nobody"),
-    "slots": ({"slots": 99}, "placements[0].slots", "must lie between 1 and 50"),
-    "its own arms": ({"placement": "home.hero"}, "placements[0]", "has arms of its own; call POST /v1/decide"),
-    "unknown": ({"placement": "mein"}, "placements[0]", "no placement 'mein'"),
+    "slots": ({"slots": 99}, "slots", "must lie between 1 and 50"),
+    "its own arms": ({"placement": "home.hero"}, "placement", "has arms of its own; call POST /v1/decide"),
+    "unknown": ({"placement": "mein"}, "placement", "no placement 'mein'"),
 }
 
 
@@ -116,6 +139,23 @@ async def test_a_bad_request_names_the_field_and_the_remedy(ranking: Site, case:
     assert answer.json()["field"] == field
     assert message in answer.json()["message"]
     assert ranking.spool.records == []
+
+
+@pytest.mark.parametrize(
+    ("item", "field"),
+    [
+        (b'{"id":"a","features":{"x":NaN}}', "items[0].features.x"),
+        (rb'{"id":"\ud800"}', "items[0].id"),
+        (rb'{"id":"a","content":"\ud800"}', "items[0].content"),
+        (b'{"id":"a","content":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "items[0].content"),
+    ],
+    ids=["NaN", "half an id", "half a character", "deep"],
+)
+async def test_an_item_that_cannot_be_read_is_named(ranking: Site, item: bytes, field: str) -> None:
+    body = b'{"visitor":{"anonymousId":"a1"},"placement":"mine","items":[%s]}' % item
+    answer = await ranking.client.post("/v1/rank", content=body, headers=SERVER)
+    assert answer.status_code == 400
+    assert answer.json()["field"].startswith(field)
 
 
 async def test_only_a_server_key_ranks_and_only_rank_fills_such_a_placement(ranking: Site) -> None:
