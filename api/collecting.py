@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from api.events import event_records
+from api.events import event_records, own_record
 from api.intake import Intake
 from api.notice import Notice
 from api.services import Services
@@ -26,9 +26,10 @@ class Incoming(NamedTuple):
     record: Record
 
 
-def incoming(event: ClientEvent, at_ms: int, intake: Intake) -> Incoming:
-    """An event to be collected; raises ``InvalidInput`` where it holds what could not be logged."""
-    return Incoming(event, at_ms, intake.record(visitor_key(event.user_id, event.anonymous_id), event, at_ms))
+def incoming(event: ClientEvent, at_ms: int, field: str, intake: Intake) -> Incoming:
+    """An event to be collected; raises ``InvalidInput`` that names what below ``field`` could not be logged."""
+    key = visitor_key(event.user_id, event.anonymous_id)
+    return Incoming(event, at_ms, own_record(key, event, at_ms, field, intake))
 
 
 @dataclass(slots=True)

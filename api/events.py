@@ -16,6 +16,7 @@ from eventlog.port import Record
 from personalization.audience.consent import stands_alone
 from personalization.errors import InvalidInput
 from personalization.events.event import Alias, ClientEvent, Group, Identify, Link, Page, Screen, Track
+from personalization.free_json import check_free_json
 from personalization.visitor.visitor_key import anonymous_key, visitor_key
 
 MAX_EVENT_BYTES = 32 * 1024
@@ -147,6 +148,26 @@ def event_time_ms(wire: WireEvent, batch_sent_at: WireTime, field: str, intake: 
         sent_field=f"{field}.sentAt" if own else "sentAt",
         imports=intake.caller.is_server,
     )
+
+
+def own_record(key: str, event: ClientEvent, at_ms: int, field: str, intake: Intake) -> Record:
+    """The event's own record.
+
+    Raises
+    ------
+    InvalidInput
+        Names what below ``field`` cannot be stored.
+    """
+    try:
+        return intake.record(key, event, at_ms)
+    except InvalidInput:
+        for name in _FREE:
+            check_free_json(getattr(event, name, None), f"{field}.{name}" if field else name)
+        raise
+
+
+_FREE = ("properties", "traits", "context")
+"""What of an event may hold anything."""
 
 
 def event_records(

@@ -46,7 +46,7 @@ def _incoming(raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake) -
     if user_id is None and anonymous_id is None:
         raise nobody(wire, field)
     event = client_event(wire, field, intake, user_id, anonymous_id)
-    return incoming(event, event_time_ms(wire, sent_at, field, intake), intake)
+    return incoming(event, event_time_ms(wire, sent_at, field, intake), field, intake)
 
 
 def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:

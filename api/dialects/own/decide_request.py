@@ -11,7 +11,7 @@ import msgspec
 
 from api.deciding import Decider
 from api.dialects.own.wire import WireDecide, WirePlacement, WireVisitor
-from api.events import client_event, event_time_ms, ids_of, nobody, read_event
+from api.events import client_event, event_time_ms, ids_of, nobody, own_record, read_event
 from api.ids import is_given
 from api.intake import Intake
 from api.notice import Notice
@@ -119,7 +119,7 @@ def _sent_along(
         message_id = f"request:{named}:{index}" if named else None
         event = client_event(wire, field, intake, user_id, anonymous_id, message_id)
         at_ms = event_time_ms(wire, None, field, intake)
-        intake.record("-", event, at_ms)  # refuses what could not be logged, before anything is decided
+        own_record("-", event, at_ms, field, intake)  # refuses what could not be logged, before anything is decided
         sent.append(SentEvent(event, at_ms))
     return tuple(sent)
 

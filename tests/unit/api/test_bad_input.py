@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,24 @@ async def test_the_good_events_beside_a_bad_number_are_kept(site: Site) -> None:
     response = await site.client.post("/v1/events", content=body, headers=WRITE)
     assert (response.status_code, response.json()["accepted"]) == (200, 1)
     assert response.json()["rejected"][0]["field"] == "events[1].properties.n"
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"type": "page", "properties": {"a": [1, {"n": 2**64}]}}, "properties.a[1].n"),
+        ({"type": "identify", "traits": {"n": -(2**63) - 1}}, "traits.n"),
+        ({"type": "page", "context": {"n": 10**30}}, "context.n"),
+    ],
+)
+async def test_a_number_beyond_64_bits_in_an_event_is_named(site: Site, bad: dict[str, Any], field: str) -> None:
+    good, bad = ({"anonymousId": "a1", **event} for event in ({"type": "page"}, bad))
+    response = await site.collect(good, bad)
+    assert [each["field"] for each in response.json()["rejected"]] == [f"events[1].{field}"]
+    response = await site.decide(events=[good, bad])
+    assert (response.status_code, response.json()["field"]) == (400, f"events[1].{field}")
+    response = await site.client.post("/v1/events", json=bad, headers=WRITE)
+    assert (response.status_code, response.json()["field"]) == (400, field)
 
 
 async def test_text_that_only_looks_bad_is_taken(site: Site) -> None:

@@ -62,7 +62,7 @@ async def test_good_ones_are_kept_and_bad_ones_named_by_index_and_field(site: Si
         (5, "events[5].timestamp"),
         (6, "events[6].anonymousId"),
         (7, "events[7].anonymousId"),
-        (8, "event"),
+        (8, "events[8].properties.big"),
         (9, "events[9]"),
         (10, "events[10].previousId"),
         (11, "events[11].groupId"),
