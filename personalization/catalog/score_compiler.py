@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_SCORES = 16
 MAX_POINTS = 1_000_000
+MAX_FACTOR = 1_000
+"""Of a blend: points times a factor stay numbers that can be added up, whatever their signs."""
+
 MAX_TALLIES = 64
 """Events told apart by scores: what is kept of each visitor grows with them."""
 
@@ -225,7 +228,12 @@ def _check_parts(
         check.demand(len(spec.axes) > 1, f"{where}.axes", "must name two scores or more")
         check.demand(not spec.tiers, f"{where}.tiers", "are those of the axes side by side; leave them out")
     for name, factor in spec.blend.items():
-        check.demand(math.isfinite(factor), f"{where}.blend.{name}", "must be a finite number")
+        check.demand(
+            0 < abs(factor) <= MAX_FACTOR,
+            f"{where}.blend.{name}",
+            f"is a factor: it must lie between -{MAX_FACTOR:,} and {MAX_FACTOR:,}, and not be 0; leave out what "
+            "is to have no weight",
+        )
         if name not in plain and name not in compiled.catalog.conversions:
             _fail_part(check, f"{where}.blend.{name}", name, {**plain, **compiled.catalog.conversions}, specs)
 

@@ -133,6 +133,13 @@ BAD = {
     ),
 }
 
+for factor in ("1e305", "-1e305", "1001", "0"):
+    BAD[f"a factor of {factor}"] = (
+        f"  x: {{blend: {{fit: {factor}, interest: 1}}}}",
+        "scores.x.blend.fit: is a factor: it must lie between -1,000 and 1,000, and not be 0; leave out what is to "
+        "have no weight",
+    )
+
 
 @pytest.mark.parametrize("case", BAD)
 def test_every_mistake_has_its_place_and_its_remedy(case: str, tmp_path: Path) -> None:
