@@ -84,6 +84,8 @@ def _is_number(value: Any) -> bool:
 def _content_mistake(arm: str, arms: Collection[str] | None) -> str | None:
     if arms is None or arm in arms:
         return None
+    if not arms:
+        return f"the catalog names no content of this placement, so {arm!r} cannot be fixed; choose another policy"
     close = difflib.get_close_matches(arm, arms, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else f"it shows: {', '.join(sorted(arms)[:12])}"
     return f"the placement does not show {arm!r}; {remedy}"

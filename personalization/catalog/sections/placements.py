@@ -275,7 +275,7 @@ class PlacementSection(Section[Placement]):
         arms_of = {
             variant: _arms(check, compiled, f"{where}.variants.{variant}", other.content, spec.tags)
             for variant, other in spec.variants.items()
-            if other.content is not None
+            if other.content is not None and spec.arms != "caller"
         }
         default = compiled.arms.get(spec.default, NO_ARM if spec.arms == "caller" else None)
         if default is None or not (arms or spec.tags or spec.arms == "caller"):
@@ -322,10 +322,7 @@ def _varied(
 def _own_arms(check: Check, compiled: CompiledCatalog, where: str, spec: Placement) -> list[Arm]:
     """The arms that the catalog names; checks that there is a default, unless callers bring both."""
     if spec.arms == "caller":
-        for name in ("content", "tags", "default", "sticky"):
-            if getattr(spec, name):
-                message = "has no meaning where callers bring the arms; leave it out, or leave out arms: caller"
-                check.fail(f"{where}.{name}", message)
+        _check_brought(check, where, spec)
         return []
     for index, tag in enumerate(spec.tags):
         here = f"{where}.tags[{index}]"
@@ -338,6 +335,17 @@ def _own_arms(check: Check, compiled: CompiledCatalog, where: str, spec: Placeme
     elif spec.default not in compiled.arms:
         _fail_content(check, compiled, f"{where}.default", spec.default)
     return arms
+
+
+def _check_brought(check: Check, where: str, spec: Placement) -> None:
+    """Note what names arms of the catalog, in the placement or a variant, though callers bring the arms."""
+    written = [f"{where}.{name}" for name in ("content", "tags", "default", "sticky") if getattr(spec, name)]
+    written += [
+        f"{where}.variants.{name}.content" for name, each in spec.variants.items() if each.content is not None
+    ]
+    for here in written:
+        message = "has no meaning where callers bring the arms; leave it out, or leave out arms: caller"
+        check.fail(here, message)
 
 
 def _arms(

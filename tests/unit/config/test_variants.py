@@ -110,6 +110,25 @@ def test_a_fixed_arm_must_be_among_the_variants_own_contents(tmp_path: Path) -> 
     assert "'a'" in found
 
 
+def test_where_callers_bring_the_arms_no_variant_names_contents(tmp_path: Path) -> None:
+    shop = "placements:\n  mine:\n    arms: caller\n    variants:\n      x: {share: 10%, content: [a]}\ncontent: {a: {}}\n"
+    assert mistakes(tmp_path, shop=shop) == [
+        "shop.yaml:5: placements.mine.variants.x.content: has no meaning where callers bring the arms; leave it out, or leave out arms: caller"
+    ]
+    (tmp_path / "shop.yaml").write_text(shop.replace("content: [a]}", "policy: thompson, features: [device]}"))
+    assert list(load_catalog(tmp_path).placements["mine"].variants) == ["x"]
+
+
+def test_where_the_catalog_names_no_content_none_can_be_fixed(tmp_path: Path) -> None:
+    policy = "policy: {name: fixed, parameters: {arm: a}}"
+    shop = f"placements:\n  mine:\n    arms: caller\n    {policy}\n    variants: {{x: {{share: 10%, {policy}}}}}\ncontent: {{a: {{}}}}\n"
+    said = "the catalog names no content of this placement, so 'a' cannot be fixed; choose another policy"
+    assert mistakes(tmp_path, shop=shop) == [
+        f"shop.yaml:4: placements.mine.policy.parameters.arm: {said}",
+        f"shop.yaml:5: placements.mine.variants.x.policy.parameters.arm: {said}",
+    ]
+
+
 def test_warnings_look_at_variants_too(tmp_path: Path) -> None:
     variants = "    variants: {x: {share: 50%, content: [c], policy: {min_probability: 0.9}}}\n"
     (tmp_path / "shop.yaml").write_text(text(variants, "    slots: 2\n"))
