@@ -113,7 +113,9 @@ class Converter:
                 values[field.attribute] = field.default  # `locales:` with nothing below it means none
                 continue
             n_before = len(self.mistakes.found)
-            values[field.attribute] = self.convert(value, field.shape, here)
+            values[field.attribute] = made = self.convert(value, field.shape, here)
+            if made == field.default == 0 and isinstance(field.shape, Duration):
+                self._fail(value, here, "must be longer than nothing, such as 30m, 12h or 14d; or leave it out")
             if not field.required and any(mistake.path == here for mistake in self.mistakes.found[n_before:]):
                 values[field.attribute] = field.default
         for name, field in shape.fields.items():

@@ -19,7 +19,7 @@ from personalization.catalog.compiled_scores import (
     Tier,
 )
 from personalization.catalog.compiled_series import CompiledSeries
-from personalization.catalog.duration import DAY_MS
+from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.catalog.vocabulary import STEADY_VARIABLES
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ MAX_SCORES = 16
 MAX_POINTS = 1_000_000
 MAX_FACTOR = 1_000
 """Of a blend: points times a factor stay numbers that can be added up, whatever their signs."""
+
+MIN_HALF_LIFE_MS = MINUTE_MS
+"""Clocks differ by seconds, and what an event counts doubles with each half-life that it lies ahead."""
 
 MAX_TALLIES = 64
 """Events told apart by scores: what is kept of each visitor grows with them."""
@@ -77,6 +80,9 @@ def _compile_score(check: Check, compiled: CompiledCatalog, name: str, spec: Sco
     low, high = spec.range or (-math.inf, math.inf)
     check.demand(low < high, f"{where}.range", "must be [low, high] with low < high")
     check.demand(spec.half_life_ms is None or spec.expires_ms is None, f"{where}.expires", _EITHER)
+    _check_half_life(check, f"{where}.half_life", spec.half_life_ms)
+    message = "must be longer than nothing, e.g. 90d; leave it out for points that do not expire"
+    check.demand(spec.expires_ms is None or spec.expires_ms > 0, f"{where}.expires", message)
     made = CompiledScore(name, spec, low, high, key=short_hash(f"trend\x1f{name}", 6))
     for group, bound in spec.groups.items():
         check.demand(bound > 0 and math.isfinite(bound), f"{where}.groups.{group}", "must be above 0")
@@ -97,9 +103,14 @@ def _compile_score(check: Check, compiled: CompiledCatalog, name: str, spec: Sco
     made.tiers = _tiers(check, where, spec)
     if spec.trend is not None:
         check.demand(bool(spec.events), f"{where}.trend", "needs events; it compares the points they gave")
-        check.demand(spec.trend.over_ms > 0, f"{where}.trend.over", "must be longer than nothing, e.g. 7d")
+        _check_half_life(check, f"{where}.trend.over", spec.trend.over_ms)
         check.demand(spec.trend.margin > 0, f"{where}.trend.margin", "must be above 0, e.g. 25%")
     return made
+
+
+def _check_half_life(check: Check, where: str, half_life_ms: int | None) -> None:
+    message = "is a half-life: it must be 1m or longer, e.g. 7d"
+    check.demand(half_life_ms is None or half_life_ms >= MIN_HALF_LIFE_MS, where, message)
 
 
 _EITHER = "stands beside half_life; points either fade or expire: keep one"
@@ -116,6 +127,7 @@ def _compile_event(
     check.demand(bool(spec.event), f"{where}.event", "must name an event")
     _check_points(check, where, spec.points)
     check.demand(not (spec.half_life_ms and spec.expires_ms), f"{where}.expires", _EITHER)
+    _check_half_life(check, f"{where}.half_life", spec.half_life_ms or None)
     repeat = spec.repeat
     if repeat is not None:
         check.demand(repeat.limit >= 1, f"{where}.repeat.limit", "must be 1 or more")

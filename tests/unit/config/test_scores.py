@@ -140,6 +140,23 @@ for factor in ("1e305", "-1e305", "1001", "0"):
         "have no weight",
     )
 
+_HALF_LIFE = "is a half-life: it must be 1m or longer, e.g. 7d"
+_NOTHING = "must be longer than nothing"
+for own, of_event, where in (
+    ("half_life: 0s", "", f"half_life: {_HALF_LIFE}"),
+    ("half_life: 59s", "", f"half_life: {_HALF_LIFE}"),
+    ("trend: 1s", "", f"trend.over: {_HALF_LIFE}"),
+    ("trend: {over: 0s}", "", f"trend.over: {_HALF_LIFE}"),
+    ("expires: 0s", "", f"expires: {_NOTHING}"),
+    ("range: [0, 9]", ", half_life: 1ms", f"events[0].half_life: {_HALF_LIFE}"),
+    ("half_life: 1d", ", half_life: 0s", f"events[0].half_life: {_NOTHING}"),
+    ("expires: 1d", ", expires: 0s", f"events[0].expires: {_NOTHING}"),
+):
+    BAD[f"too short: {own}{of_event}"] = (
+        f"  x: {{{own}, events: [{{event: A, points: 1{of_event}}}]}}",
+        f"scores.x.{where}",
+    )
+
 
 @pytest.mark.parametrize("case", BAD)
 def test_every_mistake_has_its_place_and_its_remedy(case: str, tmp_path: Path) -> None:
