@@ -59,6 +59,7 @@ def check_names(
     for path, message in template_mistakes(catalog):
         yield path, message, "unknown_name"
     yield from _locales(catalog)
+    yield from _caps(catalog)
     yield from _keys(catalog)
 
 
@@ -129,6 +130,15 @@ def _locales(catalog: Catalog) -> Iterator[Problem]:
                     f"is the same language as {same!r}, and only one is ever served; keep one",
                     "duplicate_name",
                 )
+
+
+def _caps(catalog: Catalog) -> Iterator[Problem]:
+    for name, content in catalog.content.items():
+        # Of a cap that does not say over what, it is a session.
+        meant = [(cap.limit, cap.per or "session", cap.within_ms, cap.of) for cap in content.cap]
+        for index, cap in enumerate(meant):
+            if cap in meant[:index]:
+                yield f"content.{name}.cap[{index}]", "is a cap written twice; leave it out", "duplicate_name"
 
 
 def _keys(catalog: Catalog) -> Iterator[Problem]:

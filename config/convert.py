@@ -145,6 +145,8 @@ class Converter:
         self.places[path] = key.place
         if not key.text.strip():
             self.mistakes.add(key.place, path, "needs a name before the colon")
+        elif key.plain and (is_null(key) or key.text.lower() in ("true", "false")):
+            self.mistakes.add(key.place, path, f"a name must be text; choose another than {key.text}, or quote it")
         return item
 
     def _list(self, tree: Tree, shape: ListOf, path: str) -> tuple[Any, ...]:

@@ -228,6 +228,7 @@ def _check_parts(
         check.fail(where, "has no points; write events or traits, or axes or blend of other scores")
     elif len(given) > 1:
         check.fail(f"{where}.{given[0]}", f"stands beside {' and '.join(given[1:])}; make that a score of its own")
+    _check_idle(check, where, spec)
     plain = {name: each for name, each in specs.items() if not each.axes and not each.blend}
     for index, axis in enumerate(spec.axes):
         if axis not in plain:
@@ -238,6 +239,9 @@ def _check_parts(
             )
     if spec.axes:
         check.demand(len(spec.axes) > 1, f"{where}.axes", "must name two scores or more")
+        for index, axis in enumerate(spec.axes):
+            if axis in spec.axes[:index]:
+                check.fail(f"{where}.axes[{index}]", f"names {axis!r} twice; leave it out", "duplicate_name")
         check.demand(not spec.tiers, f"{where}.tiers", "are those of the axes side by side; leave them out")
     for name, factor in spec.blend.items():
         check.demand(
@@ -248,6 +252,16 @@ def _check_parts(
         )
         if name not in plain and name not in compiled.catalog.conversions:
             _fail_part(check, f"{where}.blend.{name}", name, {**plain, **compiled.catalog.conversions}, specs)
+
+
+def _check_idle(check: Check, where: str, spec: Score) -> None:
+    """Note what has no effect without points of the score's own: what fades, expires or bounds them."""
+    others = "write it in the scores that this one is made of" if spec.axes or spec.blend else "leave it out"
+    for name, value in (("half_life", spec.half_life_ms), ("expires", spec.expires_ms)):
+        message = f"needs events, whose points it is about; {others}"
+        check.demand(value is None or bool(spec.events), f"{where}.{name}", message)
+    message = f"needs events or traits, whose points it bounds; {others}"
+    check.demand(not spec.groups or bool(spec.events or spec.traits), f"{where}.groups", message)
 
 
 def _take_parts(score: CompiledScore, scores: Mapping[str, CompiledScore]) -> None:

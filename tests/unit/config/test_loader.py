@@ -156,6 +156,8 @@ BAD_CONTENT = {
     "a: {cap: {limit: 2, of: place}}": (
         "content.a.cap.of: must be one of content, group, placement, not 'place'; did you mean 'placement'?"
     ),
+    "a: {cap: [2 per 7d, 1 per day, 2 per 7d]}": "content.a.cap[2]: is a cap written twice; leave it out",
+    "a: {cap: [3, 3 per session]}": "content.a.cap[1]: is a cap written twice; leave it out",
     'a: {cap: 1 per day, group: ""}': "content.a.group: needs a name, or leave it out",
     "a: {cap: 0}": "content.a.cap.limit: must be 1 or more",
     "a: {cap: {per: day}}": "content.a.cap.limit: is missing: How often, 1 or more",

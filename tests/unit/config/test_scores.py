@@ -157,6 +157,25 @@ for own, of_event, where in (
         f"scores.x.{where}",
     )
 
+for own, idle in (
+    ("axes: [fit, interest]", "half_life: 1d"),
+    ("axes: [fit, interest]", "groups: {pages: 3}"),
+    ("blend: {fit: 1}", "expires: 1d"),
+    ("blend: {fit: 1}", "groups: {pages: 3}"),
+    ("traits: [{when: known, points: 1}]", "half_life: 1d"),
+):
+    BAD[f"{idle} beside {own}"] = (f"  x: {{{own}, {idle}}}", f"scores.x.{idle.split(':')[0]}: needs events")
+BAD["an axis twice"] = ("  x: {axes: [fit, fit]}", "scores.x.axes[1]: names 'fit' twice; leave it out")
+for word in ("null", "~", "true", "False"):
+    BAD[f"a score named {word}"] = (
+        f"  {word}: {{axes: [fit, interest]}}",
+        f"scores.{word}: a name must be text; choose another than {word}, or quote it",
+    )
+    BAD[f"a tier named {word}"] = (
+        f"  x: {{events: [{{event: A, points: 1}}], tiers: {{no: 0, {word}: 3}}}}",
+        f"scores.x.tiers.{word}: a name must be text; choose another than {word}, or quote it",
+    )
+
 
 @pytest.mark.parametrize("case", BAD)
 def test_every_mistake_has_its_place_and_its_remedy(case: str, tmp_path: Path) -> None:
