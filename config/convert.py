@@ -109,7 +109,7 @@ class Converter:
             if field is None:
                 self.mistakes.add(key.place, here, _unknown_field(name, shape), "unknown_field")
                 continue
-            if is_null(value) and not isinstance(field.shape, Maybe | Anything) and not field.required:
+            if is_null(value) and not isinstance(field.shape, Maybe | Anything | Choice) and not field.required:
                 values[field.attribute] = field.default  # `locales:` with nothing below it means none
                 continue
             n_before = len(self.mistakes.found)

@@ -21,11 +21,19 @@ from personalization.errors import InvalidInput
 _SUFFIXES = (".yaml", ".yml")
 
 # A wrong field makes what is said of these siblings untrue: they were compared with its placeholder.
-_COMPARED_WITH = {
-    "default_reward": "reward_range",
-    "reward_range": "default_reward",
-    "body": "type",
-    "ends": "starts",
+_COMPARED_WITH: dict[str, tuple[str, ...]] = {
+    "default_reward": ("reward_range",),
+    "reward_range": ("default_reward",),
+    "body": ("type",),
+    "ends": ("starts",),
+    "content": ("arms",),
+    "default": ("arms",),
+    "half_life": ("events",),
+    "expires": ("events",),
+    "trend": ("events",),
+    "groups": ("events", "traits"),
+    "hysteresis": ("tiers",),
+    "rearm": ("tiers",),
 }
 
 
@@ -114,7 +122,7 @@ def check_catalog(
             check_conversion_model or known_conversion_model,
         ),
     ]:
-        if (whole or code != "unknown_name") and not _follows_from(path, misshapen):
+        if (whole or code != "unknown_name") and not _follows_from(path, code, misshapen):
             place = _place_of(path, converter.places, Place(folder.name))
             converter.mistakes.add(place, path, message, code)
     mistakes = converter.mistakes.in_file_order()
@@ -131,7 +139,7 @@ def _warnings(
     found = [
         CatalogWarning(_place_of(path, converter.places, Place(folder.name)), path, message, code)
         for path, message, code in catalog_warnings(catalog, converter.places, is_example=is_example)
-        if not _follows_from(path, wrong)
+        if not _follows_from(path, code, wrong)
     ]
     return tuple(sorted(found, key=lambda warning: (warning.place, warning.path)))
 
@@ -245,13 +253,31 @@ def _compile_errors(catalog: Catalog) -> list[tuple[str, str, str]]:
     return []
 
 
-def _follows_from(path: str, wrong: Collection[str]) -> bool:
-    """Whether a mistake of meaning at ``path`` only repeats a mistake of shape."""
+def _follows_from(path: str, code: str, wrong: Collection[str]) -> bool:
+    """Whether a mistake of meaning at ``path`` only repeats a mistake of shape.
+
+    >>> _follows_from("content.a.cap.limit", "invalid_field", ["content.a.cap[0]"])
+    True
+    >>> _follows_from("scores.lead", "missing_field", ["scores.lead.events"])
+    True
+    """
+    path, wrong = _as_single(path), [_as_single(other) for other in wrong if other]
     parent, _, name = path.rpartition(".")
-    compared = _COMPARED_WITH.get(name)
-    if compared is not None and f"{parent}.{compared}" in wrong:
+    compared = [f"{parent}.{sibling}" for sibling in _COMPARED_WITH.get(name, ())]
+    if any(_is_within(other, sibling) for other in wrong for sibling in compared):
         return True
-    return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in wrong if other)
+    if code == "missing_field" and any(_is_within(other, path) for other in wrong):
+        return True  # it may be missing because it could not be read
+    return any(_is_within(path, other) for other in wrong)
+
+
+def _as_single(path: str) -> str:
+    """The path as it is where a list's only item is written without the list."""
+    return path.replace("[0]", "")
+
+
+def _is_within(path: str, other: str) -> bool:
+    return path == other or path.startswith((f"{other}.", f"{other}["))
 
 
 def _place_of(path: str, places: dict[str, Place], folder: Place) -> Place:

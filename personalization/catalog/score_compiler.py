@@ -225,10 +225,12 @@ def _check_parts(
     kinds = {"axes": spec.axes, "blend": spec.blend, "events": spec.events or spec.traits}
     given = [kind for kind, value in kinds.items() if value]
     if not given:
-        check.fail(where, "has no points; write events or traits, or axes or blend of other scores")
+        message = "has no points; write events or traits, or axes or blend of other scores"
+        check.fail(where, message, "missing_field")
     elif len(given) > 1:
         check.fail(f"{where}.{given[0]}", f"stands beside {' and '.join(given[1:])}; make that a score of its own")
-    _check_idle(check, where, spec)
+    else:
+        _check_idle(check, where, spec)
     plain = {name: each for name, each in specs.items() if not each.axes and not each.blend}
     for index, axis in enumerate(spec.axes):
         if axis not in plain:

@@ -158,6 +158,12 @@ BAD_CONTENT = {
     ),
     "a: {cap: [2 per 7d, 1 per day, 2 per 7d]}": "content.a.cap[2]: is a cap written twice; leave it out",
     "a: {cap: [3, 3 per session]}": "content.a.cap[1]: is a cap written twice; leave it out",
+    "a: {cap: [[]]}": (
+        "content.a.cap[0]: must be a short form such as '3 per day', or a group with the fields limit, of, per, "
+        "within, not a list"
+    ),
+    "a: {cap: [null]}": "content.a.cap[0].limit: is missing: How often, 1 or more",
+    "a: {type: null}": "content.a.type: must be one of html, json, redirect, not empty",
     'a: {cap: 1 per day, group: ""}': "content.a.group: needs a name, or leave it out",
     "a: {cap: 0}": "content.a.cap.limit: must be 1 or more",
     "a: {cap: {per: day}}": "content.a.cap.limit: is missing: How often, 1 or more",
@@ -263,6 +269,12 @@ def test_every_mistake_of_every_file_at_once(tmp_path: Path) -> None:
         "c.yaml:3: affinities.brand.half_life: must be positive",
         "c.yaml:4: affinities.brand.rules[0].key: must be a dotted path that starts with one of context, event, "
         "properties, traits, type",
+    ]
+
+
+def test_whose_the_arms_are_cannot_be_left_empty(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, shop="placements:\n  hero: {arms: null}\ncontent: {a: {}}\n") == [
+        "shop.yaml:2: placements.hero.arms: must be one of caller, catalog, not empty"
     ]
 
 

@@ -176,6 +176,18 @@ for word in ("null", "~", "true", "False"):
         f"scores.x.tiers.{word}: a name must be text; choose another than {word}, or quote it",
     )
 
+for more, unread in (
+    ("half_life: 1d, trend: 7d, events: [[]]", "events[0]: must be a group"),
+    ("half_life: 1d, groups: {pages: 1}, events: often", "events: must be a group"),
+    ("events: {event: A}", "events.points: is missing"),
+    ("traits: {when: known}", "traits.points: is missing"),
+    ("events: [{event: A, points: 1}], tiers: [], rearm: 1d, hysteresis: 2", "tiers: must be a group of names"),
+    ("axes: {}", "axes: must be a list"),
+    ("axes: [[]]", "axes[0]: must be text"),
+    ("blend: [fit]", "blend: must be a group of names"),
+):
+    BAD[f"unread: {more}"] = (f"  x: {{{more}}}", f"scores.x.{unread}")
+
 
 @pytest.mark.parametrize("case", BAD)
 def test_every_mistake_has_its_place_and_its_remedy(case: str, tmp_path: Path) -> None:
