@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from config.settings import Settings, shown_url
 from eventlog.kafka import KafkaLog
 from eventlog.redis_streams import RedisStreamsLog
-from installation.redis_clients import worker_client
+from installation.redis_clients import catalog_client, worker_client
 from installation.visitor_log import log_of
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import Refused, Unavailable
@@ -70,7 +70,7 @@ async def open_catalogs(redis_url: str, namespace: str, remedy: str = "") -> Asy
     Unavailable
         If Redis does not answer, now or later in the block.
     """
-    async with Redis.from_url(redis_url, socket_connect_timeout=2, socket_timeout=5) as redis:
+    async with catalog_client(redis_url) as redis:
         try:
             yield CatalogStore(redis, namespace)
         except RedisError as error:

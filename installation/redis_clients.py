@@ -10,6 +10,7 @@ from typing import cast
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from eventlog.redis_connection import PackedConnection
 from state.visitor_reader import Fetch
@@ -44,6 +45,20 @@ def background_client(url: str) -> Redis:
     It gives up on a Redis that hangs after two seconds; redis-py's own patience would hide that for a minute.
     """
     client: Redis = Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1))
+    return client
+
+
+def catalog_client(url: str) -> Redis:
+    """Whoever publishes catalogs tries once more if a connection broke: it may be as old as the catalog before.
+
+    What was published and not answered is not published twice (``CatalogStore.publish``).
+    """
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=5.0,
+        socket_connect_timeout=2.0,
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    )
     return client
 
 

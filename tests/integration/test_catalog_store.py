@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from config.loader import demo_catalog, load_catalog, shipped_catalog
 from config.watch import watch_catalog
+from installation.opened import open_catalogs
 from personalization.catalog.catalog import Catalog, Content, Placement, PublishedCatalog
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused, Unavailable
@@ -354,3 +355,14 @@ async def test_a_saved_file_is_live_and_a_wrong_one_is_not(store: CatalogStore, 
 
 def _body(compiled: CompiledCatalog) -> object:
     return compiled.catalog.content["a"].body
+
+
+async def test_a_connection_that_broke_meanwhile_does_not_keep_a_catalog_from_being_published(
+    redis: Redis, redis_url: str
+) -> None:
+    async with open_catalogs(redis_url, "broken") as store:
+        await store.publish(small())
+        for body in ("other", "third"):
+            await redis.client_kill_filter(_id=str(await store.redis.client_id()))
+            await store.publish(small(body))
+        assert [version.version for version in await store.history()] == [3, 2, 1]
