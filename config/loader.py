@@ -112,7 +112,7 @@ def check_catalog(
     # A file that could not be read may define what the others name: say nothing about missing names then.
     whole = not converter.mistakes.found
     catalog = _combine(trees, converter, Place(folder.name or str(folder)), whole)
-    misshapen = {mistake.path for mistake in converter.mistakes.found}
+    misshapen = {_as_single(mistake.path) for mistake in converter.mistakes.found}
     for path, message, code in [
         *_compile_errors(catalog),
         *check_names(
@@ -134,7 +134,7 @@ def _warnings(
     folder: Path, catalog: Catalog, converter: Converter, mistakes: Collection[CatalogMistake]
 ) -> tuple[CatalogWarning, ...]:
     """Every warning that is not about what is wrong anyway."""
-    wrong = {mistake.path for mistake in mistakes}
+    wrong = {_as_single(mistake.path) for mistake in mistakes}
     is_example = folder.resolve() in (shipped_catalog().resolve(), demo_catalog().resolve())
     found = [
         CatalogWarning(_place_of(path, converter.places, Place(folder.name)), path, message, code)
@@ -256,19 +256,24 @@ def _compile_errors(catalog: Catalog) -> list[tuple[str, str, str]]:
 def _follows_from(path: str, code: str, wrong: Collection[str]) -> bool:
     """Whether a mistake of meaning at ``path`` only repeats a mistake of shape.
 
-    >>> _follows_from("content.a.cap.limit", "invalid_field", ["content.a.cap[0]"])
+    Parameters
+    ----------
+    wrong
+        The paths of those, ``_as_single``.
+
+    >>> _follows_from("content.a.cap.limit", "invalid_field", [_as_single("content.a.cap[0]")])
     True
     >>> _follows_from("scores.lead", "missing_field", ["scores.lead.events"])
     True
     """
-    path, wrong = _as_single(path), [_as_single(other) for other in wrong if other]
+    path = _as_single(path)
     parent, _, name = path.rpartition(".")
     compared = [f"{parent}.{sibling}" for sibling in _COMPARED_WITH.get(name, ())]
     if any(_is_within(other, sibling) for other in wrong for sibling in compared):
         return True
     if code == "missing_field" and any(_is_within(other, path) for other in wrong):
         return True  # it may be missing because it could not be read
-    return any(_is_within(path, other) for other in wrong)
+    return any(_is_within(path, other) for other in wrong if other)
 
 
 def _as_single(path: str) -> str:
