@@ -336,7 +336,8 @@ def test_catalogs_that_change_leave_no_more_behind_than_a_bound() -> None:
         world.catalog = catalog(version, lead=score)
         world.track(KEY, "V", after_ms=HOUR_MS, n=0)
     visitor = world.visitors[KEY]
-    assert visitor.state.points is not None and visitor.folder.tiers is not None
+    assert visitor.state.points is not None
+    assert visitor.folder.tiers is not None
     assert len(visitor.state.points.repeats) <= tallies.MAX_KEPT
     assert len(visitor.state.windows) <= windows.MAX_WINDOWS
     assert len(visitor.folder.tiers.told_ms["lead"]) <= 2 * 24
