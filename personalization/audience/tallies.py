@@ -40,7 +40,7 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
         return
     scope: Scope | None = None
     points = state.points
-    n_kept = _n_kept(state)
+    is_new = False
     for tally in wanted:
         if tally.when is not None:
             scope = scope or event_scope(event)
@@ -52,12 +52,13 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
             continue
         if tally.series is not None:
             kept = state.windows.get(tally.key)
+            is_new |= kept is None
             state.windows[tally.key] = times.add(kept, occurred_at_ms, None, tally.series.n_kept)
         else:
-            _add(points, tally.half_life_ms, tally.key, 1.0, occurred_at_ms)
+            is_new |= _add(points, tally.half_life_ms, tally.key, 1.0, occurred_at_ms)
         for trend in tally.trends:
-            _add(points, trend.half_life_ms, trend.key, trend.amount, occurred_at_ms)
-    if points is not None and _n_kept(state) > n_kept:
+            is_new |= _add(points, trend.half_life_ms, trend.key, trend.amount, occurred_at_ms)
+    if is_new and points is not None:
         _forget(state, points, catalog)
 
 
@@ -87,8 +88,8 @@ def _counts(points: Points, tally: Tally, repeat: Repeat, occurred_at_ms: int) -
     return counts
 
 
-def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: int) -> None:
-    """Add to one sum.
+def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: int) -> bool:
+    """Add to one sum; whether it is a new one.
 
     Forward decay (Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay, ICDE 2009): what happens later than the
     landmark weighs more from the start, and every sum fades by one factor when it is read. So nothing but the one
@@ -97,7 +98,7 @@ def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: in
     tallies = points.tallies.get(half_life_ms)
     if tallies is None:
         points.tallies[half_life_ms] = Tallies(at_ms, {key: amount})
-        return
+        return True
     if half_life_ms:
         n_half_lives = (at_ms - tallies.at_ms) / half_life_ms
         if n_half_lives > MAX_HALF_LIVES:
@@ -105,7 +106,9 @@ def _add(points: Points, half_life_ms: int, key: bytes, amount: float, at_ms: in
             n_half_lives = 0.0
         amount *= math.exp2(n_half_lives)
     weights = tallies.weights
-    weights[key] = weights.get(key, 0.0) + amount
+    held = weights.get(key)
+    weights[key] = amount if held is None else held + amount
+    return held is None
 
 
 def _move_landmark(tallies: Tallies, at_ms: int, half_life_ms: int) -> None:
@@ -188,14 +191,6 @@ def fade_of(tallies: Tallies, half_life_ms: int, now_ms: int) -> float:
     if not half_life_ms or now_ms <= tallies.at_ms:  # a clock that is behind sees what there was at the landmark
         return 1.0
     return math.exp2((tallies.at_ms - now_ms) / half_life_ms)
-
-
-def _n_kept(state: VisitorState) -> int:
-    points = state.points
-    n_sums = (
-        0 if points is None else len(points.repeats) + sum(len(each.weights) for each in points.tallies.values())
-    )
-    return n_sums + len(state.windows)
 
 
 def _forget(state: VisitorState, points: Points, catalog: CompiledCatalog) -> None:
