@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from personalization.audience.consent import record, words_of
@@ -58,7 +57,7 @@ class Call:
         self.key = request.key
         self.answer = Answer(self.key, [], [], [])
         self.taken: list[str] = []
-        self.counted: Counter[str] = Counter()
+        self.counted: dict[str, int] = {}
         says_words = (request.refused or "consent" in request.context) and not request.is_nobodys
         held = self._held(states) if says_words else []
         if states is None:

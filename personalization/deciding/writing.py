@@ -156,7 +156,8 @@ def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky
     call.taken.append(choice.arm)
     arm = call.catalog.catalog.arms.get(choice.arm)
     if arm is not None and (arm.content.cap or arm.content.group is not None):
-        call.counted.update(counted_with(arm.content, filling.name))
+        for name in counted_with(arm.content, filling.name):
+            call.counted[name] = call.counted.get(name, 0) + 1
     call.answer.decisions.append(
         Decision(
             choice.placement,
