@@ -16,7 +16,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_windows import FollowedSegment
 from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
 from personalization.folding.context import FoldContext
-from personalization.visitor.folder_state import FolderState, Memberships
+from personalization.visitor.folder_state import ALL, FolderState, Memberships
 from personalization.visitor.purposes import PERSONALISING, may
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import Session
@@ -34,7 +34,7 @@ class Segments:
             if followed.by_name:
                 _look_anew(fold, Memberships())
         elif fold.catalog.version < kept.version:
-            return  # sent under a version that is not in force any more: its rules say nothing of today
+            _look_soon(fold, kept)
         elif kept.rules != followed.hash:
             _look_anew(fold, kept)
         elif touched := followed.by_event.get(event_name(event)):
@@ -55,10 +55,10 @@ class Segments:
             for name, due_ms in kept.due_ms.items():
                 kept.due_ms[name] = max(due_ms, now_ms + PUT_OFF_MS)
             return
-        if kept.rules != followed.hash:
+        due = [name for name, due_ms in kept.due_ms.items() if due_ms <= now_ms]
+        if kept.rules != followed.hash or ALL in due:
             _look_anew(fold, kept)
             return
-        due = [name for name, due_ms in kept.due_ms.items() if due_ms <= now_ms]
         for name in due:
             del kept.due_ms[name]
         _look(fold, [followed.by_name[name] for name in due], kept)
@@ -71,10 +71,14 @@ class Segments:
         if not may(fold.state.consents, PERSONALISING, default=True):
             fold.folder.memberships = None
             return
-        inside = {name for each in (kept, theirs) if each is not None for name in each.inside}
-        before = Memberships(inside=sorted(inside))
+        both = [each for each in (kept, theirs) if each is not None]
+        inside = {name for each in both for name in each.inside}
+        before = Memberships(inside=sorted(inside), version=max((each.version for each in both), default=0))
         if merged.more:
             fold.folder.memberships = before  # a part of what was known says nothing yet: the last part looks
+        elif fold.catalog.version < before.version:
+            fold.folder.memberships = before
+            _look_soon(fold, before)
         else:
             _look_anew(fold, before)
 
@@ -106,6 +110,11 @@ def _is_settled(segment: FollowedSegment, kept: Memberships) -> bool:
     if segment.turned is None or segment.turned is not (segment.name in kept.inside):
         return False
     return segment.name in kept.due_ms or not segment.windows[0][0].runs_on
+
+
+def _look_soon(fold: FoldContext, kept: Memberships) -> None:
+    """Have the newer catalog look at all of them: what an entry of an older one changed, only that one can say."""
+    kept.due_ms.setdefault(ALL, fold.state.now_ms + PUT_OFF_MS)
 
 
 def _look_anew(fold: FoldContext, before: Memberships) -> None:

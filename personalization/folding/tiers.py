@@ -19,15 +19,12 @@ from personalization.catalog.compiled_scores import CompiledScore
 from personalization.catalog.rules import Rule
 from personalization.events.event import ClientEvent, Merged, TierChanged, event_name
 from personalization.folding.context import FoldContext
-from personalization.visitor.folder_state import FolderState, WatchedTiers
+from personalization.visitor.folder_state import ALL, FolderState, WatchedTiers
 from personalization.visitor.purposes import PERSONALISING, may
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import Points, Session, VisitorState
 
 PUT_OFF_MS = 1_000
-
-ALL = ""
-"""Stands for all scores where a time is kept by score."""
 
 
 class Tiers:

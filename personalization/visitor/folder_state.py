@@ -142,6 +142,10 @@ class Conversions(msgspec.Struct, array_like=True):
     last_ms: dict[str, int] = {}
 
 
+ALL = ""
+"""Stands for all names where the time of the next look is kept by name: an entry of an older catalog came."""
+
+
 class Memberships(msgspec.Struct, array_like=True):
     """Which of the segments that are followed the visitor is in.
 

@@ -103,6 +103,34 @@ def test_an_entry_of_an_older_version_moves_nobody() -> None:
     assert told(world) == [("other", True)]
 
 
+def test_what_an_older_entry_changed_is_told_by_the_newer_rules_soon() -> None:
+    older = catalog(keen='count("V", within="7d") >= 2')
+    newer = dataclasses.replace(older, version=2)
+    world = World(newer)
+    for at in (newer, older):
+        world.catalog = at
+        world.track("a:1", "V")
+    assert told(world) == []
+    world.catalog = newer
+    world.time_out("a:1", after_ms=1_000)
+    assert told(world) == [("keen", True)]
+
+
+def test_a_merge_under_older_rules_tells_nothing_of_them() -> None:
+    older = catalog(keen='count("V", within="7d") >= 2')
+    newer = dataclasses.replace(catalog(keen='count("V", within="7d") >= 3'), version=2)
+    world = World(newer)
+    world.track("a:1", "V")
+    world.track("u:1", "V")
+    world.catalog = older
+    world.link("a:1", "u:1")
+    world.catalog = newer
+    world.time_out("u:1", after_ms=1_000)
+    assert told(world, "u:1") == []
+    world.track("u:1", "V")
+    assert told(world, "u:1") == [("keen", True)]
+
+
 def test_a_time_out_of_an_older_version_is_put_off_and_not_asked_for_again_at_once() -> None:
     world = world_of(seen='count("V", within="7d") >= 1')
     older = world.catalog
