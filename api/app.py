@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -31,15 +31,14 @@ class Application:
         self._routes: Routes | None = None
         self._lifespan = Starlette(lifespan=lambda _: self.started())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request, or the life of the process."""
         if scope["type"] != "http":
             # Websockets are refused by Starlette's router, which also speaks the lifespan protocol.
-            await self._lifespan(scope, receive, send)
-        elif self._routes is None:
+            return self._lifespan(scope, receive, send)
+        if self._routes is None:
             raise RuntimeError("the application has not been started: run it with its lifespan on")
-        else:
-            await self._routes(scope, receive, send)
+        return self._routes(scope, receive, send)
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[None]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from api.intake import Intake, without_address
 from api.recording import Recorder
@@ -27,7 +29,7 @@ _READ_SHARE = 0.6
 """Of what is left of a deadline the read may take; the rest is for choosing and answering."""
 
 
-class Deadline(NamedTuple):
+class Deadline(msgspec.Struct, frozen=True, gc=False):
     """When a request began, and until when it is to be answered; both on the clock of ``time.perf_counter``."""
 
     began: float

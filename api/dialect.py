@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import TypeAlias
 
+import msgspec
 from starlette.types import Receive, Scope
 
 from api.access.caller import Caller
@@ -22,7 +24,7 @@ from api.intake import Intake
 from personalization.errors import NextbestError
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """An answer, of any dialect."""
 
     status: int
@@ -32,6 +34,7 @@ class Reply(NamedTuple):
 
 
 NO_CONTENT = Reply(204)
+_NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
 class Call:
@@ -53,7 +56,7 @@ class Call:
         self.began = time.perf_counter()
         self.scope = scope
         self.core = core
-        self.params: Mapping[str, str] = scope.get("path_params", {})
+        self.params: Mapping[str, str] = scope.get("path_params", _NO_PARAMS)
         self.request_id = new_request_id()
         self._receive = receive
         self._caller: Caller | None = None
@@ -69,15 +72,15 @@ class Call:
     def caller(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def body(self, limit_bytes: int) -> bytes:
+    def body(self, limit_bytes: int) -> Awaitable[bytes]:
         """The whole body, decompressed; raises ``ApiError`` and ``InvalidInput`` as ``read_body`` does."""
-        return await read_body(self.scope, self._receive, limit_bytes)
+        return read_body(self.scope, self._receive, limit_bytes)
 
     def intake(self) -> Intake:
         """What stamps all that this request brings."""
-        scope = self.scope
-        refuses = (b"sec-gpc", b"1") in scope["headers"]
-        return self.core.services.intake(self.caller, scope.get("client"), gpc=refuses)
+        scope, caller = self.scope, self.caller
+        refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in scope["headers"]
+        return self.core.services.intake(caller, scope.get("client"), gpc=refuses)
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply]]

@@ -92,6 +92,6 @@ async def respond(
     """Answer, readable from any origin; 204 and 304 have no body."""
     head = [_CORS, *headers]
     if status not in _BODILESS:
-        head += [(b"content-type", media_type), (b"content-length", str(len(body)).encode())]
+        head += [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

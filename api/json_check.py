@@ -50,9 +50,11 @@ def trouble_in(text: bytes, prefix: str = "") -> Trouble | None:
     >>> trouble_in(b"[" * 33 + b"]" * 33).message
     'is nested deeper than 32'
     """
+    if b"\\u0000" not in text and text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return None
     if holds_nul(text):
         found = Trouble(prefix or "body", _NUL, "bad_text")
-    elif text.count(b"{") + text.count(b"[") > MAX_DEPTH and depth(text) > MAX_DEPTH:
+    elif depth(text) > MAX_DEPTH:
         found = Trouble(prefix or "body", _TOO_DEEP, "too_deep")
     else:
         return None

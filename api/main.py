@@ -36,6 +36,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         workers=settings.api_processes,
         loop="uvloop",
         http=JoiningProtocol,
+        interface="asgi3",  # which uvicorn cannot tell of an application that gives its routes' coroutines
         ws="none",
         lifespan="on",
         access_log=False,

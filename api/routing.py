@@ -6,7 +6,8 @@ Browsers of any origin may ask; what is nobody's is refused in the shape of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from types import MappingProxyType
 
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +17,8 @@ from api.dialect import Call, Dialect, Route
 from api.endpoint import Endpoint, refusal
 from api.errors import ApiError, method_not_allowed, not_found
 from api.exchange import respond
+
+_NO_METHODS: Mapping[str, ASGIApp] = MappingProxyType({})
 
 
 class Routes:
@@ -34,17 +37,23 @@ class Routes:
                 else:
                     self._patterns.append((_pattern(route.path), route, endpoint))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request."""
+        by_method = self._fixed.get(scope["path"], _NO_METHODS)
+        endpoint = by_method.get(scope["method"])
+        if endpoint is None:
+            return self._look_further(by_method, scope, receive, send)
+        return endpoint(scope, receive, send)
+
+    async def _look_further(
+        self, by_method: Mapping[str, ASGIApp], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """A request whose path has variable parts, or that is nobody's."""
         path, method = scope["path"], scope["method"]
-        by_method = self._fixed.get(path)
-        if by_method is not None and method in by_method:
-            await by_method[method](scope, receive, send)
-            return
         if method == "OPTIONS":
             await respond(send, 204, headers=self._dialect_of(path).preflight)
             return
-        allowed = list(by_method or ())
+        allowed = list(by_method)
         for pattern, route, endpoint in self._patterns:
             match = pattern.fullmatch(path)
             if match is None:

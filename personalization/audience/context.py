@@ -45,18 +45,28 @@ class FeatureName:
     the model's encoder and the log all ask for.
     """
 
-    __slots__ = ("entries", "first", "name", "steps")
+    __slots__ = ("entries", "first", "name", "names", "steps")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.first, *self.steps = [name] if is_measure(name) else name.split(".")
+        self.names: dict[str, str] = {}
         self.entries: dict[str, FeatureName] = {}
 
+    def name_of(self, key: str) -> str:
+        """The name of one entry of the map this one names."""
+        found = self.names.get(key)
+        if found is None:
+            found = f"{self.name}.{key}"
+            if len(self.names) < _MAX_NAMES:
+                self.names[key] = found
+        return found
+
     def entry(self, key: str) -> FeatureName:
-        """The feature of one entry of the map this one names."""
+        """The feature of one entry, itself a map, of the map this one names."""
         found = self.entries.get(key)
         if found is None:
-            found = FeatureName(f"{self.name}.{key}")
+            found = FeatureName(self.name_of(key))
             if len(self.entries) < _MAX_NAMES:
                 self.entries[key] = found
         return found
@@ -73,14 +83,14 @@ def raw_features(names: tuple[FeatureName, ...], scope: VisitorScope) -> dict[st
     for feature in names:
         value = scope.value(feature.first)
         for step in feature.steps:
-            value = value.get(step) if isinstance(value, Mapping) else None
+            value = value.get(step) if type(value) is dict or isinstance(value, Mapping) else None
         if value is None:
             continue
         kind = type(value)
         if kind is dict or kind is list:
             _spread(features, feature, value, _MAX_DEPTH)
         elif (kind is float or kind is int) and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
-            features[feature.name] = float(value)
+            features[feature.name] = value if kind is float else float(value)
         else:
             cleaned = clean(value)
             if cleaned is not None:
@@ -94,16 +104,17 @@ def _spread(features: dict[str, FeatureValue], feature: FeatureName, value: Any,
     if isinstance(value, list):
         for item in value[:MAX_FEATURES]:
             if isinstance(item, str) and len(features) < MAX_FEATURES:
-                features[feature.entry(item[:MAX_CATEGORY_CHARS]).name] = 1.0
+                features[feature.name_of(item[:MAX_CATEGORY_CHARS])] = 1.0
         return
-    known = feature.entries
+    names = feature.names
+    crowded = len(features) + len(value) > MAX_FEATURES
     for key, item in value.items():
-        if len(features) >= MAX_FEATURES:
+        if crowded and len(features) >= MAX_FEATURES:
             return
         kind = type(item)
         usable: FeatureValue | None
         if (kind is float or kind is int) and -MAX_MAGNITUDE <= item <= MAX_MAGNITUDE:
-            usable = float(item)
+            usable = item if kind is float else float(item)
         elif kind is dict:
             if depth > 1:
                 _spread(features, feature.entry(key), item, depth - 1)
@@ -112,5 +123,4 @@ def _spread(features: dict[str, FeatureValue], feature: FeatureName, value: Any,
             usable = clean(item)
             if usable is None:
                 continue
-        entry = known.get(key)
-        features[(feature.entry(key) if entry is None else entry).name] = usable
+        features[names.get(key) or feature.name_of(key)] = usable

@@ -81,15 +81,12 @@ class VisitorScope:
         """The variable ``name``, None where there is none."""
         value = self._found.get(name, _MISSING)
         if value is _MISSING:
-            of_request = _OF_REQUEST.get(name)
-            if of_request is not None:
-                value = of_request(self)
+            of_state = _OF_STATE.get(name)
+            if of_state is not None:
+                value = None if self.state is None else of_state(self, self.state)
             else:
-                of_state = _OF_STATE.get(name)
-                if of_state is not None:
-                    value = None if self.state is None else of_state(self, self.state)
-                else:
-                    value = self._window(name)
+                of_request = _OF_REQUEST.get(name)
+                value = self._window(name) if of_request is None else of_request(self)
             self._found[name] = value
         return value
 

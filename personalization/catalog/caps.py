@@ -32,6 +32,11 @@ def counted_by(cap: Cap, content_id: str, content: Content, placement: str) -> s
     return content_id if cap.of == "content" or content.group is None else of_group(content.group)
 
 
+def counts_with_others(content: Content) -> bool:
+    """Whether a showing of ``content`` counts together with other contents, in some placement."""
+    return content.group is not None or any(cap.of == "placement" for cap in content.cap)
+
+
 def counted_with(content: Content, placement: str) -> Iterator[str]:
     """The names under which a showing of ``content`` counts together with other contents.
 

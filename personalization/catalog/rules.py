@@ -197,8 +197,9 @@ class Rule:
             value = resolve(name)
             if trait and value is not None:
                 value = value.get(trait, _ABSENT)
-            kind = type(value)
-            key += (kind, tuple(value) if kind is list else value)  # to CEL 1, 1.0 and true are three things
+            kind = type(value)  # to CEL 1, 1.0 and true are three things
+            one = (kind, tuple(value) if kind is list else value)
+            key = key + one if key else one
         known = self._known.get(key)
         if known is None:
             n_errors = self.n_errors

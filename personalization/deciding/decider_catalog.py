@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from personalization.audience.context import FeatureName, feature_names
+from personalization.catalog.caps import counts_with_others
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
 from personalization.catalog.item import Item
 from personalization.deciding.candidates import Candidates, candidates_of, with_arms_of
@@ -44,11 +45,18 @@ class PreparedPlacement:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCatalog:
-    """One catalog version, ready to decide."""
+    """One catalog version, ready to decide.
+
+    Attributes
+    ----------
+    counted_together
+        Ids of the contents whose showings count together with those of other contents, in some placement.
+    """
 
     catalog: CompiledCatalog
     placements: dict[str, PreparedPlacement]
     renderers: dict[str, Renderer]
+    counted_together: frozenset[str]
 
 
 def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
@@ -57,6 +65,7 @@ def prepare(catalog: CompiledCatalog) -> PreparedCatalog:
         catalog,
         {name: _prepare(catalog, placement) for name, placement in catalog.placements.items()},
         {name: Renderer(content) for name, content in catalog.catalog.content.items()},
+        frozenset(name for name, content in catalog.catalog.content.items() if counts_with_others(content)),
     )
 
 

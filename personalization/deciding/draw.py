@@ -5,13 +5,11 @@ from __future__ import annotations
 from personalization.events.decision_id import derived_nonce, mint
 
 
-def draw_name(decision_id: str, *, sticky: bool, unit: bytes, placement: str, slot: int, replaces: str) -> str:
-    """What the draw hashes: the decision id, or, for a sticky choice, what agreeing calls agree on.
+def sticky_draw_name(*, unit: bytes, placement: str, slot: int, replaces: str) -> str:
+    """What the draw of a sticky choice hashes: what agreeing calls agree on. That of any other hashes its id.
 
     No time and no session stands in it, and the choice that is replaced does: so no ticket is used twice.
     """
-    if not sticky:
-        return decision_id
     return "\x1f".join(("sticky", unit.hex(), placement, str(slot), replaces or "-"))
 
 

@@ -7,7 +7,7 @@ import msgspec
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.deciding.candidates import features_by_arm
 from personalization.deciding.distribution import ArmDistribution, ticket, uniform
-from personalization.deciding.draw import draw_name
+from personalization.deciding.draw import sticky_draw_name
 from personalization.deciding.reward_scorer import RewardScorer
 from personalization.errors import InvalidInput
 from personalization.events.decision_record import DecisionRecord
@@ -54,13 +54,10 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardSc
         )
         if distribution.model_version != choice.model_version:
             raise InvalidInput("model_version", f"the record needs model {choice.model_version}")
-    name = draw_name(
-        choice.decision_id,
-        sticky=record.sticky,
-        unit=record.unit,
-        placement=choice.placement,
-        slot=choice.slot,
-        replaces=record.replaces,
-    )
+    name = choice.decision_id
+    if record.sticky:
+        name = sticky_draw_name(
+            unit=record.unit, placement=choice.placement, slot=choice.slot, replaces=record.replaces
+        )
     drawn = ticket(secret, name)
     return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)

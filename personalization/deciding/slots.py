@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from personalization.deciding.distribution import ArmDistribution, ticket
-from personalization.deciding.draw import draw_name, sticky_decision_id
+from personalization.deciding.draw import sticky_decision_id, sticky_draw_name
 from personalization.deciding.filling import Filling
 from personalization.deciding.ladder import Rung, answered, climb, failed
 from personalization.deciding.questions import Question
@@ -45,27 +45,32 @@ def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
 
 def _draw(filling: Filling, slot: int, rung: Rung) -> Drawn:
     """Draw from what the rung says."""
+    if filling.sticky and filling.scope.state is not None:
+        return _draw_sticky(filling, slot, rung)
     call = filling.call
-    sticky = filling.sticky and filling.scope.state is not None
-    kept = filling.kept(slot) if sticky else None
+    decision_id = mint(call.secret, filling.key, call.nonce_of(filling.name, slot))
+    drawn = ticket(call.secret, decision_id)
+    return Drawn(decision_id, rung.distribution.draw(drawn), drawn)
+
+
+def _draw_sticky(filling: Filling, slot: int, rung: Rung) -> Drawn:
+    """Draw what the session keeps: calls that agree on what is known draw the same, with the same id."""
+    call, distribution = filling.call, rung.distribution
+    kept = filling.kept(slot)
     replaces = "" if kept is None else trial_of(kept.decision_id)
-    decision_id = "" if sticky else mint(call.secret, filling.key, call.nonce_of(filling.name, slot))
-    name = draw_name(
-        decision_id, sticky=sticky, unit=call.unit, placement=filling.name, slot=slot, replaces=replaces
-    )
+    name = sticky_draw_name(unit=call.unit, placement=filling.name, slot=slot, replaces=replaces)
     drawn = ticket(call.secret, name)
-    index = rung.distribution.draw(drawn)
-    if sticky:
-        decision_id = sticky_decision_id(
-            call.secret,
-            key=call.key,
-            unit=call.unit,
-            placement=filling.name,
-            slot=slot,
-            replaces=replaces,
-            arm=rung.distribution.arms[index],
-        )
-    return Drawn(decision_id, index, drawn, sticky, replaces)
+    index = distribution.draw(drawn)
+    decision_id = sticky_decision_id(
+        call.secret,
+        key=call.key,
+        unit=call.unit,
+        placement=filling.name,
+        slot=slot,
+        replaces=replaces,
+        arm=distribution.arms[index],
+    )
+    return Drawn(decision_id, index, drawn, True, replaces)
 
 
 def _certain(filling: Filling, slot: int) -> Drawn:

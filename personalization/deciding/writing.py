@@ -154,9 +154,8 @@ def _enter(filling: Filling, made: DecisionMade) -> None:
 def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky: bool) -> None:
     call = filling.call
     call.taken.append(choice.arm)
-    arm = call.catalog.catalog.arms.get(choice.arm)
-    if arm is not None and (arm.content.cap or arm.content.group is not None):
-        for name in counted_with(arm.content, filling.name):
+    if choice.arm in call.catalog.counted_together:
+        for name in counted_with(call.catalog.catalog.arms[choice.arm].content, filling.name):
             call.counted[name] = call.counted.get(name, 0) + 1
     call.answer.decisions.append(
         Decision(

@@ -29,7 +29,10 @@ def mint(secret: bytes, key: str, nonce: bytes) -> str:
 
 
 def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def derived_nonce(secret: bytes, *parts: str) -> bytes:

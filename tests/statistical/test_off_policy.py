@@ -141,9 +141,9 @@ def test_estimates_of_other_policies_are_unbiased(world: str) -> None:
 
 @pytest.mark.parametrize("world", ["sticky, capped", "sticky, a rule changes"])
 def test_a_ticket_that_is_used_twice_is_no_draw(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_the_session(decision_id: str, *, unit: bytes, placement: str, slot: int, **_: Any) -> str:
+    def of_the_session(*, unit: bytes, placement: str, slot: int, **_: Any) -> str:
         return f"sticky/{unit.hex()}/{placement}/{slot}/1"
 
-    monkeypatch.setattr(slots, "draw_name", of_the_session)
+    monkeypatch.setattr(slots, "sticky_draw_name", of_the_session)
     scores = z_scores(**WORLDS[world])
     assert max(map(abs, scores.values())) > 5, scores

@@ -176,6 +176,8 @@ class CompiledPlacement:
         The key of the model that it asks and teaches.
     variant
         Its name; empty: as it is written.
+    is_shared
+        Whether it is a variant that teaches the model of the placement as it is written.
     variants
         Of a placement as it is written: what each of its variants makes of it, by name.
     """
@@ -190,12 +192,8 @@ class CompiledPlacement:
     consent: tuple[str, ...]
     model: str
     variant: str = ""
+    is_shared: bool = False
     variants: Mapping[str, CompiledPlacement] = field(default_factory=dict)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether it is a variant that teaches the model of the placement as it is written."""
-        return bool(self.variant) and self.model == self.name
 
     def varied(self, variant: str) -> CompiledPlacement | None:
         """The placement as the variant of that name makes it; None: there is none."""
@@ -316,6 +314,7 @@ def _varied(
         features=varied.features or compiled.catalog.features,
         variant=name,
         model=model_key(made.name, name, shared=spec.is_shared),
+        is_shared=spec.is_shared,
     )
 
 
