@@ -208,4 +208,7 @@ def event_name(event: ClientEvent) -> str:
     >>> event_name(Track(message_id="m", event="Order Completed")), event_name(Page(message_id="m"))
     ('Order Completed', 'page')
     """
-    return event.event if isinstance(event, Track) else str(event.__struct_config__.tag)
+    return event.event if type(event) is Track else _TAGS[type(event)]
+
+
+_TAGS: dict[type[ClientEvent], str] = {kind: str(kind.__struct_config__.tag) for kind in CLIENT_EVENTS}
