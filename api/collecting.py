@@ -6,10 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from msgspec import structs
+
 from api.events import event_records, own_record
 from api.intake import Intake
+from api.linker import Linked
 from api.notice import Notice
+from api.proven_pairs import Pair
 from api.services import Services
+from api.speaking import Named, left_out, unverified
 from eventlog.port import Record
 from personalization.errors import InvalidInput
 from personalization.events.event import ClientEvent
@@ -19,17 +24,39 @@ T = TypeVar("T")
 
 
 class Incoming(NamedTuple):
-    """An event that is as it should be, when it happened, and its record if consent lets it stand."""
+    """An event that is as it should be.
+
+    Attributes
+    ----------
+    at_ms
+        When it happened.
+    record
+        What is logged of it if consent lets it stand.
+    who
+        Whom its ids stand for; there may be doubt about its user.
+    field
+        Where it stands.
+    """
 
     event: ClientEvent
     at_ms: int
     record: Record
+    who: Named
+    field: str
 
 
-def incoming(event: ClientEvent, at_ms: int, field: str, intake: Intake) -> Incoming:
-    """An event to be collected; raises ``InvalidInput`` that names what below ``field`` could not be logged."""
+def incoming(event: ClientEvent, at_ms: int, who: Named, field: str, intake: Intake) -> Incoming:
+    """An event to be collected.
+
+    Raises
+    ------
+    InvalidInput
+        Names what below ``field`` could not be logged, or the user, where there is doubt and nobody else is named.
+    """
+    if who.doubt is not None and who.anonymous_id is None:
+        raise unverified(who, f"{field}.userId")
     key = visitor_key(event.user_id, event.anonymous_id)
-    return Incoming(event, at_ms, own_record(key, event, at_ms, field, intake))
+    return Incoming(event, at_ms, own_record(key, event, at_ms, field, intake, proven=who.proven), who, field)
 
 
 @dataclass(slots=True)
@@ -79,11 +106,32 @@ class Collector:
             except InvalidInput as error:
                 taken.rejected.append((index, error))
             intake.notices.clear()
+        if any(one.who.doubt is not None for _, one in good):
+            good = await self._beyond_doubt(good, intake, taken.warnings)
         if good:
             taken.n_accepted = await self._log(good, intake, taken.warnings)
         n_unlogged = len(good) - taken.n_accepted
         self._services.metrics.collected(taken.n_accepted, len(taken.rejected), n_unlogged)
         return taken
+
+    async def _beyond_doubt(
+        self, good: list[tuple[int, Incoming]], intake: Intake, warnings: list[tuple[int, Notice]]
+    ) -> list[tuple[int, Incoming]]:
+        """The events, without users that neither they nor their browser lately proved to be."""
+        pairs = [
+            (one.who.anonymous_id or "", one.who.user_id or "") for _, one in good if one.who.doubt is not None
+        ]
+        known = await self._services.proven_pairs.known(list(dict.fromkeys(pairs)), intake.received_at_ms)
+        believed = {pair for pair, is_known in zip(dict.fromkeys(pairs), known, strict=True) if is_known}
+        settled = []
+        for index, one in good:
+            if one.who.doubt is not None and (one.who.anonymous_id, one.who.user_id) not in believed:
+                warnings.append((index, left_out(one.who, f"{one.field}.userId")))
+                event = structs.replace(one.event, user_id=None)
+                key = visitor_key(None, event.anonymous_id)
+                one = one._replace(event=event, record=intake.record(key, event, one.at_ms))
+            settled.append((index, one))
+        return settled
 
     async def _log(
         self, good: list[tuple[int, Incoming]], intake: Intake, warnings: list[tuple[int, Notice]]
@@ -91,7 +139,8 @@ class Collector:
         """Append what consent lets be logged, and wait until it is; gives how many events those are."""
         services = self._services
         records: list[Record] = []
-        links: list[tuple[str, str]] = []
+        links: list[Linked] = []
+        pairs: list[Pair] = []
         n_accepted = 0
         admitted = await services.consent.admit([one.event for _, one in good], intake)
         for (index, one), may_go in zip(good, admitted, strict=True):
@@ -99,14 +148,19 @@ class Collector:
                 warnings.append((index, _NO_CONSENT))
                 continue
             event, agreed = may_go
-            new_links = services.linker.links(event, intake.received_at_ms)
+            proven = one.who.proven
+            new_links = services.linker.links(event, intake.received_at_ms, proven=proven)
             own = one.record if event is one.event and not agreed else None
-            records += event_records(event, one.at_ms, new_links, intake, own, agreed=agreed)
+            records += event_records(event, one.at_ms, new_links, intake, own, agreed=agreed, proven=proven)
             links += new_links
             n_accepted += 1
+            if proven and event.anonymous_id and event.user_id:
+                pairs.append((event.anonymous_id, event.user_id))
         if records:
             await services.log.append(records)
             services.linker.appended(links, intake.received_at_ms)
+        for anonymous_id, user_id in pairs:
+            services.proven_pairs.remember(anonymous_id, user_id, intake.received_at_ms)
         return n_accepted
 
 

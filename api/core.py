@@ -7,10 +7,11 @@ from api.deciding import Decider
 from api.rewarding import Rewarder
 from api.services import Services
 from api.stocking import Stock
+from api.unlinking import Unlinker
 
 
 class Core:
-    """Decider, collector, rewarder and stock of a process, and the parts that are only read.
+    """Decider, collector, rewarder, unlinker and stock of a process, and the parts that are only read.
 
     Attributes
     ----------
@@ -18,7 +19,7 @@ class Core:
         The parts; a dialect reads of them, and writes through the others.
     """
 
-    __slots__ = ("collector", "decider", "rewarder", "services", "stock")
+    __slots__ = ("collector", "decider", "rewarder", "services", "stock", "unlinker")
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -26,3 +27,4 @@ class Core:
         self.collector = Collector(services)
         self.rewarder = Rewarder(services)
         self.stock = Stock(services)
+        self.unlinker = Unlinker(services)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from api.intake import Intake, without_address
+from api.intake import Intake, storable
 from api.recording import Recorder
 from api.scoring import CoalescedScoring
 from api.services import Services
@@ -65,6 +65,7 @@ class Decider:
         repeatable: bool = False,
         sticky: bool = False,
         apart: bool = False,
+        proven: bool = False,
     ) -> DecideRequest:
         """What is asked for, with what its source, its visitor's browser and the last moments say of consent.
 
@@ -76,7 +77,7 @@ class Decider:
             placements=placements,
             user_id=user_id,
             anonymous_id=anonymous_id,
-            context=without_address(context),
+            context=storable(context),
             events=events,
             activate=activate,
             consent_default=intake.caller.access.consent_default == "granted",
@@ -84,6 +85,7 @@ class Decider:
             repeatable=repeatable,
             sticky=sticky,
             apart=apart,
+            proven=proven,
             said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
             if consent.has_heard
             else {},

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope
 
 from api.access.caller import Caller
 from api.access.permissions import Permission
+from api.access.proof import Proof
 from api.core import Core
 from api.errors import ApiError, body_of
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
@@ -76,6 +77,10 @@ class Call:
         """The whole body, decompressed; raises ``ApiError`` and ``InvalidInput`` as ``read_body`` does."""
         return read_body(self.scope, self._receive, limit_bytes)
 
+    def proof(self) -> Proof:
+        """What its headers prove of the user it names."""
+        return shown_proof(self.scope)
+
     def intake(self) -> Intake:
         """What stamps all that this request brings."""
         scope, caller = self.scope, self.caller
@@ -116,6 +121,9 @@ class Route:
         return "{" not in self.path
 
 
+PAGE_HEADERS = ("authorization", "content-type", "content-encoding", "x-api-key", "x-user-hash", "x-user-token")
+"""What every dialect takes of a page of another origin."""
+
 ErrorBody: TypeAlias = Callable[[ApiError, str, Mapping[str, str]], bytes]
 """The body of an error, given the request's id and what stands in the variable parts of its path."""
 
@@ -136,6 +144,17 @@ def shown_key(scope: Scope) -> str | None:
             key = value
             return key.decode("latin-1")
     return None
+
+
+def shown_proof(scope: Scope) -> Proof:
+    """What a request proves by ``X-User-Hash`` or ``X-User-Token``."""
+    found = Proof()
+    for name, value in scope["headers"]:
+        if name == b"x-user-hash":
+            found = found._replace(user_hash=value.decode("latin-1"))
+        elif name == b"x-user-token":
+            found = found._replace(user_token=value.decode("latin-1"))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +184,7 @@ class Dialect:
     routes: Sequence[Route]
     error_body: ErrorBody = own_shape
     key_of: Callable[[Scope], str | None] = shown_key
-    accepted_headers: tuple[str, ...] = ("authorization", "content-type", "content-encoding", "x-api-key")
+    accepted_headers: tuple[str, ...] = PAGE_HEADERS
     exposed_headers: tuple[str, ...] = ("x-request-id", "retry-after")
     preflight: Headers = field(init=False)
     readable: Headers = field(init=False)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import structs
 
+from api.access.proof import Proof
 from api.ids import WireId, check_id, is_given
-from api.intake import Intake, without_address
+from api.intake import Intake, storable
+from api.linker import Linked
+from api.speaking import Named, ProofSource, named, proof_in
 from api.times import WireTime, occurred_at_ms
 from api.wire import EVENT, WireEvent
 from eventlog.port import Record
@@ -49,6 +53,19 @@ def ids_of(wire: WireEvent, field: str, intake: Intake) -> tuple[str | None, str
         Where one cannot be an id.
     """
     return intake.id(wire.user_id, f"{field}.userId"), intake.id(wire.anonymous_id, f"{field}.anonymousId")
+
+
+def whose(
+    wire: WireEvent, user_id: str | None, anonymous_id: str | None, others: ProofSource, field: str, intake: Intake
+) -> Named:
+    """Whom the ids of an event stand for; ``others`` is asked where it shows no proof itself."""
+    return named(user_id, anonymous_id, proof_of(wire), others, f"{field}.userId", intake)
+
+
+def proof_of(wire: WireEvent) -> Proof:
+    """What an event shows beside its user id, or in its context."""
+    proof = Proof(wire.user_hash, wire.user_token)
+    return proof if proof.is_shown else proof_in(wire.context)
 
 
 def nobody(wire: WireEvent, field: str) -> InvalidInput:
@@ -91,7 +108,7 @@ def client_event(
         "message_id": intake.id(wire.message_id, f"{field}.messageId") or message_id or uuid.uuid4().hex,
         "anonymous_id": anonymous_id,
         "user_id": user_id,
-        "context": without_address(wire.context),
+        "context": storable(wire.context),
     }
     match wire.type:
         case "track":
@@ -150,7 +167,9 @@ def event_time_ms(wire: WireEvent, batch_sent_at: WireTime, field: str, intake: 
     )
 
 
-def own_record(key: str, event: ClientEvent, at_ms: int, field: str, intake: Intake) -> Record:
+def own_record(
+    key: str, event: ClientEvent, at_ms: int, field: str, intake: Intake, *, proven: bool = False
+) -> Record:
     """The event's own record.
 
     Raises
@@ -159,7 +178,7 @@ def own_record(key: str, event: ClientEvent, at_ms: int, field: str, intake: Int
         Names what below ``field`` cannot be stored.
     """
     try:
-        return intake.record(key, event, at_ms)
+        return intake.record(key, event, at_ms, proven=proven)
     except InvalidInput:
         for name in _FREE:
             check_free_json(getattr(event, name, None), f"{field}.{name}" if field else name)
@@ -173,11 +192,12 @@ _FREE = ("properties", "traits", "context")
 def event_records(
     event: ClientEvent,
     at_ms: int,
-    links: list[tuple[str, str]],
+    links: Sequence[Linked],
     intake: Intake,
     own: Record | None = None,
     *,
     agreed: bool = False,
+    proven: bool = False,
 ) -> list[Record]:
     """The records of one client event and the links it asks for; of mere words on purposes, one for each id.
 
@@ -187,6 +207,8 @@ def event_records(
         The event's own record, where it is made already.
     agreed
         See ``personalization.events.entry.Entry``.
+    proven
+        Whether its sender proved to be the user it names.
 
     Raises
     ------
@@ -194,13 +216,14 @@ def event_records(
         Where it holds what cannot be stored.
     """
     if own is None:
-        own = intake.record(visitor_key(event.user_id, event.anonymous_id), event, at_ms, agreed=agreed)
+        key = visitor_key(event.user_id, event.anonymous_id)
+        own = intake.record(key, event, at_ms, agreed=agreed, proven=proven)
     if event.user_id and event.anonymous_id and stands_alone(event):
         of_browser = structs.replace(event, user_id=None)
         return [own, intake.record(anonymous_key(event.anonymous_id), of_browser, at_ms)]
     return [own, *link_records(links, intake)]
 
 
-def link_records(links: list[tuple[str, str]], intake: Intake) -> list[Record]:
-    """The records of links: (losing key, canonical key) each."""
-    return [intake.record(losing, Link(canonical=canonical)) for losing, canonical in links]
+def link_records(links: Sequence[Linked], intake: Intake) -> list[Record]:
+    """The records of links."""
+    return [intake.record(link.losing, Link(canonical=link.canonical), proven=link.proven) for link in links]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from api.access.caller import Caller
+from api.access.proof import USER_HASH, USER_TOKEN, Identities
 from api.ids import DegenerateIds, WireId, check_id
 from api.notice import Notice
 from api.senders import Peer, Senders
@@ -27,11 +30,22 @@ class Intake:
         What it brings is folded under it.
     refused
         Purposes that the visitor's browser refuses by ``Sec-GPC: 1``.
+    identities
+        Say who may speak for which user.
     notices
         What its sender is told.
     """
 
-    __slots__ = ("_degenerate", "caller", "catalog", "notices", "received_at_ms", "refused", "sender")
+    __slots__ = (
+        "_degenerate",
+        "caller",
+        "catalog",
+        "identities",
+        "notices",
+        "received_at_ms",
+        "refused",
+        "sender",
+    )
 
     def __init__(
         self,
@@ -40,6 +54,7 @@ class Intake:
         gpc: bool,
         senders: Senders,
         degenerate: DegenerateIds,
+        identities: Identities,
         received_at_ms: int,
         catalog: CompiledCatalog,
     ) -> None:
@@ -50,6 +65,7 @@ class Intake:
         self.refused = caller.access.gpc if gpc else ()
         self.notices: list[Notice] = []
         self._degenerate = degenerate
+        self.identities = identities
 
     def id(self, value: WireId, field: str) -> str | None:
         """An id as sent, None where there is none; one that is nobody's is none, counted and told of.
@@ -73,8 +89,19 @@ class Intake:
         )
         return None
 
-    def record(self, key: str, event: Event, at_ms: int | None = None, *, agreed: bool = False) -> Record:
-        """The log record of one event; ``at_ms`` is when it happened, if not now, ``agreed`` see ``Entry``.
+    def record(
+        self, key: str, event: Event, at_ms: int | None = None, *, agreed: bool = False, proven: bool = False
+    ) -> Record:
+        """The log record of one event.
+
+        Parameters
+        ----------
+        at_ms
+            When it happened, if not now.
+        agreed
+            See ``personalization.events.entry.Entry``.
+        proven
+            Whether its sender proved to be the user it names.
 
         Raises
         ------
@@ -86,15 +113,19 @@ class Intake:
             occurred_at_ms=self.received_at_ms if at_ms is None else at_ms,
             catalog_version=self.catalog.version,
             event=event,
-            sender=self.sender,
+            sender=structs.replace(self.sender, verified=True) if proven else self.sender,
             agreed=agreed,
         )
         return Record(VISITOR_LOG, key, encode_entry(entry))
 
 
-def without_address(context: dict[str, Any] | None) -> dict[str, Any]:
-    """The context, but for the visitor's address: it tells a person, and nothing here needs it."""
+def storable(context: dict[str, Any] | None) -> dict[str, Any]:
+    """The context, but for the visitor's address, which tells a person and nothing here needs, and for proofs."""
     if not context:
         return {}
-    context.pop("ip", None)
+    for name in _NEVER_STORED:
+        context.pop(name, None)
     return context
+
+
+_NEVER_STORED = ("ip", USER_HASH, USER_TOKEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from personalization.audience.consent import stands_alone
 from personalization.events.event import Alias, ClientEvent, Identify
@@ -17,42 +18,58 @@ RECENT_MS = 10 * 60_000
 and it is joined by the next link. One small entry in ten minutes of a known visitor's."""
 
 
+class Linked(NamedTuple):
+    """Two keys of one person: the one that leads to the other from then on, and whether the user proved it."""
+
+    losing: str
+    canonical: str
+    proven: bool = False
+
+
 class Linker:
     """Knows which keys were linked to which lately, so that not every event of a known visitor links them again."""
 
     def __init__(self, size: int = MAX_LINKED) -> None:
         self._size = size
-        self._linked: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._linked: OrderedDict[str, tuple[Linked, int]] = OrderedDict()
 
-    def links(self, event: ClientEvent, now_ms: int) -> list[tuple[str, str]]:
-        """(losing key, canonical key) of the links this event asks for."""
-        found: list[tuple[str, str]] = []
+    def links(self, event: ClientEvent, now_ms: int, *, proven: bool = False) -> list[Linked]:
+        """The links this event asks for; ``proven``: by the user it names."""
+        found: list[Linked] = []
         if stands_alone(event):
             return found
         again = isinstance(event, Identify | Alias)
         if event.user_id and event.anonymous_id:
-            found += self.links_of(user_key(event.user_id), anonymous_key(event.anonymous_id), now_ms, again=again)
+            user, anonymous = user_key(event.user_id), anonymous_key(event.anonymous_id)
+            found += self.links_of(user, anonymous, now_ms, again=again, proven=proven)
         if isinstance(event, Alias):
             own = visitor_key(event.user_id, event.anonymous_id)
-            found += self.links_of(own, anonymous_key(event.previous_id), now_ms, again=True)
+            found += self.links_of(own, anonymous_key(event.previous_id), now_ms, again=True, proven=proven)
         return found
 
-    def links_of(self, left: str, right: str, now_ms: int, *, again: bool = False) -> list[tuple[str, str]]:
-        """The link of two keys of one person; none where they were linked lately, unless it is said ``again``."""
+    def links_of(
+        self, left: str, right: str, now_ms: int, *, again: bool = False, proven: bool = False
+    ) -> list[Linked]:
+        """The link of two keys of one person; none where it was said lately, unless it is said ``again``."""
         canonical = canonical_of(left, right)
         if canonical is None or left == right:
             return []
-        losing = right if canonical == left else left
+        link = Linked(right if canonical == left else left, canonical, proven)
         if not again:
-            linked = self._linked.get(losing)
-            if linked is not None and linked[0] == canonical and now_ms - linked[1] < RECENT_MS:
+            lately, at_ms = self._linked.get(link.losing, (None, 0))
+            said = lately is not None and lately.canonical == canonical and (lately.proven or not proven)
+            if said and now_ms - at_ms < RECENT_MS:
                 return []
-        return [(losing, canonical)]
+        return [link]
 
-    def appended(self, links: list[tuple[str, str]], now_ms: int) -> None:
+    def appended(self, links: list[Linked], now_ms: int) -> None:
         """These are in the log."""
-        for losing, canonical in links:
-            self._linked[losing] = (canonical, now_ms)
-            self._linked.move_to_end(losing)
+        for link in links:
+            self._linked[link.losing] = (link, now_ms)
+            self._linked.move_to_end(link.losing)
         while len(self._linked) > self._size:
             self._linked.popitem(last=False)
+
+    def forget(self, losing: str) -> None:
+        """The key leads nowhere any more."""
+        self._linked.pop(losing, None)

@@ -60,8 +60,10 @@ class Recorder:
                 services.metrics.unlogged.labels("consent").inc()
                 continue
             services.consent.remember(request.keys(), words_of(sent.event), intake)
-            links = services.linker.links(sent.event, intake.received_at_ms)
-            records = event_records(sent.event, sent.occurred_at_ms, links, intake, agreed=agreed)
+            links = services.linker.links(sent.event, intake.received_at_ms, proven=request.proven)
+            records = event_records(
+                sent.event, sent.occurred_at_ms, links, intake, agreed=agreed, proven=request.proven
+            )
             kept = [self._put(record) for record in records]
             dropped += kept.count(False)
             if all(kept):
@@ -79,12 +81,14 @@ class Recorder:
             return 0
         linker = self._services.linker
         user, anonymous = request.keys()
-        links = linker.links_of(user, anonymous, intake.received_at_ms)
+        links = linker.links_of(user, anonymous, intake.received_at_ms, proven=request.proven)
         if not links:
             return 0
         kept = [self._put(record) for record in link_records(links, intake)]
         if all(kept):
             linker.appended(links, intake.received_at_ms)
+            if request.proven and request.anonymous_id and request.user_id:
+                self._services.proven_pairs.remember(request.anonymous_id, request.user_id, intake.received_at_ms)
         return kept.count(False)
 
     def _put(self, record: Record) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from api.access.caller import Caller, KeysInForce
+from api.access.proof import Identities
 from api.catalog import CatalogInForce
 from api.consent_gate import ConsentGate
 from api.ids import DegenerateIds
@@ -14,6 +15,7 @@ from api.intake import Intake
 from api.linker import Linker
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.proven_pairs import ProvenPairs
 from api.randomness import Randomness
 from api.readiness import Report
 from api.senders import Peer, Senders
@@ -126,15 +128,20 @@ class Services:
     linker: Linker = field(default_factory=Linker)
     nonce: Callable[[], bytes] = field(default_factory=lambda: Randomness(NONCE_BYTES))
     senders: Senders = field(init=False)
+    identities: Identities = field(init=False)
     consent: ConsentGate = field(init=False)
+    proven_pairs: ProvenPairs = field(init=False)
     degenerate_ids: DegenerateIds = field(init=False)
 
     def __post_init__(self) -> None:
         self.senders = Senders(self.secret)
+        self.identities = Identities(self.secret)
         self.consent = ConsentGate(self.visitors)
+        self.proven_pairs = ProvenPairs(self.visitors)
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
 
     def intake(self, caller: Caller, peer: Peer, *, gpc: bool) -> Intake:
         """What stamps all that a request which has just come brings; ``gpc``: it carried ``Sec-GPC: 1``."""
         catalog = self.catalog.current.catalog
-        return Intake(caller, peer, gpc, self.senders, self.degenerate_ids, self.clock_ms(), catalog)
+        now_ms = self.clock_ms()
+        return Intake(caller, peer, gpc, self.senders, self.degenerate_ids, self.identities, now_ms, catalog)

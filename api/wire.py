@@ -32,6 +32,8 @@ class WireEvent(Wire, frozen=True, kw_only=True):
     anonymous_id: WireId = None
     user_id: WireId = None
     previous_id: WireId = None
+    user_hash: str | None = None
+    user_token: str | None = None
     group_id: WireId = None
     event: str | None = None
     name: str | None = None

@@ -1,4 +1,4 @@
-"""What an API process remembers at most of senders, links and words on consent: bytes of each, when it is full.
+"""What an API process remembers at most of senders, links, proofs and words on consent: bytes of each when full.
 
 .venv/bin/python -m benchmarks.api_memory
 """
@@ -15,6 +15,7 @@ from api.access.key_ring import Access
 from api.consent_gate import MAX_SAID, ConsentGate
 from api.intake import Intake
 from api.linker import MAX_LINKED, Linker
+from api.proven_pairs import MAX_PROVEN, ProvenPairs
 from api.senders import MAX_SENDERS, Senders
 from personalization.visitor.purposes import PERSONALISING
 
@@ -49,6 +50,14 @@ def fill_words() -> ConsentGate:
     return gate
 
 
+def fill_proven() -> ProvenPairs:
+    """One browser each, that has just proven whose it is."""
+    pairs = ProvenPairs(cast("Any", None))
+    for n in range(MAX_PROVEN):
+        pairs.remember(ID.format(n), ID.format(n), 0)
+    return pairs
+
+
 def megabytes(fill: Callable[[], object]) -> float:
     """What stays allocated of what it makes."""
     tracemalloc.start()
@@ -62,7 +71,7 @@ def megabytes(fill: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print them."""
-    fills = {"senders": fill_senders, "links": fill_links, "words": fill_words}
+    fills = {"senders": fill_senders, "links": fill_links, "words": fill_words, "proven": fill_proven}
     print(json.dumps({name: round(megabytes(fill), 1) for name, fill in fills.items()}))
 
 

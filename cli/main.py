@@ -36,11 +36,12 @@ COMMANDS = {
         "cli.retrain:retrain",
         "Learn a conversion anew from history, and enter it as a challenger.",
     ),
+    "keys": ("cli.keys_commands:keys", "Secrets that your own servers hold."),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch")
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

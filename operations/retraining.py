@@ -6,7 +6,6 @@ example before either learns it, and promotes it if it wins.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from eventlog.partition import partition_of
 from eventlog.port import EventLog, Record
 from eventlog.topics import OUTCOMES
 from installation.opened import Installation, open_installation
+from installation.secret import secret_of
 from online_models.conversion import checkpoint
 from online_models.conversion.contender import Contender
 from online_models.conversion.metrics import Scorecard, scorecard
@@ -79,7 +79,7 @@ async def retrain(
     """
     async with open_installation(settings) as opened:
         spec = await _spec(opened.catalogs, conversion)
-        secret = _secret(settings)
+        secret = secret_of(settings)
         await _check_secret(opened.redis, opened.keys, conversion, secret)
         wanted = ModelSpec(model) if model else ModelSpec(spec.model, spec.model_parameters)
         retrained = Retrained(Contender(wanted))
@@ -107,14 +107,6 @@ async def _spec(store: CatalogStore, conversion: str) -> Conversion:
         known = ", ".join(sorted(conversions)) or "none"
         raise InvalidInput("conversion", f"the catalog has no {conversion!r}; there are: {known}", "unknown_name")
     return conversions[conversion]
-
-
-def _secret(settings: Settings) -> bytes:
-    """The installation's secret: as set, else that of ``nextbest up`` in the data folder."""
-    kept = Path(settings.data_dir) / "secret"
-    if "NEXTBEST_SECRET" not in os.environ and kept.is_file():
-        return kept.read_text(encoding="utf-8").strip().encode()
-    return settings.secret.encode()
 
 
 async def _check_secret(redis: Redis, keys: Keys, conversion: str, secret: bytes) -> None:

@@ -31,6 +31,7 @@ class Up:
     pids: dict[str, int]
     said: list[str]
     catalog: Path = Path()
+    data_dir: Path = Path()
 
     def call(self, method: str, path: str, body: Any = None, key: str = "sk_dev") -> Any:
         request = urllib.request.Request(
@@ -134,7 +135,7 @@ def begin(data_dir: Path, *more: str, **settings: str) -> Up:
         env={**environment, "PYTHONPATH": str(ROOT), "NEXTBEST_LEASE_MS": "1500", **settings},
         start_new_session=True,
     )
-    return Up(process, f"http://127.0.0.1:{port}", {}, [])
+    return Up(process, f"http://127.0.0.1:{port}", {}, [], data_dir=data_dir)
 
 
 def stop(up: Up) -> None:

@@ -33,6 +33,8 @@ class Access:
         Purposes, in their normal form, that ``Sec-GPC: 1`` refuses.
     after_login
         Whose events are that follow a log-in without naming the user.
+    verify_users
+        Whether it speaks for a user only with proof.
     """
 
     source: str
@@ -40,6 +42,7 @@ class Access:
     consent_default: Literal["granted", "denied"]
     after_login: Literal["logged_out", "same_person"] = "logged_out"
     gpc: tuple[str, ...] = ()
+    verify_users: bool = False
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows it.
@@ -90,7 +93,8 @@ class KeyRing:
 
 
 def _access(name: str, role: Role, source: Source) -> Access:
-    return Access(name, role, source.consent_default, source.after_login, tuple(map(normal, source.gpc)))
+    verifies = source.verify_users and role == "write"
+    return Access(name, role, source.consent_default, source.after_login, tuple(map(normal, source.gpc)), verifies)
 
 
 def _digest(written: str) -> bytes:

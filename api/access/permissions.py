@@ -23,6 +23,8 @@ class Permission(StrEnum):
     """Bring arms of one's own, and have them ranked."""
     ITEMS = "items"
     """Put items in, change them, take them out."""
+    UNLINK = "unlink"
+    """Say that a browser is not a user's any more."""
     EXPORT = "export"
     """Take out all that is known of a visitor."""
     ERASE = "erase"
@@ -44,6 +46,7 @@ GRANTED: dict[Role, frozenset[Permission]] = {
         Permission.READ,
         Permission.RANK,
         Permission.ITEMS,
+        Permission.UNLINK,
         Permission.EXPORT,
         Permission.ERASE,
     },

@@ -60,6 +60,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Every placement keeps its choice for the visitor's session, as those do that the catalog calls so.
     apart
         Each placement is decided as if it were asked for alone: an offer may stand in several of them.
+    proven
+        It proved to speak for the user it names.
     said_lately
         Words on purposes that came in a moment ago and may not be in the visitor's state yet.
     """
@@ -76,6 +78,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     repeatable: bool = False
     sticky: bool = False
     apart: bool = False
+    proven: bool = False
     said_lately: Words = {}
 
     @property

@@ -48,7 +48,7 @@ class Sender(msgspec.Struct, frozen=True, array_like=True):
     by
         Class of that key: ``write`` (public, in pages and apps) or ``server``.
     verified
-        Whether the sender proved to be the visitor it named.
+        Whether the sender proved to be the registered visitor it named.
     after_login
         What the source says of events that follow a log-in without naming the user (``LOGGED_OUT`` or
         ``SAME_PERSON``); empty: nothing, and they are the same person's.
@@ -61,6 +61,11 @@ class Sender(msgspec.Struct, frozen=True, array_like=True):
     verified: bool = False
     after_login: str = ""
     origin: bytes = b""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether what it says of a registered visitor is true: it proved to be them, or is a server."""
+        return self.verified or self.by == "server"
 
 
 class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):

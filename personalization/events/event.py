@@ -79,6 +79,13 @@ class Link(_Event, tag="link", kw_only=True):
     canonical: str
 
 
+class Unlinked(_Event, tag="unlinked", kw_only=True):
+    """What comes under this key is not ``canonical``'s any more; empty: whoever's it was."""
+
+    message_id: str
+    canonical: str = ""
+
+
 class Merged(_Event, tag="merged", kw_only=True):
     """All that was known under ``source``, to be folded into this key; ``more``: it is a part, and not the last."""
 
@@ -184,6 +191,7 @@ Event: TypeAlias = (
     | Group
     | Alias
     | Link
+    | Unlinked
     | Merged
     | Redirected
     | Offered

@@ -22,6 +22,7 @@ from personalization.events.event import (
     Link,
     Offered,
     TimedOut,
+    Unlinked,
 )
 from personalization.folding.attribution import (
     impression_of,
@@ -31,7 +32,14 @@ from personalization.folding.context import FoldContext
 from personalization.folding.folded import Folded, Status
 from personalization.folding.handlers import HANDLERS
 from personalization.folding.parts import next_due_ms
-from personalization.folding.redirects import derived, fold_at_redirect, fold_link, is_known, is_of_the_next
+from personalization.folding.redirects import (
+    derived,
+    fold_at_redirect,
+    fold_link,
+    fold_unlink,
+    is_known,
+    is_of_the_next,
+)
 from personalization.visitor.folder_state import (
     MAX_MESSAGE_IDS,
     MAX_SOURCES,
@@ -90,6 +98,8 @@ def fold(
         if contains(folder.message_ids, digest):
             return Folded(Status.DUPLICATE)
         folder.message_ids = push(folder.message_ids, digest, MAX_MESSAGE_IDS, MESSAGE_ID_BYTES)
+    if isinstance(entry.event, Unlinked):
+        return fold_unlink(visitor, entry.event)
     if state.redirect is not None:
         if not is_of_the_next(visitor, entry, state.redirect):
             return fold_at_redirect(visitor, key, position, entry, state.redirect)

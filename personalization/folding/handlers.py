@@ -182,7 +182,7 @@ def _take_words(fold: FoldContext, event: ClientEvent) -> bool:
     if not words:
         return False
     sender = fold.entry.sender
-    verified = sender is not None and (sender.verified or sender.by == "server")
+    verified = sender is not None and sender.is_trusted
     record(fold.state.consents, words, fold.state.now_ms, verified, fold.catalog.named.purposes)
     fold.state.revision += 1
     return True

@@ -21,6 +21,7 @@ from personalization.events.event import (
     Redirected,
     Rewarded,
     TimedOut,
+    Unlinked,
 )
 from personalization.events.merged_parts import parts_of
 from personalization.folding.attribution import names_what
@@ -45,7 +46,7 @@ def fold_link(visitor: Visitor, key: str, position: Position, entry: Entry, link
     # All but the memory of what was applied here moves: that, like the fence, belongs to the key.
     merged = Merged(source=key, state=state, folder=structs.replace(folder, sources={}, message_ids=b""))
     known = bool(state.event_count or folder.open or folder.held or state.exposures or state.consents)
-    _leave_redirect(visitor, key, winner)
+    _leave_redirect(visitor, key, winner, _proven_ms(visitor, entry))
     return Folded(Status.APPLIED, emissions=_sent(winner, key, position, entry, merged) if known else [])
 
 
@@ -53,11 +54,27 @@ def _sent(to: str, key: str, position: Position, entry: Entry, merged: Merged) -
     return [derived(to, key, position, n, entry, part) for n, part in enumerate(parts_of(merged))]
 
 
-def _leave_redirect(visitor: Visitor, key: str, to: str) -> None:
+def _proven_ms(visitor: Visitor, entry: Entry) -> int:
+    """When the sender of a link proved to be the visitor it leads to; 0: not now."""
+    return visitor.state.now_ms if entry.sender is not None and entry.sender.is_trusted else 0
+
+
+def fold_unlink(visitor: Visitor, unlinked: Unlinked) -> Folded:
+    """End a redirect: from now on the key is whoever uses it, and what moved with it stays where it is."""
+    state = visitor.state
+    if state.redirect is None or unlinked.canonical not in ("", state.redirect):
+        return Folded(Status.DROPPED, reason="not_linked")
+    state.redirect, state.proven_ms = None, 0
+    return Folded(Status.APPLIED)
+
+
+def _leave_redirect(visitor: Visitor, key: str, to: str, proven_ms: int) -> None:
     """Leave nothing at the key but where its visitor is now; whoever comes next is another person, another unit."""
     state, folder = visitor.state, visitor.folder
     unit = short_hash(f"{key}\x1f{state.unit.hex()}") if is_registered(to) else b""
-    visitor.state = VisitorState(state.epoch, state.offset, state.now_ms, redirect=to, unit=unit)
+    visitor.state = VisitorState(
+        state.epoch, state.offset, state.now_ms, redirect=to, unit=unit, proven_ms=proven_ms
+    )
     visitor.folder = FolderState(sources=folder.sources, message_ids=folder.message_ids)
 
 
@@ -92,7 +109,7 @@ def fold_at_redirect(visitor: Visitor, key: str, position: Position, entry: Entr
     event = entry.event
     if isinstance(event, Redirected):
         if event.to != key and identity.canonical_of(target, event.to) == event.to:
-            visitor.state.redirect = event.to
+            visitor.state.redirect, visitor.state.proven_ms = event.to, 0
         return Folded(Status.APPLIED)
     if isinstance(event, TOLD):
         return Folded(Status.APPLIED)  # told of whoever was here then: it stays theirs
@@ -119,15 +136,16 @@ def _link_at_redirect(
         recent = [credit for credit in folder.recent if not (same and names_what(credit))]  # offered there already
         merged = Merged(
             source=key,
-            state=structs.replace(state, redirect=None),
+            state=structs.replace(state, redirect=None, proven_ms=0),
             folder=structs.replace(folder, sources={}, message_ids=b"", recent=recent),
         )
         if known or winner is None:
-            _leave_redirect(visitor, key, link.canonical)
+            _leave_redirect(visitor, key, link.canonical, state.proven_ms if same else 0)
+        visitor.state.proven_ms = max(visitor.state.proven_ms, _proven_ms(visitor, entry))
         emissions = _sent(link.canonical, key, position, entry, merged) if known else []
         return Folded(Status.APPLIED, emissions=emissions)
     loser = link.canonical if winner == target else target
-    state.redirect = winner
+    state.redirect, state.proven_ms = winner, _proven_ms(visitor, entry)
     return Folded(Status.FORWARDED, emissions=[derived(loser, key, position, 0, entry, Link(canonical=winner))])
 
 

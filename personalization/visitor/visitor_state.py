@@ -134,6 +134,8 @@ class VisitorState(msgspec.Struct, array_like=True):
         the windows of that time. 0: before that.
     points
         What scores by rules are found from; None: nothing gave any.
+    proven_ms
+        At a redirect: when somebody last proved to be the registered visitor it leads to. 0: nobody did.
     """
 
     epoch: int = 0
@@ -159,6 +161,7 @@ class VisitorState(msgspec.Struct, array_like=True):
     windows: dict[bytes, Times] = {}
     born_ms: int = 0
     points: Points | None = None
+    proven_ms: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()

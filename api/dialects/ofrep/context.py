@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from starlette.types import Scope
 
+from api.dialect import Call
 from api.exchange import header
 from api.ids import WireId, is_given
 from api.intake import Intake
+from api.speaking import Named, beyond_doubt, named, proof_in
 from api.wire import Reader, Wire
 from personalization.errors import InvalidInput
 
@@ -35,15 +37,15 @@ EVALUATION: Reader[WireEvaluation] = Reader(WireEvaluation, _AnyEvaluation)
 class EvaluationContext(NamedTuple):
     """For whom a flag is evaluated, and in which context."""
 
-    user_id: str | None
-    anonymous_id: str | None
+    who: Named
     context: dict[str, Any]
 
 
-def evaluation_context(sent: dict[str, Any] | None, intake: Intake, scope: Scope) -> EvaluationContext:
+def evaluation_context(sent: dict[str, Any] | None, intake: Intake, call: Call) -> EvaluationContext:
     """The context as sent, checked.
 
-    A write key is a page's: there ``targetingKey`` is the anonymous id, and ``userId`` beside it a user's. A
+    A write key is a page's: there ``targetingKey`` is the anonymous id, and ``userId`` beside it a user's, whom it
+    may have to prove (``userHash`` or ``userToken`` beside it). A
     server key's ``targetingKey`` is the user id, and ``anonymousId`` beside it the same person's browser; where
     both are one text, nobody is logged in, and it is the browser's alone.
 
@@ -59,12 +61,13 @@ def evaluation_context(sent: dict[str, Any] | None, intake: Intake, scope: Scope
         raise InvalidInput(
             "context.targetingKey", "is missing; send the visitor's id, the same at every evaluation", MISSING_KEY
         )
-    named = intake.id(targeting_key, "context.targetingKey")
+    key = intake.id(targeting_key, "context.targetingKey")
     if intake.caller.is_server:
         anonymous = intake.id(anonymous_id, "context.anonymousId")
-        return EvaluationContext(None if anonymous == named else named, anonymous, context)
+        return EvaluationContext(Named(None if anonymous == key else key, anonymous), context)
     user = intake.id(user_id, "context.userId")
-    return EvaluationContext(user, named, _with_browser(context, scope))
+    who = named(user, key, proof_in(context), call.proof, "context.userId", intake)
+    return EvaluationContext(beyond_doubt(who, "context.userId", intake), _with_browser(context, call.scope))
 
 
 def _sent_id(context: dict[str, Any], name: str) -> WireId:

@@ -33,7 +33,7 @@ async def evaluate(call: Call) -> Reply:
     if key not in intake.catalog.placements:
         known = ", ".join(sorted(intake.catalog.placements)[:20])
         raise ApiError(404, "unknown_placement", f"no placement {key[:64]!r}; there are: {known}")
-    request = _request(call, evaluation_context(wire.context, intake, call.scope), intake, [key])
+    request = _request(call, evaluation_context(wire.context, intake, call), intake, [key])
     catalog = core.services.catalog.current
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began))
     (decision,) = answer.decisions
@@ -48,7 +48,7 @@ async def evaluate_all(call: Call) -> Reply:
     wire = EVALUATION.read(body)
     intake = call.intake()
     flags_there_are = [name for name, each in intake.catalog.placements.items() if each.spec.arms != "caller"]
-    request = _request(call, evaluation_context(wire.context, intake, call.scope), intake, flags_there_are)
+    request = _request(call, evaluation_context(wire.context, intake, call), intake, flags_there_are)
     held = tags_in(header(call.scope, b"if-none-match"))
     catalog = core.services.catalog.current
     tag = b""
@@ -76,8 +76,9 @@ def _request(call: Call, whose: EvaluationContext, intake: Intake, keys: list[st
         intake,
         call.request_id,
         tuple([PlacementRequest(key, 1) for key in keys]),
-        user_id=whose.user_id,
-        anonymous_id=whose.anonymous_id,
+        user_id=whose.who.user_id,
+        anonymous_id=whose.who.anonymous_id,
+        proven=whose.who.proven,
         context=whose.context,
         activate=False,
         sticky=True,

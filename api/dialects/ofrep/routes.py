@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route
+from api.dialect import PAGE_HEADERS, Dialect, Route
 from api.dialects.ofrep.context import MISSING_KEY
 from api.dialects.ofrep.evaluate import evaluate, evaluate_all
 from api.errors import ApiError, plain
@@ -50,6 +50,6 @@ OFREP = Dialect(
         Route(_POST, "/ofrep/v1/evaluate/flags/{key:path}", "ofrep", Permission.DECIDE, evaluate),
     ),
     error_body=error_body,
-    accepted_headers=("authorization", "content-type", "content-encoding", "x-api-key", "if-none-match"),
+    accepted_headers=(*PAGE_HEADERS, "if-none-match"),
     exposed_headers=("x-request-id", "retry-after", "etag"),
 )

@@ -11,8 +11,9 @@ from api.collecting import Incoming, incoming
 from api.dialect import Call, Reply
 from api.dialects.own.wire import BATCH, WireBatch
 from api.errors import ApiError, body_of, plain
-from api.events import MAX_EVENTS, client_event, event_time_ms, ids_of, nobody, read_event
+from api.events import MAX_EVENTS, client_event, event_time_ms, ids_of, nobody, read_event, whose
 from api.intake import Intake
+from api.speaking import ProofSource
 from api.times import WireTime
 from api.wire import refusal
 from personalization.errors import InvalidInput
@@ -27,7 +28,7 @@ async def collect(call: Call) -> Reply:
     intake = call.intake()
 
     def read(index: int, raw: msgspec.Raw) -> Incoming:
-        return _incoming(raw, "" if single else f"events[{index}]", batch.sent_at, intake)
+        return _incoming(raw, "" if single else f"events[{index}]", batch.sent_at, intake, call.proof)
 
     taken = await core.collector.take(batch.events, read, intake)
     rejected = [_rejected(index, error) for index, error in taken.rejected]
@@ -40,13 +41,14 @@ async def collect(call: Call) -> Reply:
     return Reply(200, orjson.dumps({"accepted": taken.n_accepted, "rejected": rejected, "warnings": warnings}))
 
 
-def _incoming(raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake) -> Incoming:
+def _incoming(raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake, shown: ProofSource) -> Incoming:
     wire = read_event(raw, field)
     user_id, anonymous_id = ids_of(wire, field, intake)
     if user_id is None and anonymous_id is None:
         raise nobody(wire, field)
+    who = whose(wire, user_id, anonymous_id, shown, field, intake)
     event = client_event(wire, field, intake, user_id, anonymous_id)
-    return incoming(event, event_time_ms(wire, sent_at, field, intake), field, intake)
+    return incoming(event, event_time_ms(wire, sent_at, field, intake), who, field, intake)
 
 
 def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:

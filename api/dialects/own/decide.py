@@ -24,7 +24,7 @@ async def decide(call: Call) -> Reply:
     else:
         wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
     intake = call.intake()
-    request = decide_request(wire, call.request_id, intake, core.decider)
+    request = decide_request(wire, call.request_id, intake, core.decider, call.proof)
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
     body = orjson.dumps(
         {

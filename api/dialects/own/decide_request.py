@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
+from api.access.proof import USER_HASH, USER_TOKEN, Proof
 from api.deciding import Decider
 from api.dialects.own.wire import WireDecide, WirePlacement, WireVisitor
-from api.events import client_event, event_time_ms, ids_of, nobody, own_record, read_event
+from api.events import client_event, event_time_ms, ids_of, nobody, own_record, proof_of, read_event
 from api.ids import is_given
 from api.intake import Intake
 from api.notice import Notice
+from api.speaking import Named, ProofSource, beyond_doubt, named, proof_in
 from api.wire import WireEvent
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import InvalidInput
@@ -23,7 +25,9 @@ MAX_PLACEMENTS = 50
 MAX_EVENTS = 100
 
 
-def decide_request(wire: WireDecide, request_id: str, intake: Intake, decider: Decider) -> DecideRequest:
+def decide_request(
+    wire: WireDecide, request_id: str, intake: Intake, decider: Decider, shown: ProofSource
+) -> DecideRequest:
     """The request, checked. Where its only id is nobody's, it is for nobody.
 
     Parameters
@@ -32,6 +36,8 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake, decider: D
         For a request that has none of its own.
     decider
         Adds what is known of consent.
+    shown
+        What the request proves beside what stands in it.
 
     Raises
     ------
@@ -41,25 +47,26 @@ def decide_request(wire: WireDecide, request_id: str, intake: Intake, decider: D
     named = intake.id(wire.request_id, "requestId")
     user_id = intake.id(wire.visitor.user_id, "visitor.userId")
     anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
-    events: tuple[SentEvent, ...] = ()
-    if wire.events:
-        visitor = _Visitor(user_id, anonymous_id, tried=_is_tried(wire.visitor))
-        events = _sent_along(wire.events, visitor, named, intake)
-        user_id, anonymous_id = visitor.user_id, visitor.anonymous_id
-    elif user_id is None and anonymous_id is None and not _is_tried(wire.visitor):
+    proof = Proof(wire.visitor.user_hash, wire.visitor.user_token)
+    visitor = _Visitor(user_id, anonymous_id, _is_tried(wire.visitor), proof)
+    read = _read(wire.events, visitor, intake) if wire.events else []
+    if not wire.events and visitor.is_missing:
         raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
+    who = _who(visitor, wire.context, shown, intake)
+    events = _sent_along(read, visitor, who, named, intake)
     if len(wire.placements) > MAX_PLACEMENTS:
         raise InvalidInput("placements", f"are {len(wire.placements)}; at most {MAX_PLACEMENTS}", "too_many")
     return decider.request(
         intake,
         named or request_id,
         tuple([_placement(asked) for asked in wire.placements]),
-        user_id=user_id,
-        anonymous_id=anonymous_id,
+        user_id=who.user_id,
+        anonymous_id=who.anonymous_id,
         context=wire.context,
         events=events,
         activate=wire.activate,
         repeatable=named is not None,
+        proven=who.proven,
     )
 
 
@@ -73,11 +80,20 @@ def _is_tried(wire: WireVisitor | WireEvent) -> bool:
 
 @dataclass(slots=True)
 class _Visitor:
-    """Who a request is for, as far as it was read; ``tried``: it names somebody, if only by an id of nobody's."""
+    """Who a request is for, as far as it was read.
+
+    Attributes
+    ----------
+    tried
+        It names somebody, if only by an id of nobody's.
+    proof
+        What is shown beside the ids.
+    """
 
     user_id: str | None
     anonymous_id: str | None
     tried: bool
+    proof: Proof
 
     @property
     def is_nobody(self) -> bool:
@@ -88,13 +104,29 @@ class _Visitor:
         return self.is_nobody and not self.tried
 
 
-def _sent_along(
-    raws: list[msgspec.Raw], visitor: _Visitor, named: str | None, intake: Intake
-) -> tuple[SentEvent, ...]:
-    """The events sent along; what an event names is the request's too.
+def _who(visitor: _Visitor, context: dict[str, Any] | None, shown: ProofSource, intake: Intake) -> Named:
+    """Whom the ids stand for; without proof of the user, where it is asked for, they leave the anonymous one."""
+    if visitor.user_id is None:
+        return Named(None, visitor.anonymous_id)
+    own = visitor.proof if visitor.proof.is_shown else proof_in(context)
+    who = named(visitor.user_id, visitor.anonymous_id, own, shown, _USER, intake)
+    return beyond_doubt(who, _USER, intake)
 
-    One without an id is the request's visitor's. Where that is nobody it is left out, and its sender is told.
-    """
+
+_USER = "visitor.userId"
+
+
+class _Read(NamedTuple):
+    """An event sent along, read; ids of its own or none."""
+
+    field: str
+    wire: WireEvent
+    user_id: str | None
+    anonymous_id: str | None
+
+
+def _read(raws: list[msgspec.Raw], visitor: _Visitor, intake: Intake) -> list[_Read]:
+    """The events sent along; what an event names and proves is the request's too."""
     if len(raws) > MAX_EVENTS:
         raise InvalidInput("events", f"are {len(raws)}; at most {MAX_EVENTS} go with a decision", "too_many")
     read = []
@@ -105,7 +137,19 @@ def _sent_along(
         visitor.user_id = _same(visitor.user_id, user_id, f"{field}.userId")
         visitor.anonymous_id = _same(visitor.anonymous_id, anonymous_id, f"{field}.anonymousId")
         visitor.tried = visitor.tried or _is_tried(wire)
-        read.append((field, wire, user_id, anonymous_id))
+        if not visitor.proof.is_shown:
+            visitor.proof = proof_of(wire)
+        read.append(_Read(field, wire, user_id, anonymous_id))
+    return read
+
+
+def _sent_along(
+    read: list[_Read], visitor: _Visitor, who: Named, named: str | None, intake: Intake
+) -> tuple[SentEvent, ...]:
+    """The events to be applied and logged.
+
+    One without an id is the request's visitor's. Where that is nobody it is left out, and its sender is told.
+    """
     sent = []
     for index, (field, wire, user_id, anonymous_id) in enumerate(read):
         if visitor.is_missing:
@@ -113,8 +157,10 @@ def _sent_along(
         if visitor.is_nobody:
             intake.notices.append(Notice(field, "missing_visitor", "was left out: the request names no visitor"))
             continue
+        if who.user_id is None:
+            user_id = None
         if user_id is None and anonymous_id is None:
-            user_id, anonymous_id = visitor.user_id, visitor.anonymous_id
+            user_id, anonymous_id = who.user_id, who.anonymous_id
         # Sent again with the request it belongs to, it is the same event.
         message_id = f"request:{named}:{index}" if named else None
         event = client_event(wire, field, intake, user_id, anonymous_id, message_id)
@@ -145,7 +191,7 @@ def query_fields(query: bytes) -> dict[str, list[str]]:
 
 
 def from_query(fields: Mapping[str, list[str]]) -> WireDecide:
-    """``?visitor=…&userId=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
+    """``?visitor=…&userId=…&userToken=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
 
     def one(name: str) -> str | None:
         return fields[name][0] if name in fields else None
@@ -154,7 +200,7 @@ def from_query(fields: Mapping[str, list[str]]) -> WireDecide:
         raise InvalidInput("placement", "is missing; send ?visitor=…&placement=…", "missing_field")
     context: dict[str, Any] = {name: one(name) for name in ("locale", "userAgent", "timezone") if name in fields}
     return WireDecide(
-        visitor=WireVisitor(one("visitor"), one("userId")),
+        visitor=WireVisitor(one("visitor"), one("userId"), one(USER_HASH), one(USER_TOKEN)),
         request_id=one("requestId"),
         placements=[WirePlacement(name) for name in fields["placement"]],
         context=context,

@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 from api.access.permissions import Permission
 from api.dialect import Dialect, Route, own_shape, shown_key
-from api.dialects.own import collect, decide, decisions, items, placements, rank, visitors
+from api.dialects.own import collect, decide, decisions, items, placements, rank, unlink, visitors
 from api.dialects.own.decide_request import query_fields
 
 DECIDE_PATH = "/v1/decide"
@@ -36,6 +36,7 @@ OWN = Dialect(
         Route(
             ("POST",), "/v1/decisions/{decision_id}/activate", "activate", Permission.COLLECT, decisions.activate
         ),
+        Route(("POST",), "/v1/unlink", "unlink", Permission.UNLINK, unlink.unlink),
         Route(("POST",), "/v1/rank", "rank", Permission.RANK, rank.rank),
         Route(("POST",), "/v1/content", "put_items", Permission.ITEMS, items.put_many),
         Route(("GET", "HEAD"), _CONTENT, "item", Permission.ITEMS, items.show),

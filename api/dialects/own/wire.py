@@ -23,6 +23,8 @@ class WireVisitor(msgspec.Struct, rename="camel", frozen=True):
 
     anonymous_id: WireId = None
     user_id: WireId = None
+    user_hash: str | None = None
+    user_token: str | None = None
 
 
 class WirePlacement(msgspec.Struct, frozen=True):
@@ -53,6 +55,14 @@ class WireReward(Wire, frozen=True, kw_only=True):
     final: bool = False
 
 
+class WireUnlink(Wire, frozen=True, kw_only=True):
+    """A browser that is not a user's any more."""
+
+    anonymous_id: WireId
+    user_id: WireId = None
+    message_id: WireId = None
+
+
 class _AnyBatch(WireBatch, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
 
@@ -65,6 +75,11 @@ class _AnyReward(WireReward, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     pass
 
 
+class _AnyUnlink(WireUnlink, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
 BATCH: Reader[WireBatch] = Reader(WireBatch, _AnyBatch)
 DECIDE: Reader[WireDecide] = Reader(WireDecide, _AnyDecide)
 REWARD: Reader[WireReward] = Reader(WireReward, _AnyReward)
+UNLINK: Reader[WireUnlink] = Reader(WireUnlink, _AnyUnlink)

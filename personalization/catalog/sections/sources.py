@@ -28,6 +28,9 @@ class Source(Spec, frozen=True, kw_only=True):
         Whose events are that follow a log-in on the same anonymous id without naming the user: somebody else's, who
         uses the device after a log-out (``logged_out``; the usual libraries name the user in every event while
         somebody is logged in), or the ``same_person``'s, for sites that only have the cookie.
+    verify_users
+        Whether a write key that names a user has to prove that it speaks for them (``userHash`` or ``userToken``):
+        without proof nothing of the user is read or written, and the visitor is who their anonymous id says.
     """
 
     write_keys: tuple[str, ...] = ()
@@ -35,6 +38,7 @@ class Source(Spec, frozen=True, kw_only=True):
     consent_default: Literal["granted", "denied"] = "denied"
     gpc: tuple[str, ...] = GPC
     after_login: Literal["logged_out", "same_person"] = "logged_out"
+    verify_users: bool = False
 
 
 class SourceSection(Section[Source]):

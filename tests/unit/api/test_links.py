@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.linker import RECENT_MS, Linker
+from api.linker import RECENT_MS, Linked, Linker
 from personalization.events.event import DecisionMade, Identify, Link, Page, Track
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import VisitorState
@@ -105,7 +105,7 @@ def test_a_pair_is_linked_again_after_a_while() -> None:
     event = Track(message_id="m", event="Viewed", user_id="u1", anonymous_id="a1")
     linker.appended(linker.links(event, NOW), NOW)
     assert linker.links(event, NOW + RECENT_MS - 1) == []
-    assert linker.links(event, NOW + RECENT_MS) == [("a:a1", "u:u1")]
+    assert linker.links(event, NOW + RECENT_MS) == [Linked("a:a1", "u:u1")]
 
 
 def test_a_pair_is_linked_again_once_another_took_its_place() -> None:
@@ -124,8 +124,20 @@ def test_an_identify_always_links_and_memory_is_bounded() -> None:
     linker = Linker(size=2)
     identify = Identify(message_id="m", user_id="u1", anonymous_id="a1")
     linker.appended(linker.links(identify, NOW), NOW)
-    assert linker.links(identify, NOW) == [("a:a1", "u:u1")]
+    assert linker.links(identify, NOW) == [Linked("a:a1", "u:u1")]
     for n in range(2, 4):
-        linker.appended([(f"a:a{n}", "u:u1")], NOW)
+        linker.appended([Linked(f"a:a{n}", "u:u1")], NOW)
     page = Page(message_id="m", user_id="u1", anonymous_id="a1")
-    assert linker.links(page, NOW) == [("a:a1", "u:u1")], "the oldest of three was forgotten"
+    assert linker.links(page, NOW) == [Linked("a:a1", "u:u1")], "the oldest of three was forgotten"
+
+
+def test_a_pair_that_is_proven_now_is_linked_though_it_was_named_lately() -> None:
+    """A link tells the fold whether it was proven: what was merely said does not stand for it."""
+    linker = Linker()
+
+    def said(*, proven: bool) -> list[Linked]:
+        found = linker.links_of("u:u1", "a:a1", NOW, proven=proven)
+        linker.appended(found, NOW)
+        return found
+
+    assert [len(said(proven=proven)) for proven in (False, False, True, True, False)] == [1, 0, 1, 0, 0]

@@ -1,0 +1,15 @@
+"""``POST /v1/unlink``: a browser is not a user's any more."""
+
+from __future__ import annotations
+
+from api.dialect import NO_CONTENT, Call, Reply
+from api.dialects.own.wire import UNLINK
+
+MAX_BODY_BYTES = 16 * 1024
+
+
+async def unlink(call: Call) -> Reply:
+    """Take the browser away from the user."""
+    wire = UNLINK.read(await call.body(MAX_BODY_BYTES))
+    await call.core.unlinker.unlink(wire.anonymous_id, wire.user_id, call.intake(), message_id=wire.message_id)
+    return NO_CONTENT

@@ -1,0 +1,148 @@
+"""Rule *Who is speaking* through real servers: what a stranger gets by a page's key, and what a proof does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personalization.events.event import DecisionMade
+from tests.integration.site import NAMESPACE, Site
+from tests.running import until
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
+
+CATALOG = """
+placements:
+  greeting:
+    content: [hello]
+    default: hello
+content:
+  hello: {type: html, body: "<p>{{traits.first_name|stranger}} of {{traits.city|nowhere}}</p>"}
+sources:
+  page:
+    write_keys: [pk_page]
+    server_keys: [sk_dev]
+    consent_default: granted
+    verify_users: true
+"""
+USER, NAME, CITY = "jane@shop.example", "Jane", "Leeds"
+KEY = f"u:{USER}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site.open(tmp_path_factory, CATALOG) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def user_hash(site: Site) -> str:
+    """As a site's developer gets it to compare with."""
+    return command(site, "keys", "identity", "page", USER).strip()
+
+
+def command(site: Site, *arguments: str) -> str:
+    environment = {**os.environ, "NEXTBEST_DATA_DIR": str(site.up.data_dir)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", *arguments],
+        env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known(site: Site) -> None:
+    """The site's own server knows her."""
+    traits = {"first_name": NAME, "city": CITY}
+    site.collect({"type": "identify", "userId": USER, "traits": traits}, key="sk_dev")
+    until(lambda: site.state(KEY).traits == traits, "she is known")
+
+
+def shown(site: Site, visitor: dict[str, Any], **more: Any) -> str:
+    return str(site.decide(visitor, "greeting", "pk_page", **more)["content"]["html"])
+
+
+def refused(site: Site, path: str, body: dict[str, Any]) -> str:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        site.call(path, body, "pk_page")
+    assert caught.value.code == 400
+    return str(json.loads(caught.value.read())["code"])
+
+
+def test_a_stranger_with_the_pages_key_gets_nothing_of_a_user(site: Site) -> None:
+    before = site.state(KEY)
+    named = {"userId": USER, "anonymousId": "stranger"}
+    assert shown(site, named) == "<p>stranger of nowhere</p>"
+    assert shown(site, named, context={"traits": {"first_name": "x"}}) == "<p>stranger of nowhere</p>"
+    assert (
+        refused(site, "/v1/decide", {"visitor": {"userId": USER}, "placements": ["greeting"]}) == "unverified_user"
+    )
+    query = urllib.parse.urlencode(
+        {"visitor": "stranger", "userId": USER, "placement": "greeting", "key": "pk_page"}
+    )
+    with urllib.request.urlopen(f"{site.up.url}/v1/decide?{query}", timeout=10) as answer:
+        assert b"stranger of nowhere" in answer.read()
+    asked = [
+        site.call("/v1/decide", {"visitor": {**named, "userId": user}, "placements": []}, "pk_page")
+        for user in (USER, "x")
+    ]
+    assert asked[0]["stateRevision"] == asked[1]["stateRevision"], "it does not tell whether she exists"
+    for event in (
+        {"type": "alias", "previousId": "stranger", "userId": USER},
+        {"type": "track", "event": "Consent Updated", "properties": {"personalization": False}, "userId": USER},
+    ):
+        assert refused(site, "/v1/events", event) == "unverified_user"
+        site.collect({**event, "anonymousId": "stranger"}, key="pk_page")
+    site.collect({"type": "identify", **named, "traits": {"city": "Mine"}}, key="pk_page")
+    flag = site.call(
+        "/ofrep/v1/evaluate/flags/greeting", {"context": {"targetingKey": "stranger", "userId": USER}}, "pk_page"
+    )
+    assert flag["value"] == "<p>stranger of nowhere</p>"
+    assert site.state(KEY).offset == before.offset, "not one entry of her log is theirs"
+    assert site.state("a:stranger").redirect is None
+
+
+def test_a_page_with_a_proof_speaks_for_its_user(site: Site, user_hash: str) -> None:
+    named = {"userId": USER, "anonymousId": "laptop"}
+    assert shown(site, {**named, "userHash": user_hash}) == f"<p>{NAME} of {CITY}</p>"
+    until(lambda: site.state("a:laptop").redirect == KEY, "her browser is hers")
+    assert site.state("a:laptop").proven_ms > 0
+    assert [
+        entry.event.choice.placement for entry in site.logged(KEY) if isinstance(entry.event, DecisionMade)
+    ] == ["greeting"]
+    n_before = site.state(KEY).event_count
+    site.collect({"type": "track", "event": "Viewed", **named}, key="pk_page")
+    assert site.state(KEY).event_count == n_before + 1, (
+        "events of her browser are hers without a proof of their own"
+    )
+    assert shown(site, named) == "<p>stranger of nowhere</p>", "reading needs one"
+    everything = b"".join(value for _, _, value in site.raw("visitor-log") + site.raw("decisions"))
+    assert user_hash.encode() not in everything
+    assert not [name for name in site.redis.scan_iter(f"{NAMESPACE}*") if user_hash.encode() in bytes(name)]
+
+
+def test_a_browser_that_is_taken_away_is_nobodys(site: Site, user_hash: str) -> None:
+    named = {"userId": USER, "anonymousId": "cafe"}
+    site.collect({"type": "identify", **named, "userHash": user_hash}, key="pk_page")
+    until(lambda: site.state("a:cafe").redirect == KEY, "the browser is hers")
+    site.call("/v1/unlink", {"anonymousId": "cafe", "userId": USER}, "sk_dev")
+    until(lambda: site.state("a:cafe").redirect is None, "the browser is nobody's")
+    before = site.state(KEY).event_count
+    site.collect({"type": "track", "event": "Viewed", **named}, key="pk_page")
+    assert site.state("a:cafe").event_count == 1
+    assert site.state(KEY).event_count == before
