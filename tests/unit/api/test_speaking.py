@@ -123,7 +123,7 @@ WRONG: dict[str, dict[str, str]] = {
     "expires at no time": {"userToken": token(exp="tomorrow")},
     "signed by somebody": {"userToken": token("s" * 64)},
     "signed in another way": {"userToken": token(algorithm="HS512")},
-    "not signed": {"userToken": jwt.encode({"sub": "u1", "exp": NOW // 1000 + MINUTE_S}, None, "none")},
+    "not signed": {"userToken": jwt.encode({"sub": "u1", "exp": NOW // 1000 + MINUTE_S}, "", "none")},
     "no token": {"userToken": "a.b.c"},
     "endless": {"userToken": "e" * 100_000},
     "right hash, wrong token": {"userHash": HASH, "userToken": token(sub="u2")},
