@@ -20,6 +20,13 @@ _PREFIX_V4, _PREFIX_V6 = 24, 48
 """What one household, office or carrier's gateway is likely to share, and no person is told by."""
 
 
+_OWN = {
+    4: [ipaddress.ip_network(each) for each in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+                                                "169.254.0.0/16")],
+    6: [ipaddress.ip_network(each) for each in ("::1/128", "fc00::/7", "fe80::/10")],
+}  # fmt: skip
+"""Loopback, private (RFC 1918, RFC 4193) and link-local networks, by version."""
+
 Peer: TypeAlias = Sequence[Any] | None
 """Host and port of the other end; None, or a host that is no address, behind a socket of the file system."""
 
@@ -47,13 +54,18 @@ class Senders:
 
 
 def origin_of(secret: bytes, host: str, day: int) -> bytes:
-    """What stands for the network of an address on a day (since 1970, UTC); empty for what is no address.
+    """What stands for the network of an address on a day (since 1970, UTC).
+
+    Empty for what is no address, and for one of this machine or its own networks: behind it stands a proxy or a
+    colleague, and neither is the network of a visitor.
 
     >>> home = origin_of(b"s", "192.0.2.7", 1)
     >>> [origin_of(b"s", host, 1) == home for host in ("192.0.2.200", "::ffff:192.0.2.9", "192.0.3.7")]
     [True, True, False]
     >>> origin_of(b"s", "192.0.2.7", 2) == home, origin_of(b"s", "unix:", 1)
     (False, b'')
+    >>> [origin_of(b"s", host, 1) for host in ("127.0.0.1", "10.1.2.3", "::1", "fe80::1%eth0")]
+    [b'', b'', b'', b'']
     """
     try:
         address = ipaddress.ip_address(host)
@@ -61,6 +73,8 @@ def origin_of(secret: bytes, host: str, day: int) -> bytes:
         return b""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
+    if any(address in network for network in _OWN[address.version]):
+        return b""
     prefix = _PREFIX_V4 if address.version == 4 else _PREFIX_V6
     network = int(address) >> (address.max_prefixlen - prefix)
     return hmac_sha256(secret, f"origin\x1f{day}\x1f{address.version}\x1f{network}".encode())[:ORIGIN_BYTES]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from online_models.influence import Influence
 from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
@@ -123,7 +124,8 @@ class PlacementModel:
         self.forgotten_arms = 0
         """Arms whose books made room for others."""
         self.counts: Counter[str] = Counter()
-        """Outcomes by what became of them: learned, duplicate, untrained, invalid."""
+        """Outcomes by what became of them: learned, duplicate, untrained, invalid, bounded."""
+        self.influence = Influence()
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
     @property
@@ -179,12 +181,16 @@ class PlacementModel:
             return False
         low, high = self.reward_range
         reward = min(high, max(low, reward))
+        scaled = (reward - low) / (high - low)
+        if outcome.trains and self._is_beyond(outcome, scaled):
+            self._remember(key)
+            self.counts["bounded"] += 1
+            return False
         if outcome.trains:
             x = _usable(outcome.features)
             x[ARM] = arm
             if outcome.arm_features:
                 x[ARM_FEATURES] = outcome.arm_features
-            scaled = (reward - low) / (high - low)
             if arm not in self.arms:
                 self._let_idle_go(outcome.closed_at_ms)
             # May raise: nothing has changed so far. River's estimators mostly know no weights.
@@ -204,8 +210,21 @@ class PlacementModel:
         statistics.exposures += weight
         statistics.reward_sum += weight * reward
         statistics.squared_weights += weight * weight
+        if not outcome.free:
+            self.influence.count(outcome, scaled)
         self.counts["learned"] += 1
         return True
+
+    def _is_beyond(self, outcome: Outcome, reward: float) -> bool:
+        """Whether its visitor or its network has taught the model as much as they may; ``reward`` in [0, 1]."""
+        if outcome.free:
+            return False
+        arm = self.arms.get(outcome.choice.arm)
+        if arm is None:
+            return self.influence.is_beyond(outcome, reward, 0.0, 0.0)
+        low, high = self.reward_range
+        brought = (arm.reward_sum - low * arm.exposures) / (high - low)
+        return self.influence.is_beyond(outcome, reward, arm.exposures, brought)
 
     def _let_idle_go(self, now_ms: int) -> None:
         """An arm is new: one that had no outcome for ``IDLE_MS`` makes room for it, the one idle longest."""
@@ -263,6 +282,7 @@ class PlacementModel:
             "forgotten_arms": self.forgotten_arms,
             "counts": dict(self.counts),
             "recent": b"".join(self._recent),
+            "influence": self.influence.dump(),
         }
 
     @classmethod
@@ -274,6 +294,8 @@ class PlacementModel:
         loaded.arms = {arm: msgspec.convert(each, ArmStatistics) for arm, each in state["arms"].items()}
         loaded.forgotten_arms = state["forgotten_arms"]
         loaded.counts = Counter(state["counts"])
+        if "influence" in state:  # checkpoints of before have none
+            loaded.influence = Influence.load(state["influence"])
         recent = state["recent"]
         loaded._recent = OrderedDict((recent[at : at + 8], None) for at in range(0, len(recent), 8))
         return loaded

@@ -7,6 +7,8 @@ into what the hot paths use.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.catalog.sections.affinities import AffinityRule, AffinitySpec
 from personalization.catalog.sections.content import Cap, Content
@@ -59,6 +61,8 @@ class Catalog(Spec, frozen=True, kw_only=True):
         Who may talk to us, by name.
     holdout
         Share of visitors who are held out of every placement, [0, 1): they see each one's ``control``.
+    influence
+        Whether what one visitor and one network may teach a model in a day is ``bounded``, or ``free``.
     """
 
     placements: dict[str, Placement]
@@ -72,6 +76,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     session_gap_ms: int = 30 * MINUTE_MS
     sources: dict[str, Source] = {}
     holdout: Share = 0.0
+    influence: Literal["bounded", "free"] = "bounded"
 
 
 class PublishedCatalog(Catalog, frozen=True, kw_only=True):

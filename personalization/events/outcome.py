@@ -61,6 +61,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         8-byte hash of the reward rules it was decided under; empty: not known.
     shown_by_reward
         Only a reward says that it was shown: of such decisions none is known that failed.
+    free
+        The catalog bounds nobody's influence.
     """
 
     choice: Choice
@@ -81,6 +83,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: bytes = b""
     rules: bytes = b""
     shown_by_reward: bool = False
+    free: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -176,6 +176,7 @@ class Ledger:
                 origin=lineage.origin,
                 rules=lineage.rules,
                 shown_by_reward=bool(decision.by_reward),
+                free=self.catalog.catalog.influence == "free",
             )
         )
 

@@ -241,7 +241,7 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
     "a list": (
         b"- a\n- b\n",
         "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, conversions, "
-        "scores, features, count_half_life, session_gap, sources, holdout, not a list",
+        "scores, features, count_half_life, session_gap, sources, holdout, influence, not a list",
     ),
 }
 

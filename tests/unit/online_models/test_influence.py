@@ -1,0 +1,168 @@
+"""One visitor, and one network, move a model only so far in a day; nobody is left out for what others did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from online_models.frequent_items import FrequentItems
+from online_models.influence import LEAST_OF_NETWORK, LEAST_OF_VISITOR, OF_NETWORK, OF_VISITOR
+from online_models.placement_model import PlacementModel
+from personalization.bounded import short_hash
+from personalization.catalog.duration import DAY_MS
+from personalization.events.outcome import ClosingReason, Outcome
+from personalization.visitor.choice import Choice
+
+NOON_MS = 1_700_000_000_000
+FORGER = short_hash("forger's network")
+
+
+class Page:
+    """A placement's model, and outcomes by pages' keys."""
+
+    def __init__(self) -> None:
+        self.model = PlacementModel("hero")
+        self.n = 0
+
+    def teach(self, reward: float = 0.0, **terms: Any) -> bool:
+        self.n += 1
+        outcome = Outcome(
+            Choice(f"d{self.n}", "hero", 0, terms.pop("arm", "red"), 2**31),
+            reward,
+            ClosingReason.WINDOW,
+            NOON_MS,
+            terms.pop("closed_at_ms", NOON_MS),
+            NOON_MS,
+            unit=terms.pop("unit", short_hash(f"visitor-{self.n}")),
+            by=terms.pop("by", "write"),
+            origin=terms.pop("origin", short_hash(f"network-{self.n}")),
+            **terms,
+        )
+        return self.model.learn(outcome)
+
+    def honest(self, n: int, rate: float = 0.1) -> None:
+        for number in range(n):
+            assert self.teach(float(number % round(1 / rate) == 0)), "visitors from everywhere are never left out"
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+def test_one_visitor_teaches_a_share_of_a_day(page: Page) -> None:
+    page.honest(3_000)
+    taught = sum(page.teach(unit=b"visitor1") for _ in range(500))
+    assert taught == OF_VISITOR * 3_000
+    assert page.model.counts["bounded"] == 500 - taught
+    assert page.model.arms["red"].exposures == 3_000 + taught, "the books count what was learned"
+
+
+def test_one_network_teaches_a_share_of_an_arm(page: Page) -> None:
+    page.honest(3_000, rate=0.1)
+    assert sum(page.teach(origin=FORGER) for _ in range(500)) == OF_NETWORK * 3_000
+    assert sum(page.teach(origin=FORGER, arm="blue") for _ in range(50)) == LEAST_OF_NETWORK, "a new arm"
+
+
+def test_one_network_brings_an_arm_a_share_of_what_it_brings(page: Page) -> None:
+    page.honest(1_000, rate=0.01)
+    assert sum(page.teach(1.0, origin=FORGER) for _ in range(100)) == 1, "of ten clicks one more"
+    assert page.teach(0.0, origin=FORGER), "what brings nothing still counts"
+    other = Page()
+    other.honest(1_000, rate=0.1)
+    assert sum(other.teach(1.0, origin=FORGER) for _ in range(100)) == OF_NETWORK * 100
+
+
+def test_somebody_has_to_be_the_first(page: Page) -> None:
+    assert sum(page.teach(unit=b"visitor1") for _ in range(50)) == LEAST_OF_VISITOR
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"by": "server"}, {"origin": b""}, {"free": True}, {"unit": b"", "by": "server"}],
+    ids=["a server's", "from no network", "where the catalog says so", "nobody's"],
+)
+def test_who_is_believed_is_not_bounded(page: Page, terms: dict[str, Any]) -> None:
+    assert all(page.teach(1.0, **{"unit": b"visitor1", "origin": FORGER, **terms}) for _ in range(200))
+
+
+def test_each_day_begins_anew_and_none_comes_back(page: Page) -> None:
+    for _ in range(20):
+        page.teach(unit=b"visitor1")
+    assert page.teach(unit=b"visitor1", closed_at_ms=NOON_MS + DAY_MS)
+    for _ in range(20):
+        page.teach(unit=b"visitor1", closed_at_ms=NOON_MS + DAY_MS)
+    assert not page.teach(unit=b"visitor1"), "what closes late counts for the day that is"
+
+
+def test_what_stands_for_many_weighs_as_many(page: Page) -> None:
+    """Above the log's capacity one outcome stands for sixty-four: bounds are of what was, not of what was kept."""
+    for _ in range(100):
+        page.teach(sample_weight=64.0)
+    taught = sum(page.teach(sample_weight=64.0, unit=b"visitor1") for _ in range(100))
+    assert taught == LEAST_OF_VISITOR
+
+
+def test_what_is_beyond_is_known_and_taught_by_nobody_sent_again(page: Page) -> None:
+    for _ in range(20):
+        page.teach(unit=b"visitor1")
+    before = dict(page.model.counts)
+    page.n -= 1
+    assert not page.teach(unit=b"visitor1", closed_at_ms=NOON_MS + DAY_MS), "the outcome that was left out"
+    assert page.model.counts["duplicate"] == before.get("duplicate", 0) + 1
+
+
+def test_a_model_that_raises_has_used_up_nothing(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(page.model.model, "learn_one", fails)
+    for _ in range(20):
+        with pytest.raises(ArithmeticError):
+            page.teach(unit=b"visitor1")
+    monkeypatch.undo()
+    assert sum(page.teach(unit=b"visitor1") for _ in range(20)) == LEAST_OF_VISITOR
+
+
+def test_a_checkpoint_knows_who_taught_how_much(page: Page) -> None:
+    page.honest(100)
+    page.teach(1.0, origin=FORGER)
+    for _ in range(20):
+        page.teach(unit=b"visitor1")
+    loaded = PlacementModel.load(page.model.dump())
+    assert loaded.influence.dump() == page.model.influence.dump()
+    page.model = loaded
+    assert not page.teach(unit=b"visitor1")
+    old = {name: value for name, value in page.model.dump().items() if name != "influence"}
+    page.model = PlacementModel.load(old)
+    assert page.teach(unit=b"visitor1"), "a checkpoint of before bounds nobody"
+
+
+@given(
+    st.integers(1, 8),
+    st.lists(st.tuples(st.integers(0, 30), st.floats(0.01, 100.0)), max_size=300),
+)
+def test_a_bounded_memory_never_says_too_much(size: int, came: list[tuple[int, float]]) -> None:
+    seen, true = FrequentItems(size), dict.fromkeys(range(31), 0.0)
+    for number, weight in came:
+        seen.add(b"%08d" % number, weight)
+        true[number] += weight
+        assert len(seen) <= 2 * size
+    everything = sum(true.values())
+    loaded = FrequentItems.load(size, seen.dump())
+    for number, whole in true.items():
+        found = seen.of(b"%08d" % number)
+        assert found == loaded.of(b"%08d" % number)
+        assert found <= whole * (1 + 1e-9)
+        assert found >= whole - everything / size - 1e-6 * everything
+
+
+def test_of_very_many_visitors_none_is_left_out() -> None:
+    """A day of a large site has far more visitors than are remembered."""
+    page = Page()
+    page.honest(5_000)
+    assert page.model.counts["bounded"] == 0
+    assert page.model.arms["red"].exposures == 5_000
