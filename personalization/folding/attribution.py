@@ -25,13 +25,13 @@ def attribute(ledger: Ledger, event: ClientEvent) -> None:
     decision_id = _named_by(event)
     if decision_id and impression_of(event):
         activate(ledger, decision_id)
-    credits = worth(event, ledger.catalog, ledger.now_ms)
+    credits = worth(event, ledger.catalog, ledger.now_ms, by_page=ledger.by_page)
     others = _made_under_others(ledger) if ledger.folder.open else {}
     if not credits and not others:
         return  # so of most events
     offers: dict[str, dict[bytes, Credit]] = {credit.placement: {CURRENT: credit} for credit in credits}
     for (placement, rules), version in others.items():
-        for credit in worth(event, ledger.catalog_of(version), ledger.now_ms):
+        for credit in worth(event, ledger.catalog_of(version), ledger.now_ms, by_page=ledger.by_page):
             if credit.placement == placement:
                 offers.setdefault(placement, {})[rules] = credit
     if offers and decision_id and is_closed(ledger.folder, decision_id):
@@ -104,10 +104,15 @@ def activate(ledger: Ledger, decision_id: str) -> None:
     offer_recent(ledger, [decision])
 
 
-def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Credit]:
+def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int, *, by_page: bool = False) -> list[Credit]:
     """What the event is worth, at most once per placement: of the rules of one name the first that holds.
 
     The first rule of all that holds says which arm was acted on.
+
+    Parameters
+    ----------
+    by_page
+        Whether a write key says that it happened.
     """
     rules = catalog.rewards_by_event.get(event_name(event))
     if not rules:
@@ -117,6 +122,8 @@ def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int) -> list[Cre
     arms: dict[str, str | None] = {}
     for rule in rules:
         found = values.setdefault(rule.placement, {})
+        if rule.by_server and by_page:
+            continue
         if rule.name in found or (rule.when is not None and not rule.when.holds(scope)):
             continue
         value = rule.value if isinstance(rule.value, float) else rule.value.number(scope)

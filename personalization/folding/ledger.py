@@ -12,6 +12,7 @@ from personalization import bounded
 from personalization.audience import windows
 from personalization.audience.merge import merged_holdout, trim_sticky
 from personalization.catalog.caps import counted_with
+from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
 from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
@@ -76,6 +77,12 @@ class Ledger:
     def received_at_ms(self) -> int:
         """The entry's own time, which lies behind the fold's clock if entries overtook each other."""
         return self._fold.entry.received_at_ms
+
+    @property
+    def by_page(self) -> bool:
+        """Whether a write key brought the entry, which everybody has."""
+        sender = self._fold.entry.sender
+        return sender is not None and sender.by == "write"
 
     def find(self, decision_id: str) -> OpenDecision | None:
         """The open decision of that id, or of the same trial under another key of the visitor."""
@@ -182,14 +189,18 @@ class Ledger:
 
     def reward(self, decision_id: str, value: float | None, *, final: bool, name: str = "") -> None:
         """An explicit reward (or, with ``value`` None, an activation) by decision id; held if it came too early."""
+        self._reward(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS, name, self.by_page))
+
+    def _reward(self, held: HeldReward) -> None:
+        decision_id = held.decision_id
         decision = self.find(decision_id)
         if decision is not None:
-            self._apply_explicit(decision, value, final=final, name=name)
+            self._apply_explicit(decision, held)
         elif is_closed(self.folder, decision_id):
-            if value is not None:
+            if held.value is not None:
                 self.note_late(late_for_decision(self.folder, decision_id, self.catalog, self.now_ms))
         else:
-            self.folder.held.append(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS, name))
+            self.folder.held.append(held)
             while len(self.folder.held) > MAX_HELD_REWARDS:
                 self.folder.held.pop(0)
                 self.notes.append(("orphan", "", ""))
@@ -206,7 +217,7 @@ class Ledger:
             return
         self.folder.held = [held for held in self.folder.held if trial_of(held.decision_id) != trial]
         for held in sorted(waiting, key=lambda held: (held.value is not None, held.final)):  # activations first
-            self.reward(decision.choice.decision_id, held.value, final=held.final, name=held.name)
+            self._reward(held)
 
     def time_out(self) -> None:
         """Close every window that has ended by now, and give up on rewards held too long."""
@@ -277,7 +288,7 @@ class Ledger:
         for held in other.held:
             awaited = self.find(held.decision_id)
             if awaited is not None:
-                self._apply_explicit(awaited, held.value, final=held.final, name=held.name)
+                self._apply_explicit(awaited, held)
             else:
                 self.folder.held.append(held)
         while len(self.folder.held) > MAX_HELD_REWARDS:
@@ -285,7 +296,8 @@ class Ledger:
             self.notes.append(("orphan", "", ""))
         return arrivals
 
-    def _apply_explicit(self, decision: OpenDecision, value: float | None, *, final: bool, name: str) -> None:
+    def _apply_explicit(self, decision: OpenDecision, held: HeldReward) -> None:
+        value, final = held.value, held.final
         if value is None:
             final = decision.by_reward == 2
             decision.by_reward = 0
@@ -297,7 +309,15 @@ class Ledger:
             return
         else:
             placement = self.catalog.placements.get(decision.choice.placement)
-            worth = worth_of(dict((weighted(name, value, None if placement is None else placement.spec),)))
+            spec = None if placement is None else placement.spec
+            refusal = _refusal(decision, spec, held)
+            if refusal:
+                self.notes.append((refusal, decision.choice.placement, decision.choice.arm))
+                return
+            name, weighed = weighted(held.name, value, spec)
+            worth = worth_of({name: weighed})
+            if held.by_page:
+                decision.called = [*decision.called, name]
             if worth is not None:
                 self.credit(decision, worth)
         if final and decision.by_reward:
@@ -382,3 +402,13 @@ def _terms(placement: CompiledPlacement | None) -> Terms:
     return Terms(
         spec.window_ms, spec.default_reward, *spec.reward_range, "" if spec.combine == "sum" else spec.combine
     )
+
+
+def _refusal(decision: OpenDecision, placement: Placement | None, held: HeldReward) -> str:
+    """Why a reward by call does not count; empty: it does. Everybody has a page's key, and can call as often."""
+    if not held.by_page:
+        return ""
+    if placement is not None and placement.rewards_by == "server":
+        return "not_by_server"
+    name, _ = weighted(held.name, 0.0, placement)
+    return "reward_repeated" if name in decision.called else ""

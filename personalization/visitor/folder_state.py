@@ -94,6 +94,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """1: only a reward says that it was shown; 2: and that reward was the final one."""
     sample_weight: float = 1.0
     """How many decisions it stands for: itself, and its share of those that were closed for want of room."""
+    called: list[str] = []
+    """Names of the rewards that calls of pages brought: each counts once."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):
@@ -104,6 +106,7 @@ class HeldReward(msgspec.Struct, array_like=True):
     final: bool
     until_ms: int
     name: str = ""
+    by_page: bool = False
 
 
 class Credit(msgspec.Struct, array_like=True):

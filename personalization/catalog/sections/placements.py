@@ -97,6 +97,8 @@ class Placement(Spec, frozen=True, kw_only=True):
     weights
         By what the values of each name are multiplied before anything else, e.g. of click, purchase and revenue. A
         name that is not listed weighs 1, and all such count as one name.
+    rewards_by
+        Whose word on rewards counts: ``anyone``'s, or that of a ``server`` key alone, by call as by event.
     attribution
         Which decision an event rewards: the last one shown whose content it acted on (``same_arm``), the last
         one shown (``last_exposed``), or the last one shown without a reward yet (``any_exposed``).
@@ -133,6 +135,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     model_parameters: dict[str, Any] = {}
     features: tuple[str, ...] = ()
     rewards: tuple[RewardRule, ...] = ()
+    rewards_by: Literal["anyone", "server"] = "anyone"
     attribution: Literal["same_arm", "last_exposed", "any_exposed"] = "same_arm"
     window_ms: int = 30 * MINUTE_MS
     default_reward: float = 0.0
@@ -148,7 +151,13 @@ class Placement(Spec, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class CompiledReward:
-    """A reward rule, ready: what one event is worth to ``placement``, under ``name`` times ``weight``."""
+    """A reward rule, ready: what one event is worth to ``placement``, under ``name`` times ``weight``.
+
+    Attributes
+    ----------
+    by_server
+        Only if a server key says that it happened.
+    """
 
     placement: str
     name: str
@@ -156,6 +165,7 @@ class CompiledReward:
     when: Rule | None
     value: float | Rule
     arm: Rule | None
+    by_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +225,16 @@ def rules_hash(placement: Placement) -> bytes:
     return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=8).digest()
 
 
-_REWARD_FIELDS = ("rewards", "attribution", "window_ms", "default_reward", "reward_range", "combine", "weights")
+_REWARD_FIELDS = (
+    "rewards",
+    "rewards_by",
+    "attribution",
+    "window_ms",
+    "default_reward",
+    "reward_range",
+    "combine",
+    "weights",
+)
 
 
 class PlacementSection(Section[Placement]):
@@ -384,5 +403,6 @@ def _rewards(check: Check, compiled: CompiledCatalog, name: str, spec: Placement
                 check.of_event(reward.when, f"{here}.when"),
                 0.0 if value is None else value,
                 check.of_event(reward.arm, f"{here}.arm"),
+                spec.rewards_by == "server",
             )
         )
