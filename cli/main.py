@@ -16,6 +16,7 @@ from personalization.errors import NextbestError
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 COMMANDS = {
+    "init": ("cli.init:init", "Five questions, and a catalog of your own to start with."),
     "up": ("cli.up:up", "Start everything on this machine: Redis, folder, learner, API."),
     "demo": ("cli.demo.command:demo", "Replay real people's film ratings through the API and watch it learn."),
     "folder": ("cli.roles:folder", "Run one folder: the visitor log into visitor states."),
