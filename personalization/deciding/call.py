@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from personalization.audience.consent import record, words_of
 from personalization.audience.conversion_scores import Scorers, Scores
+from personalization.audience.crawlers import is_crawler
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
 from personalization.audience.variables import VisitorScope
@@ -31,6 +32,8 @@ class Call:
     ----------
     taken
         The contents that the answer shows, in order.
+    is_crawler
+        It comes from a program that reads pages.
     counted
         How often it shows what caps count together, by its name (``catalog.caps``).
     """
@@ -55,6 +58,7 @@ class Call:
         self.out_of_time = out_of_time
         self.now_ms = now_ms
         self.key = request.key
+        self.is_crawler = is_crawler(request.context)
         self.answer = Answer(self.key, [], [], [])
         self.taken: list[str] = []
         self.counted: dict[str, int] = {}

@@ -63,7 +63,8 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     if filling.key == NOBODY:
         return  # without consent, or without knowing of it, nothing is logged under a visitor's key
     message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.decision_id
-    trains = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
+    is_trial = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
+    trains = is_trial and not call.is_crawler
     features = filling.features_used
     made = DecisionMade(
         message_id=message_id,
@@ -104,6 +105,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
             trains=trains,
             unit=call.unit,
             replaces=drawn.replaces,
+            crawler=call.is_crawler,
         )
     )
 

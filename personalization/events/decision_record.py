@@ -49,6 +49,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         Of the person, what the draw of a sticky choice is named by (``VisitorState.unit``).
     replaces
         The trial of the choice that this sticky one replaces; empty: the first of its slot.
+    crawler
+        It was made for a program that reads pages, and trains nothing.
     """
 
     choice: Choice
@@ -75,6 +77,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     trains: bool = True
     unit: bytes = b""
     replaces: str = ""
+    crawler: bool = False
 
     def eligible(self) -> list[EligibleArm]:
         """The eligible arms, in order."""

@@ -17,6 +17,9 @@ from playwright.sync_api import Page, sync_playwright
 from tests.clients.node import bundle
 from tests.requirements import missing
 
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+"""Of a person's browser: one without a head is a crawler, and teaches nothing."""
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -66,7 +69,7 @@ def page_of(script: str, folder: Path) -> Iterator[Page]:
     with served(folder) as origin, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
         try:
-            page = browser.new_page()
+            page = browser.new_page(user_agent=AGENT)
             errors: list[str] = []
             page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
             page.on("pageerror", lambda error: errors.append(str(error)))
