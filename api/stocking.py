@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from redis.exceptions import RedisError
@@ -18,6 +18,11 @@ class Stock:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+
+    @property
+    def app_schemes(self) -> Collection[str]:
+        """Schemes of apps to which contents may lead, as the catalog lists them."""
+        return self._services.catalog.current.catalog.catalog.redirect_schemes
 
     def check_id(self, item_id: str) -> None:
         """Raise ``InvalidInput`` if the catalog has a content of that id: the item would never be shown."""

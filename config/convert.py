@@ -42,11 +42,14 @@ class Converter:
         What was wrong.
     places
         Where each path was written.
+    first_lines
+        The lines on which texts begin that go on line by line (``|``), by path.
     """
 
     def __init__(self) -> None:
         self.mistakes = Mistakes()
         self.places: dict[str, Place] = {}
+        self.first_lines: dict[str, int] = {}
 
     def convert(self, tree: Tree, shape: Shape, path: str) -> Any:
         """The value of ``tree`` as ``shape``."""
@@ -234,6 +237,8 @@ class Converter:
         assert_never(tree)
 
     def _json_scalar(self, tree: Scalar, path: str) -> Any:
+        if tree.first_line:
+            self.first_lines[path] = tree.first_line
         if not tree.plain:
             return tree.text
         if is_null(tree):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.body_checks import unsafe_bodies
 from config.catalog_errors import CatalogMistake, CatalogWarning, Mistakes, Place
 from config.catalog_shape import Group, MapOf, catalog_shape
 from config.catalog_warnings import catalog_warnings
@@ -24,7 +25,7 @@ _SUFFIXES = (".yaml", ".yml")
 _COMPARED_WITH: dict[str, tuple[str, ...]] = {
     "default_reward": ("reward_range",),
     "reward_range": ("default_reward",),
-    "body": ("type",),
+    "body": ("type", "trusted"),
     "ends": ("starts",),
     "content": ("arms",),
     "default": ("arms",),
@@ -125,6 +126,9 @@ def check_catalog(
         if (whole or code != "unknown_name") and not _follows_from(path, code, misshapen):
             place = _place_of(path, converter.places, Place(folder.name))
             converter.mistakes.add(place, path, message, code)
+    for path, line, message in unsafe_bodies(catalog):
+        if not _follows_from(path, "unsafe_body", misshapen):
+            converter.mistakes.add(*_on_line(line, path, message, converter, Place(folder.name)), "unsafe_body")
     mistakes = converter.mistakes.in_file_order()
     warnings = _warnings(folder, catalog, converter, mistakes) if whole else ()
     return CheckedCatalog(None if mistakes else catalog, mistakes, warnings)
@@ -283,6 +287,14 @@ def _as_single(path: str) -> str:
 
 def _is_within(path: str, other: str) -> bool:
     return path == other or path.startswith((f"{other}.", f"{other}["))
+
+
+def _on_line(line: int, path: str, message: str, converter: Converter, folder: Place) -> tuple[Place, str, str]:
+    """Place, path and message of what stands on a line of a text: the message tells it where the place cannot."""
+    place = _place_of(path, converter.places, folder)
+    if first := converter.first_lines.get(path):
+        return Place(place.file, first + line - 1), path, message
+    return place, path, f"line {line} of the text: {message}" if line > 1 else message
 
 
 def _place_of(path: str, places: dict[str, Place], folder: Place) -> Place:

@@ -8,9 +8,9 @@ from typing import Any
 
 from config.catalog_errors import did_you_mean
 from personalization.catalog.catalog import Catalog
+from personalization.catalog.template import VARIABLE
 from personalization.catalog.vocabulary import VISITOR, Variable
 from personalization.catalog.walk import definitions
-from personalization.deciding.render import VARIABLE
 
 _START = re.compile(r"\{\{.{0,24}", re.DOTALL)
 _USUAL_TRAITS = frozenset({"email", "first_name", "firstName", "last_name", "lastName", "name", "phone", "title"})

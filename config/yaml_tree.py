@@ -26,11 +26,18 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class Scalar:
-    """A single value as written; ``plain`` if without quotes."""
+    """A single value as written; ``plain`` if without quotes.
+
+    Attributes
+    ----------
+    first_line
+        The line of the file on which its text begins, where it goes on line by line (``|``); 0: it does not.
+    """
 
     place: Place
     text: str
     plain: bool
+    first_line: int = 0
 
 
 @dataclass(slots=True)
@@ -140,7 +147,8 @@ class _Builder:
             self.refuse_tag(event, place)
             self.count(place, 1)
             if isinstance(event, yaml.ScalarEvent):
-                scalar = Scalar(place, event.value, not event.style)
+                first_line = place.line + 1 if event.style == "|" else 0
+                scalar = Scalar(place, event.value, not event.style, first_line)
                 if event.anchor is not None:
                     self.anchors[event.anchor] = (scalar, 1)
                 self.attach(scalar, place)

@@ -59,6 +59,9 @@ class Catalog(Spec, frozen=True, kw_only=True):
         The silence that ends a session.
     sources
         Who may talk to us, by name.
+    redirect_schemes
+        Schemes of your apps, such as ``myapp`` of ``myapp://sale``, to which redirects and links may lead; http and
+        https always may.
     holdout
         Share of visitors who are held out of every placement, [0, 1): they see each one's ``control``.
     influence
@@ -75,6 +78,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     count_half_life_ms: int = 30 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS
     sources: dict[str, Source] = {}
+    redirect_schemes: tuple[str, ...] = ()
     holdout: Share = 0.0
     influence: Literal["bounded", "free"] = "bounded"
 

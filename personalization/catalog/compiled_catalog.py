@@ -21,6 +21,7 @@ from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
+from personalization.catalog.template_urls import app_scheme_mistake
 from personalization.catalog.walk import SECTIONS, entries, features_of
 from personalization.catalog.windows import Window
 
@@ -107,6 +108,9 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         named=named_by(catalog),
     )
     check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")
+    for index, scheme in enumerate(catalog.redirect_schemes):
+        if mistake := app_scheme_mistake(scheme):
+            check.fail(f"redirect_schemes[{index}]", mistake)
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
     for series in compile_series(catalog, check.looking_back, check.fail):

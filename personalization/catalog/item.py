@@ -7,10 +7,12 @@ new version of the catalog.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
+from personalization.catalog.body_check import body_mistakes
 from personalization.catalog.sections.content import MAX_TAG_CHARS, Content
 from personalization.errors import InvalidInput
 from personalization.free_json import check_free_json
@@ -71,6 +73,29 @@ def check_item(item_id: str, item: Item) -> None:
         raise InvalidInput("body", "cannot be stored: it holds half a character, or too large a number") from error
     if n_bytes > MAX_ITEM_BYTES:
         raise InvalidInput("body", f"the item has {n_bytes:,} bytes; at most {MAX_ITEM_BYTES:,} are kept")
+
+
+def check_bodies(content: Content, schemes: Collection[str]) -> None:
+    """Refuse HTML that could become code in a page, and redirects that lead where nobody meant.
+
+    Beside ``check_item``, since it is asked of bodies that are new: what is kept already can be changed otherwise.
+
+    Parameters
+    ----------
+    schemes
+        Schemes of apps, as the catalog lists them.
+
+    Raises
+    ------
+    InvalidInput
+        Names the body and its line, and says what to write.
+    """
+    for field, body in [
+        ("body", content.body),
+        *((f"locales.{tag[:64]}", x) for tag, x in content.locales.items()),
+    ]:
+        for line, message in body_mistakes(content, body, schemes):
+            raise InvalidInput(field, f"line {line}: {message}" if line > 1 else message, "unsafe_body")
 
 
 def check_item_id(item_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType, structs
 from api.times import WireTime, time_ms
 from api.wire import Reader, T, Wire
 from personalization.catalog.catalog import Content
-from personalization.catalog.item import MAX_ITEM_FEATURES, Item, check_item
+from personalization.catalog.item import MAX_ITEM_FEATURES, Item, check_bodies, check_item
 from personalization.errors import InvalidInput
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE, Attribute, FeatureValue, clean, flat
 
@@ -26,6 +26,7 @@ class WireItem(Wire, frozen=True, kw_only=True):
     type: Literal["html", "json", "redirect"] | UnsetType | None = UNSET
     body: Any = UNSET
     locales: dict[str, Any] | UnsetType | None = UNSET
+    trusted: bool | UnsetType | None = UNSET
     features: dict[str, WireAttribute] | UnsetType | None = UNSET
     tags: list[str] | UnsetType | None = UNSET
     starts: WireTime | UnsetType = UNSET
@@ -103,8 +104,15 @@ ITEMS: Reader[WireItems] = Reader(WireItems, _AnyItems)
 _NEW = Item(content=Content())
 
 
-def item_of(item_id: str, wire: WireItem, field: str = "", held: Item = _NEW) -> Item:
+def item_of(
+    item_id: str, wire: WireItem, field: str = "", held: Item = _NEW, *, app_schemes: Collection[str] = ()
+) -> Item:
     """The item, checked; what was not sent is as in ``held``.
+
+    Parameters
+    ----------
+    app_schemes
+        Schemes of apps to which redirects and links may lead.
 
     Raises
     ------
@@ -114,6 +122,8 @@ def item_of(item_id: str, wire: WireItem, field: str = "", held: Item = _NEW) ->
     try:
         item = _made(wire, held)
         check_item(item_id, item)
+        if any(sent is not UNSET for sent in (wire.type, wire.body, wire.locales, wire.trusted)):
+            check_bodies(item.content, app_schemes)
     except InvalidInput as error:
         raise InvalidInput(f"{field}.{error.field}" if field else error.field, error.message, error.code) from error
     return item
@@ -127,6 +137,7 @@ def shown_item(item_id: str, item: Item) -> dict[str, Any]:
         "type": content.type,
         "body": content.body,
         "locales": content.locales,
+        "trusted": content.trusted,
         "features": content.features,
         "tags": item.tags,
         "starts": _moment(content.starts_ms),
@@ -143,6 +154,7 @@ def _made(wire: WireItem, held: Item) -> Item:
         type=_said(wire.type, held.content.type, new.type),
         body=_said(wire.body, held.content.body, None),
         locales=_said(wire.locales, held.content.locales, {}),
+        trusted=_said(wire.trusted, held.content.trusted, False),
         features=_said(wire.features, held.content.features, {}, read_features),
         starts_ms=_said(wire.starts, held.content.starts_ms, None, lambda value: time_ms(value, "starts")),
         ends_ms=_said(wire.ends, held.content.ends_ms, None, lambda value: time_ms(value, "ends")),

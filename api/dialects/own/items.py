@@ -30,7 +30,8 @@ async def show(call: Call) -> Reply:
 async def put(call: Call) -> Reply:
     """Put an item in, in place of one of that id."""
     item_id = _written_id(call)
-    item = item_of(item_id, ITEM.read(await call.body(MAX_BODY_BYTES)))
+    wire = ITEM.read(await call.body(MAX_BODY_BYTES))
+    item = item_of(item_id, wire, app_schemes=call.core.stock.app_schemes)
     call.core.stock.check_id(item_id)
     done = await call.core.stock.put({item_id: item}, call.caller)
     _check_room(done[item_id])
@@ -44,7 +45,7 @@ async def patch(call: Call) -> Reply:
     made: list[Item] = []
 
     def changed(held: Item) -> Item:
-        made.append(item_of(item_id, wire, held=held))
+        made.append(item_of(item_id, wire, held=held, app_schemes=call.core.stock.app_schemes))
         return made[-1]
 
     revision = await call.core.stock.change(item_id, changed, call.caller)
@@ -71,7 +72,7 @@ async def put_many(call: Call) -> Reply:
         field = f"items[{index}]"
         try:
             sent = NAMED_ITEM.read(raw, field)
-            item = item_of(sent.id, sent, field)
+            item = item_of(sent.id, sent, field, app_schemes=call.core.stock.app_schemes)
             try:
                 call.core.stock.check_id(sent.id)
             except InvalidInput as error:

@@ -95,6 +95,8 @@ class Content(Spec, frozen=True, kw_only=True):
         What is served. ``{{traits.first_name|there}}`` is filled in from the visitor, or with what follows the bar.
     locales
         Other bodies by language tag (``de``, ``de-AT``); the best match of ``context.locale`` is served.
+    trusted
+        Whether HTML may hold what does more than show something: scripts, frames, forms, handlers.
     when
         CEL over the visitor: who may see it.
     starts_ms, ends_ms
@@ -114,6 +116,7 @@ class Content(Spec, frozen=True, kw_only=True):
     type: Literal["html", "json", "redirect"] = "json"
     body: Any = None
     locales: dict[str, Any] = {}
+    trusted: bool = False
     when: Cel | None = None
     starts_ms: Moment | None = None
     ends_ms: Moment | None = None

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from personalization.catalog.catalog import Content
+from personalization.catalog.item import Item
 from tests.unit.api.site import SERVER, Site
 
 ARTICLE = {"type": "html", "body": "b", "tags": ["t"]}
@@ -49,6 +51,53 @@ async def test_what_could_not_be_shown_again_is_never_kept(site: Site, method: s
     assert (answer.status_code, answer.json()["field"]) == (400, field), answer.text
     assert site.items.kept == before
     assert (await send(site, "GET", "/x", b"")).status_code == 200
+
+
+UNSAFE: dict[str, tuple[Any, str, str]] = {
+    "a script": ({"body": "<script>x()</script>"}, "body", "<script> may do more"),
+    "a handler on a later line": ({"body": "<p>\n<p onclick='x()'>"}, "body", "line 2: <p> has onclick"),
+    "in a language": ({"locales": {"de": "<iframe>"}}, "locales.de", "<iframe> may do more"),
+    "a value that runs": (
+        {"body": "<p onclick='{{traits.x}}'>", "trusted": True},
+        "body",
+        "{{traits.x}} stands in the handler onclick",
+    ),
+    "a value that leads": ({"body": '<a href="{{traits.x}}">'}, "body", "{{traits.x}} may decide where href leads"),
+    "a redirect to code": ({"type": "redirect", "body": "javascript:x()"}, "body", "begins with javascript:"),
+    "a redirect to no app of ours": ({"type": "redirect", "body": "other://x"}, "body", "begins with other:"),
+    "a redirect by a value": ({"type": "redirect", "body": "//{{traits.x}}/"}, "body", "{{traits.x}} may decide"),
+}
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("case", UNSAFE)
+async def test_what_could_become_code_in_a_page_is_never_kept(site: Site, method: str, case: str) -> None:
+    await send(site, "PUT", "/x", ARTICLE)
+    before = dict(site.items.kept)
+    body, field, message = UNSAFE[case]
+    answer = (await send(site, method, "/x", {**ARTICLE, **body})).json()
+    assert (answer["field"], answer["code"]) == (field, "unsafe_body"), answer
+    assert answer["message"].startswith(message)
+    assert site.items.kept == before
+    many = (await send(site, "POST", "", {"items": [{"id": "y", **ARTICLE, **body}]})).json()
+    assert [each["field"] for each in many["rejected"]] == [f"items[0].{field}"]
+    assert site.items.kept == before
+
+
+async def test_a_trusted_item_may_embed_and_trust_can_be_taken_back_only_from_what_shows(site: Site) -> None:
+    await send(site, "PUT", "/x", {**ARTICLE, "body": "<script>x()</script>", "trusted": True})
+    assert site.items.kept["x"].content.trusted
+    assert (await send(site, "PATCH", "/x", {"trusted": None})).json()["field"] == "body"
+    assert site.items.kept["x"].content.trusted
+    await send(site, "PATCH", "/x", {"trusted": None, "body": "<b>x</b>"})
+    assert not site.items.kept["x"].content.trusted
+
+
+async def test_an_item_of_before_these_rules_can_be_taken_out_of_stock(site: Site) -> None:
+    content = Content(type="html", body="<script>x('{{traits.x}}')</script>")
+    site.items.kept["x"] = Item(content=content)
+    await send(site, "PATCH", "/x", {"inStock": False})
+    assert site.items.kept["x"] == Item(content=content, in_stock=False)
 
 
 async def test_the_first_and_the_last_moment_are_shown_as_sent(site: Site) -> None:

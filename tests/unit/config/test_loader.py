@@ -176,7 +176,7 @@ BAD_CONTENT = {
     "a: {body: {x: 1, x: 2}}": "content.a.body.x: is written twice, first at shop.yaml:3; keep one",
     "a: hello": (
         "content.a: must be a group with the fields body, cap, ends, features, group, locales, priority, starts, "
-        "type, when, not 'hello'"
+        "trusted, type, when, not 'hello'"
     ),
 }
 
@@ -241,7 +241,7 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
     "a list": (
         b"- a\n- b\n",
         "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, conversions, "
-        "scores, features, count_half_life, session_gap, sources, holdout, influence, not a list",
+        "scores, features, count_half_life, session_gap, sources, redirect_schemes, holdout, influence, not a list",
     ),
 }
 

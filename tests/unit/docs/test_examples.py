@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from config.body_checks import unsafe_bodies
 from config.catalog_shape import catalog_shape
 from config.convert import Converter
 from config.yaml_tree import Fields, parse_yaml
+from personalization.catalog.catalog import Catalog
 from tests.servers import ROOT
 
 _BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -32,7 +34,9 @@ def test_a_page_shows_yaml_that_the_loader_reads(block: str, tmp_path: Path) -> 
     if not {key.text for key, _ in tree.fields} <= shape.fields.keys():
         return  # of another kind: a compose file, for one
     converter = Converter()
-    for key, value in tree.fields:
-        converter.convert(value, shape.fields[key.text].shape, key.text)
+    read = {
+        key.text: converter.convert(value, shape.fields[key.text].shape, key.text) for key, value in tree.fields
+    }
     told = [str(mistake) for mistake in converter.mistakes.found if "is missing" not in mistake.message]
     assert told == [], "pages leave out what they are not about, and write nothing wrong"
+    assert list(unsafe_bodies(Catalog(**{"placements": {}, "content": {}, **read}))) == []

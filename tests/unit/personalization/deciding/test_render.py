@@ -25,11 +25,27 @@ def scope(context: dict[str, Any] | None = None, **traits: Any) -> VisitorScope:
         (Content(type="html", body="{{traits.none}}"), ""),
         (Content(type="html", body="{{nonsense|x}} {{traits|y}} {{event_count}}"), "x y 0"),
         (Content(type="html", body="{{traits.vip}} {{traits.points}}"), "true 3"),
+        (Content(type="html", body='<a href="/{{traits.name}}">'), '<a href="/%3Ci%3E%22A%22">'),
+        (Content(type="html", body='<a href="/{{traits.dots|all}}/b">'), '<a href="/all/b">'),
     ],
 )
 def test_variables_in_html_are_escaped(content: Content, shown: str) -> None:
-    rendered = Renderer(content).render(scope(name='<i>"A"', vip=True, points=3.0))
+    rendered = Renderer(content).render(scope(name='<i>"A"', vip=True, points=3.0, dots=".."))
     assert rendered == {"type": "html", "html": shown}
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (Content(type="html", body="<p onclick='go({{traits.q|0}})'>"), "<p onclick='go(0)'>"),
+        (Content(type="html", body="<script>'{{traits.q}}'</script>"), "<script>''</script>"),
+        (Content(type="html", body='<a href="{{traits.q|/a}}">{{traits.q}}'), '<a href="/a">x:y'),
+        (Content(type="redirect", body="{{traits.q|https://shop.example/}}"), "https://shop.example/"),
+    ],
+)
+def test_what_was_published_before_shows_no_value_where_none_may_stand(content: Content, shown: str) -> None:
+    rendered = Renderer(content).render(scope(q="x:y"))
+    assert rendered["html" if content.type == "html" else "url"] == shown
 
 
 def test_variables_in_a_redirect_are_percent_encoded() -> None:
