@@ -26,6 +26,7 @@ _COMPARED_WITH: dict[str, tuple[str, ...]] = {
     "default_reward": ("reward_range",),
     "reward_range": ("default_reward",),
     "body": ("type", "trusted"),
+    "trusted": ("type",),
     "ends": ("starts",),
     "content": ("arms",),
     "default": ("arms",),

@@ -167,6 +167,7 @@ class ContentSection(Section[Content]):
             f"{where}.body",
             f"a {spec.type} content needs text here",
         )
+        check.demand(spec.type == "html" or not spec.trusted, f"{where}.trusted", "is of html alone; leave it out")
         if spec.starts_ms is not None and spec.ends_ms is not None:
             check.demand(spec.starts_ms < spec.ends_ms, f"{where}.ends", "must lie after starts")
         for index, cap in enumerate(spec.cap):

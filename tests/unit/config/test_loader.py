@@ -165,6 +165,10 @@ BAD_CONTENT = {
     "a: {cap: [null]}": "content.a.cap[0].limit: is missing: How often, 1 or more",
     "a: {type: null}": "content.a.type: must be one of html, json, redirect, not empty",
     'a: {cap: 1 per day, group: ""}': "content.a.group: needs a name, or leave it out",
+    "a: {trusted: true}": "content.a.trusted: is of html alone; leave it out",
+    "a: {type: redirekt, body: /a, trusted: true}": (
+        "content.a.type: must be one of html, json, redirect, not 'redirekt'; did you mean 'redirect'?"
+    ),
     "a: {cap: 0}": "content.a.cap.limit: must be 1 or more",
     "a: {cap: {per: day}}": "content.a.cap.limit: is missing: How often, 1 or more",
     "a: {features: {price: .nan}}": "content.a.features.price: must be a finite number, not .nan",

@@ -57,6 +57,7 @@ REFUSED = {
     f"<p title='a>\n<p>{V}</p>": "stands in or behind a tag that parsers read differently (line 1 of the text)",
     f"\n\n<p title='a>\n{V}": "(line 3 of the text)",
     f"<!-- a --!> {V}": "stands in or behind a tag that parsers read differently",
+    f'<!-- a --!><p title="-->{V}">': "stands in or behind a tag that parsers read differently",
     f"<svg><![CDATA[ ]]>{V}</svg>": "stands in or behind a tag that parsers read differently",
     "<p>{{traits.x|<b>you</b>}}</p>": "has a < behind its bar",
     "<p title=\"{{traits.x|my 'dear'}}\">{{traits.x|\"}}<p title='{{traits.x|it's}}'>": "has a ' behind its bar",
