@@ -83,10 +83,13 @@ def _of_piece(body: MaskedBody, piece: Piece, schemes: Collection[str]) -> Itera
     if isinstance(piece, StartTag):
         yield from _of_tag(body, piece, schemes)
         return
-    for variable in body.within(piece.start, piece.end):
-        if not isinstance(piece, Text):
-            yield Misplaced(variable, _why_not_in(body, piece))
-        elif "<" in variable.otherwise:
+    variables = body.within(piece.start, piece.end)
+    if variables and not isinstance(piece, Text):
+        why = _why_not_in(body, piece)
+        yield from (Misplaced(variable, why) for variable in variables)
+        return
+    for variable in variables:
+        if "<" in variable.otherwise:
             yield Misplaced(variable, "has a < behind its bar; write words there, and < as &lt;")
         else:
             yield Placed(variable, html.escape)

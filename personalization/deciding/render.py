@@ -79,7 +79,7 @@ def _fill_text(body: str, type_: str) -> Fill:
     variables: list[Callable[[VisitorScope], str]] = []
     texts: list[str] = []
     at = 0
-    for match, escape in zip(VARIABLE.finditer(body), _escapes(body, type_), strict=True):
+    for match, escape in zip(VARIABLE.finditer(body), _escapes(body, type_), strict=type_ != "json"):
         texts.append(body[at : match.start()])
         variables.append(_variable(match[1], match[2] or "", escape))
         at = match.end()
@@ -90,13 +90,13 @@ def _fill_text(body: str, type_: str) -> Fill:
 
 def _escapes(body: str, type_: str) -> Iterable[Escape | None]:
     """How the value of each variable is written; None: none may stand there."""
+    if type_ == "json":
+        return repeat(str)
     masked = mask(body)
     if type_ == "html":
         return [place.escape if isinstance(place, Placed) else None for place in places_of(masked, ANY_APP)]
-    if type_ == "redirect":
-        settled = is_settled(*split_at_variables(masked, 0, len(masked.text)), ANY_APP)
-        return repeat(url_value if settled else None, len(masked.variables))
-    return repeat(str, len(masked.variables))
+    settled = is_settled(*split_at_variables(masked, 0, len(masked.text)), ANY_APP)
+    return repeat(url_value if settled else None, len(masked.variables))
 
 
 def _variable(name: str, otherwise: str, escape: Escape | None) -> Callable[[VisitorScope], str]:
