@@ -26,6 +26,13 @@ def too_slow(error: BaseException | None, timeout_ms: int) -> str | None:
     return words(error)
 
 
+def no_catalog(follower: CatalogFollower) -> str | None:
+    """Why there is no catalog to decide by."""
+    if follower.ready:
+        return None
+    return follower.waits_for or "none is published yet, or Redis could not tell"
+
+
 def unreadable(follower: CatalogFollower) -> str | None:
     """Which version of the catalog cannot be used here."""
     if not follower.refused or not follower.ready:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 from api.access.caller import KeysInForce
 from api.bounded_log import BoundedLog
 from api.catalog import PreparedInForce
-from api.checks import not_current, refused, too_slow, unreadable, words
+from api.checks import no_catalog, not_current, refused, too_slow, unreadable, words
 from api.clock import CollectorClock
 from api.conversions import ConversionsInMemory
 from api.housekeeping import Housekeeper
@@ -31,10 +32,13 @@ from config.settings import Settings
 from eventlog.partition import partition_of
 from eventlog.spool import Spool
 from installation.redis_clients import background_client, decider_client, fetch_with
+from installation.secrets_of import secrets_of
 from installation.visitor_log import log_of
 from online_models import checkpoint
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from personalization.visitor.folder_state import decode_folder
+from state.assignment_store import AssignmentStore
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
@@ -64,7 +68,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """All parts of one API process, started; they need not reach anything yet."""
     async with AsyncExitStack() as stack:
         keys = Keys(settings.namespace)
-        secret = settings.secret.encode()
+        secrets = secrets_of(settings)
+        models_key = secrets.key("models")
         metrics = ApiMetrics()
         tasks = TaskSupervisor(on_end=lambda task: metrics.task_restarts.labels(task).inc())
         background = background_client(settings.redis)
@@ -85,11 +90,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         watch = RedisWatch(background, f"{settings.namespace}:probe", heard=heard)
         tasks.keep("redis-watch", watch.run)
-        follower = CatalogFollower(CatalogStore(background, settings.namespace))
+        assignment = AssignmentStore(background, keys, secrets)
+        follower = CatalogFollower(CatalogStore(background, settings.namespace), before_first=assignment.load)
         tasks.keep("catalog", follower.run)
-        models = ModelFollower(background, keys, secret)
+        models = ModelFollower(background, keys, models_key)
         tasks.keep("models", models.run)
-        conversions = ConversionFollower(background, keys, secret)
+        conversions = ConversionFollower(background, keys, models_key)
         tasks.keep("conversions", conversions.run)
         creation = LogCreation(log, settings.partitions)
         tasks.keep("log-creation", creation.run, may_return=True)
@@ -112,6 +118,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"open decisions cannot be read: {error}") from error
 
+        @functools.cache
+        def decision_keys() -> DecisionKeys:
+            return DecisionKeys.of(secrets, assignment.found)
+
         checkpoints = CheckpointStore(background, keys)
 
         async def learned(placement: str) -> ModelReport | None:
@@ -123,7 +133,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 if stored is None or blob is None:
                     return None
                 # Off the loop: a large model takes milliseconds to load.
-                book = await asyncio.to_thread(checkpoint.load, blob, secret, placement=placement)
+                book = await asyncio.to_thread(checkpoint.load, blob, models_key, placement=placement)
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"the checkpoint cannot be read: {error}") from error
             header = stored.header
@@ -131,7 +141,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             return ModelReport(book.model.report(), through)
 
         needed: dict[str, Check] = {
-            "catalog": lambda: None if follower.ready else "none is published yet, or Redis could not tell",
+            "catalog": lambda: no_catalog(follower),
             "models": lambda: None if models.reached_ms else "Redis has not told of them yet",
         }
         watched: dict[str, Check] = {
@@ -145,7 +155,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         }
         readiness = Readiness(needed, watched, tasks)
         services = Services(
-            secret=secret,
+            secrets=secrets,
             catalog=catalog,
             items=items.store,
             keys=KeysInForce(catalog),
@@ -158,6 +168,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             clock_ms=clock.now_ms,
             open_decisions=open_decisions,
             learned=learned,
+            decision_keys=decision_keys,
             readiness=readiness.report,
             deadline_ms=settings.deadline_ms,
             redis_timeout_ms=settings.redis_timeout_ms,

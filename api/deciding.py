@@ -123,7 +123,7 @@ class Decider:
             catalog,
             services.models,
             intake.received_at_ms,
-            secret=services.secret,
+            keys=services.decision_keys(),
             nonce=services.nonce,
             out_of_time=lambda: time.perf_counter() > until,
             scorers=services.conversions,

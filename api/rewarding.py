@@ -101,7 +101,7 @@ class Rewarder:
 
     async def _append(self, intake: Intake, decision_id: str, event: Event) -> None:
         services = self._services
-        key = key_of(services.secret, decision_id)
+        key = key_of(services.secrets.key("decision-ids"), decision_id)
         if key == NOBODY or not await services.consent.admits_answer(key, intake):
             # Decided without consent there is no visitor's log it could go to; who refused since keeps none of it.
             services.metrics.unlogged.labels("consent").inc()

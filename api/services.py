@@ -23,8 +23,10 @@ from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
 from personalization.catalog.item import Item
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from personalization.events.decision_id import NONCE_BYTES
+from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
 
 
@@ -98,6 +100,10 @@ class Services:
     ----------
     clock_ms
         Wall clock, milliseconds since 1970; never far ahead of the log's.
+    secrets
+        Of the installation; whoever signs or seals has the key of its own purpose.
+    decision_keys
+        What decisions are made under; raises ``Unavailable`` while there is no catalog.
     open_decisions
         How many decisions of a visitor (by key) are open; raises ``Unavailable``.
     conversions
@@ -108,7 +114,7 @@ class Services:
         How the process is: what it lacks, and what is not well.
     """
 
-    secret: bytes
+    secrets: Secrets
     catalog: CatalogInForce
     keys: KeysInForce
     models: ModelsInMemory
@@ -119,6 +125,7 @@ class Services:
     clock_ms: Callable[[], int]
     open_decisions: Callable[[str], Awaitable[int]]
     learned: Callable[[str], Awaitable[ModelReport | None]]
+    decision_keys: Callable[[], DecisionKeys]
     items: Items | None = None
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
@@ -134,8 +141,8 @@ class Services:
     degenerate_ids: DegenerateIds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.senders = Senders(self.secret)
-        self.identities = Identities(self.secret)
+        self.senders = Senders(self.secrets.key("origins"))
+        self.identities = Identities(self.secrets)
         self.consent = ConsentGate(self.visitors)
         self.proven_pairs = ProvenPairs(self.visitors)
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)

@@ -23,9 +23,11 @@ from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.deciding.decide import decide
 from personalization.deciding.decider_catalog import prepare
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.events.decision_record import encode_record
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.key_derivation import Secrets
 from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_state import VisitorState
 
@@ -68,6 +70,7 @@ def learned(n_outcomes: int = 2_000) -> PlacementModel:
 
 def cost_ms(n_items: int, n_calls: int, model: PlacementModel, draw: random.Random) -> float:
     """CPU milliseconds a call."""
+    keys = DecisionKeys.of(Secrets(b"secret"))
     prepared, snapshot = prepare(compile_catalog(CATALOG, 1)), model.snapshot(1)
     bodies = [
         orjson.dumps(
@@ -96,7 +99,7 @@ def cost_ms(n_items: int, n_calls: int, model: PlacementModel, draw: random.Rand
             prepared,
             {"teasers": snapshot},
             NOW_MS,
-            secret=b"secret",
+            keys=keys,
             nonce=lambda number=number: number.to_bytes(9, "big"),  # type: ignore[misc]
         )
         for record in answer.records:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cli.running_file import read_running
-from config.settings import PREFIX, Settings, shown_url
+from config.settings import PREFIX, Settings, is_secret_set, shown_url
 from personalization.errors import Refused
 
 REDIS, KAFKA, NAMESPACE = PREFIX + "REDIS", PREFIX + "KAFKA", PREFIX + "NAMESPACE"
@@ -48,7 +48,7 @@ def find_installation(environment: MutableMapping[str, str], data_dir: Path | No
     environment.pop(KAFKA, None)
     if running.kafka:
         environment[KAFKA] = running.kafka
-    if SECRET not in environment and (secret := _secret(folder)):
+    if not is_secret_set(environment) and (secret := _secret(folder)):
         environment[SECRET] = secret
     return f"`nextbest up` on {folder} (API {running.api}, Redis at {shown_url(running.redis)})"
 

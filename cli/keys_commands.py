@@ -9,7 +9,7 @@ import click
 from api.access.proof import identity_secret, user_hash
 from config.settings import Settings
 from installation.opened import open_catalogs
-from installation.secret import secret_of
+from installation.secrets_of import installed_secrets
 from personalization.catalog.catalog import Catalog
 from personalization.errors import InvalidInput, Refused
 
@@ -29,12 +29,12 @@ def identity(source: str, user_id: str | None) -> None:
     Token (HS256, with sub and exp) signed with it. No page and no catalog may ever hold it.
     """
     settings = Settings.from_environment()
-    secret = secret_of(settings)
+    secrets = installed_secrets(settings)
     catalog = asyncio.run(_catalog(settings))
     if source not in catalog.sources:
         known = ", ".join(sorted(catalog.sources)) or "none"
         raise InvalidInput("source", f"the catalog has no {source!r}; there are: {known}", "unknown_name")
-    of_source = identity_secret(secret, source)
+    of_source = identity_secret(secrets, source)
     click.echo(of_source if user_id is None else user_hash(of_source, user_id))
     if not catalog.sources[source].verify_users:
         click.echo(f"Nobody asks for it yet: sources.{source} has no `verify_users: true`.", err=True)

@@ -23,7 +23,7 @@ from cli.http_probe import listening_socket
 from cli.running_file import RunningInstallation, remove_running
 from cli.started import Started
 from cli.supervisor import Supervisor
-from config.settings import Settings
+from config.settings import Settings, is_secret_set
 
 if TYPE_CHECKING:
     pass
@@ -178,7 +178,7 @@ async def running(
         try:
             environment = {
                 "NEXTBEST_DATA_DIR": str(data_dir.path),
-                "NEXTBEST_SECRET": os.environ.get("NEXTBEST_SECRET") or data_dir.secret(),
+                **({} if is_secret_set(os.environ) else {"NEXTBEST_SECRET": data_dir.secret()}),
                 **(more_environment or {}),
             }
             own_redis = not os.environ.get("NEXTBEST_REDIS", "")

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,10 @@ from personalization.errors import InvalidInput, NextbestError
 
 PREFIX = "NEXTBEST_"
 DEVELOPMENT_SECRET = "development-secret"
+MIN_SECRET_CHARS = 32
+"""As many hexadecimal digits are 128 bits: beyond any search, if they were drawn by lot."""
+
+MAKE_A_SECRET = "`openssl rand -hex 32`"
 
 NOT_SETTINGS = frozenset(
     {
@@ -108,7 +113,19 @@ class Settings:
     namespace: str = _row(
         "nextbest", "prefix of every Redis key and Kafka topic, so that several live side by side"
     )
-    secret: Secret = _row(Secret(DEVELOPMENT_SECRET), "key of decision ids, draws and checkpoints; same everywhere")
+    secret: Secret = _row(
+        Secret(DEVELOPMENT_SECRET),
+        "what the keys of decision ids, draws, consents and models are derived from; same everywhere; at least 32 "
+        "characters (`openssl rand -hex 32`). The default is for an API on this machine alone. `nextbest up` makes "
+        "one of its own, and keeps it in its data folder",
+    )
+    secret_file: str = _row("", "file that `NEXTBEST_SECRET` stands in, instead of the variable")
+    secret_before: Secret = _row(
+        Secret(""),
+        "the secret before the one in force: what was made under it is still accepted, nothing is made under it "
+        "([how to rotate](runbook.md#another-secret))",
+    )
+    secret_before_file: str = _row("", "file that `NEXTBEST_SECRET_BEFORE` stands in, instead of the variable")
     host: str = _row("127.0.0.1", "address the API listens on")
     port: int = _row(8700, "port the API listens on")
     api_processes: int = _row(1, "API processes that share the port")
@@ -164,6 +181,7 @@ class Settings:
                     errors.append(InvalidInput(name, f"must be a whole number, 0 or more, not {text!r}"))
             else:
                 values[row.name] = types[row.name](text)
+        errors.extend(_read_secrets(values))
         settings = cls(**values)
         errors.extend(_problems(settings))
         if errors:
@@ -201,20 +219,67 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "REDIS", problem))
     if settings.port > 65_535 or settings.metrics_port > 65_535:
         found.append(InvalidInput(PREFIX + "PORT", "must lie between 0 and 65535"))
-    if not settings.secret:
-        found.append(InvalidInput(PREFIX + "SECRET", "must not be empty"))
-    if settings.secret == DEVELOPMENT_SECRET and not is_loopback(settings.host):
-        found.append(
-            InvalidInput(
-                PREFIX + "SECRET",
-                f"must be one of your own where the API listens beyond this machine ({settings.host}): whoever "
-                "knows it can forge decision ids",
-            )
-        )
+    if problem := _secret_problem(settings):
+        found.append(InvalidInput(PREFIX + "SECRET", problem))
+    if settings.secret and settings.secret_before == settings.secret:
+        found.append(InvalidInput(PREFIX + "SECRET_BEFORE", "is the secret in force; leave it out"))
     for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
     return found
+
+
+_SECRET_FILES = {"NEXTBEST_SECRET_FILE": "secret", "NEXTBEST_SECRET_BEFORE_FILE": "secret_before"}
+"""What is read from a file → the field it is put into."""
+
+
+def _read_secrets(values: dict[str, Any]) -> list[InvalidInput]:
+    """Put what the files hold in the place of their names."""
+    found = []
+    for variable, name in _SECRET_FILES.items():
+        path = values.get(f"{name}_file")
+        if not path:
+            continue
+        if name in values:
+            message = f"is set, and {PREFIX}{name.upper()} too: which of them is meant? Leave one out"
+            found.append(InvalidInput(variable, message))
+            continue
+        try:
+            text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or "it is no text"
+            found.append(InvalidInput(variable, f"{path} cannot be read: {reason}"))
+            continue
+        if not text:
+            found.append(InvalidInput(variable, f"{path} is empty; write a secret into it: {MAKE_A_SECRET}"))
+        else:
+            values[name] = Secret(text)
+    return found
+
+
+def _secret_problem(settings: Settings) -> str | None:
+    """What is wrong with the secret in force; in words that do not quote it."""
+    secret = settings.secret
+    if not secret:
+        return f"must not be empty; {MAKE_A_SECRET} makes one"
+    if secret == DEVELOPMENT_SECRET:
+        if is_loopback(settings.host):
+            return None
+        return (
+            f"must be one of your own where the API listens beyond this machine ({settings.host}): whoever "
+            f"knows it can forge decision ids; {MAKE_A_SECRET} makes one"
+        )
+    if len(secret) < MIN_SECRET_CHARS:
+        return (
+            f"has {len(secret)} characters, and must have {MIN_SECRET_CHARS} or more; {MAKE_A_SECRET} makes one. "
+            f"An installation that has this one already goes on with it as {PREFIX}SECRET_BEFORE"
+        )
+    return None
+
+
+def is_secret_set(environment: Mapping[str, str]) -> bool:
+    """Whether somebody has given a secret, so that none has to be made or found."""
+    return any(environment.get(name, "").strip() for name in ("NEXTBEST_SECRET", "NEXTBEST_SECRET_FILE"))
 
 
 def _redis_problem(url: str) -> str | None:

@@ -14,6 +14,7 @@ import msgspec
 import river
 
 from personalization.errors import Refused
+from personalization.key_derivation import signing_keys
 
 MAC_BYTES = 32
 
@@ -79,7 +80,7 @@ class Envelope(Generic[BodyT]):
         if len(data) < start or not data.startswith(self.magic):
             raise Refused(f"not {self.what}: keep the last good one")
         packed = data[start:]
-        if not hmac.compare_digest(data[len(self.magic) : start], _mac(secret, packed)):
+        if not is_signed(data[len(self.magic) : start], secret, packed):
             raise Refused("the checkpoint is damaged or signed with another secret: keep the last good one")
         try:
             written = msgspec.msgpack.decode(packed, type=Body)
@@ -87,6 +88,11 @@ class Envelope(Generic[BodyT]):
             return msgspec.msgpack.decode(packed, type=self.body)
         except msgspec.DecodeError as error:
             raise Refused(f"the checkpoint is of another release: {self.remedy} ({error})") from error
+
+    def is_signed_before(self, data: bytes, secret: bytes) -> bool:
+        """Whether ``data``, which opens, was signed under a secret before ``secret``, and should be sealed anew."""
+        start = len(self.magic) + MAC_BYTES
+        return not hmac.compare_digest(data[len(self.magic) : start], _mac(secret, data[start:]))
 
     def _check(self, written: Body) -> None:
         if written.format != self.format:
@@ -107,6 +113,11 @@ def payload_refused(error: Exception, remedy: str) -> Refused:
     """What to raise if a payload that is authentic raised ``error`` while it was loaded."""
     reason = f"{type(error).__name__}: {error}"
     return Refused(f"the checkpoint's payload cannot be loaded ({reason}): keep the last good one, or {remedy}")
+
+
+def is_signed(mac: bytes, secret: bytes, message: bytes) -> bool:
+    """Whether ``mac`` is the HMAC-SHA256 of ``message`` under ``secret``, or under one that it follows."""
+    return any(hmac.compare_digest(mac, _mac(key, message)) for key in signing_keys(secret))
 
 
 def _mac(secret: bytes, packed: bytes) -> bytes:

@@ -8,6 +8,7 @@ import pickle
 
 import river
 
+from online_models.envelope import is_signed
 from online_models.river_model import RiverModel
 from online_models.wire import FORMAT, PickleHeader
 from personalization.errors import Refused
@@ -18,7 +19,7 @@ def header_of(
 ) -> PickleHeader:
     """The estimator, signed."""
     payload = model.dump()
-    mac = _mac(secret, river.__version__, version, payload)
+    mac = hmac.digest(secret, _message(river.__version__, version, payload), hashlib.sha256)
     return PickleHeader(FORMAT, name, version, *reward_range, river.__version__, mac, payload)
 
 
@@ -30,8 +31,8 @@ def model_of(header: PickleHeader, secret: bytes) -> RiverModel:
     Refused
         For another River version, or a payload the secret does not vouch for.
     """
-    expected = _mac(secret, header.river_version, header.version, header.payload)
-    if not hmac.compare_digest(expected, header.mac):
+    message = _message(header.river_version, header.version, header.payload)
+    if not is_signed(header.mac, secret, message):
         raise Refused("the snapshot is not signed with this server's secret: give learner and API the same one")
     if header.river_version != river.__version__:
         raise Refused(
@@ -43,5 +44,5 @@ def model_of(header: PickleHeader, secret: bytes) -> RiverModel:
     return scorer
 
 
-def _mac(secret: bytes, river_version: str, version: int, payload: bytes) -> bytes:
-    return hmac.digest(secret, f"{FORMAT}|{river_version}|{version}|".encode() + payload, hashlib.sha256)
+def _message(river_version: str, version: int, payload: bytes) -> bytes:
+    return f"{FORMAT}|{river_version}|{version}|".encode() + payload

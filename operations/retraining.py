@@ -19,7 +19,7 @@ from eventlog.partition import partition_of
 from eventlog.port import EventLog, Record
 from eventlog.topics import OUTCOMES
 from installation.opened import Installation, open_installation
-from installation.secret import secret_of
+from installation.secrets_of import installed_secrets
 from online_models.conversion import checkpoint
 from online_models.conversion.contender import Contender
 from online_models.conversion.metrics import Scorecard, scorecard
@@ -79,7 +79,7 @@ async def retrain(
     """
     async with open_installation(settings) as opened:
         spec = await _spec(opened.catalogs, conversion)
-        secret = secret_of(settings)
+        secret = installed_secrets(settings).key("models")
         await _check_secret(opened.redis, opened.keys, conversion, secret)
         wanted = ModelSpec(model) if model else ModelSpec(spec.model, spec.model_parameters)
         retrained = Retrained(Contender(wanted))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self, TypeAlias
 
 from redis.exceptions import RedisError
@@ -48,6 +48,9 @@ class CatalogFollower:
         Between two looks where no announcement comes.
     keep
         Compiled versions held in memory, the least lately used dropped first.
+    before_first
+        Awaited before the first version is taken, until it returns: what nobody may decide without. Where it raises
+        ``Refused``, ``waits_for`` says why.
 
     Examples
     --------
@@ -55,12 +58,20 @@ class CatalogFollower:
     """
 
     def __init__(
-        self, store: CatalogStore, on_change: Listener | None = None, poll_s: float = 2.0, keep: int = 16
+        self,
+        store: CatalogStore,
+        on_change: Listener | None = None,
+        poll_s: float = 2.0,
+        keep: int = 16,
+        before_first: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.store = store
         self.on_change = on_change
         self.poll_s = poll_s
         self.keep = keep
+        self.waits_for = ""
+        """Why the first version is not taken, where ``before_first`` refuses."""
+        self._before_first = before_first
         self._current: CompiledCatalog | None = None
         self._newest_seen = 0
         self._compiled: OrderedDict[int, CompiledCatalog] = OrderedDict()
@@ -103,6 +114,10 @@ class CatalogFollower:
                 if not self._away:
                     logger.warning("catalog_disconnected reason=%s", error)
                 self._away = True
+            except Refused as refusal:
+                if self.waits_for != str(refusal):
+                    logger.error("catalog_waits reason=%s", refusal)
+                self.waits_for = str(refusal)
             finally:
                 self.listening = False
             await pause(min(self.poll_s, 1.0))
@@ -173,6 +188,9 @@ class CatalogFollower:
 
     async def refresh(self) -> None:
         """Look for a newer version now."""
+        if self._before_first is not None:
+            await self._before_first()
+            self._before_first, self.waits_for = None, ""
         newest = await self.store.latest_version()
         if newest == self._newest_seen:
             return

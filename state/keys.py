@@ -69,6 +69,11 @@ class Keys:
         return f"{self.namespace}:challenger:{challenger_id}"
 
     @property
+    def assignment(self) -> str:
+        """What persons are assigned by, sealed under each secret the installation has had."""
+        return f"{self.namespace}:assignment"
+
+    @property
     def generations(self) -> str:
         """Counts the learners there have been: each take-over of a partition takes the next number."""
         return f"{self.namespace}:learner:generations"

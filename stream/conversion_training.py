@@ -121,6 +121,10 @@ class ConversionTraining:
         """A book from its checkpoint; raises ``Refused``."""
         return checkpoint.load(blob, self._secret, conversion=_name(key)).model
 
+    def is_signed_before(self, blob: bytes) -> bool:
+        """Whether a checkpoint that was loaded was signed under a secret before."""
+        return checkpoint.ENVELOPE.is_signed_before(blob, self._secret)
+
     async def dump(self, book: ConversionBook, place: Place) -> bytes:
         """A book's checkpoint; the caller's lock keeps it as it is."""
         return await asyncio.to_thread(checkpoint.dump, book, {place.partition: place.offset}, self._secret)

@@ -60,7 +60,7 @@ class HeldModel:
     n_records
         Records of its key up to the partition's position.
     moved
-        Whether the book learned something that no copy holds.
+        Whether the book learned something that no copy holds, or its copies were signed under a secret before.
     n_learned
         Records taken since the book was loaded.
     raises

@@ -9,6 +9,7 @@ from faust.types import TP
 
 from config.settings import Settings
 from eventlog.topics import OUTCOMES
+from installation.secrets_of import secrets_of
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher
@@ -46,12 +47,12 @@ async def main(settings: Settings) -> None:
         async def commit(offsets: dict[int, int]) -> bool:
             return await app.commit_offsets({app.tp(OUTCOMES, at): offset for at, offset in offsets.items()})
 
-        secret = settings.secret.encode()
+        key = secrets_of(settings).key("models")
         trainings = Trainings(
-            PlacementTraining(ModelPublisher(house.redis, house.keys, secret), secret),
+            PlacementTraining(ModelPublisher(house.redis, house.keys, key), key),
             ConversionTraining(
                 ConversionPublisher(house.redis, house.keys),
-                secret,
+                key,
                 metrics,
                 max(settings.publish_ms, settings.publish_conversion_ms),
             ),

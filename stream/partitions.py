@@ -147,6 +147,8 @@ class Partitions:
             else:
                 model.copies = model.copies[index:]
                 model.go_back()
+                # Its secret will be refused one day: it is saved anew, though it learned nothing.
+                model.moved = self._trainings.of(model.key).is_signed_before(blob)
                 return book
         if failure is not None:
             raise failure

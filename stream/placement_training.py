@@ -39,6 +39,10 @@ class PlacementTraining:
         """A model from its checkpoint; raises ``Refused``."""
         return checkpoint.load(blob, self._secret, placement=key).model
 
+    def is_signed_before(self, blob: bytes) -> bool:
+        """Whether a checkpoint that was loaded was signed under a secret before."""
+        return checkpoint.ENVELOPE.is_signed_before(blob, self._secret)
+
     async def dump(self, book: PlacementModel, place: Place) -> bytes:
         """A model's checkpoint."""
         offsets = {place.partition: place.offset}

@@ -68,6 +68,9 @@ class Training(Protocol):
     def load(self, key: str, blob: bytes) -> Any:
         """A book from its checkpoint; raises ``Refused``."""
 
+    def is_signed_before(self, blob: bytes) -> bool:
+        """Whether a checkpoint that was loaded was signed under a secret before, and should be written anew."""
+
     async def dump(self, book: Any, place: Place) -> bytes:
         """A book's checkpoint."""
 

@@ -1,19 +1,17 @@
 """Proof that a caller speaks for the user it names: a hash or a token that the site's own server made.
 
 Both are made with the source's *identity secret*, which the site's server keeps and no page ever holds. It is
-derived from the installation's secret (HKDF, RFC 5869), so that it is stored nowhere.
+derived from the installation's secret, so it is stored nowhere; while that is rotated the one before holds too.
 """
 
 from __future__ import annotations
 
 import hmac
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jwt
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from personalization.key_derivation import Secrets, accepted
 from personalization.keyed_hash import hmac_sha256
 
 USER_HASH = "userHash"
@@ -22,7 +20,6 @@ USER_TOKEN = "userToken"
 MAX_TOKEN_CHARS = 4096
 """Longer than a token with a subject and an expiry ever is."""
 
-_SECRET_BYTES = 32
 _LEEWAY_S = 30
 """By how much the clock of the site's server may be off."""
 
@@ -50,15 +47,14 @@ class Proof(NamedTuple):
 NO_PROOF = Proof()
 
 
-@lru_cache(maxsize=1024)
-def identity_secret(secret: bytes, source: str) -> str:
+def identity_secret(secrets: Secrets, source: str) -> str:
     """The identity secret of a source, 64 hex digits; its UTF-8 text is the key of hashes and tokens.
 
-    >>> len(identity_secret(b"s", "shop")), identity_secret(b"s", "shop") == identity_secret(b"s", "app")
+    >>> secrets = Secrets(b"s")
+    >>> len(identity_secret(secrets, "shop")), identity_secret(secrets, "shop") == identity_secret(secrets, "app")
     (64, False)
     """
-    derived = HKDF(SHA256(), _SECRET_BYTES, salt=None, info=f"nextbest identity {source}".encode())
-    return derived.derive(secret).hex()
+    return secrets.key(f"identity/{source}").hex()
 
 
 def user_hash(identity: str, user_id: str) -> str:
@@ -73,12 +69,16 @@ def user_hash(identity: str, user_id: str) -> str:
 class Identities:
     """The identity secrets of an installation."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
 
     def why_not(self, source: str, user_id: str, proof: Proof, now_ms: int) -> str | None:
         """Why a sender with a key of ``source`` does not speak for a user; None: it proved that it does."""
-        return why_not(identity_secret(self._secret, source), user_id, proof, now_ms)
+        current, *before = accepted(self._secrets.key(f"identity/{source}"))
+        doubt = why_not(current.hex(), user_id, proof, now_ms)
+        if doubt is None or any(why_not(key.hex(), user_id, proof, now_ms) is None for key in before):
+            return None
+        return doubt
 
 
 def why_not(identity: str, user_id: str, proof: Proof, now_ms: int) -> str | None:

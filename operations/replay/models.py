@@ -14,6 +14,7 @@ import msgspec
 from config.settings import DEVELOPMENT_SECRET
 from eventlog.topics import OUTCOMES
 from installation.opened import Installation, published
+from installation.secrets_of import secrets_of
 from operations.replay.base import Base
 from operations.replay.states import starts_of
 from personalization.catalog.compiled_catalog import CompiledCatalog
@@ -99,13 +100,13 @@ class _Rebuilding:
     """One partition after the other, by the learner's own trainings."""
 
     def __init__(self, opened: Installation, catalog: CompiledCatalog, epoch: int) -> None:
-        secret = opened.settings.secret.encode()
+        key = secrets_of(opened.settings).key("models")
         self._parts = opened
         self._catalog = catalog
         self._epoch = epoch
         self._trainings = Trainings(
-            PlacementTraining(ModelPublisher(opened.redis, opened.keys, secret), secret),
-            ConversionTraining(ConversionPublisher(opened.redis, opened.keys), secret, LearnerMetrics()),
+            PlacementTraining(ModelPublisher(opened.redis, opened.keys, key), key),
+            ConversionTraining(ConversionPublisher(opened.redis, opened.keys), key, LearnerMetrics()),
         )
         self._checkpoints = CheckpointStore(opened.redis, opened.keys)
         self.rebuilt = RebuiltModels()

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import ClientEvent, Track
+from personalization.key_derivation import signing_keys
 from personalization.visitor.purposes import PERSONALISING, Word, Words, add, said, spoken
 
 CONSENT_EVENT = "Consent Updated"
@@ -119,7 +120,9 @@ def is_signed(secret: bytes, keys: Iterable[str], consent: Mapping[str, Any], no
     purposes = {name: value for name, value in consent.items() if isinstance(value, bool)}
     given = signature.encode("utf-8", "replace")
     return any(
-        hmac.compare_digest(given, _signature(secret, key, purposes, until_ms, at_ms).encode()) for key in keys
+        hmac.compare_digest(given, _signature(by, key, purposes, until_ms, at_ms).encode())
+        for key in keys
+        for by in signing_keys(secret)
     )
 
 

@@ -13,6 +13,7 @@ from personalization.audience.variables import VisitorScope
 from personalization.deciding.consents import Consents
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.request import DecideRequest, unit_of
 from personalization.deciding.reward_scorer import RewardScorer
 from personalization.events.decision_id import derived_nonce
@@ -45,7 +46,7 @@ class Call:
         catalog: PreparedCatalog,
         models: Mapping[str, RewardScorer],
         now_ms: int,
-        secret: bytes,
+        keys: DecisionKeys,
         nonce: NonceSource,
         out_of_time: Callable[[], bool],
         scorers: Scorers,
@@ -53,7 +54,7 @@ class Call:
         self.request = request
         self.catalog = catalog
         self.models = models
-        self.secret = secret
+        self.keys = keys
         self.nonce = nonce
         self.out_of_time = out_of_time
         self.now_ms = now_ms
@@ -77,7 +78,7 @@ class Call:
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
         self.scope = VisitorScope(state, request.context, catalog.catalog, clock_ms, known, scores)
-        self.consents = Consents(secret, request, state, now_ms)
+        self.consents = Consents(keys.consent, request, state, now_ms)
         if says_words:
             self.answer.words = self.consents.news(held, catalog.catalog.named.purposes, states)
         if request.events or request.names_pair:
@@ -95,7 +96,7 @@ class Call:
         if not request.repeatable:
             return self.nonce()
         named = f"{len(request.request_id)}:{request.request_id}"
-        return derived_nonce(self.secret, "request", self.key, named, placement, str(slot))
+        return derived_nonce(self.keys.assignment, "request", self.key, named, placement, str(slot))
 
     def _held(self, states: Sequence[VisitorState] | None) -> list[Words]:
         """The words under each key, as they are before the states are merged."""

@@ -14,6 +14,7 @@ from personalization.audience.conversion_scores import Scorers
 from personalization.deciding.call import Call, NonceSource
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import ArmDistribution
 from personalization.deciding.filling import Filling
 from personalization.deciding.questions import Question
@@ -41,7 +42,7 @@ def decide(
     models: Mapping[str, RewardScorer],
     now_ms: int,
     *,
-    secret: bytes,
+    keys: DecisionKeys,
     nonce: NonceSource,
     out_of_time: Callable[[], bool] = _never,
     scorers: Scorers = NO_SCORERS,
@@ -72,7 +73,7 @@ def decide(
         catalog,
         models,
         now_ms,
-        secret=secret,
+        keys=keys,
         nonce=nonce,
         out_of_time=out_of_time,
         scorers=scorers,
@@ -98,13 +99,13 @@ def deciding(
     models: Mapping[str, RewardScorer],
     now_ms: int,
     *,
-    secret: bytes,
+    keys: DecisionKeys,
     nonce: NonceSource,
     out_of_time: Callable[[], bool] = _never,
     scorers: Scorers = NO_SCORERS,
 ) -> Deciding:
     """``decide`` step by step, for a request that was checked: each question to a model is handed out."""
-    call = Call(request, states, catalog, models, now_ms, secret, nonce, out_of_time, scorers)
+    call = Call(request, states, catalog, models, now_ms, keys, nonce, out_of_time, scorers)
     for asked in request.placements:
         if request.apart:
             call.taken.clear()

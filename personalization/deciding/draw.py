@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.events.decision_id import derived_nonce, mint
 
 
@@ -14,8 +15,8 @@ def sticky_draw_name(*, unit: bytes, placement: str, slot: int, replaces: str) -
 
 
 def sticky_decision_id(
-    secret: bytes, *, key: str, unit: bytes, placement: str, slot: int, replaces: str, arm: str
+    keys: DecisionKeys, *, key: str, unit: bytes, placement: str, slot: int, replaces: str, arm: str
 ) -> str:
     """The id of a sticky choice: calls that agree on all but the key share its nonce, and are one trial."""
-    nonce = derived_nonce(secret, unit.hex(), placement, str(slot), replaces or "-", arm)
-    return mint(secret, key, nonce)
+    nonce = derived_nonce(keys.assignment, unit.hex(), placement, str(slot), replaces or "-", arm)
+    return mint(keys.ids, key, nonce)

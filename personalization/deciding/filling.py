@@ -86,7 +86,7 @@ class Filling:
             if scope.state is None and call.request.is_nobodys:
                 # Those who name nobody are not one person, whose variant all of them would be served.
                 unit = short_hash(call.request.request_id)
-            assignment = placement.experiments.assignment(call.secret, unit, scope.state)
+            assignment = placement.experiments.assignment(call.keys.assignment, unit, scope.state)
             if assignment.overrides is not None:
                 placement = assignment.overrides
             else:

@@ -6,6 +6,7 @@ import msgspec
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.deciding.candidates import features_by_arm
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import ArmDistribution, ticket, uniform
 from personalization.deciding.draw import sticky_draw_name
 from personalization.deciding.reward_scorer import RewardScorer
@@ -21,18 +22,22 @@ class Recomputed(msgspec.Struct, frozen=True):
     distribution: ArmDistribution
 
 
-def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardScorer, secret: bytes) -> Recomputed:
+def recompute(
+    record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardScorer, keys: DecisionKeys
+) -> Recomputed:
     """Make a drawn decision again: same catalog and model versions, same features, same draw.
 
     Parameters
     ----------
     catalog, scorer
         Of the versions the record names.
+    keys
+        Of the installation; a decision made under the secret before is made again under that one.
 
     Raises
     ------
     InvalidInput
-        Where the versions differ, or the record is of a choice that nothing was drawn for.
+        Where the versions differ, the record is of a choice that nothing was drawn for, or its secret is not known.
     """
     choice = record.choice
     if choice.catalog_version != catalog.version:
@@ -54,10 +59,11 @@ def recompute(record: DecisionRecord, catalog: CompiledCatalog, scorer: RewardSc
         )
         if distribution.model_version != choice.model_version:
             raise InvalidInput("model_version", f"the record needs model {choice.model_version}")
-    name = choice.decision_id
     if record.sticky:
         name = sticky_draw_name(
             unit=record.unit, placement=choice.placement, slot=choice.slot, replaces=record.replaces
         )
-    drawn = ticket(secret, name)
+        drawn = ticket(keys.assignment, name)
+    else:
+        drawn = ticket(keys.draw_key(choice.decision_id), choice.decision_id)
     return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)

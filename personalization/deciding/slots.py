@@ -48,8 +48,8 @@ def _draw(filling: Filling, slot: int, rung: Rung) -> Drawn:
     if filling.sticky and filling.scope.state is not None:
         return _draw_sticky(filling, slot, rung)
     call = filling.call
-    decision_id = mint(call.secret, filling.key, call.nonce_of(filling.name, slot))
-    drawn = ticket(call.secret, decision_id)
+    decision_id = mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot))
+    drawn = ticket(call.keys.draws, decision_id)
     return Drawn(decision_id, rung.distribution.draw(drawn), drawn)
 
 
@@ -59,10 +59,10 @@ def _draw_sticky(filling: Filling, slot: int, rung: Rung) -> Drawn:
     kept = filling.kept(slot)
     replaces = "" if kept is None else trial_of(kept.decision_id)
     name = sticky_draw_name(unit=call.unit, placement=filling.name, slot=slot, replaces=replaces)
-    drawn = ticket(call.secret, name)
+    drawn = ticket(call.keys.assignment, name)
     index = distribution.draw(drawn)
     decision_id = sticky_decision_id(
-        call.secret,
+        call.keys,
         key=call.key,
         unit=call.unit,
         placement=filling.name,
@@ -75,4 +75,4 @@ def _draw_sticky(filling: Filling, slot: int, rung: Rung) -> Drawn:
 
 def _certain(filling: Filling, slot: int) -> Drawn:
     call = filling.call
-    return Drawn(mint(call.secret, filling.key, call.nonce_of(filling.name, slot)), 0, None)
+    return Drawn(mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot)), 0, None)

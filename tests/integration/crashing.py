@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from config.settings import RedisUrl, Settings
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.secrets_of import secrets_of
 from installation.visitor_log import log_of
 from online_models import checkpoint
 from online_models.conversion import checkpoint as book_checkpoint
@@ -248,7 +249,7 @@ class System:
     async def learned(self) -> dict[str, Learned]:
         """The models and books of the current checkpoints."""
         store = CheckpointStore(self.redis, self.keys)
-        secret = self.settings.secret.encode()
+        secret = secrets_of(self.settings).key("models")
         models: dict[str, Learned] = {}
         for partition in range(self.settings.partitions):
             found = await store.load(partition)

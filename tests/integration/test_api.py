@@ -28,12 +28,14 @@ from eventlog.topics import DECISIONS, VISITOR_LOG, Topics
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from personalization.audience.consent import sign_consent
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.recompute import recompute
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import decode_entry
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.key_derivation import Secrets
 from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_state import VisitorState
 from state.catalog_store import CatalogStore
@@ -48,7 +50,9 @@ from tests.unit.api.site import SERVER, WRITE, shop
 pytestmark = pytest.mark.redis
 
 KEYS = Keys("test")
-SECRET = b"test-secret"
+SECRET = "test-secret"
+SECRETS = Secrets(SECRET.encode())
+MODELS_KEY, CONSENT_KEY = SECRETS.key("models"), SECRETS.key("consent")
 
 
 @pytest.fixture
@@ -63,18 +67,18 @@ def settings_for(url: str, tmp_path: Path, **more: Any) -> Settings:
     return Settings(
         redis=RedisUrl(url),
         namespace="test",
-        secret=Secret(SECRET.decode()),
         data_dir=str(tmp_path / "data"),
         # Others use this machine too: the budgets of a quiet one are measured by the benchmarks.
-        **{"redis_timeout_ms": 500, "deadline_ms": 2_000, **more},
+        **{"secret": Secret(SECRET), "redis_timeout_ms": 500, "deadline_ms": 2_000, **more},
     )
 
 
 @asynccontextmanager
-async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    redis = Redis.from_url(settings.redis)
-    await CatalogStore(redis, "test").publish(shop(), "test")
-    await redis.aclose()
+async def api(settings: Settings, *, publish: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+    if publish:
+        redis = Redis.from_url(settings.redis)
+        await CatalogStore(redis, "test").publish(shop(), "test")
+        await redis.aclose()
     app = Application(lambda: open_services(settings))
     transport = httpx.ASGITransport(app=app)
     async with app.started(), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -151,7 +155,7 @@ async def test_decisions_reach_both_topics_and_recompute_from_the_record(redis_u
     for decision in (decision for answer in answers for decision in answer["decisions"]):
         record = records[decision["decisionId"]]
         assert made[decision["decisionId"]].choice.weight == record.choice.weight == decision["probability"] * SCALE
-        again = recompute(record, catalog, ModelSnapshot.prior(), SECRET)
+        again = recompute(record, catalog, ModelSnapshot.prior(), DecisionKeys.of(SECRETS))
         assert (again.arm, again.distribution.weights) == (decision["contentId"], record.weights)
 
 
@@ -180,7 +184,7 @@ async def test_a_published_model_changes_what_is_served(redis_url: str, tmp_path
                     n,
                 )
             )
-        publisher = ModelPublisher(redis, KEYS, SECRET)
+        publisher = ModelPublisher(redis, KEYS, MODELS_KEY)
         await publisher.publish("home.hero", model.snapshot(generation=1), time.time_ns() // 10**6)
 
         async def arrived() -> bool:
@@ -189,7 +193,7 @@ async def test_a_published_model_changes_what_is_served(redis_url: str, tmp_path
         await until(arrived)
         chosen = [(await decide(client, f"a{n}"))["decisions"][0]["contentId"] for n in range(60)]
         assert chosen.count("tents") > 50
-        assert (await read_model(redis, KEYS, "home.hero", SECRET)) is not None
+        assert (await read_model(redis, KEYS, "home.hero", MODELS_KEY)) is not None
         await save_checkpoint(redis, model, (await log_identity(redis_url)).n_partitions)
         body = (await client.get("/v1/placements/home.hero", headers=SERVER)).json()
         assert body["trainedThrough"]["offset"] == 599
@@ -209,7 +213,7 @@ async def save_checkpoint(redis: Redis, model: PlacementModel, n_partitions: int
     partition = partition_of("home.hero", n_partitions)
     store = CheckpointStore(redis, KEYS)
     generation = await store.open(partition)
-    blob = checkpoint.dump(model, {partition: 600}, SECRET, generation=generation)
+    blob = checkpoint.dump(model, {partition: 600}, MODELS_KEY, generation=generation)
     saved = SavedModel(b"", -1, 600, (ModelCopy(1, 599, 600, len(blob)),))
     header = CheckpointHeader(1, 640, generation, 1, {"home.hero": saved})
     assert await store.save(partition, header, {("home.hero", 1): blob})
@@ -221,7 +225,9 @@ async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         assert (await decide(client))["decisions"][0]["tier"] == "personalised"
         own_redis.stop()
-        consent = sign_consent(SECRET, "a:a1", {"personalization": True}, time.time_ns() // 10**6 + 60_000)
+        consent = sign_consent(
+            SECRETS.key("consent"), "a:a1", {"personalization": True}, time.time_ns() // 10**6 + 60_000
+        )
         tiers = {(await decide(client))["decisions"][0]["tier"] for _ in range(20)}
         assert tiers == {"contextual"}
         signed = await decide(client, context={"consent": consent})
@@ -246,7 +252,9 @@ async def test_what_was_decided_while_the_log_was_away_reaches_it_later(
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         await until(lambda: accepted(client, {"type": "page", "anonymousId": "a0"}))
         own_redis.stop()
-        consent = sign_consent(SECRET, "a:a1", {"personalization": True}, time.time_ns() // 10**6 + 60_000)
+        consent = sign_consent(
+            SECRETS.key("consent"), "a:a1", {"personalization": True}, time.time_ns() // 10**6 + 60_000
+        )
         ids = {(await decide(client, context={"consent": consent}))["decisions"][0]["decisionId"] for _ in range(5)}
         own_redis.start()
 

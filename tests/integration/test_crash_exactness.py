@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from installation.secrets_of import secrets_of
 from online_models.conversion.book import ConversionBook
 from online_models.snapshot import unpack_version
 from personalization.events.entry import decode_entry
@@ -115,7 +116,9 @@ async def assert_learned(system: System) -> None:
             continue
         del left["spec"], right["spec"]  # the same, however it is spelt
         assert left == right
-        published = await read_model(system.redis, system.keys, placement, system.settings.secret.encode())
+        published = await read_model(
+            system.redis, system.keys, placement, secrets_of(system.settings).key("models")
+        )
         assert published is not None
         generation, n_learned = unpack_version(published.snapshot.version)
         assert n_learned == model.n_learned

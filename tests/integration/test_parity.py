@@ -25,6 +25,7 @@ from operations.simulation.table import Table, by_label
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.distribution import ticket
 from personalization.events.outcome import Outcome, decode_outcome
+from personalization.key_derivation import Secrets
 from stream.placement_training import model_spec
 from tests.requirements import data_file, require
 from tests.running import BOUND_S, Up, start, stop
@@ -163,7 +164,8 @@ async def test_live_equals_simulate(up: Up, table: Table) -> None:
     # The simulation: the same order (within a block, the one in which the log has the outcomes), the same delay,
     # and the same draws, without which two plays differ by ±.015 on this set, however alike they are.
     as_logged = Table([dict(outcome.features) for outcome in outcomes], table.arms, table.rewards[rows])
-    tickets = [ticket(SECRET.encode(), outcome.choice.decision_id) for outcome in outcomes]
+    draws = Secrets(SECRET.encode()).key("draws")
+    tickets = [ticket(draws, outcome.choice.decision_id) for outcome in outcomes]
     settings = PlaySettings(PolicySpec(), delay=0, update_every=BLOCK)
     simulated = play(as_logged, settings, np.arange(n), 0, tickets=tickets).rewards
     rewards = np.array([outcome.reward for outcome in outcomes])

@@ -18,6 +18,7 @@ from eventlog.port import Record
 from eventlog.redis_keys import entry_id, partition_keys
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from installation.opened import open_installation
+from installation.secrets_of import secrets_of
 from online_models.placement_model import PlacementModel
 from operations.replay.base import read_head
 from operations.replay.stopped import workers_stopped
@@ -148,7 +149,7 @@ async def test_a_rebuild_gives_what_was_there_and_workers_go_on(system: System) 
     for name, model in expected.items():
         if not isinstance(model, PlacementModel):
             continue
-        published = await read_model(system.redis, system.keys, name, system.settings.secret.encode())
+        published = await read_model(system.redis, system.keys, name, secrets_of(system.settings).key("models"))
         assert published is not None
         assert published.snapshot.encode().arms == model.snapshot().encode().arms
 

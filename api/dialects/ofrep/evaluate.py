@@ -55,7 +55,7 @@ async def evaluate_all(call: Call) -> Reply:
 
     def is_held(answer: Answer) -> bool:
         nonlocal tag
-        tag = etag_of(core.services.secret, body, request, intake, answer)
+        tag = etag_of(core.services.secrets.key("etags"), body, request, intake, answer)
         return tag in held
 
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began), is_held)

@@ -14,7 +14,7 @@ from personalization.visitor.visitor_state import VisitorState
 from tests.contract.dialects.folding import folded
 from tests.contract.dialects.speakers import SPEAKERS, Bad, Speaker, ask, reward
 from tests.of_type import of_type
-from tests.unit.api.site import WRITE, Site
+from tests.unit.api.site import ID_KEY, WRITE, Site
 
 BAD = [
     pytest.param(speaker, bad, id=f"{speaker.name}-{n}")
@@ -27,7 +27,7 @@ BAD = [
 async def test_all_dialects_make_the_same_decision_of_a_visitor(site: Site, visitor: str) -> None:
     choices = [await ask(speaker, site, visitor) for speaker in SPEAKERS]
     assert len(set(choices)) == 1
-    assert key_of(b"test-secret", choices[0].decision_id) == f"a:{visitor}"
+    assert key_of(ID_KEY, choices[0].decision_id) == f"a:{visitor}"
     first, *others = site.spool.decisions()
     assert first.choice.decision_id == choices[0].decision_id
     for other in others:
@@ -116,7 +116,7 @@ async def test_pages_of_any_origin_may_ask_and_read_what_is_refused(site: Site, 
 
 async def test_who_refuses_is_decided_for_and_not_logged(site: Site, speaker: Speaker) -> None:
     choice = await ask(speaker, site, consent={"personalization": False})
-    assert (choice.tier, key_of(b"test-secret", choice.decision_id)) == ("rules", NOBODY)
+    assert (choice.tier, key_of(ID_KEY, choice.decision_id)) == ("rules", NOBODY)
     (words,) = [of_type(Track, entry.event) for _, entry in site.spool.entries()]
     assert words.properties == {"personalization": False}
     assert site.spool.decisions() == []
@@ -132,7 +132,7 @@ async def test_who_is_known_elsewhere_to_refuse_is_not_logged_by_any(site: Site,
 async def test_a_state_that_cannot_be_read_is_no_reason_for_no_answer(site: Site, speaker: Speaker) -> None:
     site.visitors.away = True
     choice = await ask(speaker, site)
-    assert (choice.tier, key_of(b"test-secret", choice.decision_id)) == ("contextual", NOBODY)
+    assert (choice.tier, key_of(ID_KEY, choice.decision_id)) == ("contextual", NOBODY)
     assert site.spool.records == []
 
 
@@ -155,7 +155,7 @@ async def test_metrics_tell_decisions_of_every_dialect_alike(site: Site, speaker
 
 async def test_ids_of_nobodys_are_counted_whichever_field_they_stand_in(site: Site, speaker: Speaker) -> None:
     choice = await ask(speaker, site, "undefined")
-    assert (choice.tier, key_of(b"test-secret", choice.decision_id)) == ("contextual", NOBODY)
+    assert (choice.tier, key_of(ID_KEY, choice.decision_id)) == ("contextual", NOBODY)
     assert site.spool.records == []
     assert b'nextbest_degenerate_ids_total{source="web"} 1.0' in site.metrics.exposition()
 

@@ -23,13 +23,17 @@ from online_models.conversion.checkpoint import Served
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.item import Item
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from personalization.events.decision_id import mint
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import Entry, decode_entry
+from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
 from state.model_store import Followed
 
+SECRETS = Secrets(b"test-secret")
+ID_KEY = SECRETS.key("decision-ids")
 NOW = 1_700_000_000_000
 WRITE = {"Authorization": "Bearer pk_dev"}
 SERVER = {"X-API-Key": "sk_dev"}
@@ -181,7 +185,7 @@ class Site:
             return self.learned
 
         return Services(
-            secret=b"test-secret",
+            secrets=SECRETS,
             catalog=catalog,
             keys=KeysInForce(catalog),
             models=ModelsInMemory(self.follower, catalog),
@@ -193,6 +197,7 @@ class Site:
             clock_ms=lambda: NOW,
             open_decisions=open_decisions,
             learned=learned,
+            decision_keys=lambda: DecisionKeys.of(SECRETS),
             conversions=self.conversions,
             readiness=lambda: self.report,
             deadline_ms=5_000,  # others use this machine too
@@ -208,7 +213,7 @@ class Site:
         return await self.client.post("/v1/events", json={"events": list(events), **more}, headers=headers)
 
     async def reward(self) -> httpx.Response:
-        decision_id = mint(b"test-secret", "u:u1", b"123456789")
+        decision_id = mint(ID_KEY, "u:u1", b"123456789")
         return await self.client.post(f"/v1/decisions/{decision_id}/reward", json={"value": 1}, headers=WRITE)
 
     def entries(self) -> list[tuple[str, Entry]]:

@@ -15,7 +15,7 @@ from personalization.events.event import DecisionMade, Event, Link, Page, Track
 from personalization.visitor.purposes import GPC, Word
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, WRITE, Site, shop
+from tests.unit.api.site import ID_KEY, NOW, SECRETS, WRITE, Site, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}
 GPC_ON = {"Sec-GPC": "1"}
@@ -178,7 +178,7 @@ async def test_an_unsigned_grant_of_a_decide_undoes_no_refusal_and_a_later_signe
     await site.decide(visitor={"anonymousId": "a1"}, context={"consent": grant})
     assert refusals(site) == []
     for at_ms, said in ((NOW - 2_000, []), (NOW - 500, [grant])):
-        signed = sign_consent(b"test-secret", "a:a1", grant, NOW + 60_000, at_ms)
+        signed = sign_consent(SECRETS.key("consent"), "a:a1", grant, NOW + 60_000, at_ms)
         await site.decide(visitor={"anonymousId": "a1"}, context={"consent": signed})
         assert [event.properties for _, event in refusals(site) if isinstance(event, Track)] == said
 
@@ -205,7 +205,7 @@ async def test_without_a_state_no_grant_is_recorded_and_a_refusal_is(site: Site)
 async def test_what_became_of_a_decision_is_not_logged_once_they_refused(site: Site, path: str) -> None:
     async def answered(decision_key: str = "a:a1", **headers: str) -> int:
         site.log.records.clear()
-        url = f"/v1/decisions/{mint(b'test-secret', decision_key, b'123456789')}/{path}"
+        url = f"/v1/decisions/{mint(ID_KEY, decision_key, b'123456789')}/{path}"
         assert (await site.client.post(url, json={"value": 1}, headers={**WRITE, **headers})).status_code == 204
         return len(site.entries())
 

@@ -19,7 +19,7 @@ from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import VisitorState
 from state.model_store import Followed
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, WRITE, Site, shop
+from tests.unit.api.site import ID_KEY, NOW, WRITE, Site, shop
 
 UNREACHABLE_REDIS = {"tier": "rules"}
 
@@ -69,7 +69,7 @@ async def test_decisions_go_to_both_topics_by_way_of_the_spool(site: Site) -> No
     body = (await site.decide()).json()
     ((key, entry),) = site.spool.entries()
     (record,) = site.spool.decisions()
-    assert key == "a:a1" == key_of(b"test-secret", body["decisions"][0]["decisionId"])
+    assert key == "a:a1" == key_of(ID_KEY, body["decisions"][0]["decisionId"])
     assert isinstance(entry.event, DecisionMade)
     assert entry.event.choice.decision_id == record.choice.decision_id == body["decisions"][0]["decisionId"]
     assert record.request_id == body["requestId"]
@@ -108,7 +108,7 @@ async def test_redis_away_answers_for_nobody_and_logs_nothing(site: Site) -> Non
     site.visitors.away = True
     body = (await site.decide()).json()
     assert body["decisions"][0]["tier"] == "contextual"
-    assert key_of(b"test-secret", body["decisions"][0]["decisionId"]) == NOBODY
+    assert key_of(ID_KEY, body["decisions"][0]["decisionId"]) == NOBODY
     assert body["stateRevision"] is body["stateAgeMs"] is None
     assert site.spool.records == []
 

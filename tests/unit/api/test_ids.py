@@ -12,7 +12,7 @@ from personalization.events.decision_id import key_of
 from personalization.events.event import Group, Link, Page
 from personalization.visitor.visitor_key import NOBODY
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, SERVER, WRITE, Site
+from tests.unit.api.site import ID_KEY, NOW, SERVER, WRITE, Site
 
 NOBODYS = [
     "undefined", "null", "None", "NaN", "0", "true", "false", "[object Object]", "anonymous", "guest",
@@ -95,7 +95,7 @@ async def test_a_decide_for_nobody_is_answered_and_not_logged(site: Site, nobody
     (decision,) = body["decisions"]
     assert decision["content"]
     assert decision["tier"] == "contextual"
-    assert key_of(b"test-secret", decision["decisionId"]) == NOBODY
+    assert key_of(ID_KEY, decision["decisionId"]) == NOBODY
     assert body["stateRevision"] is None
     fields = [(warning["field"], warning["code"]) for warning in body["warnings"]]
     assert fields == [

@@ -11,13 +11,13 @@ from personalization.events.decision_id import mint
 from personalization.events.entry import Sender
 from personalization.events.event import Page
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, SERVER, WRITE, Site
+from tests.unit.api.site import ID_KEY, NOW, SECRETS, SERVER, WRITE, Site
 
-SECRET = b"test-secret"
+SECRET = SECRETS.key("origins")
 TODAY = NOW // 86_400_000
 BOTH = {"anonymousId": "a1", "userId": "u1"}
 VISITOR = "198.51.100.77"
-ID = mint(SECRET, "u:u1", b"123456789")
+ID = mint(ID_KEY, "u:u1", b"123456789")
 
 
 def stamps(site: Site) -> list[Sender | None]:

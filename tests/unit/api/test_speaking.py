@@ -15,9 +15,9 @@ from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.event import Alias, DecisionMade, Identify, Link, Track
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, SERVER, Site, shop
+from tests.unit.api.site import NOW, SECRETS, SERVER, Site, shop
 
-IDENTITY = identity_secret(b"test-secret", "web")
+IDENTITY = identity_secret(SECRETS, "web")
 HASH = user_hash(IDENTITY, "u1")
 BOTH = {"anonymousId": "a1", "userId": "u1"}
 MINUTE_S = 60
@@ -114,7 +114,7 @@ async def test_proof_may_come_in_a_query(verifying: Site) -> None:
 
 WRONG: dict[str, dict[str, str]] = {
     "another user's hash": {"userHash": user_hash(IDENTITY, "u2")},
-    "another source's secret": {"userHash": user_hash(identity_secret(b"test-secret", "trusting"), "u1")},
+    "another source's secret": {"userHash": user_hash(identity_secret(SECRETS, "trusting"), "u1")},
     "no hash": {"userHash": "ä" * 64},
     "another user's token": {"userToken": token(sub="u2")},
     "expired": {"userToken": token(exp=NOW // 1000 - MINUTE_S)},

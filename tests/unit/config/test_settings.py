@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import NOT_SETTINGS, PREFIX, InvalidSettings, Settings, shown_url
+from installation.secrets_of import secrets_of
 
+OWN = "0123456789abcdef" * 2
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("api", "cli", "config", "installation", "operations", "state", "stream")
 
@@ -33,15 +35,51 @@ def test_every_mistake_is_named_at_once() -> None:
 
 
 def test_the_secret_hides_itself() -> None:
-    settings = Settings.from_environment({"NEXTBEST_SECRET": "hunter2"})
-    assert "hunter2" not in repr(settings)
-    assert settings.secret.encode() == b"hunter2"
+    secret, before = "hunter2" * 5, "hunter1"
+    settings = Settings.from_environment({"NEXTBEST_SECRET": secret, "NEXTBEST_SECRET_BEFORE": before})
+    assert "hunter" not in repr(settings)
+    assert (settings.secret, settings.secret_before) == (secret, before)
+    secrets = secrets_of(settings)
+    assert "hunter" not in f"{secrets!r} {secrets.key('draws')!r}"
+
+
+def test_a_short_secret_is_refused_and_the_refusal_says_what_to_do_and_not_the_secret() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({"NEXTBEST_SECRET": "hunter2" * 4})
+    assert "NEXTBEST_SECRET: has 28 characters, and must have 32 or more; `openssl rand -hex 32`" in str(
+        refused.value
+    )
+    assert "goes on with it as NEXTBEST_SECRET_BEFORE" in str(refused.value)
+    assert "hunter" not in str(refused.value)
+    Settings.from_environment({"NEXTBEST_SECRET": OWN, "NEXTBEST_SECRET_BEFORE": "hunter2"})
+
+
+def test_the_secret_before_is_another_one() -> None:
+    with pytest.raises(InvalidSettings, match="NEXTBEST_SECRET_BEFORE: is the secret in force"):
+        Settings.from_environment({"NEXTBEST_SECRET": OWN, "NEXTBEST_SECRET_BEFORE": OWN})
+
+
+@pytest.mark.parametrize("name", ["NEXTBEST_SECRET", "NEXTBEST_SECRET_BEFORE"])
+def test_a_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text(f" {OWN} \n")
+    settings = Settings.from_environment({f"{name}_FILE": str(tmp_path / "secret")})
+    assert getattr(settings, name.removeprefix(PREFIX).lower()) == f" {OWN} "
+    with pytest.raises(InvalidSettings, match=f"{name}_FILE: is set, and {name} too"):
+        Settings.from_environment({f"{name}_FILE": str(tmp_path / "secret"), name: OWN})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
+def test_a_file_without_a_secret_is_a_mistake(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(InvalidSettings, match=r"NEXTBEST_SECRET_FILE: .*secret (cannot be read|is empty)"):
+        Settings.from_environment({"NEXTBEST_SECRET_FILE": str(tmp_path / "secret")})
 
 
 def test_the_development_secret_stays_on_this_machine() -> None:
     with pytest.raises(InvalidSettings, match="must be one of your own"):
         Settings.from_environment({"NEXTBEST_HOST": "0.0.0.0"})
-    assert Settings.from_environment({"NEXTBEST_HOST": "0.0.0.0", "NEXTBEST_SECRET": "x"}).host == "0.0.0.0"
+    assert Settings.from_environment({"NEXTBEST_HOST": "0.0.0.0", "NEXTBEST_SECRET": OWN}).host == "0.0.0.0"
 
 
 def test_no_setting_is_only_talk() -> None:

@@ -12,15 +12,17 @@ from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.decide import decide
 from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.deciding.decision import Answer
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import ArmDistribution, quantise
 from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.events.event import DecisionMade
 from personalization.features import Features
+from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
 
 NOW = 1_700_000_000_000
-SECRET = b"test-secret"
+KEYS = DecisionKeys.of(Secrets(b"test-secret"))
 
 
 class Likes:
@@ -102,6 +104,6 @@ def run(
 ) -> Answer:
     if models is None:
         models = {name: Likes() for name in shop.placements}
-    terms.setdefault("secret", SECRET)
+    terms.setdefault("keys", KEYS)
     terms.setdefault("nonce", nonces())
     return decide(request or ask(), states, shop, models, terms.pop("now_ms", NOW), **terms)

@@ -12,6 +12,7 @@ from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
+from personalization.key_derivation import Secrets
 from personalization.visitor.choice import Choice
 from state.checkpoint_store import ModelCopy, ReplacedModel, SavedModel
 from stream.learner import LearnedMessage, Learner
@@ -253,6 +254,28 @@ async def test_an_edit_while_no_learner_runs_is_found_at_the_take_over() -> None
     shop.edit()
     learner = await shop.taken_over()
     assert n_learned(learner) == 40
+
+
+@pytest.mark.parametrize(
+    "made_by", [Secrets(b"old").key("models"), b"old"], ids=["the secret before", "a release before"]
+)
+async def test_a_model_that_learns_nothing_more_outlives_the_secret_it_was_saved_under(made_by: bytes) -> None:
+    shop = Shop()
+    shop.secret = made_by
+    learner = await shop.taken_over()
+    await shop.learn(learner, "hero", 30)
+    await learner.save()
+    shop.log.trim()
+    shop.secret = Secrets(b"new", b"old").key("models")
+    learner = await shop.taken_over()
+    assert n_learned(learner) == 30
+    assert await learner.save() == 1, "it is saved anew, though it learned nothing"
+    await learner.save()
+    assert await learner.save() == 0
+    shop.secret = Secrets(b"new").key("models")
+    learner = await shop.taken_over()
+    assert n_learned(learner) == 30
+    assert await learner.save() == 0, "and then no more"
 
 
 async def test_a_start_with_the_wrong_secret_loses_nothing() -> None:

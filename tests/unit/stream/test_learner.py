@@ -75,7 +75,7 @@ class Bench:
         self.commits: list[dict[int, int]] = []
         self.metrics = LearnerMetrics()
         self.now_s = 0.0
-        self.secret = b"secret"
+        self.secret: bytes = b"secret"
         self.epoch = 1
         self.publish_conversion_ms = 0
 
@@ -89,7 +89,10 @@ class Bench:
         trainings = Trainings(
             self.placements(),
             ConversionTraining(
-                cast(ConversionPublisher, self.conversions), b"secret", LearnerMetrics(), self.publish_conversion_ms
+                cast(ConversionPublisher, self.conversions),
+                self.secret,
+                LearnerMetrics(),
+                self.publish_conversion_ms,
             ),
         )
         aside = SettingAside(self.metrics, lambda: self.now_s)

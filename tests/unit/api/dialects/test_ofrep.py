@@ -15,13 +15,13 @@ from personalization.events.event import DecisionMade, Link
 from personalization.visitor.visitor_state import Holdout, Session, Sticky, VisitorState
 from tests.of_type import of_type
 from tests.unit.api.dialects.evaluating import evaluate, evaluate_all, serving
-from tests.unit.api.site import NOW, SERVER, WRITE, Site, shop
+from tests.unit.api.site import ID_KEY, NOW, SERVER, WRITE, Site, shop
 
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148"
 
 
 def key_in(site: Site, flag: Any) -> str:
-    return key_of(b"test-secret", flag["metadata"]["decisionId"])
+    return key_of(ID_KEY, flag["metadata"]["decisionId"])
 
 
 async def test_a_flag_has_what_every_client_needs(site: Site) -> None:

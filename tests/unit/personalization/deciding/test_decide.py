@@ -23,7 +23,7 @@ from personalization.visitor.purposes import Word
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Exposure, Session, VisitorState
-from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, capped, catalog, made, run
+from tests.unit.personalization.scenes import KEYS, NOW, Broken, Likes, ask, capped, catalog, made, run
 
 
 def test_the_probability_answered_is_the_one_drawn_from_and_logged() -> None:
@@ -34,7 +34,7 @@ def test_the_probability_answered_is_the_one_drawn_from_and_logged() -> None:
     assert decision.tier is Tier.PERSONALISED
     assert decision.probability == record.choice.weight / SCALE == {"green": 0.5}.get(decision.content_id, 0.25)
     assert made(answer)[0].choice.weight == record.choice.weight
-    assert key_of(SECRET, decision.decision_id) == "a:a1" == answer.key
+    assert key_of(KEYS.ids, decision.decision_id) == "a:a1" == answer.key
 
 
 def test_the_record_recomputes_bit_for_bit() -> None:
@@ -42,7 +42,7 @@ def test_the_record_recomputes_bit_for_bit() -> None:
     for user in range(50):
         answer = run(shop, ask(user_id=f"u{user}"), models={"hero": Likes(red=1, green=5)})
         record = decode_record(encode_record(answer.records[0]))
-        again = recompute(record, shop.catalog, Likes(red=1, green=5), SECRET)
+        again = recompute(record, shop.catalog, Likes(red=1, green=5), KEYS)
         assert (again.arm, again.ticket) == (record.choice.arm, record.ticket)
         assert again.distribution.weights == record.weights
         assert [arm.arm for arm in record.eligible()] == list(record.arms)
@@ -53,9 +53,9 @@ def test_recompute_refuses_another_version() -> None:
     shop = catalog()
     record = run(shop).records[0]
     with pytest.raises(InvalidInput, match="model 7"):
-        recompute(record, shop.catalog, Likes(version=8), SECRET)
+        recompute(record, shop.catalog, Likes(version=8), KEYS)
     with pytest.raises(InvalidInput, match="catalog 3"):
-        recompute(record, replace(shop.catalog, version=4), Likes(), SECRET)
+        recompute(record, replace(shop.catalog, version=4), Likes(), KEYS)
 
 
 def test_entries_survive_the_log() -> None:
@@ -184,7 +184,7 @@ def test_without_state_the_model_decides_by_the_request_alone_and_never_trains()
 
 def test_without_state_a_decision_is_nobodys() -> None:
     answer = run(catalog(), states=None)
-    assert key_of(SECRET, answer.decisions[0].decision_id) == NOBODY
+    assert key_of(KEYS.ids, answer.decisions[0].decision_id) == NOBODY
     assert (answer.entries, answer.records) == ([], [])
 
 
@@ -261,7 +261,7 @@ def test_consent_is_what_the_visitor_said_last_where_it_can_be_known(
 @pytest.mark.parametrize(("at_ms", "tier"), [(NOW - 1, Tier.PERSONALISED), (NOW - 9, Tier.RULES)])
 def test_a_signed_grant_outweighs_an_older_refusal_and_no_later_one(at_ms: int, tier: Tier) -> None:
     state = VisitorState(consents={"personalization": Word(False, NOW - 9)})
-    consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1, at_ms)
+    consent = sign_consent(KEYS.consent, "a:a1", {"personalization": True}, NOW + 1, at_ms)
     assert run(catalog(), ask(context={"consent": consent}), [state]).decisions[0].tier is tier
 
 
@@ -278,7 +278,7 @@ def test_without_consent_nothing_is_keyed_by_a_stable_id() -> None:
     assert (decision.content_id, decision.tier) == ("plain", Tier.RULES)
     assert (answer.entries, answer.records) == ([], [])
     assert not answer.events_kept
-    assert key_of(SECRET, decision.decision_id) == NOBODY
+    assert key_of(KEYS.ids, decision.decision_id) == NOBODY
 
 
 def test_a_placement_that_needs_no_consent_is_decided_and_logged() -> None:
@@ -322,10 +322,10 @@ def test_deferred_decisions_are_not_exposed() -> None:
 
 def test_without_state_a_signed_grant_lets_it_be_logged_and_the_side_stays_unknown() -> None:
     shop = catalog(hero=Placement(content=("red", "green"), default="red", holdout=0.5))
-    consent = sign_consent(SECRET, "a:a1", {"personalization": True}, NOW + 1)
+    consent = sign_consent(KEYS.consent, "a:a1", {"personalization": True}, NOW + 1)
     answer = run(shop, ask(context={"consent": consent}), states=None)
     (event,) = made(answer)
-    assert key_of(SECRET, event.choice.decision_id) == "a:a1"
+    assert key_of(KEYS.ids, event.choice.decision_id) == "a:a1"
     assert (event.choice.holdout, event.trains) == (None, False)
     visitor = Visitor.new()
     fold(visitor, "a:a1", Position(1, 0), answer.entries[0], shop.catalog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from personalization.catalog.catalog import Content, Placement
 from personalization.deciding.recompute import recompute
 from personalization.visitor.visitor_state import Session, Sticky, VisitorState
-from tests.unit.personalization.scenes import NOW, SECRET, Likes, ask, catalog, made, run
+from tests.unit.personalization.scenes import KEYS, NOW, Likes, ask, catalog, made, run
 
 HERO = Placement(content=("a", "b"), default="b")
 SHOP = catalog({name: Content(body=name) for name in "abc"}, hero=HERO, side=HERO, list=Placement(
@@ -52,7 +52,7 @@ def test_a_choice_that_is_kept_for_the_asking_is_recomputed_from_its_record() ->
         answer = run(SHOP, ask("hero", user_id=f"u{user}", sticky=True), models={"hero": model})
         (record,) = answer.records
         assert made(answer)[0].sticky
-        assert recompute(record, SHOP.catalog, model, SECRET).arm == answer.decisions[0].content_id
+        assert recompute(record, SHOP.catalog, model, KEYS).arm == answer.decisions[0].content_id
 
 
 def test_an_answer_tells_its_session() -> None:

@@ -16,7 +16,7 @@ from personalization.events.entry import Position
 from personalization.folding.fold import fold
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import Holdout, VisitorState
-from tests.unit.personalization.scenes import SECRET, Likes, ask, catalog, made, run
+from tests.unit.personalization.scenes import KEYS, Likes, ask, catalog, made, run
 
 
 def shop(holdout: float = 0.2, control: Literal["default", "uniform"] = "default") -> PreparedCatalog:
@@ -75,7 +75,7 @@ def test_control_uniform_draws_evenly_and_recomputes() -> None:
         record = answer.records[0]
         assert record.choice.policy == "uniform"
         assert answer.decisions[0].probability == pytest.approx(1 / 3)
-        assert recompute(record, prepared.catalog, Likes(), SECRET).arm == record.choice.arm
+        assert recompute(record, prepared.catalog, Likes(), KEYS).arm == record.choice.arm
         seen.add(record.choice.arm)
     assert seen == {"red", "green", "blue"}
 

@@ -24,7 +24,7 @@ from personalization.folding.fold import fold
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
-from tests.unit.personalization.scenes import NOW, SECRET, Broken, Likes, ask, catalog, made, run
+from tests.unit.personalization.scenes import KEYS, NOW, Broken, Likes, ask, catalog, made, run
 
 CONTENTS = {name: Content(body={"title": name}) for name in ("red", "green", "blue", "black")}
 VARIANTS = {
@@ -121,13 +121,13 @@ def test_a_decision_of_a_variant_is_made_again_from_its_record() -> None:
     for n in range(60):
         (record,) = run(prepared, ask(anonymous_id=f"a{n}"), models=scorers()).records
         scorer = scorers()[record.choice.model]
-        again = recompute(record, prepared.catalog, scorer, SECRET)
+        again = recompute(record, prepared.catalog, scorer, KEYS)
         assert (again.arm, again.distribution.policy) == (record.choice.arm, record.choice.policy)
         seen.add(record.choice.variant)
     assert seen == set(POLICIES)
     foreign = structs.replace(record, choice=structs.replace(record.choice, variant="gone"))
     with pytest.raises(InvalidInput, match="no variant 'gone'"):
-        recompute(foreign, prepared.catalog, Likes(), SECRET)
+        recompute(foreign, prepared.catalog, Likes(), KEYS)
 
 
 def test_the_outcome_says_the_variant_and_goes_to_the_model_that_decided() -> None:
