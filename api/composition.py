@@ -28,6 +28,7 @@ from api.readiness import Check, Readiness
 from api.services import ModelReport, Services
 from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
+from config.development_keys import keys_problem
 from config.settings import Settings
 from eventlog.partition import partition_of
 from eventlog.spool import Spool
@@ -91,7 +92,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         watch = RedisWatch(background, f"{settings.namespace}:probe", heard=heard)
         tasks.keep("redis-watch", watch.run)
         assignment = AssignmentStore(background, keys, secrets)
-        follower = CatalogFollower(CatalogStore(background, settings.namespace), before_first=assignment.load)
+        follower = CatalogFollower(
+            CatalogStore(background, settings.namespace),
+            before_first=assignment.load,
+            refuses=functools.partial(keys_problem, settings),
+        )
         tasks.keep("catalog", follower.run)
         models = ModelFollower(background, keys, models_key)
         tasks.keep("models", models.run)

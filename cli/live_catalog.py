@@ -34,9 +34,18 @@ class CatalogInForce:
     words: str
 
 
+def _nothing(_: Catalog) -> str:
+    return ""
+
+
 @contextlib.asynccontextmanager
 async def live_catalog(
-    redis_url: str, namespace: str, folder: Path | None, say: Callable[[str], None], memory: Path
+    redis_url: str,
+    namespace: str,
+    folder: Path | None,
+    say: Callable[[str], None],
+    memory: Path,
+    refuses: Callable[[Catalog], str] = _nothing,
 ) -> AsyncIterator[CatalogInForce]:
     """Publish ``folder``, and publish it again whenever a file in it is saved; gives what is in force.
 
@@ -50,9 +59,13 @@ async def live_catalog(
     ----------
     memory
         File that keeps what was published last.
+    refuses
+        Says why a catalog may not be in force here; empty: it may.
 
     Raises
     ------
+    Refused
+        Where it may not; nothing is published then.
     InvalidCatalog
         With every mistake in the folder; nothing is published then.
     Unavailable
@@ -64,6 +77,8 @@ async def live_catalog(
     async with open_catalogs(redis_url, namespace) as store:
         followed = FollowedFolder(store, wanted, memory, say)
         kept = None if folder else await _published_before(store, catalog)
+        if reason := refuses(catalog if kept is None else kept.catalog):
+            raise Refused(f"the catalog {wanted if kept is None else kept.words} cannot be served: {reason}")
         in_force = kept or await followed.begin(catalog)
         if kept is not None:
             yield kept

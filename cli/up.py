@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import time
@@ -23,6 +24,7 @@ from cli.http_probe import listening_socket
 from cli.running_file import RunningInstallation, remove_running
 from cli.started import Started
 from cli.supervisor import Supervisor
+from config.development_keys import keys_problem
 from config.settings import Settings, is_secret_set
 
 if TYPE_CHECKING:
@@ -212,7 +214,8 @@ async def running(
             url = f"http://{settings.host}:{options.port}"
             RunningInstallation(url, redis_url, settings.kafka, namespace).write(data_dir.path)
             memory = data_dir.path / "catalog-followed.json"
-            async with live_catalog(redis_url, namespace, options.catalog, say, memory) as catalog:
+            refuses = functools.partial(keys_problem, settings)
+            async with live_catalog(redis_url, namespace, options.catalog, say, memory, refuses) as catalog:
                 say(f"catalog version {catalog.version} is in force; waiting for {', '.join((*workers, *apis))}")
                 await supervisor.until_ready((*workers, *apis), say)
                 ready = True

@@ -30,6 +30,10 @@ MISSING_POLL_S = 0.1
 """Between two looks for a version that is waited for; its announcement may have been lost."""
 
 
+def _nothing(_: Catalog) -> str:
+    return ""
+
+
 class CatalogFollower:
     """The catalog as one process sees it.
 
@@ -51,6 +55,8 @@ class CatalogFollower:
     before_first
         Awaited before the first version is taken, until it returns: what nobody may decide without. Where it raises
         ``Refused``, ``waits_for`` says why.
+    refuses
+        Says why a version may not be in force here, though it could be read; empty: it may.
 
     Examples
     --------
@@ -64,14 +70,16 @@ class CatalogFollower:
         poll_s: float = 2.0,
         keep: int = 16,
         before_first: Callable[[], Awaitable[object]] | None = None,
+        refuses: Callable[[Catalog], str] = _nothing,
     ) -> None:
         self.store = store
         self.on_change = on_change
         self.poll_s = poll_s
         self.keep = keep
         self.waits_for = ""
-        """Why the first version is not taken, where ``before_first`` refuses."""
+        """Why there is no first version yet, where ``before_first`` or ``refuses`` says so."""
         self._before_first = before_first
+        self._refuses = refuses
         self._current: CompiledCatalog | None = None
         self._newest_seen = 0
         self._compiled: OrderedDict[int, CompiledCatalog] = OrderedDict()
@@ -211,6 +219,9 @@ class CatalogFollower:
     async def _try(self, version: int) -> CompiledCatalog | None:
         try:
             catalog = await self.store.published(version)
+            if catalog is not None and (reason := self._refuses(catalog)):
+                self.waits_for = reason
+                raise Refused(reason)
             compiled = None if catalog is None else await self._compile(version, catalog)
         except Exception as error:  # bytes that are no catalog may fail in any way: they are refused, no more
             if isinstance(error, RedisError | OSError) and is_passing(error):
@@ -244,6 +255,7 @@ class CatalogFollower:
 
     def _take(self, compiled: CompiledCatalog) -> None:
         self._current = compiled
+        self.waits_for = ""
         logger.info("catalog_current version=%d", compiled.version)
         if self.on_change is not None:
             try:

@@ -10,8 +10,10 @@ import pytest
 from cli.beside import find_installation
 from cli.data_dir import DataDir
 from cli.running_file import NAME, RunningInstallation, read_running, remove_running
+from config.settings import Settings
 from personalization.errors import Refused
 
+GIVEN = "0123456789abcdef" * 2
 HERE = RunningInstallation("http://127.0.0.1:8700", "redis://:hunter2@127.0.0.1:7001/0", "", "shop")
 
 
@@ -88,3 +90,12 @@ def test_with_nothing_running_it_is_said_whom_it_talks_to(tmp_path: Path) -> Non
     words = find_installation(environment, None)
     assert words.startswith("Redis at redis://127.0.0.1:6379/0, namespace nextbest, as no `nextbest up` runs on")
     assert environment == {"NEXTBEST_DATA_DIR": str(tmp_path)}
+
+
+@pytest.mark.parametrize("name", ["NEXTBEST_SECRET", "NEXTBEST_SECRET_FILE"])
+def test_a_secret_that_is_given_is_not_replaced_by_its_own(running: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "given").write_text(GIVEN)
+    given = {name: GIVEN if name == "NEXTBEST_SECRET" else str(tmp_path / "given")}
+    environment = {"NEXTBEST_DATA_DIR": str(running), **given}
+    find_installation(environment, None)
+    assert Settings.from_environment(environment).secret == GIVEN

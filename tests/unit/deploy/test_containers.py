@@ -22,7 +22,8 @@ from tests.unit.deploy.container_files import CONTEXT, compose, in_context, stag
 STAGES = stages()
 IMAGE = STAGES[-1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-COMPOSE = compose(NEXTBEST_SECRET="a secret of their own")
+SECRET = "0123456789abcdef" * 2
+COMPOSE = compose(NEXTBEST_SECRET=SECRET, NEXTBEST_CATALOG_DIR="./config/catalog")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service.get("build") == "."]
 SETTINGS = {PREFIX + row.name.upper() for row in fields(Settings)}
@@ -93,15 +94,17 @@ def test_the_image_starts_with_commands_of_ours() -> None:
 def test_the_images_environment_is_settings_with_ports_it_exposes() -> None:
     told = {name: value for name, value in IMAGE.environment().items() if name.startswith(PREFIX)}
     assert told.keys() <= SETTINGS
-    settings = Settings.from_environment({**told, "NEXTBEST_SECRET": "a secret of their own"})
+    settings = Settings.from_environment({**told, "NEXTBEST_SECRET": SECRET})
     assert {settings.port, settings.metrics_port} == {int(port) for port in IMAGE.all("EXPOSE")[-1].split()}
     assert IMAGE.all("VOLUME") == [settings.data_dir]
     assert settings.data_dir in IMAGE.all("RUN")[-1], "made for the user that runs"
 
 
-def test_without_a_secret_nothing_starts() -> None:
+def test_without_a_secret_and_a_catalog_nothing_starts() -> None:
     with pytest.raises(AssertionError, match="make a secret first"):
         compose()
+    with pytest.raises(AssertionError, match="make a catalog first"):
+        compose(NEXTBEST_SECRET=SECRET)
     with pytest.raises(InvalidSettings, match="SECRET"):
         Settings.from_environment(IMAGE.environment())
 
