@@ -14,7 +14,7 @@ import click
 from cli.beside import find_installation
 from cli.data_dir import UMASK, DataDir
 from cli.running_file import read_running
-from config.settings import RedisUrl, Secret, Settings
+from config.settings import RedisUrl, Secret, Settings, is_secret_set
 from personalization.errors import Refused
 from state.embedded import EmbeddedRedis
 
@@ -48,6 +48,7 @@ def _stopped(settings: Settings, data_dir: Path) -> Iterator[Settings]:
     folder = DataDir(data_dir, partial(click.echo, err=True))
     try:
         with EmbeddedRedis(folder.path / "redis") as server:
-            yield dataclasses.replace(settings, redis=RedisUrl(server.url), secret=Secret(folder.secret()))
+            secret = settings.secret if is_secret_set(os.environ) else Secret(folder.secret())
+            yield dataclasses.replace(settings, redis=RedisUrl(server.url), secret=secret)
     finally:
         folder.release()

@@ -50,7 +50,7 @@ class AssignmentStore:
         return self._found
 
     async def load(self) -> bytes:
-        """What persons are assigned by; noted now if nothing is.
+        """What persons are assigned by; noted now if nothing is, or not any more.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class AssignmentStore:
             Where it was noted under secrets that are not known here.
         """
         keys = {_name_of(key): key for key in accepted(self._secrets.key(PURPOSE))}
-        noted = await self._noted(_sealed(keys, self._secrets.eldest))
+        noted = await self._noted(_sealed(keys, self._secrets.eldest if self._found is None else self._found))
         opened = [_unsealed(keys[name], value) for name, value in noted.items() if name in keys]
         found = next((each for each in opened if each is not None), None)
         if found is None:

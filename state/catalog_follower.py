@@ -54,7 +54,7 @@ class CatalogFollower:
         Compiled versions held in memory, the least lately used dropped first.
     before_first
         Awaited before the first version is taken, until it returns: what nobody may decide without. Where it raises
-        ``Refused``, ``waits_for`` says why.
+        ``Refused``, ``waits_for`` says why. Awaited again where Redis was emptied, or is another.
     refuses
         Says why a version may not be in force here, though it could be read; empty: it may.
 
@@ -79,6 +79,7 @@ class CatalogFollower:
         self.waits_for = ""
         """Why there is no first version yet, where ``before_first`` or ``refuses`` says so."""
         self._before_first = before_first
+        self._is_prepared = before_first is None
         self._refuses = refuses
         self._current: CompiledCatalog | None = None
         self._newest_seen = 0
@@ -196,9 +197,7 @@ class CatalogFollower:
 
     async def refresh(self) -> None:
         """Look for a newer version now."""
-        if self._before_first is not None:
-            await self._before_first()
-            self._before_first, self.waits_for = None, ""
+        await self._prepare()
         newest = await self.store.latest_version()
         if newest == self._newest_seen:
             return
@@ -207,6 +206,8 @@ class CatalogFollower:
             logger.error("catalog_history_lost newest=%d seen=%d", newest, self._newest_seen)
             self._compiled.clear()
             self._refused = 0
+            self._is_prepared = self._before_first is None
+            await self._prepare()
         # Only a process that has nothing yet looks further back than the newest.
         for version in range(newest, 0, -1):
             compiled = await self._try(version)
@@ -215,6 +216,11 @@ class CatalogFollower:
             if self._current is not None:
                 break
         self._newest_seen = newest
+
+    async def _prepare(self) -> None:
+        if self._before_first is not None and not self._is_prepared:
+            await self._before_first()
+            self._is_prepared, self.waits_for = True, ""
 
     async def _try(self, version: int) -> CompiledCatalog | None:
         try:

@@ -155,6 +155,26 @@ async def test_what_persons_are_assigned_by_goes_along_from_secret_to_secret(red
     assert first not in b"".join((*noted, *noted.values())), "Redis tells nobody a secret"
 
 
+async def test_a_process_that_runs_while_redis_is_emptied_notes_it_again(redis_url: str, tmp_path: Path) -> None:
+    async with running(redis_url, tmp_path / "1", FIRST):
+        pass
+    redis = worker_client(redis_url)
+    async with (
+        running(redis_url, tmp_path / "2", SECOND, FIRST),
+        running(redis_url, tmp_path / "3", SECOND) as client,
+    ):
+        await publish_experiments(redis_url)  # a second version: the numbers of an emptied Redis lie below it
+        await until(lambda: _has_variants(client))
+        await redis.flushall()
+
+        async def noted() -> bool:
+            return bool(await redis.exists(KEYS.assignment))
+
+        await until(noted)
+        assert await AssignmentStore(redis, KEYS, Secrets(SECOND.encode())).load() == FIRST.encode()
+    await redis.aclose()
+
+
 async def test_an_update_that_rotates_at_once_keeps_the_secret_it_began_with(redis: Redis) -> None:
     assert await AssignmentStore(redis, KEYS, Secrets(SECOND.encode(), FIRST.encode())).load() == FIRST.encode()
     assert await AssignmentStore(redis, KEYS, Secrets(SECOND.encode())).load() == FIRST.encode()
