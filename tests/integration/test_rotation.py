@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+import signal
+import urllib.error
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +34,9 @@ from state.assignment_store import AssignmentStore
 from state.catalog_store import CatalogStore
 from state.keys import Keys
 from tests.integration.test_api import api, decide, entries, settings_for, until
+from tests.requirements import require
+from tests.running import Up, start
+from tests.running import until as running_until
 from tests.unit.api.site import WRITE, shop
 
 pytestmark = pytest.mark.redis
@@ -231,3 +236,50 @@ def test_models_signed_under_the_secret_before_or_by_a_release_before_are_read(m
     assert checkpoint.dump(river, {0: 3}, key) == checkpoint.dump(river, {0: 3}, bytes(key)), (
         "made under the new one"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_up_goes_on_under_another_secret(tmp_path: Path) -> None:
+    """Decided under one secret, rewarded under the next: the open decision closes in its visitor's state."""
+    require("redis")
+    folder = tmp_path / "data"
+    with _up(folder) as up:
+        decided = _decided(up)
+    (folder / "secret").rename(folder / "secret-before")
+    with _up(folder, NEXTBEST_SECRET_BEFORE_FILE=str(folder / "secret-before")) as up:
+        assert (folder / "secret").read_text() != (folder / "secret-before").read_text()
+        assert up.call("GET", "/v1/visitors/a1")["openDecisions"] == 1
+        final = {"value": 1.0, "messageId": "r1", "final": True}
+        up.call("POST", f"/v1/decisions/{decided['decisionId']}/reward", final, key="pk_dev")
+        running_until(lambda: up.call("GET", "/v1/visitors/a1")["openDecisions"] == 0, "the decision closes")
+        assert _decided(up)["holdout"] == decided["holdout"]
+
+
+@contextmanager
+def _up(folder: Path, **settings: str) -> Iterator[Up]:
+    """A ``nextbest up`` that is stopped in order at the end."""
+    up = start(folder, **settings)
+    with up.process:
+        try:
+            yield up
+        finally:
+            up.process.send_signal(signal.SIGINT)
+            assert up.process.wait(60) == 0
+
+
+def _decided(up: Up) -> dict[str, Any]:
+    """A decision for ``a1``, once it is in the visitor's state."""
+    body = {"visitor": {"anonymousId": "a1"}, "placements": ["home.hero"]}
+    (decision,) = up.call("POST", "/v1/decide", body, key="pk_dev")["decisions"]
+    running_until(lambda: _n_open(up) > 0, "the decision is open")
+    return dict(decision)
+
+
+def _n_open(up: Up) -> int:
+    try:
+        return int(up.call("GET", "/v1/visitors/a1")["openDecisions"])
+    except urllib.error.HTTPError as error:
+        if error.code in (404, 503):  # not folded yet, or a busy machine
+            return 0
+        raise
