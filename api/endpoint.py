@@ -37,6 +37,8 @@ class Endpoint:
             if known.status == 500:
                 logger.exception("request_failed", extra={"endpoint": route.name, "request_id": call.request_id})
             reply = refusal(self._dialect, known, call)
+            # Else this frame and the error would hold each other, and the body, until a garbage collection.
+            del known
         await respond(send, reply.status, reply.body, reply.media_type, reply.headers)
         if reply.status == 200:
             services.metrics.answered(route.name)

@@ -60,6 +60,12 @@ def too_large(limit_bytes: int) -> ApiError:
     return ApiError(413, "too_large", f"at most {limit_bytes} bytes, decompressed; send several requests", "body")
 
 
+def expands_too_much(factor: int) -> ApiError:
+    """A compressed body that is nearly nothing, many times."""
+    message = f"the gzip becomes more than {factor} times as large, as no events do; send it uncompressed"
+    return ApiError(413, "expands_too_much", message, "body")
+
+
 def not_found(path: str) -> ApiError:
     """No such thing."""
     return ApiError(404, "not_found", f"there is nothing at {path[:200]}", "path")

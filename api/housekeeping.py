@@ -7,6 +7,7 @@ import logging
 
 from prometheus_client import Counter
 
+from api.door import closed_so_far
 from api.services import Services
 from api.spooling import SpoolWatch
 from api.wire import n_unknown
@@ -46,6 +47,7 @@ class Housekeeper:
         self._warned: set[str] = set()
         self._dropped = Total(services.metrics.spool_dropped)
         self._unknown = Total(services.metrics.unknown_fields, n_unknown())
+        self._closed: dict[str, Total] = {}
         self._said: set[str] = set()
         rule_errors = services.metrics.rule_errors
         self._rules = RuleErrorTotals(lambda rule, n: rule_errors.labels(rule).inc(n))
@@ -63,6 +65,9 @@ class Housekeeper:
         metrics.spool_depth.set(self._spool.n_waiting)
         self._dropped.reached(self._spool.n_dropped)
         self._unknown.reached(n_unknown())
+        for reason, n_closed in closed_so_far().items():
+            counter = metrics.connections_closed.labels(reason)
+            self._closed.setdefault(reason, Total(counter)).reached(n_closed)
         self._watch.look()
         report = services.readiness()
         warned = {*report.missing, *report.warnings}

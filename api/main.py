@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from api.door import Bounds, Door
 from api.http_protocol import JoiningProtocol
 from api.metrics import MULTIPROCESS_DIR
 from config.settings import Settings
@@ -35,7 +37,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         port=settings.port,
         workers=settings.api_processes,
         loop="uvloop",
-        http=JoiningProtocol,
+        http=partial(JoiningProtocol, door=Door(Bounds.of(settings))),  # type: ignore[arg-type]  # uvicorn calls it
         interface="asgi3",  # which uvicorn cannot tell of an application that gives its routes' coroutines
         ws="none",
         lifespan="on",
@@ -45,7 +47,6 @@ def server_config(settings: Settings) -> uvicorn.Config:
         date_header=False,
         log_level="warning",
         backlog=2048,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
     )
 

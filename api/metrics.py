@@ -75,6 +75,12 @@ class ApiMetrics:
             multiprocess_mode="livemax",
             registry=r,
         )
+        self.connections_closed = Counter(
+            "nextbest_connections_closed",
+            "Connections closed at a bound of the door, by the bound",
+            ["reason"],
+            registry=r,
+        )
         self.unknown_fields = Counter(
             "nextbest_unknown_fields", "Objects received that held a field nobody knows", registry=r
         )

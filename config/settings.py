@@ -13,10 +13,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
 from personalization.errors import InvalidInput, NextbestError
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "NEXTBEST_"
 DEVELOPMENT_SECRET = "development-secret"
@@ -150,6 +152,15 @@ class Settings:
     log_bytes: int = _row(268_435_456, "bytes a topic may hold on Redis Streams before writers are told to wait")
     log_age_ms: int = _row(604_800_000, "age after which folded entries may go from the log")
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
+    max_connections: int = _row(
+        0, "connections an API process holds at most; 0: as many as its limit of open files allows, less 128"
+    )
+    max_connections_of_address: int = _row(256, "connections of one address to an API process, at most")
+    trusted_proxies: str = _row(
+        "",
+        "addresses and networks of proxies in front of the API, separated by commas (10.0.0.7, 192.168.0.0/16): "
+        "they speak for many, so that NEXTBEST_MAX_CONNECTIONS alone bounds their connections",
+    )
     metrics_port: int = _row(
         0,
         "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is "
@@ -210,6 +221,34 @@ def unknown_settings(environment: Mapping[str, str]) -> list[InvalidInput]:
     return found
 
 
+_AT_LEAST_1 = (
+    *("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"),
+    "max_connections_of_address",
+)
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Addresses and networks, separated by commas.
+
+    Raises
+    ------
+    ValueError
+        For what is neither.
+
+    >>> networks_of("192.0.2.7, 10.0.0.0/8")
+    (IPv4Network('192.0.2.7/32'), IPv4Network('10.0.0.0/8'))
+    """
+    return tuple([ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip()])
+
+
+def _networks_problem(text: str) -> str | None:
+    try:
+        networks_of(text)
+    except ValueError as error:
+        return f"{error}; write addresses and networks such as 10.0.0.7, 192.168.0.0/16"
+    return None
+
+
 def _problems(settings: Settings) -> list[InvalidInput]:
     found = []
     p = settings.partitions
@@ -223,7 +262,9 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "SECRET", problem))
     if settings.secret and settings.secret_before == settings.secret:
         found.append(InvalidInput(PREFIX + "SECRET_BEFORE", "is the secret in force; leave it out"))
-    for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
+    if problem := _networks_problem(settings.trusted_proxies):
+        found.append(InvalidInput(PREFIX + "TRUSTED_PROXIES", problem))
+    for name in _AT_LEAST_1:
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 
 import pytest
 
@@ -160,6 +161,17 @@ async def test_a_gzip_bomb_is_refused_without_being_unpacked(site: Site) -> None
     body = gzip.compress(b" " * 50_000_000)
     response = await site.client.post("/v1/events", content=body, headers=WRITE)
     assert (response.status_code, response.json()["field"]) == (413, "body")
+
+
+async def test_gzip_expands_no_more_than_events_do(site: Site) -> None:
+    def packed(n_spaces: int, n_random: int = 0) -> bytes:
+        event = {**TRACK, "properties": {"x": random.randbytes(n_random).hex()}}
+        return gzip.compress(json.dumps({"events": [event]}).encode() + b" " * n_spaces)
+
+    for body, status in ((packed(60_000), 200), (packed(3_000_000), 413), (packed(700_000, 14_000), 200)):
+        response = await site.client.post("/v1/events", content=body, headers=WRITE)
+        assert response.status_code == status, (len(body), response.text)
+    assert len(site.log.records) == 2
 
 
 @pytest.mark.parametrize("body", [b"\x1f\x8bnot gzip", gzip.compress(b'{"type":"track"}')[:-9]])

@@ -1,0 +1,157 @@
+"""Nobody falls over at the door: while somebody attacks, others are decided for as before, and memory stays."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.site import Site
+from tests.running import ROOT
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
+
+CATALOG = (
+    """
+placements:
+  hero:
+    content: [red"""
+    + "".join(f", arm{n}" for n in range(30))
+    + """]
+    default: red
+content:
+  red: {body: {}}
+"""
+    + "".join(
+        f"  arm{n}: {{body: {{}}, when: \"context.page.path.startsWith('/x{n}') || 'b{n}' in context.a\"}}\n"
+        for n in range(30)
+    )
+    + """
+sources:
+  site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}
+"""
+)
+N_DECISIONS = 40
+GROWTH_BYTES = 64 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Under the limit of open files that most machines have."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        with Site.open(tmp_path_factory, CATALOG) as site:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            decided_s(site)  # everything is loaded
+            yield site
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def decided_s(site: Site) -> float:
+    """How long it took to decide ``N_DECISIONS`` times, each over a connection of its own."""
+    began = time.perf_counter()
+    for n in range(N_DECISIONS):
+        decision = site.decide({"anonymousId": f"a{n}"}, "hero", context={"page": {"path": "/x3"}, "a": ["b4"]})
+        assert decision["contentId"] in ("red", "arm3", "arm4")
+    return time.perf_counter() - began
+
+
+def memory_bytes(site: Site) -> int:
+    text = Path(f"/proc/{site.up.pids['api']}/status").read_text()
+    return 1024 * int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+@contextmanager
+def attacked(site: Site, name: str) -> Iterator[subprocess.Popen[str]]:
+    port = site.up.url.rpartition(":")[2]
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "tests.integration.attacks", name, port],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def told(process: subprocess.Popen[str], stop: bool = False) -> Counter[str]:
+    assert process.stdout is not None
+    assert process.stdin is not None
+    if stop:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answer: dict[str, Any] = json.loads(process.stdout.readline())
+    return Counter(answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("endless_header", {"431", "closed"}),
+        ("endless_headers", {"431", "closed"}),
+        ("endless_target", {"431", "closed"}),
+        ("endless_trailer", {"401", "431", "closed"}),
+        ("pipelined", {"closed"}),
+        ("expanding", {"413"}),
+        ("many_values", {"413, 400"}),
+    ],
+)
+def test_others_are_decided_for_while_somebody_attacks(site: Site, name: str, allowed: set[str]) -> None:
+    quiet = statistics.median([decided_s(site) for _ in range(3)])
+    before = largest = memory_bytes(site)
+    under_attack = []
+    with attacked(site, name) as process:
+        while process.poll() is None:
+            under_attack.append(decided_s(site))
+            largest = max(largest, memory_bytes(site))
+        answers = told(process)
+    assert set(answers) <= allowed
+    assert max(under_attack) <= 10 * quiet + 2
+    assert largest - before <= GROWTH_BYTES
+
+
+def test_who_is_slow_is_closed(site: Site) -> None:
+    began = time.monotonic()
+    with (
+        attacked(site, "slow_head") as head,
+        attacked(site, "slow_body") as body,
+        attacked(site, "silent") as silent,
+    ):
+        assert told(head) == {"408": 1}
+        assert told(body) == {"408": 1}
+        assert told(silent) == {"closed": 1}
+    assert time.monotonic() - began > 5, "a client on a poor line has its time"
+    decided_s(site)
+
+
+def test_half_open_connections_keep_nobody_out(site: Site) -> None:
+    before = memory_bytes(site)
+    with attacked(site, "half_open") as process:
+        assert told(process)["held"] > 1_024, "more than there are descriptors"
+        decided_s(site)
+        assert memory_bytes(site) - before <= GROWTH_BYTES
+
+
+def test_one_address_takes_the_place_of_no_other(site: Site) -> None:
+    with attacked(site, "one_address") as process:
+        told(process)
+        decided_s(site)
+        answers = told(process, stop=True)
+    assert answers["waits"] <= 256
+    assert answers["429"] + answers["closed"] >= 128
