@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from api.context_bounds import bounded_context
 from api.intake import Intake, storable
 from api.recording import Recorder
 from api.scoring import CoalescedScoring
@@ -70,6 +71,11 @@ class Decider:
         """What is asked for, with what its source, its visitor's browser and the last moments say of consent.
 
         The parameters are those of ``personalization.deciding.request.DecideRequest``.
+
+        Raises
+        ------
+        InvalidInput
+            Where the context is too much.
         """
         consent = self._services.consent
         return DecideRequest(
@@ -77,7 +83,7 @@ class Decider:
             placements=placements,
             user_id=user_id,
             anonymous_id=anonymous_id,
-            context=storable(context),
+            context=bounded_context(storable(context)),
             events=events,
             activate=activate,
             consent_default=intake.caller.access.consent_default == "granted",
