@@ -2,7 +2,7 @@
 
 A rule that cannot be answered for a visitor (a trait it compares is missing) does not hold; it is no error. One
 that puts together what does not go together (a number with a text) does not hold either, and is counted:
-somebody has to mend it. Cost: about 0.5 µs for a comparison, plus the conversion of the variables named.
+somebody has to mend it. Cost: about 0.5 µs for a comparison, plus the conversion of what is named of each variable.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import cel
 
 from personalization.catalog import cel_errors, cel_numbers, cel_parser, cel_tree
+from personalization.catalog.cel_reads import Reads, pruned, reads_of
 from personalization.catalog.cel_tree import Call
 from personalization.catalog.vocabulary import EVENT_VARIABLES, FUNCTIONS, PLAIN_VARIABLES, VISITOR_VARIABLES
 from personalization.catalog.windows import FUNCTIONS as WINDOW_FUNCTIONS
@@ -35,19 +37,28 @@ __all__ = [
 
 _MAX_KNOWN = 1024
 _ABSENT = object()
+_WHOLE: Mapping[str, Reads] = MappingProxyType({})
 
 Resolver: TypeAlias = Callable[[str], Any]
 """Gives a variable's value by name, None where there is none."""
 
 
 class Scope:
-    """What rules are evaluated in: ``resolve`` is asked for each variable a rule names."""
+    """What rules are evaluated in: ``resolve`` is asked for each variable a rule names.
 
-    __slots__ = ("_fractions", "_plain", "resolve")
+    Attributes
+    ----------
+    reads
+        What the rule that is evaluated just now looks at: CEL is given no more of it.
+    """
+
+    __slots__ = ("_fractions", "_parts", "_plain", "reads", "resolve")
 
     def __init__(self, resolve: Resolver) -> None:
         self.resolve = resolve
+        self.reads: Mapping[str, Reads] = _WHOLE
         self._plain: cel.Context | None = None
+        self._parts: cel.Context | None = None
         self._fractions: cel.Context | None = None
 
     def plain(self) -> cel.Context:
@@ -57,13 +68,25 @@ class Scope:
             self._plain.set_variable_resolver(self.resolve)
         return self._plain
 
+    def parts(self) -> cel.Context:
+        """What an expression runs in that looks at entries of maps: it gets these alone."""
+        if self._parts is None:
+            self._parts = cel.Context()
+            self._parts.set_variable_resolver(self._read)
+        return self._parts
+
     def fractions(self) -> cel.Context:
         """What an expression that calculates runs in: every number is a fraction."""
         if self._fractions is None:
-            resolve = self.resolve
+            read = self._read
             self._fractions = cel.Context()
-            self._fractions.set_variable_resolver(lambda name: cel_numbers.as_fractions(resolve(name)))
+            self._fractions.set_variable_resolver(lambda name: cel_numbers.as_fractions(read(name)))
         return self._fractions
+
+    def _read(self, name: str) -> Any:
+        value = self.resolve(name)
+        reads = self.reads.get(name)
+        return value if reads is None else pruned(value, reads)
 
 
 def scope(resolve: Resolver) -> Scope:
@@ -110,6 +133,7 @@ class Rule:
         "_equality",
         "_known",
         "_program",
+        "_reads",
         "field",
         "last_error",
         "n_errors",
@@ -140,6 +164,7 @@ class Rule:
         if self._calculates:
             self._program = cel.compile(cel_tree.text_of(cel_numbers.with_fractions(self.tree)))
         self._equality = cel_tree.equality_of(self.tree)
+        self._reads = reads_of(self.tree)
         self.plain = self._plain()
         self._known: dict[tuple[Any, ...], bool] = {}
         self.n_errors = 0
@@ -220,7 +245,7 @@ class Rule:
             if type(value) is str:  # most conditions are of this kind, and CEL would convert all properties first
                 return value == text
         try:
-            value = self._program.execute(scope.fractions() if self._calculates else scope.plain())
+            value = self._evaluated(scope)
         except Exception as error:  # whatever an expression may raise, the visitor gets an answer
             self._failed(error, scope)
             return False
@@ -253,10 +278,20 @@ class Rule:
     def value(self, scope: Scope) -> Any:
         """The rule's value, None if it fails."""
         try:
-            return self._program.execute(scope.fractions() if self._calculates else scope.plain())
+            return self._evaluated(scope)
         except Exception as error:  # as in `holds`
             self._failed(error, scope)
             return None
+
+    def _evaluated(self, scope: Scope) -> Any:
+        if not self._reads and not self._calculates:
+            return self._program.execute(scope.plain())
+        outer = scope.reads  # a rule that names `segments` has others evaluated within
+        scope.reads = self._reads
+        try:
+            return self._program.execute(scope.fractions() if self._calculates else scope.parts())
+        finally:
+            scope.reads = outer
 
     def _failed(self, error: Exception, scope: Scope) -> None:
         """Count what failed, unless something was merely not there or a division was by 0."""

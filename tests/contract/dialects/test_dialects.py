@@ -90,17 +90,17 @@ async def test_bad_input_is_named_soon_and_disturbs_nothing(site: Site, speaker:
     assert (await ask(speaker, site)).tier == "personalised"
 
 
-TOO_MUCH: tuple[dict[str, Any], ...] = ({"a": "x" * 33_000}, {"a": [{}] * 1_000}, {"a": {"b": [{"c": 1}] * 500}})
+TOO_MUCH: tuple[dict[str, Any], ...] = ({"a": [{}] * 1_000}, {"a": {"b": [{"c": 1}] * 500}})
 
 
-@pytest.mark.parametrize("context", TOO_MUCH, ids=["bytes", "values", "deep values"])
+@pytest.mark.parametrize("context", TOO_MUCH, ids=["values", "deep values"])
 async def test_a_context_is_bounded_alike(site: Site, speaker: Speaker, context: dict[str, Any]) -> None:
     path, body = speaker.question("a1", "home.hero", context)
     response = await site.client.post(path, json=body, headers=WRITE)
     assert response.status_code == 400
     assert "context: has" in speaker.refusal(response.json())[1]
     assert site.spool.records == []
-    await ask(speaker, site, **{f"n{n}": "a, b" for n in range(900)})
+    await ask(speaker, site, a=[","] * 900)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nobody"}, {"X-API-Key": ""}])
