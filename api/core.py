@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.body_room import BodyRoom
 from api.collecting import Collector
 from api.deciding import Decider
 from api.rewarding import Rewarder
@@ -17,12 +18,15 @@ class Core:
     ----------
     services
         The parts; a dialect reads of them, and writes through the others.
+    bodies
+        Room for the bodies of requests under way.
     """
 
-    __slots__ = ("collector", "decider", "rewarder", "services", "stock", "unlinker")
+    __slots__ = ("bodies", "collector", "decider", "rewarder", "services", "stock", "unlinker")
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.bodies = BodyRoom(services.max_body_bytes)
         self.decider = Decider(services)
         self.collector = Collector(services)
         self.rewarder = Rewarder(services)

@@ -51,7 +51,7 @@ class Call:
         When it came, on the clock of ``time.perf_counter``.
     """
 
-    __slots__ = ("_caller", "_receive", "began", "core", "params", "request_id", "scope")
+    __slots__ = ("_caller", "_held_bytes", "_receive", "began", "core", "params", "request_id", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, core: Core) -> None:
         self.began = time.perf_counter()
@@ -61,6 +61,7 @@ class Call:
         self.request_id = new_request_id()
         self._receive = receive
         self._caller: Caller | None = None
+        self._held_bytes = 0
 
     @property
     def caller(self) -> Caller:
@@ -75,7 +76,17 @@ class Call:
 
     def body(self, limit_bytes: int) -> Awaitable[bytes]:
         """The whole body, decompressed; raises ``ApiError`` and ``InvalidInput`` as ``read_body`` does."""
-        return read_body(self.scope, self._receive, limit_bytes)
+        return read_body(self.scope, self._receive, limit_bytes, self._hold)
+
+    def _hold(self, n_bytes: int) -> None:
+        self.core.bodies.take(n_bytes)
+        self._held_bytes += n_bytes
+
+    def let_go(self) -> None:
+        """Give back the room of its body: it is answered."""
+        if self._held_bytes:
+            self.core.bodies.give_back(self._held_bytes)
+            self._held_bytes = 0
 
     def proof(self) -> Proof:
         """What its headers prove of the user it names."""

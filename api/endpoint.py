@@ -39,6 +39,8 @@ class Endpoint:
             reply = refusal(self._dialect, known, call)
             # Else this frame and the error would hold each other, and the body, until a garbage collection.
             del known
+        finally:
+            call.let_go()
         await respond(send, reply.status, reply.body, reply.media_type, reply.headers)
         if reply.status == 200:
             services.metrics.answered(route.name)

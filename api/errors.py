@@ -66,6 +66,12 @@ def expands_too_much(factor: int) -> ApiError:
     return ApiError(413, "expands_too_much", message, "body")
 
 
+def no_room_for_bodies() -> ApiError:
+    """More bodies at once than a process holds."""
+    message = "this process holds as much of bodies as it may; send it again in a second, or in smaller parts"
+    return ApiError(503, "busy", message, "body")
+
+
 def not_found(path: str) -> ApiError:
     """No such thing."""
     return ApiError(404, "not_found", f"there is nothing at {path[:200]}", "path")

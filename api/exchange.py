@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
+from api.body_room import UNCOUNTED_BYTES
 from api.errors import ApiError, expands_too_much, too_large
 from api.randomness import Randomness
 from personalization.errors import InvalidInput
@@ -54,18 +55,25 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
     """The whole body, decompressed where it is gzip, whatever the headers call it.
+
+    Parameters
+    ----------
+    hold
+        Takes room for so many bytes, or raises.
 
     Raises
     ------
     ApiError
-        413 where it is beyond the limit, or expands too much.
+        413 where it is beyond the limit, or expands too much; what ``hold`` raises.
     InvalidInput
         Where the gzip is broken.
     """
     message = await receive()
     body: bytes = message.get("body", b"")
+    if len(body) > UNCOUNTED_BYTES:
+        hold(len(body))
     if message.get("more_body"):
         chunks = [body]
         size = len(body)
@@ -73,9 +81,11 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ApiError(400, "disconnected", "the connection ended before the body did", "body")
-            size += len(message.get("body", b""))
+            chunk = message.get("body", b"")
+            size += len(chunk)
             if size <= limit_bytes:
-                chunks.append(message.get("body", b""))
+                hold(len(chunk))
+                chunks.append(chunk)
             elif size > DRAIN_FACTOR * limit_bytes:
                 break
         if size > limit_bytes:
@@ -83,10 +93,10 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
         body = b"".join(chunks)
     if len(body) > limit_bytes:
         raise too_large(limit_bytes)
-    return await _unzipped(body, limit_bytes) if body[:2] == b"\x1f\x8b" else body
+    return await _unzipped(body, limit_bytes, hold) if body[:2] == b"\x1f\x8b" else body
 
 
-async def _unzipped(body: bytes, limit_bytes: int) -> bytes:
+async def _unzipped(body: bytes, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
     """What the gzip holds, unpacked in slices: others have their turn between them."""
     unzip = zlib.decompressobj(31)
     left, slices, size = body, [], 0
@@ -103,6 +113,7 @@ async def _unzipped(body: bytes, limit_bytes: int) -> bytes:
             raise expands_too_much(MAX_EXPANSION)
         if not plain and not left and not unzip.eof:
             raise InvalidInput("body", "the gzip ends too early", "bad_encoding")
+        hold(len(plain))
         slices.append(plain)
         if len(plain) == _SLICE_BYTES:
             await asyncio.sleep(0)

@@ -121,6 +121,20 @@ def pipelined(port: int) -> Counter[str]:
     return _again_and_again(once)
 
 
+def withheld(port: int) -> Counter[str]:
+    """60 large bodies that lack their last byte."""
+    head = b"POST /v1/events HTTP/1.1\r\nauthorization: Bearer pk_dev\r\ncontent-length: 4000000\r\n\r\n"
+    held = []
+    for _ in range(60):
+        connection = connect(port)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(head + b" " * 3_999_999)
+        held.append(connection)
+    print(json.dumps({"held": len(held)}), flush=True)
+    sys.stdin.readline()
+    return Counter()
+
+
 def half_open(port: int) -> Counter[str]:
     """1,200 connections from eight addresses that say half a request, and hold on until told to stop."""
     held = []
@@ -186,7 +200,7 @@ ATTACKS: dict[str, Callable[[int], Counter[str]]] = {
     each.__name__: each
     for each in (
         *(endless_header, endless_headers, endless_target, endless_trailer, slow_head, slow_body, silent),
-        *(pipelined, half_open, one_address, expanding, many_values),
+        *(pipelined, withheld, half_open, one_address, expanding, many_values),
     )
 }
 

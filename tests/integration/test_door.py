@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.error
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from api.body_room import MIN_ROOM_BYTES
 from tests.integration.site import Site
-from tests.running import ROOT
+from tests.running import ROOT, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -42,6 +44,7 @@ sources:
 """
 )
 N_DECISIONS = 40
+EVENT = {"type": "track", "event": "Viewed", "anonymousId": "a1"}
 GROWTH_BYTES = 64 * 1024 * 1024
 
 
@@ -66,6 +69,16 @@ def decided_s(site: Site) -> float:
         decision = site.decide({"anonymousId": f"a{n}"}, "hero", context={"page": {"path": "/x3"}, "a": ["b4"]})
         assert decision["contentId"] in ("red", "arm3", "arm4")
     return time.perf_counter() - began
+
+
+def is_collected(site: Site) -> bool:
+    """Whether a body that takes room is taken."""
+    try:
+        return bool(site.collect({**EVENT, "properties": {"x": "x" * 20_000}})["accepted"] == 1)
+    except urllib.error.HTTPError as error:
+        if error.code == 503:
+            return False
+        raise
 
 
 def memory_bytes(site: Site) -> int:
@@ -152,6 +165,15 @@ def test_who_is_slow_is_closed(site: Site) -> None:
         assert told(silent) == {"closed": 1}
     assert time.monotonic() - began > 5, "a client on a poor line has its time"
     decided_s(site)
+
+
+def test_bodies_that_lack_their_end_fill_no_memory(site: Site) -> None:
+    before = memory_bytes(site)
+    with attacked(site, "withheld") as process:
+        assert told(process)["held"] == 60
+        decided_s(site)
+        assert memory_bytes(site) - before <= MIN_ROOM_BYTES + GROWTH_BYTES
+    until(lambda: is_collected(site), "room is given back")
 
 
 def test_half_open_connections_keep_nobody_out(site: Site) -> None:
