@@ -17,6 +17,9 @@ from config.settings import Network, Settings, networks_of
 
 LOOK_S = 1.0
 
+_MOST_CONNECTIONS = 8192
+"""Unless a setting says otherwise: with heads of 32 KiB that never end they hold 256 MiB."""
+
 _RESERVED_DESCRIPTORS = 128
 """For the log, Redis, the spool, modules and the two sockets listened on; a process that serves holds about 40."""
 
@@ -65,8 +68,9 @@ class Bounds:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """As the settings say; file descriptors are left for what is no connection."""
+        open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return cls(
-            connections=room_for_connections(settings.max_connections),
+            connections=room_for_connections(settings.max_connections, open_files),
             of_an_address=settings.max_connections_of_address,
             trusted=networks_of(settings.trusted_proxies),
         )
@@ -89,11 +93,20 @@ class Bounds:
         return any(mapped in network or found in network for network in self.trusted)
 
 
-def room_for_connections(wanted: int = 0) -> int:
-    """How many connections a process may hold, and still open files; ``wanted`` or less, unless that is 0."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = max(limit - _RESERVED_DESCRIPTORS, limit // 2)
-    return min(wanted, room) if wanted else room
+def room_for_connections(wanted: int, open_files: int) -> int:
+    """How many connections a process may hold that may open so many files, and still open some.
+
+    >>> room_for_connections(0, 1024), room_for_connections(100, 1024), room_for_connections(5000, 1024)
+    (896, 100, 896)
+    >>> room_for_connections(0, 100), room_for_connections(0, 10**6), room_for_connections(20_000, 10**6)
+    (50, 8192, 20000)
+    >>> room_for_connections(0, resource.RLIM_INFINITY)
+    8192
+    """
+    wanted = wanted or _MOST_CONNECTIONS
+    if open_files == resource.RLIM_INFINITY:
+        return wanted
+    return min(wanted, max(open_files - _RESERVED_DESCRIPTORS, open_files // 2))
 
 
 class Connection(Protocol):

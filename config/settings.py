@@ -153,7 +153,8 @@ class Settings:
     log_age_ms: int = _row(604_800_000, "age after which folded entries may go from the log")
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
     max_connections: int = _row(
-        0, "connections an API process holds at most; 0: as many as its limit of open files allows, less 128"
+        0,
+        "connections an API process holds at most; 0: 8192. Never more than its limit of open files, less 128",
     )
     max_connections_of_address: int = _row(256, "connections of one address to an API process, at most")
     trusted_proxies: str = _row(

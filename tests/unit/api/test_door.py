@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import resource
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,8 +12,9 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from api.door import Bounds, Door, room_for_connections
+from api.door import Bounds, Door
 from api.http_protocol import JoiningProtocol
+from api.main import server_config
 from config.settings import InvalidSettings, Settings, networks_of
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -341,9 +343,16 @@ async def test_who_left_takes_up_no_place() -> None:
 
 
 def test_descriptors_are_left_for_what_is_no_connection() -> None:
-    assert room_for_connections() < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    assert room_for_connections(10) == 10
-    assert room_for_connections(10**9) == room_for_connections()
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert Bounds.of(Settings(max_connections=10**9)).connections <= open_files - min(128, open_files // 2)
+
+
+def test_each_process_has_a_door_of_its_own() -> None:
+    ours: Any = server_config(Settings(max_connections=7)).http
+    theirs = pickle.loads(pickle.dumps(ours))  # as processes that are spawned get it
+    assert theirs.func is JoiningProtocol
+    assert theirs.keywords["door"].bounds == Bounds(connections=7)
+    assert theirs.keywords["door"] is not ours.keywords["door"]
 
 
 def test_proxies_are_addresses_and_networks() -> None:
