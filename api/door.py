@@ -110,7 +110,15 @@ def room_for_connections(wanted: int, open_files: int) -> int:
 
 
 class Connection(Protocol):
-    """What the door knows of a connection."""
+    """What the door knows of a connection.
+
+    Attributes
+    ----------
+    since
+        At which look that began what is waited for now.
+    """
+
+    since: int
 
     def look(self) -> None:
         """Asked once a second: is it too slow?"""
@@ -177,14 +185,17 @@ class Door:
             del self._of_address[address]
 
     def _made_room(self, among: dict[Connection, None] | None) -> bool:
-        """Close the oldest stranger, else whoever is idle for longest; of an address (up to 256) or of all."""
-        for resting in (self.strangers, self.idle):
-            found = next(iter(resting), None) if among is None else next((c for c in among if c in resting), None)
-            if found is not None:
-                self.leave(found)
-                found.make_room()
-                return True
-        return False
+        """Close the oldest stranger, else whoever is idle for longest: of all, or among those of an address."""
+        if among is None:
+            found = next(iter(self.strangers), None) or next(iter(self.idle), None)
+        else:
+            found = next((each for each in among if each in self.strangers), None)
+            found = found or min((each for each in among if each in self.idle), key=_since, default=None)
+        if found is None:
+            return False
+        self.leave(found)
+        found.make_room()
+        return True
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._next_look = None
@@ -193,6 +204,10 @@ class Door:
             connection.look()
         if self._connections:
             self._next_look = loop.call_later(LOOK_S, self._look, loop)
+
+
+def _since(connection: Connection) -> int:
+    return connection.since
 
 
 _closed: Counter[str] = Counter()

@@ -90,7 +90,7 @@ class JoiningProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         self._deaf = False  # nothing more is read
         self._in_body = False
-        self._since = door.n_looks  # when it was that what is waited for now began
+        self.since = door.n_looks  # when it was that what is waited for now began
         self._n_head = self._n_body = self._n_unheard = self._n_unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -126,7 +126,7 @@ class JoiningProtocol(HttpToolsProtocol):
         n_body = self._n_body
         if not self._in_body:
             if not self._n_head:
-                self._since = self._door.n_looks
+                self.since = self._door.n_looks
             self._n_head += n_bytes
         try:
             self.parser.feed_data(data)
@@ -163,7 +163,7 @@ class JoiningProtocol(HttpToolsProtocol):
             self._resting.pop(self, None)
             self._resting = None
         self._in_body = True
-        self._since = self._door.n_looks
+        self.since = self._door.n_looks
         self._n_head = self._n_body = self._n_unheard = 0
 
     def on_body(self, body: bytes) -> None:
@@ -191,7 +191,7 @@ class JoiningProtocol(HttpToolsProtocol):
         self._resting = self._door.idle
         self._resting[self] = None
         if not self._n_head and not self._in_body:
-            self._since = self._door.n_looks
+            self.since = self._door.n_looks
 
     def look(self) -> None:
         """Close it where it is too slow; asked once a second."""
@@ -205,9 +205,9 @@ class JoiningProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         if self.flow.read_paused:
-            self._since += 1  # it waits for us
+            self.since += 1  # it waits for us
             return
-        seconds = self._door.n_looks - self._since
+        seconds = self._door.n_looks - self.since
         if self._in_body:
             late = max(0, seconds - bounds.grace_s)
             if seconds > bounds.body_s or self._n_body < late * bounds.least_bytes_per_s:

@@ -12,7 +12,6 @@ from personalization.catalog.cel_tree import (
     Literal,
     Name,
     Node,
-    bound_names,
     children,
     path_of,
 )
@@ -60,8 +59,7 @@ def reads_of(node: Node) -> dict[str, Reads]:
                 _entry(reads, path).whole = True
             case _:
                 pending.extend(children(each))
-    bound = bound_names(node)
-    return {name: found for name, found in reads.items() if not found.whole and name not in bound}
+    return {name: found for name, found in reads.items() if not found.whole}
 
 
 def _path(node: Node) -> tuple[str, ...] | None:

@@ -262,7 +262,24 @@ async def test_a_body_that_waits_for_us_is_not_slow() -> None:
     connection, wire = await house.asked(request=POST)
     connection.flow.pause_reading()
     house.wait(60, connection)
-    assert not wire.closed
+    connection.flow.resume_reading()
+    house.wait(5, connection)
+    assert not wire.is_closing()
+    house.wait(1, connection)
+    assert wire.closed, "from then on it is"
+
+
+async def test_the_time_between_two_requests_begins_with_the_answer() -> None:
+    house = House()
+    house.answers.clear()
+    connection, wire = await house.asked()
+    house.wait(70, connection)
+    house.answers.set()
+    await turns()
+    house.wait(75, connection)
+    assert not wire.is_closing()
+    house.wait(1, connection)
+    assert wire.closed
 
 
 async def test_an_answer_that_nobody_reads_is_not_kept_for_ever() -> None:
@@ -330,6 +347,17 @@ async def test_one_address_takes_up_its_own_places_alone() -> None:
     house.connect()
     assert same[0][1].aborted, "what rests of the same address makes room"
     assert not any(wire.closed for _, wire in others)
+
+
+async def test_of_one_address_who_rests_longest_makes_room() -> None:
+    house = House(of_an_address=3)
+    places = [await house.asked() for _ in range(3)]
+    for at in (1, 2, 0):
+        house.wait(1)
+        places[at][0].data_received(GET)
+        await turns()
+    await house.asked()
+    assert [wire.aborted for _, wire in places] == [False, True, False]
 
 
 async def test_who_left_takes_up_no_place() -> None:

@@ -106,10 +106,8 @@ def test_rules_within_rules_see_their_own() -> None:
     )
     state = VisitorState()
     state.traits.update({"age": 20, "plan": "free", "town": "Bern"})
-    rule = Rule(
-        "traits.town.startsWith('B') && size(segments) == 2 && traits.town.endsWith('n')", "when", VISITOR_VARIABLES
-    )
-    assert VisitorScope(state, {"n": 2}, compile_catalog(catalog, 1), 0, True).holds(rule)
+    rule = Rule("context.m == 1 && size(segments) == 2 && traits.town.endsWith('n')", "when", VISITOR_VARIABLES)
+    assert VisitorScope(state, {"n": 2, "m": 1}, compile_catalog(catalog, 1), 0, True).holds(rule)
 
 
 @pytest.mark.parametrize(
