@@ -11,11 +11,13 @@ import ipaddress
 import resource
 from collections import Counter
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
-from config.settings import Network, Settings, networks_of
+from config.settings import Settings, networks_of
 
 LOOK_S = 1.0
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MOST_CONNECTIONS = 8192
 """Unless a setting says otherwise: with heads of 32 KiB that never end they hold 256 MiB."""
@@ -198,12 +200,10 @@ class Door:
         return True
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._next_look = None
         self.n_looks += 1
+        self._next_look = loop.call_later(LOOK_S, self._look, loop) if self._connections else None
         for connection in tuple(self._connections):
             connection.look()
-        if self._connections:
-            self._next_look = loop.call_later(LOOK_S, self._look, loop)
 
 
 def _since(connection: Connection) -> int:

@@ -13,12 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
 from personalization.errors import InvalidInput, NextbestError
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "NEXTBEST_"
 DEVELOPMENT_SECRET = "development-secret"
@@ -222,34 +220,6 @@ def unknown_settings(environment: Mapping[str, str]) -> list[InvalidInput]:
     return found
 
 
-_AT_LEAST_1 = (
-    *("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"),
-    "max_connections_of_address",
-)
-
-
-def networks_of(text: str) -> tuple[Network, ...]:
-    """Addresses and networks, separated by commas.
-
-    Raises
-    ------
-    ValueError
-        For what is neither.
-
-    >>> networks_of("192.0.2.7, 10.0.0.0/8")
-    (IPv4Network('192.0.2.7/32'), IPv4Network('10.0.0.0/8'))
-    """
-    return tuple([ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip()])
-
-
-def _networks_problem(text: str) -> str | None:
-    try:
-        networks_of(text)
-    except ValueError as error:
-        return f"{error}; write addresses and networks such as 10.0.0.7, 192.168.0.0/16"
-    return None
-
-
 def _problems(settings: Settings) -> list[InvalidInput]:
     found = []
     p = settings.partitions
@@ -263,11 +233,36 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "SECRET", problem))
     if settings.secret and settings.secret_before == settings.secret:
         found.append(InvalidInput(PREFIX + "SECRET_BEFORE", "is the secret in force; leave it out"))
-    if problem := _networks_problem(settings.trusted_proxies):
-        found.append(InvalidInput(PREFIX + "TRUSTED_PROXIES", problem))
-    for name in _AT_LEAST_1:
+    for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
+    found.extend(_door_problems(settings))
+    return found
+
+
+def networks_of(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Addresses and networks, separated by commas.
+
+    Raises
+    ------
+    ValueError
+        For what is neither.
+
+    >>> networks_of("192.0.2.7, 10.0.0.0/8")
+    (IPv4Network('192.0.2.7/32'), IPv4Network('10.0.0.0/8'))
+    """
+    return tuple([ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip()])
+
+
+def _door_problems(settings: Settings) -> list[InvalidInput]:
+    found = []
+    if settings.max_connections_of_address < 1:
+        found.append(InvalidInput(PREFIX + "MAX_CONNECTIONS_OF_ADDRESS", "must be 1 or more"))
+    try:
+        networks_of(settings.trusted_proxies)
+    except ValueError as error:
+        message = f"{error}; write addresses and networks such as 10.0.0.7, 192.168.0.0/16"
+        found.append(InvalidInput(PREFIX + "TRUSTED_PROXIES", message))
     return found
 
 

@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import json
 import os
+import resource
 import select
 import socket
 import sys
@@ -206,4 +207,6 @@ ATTACKS: dict[str, Callable[[int], Counter[str]]] = {
 
 if __name__ == "__main__":
     os.nice(10)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     print(json.dumps(ATTACKS[sys.argv[1]](int(sys.argv[2]))), flush=True)

@@ -386,6 +386,8 @@ def test_each_process_has_a_door_of_its_own() -> None:
 def test_proxies_are_addresses_and_networks() -> None:
     with pytest.raises(InvalidSettings, match="NEXTBEST_TRUSTED_PROXIES"):
         Settings.from_environment({"NEXTBEST_TRUSTED_PROXIES": "proxy.example"})
+    with pytest.raises(InvalidSettings, match="NEXTBEST_MAX_CONNECTIONS_OF_ADDRESS: must be 1 or more"):
+        Settings.from_environment({"NEXTBEST_MAX_CONNECTIONS_OF_ADDRESS": "0"})
     settings = Settings.from_environment({"NEXTBEST_TRUSTED_PROXIES": "10.0.0.7, fd00::/8"})
     assert [Bounds.of(settings).trusts(address) for address in ("10.0.0.7", "10.0.0.8", "fd00::1")] == [
         True,
