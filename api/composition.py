@@ -29,7 +29,7 @@ from api.services import ModelReport, Services
 from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
 from config.development_keys import keys_problem
-from config.settings import Settings
+from config.settings import Settings, networks_of
 from eventlog.partition import partition_of
 from eventlog.spool import Spool
 from installation.redis_clients import background_client, decider_client, fetch_with
@@ -174,6 +174,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             open_decisions=open_decisions,
             learned=learned,
             decision_keys=decision_keys,
+            trusted_proxies=networks_of(settings.trusted_proxies),
             readiness=readiness.report,
             deadline_ms=settings.deadline_ms,
             redis_timeout_ms=settings.redis_timeout_ms,

@@ -22,6 +22,7 @@ from api.core import Core
 from api.errors import ApiError, body_of
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
+from api.networks import spoken_for
 from personalization.errors import NextbestError
 
 
@@ -96,8 +97,17 @@ class Call:
         """What stamps all that this request brings."""
         scope, caller = self.scope, self.caller
         refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in scope["headers"]
-        return self.core.services.intake(caller, scope.get("client"), gpc=refuses)
+        services = self.core.services
+        peer = scope.get("client")
+        if services.trusted_proxies and peer:
+            forwarded = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED)
+            peer = (spoken_for(peer[0], forwarded[-_MAX_FORWARDED_CHARS:], services.trusted_proxies), 0)
+        return services.intake(caller, peer, gpc=refuses)
 
+
+_FORWARDED = b"x-forwarded-for"
+_MAX_FORWARDED_CHARS = 512
+"""The end is what counts, and no chain of proxies is longer."""
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply]]
 

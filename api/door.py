@@ -7,17 +7,15 @@ clock: while this process does not turn, nobody else is slow.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import resource
 from collections import Counter
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self
 
+from api.networks import Network, lies_in
 from config.settings import Settings, networks_of
 
 LOOK_S = 1.0
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MOST_CONNECTIONS = 8192
 """Unless a setting says otherwise: with heads of 32 KiB that never end they hold 256 MiB."""
@@ -85,14 +83,7 @@ class Bounds:
         >>> [bounds.trusts(address) for address in ("10.1.2.3", "::ffff:10.1.2.3", "::1", "192.0.2.1", "")]
         [True, True, True, False, False]
         """
-        if not self.trusted:
-            return False
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        mapped = getattr(found, "ipv4_mapped", None) or found
-        return any(mapped in network or found in network for network in self.trusted)
+        return bool(self.trusted) and lies_in(address, self.trusted)
 
 
 def room_for_connections(wanted: int, open_files: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from api.access.key_ring import Access
+from api.networks import address_of
 from personalization.events.entry import Sender
 from personalization.keyed_hash import hmac_sha256
 
@@ -35,8 +36,8 @@ class Senders:
     """Makes senders; one of an address seen today costs a look-up.
 
     The origin is an HMAC of the network with the day in it: within a day events of one network can be told to be
-    that, and across days, or without the secret, nothing can be told. Headers of proxies are anybody's word, and
-    are not looked at.
+    that, and across days, or without the secret, nothing can be told. Headers of proxies are anybody's word,
+    but for those of proxies that the settings trust (``api.networks.spoken_for``).
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -67,13 +68,8 @@ def origin_of(secret: bytes, host: str, day: int) -> bytes:
     >>> [origin_of(b"s", host, 1) for host in ("127.0.0.1", "10.1.2.3", "::1", "fe80::1%eth0")]
     [b'', b'', b'', b'']
     """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return b""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if any(address in network for network in _OWN[address.version]):
+    address = address_of(host)
+    if address is None or any(address in network for network in _OWN[address.version]):
         return b""
     prefix = _PREFIX_V4 if address.version == 4 else _PREFIX_V6
     network = int(address) >> (address.max_prefixlen - prefix)

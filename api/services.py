@@ -15,6 +15,7 @@ from api.intake import Intake
 from api.linker import Linker
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.networks import Network
 from api.proven_pairs import ProvenPairs
 from api.randomness import Randomness
 from api.readiness import Report
@@ -104,6 +105,8 @@ class Services:
         Of the installation; whoever signs or seals has the key of its own purpose.
     decision_keys
         What decisions are made under; raises ``Unavailable`` while there is no catalog.
+    trusted_proxies
+        Networks of proxies, whose word on whom they speak for is taken.
     open_decisions
         How many decisions of a visitor (by key) are open; raises ``Unavailable``.
     conversions
@@ -126,6 +129,7 @@ class Services:
     open_decisions: Callable[[str], Awaitable[int]]
     learned: Callable[[str], Awaitable[ModelReport | None]]
     decision_keys: Callable[[], DecisionKeys]
+    trusted_proxies: tuple[Network, ...] = ()
     items: Items | None = None
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report

@@ -158,7 +158,8 @@ class Settings:
     trusted_proxies: str = _row(
         "",
         "addresses and networks of proxies in front of the API, separated by commas (10.0.0.7, 192.168.0.0/16): "
-        "they speak for many, so that NEXTBEST_MAX_CONNECTIONS alone bounds their connections",
+        "they speak for many, so that NEXTBEST_MAX_CONNECTIONS alone bounds their connections, and their "
+        "X-Forwarded-For says from which network a request comes",
     )
     metrics_port: int = _row(
         0,

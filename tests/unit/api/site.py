@@ -15,6 +15,7 @@ from api.app import Application
 from api.catalog import PreparedInForce
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
+from api.networks import Network
 from api.readiness import Report
 from api.services import ModelReport, Services
 from eventlog.port import LogPosition, Record
@@ -168,6 +169,7 @@ class Site:
     learned: ModelReport | None = None
     asked_of: list[str] = field(default_factory=list)
     conversions: dict[str, Served] = field(default_factory=dict)
+    trusted_proxies: tuple[Network, ...] = ()
     client: httpx.AsyncClient = field(init=False)
 
     @property
@@ -198,6 +200,7 @@ class Site:
             open_decisions=open_decisions,
             learned=learned,
             decision_keys=lambda: DecisionKeys.of(SECRETS),
+            trusted_proxies=self.trusted_proxies,
             conversions=self.conversions,
             readiness=lambda: self.report,
             deadline_ms=5_000,  # others use this machine too
@@ -221,8 +224,8 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site() -> AsyncIterator[Site]:
-    site = Site()
+async def open_site(**terms: Any) -> AsyncIterator[Site]:
+    site = Site(**terms)
 
     @asynccontextmanager
     async def services() -> AsyncIterator[Services]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import httpx
 import pytest
 
@@ -11,7 +13,7 @@ from personalization.events.decision_id import mint
 from personalization.events.entry import Sender
 from personalization.events.event import Page
 from tests.of_type import of_type
-from tests.unit.api.site import ID_KEY, NOW, SECRETS, SERVER, WRITE, Site
+from tests.unit.api.site import ID_KEY, NOW, SECRETS, SERVER, WRITE, Site, open_site
 
 SECRET = SECRETS.key("origins")
 TODAY = NOW // 86_400_000
@@ -50,6 +52,31 @@ async def test_headers_of_proxies_are_nobodys_word(site: Site) -> None:
         "/v1/events", json={"type": "page", **BOTH}, headers={**WRITE, "X-Forwarded-For": "203.0.113.9"}
     )
     assert of_type(Sender, stamps(site)[0]).origin == origin_of(SECRET, VISITOR, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "origin"),
+    [
+        ("10.0.0.7", [VISITOR], VISITOR),
+        ("10.0.0.7", [f"192.0.2.66, {VISITOR}, 10.0.0.8"], VISITOR),
+        ("10.0.0.7", ["192.0.2.66", VISITOR], VISITOR),
+        ("10.0.0.7", [f"{VISITOR}:4711"], VISITOR),
+        ("10.0.0.7", ["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("10.0.0.7", [f"{VISITOR}, unknown"], ""),
+        ("10.0.0.7", [], ""),
+        ("203.0.113.9", [VISITOR], "203.0.113.9"),
+        ("10.0.0.7", [f"{'9' * 10_000}, {VISITOR}"], VISITOR),
+    ],
+)
+async def test_of_a_trusted_proxy_it_is_believed_whom_it_speaks_for(
+    peer: str, forwarded: list[str], origin: str
+) -> None:
+    """The last address that no trusted proxy has: what stands before it is anybody's word."""
+    async with open_site(trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),)) as site:
+        come_from(site, (peer, 50_000))
+        headers = [*WRITE.items(), *(("X-Forwarded-For", each) for each in forwarded)]
+        await site.client.post("/v1/events", json={"type": "page", **BOTH}, headers=headers)
+    assert of_type(Sender, stamps(site)[0]).origin == origin_of(SECRET, origin, TODAY)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""Addresses, and the networks they lie in."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TypeAlias
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def address_of(host: str) -> Address | None:
+    """The address that a host is; None where it is none. IPv4 within IPv6 is IPv4.
+
+    >>> address_of("::ffff:10.0.0.1"), address_of("unix:")
+    (IPv4Address('10.0.0.1'), None)
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+
+
+def lies_in(host: str, networks: Iterable[Network]) -> bool:
+    """Whether a host is an address in one of ``networks``.
+
+    >>> networks = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "::1")]
+    >>> [lies_in(host, networks) for host in ("10.1.2.3", "::ffff:10.1.2.3", "::1", "192.0.2.1", "")]
+    [True, True, True, False, False]
+    """
+    address = address_of(host)
+    return address is not None and any(address in network for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def spoken_for(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
+    """The address that a request comes from, if its connection may be a proxy's.
+
+    Each proxy adds to ``X-Forwarded-For`` whom it was called by. So the last address that no trusted proxy has
+    is the first that one of them vouches for; what stands before it is anybody's word.
+
+    >>> proxies = (ipaddress.ip_network("10.0.0.0/8"),)
+    >>> spoken_for("10.0.0.1", "192.0.2.66, 198.51.100.7, 10.0.0.2", proxies)
+    '198.51.100.7'
+    >>> spoken_for("203.0.113.9", "198.51.100.7", proxies), spoken_for("10.0.0.1", "", proxies)
+    ('203.0.113.9', '10.0.0.1')
+    """
+    if not lies_in(peer, proxies):
+        return peer
+    for each in reversed(forwarded.split(",")):
+        host = _without_port(each.strip())
+        if address_of(host) is None:
+            return peer  # nobody vouches for what stands before it
+        if not lies_in(host, proxies):
+            return host
+    return peer
+
+
+def _without_port(host: str) -> str:
+    """Some proxies add the port: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0] if host.count(":") == 1 else host
