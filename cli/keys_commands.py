@@ -9,9 +9,13 @@ import click
 from api.access.proof import identity_secret, user_hash
 from config.settings import Settings
 from installation.opened import open_catalogs
+from installation.redis_clients import catalog_client
 from installation.secrets_of import installed_secrets
 from personalization.catalog.catalog import Catalog
 from personalization.errors import InvalidInput, Refused
+from personalization.key_derivation import Secrets
+from state.assignment_store import AssignmentStore
+from state.keys import Keys
 
 
 @click.group(short_help="Secrets that your own servers hold.")
@@ -30,7 +34,7 @@ def identity(source: str, user_id: str | None) -> None:
     """
     settings = Settings.from_environment()
     secrets = installed_secrets(settings)
-    catalog = asyncio.run(_catalog(settings))
+    catalog = asyncio.run(_catalog(settings, secrets))
     if source not in catalog.sources:
         known = ", ".join(sorted(catalog.sources)) or "none"
         raise InvalidInput("source", f"the catalog has no {source!r}; there are: {known}", "unknown_name")
@@ -40,8 +44,10 @@ def identity(source: str, user_id: str | None) -> None:
         click.echo(f"Nobody asks for it yet: sources.{source} has no `verify_users: true`.", err=True)
 
 
-async def _catalog(settings: Settings) -> Catalog:
-    async with open_catalogs(settings.redis, settings.namespace) as store:
+async def _catalog(settings: Settings, secrets: Secrets) -> Catalog:
+    """The catalog in force, once it is seen that the secrets are those of the installation."""
+    async with open_catalogs(settings.redis, settings.namespace) as store, catalog_client(settings.redis) as redis:
+        await AssignmentStore(redis, Keys(settings.namespace), secrets).check()
         latest = await store.latest()
     if latest is None:
         raise Refused("no catalog is published here; run `nextbest publish`")

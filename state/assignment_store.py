@@ -62,15 +62,31 @@ class AssignmentStore:
         opened = [_unsealed(keys[name], value) for name, value in noted.items() if name in keys]
         found = next((each for each in opened if each is not None), None)
         if found is None:
-            raise Refused(
-                "persons are assigned to experiments under another secret than those given here: set "
-                "NEXTBEST_SECRET to the installation's, or NEXTBEST_SECRET_BEFORE to the one it had before; if "
-                f"that is lost, delete {self._name} in Redis, and everybody is assigned anew"
-            )
+            raise self._foreign()
         for name, value in _sealed({name: key for name, key in keys.items() if name not in noted}, found).items():
             await cast("Any", self._redis.hsetnx(self._name, name, cast("Any", value)))
         self._found = found
         return found
+
+    async def check(self) -> None:
+        """See that the secrets given here are the installation's, as far as it has noted any; notes nothing.
+
+        Raises
+        ------
+        Refused
+            Where they are not.
+        """
+        names: list[bytes] = await cast("Any", self._redis.hkeys(self._name))
+        known = {_name_of(key).encode() for key in accepted(self._secrets.key(PURPOSE))}
+        if names and known.isdisjoint(names):
+            raise self._foreign()
+
+    def _foreign(self) -> Refused:
+        return Refused(
+            "persons are assigned to experiments under another secret than those given here: set "
+            "NEXTBEST_SECRET to the installation's, or NEXTBEST_SECRET_BEFORE to the one it had before; if "
+            f"that is lost, delete {self._name} in Redis, and everybody is assigned anew"
+        )
 
     async def _noted(self, first: Mapping[str, bytes]) -> dict[str, bytes]:
         flat = [part for pair in first.items() for part in pair]

@@ -52,8 +52,14 @@ def user_hash(site: Site) -> str:
 
 
 def command(site: Site, *arguments: str) -> str:
-    environment = {**os.environ, "NEXTBEST_DATA_DIR": str(site.up.data_dir)}
-    done = subprocess.run(
+    done = ran(site, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ran(site: Site, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NEXTBEST_DATA_DIR": str(site.up.data_dir), **settings}
+    return subprocess.run(
         [sys.executable, "-P", "-m", "cli", *arguments],
         env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         capture_output=True,
@@ -61,8 +67,6 @@ def command(site: Site, *arguments: str) -> str:
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,3 +150,11 @@ def test_a_browser_that_is_taken_away_is_nobodys(site: Site, user_hash: str) -> 
     site.collect({"type": "track", "event": "Viewed", **named}, key="pk_page")
     assert site.state("a:cafe").event_count == 1
     assert site.state(KEY).event_count == before
+
+
+def test_proofs_of_another_secret_are_not_handed_out(site: Site) -> None:
+    """A terminal that has not read the installation's secret would print what its servers never believe."""
+    done = ran(site, "keys", "identity", "page", USER, NEXTBEST_SECRET="s" * 32)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "another secret" in done.stderr
+    assert "no 'shop'; there are: page" in ran(site, "keys", "identity", "shop").stderr
