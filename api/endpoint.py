@@ -7,10 +7,11 @@ import logging
 from starlette.types import Receive, Scope, Send
 
 from api.access.caller import authorise
+from api.access.origins import ANY, readable_by
 from api.core import Core
 from api.dialect import Call, Dialect, Reply, Route
 from api.errors import ApiError, as_api_error, headers_of
-from api.exchange import respond
+from api.exchange import Headers, respond
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +29,12 @@ class Endpoint:
         """One request."""
         route, services = self._route, self._core.services
         call = Call(scope, receive, self._core)
+        readers: Headers = ANY
         try:
             if self._permission is not None:
-                call.caller = authorise(self._dialect.key_of(scope), services.keys, self._permission)
+                caller = authorise(self._dialect.key_of(scope), services.keys, self._permission)
+                call.caller = caller
+                readers = readable_by(caller.access, scope["headers"])
             reply = await route.handle(call)
         except Exception as error:  # every error becomes an answer, in the dialect's one shape
             known = as_api_error(error)
@@ -41,7 +45,7 @@ class Endpoint:
             del known
         finally:
             call.let_go()
-        await respond(send, reply.status, reply.body, reply.media_type, reply.headers)
+        await respond(send, reply.status, reply.body, reply.media_type, reply.headers, readers)
         if reply.status == 200:
             services.metrics.answered(route.name)
         else:

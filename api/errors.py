@@ -44,6 +44,16 @@ def forbidden() -> ApiError:
     )
 
 
+def forbidden_origin(source: str, origin: str) -> ApiError:
+    """A page of another origin than those of the source."""
+    return ApiError(
+        403,
+        "forbidden_origin",
+        f"{origin[:100]!r} is none of the origins of source {source!r}; add it there, or use the key of another",
+        "origin",
+    )
+
+
 def money_forbidden(limit: float) -> ApiError:
     """A write key that rewards with money."""
     return ApiError(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
+from api.access.origins import ANY
 from api.body_room import UNCOUNTED_BYTES
 from api.errors import ApiError, expands_too_much, too_large
 from api.randomness import Randomness
@@ -18,7 +19,6 @@ Headers = Sequence[tuple[bytes, bytes]]
 JSON = b"application/json"
 NO_HEADERS: Headers = ()
 
-_CORS = (b"access-control-allow-origin", b"*")
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
 _BODILESS = frozenset({204, 304})
@@ -121,19 +121,30 @@ async def _unzipped(body: bytes, limit_bytes: int, hold: Callable[[int], None]) 
 
 
 async def respond(
-    send: Send, status: int, body: bytes = b"", media_type: bytes = JSON, headers: Headers = NO_HEADERS
+    send: Send,
+    status: int,
+    body: bytes = b"",
+    media_type: bytes = JSON,
+    headers: Headers = NO_HEADERS,
+    readable_by: Headers = ANY,
 ) -> None:
-    """Answer, readable from any origin; 204 and 304 have no body."""
-    head = protected(headers)
+    """Answer; 204 and 304 have no body.
+
+    Parameters
+    ----------
+    readable_by
+        Which pages may read it (``api.access.origins``).
+    """
+    head = protected(headers, readable_by)
     if status not in _BODILESS:
         head += [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
 
-def protected(headers: Headers) -> list[tuple[bytes, bytes]]:
+def protected(headers: Headers, readable_by: Headers = ANY) -> list[tuple[bytes, bytes]]:
     """The headers, and those of every answer: nobody guesses its type, nobody keeps it unless it says so."""
-    head = [_CORS, _NO_SNIFFING, *headers]
+    head = [*readable_by, _NO_SNIFFING, *headers]
     for name, _ in headers:
         if name == b"cache-control":
             return head

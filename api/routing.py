@@ -1,6 +1,7 @@
 """From a request to its route: those with a fixed path are found by one look-up.
 
-Browsers of any origin may ask; what is nobody's is refused in the shape of the dialect it looks like.
+Pages may ask wherever a page's key may do anything; what is nobody's is refused in the shape of the dialect it
+looks like.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from types import MappingProxyType
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access.origins import ANY, NONE
+from api.access.permissions import WRITE
 from api.core import Core
 from api.dialect import Call, Dialect, Route
 from api.endpoint import Endpoint, refusal
@@ -28,11 +31,13 @@ class Routes:
         self._dialects = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
         self._core = core
         self._fixed: dict[str, dict[str, ASGIApp]] = {}
+        self._routes: dict[str, list[Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], Route, ASGIApp]] = []
         for dialect in dialects:
             for route in dialect.routes:
                 endpoint = Endpoint(dialect, route, core)
                 if route.is_fixed:
+                    self._routes.setdefault(route.path, []).append(route)
                     self._fixed.setdefault(route.path, {}).update(dict.fromkeys(route.methods, endpoint))
                 else:
                     self._patterns.append((_pattern(route.path), route, endpoint))
@@ -51,7 +56,8 @@ class Routes:
         """A request whose path has variable parts, or that is nobody's."""
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
-            await respond(send, 204, headers=self._dialect_of(path).preflight)
+            pages = ANY if self._is_for_pages(path) else NONE
+            await respond(send, 204, headers=self._dialect_of(path).preflight, readable_by=pages)
             return
         allowed = list(by_method)
         for pattern, route, endpoint in self._patterns:
@@ -64,6 +70,13 @@ class Routes:
             allowed += route.methods
         error = method_not_allowed(allowed) if allowed else not_found(path)
         await self._refuse(error, scope, receive, send)
+
+    def _is_for_pages(self, path: str) -> bool:
+        """Whether a page's key may do anything there, or nobody may."""
+        routes = self._routes.get(path) or [
+            route for pattern, route, _ in self._patterns if pattern.fullmatch(path)
+        ]
+        return not routes or any(route.permission in WRITE for route in routes)
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
         reply = refusal(self._dialect_of(scope["path"]), error, Call(scope, receive, self._core))

@@ -35,6 +35,8 @@ class Access:
         Whose events are that follow a log-in without naming the user.
     verify_users
         Whether it speaks for a user only with proof.
+    origins
+        Of the pages that may use it; empty: any.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Access:
     after_login: Literal["logged_out", "same_person"] = "logged_out"
     gpc: tuple[str, ...] = ()
     verify_users: bool = False
+    origins: frozenset[bytes] = frozenset()
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows it.
@@ -93,8 +96,16 @@ class KeyRing:
 
 
 def _access(name: str, role: Role, source: Source) -> Access:
-    verifies = source.verify_users and role == "write"
-    return Access(name, role, source.consent_default, source.after_login, tuple(map(normal, source.gpc)), verifies)
+    is_page = role == "write"
+    return Access(
+        name,
+        role,
+        source.consent_default,
+        source.after_login,
+        tuple(map(normal, source.gpc)),
+        verify_users=source.verify_users and is_page,
+        origins=frozenset(origin.encode() for origin in source.origins) if is_page else frozenset(),
+    )
 
 
 def _digest(written: str) -> bytes:

@@ -92,7 +92,7 @@ def _sources(answers: Answers, credentials: Credentials) -> str:
         "common/sources.yaml",
         {
             "key": _yaml_key(answers.name),
-            "origins": ", ".join(answers.origins),
+            "origins": ", ".join(f"'{origin}'" for origin in answers.origins),
             "write_hash": hashed(credentials.write_key),
             "server_hash": hashed(credentials.server_key),
             "consent": _filled(f"common/{answers.consent}.yaml", {}).rstrip("\n"),

@@ -124,11 +124,29 @@ def test_what_the_readme_tries_is_in_the_visitors_state(begun: Begun) -> None:
     assert begun.site.outcomes("home.hero")[made.choice.decision_id].reward == pytest.approx(0.3)
 
 
+def add_origin(begun: Begun, origin: str) -> None:
+    """A page moves to another origin: a line in ``sources.yaml``, and it is answered in a moment."""
+    sources = begun.folder / "sources.yaml"
+    assert not answered(begun, origin)
+    sources.write_text(sources.read_text().replace("origins: [", f"origins: ['{origin}', "))
+    until(lambda: answered(begun, origin), "the page is answered")
+
+
+def answered(begun: Begun, origin: str) -> bool:
+    asked = {"visitor": {"anonymousId": "x"}, "placements": []}
+    try:
+        begun.site.call("/v1/decide", asked, begun.write_key, Origin=origin)
+    except urllib.error.HTTPError as error:
+        return error.code != 403
+    return True
+
+
 def test_the_page_of_the_readme_shows_what_was_decided_and_tells_of_the_click(begun: Begun, tmp_path: Path) -> None:
     program = chromium()
     no_icon = '<link rel="icon" href="data:,">'
     (tmp_path / "index.html").write_text(f"<!doctype html>{no_icon}{begun.block('html', '/v1/decide')}")
     with served(tmp_path) as origin, sync_playwright() as playwright:
+        add_origin(begun, origin)
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
         try:
             page = browser.new_page()

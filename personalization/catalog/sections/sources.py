@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import TYPE_CHECKING, Literal
 
+from personalization.catalog.check import Check
 from personalization.catalog.section import Section
 from personalization.catalog.spec import Spec
 from personalization.visitor.purposes import GPC
+
+if TYPE_CHECKING:
+    from personalization.catalog.compiled_catalog import CompiledCatalog
 
 
 class Source(Spec, frozen=True, kw_only=True):
@@ -28,6 +33,8 @@ class Source(Spec, frozen=True, kw_only=True):
         Whose events are that follow a log-in on the same anonymous id without naming the user: somebody else's, who
         uses the device after a log-out (``logged_out``; the usual libraries name the user in every event while
         somebody is logged in), or the ``same_person``'s, for sites that only have the cookie.
+    origins
+        Origins of the pages that may use its write keys (``https://shop.example``); empty: any.
     verify_users
         Whether a write key that names a user has to prove that it speaks for them (``userHash`` or ``userToken``):
         without proof nothing of the user is read or written, and the visitor is who their anonymous id says.
@@ -38,7 +45,12 @@ class Source(Spec, frozen=True, kw_only=True):
     consent_default: Literal["granted", "denied"] = "denied"
     gpc: tuple[str, ...] = GPC
     after_login: Literal["logged_out", "same_person"] = "logged_out"
+    origins: tuple[str, ...] = ()
     verify_users: bool = False
+
+
+_ORIGIN = re.compile(r"https?://([a-z0-9-]+\.)*[a-z0-9-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+"""As browsers write them: lower case, without a path, and without the port that goes without saying."""
 
 
 class SourceSection(Section[Source]):
@@ -46,3 +58,13 @@ class SourceSection(Section[Source]):
 
     name = "sources"
     noun = "source"
+
+    def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: Source) -> None:
+        """Its origins are checked; there is nothing to compile."""
+        for index, origin in enumerate(spec.origins):
+            check.demand(
+                _ORIGIN.fullmatch(origin) is not None,
+                f"sources.{name}.origins[{index}]",
+                "is no origin as browsers write it: scheme and host in lower case and nothing behind, as in "
+                "https://shop.example or http://localhost:3000",
+            )

@@ -149,7 +149,7 @@ async def test_every_error_has_the_one_shape(site: Site, path: str, status: int,
     [
         ("GET", "/v1/nothing", 404),
         ("GET", "/", 404),
-        ("GET", "/v1/visitors/nobody", 404),
+        ("GET", "/v1/visitors/nobody", 403),
         ("GET", "/v1/events", 405),
         ("DELETE", "/healthz", 405),
         ("DELETE", "/v1/decisions/x/reward", 405),
@@ -160,7 +160,7 @@ async def test_every_error_has_the_one_shape(site: Site, path: str, status: int,
     ],
 )
 async def test_a_page_of_any_origin_can_read_every_error(site: Site, method: str, path: str, status: int) -> None:
-    headers = {"X-API-Key": "sk_dev", "Origin": "https://shop.example"}
+    headers = {"X-API-Key": "pk_dev", "Origin": "https://shop.example"}
     response = await site.client.request(method, path, headers=headers)
     assert response.status_code == status
     assert response.headers["access-control-allow-origin"] == "*"
