@@ -91,6 +91,7 @@ class Decider:
             repeatable=repeatable,
             sticky=sticky,
             apart=apart,
+            by_page=not intake.caller.is_server,
             proven=proven,
             said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
             if consent.has_heard

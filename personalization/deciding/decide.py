@@ -147,3 +147,7 @@ def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
             raise InvalidInput(f"placements[{index}]", message, "other_arms")
         if asked.slots is not None and not 1 <= asked.slots <= MAX_SLOTS:
             raise InvalidInput(f"placements[{index}].slots", f"must lie between 1 and {MAX_SLOTS}")
+        most = catalog.placements[asked.placement].compiled.spec.slots
+        if request.by_page and (asked.slots or 1) > most:
+            message = f"are more than the {most} of the placement; ask for fewer, or write more in the catalog"
+            raise InvalidInput(f"placements[{index}].slots", message, "too_many_slots")

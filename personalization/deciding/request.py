@@ -60,6 +60,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Every placement keeps its choice for the visitor's session, as those do that the catalog calls so.
     apart
         Each placement is decided as if it were asked for alone: an offer may stand in several of them.
+    by_page
+        A write key asks, which everybody has: for no more slots than the placement has.
     proven
         It proved to speak for the user it names.
     said_lately
@@ -78,6 +80,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     repeatable: bool = False
     sticky: bool = False
     apart: bool = False
+    by_page: bool = False
     proven: bool = False
     said_lately: Words = {}
 

@@ -19,7 +19,7 @@ from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import VisitorState
 from state.model_store import Followed
 from tests.of_type import of_type
-from tests.unit.api.site import ID_KEY, NOW, WRITE, Site, shop
+from tests.unit.api.site import ID_KEY, NOW, SERVER, WRITE, Site, shop
 
 UNREACHABLE_REDIS = {"tier": "rules"}
 
@@ -51,11 +51,30 @@ async def test_the_answer_has_the_shape_of_the_protocol(site: Site) -> None:
     assert len({d["contentId"] for d in body["decisions"]}) == 3
 
 
+FOUR = {"placement": "home.list", "slots": 4}
+
+
+@pytest.mark.parametrize(("headers", "status"), [(WRITE, 400), (SERVER, 200)])
+async def test_a_page_asks_for_no_more_slots_than_a_placement_has(
+    site: Site, headers: dict[str, str], status: int
+) -> None:
+    """Each is a decision to be rewarded: a page's key would have fifty by one call."""
+    assert (await site.decide({"placement": "home.list", "slots": 2}, headers=headers)).status_code == 200
+    before = len(site.spool.records)
+    response = await site.decide(FOUR, headers=headers)
+    assert response.status_code == status
+    if status == 400:
+        assert (response.json()["code"], response.json()["field"]) == ("too_many_slots", "placements[0].slots")
+        assert len(site.spool.records) == before
+    else:
+        assert len(response.json()["decisions"]) == 4
+
+
 async def test_content_comes_ready_to_show(site: Site) -> None:
     site.visitors.states["a:a1"] = VisitorState(traits={"first_name": "<Ada>"})
     shown = {}
     for _ in range(40):
-        for decision in (await site.decide({"placement": "home.list", "slots": 4})).json()["decisions"]:
+        for decision in (await site.decide(FOUR, headers=SERVER)).json()["decisions"]:
             shown[decision["contentId"]] = decision["content"]
     assert shown == {
         "shoes": {"type": "html", "html": "<b>Shoes</b>"},
