@@ -6,6 +6,7 @@ its own timestamp.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from personalization import bounded
@@ -314,6 +315,7 @@ class Ledger:
             if refusal:
                 self.notes.append((refusal, decision.choice.placement, decision.choice.arm))
                 return
+            value = min(value, most_by_page(spec)) if held.by_page else value
             name, weighed = weighted(held.name, value, spec)
             worth = worth_of({name: weighed})
             if held.by_page:
@@ -402,6 +404,19 @@ def _terms(placement: CompiledPlacement | None) -> Terms:
     return Terms(
         spec.window_ms, spec.default_reward, *spec.reward_range, "" if spec.combine == "sum" else spec.combine
     )
+
+
+def most_by_page(placement: Placement | None) -> float:
+    """What a reward that a page calls is worth at most: as much as the best of the placement's rules.
+
+    >>> from personalization.catalog.catalog import RewardRule
+    >>> rules = (RewardRule(event="Clicked", value=0.2), RewardRule(event="Shared", value=0.5))
+    >>> most_by_page(Placement(rewards=rules)), most_by_page(Placement())
+    (0.5, inf)
+    """
+    values = [rule.value for rule in placement.rewards] if placement is not None else []
+    numbers = [value for value in values if not isinstance(value, str)]
+    return max(numbers) if values and len(numbers) == len(values) else math.inf
 
 
 def _refusal(decision: OpenDecision, placement: Placement | None, held: HeldReward) -> str:

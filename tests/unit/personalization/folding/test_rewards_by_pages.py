@@ -54,6 +54,14 @@ def test_calls_of_a_page_count_once_a_name() -> None:
     assert notes(world).count("reward_repeated") == 4
 
 
+@pytest.mark.parametrize(("sender", "worth"), [(PAGE, 0.25), (SERVER, 1.0)])
+def test_a_page_calls_for_no_more_than_the_best_of_the_rules(sender: Sender, worth: float) -> None:
+    world = World(shop(rewards=(RewardRule(event="Clicked", value=0.25), RewardRule(event="Viewed", value=0.1))))
+    world.decide(KEY, "d1")
+    called(world, 1.0, sender=sender)
+    assert earned(world) == worth
+
+
 def test_calls_of_a_server_count_as_often_as_they_come() -> None:
     world = World(wide())
     world.decide(KEY, "d1")
