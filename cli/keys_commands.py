@@ -1,13 +1,16 @@
-"""``nextbest keys``: what a site's own servers are given to hold."""
+"""``nextbest keys``: new keys, those in force, and what a site's own servers prove their users with."""
 
 from __future__ import annotations
 
 import asyncio
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from api.access.proof import identity_secret, user_hash
 from config.settings import Settings
+from config.starters.credentials import HASHED, hashed, new_server_key, new_write_key
 from installation.opened import open_catalogs
 from installation.redis_clients import catalog_client
 from installation.secrets_of import installed_secrets
@@ -17,10 +20,43 @@ from personalization.key_derivation import Secrets
 from state.assignment_store import AssignmentStore
 from state.keys import Keys
 
+SHOWN_CHARS = 12
+"""Of a hash: enough to tell keys from each other."""
 
-@click.group(short_help="Secrets that your own servers hold.")
+
+@click.group(short_help="Make keys, list those in force, print what proves users.")
 def keys() -> None:
-    """Print what your own servers need to prove who your users are."""
+    """Keys of your sources: a catalog holds their hashes, so a key is shown once, when it is made.
+
+    To rotate one, make another, write its hash beside the old one's, publish, and take the old one out once nothing
+    uses it. To revoke one, take it out and publish: it is refused within a second.
+    """
+
+
+@keys.command("create")
+@click.argument("role", type=click.Choice(["write", "server"]))
+def create(role: str) -> None:
+    """Make a key, and print what the catalog holds of it.
+
+    A write key may stand in a page: it collects and decides. A server key also reads, and is for servers alone.
+    """
+    key = (new_write_key if role == "write" else new_server_key)()
+    click.echo(str(key))
+    click.echo(f"Shown once. Under your source, in {role}_keys, write: '{hashed(key)}'", err=True)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys in force, by source: of each the beginning of its hash."""
+    catalog = asyncio.run(_catalog(Settings.from_environment()))
+    table = Table("source", "role", "key", "written", box=None, header_style="bold")
+    for name, source in sorted(catalog.sources.items()):
+        for role, written in (("write", source.write_keys), ("server", source.server_keys)):
+            for key in written:
+                of_key = key if key.startswith(HASHED) else hashed(key)
+                how = "as a hash" if key == of_key else "in the clear: write its hash instead"
+                table.add_row(name, role, of_key[: len(HASHED) + SHOWN_CHARS] + "…", how)
+    Console().print(table)
 
 
 @keys.command("identity")
@@ -44,10 +80,11 @@ def identity(source: str, user_id: str | None) -> None:
         click.echo(f"Nobody asks for it yet: sources.{source} has no `verify_users: true`.", err=True)
 
 
-async def _catalog(settings: Settings, secrets: Secrets) -> Catalog:
-    """The catalog in force, once it is seen that the secrets are those of the installation."""
+async def _catalog(settings: Settings, secrets: Secrets | None = None) -> Catalog:
+    """The catalog in force; where ``secrets`` are given, once it is seen that they are the installation's."""
     async with open_catalogs(settings.redis, settings.namespace) as store, catalog_client(settings.redis) as redis:
-        await AssignmentStore(redis, Keys(settings.namespace), secrets).check()
+        if secrets is not None:
+            await AssignmentStore(redis, Keys(settings.namespace), secrets).check()
         latest = await store.latest()
     if latest is None:
         raise Refused("no catalog is published here; run `nextbest publish`")

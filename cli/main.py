@@ -37,7 +37,7 @@ COMMANDS = {
         "cli.retrain:retrain",
         "Learn a conversion anew from history, and enter it as a challenger.",
     ),
-    "keys": ("cli.keys_commands:keys", "Secrets that your own servers hold."),
+    "keys": ("cli.keys_commands:keys", "Make keys, list those in force, print what proves users."),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }

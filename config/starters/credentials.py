@@ -11,6 +11,9 @@ from config.settings import Secret
 KEY_BYTES = 24
 SECRET_BYTES = 48
 
+HASHED = "sha256:"
+"""What a key's hash begins with, in a catalog."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -33,11 +36,17 @@ class Credentials:
     @classmethod
     def new(cls) -> Credentials:
         """New ones, of the system's randomness."""
-        return cls(
-            Secret(f"pk_{secrets.token_urlsafe(KEY_BYTES)}"),
-            Secret(f"sk_{secrets.token_urlsafe(KEY_BYTES)}"),
-            Secret(secrets.token_urlsafe(SECRET_BYTES)),
-        )
+        return cls(new_write_key(), new_server_key(), Secret(secrets.token_urlsafe(SECRET_BYTES)))
+
+
+def new_write_key() -> Secret:
+    """A key that may stand in a page."""
+    return Secret(f"pk_{secrets.token_urlsafe(KEY_BYTES)}")
+
+
+def new_server_key() -> Secret:
+    """A key for servers alone."""
+    return Secret(f"sk_{secrets.token_urlsafe(KEY_BYTES)}")
 
 
 def hashed(key: str) -> str:
@@ -46,4 +55,4 @@ def hashed(key: str) -> str:
     >>> hashed("pk_dev")[:23]
     'sha256:dc843d587f15c9b3'
     """
-    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"{HASHED}{hashlib.sha256(key.encode()).hexdigest()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -158,3 +159,27 @@ def test_proofs_of_another_secret_are_not_handed_out(site: Site) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "another secret" in done.stderr
     assert "no 'shop'; there are: page" in ran(site, "keys", "identity", "shop").stderr
+
+
+def test_a_key_is_made_put_in_force_and_taken_out(site: Site) -> None:
+    made = ran(site, "keys", "create", "write")
+    key = made.stdout.strip()
+    assert key.startswith("pk_")
+    (written,) = re.findall(r"in write_keys, write: '(sha256:[0-9a-f]{64})'", made.stderr)
+    listed = command(site, "keys", "list")
+    assert "in the clear" in listed
+    assert written[:19] not in listed
+    site.publish(CATALOG.replace("[pk_page]", f"[pk_page, '{written}']"))
+    until(lambda: answers(site, key), "the new key is in force")
+    assert written[:19] in command(site, "keys", "list")
+    site.publish(CATALOG)
+    until(lambda: not answers(site, key), "it is revoked")
+    assert answers(site, "pk_page")
+
+
+def answers(site: Site, key: str) -> bool:
+    try:
+        site.call("/v1/decide", {"visitor": {"anonymousId": "x"}, "placements": []}, key)
+    except urllib.error.HTTPError as error:
+        return error.code != 401
+    return True
