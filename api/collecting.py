@@ -118,13 +118,17 @@ class Collector:
         self, good: list[tuple[int, Incoming]], intake: Intake, warnings: list[tuple[int, Notice]]
     ) -> list[tuple[int, Incoming]]:
         """The events, without users that neither they nor their browser lately proved to be."""
-        pairs = [
+        pairs: list[Pair] = [
             (one.who.anonymous_id or "", one.who.user_id or "") for _, one in good if one.who.doubt is not None
         ]
         known = await self._services.proven_pairs.known(list(dict.fromkeys(pairs)), intake.received_at_ms)
-        believed = {pair for pair, is_known in zip(dict.fromkeys(pairs), known, strict=True) if is_known}
+        believed: set[tuple[str | None, str | None]] = {
+            pair for pair, is_known in zip(dict.fromkeys(pairs), known, strict=True) if is_known
+        }
         settled = []
         for index, one in good:
+            if one.who.proven:
+                believed.add((one.who.anonymous_id, one.who.user_id))  # what follows in the batch comes after it
             if one.who.doubt is not None and (one.who.anonymous_id, one.who.user_id) not in believed:
                 warnings.append((index, left_out(one.who, f"{one.field}.userId")))
                 event = structs.replace(one.event, user_id=None)
@@ -149,7 +153,8 @@ class Collector:
                 continue
             event, agreed = may_go
             proven = one.who.proven
-            new_links = services.linker.links(event, intake.received_at_ms, proven=proven)
+            verifies = intake.caller.access.verify_users
+            new_links = services.linker.links(event, intake.received_at_ms, proven=proven, verifies=verifies)
             own = one.record if event is one.event and not agreed else None
             records += event_records(event, one.at_ms, new_links, intake, own, agreed=agreed, proven=proven)
             links += new_links

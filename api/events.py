@@ -224,6 +224,10 @@ def event_records(
     return [own, *link_records(links, intake)]
 
 
+def _link(linked: Linked) -> Link:
+    return Link(canonical=linked.canonical, if_nobodys=linked.if_nobodys)
+
+
 def link_records(links: Sequence[Linked], intake: Intake) -> list[Record]:
     """The records of links."""
-    return [intake.record(link.losing, Link(canonical=link.canonical), proven=link.proven) for link in links]
+    return [intake.record(link.losing, _link(link), proven=link.proven) for link in links]

@@ -8,6 +8,7 @@ turn of the loop: sent together, all but the first of them find their client awa
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import httptools
@@ -65,6 +66,19 @@ class _Refused(Exception):
 
 _SLICE_BYTES = 16 * 1024
 """What the parser is given at once: between two slices is asked what came of the last."""
+
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.I)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The first head in ``data``, offering no other protocol.
+
+    Java's client and ``curl --http2`` offer one with each request. We go on in HTTP/1.1 (RFC 9110, 7.8), but the
+    parser would take what follows the head, the body too, for the other protocol's.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(rb"\r\nx-not-upgraded:", head) + end + rest
 
 
 class JoiningProtocol(HttpToolsProtocol):
@@ -128,6 +142,8 @@ class JoiningProtocol(HttpToolsProtocol):
             if not self._n_head:
                 self.since = self._door.n_looks
             self._n_head += n_bytes
+            if b"pgrade:" in data or b"PGRADE:" in data:
+                data = _without_upgrade(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:

@@ -19,11 +19,20 @@ and it is joined by the next link. One small entry in ten minutes of a known vis
 
 
 class Linked(NamedTuple):
-    """Two keys of one person: the one that leads to the other from then on, and whether the user proved it."""
+    """Two keys of one person: the one that leads to the other from then on.
+
+    Attributes
+    ----------
+    proven
+        Whether the user proved that the browser is theirs.
+    if_nobodys
+        Only if the losing key leads to no user yet.
+    """
 
     losing: str
     canonical: str
     proven: bool = False
+    if_nobodys: bool = False
 
 
 class Linker:
@@ -33,8 +42,19 @@ class Linker:
         self._size = size
         self._linked: OrderedDict[str, tuple[Linked, int]] = OrderedDict()
 
-    def links(self, event: ClientEvent, now_ms: int, *, proven: bool = False) -> list[Linked]:
-        """The links this event asks for; ``proven``: by the user it names."""
+    def links(
+        self, event: ClientEvent, now_ms: int, *, proven: bool = False, verifies: bool = False
+    ) -> list[Linked]:
+        """The links this event asks for.
+
+        Parameters
+        ----------
+        proven
+            By the user it names.
+        verifies
+            Its sender has to prove whom it speaks for. Then an alias takes a past along for a proven user alone,
+            and only one that is nobody's yet: whose the other browser was, nobody has proven.
+        """
         found: list[Linked] = []
         if stands_alone(event):
             return found
@@ -42,9 +62,10 @@ class Linker:
         if event.user_id and event.anonymous_id:
             user, anonymous = user_key(event.user_id), anonymous_key(event.anonymous_id)
             found += self.links_of(user, anonymous, now_ms, again=again, proven=proven)
-        if isinstance(event, Alias):
+        if isinstance(event, Alias) and (proven or not verifies):
             own = visitor_key(event.user_id, event.anonymous_id)
-            found += self.links_of(own, anonymous_key(event.previous_id), now_ms, again=True, proven=proven)
+            past = self.links_of(own, anonymous_key(event.previous_id), now_ms, again=True)
+            found += [link._replace(if_nobodys=verifies) for link in past]
         return found
 
     def links_of(

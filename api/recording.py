@@ -60,10 +60,11 @@ class Recorder:
                 services.metrics.unlogged.labels("consent").inc()
                 continue
             services.consent.remember(request.keys(), words_of(sent.event), intake)
-            links = services.linker.links(sent.event, intake.received_at_ms, proven=request.proven)
-            records = event_records(
-                sent.event, sent.occurred_at_ms, links, intake, agreed=agreed, proven=request.proven
-            )
+            # What names the browser alone is said by whoever has the browser: nobody has proven to be that.
+            proven = request.proven and sent.event.user_id is not None
+            verifies = intake.caller.access.verify_users
+            links = services.linker.links(sent.event, intake.received_at_ms, proven=proven, verifies=verifies)
+            records = event_records(sent.event, sent.occurred_at_ms, links, intake, agreed=agreed, proven=proven)
             kept = [self._put(record) for record in records]
             dropped += kept.count(False)
             if all(kept):

@@ -84,7 +84,8 @@ class Routes:
 
     def _dialect_of(self, path: str) -> Dialect:
         """The dialect that a path looks like."""
-        return next(dialect for dialect in self._dialects if path.startswith(dialect.prefix))
+        looks_like = (dialect for dialect in self._dialects if path.startswith(dialect.prefix))
+        return next(looks_like, self._dialects[-1])  # `OPTIONS *` has no path
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -16,10 +16,10 @@ from personalization.catalog.duration import DAY_MS
 from personalization.events.outcome import Outcome
 
 OF_VISITOR = 0.005
-"""Of what was learned of a placement in a day, what one visitor may have taught."""
+"""Of what was learned of a placement of late (a day before counts half), what one visitor may teach in a day."""
 
 OF_NETWORK = 0.02
-"""Of the outcomes of an arm, and of what they brought, what may come from one network (/24, /48) in a day."""
+"""Of an arm's outcomes of late, and of what they brought, what may come from one network (/24, /48) in a day."""
 
 LEAST_OF_VISITOR = 5.0
 LEAST_OF_NETWORK = 5.0
@@ -30,50 +30,49 @@ LEAST_REWARD = 1.0
 had three double what it seems to bring: many are shown it the next moment."""
 
 SIZE = 512
+SIZE_OF_REWARDS = 4_096
+"""Rewards are few and move much: of a hundred thousand outcomes a day, of which one in twenty brings one, what is
+known of a network and an arm is short of the truth by little more than one reward."""
 
 
 class Influence:
-    """Who taught a placement's model how much today."""
+    """Who taught a placement's model how much today, and what it was taught of late."""
 
     def __init__(self) -> None:
         self._day = 0
-        self._today = 0.0
+        self._of_placement = 0.0
+        self._of_arms: dict[str, list[float]] = {}
         self._visitors = FrequentItems(SIZE)
         self._networks = FrequentItems(SIZE)
-        self._earned = FrequentItems(SIZE)
+        self._earned = FrequentItems(SIZE_OF_REWARDS)
 
-    def is_beyond(self, outcome: Outcome, reward: float, of_arm: float, brought: float) -> bool:
-        """Whether the outcome comes from somebody who has taught as much as they may.
-
-        Parameters
-        ----------
-        reward
-            Of the outcome, in [0, 1].
-        of_arm, brought
-            The weight of all outcomes that were learned of the arm, and the sum of their rewards in [0, 1].
-        """
+    def is_beyond(self, outcome: Outcome, reward: float) -> bool:
+        """Whether the outcome comes from somebody who has taught as much as they may; ``reward`` in [0, 1]."""
         network = _network(outcome)
         if network is None or outcome.closed_at_ms // DAY_MS > self._day:
             return False
         weight = outcome.sample_weight
+        # Above the log's capacity each outcome stands for as many, whoever it is of. What an outcome stands for of
+        # its visitor's others, which made room, is that visitor's own doing.
+        one = weight / outcome.training_weight
         if outcome.unit:
             own = self._visitors.of(outcome.unit)
-            if own + weight > max(LEAST_OF_VISITOR * weight, OF_VISITOR * (self._today - own)):
+            if own + weight > max(LEAST_OF_VISITOR * one, OF_VISITOR * (self._of_placement - own)):
                 return True
         own, earned = self._networks.of(network), self._earned.of(network)
-        return own + weight > max(LEAST_OF_NETWORK * weight, OF_NETWORK * (of_arm - own)) or (
-            earned > 0.0 and earned + weight * reward > max(LEAST_REWARD * weight, OF_NETWORK * (brought - earned))
-        )
+        of_arm, brought = self._of_arms.get(outcome.choice.arm, (0.0, 0.0))
+        if own + weight > max(LEAST_OF_NETWORK * one, OF_NETWORK * (of_arm - own)):
+            return True
+        return earned + weight * reward > max(LEAST_REWARD * one, OF_NETWORK * (brought - earned))
 
     def count(self, outcome: Outcome, reward: float) -> None:
         """The outcome was learned."""
-        day = outcome.closed_at_ms // DAY_MS
-        if day > self._day:
-            self._day, self._today = day, 0.0
-            for each in (self._visitors, self._networks, self._earned):
-                each.clear()
+        self._turn_to(outcome.closed_at_ms // DAY_MS)
         weight = outcome.sample_weight
-        self._today += weight
+        self._of_placement += weight
+        of_arm = self._of_arms.setdefault(outcome.choice.arm, [0.0, 0.0])
+        of_arm[0] += weight
+        of_arm[1] += weight * reward
         network = _network(outcome)
         if network is not None:
             if outcome.unit:
@@ -82,11 +81,24 @@ class Influence:
             if reward > 0.0:
                 self._earned.add(network, weight * reward)
 
+    def _turn_to(self, day: int) -> None:
+        """A day ends: networks have other names in the next, and what was learned before counts half."""
+        if day <= self._day:
+            return
+        fade = 0.5 ** min(day - self._day, 64)
+        self._day = day
+        self._of_placement *= fade
+        faded = {arm: [each * fade for each in sums] for arm, sums in self._of_arms.items()}
+        self._of_arms = {arm: sums for arm, sums in faded.items() if sums[0] >= 1.0}
+        for each in (self._visitors, self._networks, self._earned):
+            each.clear()
+
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values and bytes."""
         return {
             "day": self._day,
-            "today": self._today,
+            "of_placement": self._of_placement,
+            "of_arms": {arm: list(sums) for arm, sums in self._of_arms.items()},
             "visitors": self._visitors.dump(),
             "networks": self._networks.dump(),
             "earned": self._earned.dump(),
@@ -96,10 +108,11 @@ class Influence:
     def load(cls, state: dict[str, Any]) -> Influence:
         """The inverse of ``dump``."""
         loaded = cls()
-        loaded._day, loaded._today = state["day"], state["today"]
+        loaded._day, loaded._of_placement = state["day"], state["of_placement"]
+        loaded._of_arms = {arm: list(sums) for arm, sums in state["of_arms"].items()}
         loaded._visitors = FrequentItems.load(SIZE, state["visitors"])
         loaded._networks = FrequentItems.load(SIZE, state["networks"])
-        loaded._earned = FrequentItems.load(SIZE, state["earned"])
+        loaded._earned = FrequentItems.load(SIZE_OF_REWARDS, state["earned"])
         return loaded
 
 

@@ -182,7 +182,7 @@ class PlacementModel:
         low, high = self.reward_range
         reward = min(high, max(low, reward))
         scaled = (reward - low) / (high - low)
-        if outcome.trains and self._is_beyond(outcome, scaled):
+        if outcome.trains and not outcome.free and self.influence.is_beyond(outcome, scaled):
             self._remember(key)
             self.counts["bounded"] += 1
             return False
@@ -214,17 +214,6 @@ class PlacementModel:
             self.influence.count(outcome, scaled)
         self.counts["learned"] += 1
         return True
-
-    def _is_beyond(self, outcome: Outcome, reward: float) -> bool:
-        """Whether its visitor or its network has taught the model as much as they may; ``reward`` in [0, 1]."""
-        if outcome.free:
-            return False
-        arm = self.arms.get(outcome.choice.arm)
-        if arm is None:
-            return self.influence.is_beyond(outcome, reward, 0.0, 0.0)
-        low, high = self.reward_range
-        brought = (arm.reward_sum - low * arm.exposures) / (high - low)
-        return self.influence.is_beyond(outcome, reward, arm.exposures, brought)
 
     def _let_idle_go(self, now_ms: int) -> None:
         """An arm is new: one that had no outcome for ``IDLE_MS`` makes room for it, the one idle longest."""

@@ -7,10 +7,12 @@ derived from the installation's secret, so it is stored nowhere; while that is r
 from __future__ import annotations
 
 import hmac
+import math
 from typing import Any, NamedTuple
 
 import jwt
 
+from personalization.catalog.duration import DAY_MS
 from personalization.key_derivation import Secrets, accepted
 from personalization.keyed_hash import hmac_sha256
 
@@ -20,6 +22,7 @@ USER_TOKEN = "userToken"
 MAX_TOKEN_CHARS = 4096
 """Longer than a token with a subject and an expiry ever is."""
 
+_LONGEST_MS = 10 * 365 * DAY_MS
 _LEEWAY_S = 30
 """By how much the clock of the site's server may be off."""
 
@@ -40,8 +43,8 @@ class Proof(NamedTuple):
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is anything to look at."""
-        return self.user_hash is not None or self.user_token is not None
+        """Whether there is anything to look at; empty text is nothing."""
+        return bool(self.user_hash or self.user_token)
 
 
 NO_PROOF = Proof()
@@ -83,9 +86,9 @@ class Identities:
 
 def why_not(identity: str, user_id: str, proof: Proof, now_ms: int) -> str | None:
     """Why ``proof`` does not prove that its sender speaks for ``user_id``, for people; None: it does."""
-    if proof.user_token is not None:
+    if proof.user_token:
         return _why_no_token(identity, user_id, proof.user_token, now_ms)
-    if proof.user_hash is None:
+    if not proof.user_hash:
         return "comes without proof"
     shown = proof.user_hash.strip().lower().encode("utf-8", "replace")
     if hmac.compare_digest(shown, user_hash(identity, user_id).encode()):
@@ -111,6 +114,10 @@ def _why_no_token(identity: str, user_id: str, token: str, now_ms: int) -> str |
     except (jwt.InvalidTokenError, ValueError, RecursionError):
         return wrong + "is not signed (HS256) with the source's identity secret"
     expires = claims["exp"]
-    if isinstance(expires, bool) or not isinstance(expires, int | float) or (expires + _LEEWAY_S) * 1000 <= now_ms:
+    if isinstance(expires, bool) or not isinstance(expires, int | float) or not math.isfinite(expires):
+        return wrong + "has an exp that is no number of seconds since 1970"
+    if expires * 1000 > now_ms + _LONGEST_MS:
+        return wrong + "expires in more than ten years; exp counts seconds since 1970, not milliseconds"
+    if (expires + _LEEWAY_S) * 1000 <= now_ms:
         return wrong + "has expired; make another"
     return None if claims["sub"] == user_id else wrong + "is another user's"

@@ -54,6 +54,8 @@ ATTRIBUTES = {
 """By element, what decides how it looks and where it leads; ``aria-…`` and ``data-…`` are taken besides."""
 
 PREFIXES = frozenset({"aria-", "data-"})
+RUN_BY_LIBRARIES = re.compile(r"data-(?:bind\b|on|hx-|ng-|v-|x-|signals|computed|effect|init)")
+"""Attributes that Knockout, htmx, Angular, Vue, Alpine and Datastar take for code."""
 SCHEMES = frozenset(nh3.ALLOWED_URL_SCHEMES)
 """Of URLs; a URL without one stays on the site."""
 
@@ -108,7 +110,12 @@ def _cleaner(schemes: frozenset[str]) -> nh3.Cleaner:
         link_rel=None,
         generic_attribute_prefixes=PREFIXES,
         url_schemes=schemes,
+        attribute_filter=_not_run,
     )
+
+
+def _not_run(_: str, attribute: str, value: str) -> str | None:
+    return None if RUN_BY_LIBRARIES.match(attribute) else value
 
 
 def _last_element(text: str) -> str:
@@ -149,7 +156,8 @@ def _named(body: MaskedBody, schemes: Collection[str]) -> Iterator[tuple[int, st
             if body.within(attribute.start, attribute.end):
                 yield attribute.start, ""
                 continue
-            if attribute.name not in ATTRIBUTES[piece.name] and not attribute.name.startswith(tuple(PREFIXES)):
+            is_plain = attribute.name.startswith(tuple(PREFIXES)) and not RUN_BY_LIBRARIES.match(attribute.name)
+            if attribute.name not in ATTRIBUTES[piece.name] and not is_plain:
                 yield attribute.start, f"<{piece.name}> has {attribute.name}, which may run something"
                 continue
             scheme = scheme_of(html.unescape(body.text[attribute.value_start : attribute.value_end]))

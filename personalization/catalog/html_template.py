@@ -8,11 +8,11 @@ every browser, and in markup that parsers read differently nobody knows where it
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from personalization.catalog.html_cleaning import RUN_BY_LIBRARIES
 from personalization.catalog.html_source import Attribute, Comment, Held, Piece, StartTag, Text, Unclear, pieces_of
 from personalization.catalog.template import MaskedBody, TemplateVariable
 from personalization.catalog.template_urls import REMEDY, is_settled, split_at_variables, url_value
@@ -40,9 +40,6 @@ OF_URLS = {
 
 NEVER_ON = frozenset({"applet", "base", "embed", "link", "meta", "object", "param", "script", "style"})
 """Elements whose attributes decide what runs, or how the page is read."""
-
-_RUN_BY_LIBRARIES = re.compile(r"data-(?:bind\b|on|hx-|ng-|v-|x-)")
-"""Attributes that Knockout, htmx, Angular, Vue and Alpine take for code."""
 
 _IN_THE_TEXT = "put it in the text, or in a quoted attribute such as title"
 
@@ -143,7 +140,7 @@ def _of_value(body: MaskedBody, tag: StartTag, attribute: Attribute, schemes: Co
     if tag.name in OF_URLS.get(name, ()):
         start, rest = split_at_variables(body, attribute.value_start, attribute.value_end)
         return url_value if is_settled(start, rest, schemes) else f"may decide where {name} leads; {REMEDY}"
-    if name in OF_WORDS or (name.startswith(("aria-", "data-")) and not _RUN_BY_LIBRARIES.match(name)):
+    if name in OF_WORDS or (name.startswith(("aria-", "data-")) and not RUN_BY_LIBRARIES.match(name)):
         return html.escape
     kind = "the handler" if name.startswith("on") else "the attribute"
     return f"stands in {kind} {name}; {_IN_THE_TEXT}"

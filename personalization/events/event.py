@@ -74,9 +74,13 @@ class Alias(_ClientEvent, tag="alias", kw_only=True):
 
 
 class Link(_Event, tag="link", kw_only=True):
-    """This key is the same visitor as ``canonical``; keyed by the losing id, never counted."""
+    """This key is the same visitor as ``canonical``; keyed by the losing id, never counted.
+
+    ``if_nobodys``: only if the key leads to nobody else yet.
+    """
 
     canonical: str
+    if_nobodys: bool = False
 
 
 class Unlinked(_Event, tag="unlinked", kw_only=True):

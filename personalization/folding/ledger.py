@@ -85,6 +85,12 @@ class Ledger:
         sender = self._fold.entry.sender
         return sender is not None and sender.by == "write"
 
+    @property
+    def _page_origin(self) -> bytes:
+        """The network of the page that brought the entry; empty where none did, or it is not known."""
+        sender = self._fold.entry.sender
+        return sender.origin if sender is not None and sender.by == "write" else b""
+
     def find(self, decision_id: str) -> OpenDecision | None:
         """The open decision of that id, or of the same trial under another key of the visitor."""
         trial = trial_of(decision_id)
@@ -135,7 +141,7 @@ class Ledger:
             self._count_exposure(decision.choice.placement, decision.choice.arm)
             self._record_side(decision.choice.placement, decision.choice.holdout)
 
-    def credit(self, decision: OpenDecision, worth: Worth) -> None:
+    def credit(self, decision: OpenDecision, worth: Worth, origin: bytes | None = None) -> None:
         """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
 
         It trains only if its activation comes as well: callers who never activate would train on successes alone.
@@ -144,6 +150,7 @@ class Ledger:
             self.expose(decision)
             decision.by_reward = 1
         add_reward(decision, worth)
+        decision.rewarded_from = (self._page_origin if origin is None else origin) or decision.rewarded_from
         self.notes.append(("rewarded", decision.choice.placement, decision.choice.arm))
 
     def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
@@ -180,8 +187,9 @@ class Ledger:
                 sample_weight=decision.sample_weight,
                 unit=self.state.unit or (bounded.short_hash(self._fold.key) if self._fold.key else b""),
                 key_class=lineage.key_class,
-                by=lineage.by,
-                origin=lineage.origin,
+                # Whoever rewards it, not whoever decided, says what it was worth.
+                by="write" if decision.rewarded_from else lineage.by,
+                origin=decision.rewarded_from or lineage.origin,
                 rules=lineage.rules,
                 shown_by_reward=bool(decision.by_reward),
                 free=self.catalog.catalog.influence == "free",
@@ -190,7 +198,8 @@ class Ledger:
 
     def reward(self, decision_id: str, value: float | None, *, final: bool, name: str = "") -> None:
         """An explicit reward (or, with ``value`` None, an activation) by decision id; held if it came too early."""
-        self._reward(HeldReward(decision_id, value, final, self.now_ms + HOLD_MS, name, self.by_page))
+        until_ms = self.now_ms + HOLD_MS
+        self._reward(HeldReward(decision_id, value, final, until_ms, name, self.by_page, self._page_origin))
 
     def _reward(self, held: HeldReward) -> None:
         decision_id = held.decision_id
@@ -321,7 +330,7 @@ class Ledger:
             if held.by_page:
                 decision.called = [*decision.called, name]
             if worth is not None:
-                self.credit(decision, worth)
+                self.credit(decision, worth, held.origin)
         if final and decision.by_reward:
             decision.by_reward = 2  # the activation may be on its way: it closes then, or with its window
         elif final:

@@ -126,6 +126,8 @@ def _link_at_redirect(
     visitor: Visitor, key: str, position: Position, entry: Entry, link: Link, target: str
 ) -> Folded:
     """Somebody logs in on a key that is a redirect already: again the same person, another, or a chain grows."""
+    if link.if_nobodys and link.canonical != target:
+        return Folded(Status.DROPPED, reason="somebody_elses")
     state, folder = visitor.state, visitor.folder
     winner = identity.canonical_of(target, link.canonical)
     if link.canonical == target or winner is None:
@@ -145,8 +147,18 @@ def _link_at_redirect(
         emissions = _sent(link.canonical, key, position, entry, merged) if known else []
         return Folded(Status.APPLIED, emissions=emissions)
     loser = link.canonical if winner == target else target
-    state.redirect, state.proven_ms = winner, _proven_ms(visitor, entry)
-    return Folded(Status.FORWARDED, emissions=[derived(loser, key, position, 0, entry, Link(canonical=winner))])
+    state.redirect, state.proven_ms = winner, 0
+    # Of the other key nobody has proven anything.
+    forwarded = derived(loser, key, position, 0, unproven(entry), Link(canonical=winner))
+    return Folded(Status.FORWARDED, emissions=[forwarded])
+
+
+def unproven(entry: Entry) -> Entry:
+    """The entry, as of a sender who proved nothing."""
+    sender = entry.sender
+    if sender is None or not sender.verified:
+        return entry
+    return structs.replace(entry, sender=structs.replace(sender, verified=False))
 
 
 def derived(to: str, key: str, position: Position, n: int, cause: Entry, event: Event) -> DerivedEntry:

@@ -96,6 +96,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """How many decisions it stands for: itself, and its share of those that were closed for want of room."""
     called: list[str] = []
     """Names of the rewards that calls of pages brought: each counts once."""
+    rewarded_from: bytes = b""
+    """The network of a page that rewarded it; empty: none did, or it is not known."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):
@@ -107,6 +109,7 @@ class HeldReward(msgspec.Struct, array_like=True):
     until_ms: int
     name: str = ""
     by_page: bool = False
+    origin: bytes = b""
 
 
 class Credit(msgspec.Struct, array_like=True):

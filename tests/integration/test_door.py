@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -191,3 +192,25 @@ def test_one_address_takes_the_place_of_no_other(site: Site) -> None:
         answers = told(process, stop=True)
     assert answers["waits"] <= 256
     assert answers["429"] + answers["closed"] >= 128
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_who_offers_another_protocol_is_answered_in_this_one(site: Site, parts: int) -> None:
+    """Java's client and ``curl --http2`` offer HTTP/2 with each request over plain HTTP."""
+    body = json.dumps({"visitor": {"anonymousId": "java"}, "placements": ["hero"]}).encode()
+    head = (
+        b"POST /v1/decide HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABk\r\nAuthorization: Bearer pk_dev\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    host, port = site.up.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        for _ in range(2):  # and the connection goes on
+            pieces = [head + body] if parts == 1 else [head[:9], head[9:], body]
+            for piece in pieces:
+                connection.sendall(piece)
+            answer = b""
+            while b'"catalogVersion"' not in answer:
+                received = connection.recv(65_536)
+                assert received, answer
+                answer += received
+            assert answer.startswith(b"HTTP/1.1 200")

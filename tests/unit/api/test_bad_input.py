@@ -149,6 +149,7 @@ async def test_every_error_has_the_one_shape(site: Site, path: str, status: int,
     [
         ("GET", "/v1/nothing", 404),
         ("GET", "/", 404),
+        ("GET", "*", 404),
         ("GET", "/v1/visitors/nobody", 403),
         ("GET", "/v1/events", 405),
         ("DELETE", "/healthz", 405),

@@ -248,3 +248,59 @@ async def test_a_flag_is_evaluated_for_a_proven_user_alone(verifying: Site, proo
     assert ("warning" in response.json()["metadata"]) is not bool(proof)
     stored = b"".join(record.value for record in verifying.spool.records)
     assert HASH.encode() not in stored
+
+
+async def test_what_comes_with_a_proof_in_one_batch_needs_none_of_its_own(verifying: Site) -> None:
+    """Libraries send the log-in and what follows it together."""
+    bought = {"type": "track", "event": "Order Completed", **BOTH}
+    response = await verifying.collect(bought, {"type": "identify", **BOTH, "userHash": HASH}, bought)
+    assert warned(response.json()) == [("events[0].userId", "unverified_user")], "what came before it does"
+    assert [key for key, entry in verifying.entries() if isinstance(entry.event, Track)] == ["a:a1", "u:u1"]
+
+
+@pytest.mark.parametrize("way", ["collect", "decide"])
+async def test_nobody_proves_to_be_somebody_elses_browser(verifying: Site, way: str) -> None:
+    """An anonymous id is no proof: what names it alone is proven by nobody, and takes nobody along."""
+    alias = {"type": "alias", "anonymousId": "mine", "previousId": "theirs"}
+    refusal = {"type": "track", "event": "Consent Updated", "anonymousId": "mine", "properties": {"ads": False}}
+    own = {"type": "alias", "userId": "u1", "userHash": HASH, "previousId": "theirs"}
+    if way == "collect":
+        await verifying.collect(alias, refusal, own)
+        logged = verifying.entries()
+    else:
+        visitor = {"anonymousId": "mine", "userId": "u1", "userHash": HASH}
+        await verifying.decide(visitor=visitor, events=[alias, refusal, own])
+        logged = verifying.spool.entries()
+    for key, entry in logged:
+        if isinstance(entry.event, Alias | Track) and entry.event.user_id is None:
+            assert entry.sender is not None
+            assert not entry.sender.verified, "it names nobody who was proven"
+        if isinstance(entry.event, Link) and key == "a:theirs":
+            assert entry.event == Link(canonical="u:u1", if_nobodys=True), "only if it is nobody's"
+            assert entry.sender is not None
+            assert not entry.sender.verified
+    assert "a:theirs" in {key for key, entry in logged if isinstance(entry.event, Link)}
+
+
+async def test_a_pasts_browser_is_taken_along_by_nobody_without_proof(verifying: Site) -> None:
+    await verifying.collect({"type": "alias", "anonymousId": "a1", "previousId": "theirs"})
+    assert not [entry for _, entry in verifying.entries() if isinstance(entry.event, Link)]
+
+
+@pytest.mark.parametrize(
+    ("proof", "why"),
+    [
+        ({"userToken": token(exp=(NOW + 3_600_000))}, "seconds since 1970, not milliseconds"),
+        ({"userToken": token(exp=float("nan"))}, "no number of seconds"),
+        ({"userToken": ""}, "comes without proof"),
+    ],
+)
+async def test_a_mistake_in_a_proof_is_said(verifying: Site, proof: dict[str, str], why: str) -> None:
+    response = await verifying.decide(visitor={**BOTH, **proof})
+    (warning,) = response.json()["warnings"]
+    assert why in warning["message"]
+
+
+async def test_an_empty_token_beside_a_hash_is_none(verifying: Site) -> None:
+    response = await verifying.decide(visitor={**BOTH, "userHash": HASH, "userToken": ""})
+    assert response.json()["warnings"] == []

@@ -166,3 +166,21 @@ def test_of_very_many_visitors_none_is_left_out() -> None:
     page.honest(5_000)
     assert page.model.counts["bounded"] == 0
     assert page.model.arms["red"].exposures == 5_000
+
+
+def test_nobody_makes_an_outcome_of_theirs_stand_for_more(page: Page) -> None:
+    """A visitor with too many open decisions has some closed, for which the others stand: as many as they like."""
+    page.honest(1_000, rate=0.05)
+    assert not page.teach(1.0, unit=b"visitor1", origin=FORGER, sample_weight=460.0, training_weight=460.0)
+    assert not page.teach(0.0, unit=b"visitor1", sample_weight=50.0, training_weight=50.0)
+    assert page.teach(0.0, sample_weight=64.0), "above the log's capacity everybody's stand for as many"
+
+
+def test_what_is_known_of_long_ago_lends_nobody_weight(page: Page) -> None:
+    """Else an arm of a year would take a year's two percent from one network each day."""
+    days = 30
+    for day in range(days):
+        for number in range(100):
+            page.teach(float(number < 10), closed_at_ms=NOON_MS + day * DAY_MS)
+    taught = sum(page.teach(origin=FORGER, closed_at_ms=NOON_MS + (days - 1) * DAY_MS) for _ in range(100))
+    assert taught <= max(LEAST_OF_NETWORK, OF_NETWORK * 200)

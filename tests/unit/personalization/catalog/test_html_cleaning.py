@@ -20,6 +20,9 @@ REFUSED = {
     '<img src="data:image/svg+xml,a">': (5, "src of <img> begins with data:, which may run something"),
     '<video poster="javascript:x()">': (7, "poster of <video> begins with javascript:, which may run something"),
     '<a href="other://x">a</a>': (3, "href of <a> begins with other:, which may run something"),
+    '<div data-hx-get="/x">a</div>': (5, "<div> has data-hx-get, which may run something"),
+    '<div data-bind="html: x">a</div>': (5, "<div> has data-bind, which may run something"),
+    '<div data-on-load="x()">a</div>': (5, "<div> has data-on-load, which may run something"),
     '<button formaction="/x">a</button>': (8, "<button> has formaction, which may run something"),
 }
 

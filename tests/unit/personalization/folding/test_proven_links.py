@@ -100,3 +100,24 @@ def test_whoever_logs_in_after_an_unlink_takes_along_what_came_since() -> None:
     link(world, "u:8", PROVEN)
     assert world.visitors["u:8"].state.event_count == 1
     assert "u:7" not in world.visitors
+
+
+def test_a_past_that_is_somebody_elses_is_taken_along_by_nobody() -> None:
+    """An alias of a proven user names a browser: whose that was, nobody has proven."""
+    world = World()
+    link(world, "u:7", PROVEN)
+    status = world.send("a:1", Link(canonical="u:8", if_nobodys=True), sender=PAGE).status
+    assert (status, browser(world).redirect) == (Status.DROPPED, "u:7")
+    world.track("a:2", "Viewed")
+    world.send("a:2", Link(canonical="u:8", if_nobodys=True), sender=PAGE)
+    assert world.visitors["u:8"].state.event_count == 1, "one that is nobody's is"
+
+
+def test_what_is_proven_of_one_key_is_not_proven_of_another() -> None:
+    """A link that is sent on, since its key leads to somebody already, is no proof where it arrives."""
+    world = World()
+    world.append("a:2", Link(canonical="u:7"), sender=PROVEN)
+    world.append("a:2", Link(canonical="a:1"), sender=PROVEN)
+    world.pump()
+    assert world.visitors["a:1"].state.redirect == "u:7"
+    assert world.visitors["a:1"].state.proven_ms == 0

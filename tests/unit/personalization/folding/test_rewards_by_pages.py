@@ -106,3 +106,27 @@ def test_where_servers_alone_say_what_it_was_worth_pages_do_not(sender: Sender |
     called(world, 1.0, "click", sender)
     assert earned(world) == worth
     assert ("not_by_server" in notes(world)) is (sender is PAGE)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_who_rewards_a_servers_decision_from_a_page_is_who_it_comes_from(early: bool) -> None:
+    """Sites decide on their server and track in the page: what a page says is bounded whoever decided."""
+    world = World(wide())
+    page = Sender("web", "write", origin=b"network1")
+    if early:
+        called(world, 1.0, sender=page)
+    world.decide(KEY, "d1", sender=Sender("web", "server", origin=b"ourserver"))
+    if not early:
+        clicked(world, page)
+    world.time_out(KEY, after_ms=31 * MINUTE)
+    (outcome,) = world.outcomes
+    assert (outcome.by, outcome.origin) == ("write", b"network1")
+
+
+def test_what_no_page_rewarded_is_the_servers() -> None:
+    world = World(wide())
+    world.decide(KEY, "d1", sender=Sender("web", "server", origin=b"ourserver"))
+    called(world, 1.0, sender=Sender("web", "server", origin=b"ourserver"))
+    world.time_out(KEY, after_ms=31 * MINUTE)
+    (outcome,) = world.outcomes
+    assert (outcome.by, outcome.origin) == ("server", b"ourserver")
