@@ -118,12 +118,11 @@ class Collector:
         self, good: list[tuple[int, Incoming]], intake: Intake, warnings: list[tuple[int, Notice]]
     ) -> list[tuple[int, Incoming]]:
         """The events, without users that neither they nor their browser lately proved to be."""
-        pairs: list[Pair] = [
-            (one.who.anonymous_id or "", one.who.user_id or "") for _, one in good if one.who.doubt is not None
-        ]
-        known = await self._services.proven_pairs.known(list(dict.fromkeys(pairs)), intake.received_at_ms)
+        doubted = (one.who for _, one in good if one.who.doubt is not None)
+        pairs: list[Pair] = list(dict.fromkeys((who.anonymous_id or "", who.user_id or "") for who in doubted))
+        known = await self._services.proven_pairs.known(pairs, intake.received_at_ms)
         believed: set[tuple[str | None, str | None]] = {
-            pair for pair, is_known in zip(dict.fromkeys(pairs), known, strict=True) if is_known
+            pair for pair, is_known in zip(pairs, known, strict=True) if is_known
         }
         settled = []
         for index, one in good:

@@ -48,13 +48,14 @@ class Influence:
 
     def is_beyond(self, outcome: Outcome, reward: float) -> bool:
         """Whether the outcome comes from somebody who has taught as much as they may; ``reward`` in [0, 1]."""
+        self._turn_to(outcome.closed_at_ms // DAY_MS)
         network = _network(outcome)
-        if network is None or outcome.closed_at_ms // DAY_MS > self._day:
+        if network is None:
             return False
         weight = outcome.sample_weight
         # Above the log's capacity each outcome stands for as many, whoever it is of. What an outcome stands for of
         # its visitor's others, which made room, is that visitor's own doing.
-        one = weight / outcome.training_weight
+        one = weight / max(1.0, outcome.training_weight)
         if outcome.unit:
             own = self._visitors.of(outcome.unit)
             if own + weight > max(LEAST_OF_VISITOR * one, OF_VISITOR * (self._of_placement - own)):

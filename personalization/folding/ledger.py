@@ -6,14 +6,12 @@ its own timestamp.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from personalization import bounded
 from personalization.audience import windows
 from personalization.audience.merge import merged_holdout, trim_sticky
 from personalization.catalog.caps import counted_with
-from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
 from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
@@ -28,6 +26,7 @@ from personalization.folding.closed_memory import (
     take_over_closed,
 )
 from personalization.folding.context import FoldContext
+from personalization.folding.page_rewards import NOT_BY_SERVER, most_by_page, refused_of_page
 from personalization.folding.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
 from personalization.visitor.folder_state import (
     HOLD_MS,
@@ -89,7 +88,7 @@ class Ledger:
     def _page_origin(self) -> bytes:
         """The network of the page that brought the entry; empty where none did, or it is not known."""
         sender = self._fold.entry.sender
-        return sender.origin if sender is not None and sender.by == "write" else b""
+        return sender.origin if sender is not None and self.by_page else b""
 
     def find(self, decision_id: str) -> OpenDecision | None:
         """The open decision of that id, or of the same trial under another key of the visitor."""
@@ -320,17 +319,19 @@ class Ledger:
         else:
             placement = self.catalog.placements.get(decision.choice.placement)
             spec = None if placement is None else placement.spec
-            refusal = _refusal(decision, spec, held)
-            if refusal:
+            refusal = refused_of_page(decision, spec, held)
+            if refusal is not None:
                 self.notes.append((refusal, decision.choice.placement, decision.choice.arm))
-                return
-            value = min(value, most_by_page(spec)) if held.by_page else value
-            name, weighed = weighted(held.name, value, spec)
-            worth = worth_of({name: weighed})
-            if held.by_page:
-                decision.called = [*decision.called, name]
-            if worth is not None:
-                self.credit(decision, worth, held.origin)
+                if refusal == NOT_BY_SERVER:
+                    return  # nor may a page say that nothing more will come
+            else:
+                value = min(value, most_by_page(spec)) if held.by_page else value
+                name, weighed = weighted(held.name, value, spec)
+                worth = worth_of({name: weighed})
+                if held.by_page:
+                    decision.called = [*decision.called, name]
+                if worth is not None:
+                    self.credit(decision, worth, held.origin)
         if final and decision.by_reward:
             decision.by_reward = 2  # the activation may be on its way: it closes then, or with its window
         elif final:
@@ -413,26 +414,3 @@ def _terms(placement: CompiledPlacement | None) -> Terms:
     return Terms(
         spec.window_ms, spec.default_reward, *spec.reward_range, "" if spec.combine == "sum" else spec.combine
     )
-
-
-def most_by_page(placement: Placement | None) -> float:
-    """What a reward that a page calls is worth at most: as much as the best of the placement's rules.
-
-    >>> from personalization.catalog.catalog import RewardRule
-    >>> rules = (RewardRule(event="Clicked", value=0.2), RewardRule(event="Shared", value=0.5))
-    >>> most_by_page(Placement(rewards=rules)), most_by_page(Placement())
-    (0.5, inf)
-    """
-    values = [rule.value for rule in placement.rewards] if placement is not None else []
-    numbers = [value for value in values if not isinstance(value, str)]
-    return max(numbers) if values and len(numbers) == len(values) else math.inf
-
-
-def _refusal(decision: OpenDecision, placement: Placement | None, held: HeldReward) -> str:
-    """Why a reward by call does not count; empty: it does. Everybody has a page's key, and can call as often."""
-    if not held.by_page:
-        return ""
-    if placement is not None and placement.rewards_by == "server":
-        return "not_by_server"
-    name, _ = weighted(held.name, 0.0, placement)
-    return "reward_repeated" if name in decision.called else ""

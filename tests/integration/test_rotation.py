@@ -6,6 +6,7 @@ import signal
 import urllib.error
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -131,7 +132,7 @@ async def test_processes_on_both_sides_of_a_rotation_agree(redis_url: str, tmp_p
         assert trial_of(of_behind) == trial_of(of_ahead)
         for decision_id in (of_behind, of_ahead):
             for client in (behind, ahead):
-                await until(lambda client=client, decision_id=decision_id: taken(client, decision_id))  # type: ignore[misc]
+                await until(partial(taken, client, decision_id))
     assert sorted(await rewarded(redis_url)) == sorted(2 * [("a:b1", of_behind), ("a:b1", of_ahead)])
 
 

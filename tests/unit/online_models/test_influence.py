@@ -184,3 +184,11 @@ def test_what_is_known_of_long_ago_lends_nobody_weight(page: Page) -> None:
             page.teach(float(number < 10), closed_at_ms=NOON_MS + day * DAY_MS)
     taught = sum(page.teach(origin=FORGER, closed_at_ms=NOON_MS + (days - 1) * DAY_MS) for _ in range(100))
     assert taught <= max(LEAST_OF_NETWORK, OF_NETWORK * 200)
+
+
+def test_nor_do_they_as_the_first_of_a_day(page: Page) -> None:
+    heavy = {"unit": b"visitor1", "origin": FORGER, "sample_weight": 460.0, "training_weight": 460.0}
+    assert not page.teach(1.0, **heavy), "of all days"
+    page.honest(100)
+    assert not page.teach(1.0, closed_at_ms=NOON_MS + DAY_MS, **heavy)
+    assert page.teach(1.0, closed_at_ms=NOON_MS + DAY_MS)

@@ -130,3 +130,13 @@ def test_what_no_page_rewarded_is_the_servers() -> None:
     world.time_out(KEY, after_ms=31 * MINUTE)
     (outcome,) = world.outcomes
     assert (outcome.by, outcome.origin) == ("server", b"ourserver")
+
+
+@pytest.mark.parametrize(("rewards_by", "closes"), [("anyone", True), ("server", False)])
+def test_a_page_says_that_nothing_more_will_come_where_its_word_counts(rewards_by: str, closes: bool) -> None:
+    """Though what it calls beside that was said before; where servers tell, theirs may still come."""
+    world = World(wide(rewards_by))
+    world.decide(KEY, "d1")
+    called(world, 1.0)
+    world.send(KEY, Rewarded(message_id="last", decision_id="d1", value=0.0, final=True), sender=PAGE)
+    assert [outcome.reward for outcome in world.outcomes] == ([1.0] if closes else [])
