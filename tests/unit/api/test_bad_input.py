@@ -6,9 +6,11 @@ import json
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from api.json_check import find_trouble, trouble_in
+from tests.of_type import of_type
 from tests.unit.api.site import SERVER, WRITE, Site
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -149,7 +151,6 @@ async def test_every_error_has_the_one_shape(site: Site, path: str, status: int,
     [
         ("GET", "/v1/nothing", 404),
         ("GET", "/", 404),
-        ("GET", "*", 404),
         ("GET", "/v1/visitors/nobody", 403),
         ("GET", "/v1/events", 405),
         ("DELETE", "/healthz", 405),
@@ -209,3 +210,19 @@ def test_finding_trouble_is_bounded() -> None:
     began = time.process_time()
     assert find_trouble(b'{"a":[' + b"1," * 2_000_000 + b"]}") is None
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("GET", 404)])
+async def test_what_asks_for_no_path_is_answered(site: Site, method: str, status: int) -> None:
+    """``OPTIONS *`` asks for the server, and no dialect's paths begin so."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = of_type(httpx.ASGITransport, site.client._transport).app
+    await app({"type": "http", "method": method, "path": "*", "headers": [], "query_string": b""}, receive, send)
+    assert sent[0]["status"] == status
