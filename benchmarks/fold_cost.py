@@ -89,7 +89,7 @@ async def batched_us(catalog: CompiledCatalog, values: list[bytes], url: str, na
     redis: Redis = Redis.from_url(url)
     keys = Keys(name)
     folder = Folder(
-        RedisVisitorStore(redis, keys), RedisTimerStore(redis, keys), log, _One(catalog), 1, FolderMetrics()
+        RedisVisitorStore(redis, keys, b"key"), RedisTimerStore(redis, keys), log, _One(catalog), 1, FolderMetrics()
     )
     messages = [
         Message(0, n * N_VISITORS + number, f"a:{number}".encode(), value)

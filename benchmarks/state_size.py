@@ -37,7 +37,7 @@ from personalization.visitor.folder_state import MAX_OPEN_EXAMPLES
 from personalization.visitor.visitor import Visitor
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
-from state.visitor_store import ABSENT, Change, RedisVisitorStore
+from state.visitor_store import NEVER_SEEN, Change, RedisVisitorStore
 
 N_EVENTS = 40
 GOAL_BYTES = 900
@@ -109,7 +109,7 @@ def folded(catalog: CompiledCatalog, events: list[Event]) -> Visitor:
 async def measure(redis: Redis, catalog: CompiledCatalog) -> list[dict[str, int]]:
     """One row per number of open decisions."""
     keys = Keys(f"size{time.time_ns()}")
-    store = RedisVisitorStore(redis, keys)
+    store = RedisVisitorStore(redis, keys, b"key")
     rows = []
     spec = catalog.catalog
     plain = compile_catalog(structs.replace(spec, conversions={}, content=_unscored(spec)), 1)
@@ -124,7 +124,7 @@ async def measure(redis: Redis, catalog: CompiledCatalog) -> list[dict[str, int]
             visitor.folder.conversions.open *= n_examples
         names = [keys.visitor(KEY), keys.folder(KEY)]
         await redis.delete(*names)
-        await store.save([Change(KEY, ABSENT, visitor)])
+        await store.save([Change(KEY, NEVER_SEEN, visitor)])
         values = [int(await cast("Any", redis.strlen(name))) for name in names]
         memory = [int(await cast("Any", redis.memory_usage(name)) or 0) for name in names]
         rows.append(

@@ -193,17 +193,17 @@ class RedisStreamsLog:
         return [int(n or 0) for n in await self._call(pipe.execute())]
 
     async def earliest_offsets(self, topic: str) -> list[int]:
-        """The offset of the oldest entry kept, per partition."""
+        """The offset from which on everything is kept, per partition, save what was erased by itself."""
         identity = await self.identity()
         pipe = self._redis.pipeline(transaction=False)
         for partition in range(identity.n_partitions):
             keys = self._partition_keys(topic, partition)
-            pipe.xrange(keys[0], count=1)
+            pipe.lindex(keys[2], 0)
             pipe.hget(keys[1], "n")
         replies: list[Any] = await self._call(pipe.execute())
         return [
-            offset_of(first[0][0]) if first else int(n or 0)
-            for first, n in zip(replies[::2], replies[1::2], strict=True)
+            int(oldest.split()[0]) if oldest else int(n or 0)
+            for oldest, n in zip(replies[::2], replies[1::2], strict=True)
         ]
 
     async def committed_offsets(self, group: str, topic: str) -> list[int | None]:

@@ -37,6 +37,28 @@ class Keys:
             return name[len(self._visitor) : -1]
         return None
 
+    def gone(self, digest: bytes) -> str:
+        """Where the log stood when somebody was forgotten, by a keyed hash of who it was."""
+        return f"{self.namespace}:gone:{digest.hex()}"
+
+    def aliases(self, key: str) -> str:
+        """The set of keys that were merged into a visitor's."""
+        return f"{self.namespace}:aliases:{{{key}}}"
+
+    @property
+    def erasures(self) -> str:
+        """The ids of erasures that are under way."""
+        return f"{self.namespace}:erasures"
+
+    def erasure(self, erasure_id: str) -> str:
+        """What is known of an erasure."""
+        return f"{self.namespace}:erasure:{erasure_id}"
+
+    @property
+    def aliases_noted(self) -> str:
+        """That the aliases of visitors stored by earlier releases were noted."""
+        return f"{self.namespace}:aliases-noted"
+
     def timers(self, bucket: int) -> str:
         """The due times of one bucket of visitors."""
         return f"{self.namespace}:timers:{bucket}"

@@ -4,19 +4,25 @@ The value of a visitor is a fence of fixed size, (epoch, offset) big-endian, the
 which entry of the log was applied last, and the state is a pure function of the log up to there: two writers
 that hold the same fence hold the same state, so the fence is all that needs to be compared. A writer that
 lost (a worker that was paused past its lease) reads again and finds its entries at or below the fence.
+
+Of who was forgotten the fence alone stays, for a while, under a keyed hash of who it was: what comes again from
+before brings nobody back.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 from redis.asyncio import Redis
 
+from personalization.catalog.duration import DAY_MS
 from personalization.errors import NextbestError
+from personalization.key_derivation import accepted
+from personalization.keyed_hash import hmac_sha256
 from personalization.visitor.folder_state import FolderState, decode_folder, encode_folder
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
@@ -24,6 +30,12 @@ from state.keys import Keys
 
 FENCE = struct.Struct(">Iq")
 """Epoch and offset; −1 is an offset too."""
+
+GONE = struct.Struct(">Iqq")
+"""What is kept of who was forgotten: epoch, offset, and up to when what was received is never applied."""
+
+GONE_MS = 35 * DAY_MS
+"""For so long at least: longer than a log keeps what may come again."""
 
 ABSENT = b""
 """The fence of a visitor that is not stored."""
@@ -54,17 +66,30 @@ def unpack_visitor(value: bytes | None) -> VisitorState:
         raise UnreadableState(f"not a visitor's state: {error}") from error
 
 
+class Gone(NamedTuple):
+    """What is kept of somebody who was forgotten, and under which name it was found."""
+
+    name: str
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A visitor as read: bytes, decoded as often as it has to be folded."""
 
     visitor_value: bytes | None
     folder_value: bytes | None
+    gone: Gone | None = None
 
     @property
     def fence(self) -> bytes:
         """What a write compares."""
         return self.visitor_value[: FENCE.size] if self.visitor_value else ABSENT
+
+    @property
+    def redirect(self) -> str | None:
+        """Where the visitor was merged into, as read."""
+        return unpack_visitor(self.visitor_value).redirect
 
     def visitor(self) -> Visitor:
         """A fresh visitor, the caller's to change.
@@ -74,6 +99,8 @@ class Stored:
         UnreadableState
             Where the bytes are something else.
         """
+        if not self.visitor_value:
+            return Visitor.new() if self.gone is None else Visitor.forgotten(*GONE.unpack(self.gone.value))
         state = unpack_visitor(self.visitor_value)
         if not self.folder_value:
             return Visitor(state, FolderState())
@@ -83,13 +110,29 @@ class Stored:
             raise UnreadableState(f"not a folder's state: {error}") from error
 
 
+NEVER_SEEN = Stored(None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A visitor to write where its fence is still ``fence``."""
+    """A visitor to write, or to forget, where what is stored is still what was read.
+
+    Attributes
+    ----------
+    read
+        What was read.
+    net_ms
+        After how long without another write the state vanishes by itself; 0: never. A net below the time-outs by
+        which visitors are forgotten.
+    alias_of
+        Another visitor's key, if this one has just been merged into it.
+    """
 
     key: str
-    fence: bytes
+    read: Stored
     visitor: Visitor
+    net_ms: int = 0
+    alias_of: str | None = None
 
 
 class VisitorStore(Protocol):
@@ -105,22 +148,27 @@ class VisitorStore(Protocol):
 
 
 _COMPARE_AND_SET = """
-local ttl_ms = tonumber(ARGV[1])
+-- KEYS per visitor: state, folder's part, what is kept of who was forgotten (empty where nothing can be).
+-- ARGV per visitor: fence, what was kept of who was forgotten, milliseconds, state, folder's part. An empty state
+-- forgets the visitor: instead of the folder's part comes what is kept of them.
 local losers = {}
-local arg = 2
-for k = 1, #KEYS, 2 do
-  if redis.call('GETRANGE', KEYS[k], 0, 11) == ARGV[arg] then
-    if ttl_ms > 0 then
-      redis.call('SET', KEYS[k], ARGV[arg + 1], 'PX', ttl_ms)
-      redis.call('SET', KEYS[k + 1], ARGV[arg + 2], 'PX', ttl_ms)
-    else
-      redis.call('SET', KEYS[k], ARGV[arg + 1])
-      redis.call('SET', KEYS[k + 1], ARGV[arg + 2])
-    end
+local arg = 1
+for k = 1, #KEYS, 3 do
+  local same = redis.call('GETRANGE', KEYS[k], 0, 11) == ARGV[arg]
+  if same and ARGV[arg] == '' then same = (redis.call('GET', KEYS[k + 2]) or '') == ARGV[arg + 1] end
+  if not same then
+    losers[#losers + 1] = (k - 1) / 3
+  elseif ARGV[arg + 3] == '' then
+    redis.call('DEL', KEYS[k], KEYS[k + 1])
+    redis.call('SET', KEYS[k + 2], ARGV[arg + 4], 'PX', ARGV[arg + 2])
+  elseif ARGV[arg + 2] ~= '0' then
+    redis.call('SET', KEYS[k], ARGV[arg + 3], 'PX', ARGV[arg + 2])
+    redis.call('SET', KEYS[k + 1], ARGV[arg + 4], 'PX', ARGV[arg + 2])
   else
-    losers[#losers + 1] = (k - 1) / 2
+    redis.call('SET', KEYS[k], ARGV[arg + 3])
+    redis.call('SET', KEYS[k + 1], ARGV[arg + 4])
   end
-  arg = arg + 3
+  arg = arg + 5
 end
 return losers
 """
@@ -133,41 +181,89 @@ class RedisVisitorStore:
 
     Parameters
     ----------
-    idle_ttl_ms
-        A visitor without an event for this long is forgotten; 0: never.
+    hash_key
+        By which those who were forgotten are hashed.
+    gone_ms
+        How long what is kept of them is kept: longer than the log keeps what may come again.
     compare
         False writes blindly, for the tests that show what the comparison is for.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, idle_ttl_ms: int = 0, compare: bool = True) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, hash_key: bytes, gone_ms: int = GONE_MS, compare: bool = True
+    ) -> None:
         self._redis = redis
         self._keys = keys
-        self._idle_ttl_ms = idle_ttl_ms
+        self._hash_keys = accepted(hash_key)
+        self._gone_ms = gone_ms
         script = _COMPARE_AND_SET
         if not compare:
-            script = script.replace("== ARGV[arg] then", "~= nil then")
+            script = script.replace("if not same then", "if false then")
         self._script = redis.register_script(script)
 
     async def load(self, keys: Sequence[str]) -> dict[str, Stored]:
-        """All visitors by one MGET."""
+        """All visitors by one MGET; by a second one whether those who are not there were forgotten."""
         if not keys:
             return {}
-        values = cast("list[bytes | None]", await self._redis.mget(self._names(keys)))
-        return {key: Stored(values[2 * i], values[2 * i + 1]) for i, key in enumerate(keys)}
-
-    async def save(self, changes: Sequence[Change]) -> list[str]:
-        """All visitors by one script call; a script Redis forgot is loaded again."""
-        if not changes:
-            return []
-        arguments: list[Any] = [self._idle_ttl_ms]
-        for change in changes:
-            visitor = change.visitor
-            arguments += (change.fence, pack_visitor(visitor.state), encode_folder(visitor.folder))
-        losers = await self._script(keys=self._names(change.key for change in changes), args=arguments)
-        return [changes[int(index)].key for index in losers]
-
-    def _names(self, keys: Iterable[str]) -> list[str]:
         names: list[str] = []
         for key in keys:
             names += (self._keys.visitor(key), self._keys.folder(key))
-        return names
+        values = cast("list[bytes | None]", await self._redis.mget(names))
+        absent = [key for key, value in zip(keys, values[::2], strict=True) if not value]
+        gone = await self._gone(absent) if absent else {}
+        return {key: Stored(values[2 * i], values[2 * i + 1], gone.get(key)) for i, key in enumerate(keys)}
+
+    async def save(self, changes: Sequence[Change]) -> list[str]:
+        """All visitors by one script call; a script Redis forgot is loaded again.
+
+        Who was merged into whom is noted before: a note too many harms nobody, for what counts is the state.
+        """
+        if not changes:
+            return []
+        await self._note_aliases(changes)
+        names: list[str] = []
+        arguments: list[Any] = []
+        for change in changes:
+            key, read, visitor = change.key, change.read, change.visitor
+            is_absent = read.fence == ABSENT
+            gone = read.gone if is_absent else None
+            if gone is not None:
+                name = gone.name
+            else:
+                name = self._gone_names(key)[0] if is_absent or not visitor.is_known else ""
+            names += (self._keys.visitor(key), self._keys.folder(key), name)
+            arguments += (read.fence, b"" if gone is None else gone.value)
+            if visitor.is_known:
+                arguments += (change.net_ms, pack_visitor(visitor.state), encode_folder(visitor.folder))
+            else:
+                arguments += (self._gone_ms, b"", pack_gone(visitor))
+        losers = await self._script(keys=names, args=arguments)
+        return [changes[int(index)].key for index in losers]
+
+    async def _gone(self, keys: Sequence[str]) -> dict[str, Gone]:
+        names = [(key, name) for key in keys for name in self._gone_names(key)]
+        values = cast("list[bytes | None]", await self._redis.mget([name for _, name in names]))
+        found: dict[str, Gone] = {}
+        for (key, name), value in zip(names, values, strict=True):
+            if value and key not in found:
+                found[key] = Gone(name, value)
+        return found
+
+    async def _note_aliases(self, changes: Sequence[Change]) -> None:
+        merged = [change for change in changes if change.alias_of is not None]
+        if not merged:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for change in merged:
+            pipeline.sadd(self._keys.aliases(change.alias_of or ""), change.key)
+        await pipeline.execute()
+
+    def _gone_names(self, key: str) -> list[str]:
+        """The one under the key in force first."""
+        data = key.encode("utf-8", "surrogatepass")
+        return [self._keys.gone(hmac_sha256(each, data)[:16]) for each in self._hash_keys]
+
+
+def pack_gone(visitor: Visitor) -> bytes:
+    """What is kept of somebody who was forgotten."""
+    return GONE.pack(visitor.state.epoch, visitor.state.offset, visitor.folder.erased_ms)

@@ -26,6 +26,7 @@ from personalization.events.emission import Emission
 from personalization.events.entry import Entry, Position, decode_entry
 from personalization.events.event import Merged, TimedOut
 from personalization.events.outcome import Outcome
+from personalization.folding import retention
 from personalization.folding.fold import fold
 from personalization.folding.folded import UNTOUCHED, Folded, Status
 from personalization.visitor.visitor import Visitor
@@ -238,17 +239,16 @@ class Folder:
                     continue
                 break
             work.folded[key] = folded
-            touched = False
-            for _, done in folded:
-                if done.status in UNTOUCHED:
-                    continue
-                touched = True
+            touched = [(each, done) for each, done in folded if done.status not in UNTOUCHED]
+            for _, done in touched:
                 work.emissions += done.emissions
-                if done.due_ms is not None:
-                    # Later than everything folded so far: so it never equals a timer that is being removed.
-                    work.timers.append(Timer(max(done.due_ms, visitor.state.now_ms + 1), key))
+                for due_ms in (done.due_ms, done.look_ms):
+                    if due_ms is not None:
+                        # Later than everything folded so far: so it never equals a timer that is being removed.
+                        work.timers.append(Timer(max(due_ms, visitor.state.now_ms + 1), key))
             if touched:
-                work.changes.append(Change(key, stored[key].fence, visitor))
+                catalog = catalogs[touched[-1][0].entry.catalog_version]
+                work.changes.append(_change(key, stored[key], visitor, catalog))
         return work
 
     def _fold_visitor(
@@ -368,6 +368,13 @@ class Folder:
 class _Poisoned(Exception):
     def __init__(self, offset: int) -> None:
         self.offset = offset
+
+
+def _change(key: str, read: Stored, visitor: Visitor, catalog: CompiledCatalog) -> Change:
+    redirect = visitor.state.redirect
+    is_new = redirect is not None and redirect != read.redirect
+    net_ms = retention.net_ms(visitor, key, catalog.catalog.retention)
+    return Change(key, read, visitor, net_ms, alias_of=redirect if is_new else None)
 
 
 def _timers_of(messages: Iterable[Message]) -> list[Timer]:

@@ -7,8 +7,8 @@ import asyncio
 from background.cancelling import pause
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
+from installation.visitors import visitors_of
 from state.timers import RedisTimerStore
-from state.visitor_store import RedisVisitorStore
 from stream.clock import Clock
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
@@ -42,7 +42,7 @@ async def main(settings: Settings) -> None:
         clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, house.identity, metrics)
         sampling = OutcomeSampling(house.log, LEARNER, metrics)
         compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
-        visitors = RedisVisitorStore(house.redis, house.keys, compare=compare)
+        visitors = visitors_of(settings, house.redis, house.keys, compare)
         sweep = Sweep(house.redis, house.keys, visitors, timers, house.catalogs, app.owned_numbers, metrics)
         folder = Folder(
             visitors,

@@ -1,4 +1,4 @@
-"""Wakes the visitors whom a new version of the catalog moves: into a segment, out of one, to another tier.
+"""Wakes the visitors whom a new version of the catalog moves: into a segment, out of one, to another tier, or out.
 
 Whoever acts is looked at anyway. The others have to be told of too, in bounded time, and not all at once: the owner
 of the first partition walks over all visitors and sets a timer for each that is behind, so many a second. It begins
@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from background.cancelling import pause
 from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.folding import retention
 from personalization.folding.parts import is_behind
 from state.catalog_follower import CatalogFollower
 from state.keys import Keys
@@ -123,6 +124,9 @@ class Sweep:
                 visitor = stored.visitor()
             except UnreadableState:
                 continue  # the folder says so when it comes to it
-            if visitor.state.redirect is None and visitor.state.first_ms and is_behind(visitor.folder, catalog):
+            is_profiled = visitor.state.redirect is None and visitor.state.first_ms
+            if (is_profiled and is_behind(visitor.folder, catalog)) or retention.is_behind(
+                visitor, key, catalog.catalog.retention
+            ):
                 found.append(key)
         return found

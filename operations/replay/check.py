@@ -100,16 +100,18 @@ async def _different(opened: Installation, visitors: dict[str, Visitor]) -> list
         for index, key in enumerate(some):
             expected = _packed(visitors[key])
             values = (stored[2 * index], stored[2 * index + 1])
-            if values != expected and _rewritten(Stored(*values)) != expected:
+            if values != expected and (None in values or _rewritten(Stored(*values)) != expected):
                 found.append(key)
     return found
 
 
-def _packed(visitor: Visitor) -> tuple[bytes, bytes]:
+def _packed(visitor: Visitor) -> tuple[bytes | None, bytes | None]:
+    if not visitor.is_known:
+        return None, None
     return pack_visitor(visitor.state), encode_folder(visitor.folder)
 
 
-def _rewritten(stored: Stored) -> tuple[bytes, bytes] | None:
+def _rewritten(stored: Stored) -> tuple[bytes | None, bytes | None] | None:
     """Encode a state of an earlier release as this one does: with the fields at the end that it did not know."""
     try:
         return _packed(stored.visitor())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from eventlog.port import LogIdentity, Record
 from eventlog.topics import VISITOR_LOG
 from installation.opened import Installation
+from installation.visitors import visitors_of
 from operations.replay.folder_progress import POLL_S, until_folded
 from operations.replay.passed_on import BACKFILL
 from operations.replay.turn import Turn
@@ -18,7 +19,7 @@ from personalization.audience import windows
 from personalization.errors import LogFull, Refused, StorageFull, Unavailable
 from personalization.events.entry import Entry, Provenance, encode_entry
 from personalization.events.event import Backfilled
-from state.visitor_store import RedisVisitorStore, UnreadableState
+from state.visitor_store import UnreadableState
 from stream.lag import READY_LAG_ENTRIES
 
 TOGETHER = 250
@@ -72,7 +73,8 @@ class Giving:
 
     async def _still_theirs(self, some: Sequence[tuple[str, Backfilled]]) -> list[tuple[str, Backfilled]]:
         """Those whose profile is still there, or has a redirect: of who was forgotten nothing is stored anew."""
-        stored = await RedisVisitorStore(self.opened.redis, self.opened.keys).load([key for key, _ in some])
+        store = visitors_of(self.opened.settings, self.opened.redis, self.opened.keys)
+        stored = await store.load([key for key, _ in some])
         found = []
         for key, backfilled in some:
             try:

@@ -26,6 +26,8 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_scores import CompiledScores
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments
+from personalization.catalog.duration import MAX_DURATION_MS
+from personalization.catalog.retention import Retention
 from personalization.events.entry import Entry, Position
 from personalization.events.event import CLIENT_EVENTS, Backfilled, Link, Merged, TimedOut
 from personalization.folding.fold import fold
@@ -37,6 +39,14 @@ from personalization.visitor.visitor_key import anonymous_key
 from personalization.visitor.visitor_state import VisitorState
 
 logger = logging.getLogger(__name__)
+
+_ENDLESS = Retention(
+    one_event_ms=MAX_DURATION_MS,
+    anonymous_ms=MAX_DURATION_MS,
+    known_ms=MAX_DURATION_MS,
+    records_ms=MAX_DURATION_MS,
+)
+"""Whom the folder forgot the log does not say; to who came back as somebody new nothing of before is given."""
 
 _ELSEWHERE = anonymous_key("elsewhere")
 """Stands for wherever something went: an entry that is not applied at its key is folded as at a redirect."""
@@ -191,6 +201,7 @@ def _counting(stamped: CompiledCatalog, wanted: Sequence[CompiledSeries]) -> Com
         by_event.setdefault(each.event, []).append(each)
     return replace(
         stamped,
+        catalog=structs.replace(stamped.catalog, retention=_ENDLESS),
         rewards_by_event={},
         affinities_by_event={},
         conversions={},

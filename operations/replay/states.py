@@ -6,20 +6,21 @@ already. What comes behind is left to the folder, which folds and emits it when 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from eventlog.topics import VISITOR_LOG
 from installation.opened import Installation, published
+from installation.visitors import visitors_of
 from operations.replay.base import TOGETHER, Base
 from operations.replay.log_fold import PartitionFold
 from personalization.errors import Refused
 from personalization.folding.parts import next_due_ms
 from personalization.visitor.visitor import Visitor
 from state.timers import RedisTimerStore, Timer
-from state.visitor_store import Change, RedisVisitorStore
+from state.visitor_store import Change, Stored
 
 
 @dataclass(slots=True)
@@ -87,21 +88,32 @@ async def rebuild_states(opened: Installation, base: Base | None) -> RebuiltStat
 
 
 async def _write(opened: Installation, visitors: dict[str, Visitor]) -> None:
-    store, timers = RedisVisitorStore(opened.redis, opened.keys), RedisTimerStore(opened.redis, opened.keys)
+    store = visitors_of(opened.settings, opened.redis, opened.keys)
+    timers = RedisTimerStore(opened.redis, opened.keys)
     names = list(visitors)
     for first in range(0, len(names), TOGETHER):
         some = names[first : first + TOGETHER]
-        due = [(next_due_ms(visitors[key].folder), key) for key in some]
+        due = [(due_ms, key) for key in some for due_ms in _due(visitors[key])]
         # The timer before the state, as the folder does it: one too many wakes nobody.
-        await timers.add(
-            Timer(max(due_ms, visitors[key].state.now_ms + 1), key) for due_ms, key in due if due_ms is not None
-        )
+        await timers.add(Timer(max(due_ms, visitors[key].state.now_ms + 1), key) for due_ms, key in due)
         stored = await store.load(some)
-        losers = await store.save([Change(key, stored[key].fence, visitors[key]) for key in some])
+        losers = await store.save([_change(key, stored[key], visitors[key]) for key in some])
         if losers:
             raise Refused(
                 f"somebody else writes states ({losers[0]} among them): stop every folder, and run this again"
             )
+
+
+def _due(visitor: Visitor) -> Iterator[int]:
+    due_ms, kept = next_due_ms(visitor.folder), visitor.folder.kept
+    if due_ms is not None:
+        yield due_ms
+    if kept is not None:
+        yield kept.due_ms
+
+
+def _change(key: str, read: Stored, visitor: Visitor) -> Change:
+    return Change(key, read, visitor, alias_of=visitor.state.redirect)
 
 
 async def _remove_others(opened: Installation, known: set[str]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
+from personalization.catalog.retention import Retention
 from personalization.catalog.sections.affinities import AffinityRule, AffinitySpec
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
@@ -27,6 +28,7 @@ __all__ = [
     "Conversion",
     "Placement",
     "PublishedCatalog",
+    "Retention",
     "RewardRule",
     "Score",
     "Source",
@@ -66,6 +68,8 @@ class Catalog(Spec, frozen=True, kw_only=True):
         Share of visitors who are held out of every placement, [0, 1): they see each one's ``control``.
     influence
         Whether what one visitor and one network may teach a model in a day is ``bounded``, or ``free``.
+    retention
+        How long what is known of visitors is kept.
     """
 
     placements: dict[str, Placement]
@@ -81,6 +85,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     redirect_schemes: tuple[str, ...] = ()
     holdout: Share = 0.0
     influence: Literal["bounded", "free"] = "bounded"
+    retention: Retention = Retention()
 
 
 class PublishedCatalog(Catalog, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
 from personalization.catalog.measures import Measure, measures_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
+from personalization.catalog.retention import check_retention
 from personalization.catalog.rules import Rule
 from personalization.catalog.scored import looks_at_scores, scored
 from personalization.catalog.sections.affinities import CompiledAffinity
@@ -54,7 +55,7 @@ class CompiledCatalog:
     scores
         The scores by rules.
     told_of
-        Stands for all that the fold tells of by itself, segments and tiers; empty: it tells of none.
+        Stands for all that the fold does by itself: whom it forgets, and of which segments and tiers it tells.
     named
         What it names of visitors: that always has a place in their states.
     followed
@@ -111,6 +112,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     for index, scheme in enumerate(catalog.redirect_schemes):
         if mistake := app_scheme_mistake(scheme):
             check.fail(f"redirect_schemes[{index}]", mistake)
+    check_retention(check, catalog.retention)
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
     for series in compile_series(catalog, check.looking_back, check.fail):
@@ -129,8 +131,6 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
 
 def _told_of(compiled: CompiledCatalog) -> bytes:
     segments, scores = compiled.followed, compiled.scores.watched
-    if not segments.by_name and not scores:
-        return b""
     declared = {
         compiled.series[window.series.id].declared_ms
         for score in compiled.scores.by_name.values()
@@ -138,4 +138,5 @@ def _told_of(compiled: CompiledCatalog) -> bytes:
         for window in trait.rule.windows
     }
     specs = [(name, score.spec) for name, score in scores.items()]
-    return short_hash(repr((segments.hash, specs, sorted(declared) if scores else [])))
+    kept = compiled.catalog.retention
+    return short_hash(repr((segments.hash, specs, sorted(declared) if scores else [], kept)))

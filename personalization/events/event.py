@@ -180,6 +180,10 @@ class Rewarded(_Event, tag="rewarded", kw_only=True):
     final: bool = False
 
 
+class Erased(_Event, tag="erased", kw_only=True):
+    """The visitor is to be forgotten at once: all that came before, and whatever of it still comes."""
+
+
 class TimedOut(_Event, tag="timed_out", kw_only=True):
     """Nothing else happened until ``due_ms``: the only event the wall clock makes."""
 
@@ -205,6 +209,7 @@ Event: TypeAlias = (
     | DecisionMade
     | Activated
     | Rewarded
+    | Erased
     | TimedOut
 )
 Told: TypeAlias = SegmentChanged | TierChanged

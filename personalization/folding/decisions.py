@@ -53,6 +53,11 @@ class Decisions:
         return due_ms
 
 
+def forget(fold: FoldContext) -> None:
+    """The visitor is to be forgotten: close all that is open, untrained and without what was known of them."""
+    Ledger(fold).withdraw_all()
+
+
 def decide(fold: FoldContext, event: DecisionMade) -> None:
     """A decision was made: open it, and try the credits that overtook it."""
     ledger = Ledger(fold)

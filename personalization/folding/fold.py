@@ -17,13 +17,18 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Entry, Position, Provenance
 from personalization.events.event import (
     CLIENT_EVENTS,
+    TOLD,
     Activated,
+    Backfilled,
+    Erased,
     Event,
     Link,
     Offered,
+    Redirected,
     TimedOut,
     Unlinked,
 )
+from personalization.folding import decisions, retention
 from personalization.folding.attribution import (
     impression_of,
     names_what,
@@ -87,9 +92,58 @@ def fold(
     if position.epoch == state.epoch and position.offset <= state.offset:
         return Folded(Status.REDELIVERED)
     state.epoch, state.offset = position.epoch, position.offset
+    if isinstance(entry.event, Erased):
+        return _erase(visitor, key, position, entry, catalog, earlier)
+    if entry.received_at_ms <= folder.erased_ms:
+        return Folded(Status.DROPPED, reason="erased")
+    if not visitor.is_known and isinstance(entry.event, _OF_THE_KNOWN):
+        return Folded(Status.DROPPED, reason="nobody")
+    visitor.is_known = True
     if entry.received_at_ms - state.now_ms > MESSAGE_MEMORY_MS:
         folder.message_ids = b""
     state.now_ms = max(state.now_ms, entry.received_at_ms)
+    done = _fold_known(visitor, key, position, entry, catalog, earlier)
+    if isinstance(entry.event, TimedOut):
+        done.look_ms = retention.look(visitor, key, catalog.catalog.retention)
+    elif visitor.folder.kept is None or (done.status in _HEARD and not isinstance(entry.event, _OURS)):
+        done.look_ms = retention.hear(visitor, key, catalog.catalog.retention)
+    return done
+
+
+_OF_THE_KNOWN = (TimedOut, *TOLD)
+"""Of somebody who was forgotten meanwhile they say nothing."""
+
+_OURS = (*TOLD, Redirected, Backfilled)
+"""What nobody did: it keeps no visitor longer."""
+
+_HEARD = frozenset({Status.APPLIED, Status.FORWARDED})
+
+
+def _erase(
+    visitor: Visitor,
+    key: str,
+    position: Position,
+    entry: Entry,
+    catalog: CompiledCatalog,
+    earlier: Mapping[int, CompiledCatalog],
+) -> Folded:
+    """Forget the visitor: what is open closes untrained, without features; nothing from before counts again."""
+    context = FoldContext(visitor, key, position, entry, catalog, earlier)
+    visitor.state.now_ms = max(visitor.state.now_ms, entry.received_at_ms)
+    decisions.forget(context)
+    visitor.forget(erased_ms=entry.received_at_ms)
+    return Folded(Status.APPLIED, emissions=context.emissions, notes=context.notes)
+
+
+def _fold_known(
+    visitor: Visitor,
+    key: str,
+    position: Position,
+    entry: Entry,
+    catalog: CompiledCatalog,
+    earlier: Mapping[int, CompiledCatalog],
+) -> Folded:
+    state, folder = visitor.state, visitor.folder
     if entry.provenance is not None and not _is_news(folder, entry.provenance, state.now_ms):
         return Folded(Status.DUPLICATE)
     message_id = getattr(entry.event, "message_id", None)
@@ -101,6 +155,8 @@ def fold(
     if isinstance(entry.event, Unlinked):
         return fold_unlink(visitor, entry.event)
     if state.redirect is not None:
+        if isinstance(entry.event, TimedOut) and retention.is_looked_for(folder, entry.event.due_ms):
+            return _fold_event(visitor, key, position, entry, catalog, earlier)
         if not is_of_the_next(visitor, entry, state.redirect):
             return fold_at_redirect(visitor, key, position, entry, state.redirect)
         if isinstance(entry.event, TimedOut):  # of those who were here before, or of whoever is here now: of both

@@ -40,6 +40,8 @@ class Folded:
         To be acknowledged by the log before the state is written; in order.
     due_ms
         A time-out to have ready before the state is written; None: nothing new.
+    look_ms
+        Another time-out to have ready: whether the visitor is to be forgotten then. None: nothing new.
     notes
         (kind, placement, arm) of what is counted: ``exposed``, ``rewarded``, ``late``, ``orphan``,
         ``closed_evicted``, …; placement and arm are empty where they are not known.
@@ -52,6 +54,7 @@ class Folded:
     status: Status
     emissions: list[Emission] = field(default_factory=list)
     due_ms: int | None = None
+    look_ms: int | None = None
     notes: list[Note] = field(default_factory=list)
     reason: str = ""
     late: list[LateReward] = field(default_factory=list)

@@ -243,8 +243,16 @@ class Ledger:
             placement = self.catalog.placements.get(decision.choice.placement)
             if all(map(allowed, (PERSONALISING,) if placement is None else placement.consent)):
                 continue
-            decision.features = decision.arm_features = NO_FEATURES
-            self.close(decision, ClosingReason.WITHDRAWN)
+            self._withdraw(decision)
+
+    def withdraw_all(self) -> None:
+        """Close all that is open in the same way, whatever was agreed to."""
+        for decision in list(self.folder.open):
+            self._withdraw(decision)
+
+    def _withdraw(self, decision: OpenDecision) -> None:
+        decision.features = decision.arm_features = NO_FEATURES
+        self.close(decision, ClosingReason.WITHDRAWN)
 
     def evict(self) -> None:
         """Close what is beyond the bounds: of those not shown the oldest, of those shown one by lot.

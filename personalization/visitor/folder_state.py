@@ -195,6 +195,26 @@ class WatchedTiers(msgspec.Struct, array_like=True):
     room: dict[str, float] = {}
 
 
+class Kept(msgspec.Struct, array_like=True):
+    """Since when a visitor is known, and how long what is kept of them is kept.
+
+    Attributes
+    ----------
+    since_ms, heard_ms
+        When they were heard of for the first and for the last time.
+    due_ms
+        When it is looked at next whether they are to be forgotten: one time-out has that time, however often they
+        are heard of before.
+    is_record
+        Their profile is forgotten, and what is left is what outlives it.
+    """
+
+    since_ms: int
+    heard_ms: int
+    due_ms: int
+    is_record: bool = False
+
+
 class FolderState(msgspec.Struct, array_like=True):
     """The folder's own part of a visitor."""
 
@@ -218,6 +238,10 @@ class FolderState(msgspec.Struct, array_like=True):
     """None if no segment is followed: then nothing of it is stored."""
     tiers: WatchedTiers | None = None
     """None if no score has tiers: then nothing of it is stored."""
+    kept: Kept | None = None
+    """None until they are heard of."""
+    erased_ms: int = 0
+    """What was received up to then is never applied: the visitor asked for it. 0: they did not."""
 
 
 _N_FIELDS = len(FolderState.__struct_fields__)
@@ -229,10 +253,18 @@ _decoder = msgspec.msgpack.Decoder(FolderState)
 
 
 def encode_folder(folder: FolderState) -> bytes:
-    """The folder's part as stored; parts at its end that are None take no room."""
+    """The folder's part as stored; parts at its end that hold nothing take no room."""
     data = _encoder.encode(folder)
     n_absent = 0
-    for part in (folder.tiers, folder.memberships, folder.parts, folder.conversions):
+    # Each is one byte if it holds nothing.
+    for part in (
+        folder.erased_ms or None,
+        folder.kept,
+        folder.tiers,
+        folder.memberships,
+        folder.parts,
+        folder.conversions,
+    ):
         if part is not None:
             break
         n_absent += 1

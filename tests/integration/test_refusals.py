@@ -143,7 +143,7 @@ async def test_a_refusal_is_waited_for_and_nothing_is_lost(
     log = RedisStreamsLog(request.node.redis_url, Topics("t."))
     await log.create(4)
     keys, metrics = Keys("t"), FolderMetrics()
-    visitors, timers = RedisVisitorStore(redis, keys), RedisTimerStore(redis, keys)
+    visitors, timers = RedisVisitorStore(redis, keys, b"key"), RedisTimerStore(redis, keys)
     folder = Folder(visitors, timers, log, FixedCatalog(compile_catalog(catalog(), 1)), 1, metrics)
     await visitors.load(["a:0"])
     await refuse(redis, server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -13,8 +14,11 @@ from redis.crc import key_slot
 from installation.redis_clients import worker_client
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome
+from personalization.key_derivation import Secrets
 from personalization.visitor.choice import Choice
+from personalization.visitor.folder_state import FolderState
 from personalization.visitor.visitor import Visitor
+from personalization.visitor.visitor_state import VisitorState
 from state.checkpoint_store import (
     CheckpointHeader,
     CheckpointStore,
@@ -25,7 +29,7 @@ from state.checkpoint_store import (
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
 from state.timers import RedisTimerStore, Timer
-from state.visitor_store import ABSENT, Change, RedisVisitorStore, unpack_visitor
+from state.visitor_store import ABSENT, NEVER_SEEN, Change, RedisVisitorStore, unpack_visitor
 from tests.integration.crashing import until
 from tests.of_type import of_type
 from tests.unit.stream.fakes import MemoryCheckpoints
@@ -43,7 +47,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 def at(offset: int) -> Visitor:
-    visitor = Visitor.new()
+    visitor = Visitor(VisitorState(), FolderState())
     visitor.state.epoch, visitor.state.offset = 1, offset
     return visitor
 
@@ -60,23 +64,23 @@ def test_a_namespace_has_no_braces() -> None:
 
 
 async def test_visitors_are_written_only_over_what_was_read(redis: Redis) -> None:
-    store = RedisVisitorStore(redis, KEYS)
-    assert await store.save([Change(key, ABSENT, at(3)) for key in ODD_IDS]) == []
+    store = RedisVisitorStore(redis, KEYS, b"key")
+    assert await store.save([Change(key, NEVER_SEEN, at(3)) for key in ODD_IDS]) == []
     first = await store.load([*ODD_IDS, "a:unknown"])
     assert [unpack_visitor(first[key].visitor_value).offset for key in ODD_IDS] == [3] * len(ODD_IDS)
     assert first["a:unknown"].fence == ABSENT
     await redis.script_flush()  # a script Redis forgot is loaded again
-    assert await store.save([Change("u:{}", first["u:{}"].fence, at(9))]) == []
-    losers = await store.save([Change(key, first[key].fence, at(5)) for key in ODD_IDS])
+    assert await store.save([Change("u:{}", first["u:{}"], at(9))]) == []
+    losers = await store.save([Change(key, first[key], at(5)) for key in ODD_IDS])
     assert losers == ["u:{}"]
     after = await store.load(ODD_IDS)
     offsets = {key: stored.visitor().state.offset for key, stored in after.items()}
     assert offsets == {**dict.fromkeys(ODD_IDS, 5), "u:{}": 9}
-    assert await store.save([Change("a:gone", first["a:{"].fence, at(1))]) == ["a:gone"], "erased meanwhile"
+    assert await store.save([Change("a:gone", first["a:{"], at(1))]) == ["a:gone"], "erased meanwhile"
 
 
 async def test_idle_visitors_may_have_an_end(redis: Redis) -> None:
-    await RedisVisitorStore(redis, KEYS, idle_ttl_ms=60_000).save([Change("a:1", ABSENT, at(1))])
+    await RedisVisitorStore(redis, KEYS, b"key").save([Change("a:1", NEVER_SEEN, at(1), net_ms=60_000)])
     for name in (KEYS.visitor("a:1"), KEYS.folder("a:1")):
         assert 0 < await redis.pttl(name) <= 60_000
 
@@ -268,3 +272,54 @@ def _version(follower: ModelFollower) -> int:
 
 async def _is(value: bool) -> bool:
     return value
+
+
+def gone(offset: int, erased_ms: int = 0) -> Visitor:
+    return Visitor.forgotten(1, offset, erased_ms)
+
+
+async def names_in(redis: Redis) -> str:
+    """All that Redis holds, names and values."""
+    found = []
+    async for name in redis.scan_iter():
+        found.append(name + b"=" + (await redis.get(name) or b""))
+    return b"\n".join(found).decode(errors="replace")
+
+
+async def test_of_whoever_was_forgotten_the_fence_alone_stays_without_their_id(redis: Redis) -> None:
+    store = RedisVisitorStore(redis, KEYS, b"key")
+    jane = "u:jane@example.com"
+    await store.save([Change(jane, NEVER_SEEN, at(3))])
+    read = (await store.load([jane]))[jane]
+    assert await store.save([Change(jane, read, gone(7, erased_ms=99))]) == []
+    assert "jane" not in await names_in(redis)
+    after = (await store.load([jane]))[jane].visitor()
+    assert (after.is_known, after.state.epoch, after.state.offset, after.folder.erased_ms) == (False, 1, 7, 99)
+
+
+async def test_a_worker_that_was_paused_brings_nobody_back(redis: Redis) -> None:
+    store = RedisVisitorStore(redis, KEYS, b"key")
+    seen_early = (await store.load(["a:1"]))["a:1"]
+    await store.save([Change("a:1", seen_early, at(3))])
+    read = (await store.load(["a:1"]))["a:1"]
+    await store.save([Change("a:1", read, gone(7))])
+    for stale in (seen_early, read):
+        assert await store.save([Change("a:1", stale, at(4))]) == ["a:1"]
+    assert not (await store.load(["a:1"]))["a:1"].visitor().is_known
+
+
+async def test_whoever_was_forgotten_is_known_to_be_after_a_rotation(redis: Redis) -> None:
+    old, new = Secrets(b"o" * 32), Secrets(b"n" * 32, b"o" * 32)
+    before, after = (RedisVisitorStore(redis, KEYS, secrets.key("forgotten")) for secrets in (old, new))
+    await before.save([Change("a:1", NEVER_SEEN, gone(7))])
+    read = (await after.load(["a:1"]))["a:1"]
+    assert read.visitor().state.offset == 7
+    assert await after.save([Change("a:1", read, gone(9))]) == []
+    assert (await after.load(["a:1"]))["a:1"].visitor().state.offset == 9
+    assert await after.save([Change("a:1", (await after.load(["a:1"]))["a:1"], at(11))]) == []
+
+
+async def test_who_was_merged_into_whom_is_noted(redis: Redis) -> None:
+    store = RedisVisitorStore(redis, KEYS, b"key")
+    await store.save([Change(key, NEVER_SEEN, at(3), alias_of="u:7") for key in ("a:1", "a:2")])
+    assert await cast("Any", redis.smembers(KEYS.aliases("u:7"))) == {b"a:1", b"a:2"}

@@ -22,14 +22,16 @@ from installation.redis_clients import fetch_with, worker_client
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.visitor.choice import Choice
+from personalization.visitor.folder_state import FolderState
 from personalization.visitor.visitor import Visitor
+from personalization.visitor.visitor_state import VisitorState
 from state.attempts import Attempt, AttemptStore
 from state.conversion_store import ConversionPublisher, keep_challenger
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
 from state.timers import RedisTimerStore, Timer
 from state.visitor_reader import VisitorReader
-from state.visitor_store import ABSENT, Change, RedisVisitorStore, unpack_visitor
+from state.visitor_store import ABSENT, NEVER_SEEN, Change, RedisVisitorStore, unpack_visitor
 from tests.unit.api import site as api
 from tests.unit.eventlog import spooling
 from tests.unit.stream.fakes import N_PARTITIONS, MemoryLog, MemoryTimers, MemoryVisitors
@@ -50,20 +52,20 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 def at(offset: int) -> Visitor:
-    visitor = Visitor.new()
+    visitor = Visitor(VisitorState(), FolderState())
     visitor.state.epoch, visitor.state.offset = 1, offset
     return visitor
 
 
 @BOTH
 async def test_visitors_are_written_only_over_what_was_read(redis: Redis, real: bool) -> None:
-    store: Any = RedisVisitorStore(redis, KEYS) if real else MemoryVisitors()
+    store: Any = RedisVisitorStore(redis, KEYS, b"key") if real else MemoryVisitors()
     assert (await store.load(["a:1"]))["a:1"].fence == ABSENT
-    assert await store.save([Change(key, ABSENT, at(3)) for key in ("a:1", "a:2")]) == []
+    assert await store.save([Change(key, NEVER_SEEN, at(3)) for key in ("a:1", "a:2")]) == []
     read = await store.load(["a:1", "a:2", "a:3"])
     assert list(read) == ["a:1", "a:2", "a:3"]
-    assert await store.save([Change("a:1", read["a:1"].fence, at(9))]) == []
-    assert await store.save([Change(key, read[key].fence, at(5)) for key in ("a:1", "a:2")]) == ["a:1"]
+    assert await store.save([Change("a:1", read["a:1"], at(9))]) == []
+    assert await store.save([Change(key, read[key], at(5)) for key in ("a:1", "a:2")]) == ["a:1"]
     after = await store.load(["a:1", "a:2"])
     assert [unpack_visitor(after[key].visitor_value).offset for key in ("a:1", "a:2")] == [9, 5]
     mine, theirs = (after["a:1"].visitor() for _ in range(2))
@@ -166,7 +168,9 @@ async def test_a_reader_gives_the_states_there_are_each_time_its_own(redis: Redi
     one, other = at(3), at(4)
     one.state.traits["plan"] = "pro"
     if real:
-        await RedisVisitorStore(redis, KEYS).save([Change("a:1", ABSENT, one), Change("u:1", ABSENT, other)])
+        await RedisVisitorStore(redis, KEYS, b"key").save(
+            [Change("a:1", NEVER_SEEN, one), Change("u:1", NEVER_SEEN, other)]
+        )
         reader: Any = VisitorReader(fetch_with(redis), KEYS, 1.0)
     else:
         reader = api.FakeVisitors({"a:1": one.state, "u:1": other.state})

@@ -245,7 +245,8 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
     "a list": (
         b"- a\n- b\n",
         "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, conversions, "
-        "scores, features, count_half_life, session_gap, sources, redirect_schemes, holdout, influence, not a list",
+        "scores, features, count_half_life, session_gap, sources, redirect_schemes, holdout, influence, retention, "
+        "not a list",
     ),
 }
 

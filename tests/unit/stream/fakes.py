@@ -13,7 +13,7 @@ from personalization.errors import LogFull
 from personalization.visitor.folder_state import encode_folder
 from state.checkpoint_store import BlobName, CheckpointHeader, CheckpointStore, decode_header, encode_header
 from state.timers import Timer
-from state.visitor_store import ABSENT, Change, Stored, pack_visitor
+from state.visitor_store import NEVER_SEEN, Change, Gone, Stored, pack_gone, pack_visitor
 
 N_PARTITIONS = 4
 
@@ -24,7 +24,7 @@ class MemoryVisitors:
         self.before_save: list[Callable[[], object]] = []
 
     async def load(self, keys: Sequence[str]) -> dict[str, Stored]:
-        return {key: self.stored.get(key, Stored(None, None)) for key in keys}
+        return {key: self.stored.get(key, NEVER_SEEN) for key in keys}
 
     async def save(self, changes: Sequence[Change]) -> list[str]:
         if self.before_save:
@@ -32,11 +32,13 @@ class MemoryVisitors:
         losers = []
         for change in changes:
             held = self.stored.get(change.key)
-            if (held.fence if held else ABSENT) != change.fence:
+            visitor = change.visitor
+            if (held or NEVER_SEEN) != change.read:
                 losers.append(change.key)
-            else:
-                visitor = change.visitor
+            elif visitor.is_known:
                 self.stored[change.key] = Stored(pack_visitor(visitor.state), encode_folder(visitor.folder))
+            else:
+                self.stored[change.key] = Stored(None, None, Gone(change.key, pack_gone(visitor)))
         return losers
 
 

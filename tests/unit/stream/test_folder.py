@@ -12,6 +12,7 @@ from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.catalog.catalog import RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.duration import DAY_MS
 from personalization.errors import InvalidInput, Refused, Unavailable
 from personalization.events.entry import Entry, Position, Sender, decode_entry, encode_entry
 from personalization.events.event import DecisionMade, Event, Link, Merged, Rewarded, TimedOut, Track
@@ -159,9 +160,10 @@ async def test_timers_are_there_before_the_state_and_go_with_the_time_out() -> N
     bench.visitors.before_save.append(lambda: timers_at_save.append(set(bench.timers.timers)))
     await bench.folder.process([bench.message("a:1", decision(1))])
     due = Timer(NOW_MS + WINDOW_MS, "a:1")
-    assert timers_at_save == [{due}]
+    look = Timer(NOW_MS + DAY_MS, "a:1")
+    assert timers_at_save == [{due, look}]
     await bench.folder.process([bench.message("a:1", TimedOut(due_ms=due.due_ms), at_ms=due.due_ms + 7)])
-    assert bench.timers.timers == set()
+    assert bench.timers.timers == {look}
     assert bench.settled == [due]
     assert len(bench.log.all(OUTCOMES)) == 1
 
