@@ -25,6 +25,7 @@ from api.log_creation import LogCreation
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.readiness import Check, Readiness
+from api.rights import Rights
 from api.services import ModelReport, Services
 from api.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
@@ -35,6 +36,7 @@ from eventlog.spool import Spool
 from installation.redis_clients import background_client, decider_client, fetch_with
 from installation.secrets_of import secrets_of
 from installation.visitor_log import log_of
+from installation.visitors import visitors_of
 from online_models import checkpoint
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
@@ -44,10 +46,12 @@ from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionFollower
+from state.erasure_store import ErasureStore
 from state.item_follower import ItemFollower
 from state.item_store import ItemStore
 from state.keys import Keys
 from state.model_store import ModelFollower
+from state.people import People
 from state.redis_watch import RedisWatch
 from state.visitor_reader import VisitorReader
 
@@ -158,6 +162,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             "models": lambda: not_current(models),
             "conversions": lambda: refused(conversions.refused),
         }
+        people = People(background, keys, visitors_of(settings, background, keys))
+        rights = Rights(people, ErasureStore(background, keys), log, clock.now_ms)
         readiness = Readiness(needed, watched, tasks)
         services = Services(
             secrets=secrets,
@@ -174,6 +180,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             open_decisions=open_decisions,
             learned=learned,
             decision_keys=decision_keys,
+            rights=rights,
             trusted_proxies=networks_of(settings.trusted_proxies),
             readiness=readiness.report,
             deadline_ms=settings.deadline_ms,

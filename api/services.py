@@ -19,6 +19,7 @@ from api.networks import Network
 from api.proven_pairs import ProvenPairs
 from api.randomness import Randomness
 from api.readiness import Report
+from api.rights import Rights
 from api.senders import Peer, Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
@@ -105,6 +106,8 @@ class Services:
         Of the installation; whoever signs or seals has the key of its own purpose.
     decision_keys
         What decisions are made under; raises ``Unavailable`` while there is no catalog.
+    rights
+        The rights of the person: export and erasure.
     trusted_proxies
         Networks of proxies, whose word on whom they speak for is taken.
     open_decisions
@@ -129,6 +132,7 @@ class Services:
     open_decisions: Callable[[str], Awaitable[int]]
     learned: Callable[[str], Awaitable[ModelReport | None]]
     decision_keys: Callable[[], DecisionKeys]
+    rights: Rights
     trusted_proxies: tuple[Network, ...] = ()
     items: Items | None = None
     conversions: Mapping[str, Served] = field(default_factory=dict)

@@ -191,6 +191,15 @@ class EventLog(Protocol):
         ...
 
 
+@runtime_checkable
+class DeletesEntries(Protocol):
+    """A log that can give up single entries. Kafka cannot: there they go by age."""
+
+    async def delete(self, topic: str, partition: int, offsets: Sequence[int]) -> int:
+        """Erase single entries; returns how many there were."""
+        ...
+
+
 def check_identity(
     actual: LogIdentity,
     known: LogIdentity | None,

@@ -10,7 +10,7 @@ the fold looks at the state.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
 
@@ -41,6 +41,10 @@ class TimerStore(Protocol):
 
     async def remove(self, timers: Iterable[Timer]) -> None:
         """Forget; what is not there stays away."""
+        ...
+
+    async def remove_all(self, keys: Iterable[str]) -> int:
+        """Forget every timer of these visitors; how many there were."""
         ...
 
     async def due(self, partitions: Collection[int], n_partitions: int, now_ms: int, limit: int) -> list[Timer]:
@@ -97,6 +101,20 @@ class RedisTimerStore:
         for bucket, members in by_bucket.items():
             pipeline.zrem(self._names[bucket], *members)
         await pipeline.execute()
+
+    async def remove_all(self, keys: Iterable[str]) -> int:
+        """One walk through the bucket of each visitor."""
+        n_removed = 0
+        for key in keys:
+            name = self._names[bucket_of(key)]
+            ending = key.encode()
+            found: list[bytes] = []
+            async for member, _ in cast("Any", self._redis.zscan_iter(name, count=1000)):
+                if member[8:] == ending:
+                    found.append(member)
+            if found:
+                n_removed += int(await cast("Any", self._redis.zrem(name, *found)))
+        return n_removed
 
     async def due(self, partitions: Collection[int], n_partitions: int, now_ms: int, limit: int) -> list[Timer]:
         """One script call; within a bucket in order of due time."""

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import EventLog, LogIdentity, LogPosition, Record
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput, LogFull
 from personalization.events.emission import ADDRESSES, Emission, Stream
 from stream.clock import wall_clock_ms
-from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.metrics import FolderMetrics
 from stream.patience import Patience
 from stream.sampling import Share

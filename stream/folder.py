@@ -13,11 +13,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from eventlog.port import EventLog, LogIdentity, Record
+from eventlog.dead_letters import DeadLetter, dead_letter_record
+from eventlog.port import DeletesEntries, EventLog, LogIdentity, Record
 from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rule_errors import RuleErrorTotals
@@ -27,13 +28,12 @@ from personalization.events.entry import Entry, Position, decode_entry
 from personalization.events.event import Merged, TimedOut
 from personalization.events.outcome import Outcome
 from personalization.folding import retention
-from personalization.folding.fold import fold
+from personalization.folding.fold import ERASED, fold
 from personalization.folding.folded import UNTOUCHED, Folded, Status
 from personalization.visitor.visitor import Visitor
 from state.timers import Timer, TimerStore
 from state.visitor_store import ABSENT, FENCE, Change, Stored, UnreadableState, VisitorStore
 from stream.clock import wall_clock_ms
-from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.emitter import Emitter
 from stream.failpoints import Failpoint, Failpoints, Safeguard
 from stream.isolation import CODE as GIVEN_UP
@@ -148,6 +148,7 @@ class Folder:
         n_visitors = len(pending)
         facts = self._facts(pending) if self._failpoints.armed else {}
         removed: list[Timer] = []
+        late: list[Message] = []
         attempt = 0
         while pending or dead:
             stored = await self._patiently("load", self._visitors.load, list(pending))
@@ -166,6 +167,7 @@ class Folder:
             if not self._emit_first:
                 await self._emit(work)
             removed += self._settle(work, lost)
+            late += _of_the_erased(work, lost)
             removed += _timers_of(message for message, _, _ in work.dead)
             await self._check_fences(work, stored)
             pending = {key: entries for key, entries in pending.items() if key in lost}
@@ -175,6 +177,7 @@ class Folder:
                 if attempt > PATIENCE:
                     await asyncio.sleep(min(1.0, 0.01 * attempt))
         await self._patiently("timers", self._timers.remove, removed)
+        await self._delete(late)
         self._failpoints.hit(Failpoint.TIMERS_REMOVED, **facts)
         for message in messages:
             self.reached[message.partition] = message.offset
@@ -345,6 +348,15 @@ class Folder:
                     "producer and run `nextbest epoch open`: states stay, offsets start anew."
                 )
 
+    async def _delete(self, late: Iterable[Message]) -> None:
+        """Take entries of who was erased, and that came after all, out of the log again."""
+        by_partition: dict[int, list[int]] = {}
+        for message in late:
+            by_partition.setdefault(message.partition, []).append(message.offset)
+        if isinstance(self._log, DeletesEntries):
+            for partition, offsets in by_partition.items():
+                await self._patiently("log", self._log.delete, VISITOR_LOG, partition, offsets)
+
     def _dead_record(self, message: Message, code: str, reason: str) -> Record:
         return dead_letter_record(
             DeadLetter(
@@ -375,6 +387,12 @@ def _change(key: str, read: Stored, visitor: Visitor, catalog: CompiledCatalog) 
     is_new = redirect is not None and redirect != read.redirect
     net_ms = retention.net_ms(visitor, key, catalog.catalog.retention)
     return Change(key, read, visitor, net_ms, alias_of=redirect if is_new else None)
+
+
+def _of_the_erased(work: _Work, lost: set[str]) -> Iterator[Message]:
+    for key, folded in work.folded.items():
+        if key not in lost:
+            yield from (each.message for each, done in folded if done.reason == ERASED)
 
 
 def _timers_of(messages: Iterable[Message]) -> list[Timer]:

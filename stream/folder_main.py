@@ -8,8 +8,10 @@ from background.cancelling import pause
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
 from installation.visitors import visitors_of
+from state.people import People
 from state.timers import RedisTimerStore
 from stream.clock import Clock
+from stream.eraser import Eraser
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
 from stream.house import House, open_house, worker_settings
@@ -44,6 +46,18 @@ async def main(settings: Settings) -> None:
         compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
         visitors = visitors_of(settings, house.redis, house.keys, compare)
         sweep = Sweep(house.redis, house.keys, visitors, timers, house.catalogs, app.owned_numbers, metrics)
+        eraser = Eraser(
+            house.redis,
+            house.keys,
+            People(house.redis, house.keys, visitors),
+            timers,
+            house.log,
+            house.catalogs,
+            app.owned_numbers,
+            house.identity,
+            metrics,
+            settings.log_age_ms,
+        )
         folder = Folder(
             visitors,
             timers,
@@ -73,6 +87,7 @@ async def main(settings: Settings) -> None:
                 worker.tasks.keep("clock", lambda: clock.run(settings.timer_poll_ms))
                 worker.tasks.keep("sampling", sampling.run)
                 worker.tasks.keep("sweep", sweep.run)
+                worker.tasks.keep("eraser", eraser.run)
                 worker.tasks.keep("rules", lambda: _look_at_rules(folder, house))
                 await worker.run(stop)
 

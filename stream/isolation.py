@@ -14,10 +14,10 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import EventLog
 from state.attempts import Attempt
 from stream.clock import wall_clock_ms
-from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.patience import Patience
 
 logger = logging.getLogger(__name__)

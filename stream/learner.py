@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
 from background.cancelling import pause
+from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
@@ -26,7 +27,6 @@ from state.transient import is_transient
 from stream.catch_up import CatchUp
 from stream.checkpoint_writer import Saved
 from stream.clock import CurrentCatalog, wall_clock_ms
-from stream.dead_letters import DeadLetter, dead_letter_record
 from stream.failpoints import Failpoint, Failpoints
 from stream.held_model import HeldModel, Stage
 from stream.held_partition import HeldPartition

@@ -55,6 +55,9 @@ from personalization.visitor.folder_state import (
 )
 from personalization.visitor.visitor import Visitor
 
+ERASED = "erased"
+"""Why an entry is dropped whose visitor was erased after it was received."""
+
 NO_EARLIER: Mapping[int, CompiledCatalog] = MappingProxyType({})
 
 
@@ -95,7 +98,7 @@ def fold(
     if isinstance(entry.event, Erased):
         return _erase(visitor, key, position, entry, catalog, earlier)
     if entry.received_at_ms <= folder.erased_ms:
-        return Folded(Status.DROPPED, reason="erased")
+        return Folded(Status.DROPPED, reason=ERASED)
     if not visitor.is_known and isinstance(entry.event, _OF_THE_KNOWN):
         return Folded(Status.DROPPED, reason="nobody")
     visitor.is_known = True

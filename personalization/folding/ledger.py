@@ -90,6 +90,10 @@ class Ledger:
         sender = self._fold.entry.sender
         return sender.origin if sender is not None and self.by_page else b""
 
+    @property
+    def _unit(self) -> bytes:
+        return self.state.unit or (bounded.short_hash(self._fold.key) if self._fold.key else b"")
+
     def find(self, decision_id: str) -> OpenDecision | None:
         """The open decision of that id, or of the same trial under another key of the visitor."""
         trial = trial_of(decision_id)
@@ -152,8 +156,8 @@ class Ledger:
         decision.rewarded_from = (self._page_origin if origin is None else origin) or decision.rewarded_from
         self.notes.append(("rewarded", decision.choice.placement, decision.choice.arm))
 
-    def close(self, decision: OpenDecision, reason: ClosingReason) -> None:
-        """Close an open decision into its outcome."""
+    def close(self, decision: OpenDecision, reason: ClosingReason, *, nobodys: bool = False) -> None:
+        """Close an open decision into its outcome; ``nobodys`` leaves out whose it was."""
         self.folder.open.remove(decision)
         remember_closed(self.folder, decision, self.now_ms)
         exposed = decision.exposed_at_ms is not None
@@ -184,7 +188,7 @@ class Ledger:
                 trains=trains,
                 training_weight=decision.sample_weight,
                 sample_weight=decision.sample_weight,
-                unit=self.state.unit or (bounded.short_hash(self._fold.key) if self._fold.key else b""),
+                unit=b"" if nobodys else self._unit,
                 key_class=lineage.key_class,
                 # Whoever rewards it, not whoever decided, says what it was worth.
                 by="write" if decision.rewarded_from else lineage.by,
@@ -246,13 +250,13 @@ class Ledger:
             self._withdraw(decision)
 
     def withdraw_all(self) -> None:
-        """Close all that is open in the same way, whatever was agreed to."""
+        """Close all that is open in the same way, whatever was agreed to, and as nobody's."""
         for decision in list(self.folder.open):
-            self._withdraw(decision)
+            self._withdraw(decision, nobodys=True)
 
-    def _withdraw(self, decision: OpenDecision) -> None:
+    def _withdraw(self, decision: OpenDecision, *, nobodys: bool = False) -> None:
         decision.features = decision.arm_features = NO_FEATURES
-        self.close(decision, ClosingReason.WITHDRAWN)
+        self.close(decision, ClosingReason.WITHDRAWN, nobodys=nobodys)
 
     def evict(self) -> None:
         """Close what is beyond the bounds: of those not shown the oldest, of those shown one by lot.

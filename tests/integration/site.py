@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +39,23 @@ class Site:
     redis: Redis
     catalog: Path
     keys: Keys = field(default_factory=lambda: Keys(NAMESPACE))
+
+    def command(self, *arguments: str) -> str:
+        """What a command prints; it finds the installation by its data folder."""
+        done = self.ran(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def ran(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "NEXTBEST_DATA_DIR": str(self.up.data_dir), **settings}
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "cli", *arguments],
+            env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
 
     def publish(self, catalog: str) -> None:
         """Save another catalog; what is running follows it."""

@@ -13,11 +13,11 @@ from functools import partial
 
 import pytest
 
+from eventlog.dead_letters import DeadLetter, decode_dead_letter
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, VISITOR_LOG
 from personalization.events.entry import Entry, decode_entry, encode_entry
 from personalization.events.event import Link
-from stream.dead_letters import DeadLetter, decode_dead_letter
 from stream.isolation import DEATHS_ALONE, DEATHS_TOGETHER
 from tests.integration.crashing import MakeSystem, System, Worker
 from tests.integration.oracle import differences, fold_all

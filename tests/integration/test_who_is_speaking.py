@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,25 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def user_hash(site: Site) -> str:
     """As a site's developer gets it to compare with."""
-    return command(site, "keys", "identity", "page", USER).strip()
-
-
-def command(site: Site, *arguments: str) -> str:
-    done = ran(site, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def ran(site: Site, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "NEXTBEST_DATA_DIR": str(site.up.data_dir), **settings}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *arguments],
-        env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return site.command("keys", "identity", "page", USER).strip()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -155,23 +133,23 @@ def test_a_browser_that_is_taken_away_is_nobodys(site: Site, user_hash: str) -> 
 
 def test_proofs_of_another_secret_are_not_handed_out(site: Site) -> None:
     """A terminal that has not read the installation's secret would print what its servers never believe."""
-    done = ran(site, "keys", "identity", "page", USER, NEXTBEST_SECRET="s" * 32)
+    done = site.ran("keys", "identity", "page", USER, NEXTBEST_SECRET="s" * 32)
     assert (done.returncode, done.stdout) == (1, "")
     assert "another secret" in done.stderr
-    assert "no 'shop'; there are: page" in ran(site, "keys", "identity", "shop").stderr
+    assert "no 'shop'; there are: page" in site.ran("keys", "identity", "shop").stderr
 
 
 def test_a_key_is_made_put_in_force_and_taken_out(site: Site) -> None:
-    made = ran(site, "keys", "create", "write")
+    made = site.ran("keys", "create", "write")
     key = made.stdout.strip()
     assert key.startswith("pk_")
     (written,) = re.findall(r"in write_keys, write: '(sha256:[0-9a-f]{64})'", made.stderr)
-    listed = command(site, "keys", "list")
+    listed = site.command("keys", "list")
     assert "in the clear" in listed
     assert written[:19] not in listed
     site.publish(CATALOG.replace("[pk_page]", f"[pk_page, '{written}']"))
     until(lambda: answers(site, key), "the new key is in force")
-    assert written[:19] in command(site, "keys", "list")
+    assert written[:19] in site.command("keys", "list")
     site.publish(CATALOG)
     until(lambda: not answers(site, key), "it is revoked")
     assert answers(site, "pk_page")

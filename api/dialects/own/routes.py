@@ -6,10 +6,11 @@ from starlette.types import Scope
 
 from api.access.permissions import Permission
 from api.dialect import Dialect, Route, own_shape, shown_key
-from api.dialects.own import collect, decide, decisions, items, placements, rank, unlink, visitors
+from api.dialects.own import collect, decide, decisions, items, placements, rank, rights, unlink, visitors
 from api.dialects.own.decide_request import query_fields
 
 DECIDE_PATH = "/v1/decide"
+_VISITOR = "/v1/visitors/{visitor_id:path}"
 _CONTENT = "/v1/content/{content_id:path}"
 
 
@@ -43,7 +44,10 @@ OWN = Dialect(
         Route(("PUT",), _CONTENT, "put_item", Permission.ITEMS, items.put),
         Route(("PATCH",), _CONTENT, "patch_item", Permission.ITEMS, items.patch),
         Route(("DELETE",), _CONTENT, "delete_item", Permission.ITEMS, items.delete),
-        Route(("GET", "HEAD"), "/v1/visitors/{visitor_id:path}", "visitor", Permission.READ, visitors.show),
+        Route(("GET",), f"{_VISITOR}/export", "export_visitor", Permission.EXPORT, rights.export),
+        Route(("DELETE",), _VISITOR, "erase_visitor", Permission.ERASE, rights.erase),
+        Route(("GET", "HEAD"), "/v1/erasures/{erasure_id}", "erasure", Permission.ERASE, rights.erasure),
+        Route(("GET", "HEAD"), _VISITOR, "visitor", Permission.READ, visitors.show),
         Route(("GET", "HEAD"), "/v1/placements/{name:path}", "placement", Permission.READ, placements.show),
     ),
 )

@@ -52,6 +52,11 @@ class MemoryTimers:
     async def remove(self, timers: Iterable[Timer]) -> None:
         self.timers.difference_update(timers)
 
+    async def remove_all(self, keys: Iterable[str]) -> int:
+        found = {timer for timer in self.timers if timer.key in set(keys)}
+        self.timers -= found
+        return len(found)
+
     async def due(self, partitions: Collection[int], n_partitions: int, now_ms: int, limit: int) -> list[Timer]:
         owned = (t for t in sorted(self.timers) if partition_of(t.key, n_partitions) in partitions)
         return [timer for timer in owned if timer.due_ms <= now_ms][:limit]

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from msgspec import structs
 
+from eventlog.dead_letters import decode_dead_letter
 from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.catalog.catalog import RewardRule
@@ -26,7 +27,6 @@ from state.timers import Timer
 from state.visitor_store import Stored, pack_visitor, unpack_visitor
 from stream import folder as module
 from stream.clock import Clock
-from stream.dead_letters import decode_dead_letter
 from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
 from stream.sampling import OutcomeSampling, Share

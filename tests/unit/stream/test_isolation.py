@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
+from eventlog.dead_letters import decode_dead_letter
 from eventlog.port import EventLog
 from eventlog.topics import DEAD_LETTERS, VISITOR_LOG
 from state.attempts import Attempt
 from stream import isolation as module
-from stream.dead_letters import decode_dead_letter
 from stream.folder import Message
 from stream.isolation import DEATHS_ALONE, DEATHS_TOGETHER, Isolation
 from stream.metrics import FolderMetrics

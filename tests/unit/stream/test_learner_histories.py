@@ -12,6 +12,7 @@ from typing import cast
 import msgspec
 import pytest
 
+from eventlog.dead_letters import decode_dead_letter
 from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
@@ -19,7 +20,6 @@ from online_models.placement_model import PlacementModel
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.outcome import decode_outcome, encode_outcome
 from state.model_store import ModelPublisher
-from stream.dead_letters import decode_dead_letter
 from stream.learner import LearnedMessage, Learner
 from stream.placement_training import PlacementTraining
 from tests.integration.workload import catalog

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
+from eventlog.dead_letters import decode_dead_letter
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
 from state.model_store import ModelPublisher
-from stream.dead_letters import decode_dead_letter
 from stream.learner import Learner
 from stream.placement_training import PlacementTraining
 from stream.set_aside import LONGEST_PAUSE_S

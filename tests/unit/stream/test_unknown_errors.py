@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import pytest
 
+from eventlog.dead_letters import DeadLetter, decode_dead_letter
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.events.event import Identify, Link, Rewarded, TimedOut, Track
 from state.timers import Timer
-from stream.dead_letters import DeadLetter, decode_dead_letter
 from stream.folder import Folder, Message
 from stream.metrics import FolderMetrics
 from tests.integration.workload import WINDOW_MS

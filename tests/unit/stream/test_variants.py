@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from eventlog.dead_letters import decode_dead_letter
 from eventlog.partition import partition_of
 from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES
@@ -13,7 +14,6 @@ from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.sections.variants import PlacementVariant
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from personalization.visitor.choice import Choice
-from stream.dead_letters import decode_dead_letter
 from stream.learner import LearnedMessage
 from stream.metrics import FolderMetrics
 from tests.integration.workload import catalog

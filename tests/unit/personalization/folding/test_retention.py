@@ -246,6 +246,7 @@ def test_whoever_is_erased_leaves_nothing_and_what_was_open_is_not_learned() -> 
     assert visitor.state == VisitorState(visitor.state.epoch, visitor.state.offset)
     (outcome,) = world.outcomes
     assert (outcome.reason, outcome.trains, outcome.features) == (ClosingReason.WITHDRAWN, False, {})
+    assert outcome.unit == b""
 
 
 @pytest.mark.parametrize(
