@@ -141,6 +141,12 @@ class ConsentGate:
         while len(self._said) > self._size:
             self._said.popitem(last=False)
 
+    def remember_event(self, event: ClientEvent, intake: Intake) -> None:
+        """What an event says was said under each key it names."""
+        words = words_of(event)
+        if words:
+            self.remember(_who(event)[0], words, intake)
+
     def _is_silent(self, keys: Sequence[str], states: Sequence[VisitorState]) -> bool:
         """Whether nothing was ever said under any of the keys, which is so of most."""
         for state in states:
@@ -177,6 +183,28 @@ def unrecorded(purposes: Sequence[str], states: Sequence[VisitorState]) -> tuple
     return tuple(
         purpose for purpose, said in zip(purposes, words, strict=True) if any(w is None or w.granted for w in said)
     )
+
+
+def refused_besides(event: ClientEvent, request: DecideRequest) -> list[Track]:
+    """What an event sent along refuses, for each id that its request names and the event does not.
+
+    Whoever refuses beside a decision refuses for all whom it is made for; a grant holds for whom it names.
+    """
+    words = words_of(event)
+    refused = {purpose: False for purpose, granted in words.items() if not granted} if words else {}
+    if not refused:
+        return []
+    found = []
+    if request.user_id and not event.user_id:
+        found.append(
+            Track(message_id=event.message_id, user_id=request.user_id, event=CONSENT_EVENT, properties=refused)
+        )
+    if request.anonymous_id and not event.anonymous_id:
+        anonymous_id = request.anonymous_id
+        found.append(
+            Track(message_id=event.message_id, anonymous_id=anonymous_id, event=CONSENT_EVENT, properties=refused)
+        )
+    return found
 
 
 def sent_events(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.body_room import BodyRoom
 from api.collecting import Collector
+from api.consenting import ConsentTaker
 from api.deciding import Decider
 from api.rewarding import Rewarder
 from api.services import Services
@@ -12,7 +13,7 @@ from api.unlinking import Unlinker
 
 
 class Core:
-    """Decider, collector, rewarder, unlinker and stock of a process, and the parts that are only read.
+    """Decider, collector, taker of consents, rewarder, unlinker and stock of a process, and what is only read.
 
     Attributes
     ----------
@@ -22,13 +23,14 @@ class Core:
         Room for the bodies of requests under way.
     """
 
-    __slots__ = ("bodies", "collector", "decider", "rewarder", "services", "stock", "unlinker")
+    __slots__ = ("bodies", "collector", "consents", "decider", "rewarder", "services", "stock", "unlinker")
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.bodies = BodyRoom(services.max_body_bytes)
         self.decider = Decider(services)
         self.collector = Collector(services)
+        self.consents = ConsentTaker(services, self.collector)
         self.rewarder = Rewarder(services)
         self.stock = Stock(services)
         self.unlinker = Unlinker(services)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from api.context_bounds import bounded_context
-from api.intake import Intake, storable
+from api.intake import CONSENT_RECEIPT, Intake, storable
+from api.notice import Notice
 from api.recording import Recorder
 from api.scoring import CoalescedScoring
 from api.services import Services
@@ -22,6 +23,8 @@ from personalization.deciding.decide import check, deciding
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import Unavailable
+from personalization.visitor.purposes import merge
+from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_key import anonymous_key, user_key
 from personalization.visitor.visitor_state import VisitorState
 
@@ -77,7 +80,13 @@ class Decider:
         InvalidInput
             Where the context is too much.
         """
-        consent = self._services.consent
+        consent, named = self._services.consent, intake.catalog.named.purposes
+        lately = consent.lately(_keys(user_id, anonymous_id), named) if consent.has_heard else {}
+        receipt = None
+        if context and CONSENT_RECEIPT in context:
+            receipt = self._receipt(context, _keys(user_id, anonymous_id), intake)
+            if receipt is not None:
+                merge(lately, receipt.words(), named)
         return DecideRequest(
             request_id=request_id,
             placements=placements,
@@ -93,10 +102,19 @@ class Decider:
             apart=apart,
             by_page=not intake.caller.is_server,
             proven=proven,
-            said_lately=consent.lately(_keys(user_id, anonymous_id), intake.catalog.named.purposes)
-            if consent.has_heard
-            else {},
+            said_lately=lately,
+            receipt=receipt,
         )
+
+    def _receipt(self, context: dict[str, Any], keys: Sequence[str], intake: Intake) -> Receipt | None:
+        """The consent receipt in the context if it holds; the sender is told why one does not."""
+        read = self._services.receipts.read(context.pop(CONSENT_RECEIPT), keys, intake.received_at_ms)
+        if isinstance(read, Receipt):
+            return read
+        intake.notices.append(
+            Notice(f"context.{CONSENT_RECEIPT}", "consent_receipt", f"{read}; it counts for nothing")
+        )
+        return None
 
     async def decide(
         self,

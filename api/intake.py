@@ -120,7 +120,7 @@ class Intake:
 
 
 def storable(context: dict[str, Any] | None) -> dict[str, Any]:
-    """The context, but for the visitor's address, which tells a person and nothing here needs, and for proofs."""
+    """The context, but for the visitor's address, which nothing here needs, for proofs and for consent receipts."""
     if not context:
         return {}
     for name in _NEVER_STORED:
@@ -128,4 +128,7 @@ def storable(context: dict[str, Any] | None) -> dict[str, Any]:
     return context
 
 
-_NEVER_STORED = ("ip", USER_HASH, USER_TOKEN)
+CONSENT_RECEIPT = "consentReceipt"
+"""Where a context carries the visitor's consent receipt."""
+
+_NEVER_STORED = ("ip", USER_HASH, USER_TOKEN, CONSENT_RECEIPT)

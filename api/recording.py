@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from api.consent_gate import sent_events
+from api.consent_gate import refused_besides, sent_events
 from api.events import event_records, link_records
 from api.intake import Intake
 from api.services import Services
 from eventlog.port import Record
 from eventlog.topics import DECISIONS, VISITOR_LOG
-from personalization.audience.consent import words_of
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest
 from personalization.events.decision_record import encode_record
@@ -59,12 +58,15 @@ class Recorder:
                 services.metrics.events.labels("dropped").inc()
                 services.metrics.unlogged.labels("consent").inc()
                 continue
-            services.consent.remember(request.keys(), words_of(sent.event), intake)
+            services.consent.remember_event(sent.event, intake)
             # What names the browser alone is said by whoever has the browser: nobody has proven to be that.
             proven = request.proven and sent.event.user_id is not None
             verifies = intake.caller.access.verify_users
             links = services.linker.links(sent.event, intake.received_at_ms, proven=proven, verifies=verifies)
             records = event_records(sent.event, sent.occurred_at_ms, links, intake, agreed=agreed, proven=proven)
+            for besides in refused_besides(sent.event, request):
+                services.consent.remember_event(besides, intake)
+                records += event_records(besides, sent.occurred_at_ms, (), intake)
             kept = [self._put(record) for record in records]
             dropped += kept.count(False)
             if all(kept):

@@ -19,6 +19,7 @@ from api.networks import Network
 from api.proven_pairs import ProvenPairs
 from api.randomness import Randomness
 from api.readiness import Report
+from api.receipts import ReceiptKeys
 from api.rights import Rights
 from api.senders import Peer, Senders
 from eventlog.port import LogPosition, Record
@@ -146,6 +147,7 @@ class Services:
     identities: Identities = field(init=False)
     consent: ConsentGate = field(init=False)
     proven_pairs: ProvenPairs = field(init=False)
+    receipts: ReceiptKeys = field(init=False)
     degenerate_ids: DegenerateIds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -153,6 +155,7 @@ class Services:
         self.identities = Identities(self.secrets)
         self.consent = ConsentGate(self.visitors)
         self.proven_pairs = ProvenPairs(self.visitors)
+        self.receipts = ReceiptKeys(self.secrets.key("receipts"))
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
 
     def intake(self, caller: Caller, peer: Peer, *, gpc: bool) -> Intake:

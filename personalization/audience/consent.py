@@ -1,24 +1,17 @@
-"""Consent: what an event says of it, what may then be logged of the event, and what a signature proves."""
+"""Consent: what an event says of it, and what may then be logged of the event."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from msgspec import structs
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import ClientEvent, Track
-from personalization.key_derivation import signing_keys
 from personalization.visitor.purposes import PERSONALISING, Word, Words, add, said, spoken
 
 CONSENT_EVENT = "Consent Updated"
 """A track event whose boolean properties are words on purposes."""
-
-_SIGNATURE_BYTES = 15
 
 
 def words_of(event: ClientEvent) -> dict[str, bool]:
@@ -93,40 +86,3 @@ def record(words: Words, said_now: Mapping[str, bool], at_ms: int, verified: boo
     for purpose, granted in said_now.items():
         add(words, purpose, Word(granted, at_ms, verified), kept)
     return bool(said_now)
-
-
-def sign_consent(
-    secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int, at_ms: int = 0
-) -> dict[str, Any]:
-    """What to send as ``context.consent`` so that it holds without the visitor's state, until ``until_ms``.
-
-    ``at_ms`` is when it was given: a word recorded later outweighs it.
-
-    >>> signed = sign_consent(b"s", "a:1", {"personalization": True}, 2_000)
-    >>> is_signed(b"s", ("a:1",), signed, 1_999), is_signed(b"s", ("a:1",), signed, 2_000)
-    (True, False)
-    >>> is_signed(b"s", ("a:2",), signed, 0)
-    False
-    """
-    signature = _signature(secret, key, purposes, until_ms, at_ms)
-    return {**purposes, "untilMs": until_ms, "atMs": at_ms, "signature": signature}
-
-
-def is_signed(secret: bytes, keys: Iterable[str], consent: Mapping[str, Any], now_ms: int) -> bool:
-    """Whether ``consent`` was signed by us for one of the visitor's keys and still holds."""
-    signature, until_ms, at_ms = consent.get("signature"), consent.get("untilMs"), consent.get("atMs", 0)
-    if not isinstance(signature, str) or type(until_ms) is not int or type(at_ms) is not int or now_ms >= until_ms:
-        return False
-    purposes = {name: value for name, value in consent.items() if isinstance(value, bool)}
-    given = signature.encode("utf-8", "replace")
-    return any(
-        hmac.compare_digest(given, _signature(by, key, purposes, until_ms, at_ms).encode())
-        for key in keys
-        for by in signing_keys(secret)
-    )
-
-
-def _signature(secret: bytes, key: str, purposes: Mapping[str, bool], until_ms: int, at_ms: int) -> str:
-    words = [key, str(until_ms), str(at_ms), *(f"{name}={int(value)}" for name, value in sorted(purposes.items()))]
-    mac = hmac.digest(secret, "\x1f".join(("consent", *words)).encode("utf-8", "replace"), hashlib.sha256)
-    return base64.urlsafe_b64encode(mac[:_SIGNATURE_BYTES]).decode()

@@ -15,6 +15,7 @@ from personalization.catalog.sections.affinities import AffinityRule, AffinitySp
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
 from personalization.catalog.sections.placements import Placement, RewardRule
+from personalization.catalog.sections.privacy import Privacy
 from personalization.catalog.sections.scores import Score
 from personalization.catalog.sections.sources import Source
 from personalization.catalog.spec import Cel, Share, Spec
@@ -70,6 +71,8 @@ class Catalog(Spec, frozen=True, kw_only=True):
         Whether what one visitor and one network may teach a model in a day is ``bounded``, or ``free``.
     retention
         How long what is known of visitors is kept.
+    privacy
+        Who answers for visitors' data, and for which purposes: what consent receipts say.
     """
 
     placements: dict[str, Placement]
@@ -86,6 +89,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     holdout: Share = 0.0
     influence: Literal["bounded", "free"] = "bounded"
     retention: Retention = Retention()
+    privacy: Privacy | None = None
 
 
 class PublishedCatalog(Catalog, frozen=True, kw_only=True):

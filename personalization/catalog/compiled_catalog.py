@@ -22,6 +22,7 @@ from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
+from personalization.catalog.sections.privacy import check_privacy
 from personalization.catalog.template_urls import app_scheme_mistake
 from personalization.catalog.walk import SECTIONS, entries, features_of
 from personalization.catalog.windows import Window
@@ -113,6 +114,8 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         if mistake := app_scheme_mistake(scheme):
             check.fail(f"redirect_schemes[{index}]", mistake)
     check_retention(check, catalog.retention)
+    if catalog.privacy is not None:
+        check_privacy(check, catalog.privacy)
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
     for series in compile_series(catalog, check.looking_back, check.fail):

@@ -87,6 +87,8 @@ def _purposes(catalog: Catalog) -> Iterator[str]:
         yield from spec.consent
     for source in catalog.sources.values():
         yield from source.gpc
+    if catalog.privacy is not None:
+        yield from catalog.privacy.purposes
 
 
 def _in_features(catalog: Catalog) -> Iterator[tuple[str, ...]]:

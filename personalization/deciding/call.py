@@ -78,7 +78,7 @@ class Call:
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
         self.scope = VisitorScope(state, request.context, catalog.catalog, clock_ms, known, scores)
-        self.consents = Consents(keys.consent, request, state, now_ms)
+        self.consents = Consents(request, state)
         if says_words:
             self.answer.words = self.consents.news(held, catalog.catalog.named.purposes, states)
         if request.events or request.names_pair:

@@ -1,19 +1,21 @@
-"""The consents that hold for one request: what it says, what is recorded of the visitor, what was signed.
+"""The consents that hold for one request: what it says, what is recorded of the visitor, what a receipt says.
 
-A refusal in the request always holds. Else the later word holds of what is recorded and what was signed; an
-unsigned grant counts only for a visitor who has said nothing yet. Where the state cannot be read, what the request
-or the source's default grants lets a model see the request's own context, for nobody; a signed grant lets it be
-logged.
+A refusal in the request always holds. Else the later word holds of what is recorded and what a receipt says; what
+the request grants by itself counts only for a visitor who has said nothing yet. Where the state cannot be read,
+what the request or the default of its source grants lets a model see the context of the request, for nobody; what a
+receipt grants may be logged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from personalization.audience.consent import is_signed
 from personalization.deciding.request import DecideRequest
+from personalization.events.decision_record import Agreed
 from personalization.visitor.purposes import Word, Words, recorded, said, spoken
 from personalization.visitor.visitor_state import VisitorState
+
+_NOTHING_SAID: dict[str, Agreed] = {}
 
 
 class Consents:
@@ -22,27 +24,17 @@ class Consents:
     Parameters
     ----------
     state
-        None where it could not be read.
+        With what was said lately and by a receipt; None where it could not be read.
     """
 
-    __slots__ = ("_by_browser", "_default", "_recorded", "_said", "_signed_ms")
+    __slots__ = ("_by_browser", "_default", "_receipt", "_recorded", "_said", "_trusted")
 
-    def __init__(
-        self,
-        secret: bytes,
-        request: DecideRequest,
-        state: VisitorState | None,
-        now_ms: int,
-    ) -> None:
+    def __init__(self, request: DecideRequest, state: VisitorState | None) -> None:
         self._recorded = request.said_lately if state is None else state.consents
         self._default = request.consent_default
-        self._said: dict[str, bool] = {}
-        self._signed_ms: int | None = None
-        given = request.context.get("consent")
-        if given is not None:
-            self._said = said(request.context)
-            if isinstance(given, Mapping) and is_signed(secret, request.keys(), given, now_ms):
-                self._signed_ms = int(given.get("atMs", 0))
+        self._receipt = request.receipt
+        self._trusted = request.proven or not request.by_page
+        self._said: dict[str, bool] = said(request.context) if "consent" in request.context else {}
         self._by_browser: frozenset[str] = frozenset()
         if request.refused:
             self._by_browser = frozenset(p for p in request.refused if self._said.get(p) is not False)
@@ -56,23 +48,39 @@ class Consents:
         held = recorded(self._recorded, purpose)
         if held is None:
             return True if word else self._default
-        if word and self._signed_ms is not None and self._signed_ms > held.at_ms:
-            return True
         return held.granted
 
-    @property
-    def signed(self) -> bool:
-        """Whether the request carries consents that we have signed."""
-        return self._signed_ms is not None
+    def signed(self, purposes: tuple[str, ...]) -> bool:
+        """Whether the request brings a receipt that grants each of ``purposes``."""
+        return self._receipt is not None and self._receipt.grants(purposes)
+
+    def agreed(self, purposes: tuple[str, ...], now_ms: int) -> dict[str, Agreed]:
+        """By which words ``purposes``, all of which are granted, are so; those by the source's default left out."""
+        if not self._recorded and not self._said:
+            return _NOTHING_SAID
+        found = {}
+        for purpose in purposes:
+            word = recorded(self._recorded, purpose)
+            if word is not None:
+                found[purpose] = Agreed(word.at_ms, word.verified, self._named_by(purpose, word))
+            elif spoken(self._said, purpose):
+                found[purpose] = Agreed(now_ms, self._trusted)
+        return found
+
+    def _named_by(self, purpose: str, word: Word) -> str:
+        """The receipt that the request brings for ``word``; empty: it says another, or nothing."""
+        receipt = self._receipt
+        says_it = receipt is not None and receipt.at_ms == word.at_ms and receipt.purposes.get(purpose) is True
+        return receipt.record_id if receipt is not None and says_it else ""
 
     def news(
         self, held: Sequence[Words], named: Collection[str], states: Sequence[VisitorState] | None
     ) -> dict[str, bool]:
         """What of the request is to be recorded, since by what is recorded something else would be done.
 
-        A refusal of what is granted so far; a first grant where nothing is granted by default; and one that was
-        signed after it was refused. What a browser refuses by itself is recorded of a known visitor alone, and a
-        grant where the state could be read.
+        A refusal of what is granted so far, and a first grant where nothing is granted by default. What a browser
+        refuses by itself is recorded of a known visitor alone, and a grant where the state could be read. What a
+        receipt says was recorded before it was made.
 
         Parameters
         ----------
@@ -85,20 +93,14 @@ class Consents:
         for purpose, granted in self._said.items():
             words = [recorded(each, purpose) for each in held] or [None]
             if granted:
-                if states is not None and purpose in named and self._is_news(words):
+                first = all(word is None or word.granted for word in words) and not all(words)
+                if states is not None and purpose in named and first and not self._default:
                     found[purpose] = True
             elif (states or purpose not in self._by_browser) and any(
                 self._default if word is None else word.granted for word in words
             ):
                 found[purpose] = False
         return found
-
-    def _is_news(self, words: Sequence[Word | None]) -> bool:
-        """Whether a grant changes what holds by these words."""
-        refused_ms = max((word.at_ms for word in words if word is not None and not word.granted), default=None)
-        if refused_ms is not None:
-            return self._signed_ms is not None and self._signed_ms > refused_ms
-        return not self._default and not all(words)
 
     def refused(self, purpose: str) -> bool:
         """Whether the request itself refuses ``purpose``."""

@@ -19,8 +19,6 @@ class DecisionKeys:
         Seals decision ids.
     draws
         Draws the tickets that are named by a decision id.
-    consent
-        Signs consents.
     assignment
         Says who is in which experiment, and draws what calls have to agree on: sticky choices, and the nonces of
         requests that are sent again. It never changes, whatever secret is in force.
@@ -28,7 +26,6 @@ class DecisionKeys:
 
     ids: bytes
     draws: bytes
-    consent: bytes
     assignment: bytes
 
     @classmethod
@@ -37,7 +34,6 @@ class DecisionKeys:
         return cls(
             ids=secrets.key("decision-ids"),
             draws=secrets.key("draws"),
-            consent=secrets.key("consent"),
             assignment=secrets.eldest if assignment is None else assignment,
         )
 

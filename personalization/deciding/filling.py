@@ -32,7 +32,7 @@ class Filling:
         The purpose that lacks consent; None: none does.
     key
         The key decisions are made under: nobody's without consent, as far as is known. Where the state could not be
-        read, only a signed grant says that something may be logged under a key.
+        read, only a consent receipt says that something may be logged under a key.
     candidates
         The arms there are: the placement's, or those that the caller brought.
     default
@@ -99,7 +99,7 @@ class Filling:
         self.model = compiled.model
         self.scope = scope
         self.missing = missing
-        known = scope.state is not None or call.consents.signed
+        known = scope.state is not None or call.consents.signed(compiled.consent)
         self.key = call.key if missing is None and known else NOBODY
         self.filtered: dict[str, str] = dict(self.candidates.refused)
         self.features_used: dict[str, FeatureValue] = {}

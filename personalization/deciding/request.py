@@ -10,6 +10,7 @@ from personalization.bounded import short_hash
 from personalization.deciding.candidates import Candidates
 from personalization.events.event import ClientEvent
 from personalization.visitor.purposes import Words
+from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_key import NOBODY, anonymous_key, user_key
 
 
@@ -65,7 +66,10 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     proven
         It proved to speak for the user it names.
     said_lately
-        Words on purposes that came in a moment ago and may not be in the visitor's state yet.
+        Words on purposes that came in a moment ago and may not be in the visitor's state yet, those of ``receipt``
+        included.
+    receipt
+        The visitor's consent receipt, verified; None: the request brings none that holds.
     """
 
     request_id: str
@@ -83,6 +87,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     by_page: bool = False
     proven: bool = False
     said_lately: Words = {}
+    receipt: Receipt | None = None
 
     @property
     def key(self) -> str:

@@ -106,6 +106,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
             unit=call.unit,
             replaces=drawn.replaces,
             crawler=call.is_crawler,
+            agreed=call.consents.agreed(filling.placement.compiled.consent, call.now_ms),
         )
     )
 

@@ -22,6 +22,25 @@ class EligibleArm(msgspec.Struct, frozen=True):
     weight: int
 
 
+class Agreed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """By which word a visitor agreed to a purpose.
+
+    Attributes
+    ----------
+    at_ms
+        When it was said; of what the request itself says, when that came.
+    verified
+        Whether whoever said it proved to be the visitor, or was a server.
+    receipt
+        The record id of the consent receipt that the request brought for it; empty: it stands in the visitor's
+        state, under the same time, or in the request.
+    """
+
+    at_ms: int
+    verified: bool = False
+    receipt: str = ""
+
+
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One decision as written to the topic ``decisions``.
 
@@ -51,6 +70,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         The trial of the choice that this sticky one replaces; empty: the first of its slot.
     crawler
         It was made for a program that reads pages, and trains nothing.
+    agreed
+        The words of consent that it was made by, by purpose. A purpose that the placement needs and that is not
+        here was granted by the source's ``consent_default``: nobody said anything of it.
     """
 
     choice: Choice
@@ -78,6 +100,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     unit: bytes = b""
     replaces: str = ""
     crawler: bool = False
+    agreed: dict[str, Agreed] = {}
 
     def eligible(self) -> list[EligibleArm]:
         """The eligible arms, in order."""

@@ -27,7 +27,6 @@ from eventlog.port import LogIdentity
 from eventlog.topics import DECISIONS, VISITOR_LOG, Topics
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
-from personalization.audience.consent import sign_consent
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.recompute import recompute
@@ -44,6 +43,7 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.model_store import ModelPublisher, read_model
 from state.visitor_store import pack_visitor
+from tests.receipts import signed
 from tests.requirements import require
 from tests.unit.api.site import SERVER, WRITE, shop
 
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.redis
 KEYS = Keys("test")
 SECRET = "test-secret"
 SECRETS = Secrets(SECRET.encode())
-MODELS_KEY, CONSENT_KEY = SECRETS.key("models"), SECRETS.key("consent")
+MODELS_KEY = SECRETS.key("models")
 
 
 @pytest.fixture
@@ -225,13 +225,11 @@ async def test_redis_away_is_answered_from_what_is_at_hand_and_comes_back(
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         assert (await decide(client))["decisions"][0]["tier"] == "personalised"
         own_redis.stop()
-        consent = sign_consent(
-            SECRETS.key("consent"), "a:a1", {"personalization": True}, time.time_ns() // 10**6 + 60_000
-        )
+        receipt = signed(SECRETS, "a:a1", time.time_ns() // 10**6)
         tiers = {(await decide(client))["decisions"][0]["tier"] for _ in range(20)}
         assert tiers == {"contextual"}
-        signed = await decide(client, context={"consent": consent})
-        assert signed["decisions"][0]["tier"] == "contextual"
+        granted = await decide(client, context={"consentReceipt": receipt})
+        assert granted["decisions"][0]["tier"] == "contextual"
         began = time.process_time()
         for _ in range(50):
             await decide(client)
@@ -252,10 +250,11 @@ async def test_what_was_decided_while_the_log_was_away_reaches_it_later(
     async with api(settings_for(own_redis.url, tmp_path)) as client:
         await until(lambda: accepted(client, {"type": "page", "anonymousId": "a0"}))
         own_redis.stop()
-        consent = sign_consent(
-            SECRETS.key("consent"), "a:a1", {"personalization": True}, time.time_ns() // 10**6 + 60_000
-        )
-        ids = {(await decide(client, context={"consent": consent}))["decisions"][0]["decisionId"] for _ in range(5)}
+        receipt = signed(SECRETS, "a:a1", time.time_ns() // 10**6)
+        ids = {
+            (await decide(client, context={"consentReceipt": receipt}))["decisions"][0]["decisionId"]
+            for _ in range(5)
+        }
         own_redis.start()
 
         async def all_there() -> bool:

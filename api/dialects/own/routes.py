@@ -6,7 +6,18 @@ from starlette.types import Scope
 
 from api.access.permissions import Permission
 from api.dialect import Dialect, Route, own_shape, shown_key
-from api.dialects.own import collect, decide, decisions, items, placements, rank, rights, unlink, visitors
+from api.dialects.own import (
+    collect,
+    consent,
+    decide,
+    decisions,
+    items,
+    placements,
+    rank,
+    rights,
+    unlink,
+    visitors,
+)
 from api.dialects.own.decide_request import query_fields
 
 DECIDE_PATH = "/v1/decide"
@@ -37,6 +48,8 @@ OWN = Dialect(
         Route(
             ("POST",), "/v1/decisions/{decision_id}/activate", "activate", Permission.COLLECT, decisions.activate
         ),
+        Route(("POST",), "/v1/consent", "consent", Permission.COLLECT, consent.answer),
+        Route(("GET", "HEAD"), "/v1/consent/keys", "consent_keys", None, consent.keys),
         Route(("POST",), "/v1/unlink", "unlink", Permission.UNLINK, unlink.unlink),
         Route(("POST",), "/v1/rank", "rank", Permission.RANK, rank.rank),
         Route(("POST",), "/v1/content", "put_items", Permission.ITEMS, items.put_many),
@@ -47,6 +60,7 @@ OWN = Dialect(
         Route(("GET",), f"{_VISITOR}/export", "export_visitor", Permission.EXPORT, rights.export),
         Route(("DELETE",), _VISITOR, "erase_visitor", Permission.ERASE, rights.erase),
         Route(("GET", "HEAD"), "/v1/erasures/{erasure_id}", "erasure", Permission.ERASE, rights.erasure),
+        Route(("GET", "HEAD"), f"{_VISITOR}/consent", "kept_consent", Permission.READ, consent.kept),
         Route(("GET", "HEAD"), _VISITOR, "visitor", Permission.READ, visitors.show),
         Route(("GET", "HEAD"), "/v1/placements/{name:path}", "placement", Permission.READ, placements.show),
     ),

@@ -22,9 +22,20 @@ from personalization.visitor.visitor_state import VisitorState
 
 
 async def show(call: Call) -> Reply:
-    """Show one visitor.
+    """Show one visitor."""
+    visitor_id, canonical, states = await find_visitor(call)
+    return Reply(200, orjson.dumps(await _shown(visitor_id, canonical, states, call.core.services)))
+
+
+async def find_visitor(call: Call) -> tuple[str, str, list[VisitorState]]:
+    """The visitor that the path names: the id as sent, the key where its redirects end, and what is there.
 
     An id is looked up as a user id, then as an anonymous one; ``?kind=user|anonymous`` says which.
+
+    Raises
+    ------
+    ApiError
+        404 for nobody known.
     """
     services = call.core.services
     visitor_id = check_id(call.params["visitor_id"], "id")
@@ -36,7 +47,7 @@ async def show(call: Call) -> Reply:
     for key in keys:
         canonical, states = await services.visitors.read_canonical(key)
         if states:
-            return Reply(200, orjson.dumps(await _shown(visitor_id, canonical, states, services)))
+            return visitor_id, canonical, states
     raise not_found(call.scope["path"])
 
 

@@ -63,6 +63,15 @@ class WireUnlink(Wire, frozen=True, kw_only=True):
     message_id: WireId = None
 
 
+class WireConsent(Wire, frozen=True, kw_only=True):
+    """What a visitor answered when they were asked for consent."""
+
+    visitor: WireVisitor
+    purposes: dict[str, bool]
+    language: str | None = None
+    collection_method: str | None = None
+
+
 class _AnyBatch(WireBatch, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
 
@@ -79,7 +88,12 @@ class _AnyUnlink(WireUnlink, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     pass
 
 
+class _AnyConsent(WireConsent, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
 BATCH: Reader[WireBatch] = Reader(WireBatch, _AnyBatch)
 DECIDE: Reader[WireDecide] = Reader(WireDecide, _AnyDecide)
 REWARD: Reader[WireReward] = Reader(WireReward, _AnyReward)
 UNLINK: Reader[WireUnlink] = Reader(WireUnlink, _AnyUnlink)
+CONSENT: Reader[WireConsent] = Reader(WireConsent, _AnyConsent)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from personalization.audience.consent import sign_consent
 from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.decision_id import mint
@@ -15,6 +14,7 @@ from personalization.events.event import DecisionMade, Event, Link, Page, Track
 from personalization.visitor.purposes import GPC, Word
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
+from tests.receipts import signed
 from tests.unit.api.site import ID_KEY, NOW, SECRETS, WRITE, Site, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}
@@ -172,15 +172,42 @@ async def test_a_decide_records_a_first_grant_where_nothing_is_granted_by_defaul
     assert refusals(site)[1:] == [], "who said nothing there agreed to nothing"
 
 
-async def test_an_unsigned_grant_of_a_decide_undoes_no_refusal_and_a_later_signed_one_does(site: Site) -> None:
+async def test_what_a_decide_grants_by_itself_undoes_no_refusal_and_a_later_receipt_does(site: Site) -> None:
     site.visitors.states = {"a:a1": REFUSED}
-    grant = {"personalization": True}
-    await site.decide(visitor={"anonymousId": "a1"}, context={"consent": grant})
+    await site.decide(visitor={"anonymousId": "a1"}, context={"consent": {"personalization": True}})
     assert refusals(site) == []
-    for at_ms, said in ((NOW - 2_000, []), (NOW - 500, [grant])):
-        signed = sign_consent(SECRETS.key("consent"), "a:a1", grant, NOW + 60_000, at_ms)
-        await site.decide(visitor={"anonymousId": "a1"}, context={"consent": signed})
-        assert [event.properties for _, event in refusals(site) if isinstance(event, Track)] == said
+    for at_ms, n_logged in ((NOW - 2_000, 0), (NOW - 500, 1)):
+        receipt = signed(SECRETS, "a:a1", at_ms)
+        await site.decide(visitor={"anonymousId": "a1"}, context={"consentReceipt": receipt})
+        assert [key for key, event in refusals(site) if isinstance(event, DecisionMade)] == ["a:a1"] * n_logged
+    assert not any(isinstance(event, Track) for _, event in refusals(site)), "it was recorded before it was signed"
+
+
+async def test_a_refusal_sent_along_is_recorded_for_all_whom_the_decision_is_for(site: Site) -> None:
+    said = {"type": "track", "event": "Consent Updated", "properties": {"personalization": False, "ads": True}}
+    visitor = {"anonymousId": "a1", "userId": "u1"}
+    await site.decide(visitor=visitor, events=[{**said, "anonymousId": "a1"}])
+    recorded = [(key, of_type(Track, event).properties) for key, event in refusals(site)]
+    assert recorded == [("a:a1", {"personalization": False, "ads": True}), ("u:u1", {"personalization": False})]
+    (own, besides) = (entry for _, entry in site.spool.entries())
+    assert of_type(Track, own.event).message_id == of_type(Track, besides.event).message_id
+    assert besides.sender is not None
+    assert not besides.sender.verified, "nobody has proven that whoever has the browser is the user"
+    for ids in (visitor, {"userId": "u1"}, {"anonymousId": "a1"}):
+        (decision,) = (await site.decide(visitor=ids)).json()["decisions"]
+        assert decision["tier"] == "rules"
+
+
+async def test_a_grant_sent_along_holds_for_whom_it_names(site: Site) -> None:
+    said = {"type": "track", "event": "Consent Updated", "properties": {"personalization": True}}
+    await site.decide(
+        headers=STRICT, visitor={"anonymousId": "a1", "userId": "u1"}, events=[{**said, "anonymousId": "a1"}]
+    )
+    tracks = [key for key, event in refusals(site) if isinstance(event, Track)]
+    assert tracks == ["a:a1"]
+    for ids, tier in (({"anonymousId": "a1"}, "personalised"), ({"userId": "u1"}, "rules")):
+        (decision,) = (await site.decide(headers=STRICT, visitor=ids)).json()["decisions"]
+        assert decision["tier"] == tier
 
 
 async def test_a_refusal_by_event_holds_for_a_decide_at_once(site: Site) -> None:

@@ -246,7 +246,7 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
         b"- a\n- b\n",
         "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, conversions, "
         "scores, features, count_half_life, session_gap, sources, redirect_schemes, holdout, influence, retention, "
-        "not a list",
+        "privacy, not a list",
     ),
 }
 

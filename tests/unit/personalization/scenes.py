@@ -18,6 +18,7 @@ from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.events.event import DecisionMade
 from personalization.features import Features
 from personalization.key_derivation import Secrets
+from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
 
@@ -93,6 +94,12 @@ def ask(*placements: str | PlacementRequest, **terms: Any) -> DecideRequest:
     terms.setdefault("consent_default", True)
     asked = tuple(PlacementRequest(p) if isinstance(p, str) else p for p in placements or ("hero",))
     return DecideRequest(request_id="r1", placements=asked, **terms)
+
+
+def with_receipt(at_ms: int, *, granted: bool = True, **terms: Any) -> DecideRequest:
+    """A request of a1's that brings their consent receipt."""
+    receipt = Receipt("r-1", "a:a1", {"personalization": granted}, at_ms)
+    return ask(receipt=receipt, said_lately=receipt.words(), **terms)
 
 
 def run(

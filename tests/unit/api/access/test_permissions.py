@@ -11,7 +11,7 @@ from tests.unit.api.site import SERVER, open_site
 from tests.unit.api.site import WRITE as WRITE_KEY
 
 ROUTES = [pytest.param(route, id=route.path) for dialect in DIALECTS for route in dialect.routes]
-OPEN = {"/healthz", "/readyz", "/metrics"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/v1/consent/keys"}
 
 
 def test_a_key_that_may_stand_in_a_page_collects_and_decides_and_no_more() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from personalization.audience.consent import sign_consent
 from personalization.catalog.catalog import Content, Placement
 from personalization.deciding.decision import Tier
 from personalization.deciding.distribution import SCALE
@@ -23,7 +22,18 @@ from personalization.visitor.purposes import Word
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Exposure, Session, VisitorState
-from tests.unit.personalization.scenes import KEYS, NOW, Broken, Likes, ask, capped, catalog, made, run
+from tests.unit.personalization.scenes import (
+    KEYS,
+    NOW,
+    Broken,
+    Likes,
+    ask,
+    capped,
+    catalog,
+    made,
+    run,
+    with_receipt,
+)
 
 
 def test_the_probability_answered_is_the_one_drawn_from_and_logged() -> None:
@@ -259,10 +269,9 @@ def test_consent_is_what_the_visitor_said_last_where_it_can_be_known(
 
 
 @pytest.mark.parametrize(("at_ms", "tier"), [(NOW - 1, Tier.PERSONALISED), (NOW - 9, Tier.RULES)])
-def test_a_signed_grant_outweighs_an_older_refusal_and_no_later_one(at_ms: int, tier: Tier) -> None:
+def test_a_receipt_outweighs_an_older_refusal_and_no_later_one(at_ms: int, tier: Tier) -> None:
     state = VisitorState(consents={"personalization": Word(False, NOW - 9)})
-    consent = sign_consent(KEYS.consent, "a:a1", {"personalization": True}, NOW + 1, at_ms)
-    assert run(catalog(), ask(context={"consent": consent}), [state]).decisions[0].tier is tier
+    assert run(catalog(), with_receipt(at_ms), [state]).decisions[0].tier is tier
 
 
 def test_without_consent_nothing_is_keyed_by_a_stable_id() -> None:
@@ -320,10 +329,9 @@ def test_deferred_decisions_are_not_exposed() -> None:
     assert not answer.records[0].exposed
 
 
-def test_without_state_a_signed_grant_lets_it_be_logged_and_the_side_stays_unknown() -> None:
+def test_without_state_a_receipt_lets_it_be_logged_and_the_side_stays_unknown() -> None:
     shop = catalog(hero=Placement(content=("red", "green"), default="red", holdout=0.5))
-    consent = sign_consent(KEYS.consent, "a:a1", {"personalization": True}, NOW + 1)
-    answer = run(shop, ask(context={"consent": consent}), states=None)
+    answer = run(shop, with_receipt(NOW), states=None)
     (event,) = made(answer)
     assert key_of(KEYS.ids, event.choice.decision_id) == "a:a1"
     assert (event.choice.holdout, event.trains) == (None, False)

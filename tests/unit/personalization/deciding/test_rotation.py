@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from personalization.audience.consent import is_signed, sign_consent
 from personalization.catalog.catalog import Placement
 from personalization.catalog.sections.variants import PlacementVariant
 from personalization.deciding.decision import Answer
@@ -20,7 +19,7 @@ from personalization.events.decision_id import key_of, trial_of
 from personalization.events.decision_record import DecisionRecord
 from personalization.key_derivation import Secrets
 from tests.unit.personalization.events.test_decision_id import as_before
-from tests.unit.personalization.scenes import NOW, Likes, ask, catalog, run
+from tests.unit.personalization.scenes import Likes, ask, catalog, run
 
 FIRST, SECOND, THIRD = b"the first secret", b"the second secret", b"the third secret"
 BEFORE = DecisionKeys.of(Secrets(FIRST))
@@ -112,10 +111,3 @@ def test_a_decision_whose_secret_is_gone_is_not_made_again_with_another_ticket()
     (record, *_) = (record for record in records(BEFORE) if not record.sticky)
     with pytest.raises(InvalidInput, match="a secret that is not known here any more"):
         recompute(record, SHOP.catalog, Likes(), LONG_AFTER)
-
-
-@pytest.mark.parametrize("key", [Secrets(SECOND).key("consent"), Secrets(FIRST).key("consent"), SECOND, FIRST])
-def test_a_consent_signed_under_the_secret_before_or_by_a_release_before_holds(key: bytes) -> None:
-    signed = sign_consent(key, "a:a1", {"personalization": True}, NOW + 1)
-    assert is_signed(ROTATED.consent, ("a:a1",), signed, NOW)
-    assert not is_signed(LONG_AFTER.consent, ("a:a1",), signed, NOW)

@@ -1,0 +1,71 @@
+"""Consent: a visitor's answer and its receipt, the keys of receipts, what is kept of a visitor's answers."""
+
+from __future__ import annotations
+
+import orjson
+
+from api.access.proof import Proof
+from api.dialect import Call, Reply
+from api.dialects.own.visitors import find_visitor
+from api.dialects.own.wire import CONSENT, WireVisitor
+from api.intake import Intake
+from api.speaking import Named, named
+from personalization.errors import InvalidInput
+from personalization.visitor.purposes import Words, merge
+
+MAX_BODY_BYTES = 32 * 1024
+JWK_SET = b"application/jwk-set+json"
+
+
+async def answer(call: Call) -> Reply:
+    """Record what the visitor answered, and give the receipt."""
+    wire = CONSENT.read(await call.body(MAX_BODY_BYTES))
+    intake = call.intake()
+    given = await call.core.consents.take(
+        wire.purposes,
+        _who(wire.visitor, call, intake),
+        intake,
+        language=wire.language or "",
+        collection_method=wire.collection_method or "",
+    )
+    shown = {
+        "recordId": given.record_id,
+        "receipt": given.receipt,
+        "purposes": given.purposes,
+        "atMs": given.at_ms,
+        "expiresMs": given.expires_ms,
+        "warnings": [notice.shown() for notice in given.warnings],
+    }
+    return Reply(200, orjson.dumps(shown))
+
+
+async def keys(call: Call) -> Reply:
+    """The public keys that receipts are signed by."""
+    return Reply(200, orjson.dumps(call.core.services.receipts.jwk_set()), media_type=JWK_SET)
+
+
+async def kept(call: Call) -> Reply:
+    """What is kept of a visitor's answers, with the time and the certainty of each."""
+    visitor_id, canonical, states = await find_visitor(call)
+    words: Words = {}
+    purposes = call.core.services.catalog.current.catalog.named.purposes
+    for state in states:
+        merge(words, state.consents, purposes)
+    shown = {
+        "visitorId": visitor_id,
+        "canonicalId": canonical[2:],
+        "purposes": {
+            name: {"granted": word.granted, "atMs": word.at_ms, "verified": word.verified}
+            for name, word in words.items()
+        },
+    }
+    return Reply(200, orjson.dumps(shown))
+
+
+def _who(visitor: WireVisitor, call: Call, intake: Intake) -> Named:
+    user_id = intake.id(visitor.user_id, "visitor.userId")
+    anonymous_id = intake.id(visitor.anonymous_id, "visitor.anonymousId")
+    if user_id is None and anonymous_id is None:
+        raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
+    proof = Proof(visitor.user_hash, visitor.user_token)
+    return named(user_id, anonymous_id, proof, call.proof, "visitor.userId", intake)
