@@ -10,6 +10,7 @@ from api.collecting import Collector, Incoming, incoming
 from api.intake import Intake
 from api.notice import Notice
 from api.receipt_claims import Answered, expires_ms, receipt_claims
+from api.receipts import MAX_RECEIPT_CHARS
 from api.services import Services
 from api.speaking import Named, unverified
 from personalization.audience.consent import CONSENT_EVENT
@@ -37,7 +38,7 @@ class Given:
     record_id
         Names it: the receipt, the event in the log, decisions made by it.
     receipt
-        In compact form; None: the catalog does not say who answers for the data.
+        In compact form; None: the catalog does not say who answers for the data, or says too much.
     purposes
         What was recorded.
     expires_ms
@@ -119,6 +120,8 @@ class ConsentTaker:
         )
         warnings += [_undescribed(each) for each in words if each != ALL and privacy.purpose(each) is None]
         receipt = self._services.receipts.sign(receipt_claims(answered, privacy))
+        if len(receipt) > MAX_RECEIPT_CHARS:
+            return Given(record_id, None, words, at_ms, None, [*warnings, _TOO_LONG])
         return Given(record_id, receipt, words, at_ms, expires_ms(at_ms, privacy), warnings)
 
     async def _words(self, keys: Sequence[str], intake: Intake) -> Words:
@@ -182,6 +185,13 @@ def _undescribed(purpose: str) -> Notice:
     )
     return Notice(f"purposes.{purpose}", "undescribed_purpose", message)
 
+
+_TOO_LONG = Notice(
+    "receipt",
+    "too_long",
+    f"was not made: it would be longer than {MAX_RECEIPT_CHARS} characters; shorten what privacy: says in the "
+    "catalog, or send the answer in parts",
+)
 
 _NO_CONTROLLER = Notice(
     "receipt",

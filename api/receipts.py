@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import OrderedDict
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -28,8 +29,11 @@ MEDIA_TYPE = "consent-receipt+jwt"
 
 GIVEN, REFUSED, WITHDRAWN = "consent_given", "consent_refused", "consent_withdrawn"
 
-MAX_RECEIPT_CHARS = 16_384
-"""A receipt of 32 purposes, each described, has 12,000."""
+MAX_RECEIPT_CHARS = 65_536
+"""A receipt of 32 purposes, each described in 300 letters, has 43,000."""
+
+MAX_VERIFIED = 8_192
+"""Receipts that each process remembers to have verified, by their hash: a look-up instead of a signature."""
 
 _LEEWAY_MS = 30_000
 """By how much clocks of our own processes may differ."""
@@ -54,6 +58,7 @@ class ReceiptKeys:
     def __init__(self, key: bytes) -> None:
         self._keys = [_key(seed) for seed in accepted(key)]
         self._by_kid = {each.kid: each for each in self._keys}
+        self._verified: OrderedDict[bytes, tuple[Receipt, int]] = OrderedDict()
 
     def sign(self, claims: dict[str, Any]) -> str:
         """A receipt in compact form, signed by the key in force."""
@@ -76,16 +81,10 @@ class ReceiptKeys:
             return "is no text; send the receipt as it was answered, three parts with dots between them"
         if len(token) > MAX_RECEIPT_CHARS:
             return f"is longer than {MAX_RECEIPT_CHARS} characters, as no receipt is"
-        try:
-            header = jwt.get_unverified_header(token)
-            key = self._by_kid.get(header.get("kid", ""))
-            if key is None or header.get("typ") != MEDIA_TYPE:
-                return _NOT_OURS
-            claims = jwt.decode(token, key.public, algorithms=[ALGORITHM], options=_ONLY_SIGNATURE)
-            receipt = _receipt(claims)
-            until_ms = int(claims["exp"] * 1000)
-        except (jwt.InvalidTokenError, LookupError, TypeError, ValueError, RecursionError):
+        verified = self._of(token)
+        if verified is None:
             return _NOT_OURS
+        receipt, until_ms = verified
         if now_ms >= until_ms:
             return "has expired; ask the visitor again, and send the receipt of their answer"
         if receipt.at_ms > now_ms + _LEEWAY_MS:
@@ -93,6 +92,30 @@ class ReceiptKeys:
         if receipt.key not in keys:
             return "is about another visitor than the request; send the one that this visitor was given"
         return receipt
+
+    def _of(self, token: str) -> tuple[Receipt, int] | None:
+        """The receipt in a token that was signed here, and until when it holds; a page sends the same one often."""
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        verified = self._verified.get(digest)
+        if verified is None:
+            verified = self._verify(token)
+            if verified is None:
+                return None
+            self._verified[digest] = verified
+            if len(self._verified) > MAX_VERIFIED:
+                self._verified.popitem(last=False)
+        return verified
+
+    def _verify(self, token: str) -> tuple[Receipt, int] | None:
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._by_kid.get(header.get("kid", ""))
+            if key is None or header.get("typ") != MEDIA_TYPE:
+                return None
+            claims = jwt.decode(token, key.public, algorithms=[ALGORITHM], options=_ONLY_SIGNATURE)
+            return _receipt(claims), int(claims["exp"] * 1000)
+        except (jwt.InvalidTokenError, LookupError, TypeError, ValueError, RecursionError):
+            return None
 
 
 _NOT_OURS = (

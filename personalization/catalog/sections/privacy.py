@@ -126,6 +126,9 @@ def check_privacy(check: Check, privacy: Privacy) -> None:
     for name, purpose in privacy.purposes.items():
         where = f"privacy.purposes.{name}"
         other = names.setdefault(normal(name), name)
+        check.demand(
+            normal(name).strip("*") != "", where, "is no name of a purpose; use one such as personalization"
+        )
         check.demand(other == name, where, f"is the same purpose as {other}; keep one of them")
         check.demand(purpose.retention_ms > 0, f"{where}.retention", "must be longer than nothing, as in 395d")
         check.demand(

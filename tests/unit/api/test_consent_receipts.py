@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 from joserfc.jwt import decode as joserfc_decode
@@ -23,7 +24,7 @@ from api.receipts import ReceiptKeys
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.duration import DAY_MS
 from personalization.errors import Unavailable
-from personalization.events.event import DecisionMade, Track
+from personalization.events.event import DecisionMade, Page, Track
 from personalization.key_derivation import Secrets
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import VisitorState
@@ -159,6 +160,18 @@ def test_while_a_secret_is_rotated_receipts_of_both_are_verified_and_later_no_mo
     assert "not signed with a key of this installation" in str(late)
 
 
+def test_a_receipt_that_was_verified_before_is_held_to_time_and_visitor_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = ReceiptKeys(SECRETS.key("receipts"))
+    receipt = signed(SECRETS, "a:a1", NOW)
+    first = keys.read(receipt, ["a:a1"], NOW)
+    monkeypatch.setattr("api.receipts.jwt.decode", None)
+    assert keys.read(receipt, ["a:a1"], NOW) == first
+    assert "another visitor" in str(keys.read(receipt, ["a:a2"], NOW))
+    assert "has expired" in str(keys.read(receipt, ["a:a1"], NOW + 396 * DAY_MS))
+
+
 async def test_what_was_granted_before_is_withdrawn_and_else_it_is_refused(site: Site) -> None:
     site.visitors.states = {"a:a1": VisitorState(consents={"personalization": Word(True, NOW - 9)})}
     given = await answer(site, {"personalization": False, "sale_sharing": False})
@@ -223,6 +236,22 @@ async def test_what_is_no_answer_is_refused_by_its_field_and_nothing_recorded(
     assert site.log.records == []
 
 
+async def test_a_receipt_that_could_not_be_read_back_is_not_made(site: Site) -> None:
+    long = structs.replace(PRIVACY, withdrawal=f"https://shop.example/{'x' * 60_000}")
+    site.compiled = compile_catalog(structs.replace(site.compiled.catalog, privacy=long), 13)
+    given = await answer(site, {"personalization": False})
+    assert (given["receipt"], given["warnings"][0]["code"]) == (None, "too_long")
+    assert words(site) == [("a:a1", {"personalization": False})]
+
+
+async def test_an_event_is_logged_without_the_receipt_that_it_carries(site: Site) -> None:
+    receipt = signed(SECRETS, "a:a1", NOW - 5)
+    context = {"locale": "de", "consentReceipt": receipt}
+    await site.collect({"type": "page", "anonymousId": "a1", "context": context})
+    ((_, entry),) = site.entries()
+    assert of_type(Page, entry.event).context == {"locale": "de"}
+
+
 async def test_where_the_log_takes_nothing_there_is_no_receipt(site: Site) -> None:
     site.log.error = Unavailable("away on purpose")
     assert "receipt" not in await answer(site, {"personalization": True}, status=503)
@@ -268,8 +297,17 @@ async def test_a_withdrawal_after_the_receipt_wins_where_it_is_known(site: Site)
             jwt.encode({"sub": "a:a1", "exp": NOW}, "x" * 32, "HS256"),
             "is not signed with a key of this installation",
         ),
+        (
+            jwt.encode(
+                jwt.decode(signed(SECRETS, "a:a1", NOW), options={"verify_signature": False}),
+                Ed25519PrivateKey.from_private_bytes(SECRETS.key("receipts")),
+                "EdDSA",
+                headers={"kid": ReceiptKeys(SECRETS.key("receipts")).jwk_set()["keys"][0]["kid"]},
+            ),
+            "is not signed with a key of this installation",
+        ),
         ("nonsense", "is not signed with a key of this installation"),
-        ("x" * 20_000, "is longer than"),
+        ("x" * 70_000, "is longer than"),
         (7, "is no text"),
     ],
 )
@@ -292,12 +330,16 @@ async def test_a_decision_names_the_consent_that_it_was_made_by(site: Site) -> N
     }
     await site.decide(headers=STRICT, visitor={"anonymousId": "a3"})
     await site.decide(visitor={"anonymousId": "a4"})
+    site.visitors.states = {"a:a5": VisitorState(now_ms=NOW, consents={"personalization": Word(True, NOW - 7)})}
+    older = {"consentReceipt": signed(SECRETS, "a:a5", NOW - 9)}
+    await site.decide(headers=STRICT, visitor={"anonymousId": "a5"}, context=older)
     agreed = [record.agreed.get("personalization") for record in site.spool.decisions()]
     assert [each and (each.at_ms, each.verified, each.receipt) for each in agreed] == [
         (NOW, False, given["recordId"]),
         (NOW, False, ""),
         (NOW - 7, True, ""),
         None,
+        (NOW - 7, False, ""),
     ]
 
 
