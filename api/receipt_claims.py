@@ -83,7 +83,7 @@ def _purpose(name: str, answered: Answered, privacy: Privacy) -> dict[str, Any]:
         "purpose": name,
         "pii_controllers": [_CONTROLLER],
         "jurisdiction": privacy.jurisdiction,
-        "storage_locations": list(privacy.storage_locations) or [privacy.jurisdiction],
+        "storage_locations": list(privacy.storage_locations),
         "withdrawal_method": privacy.withdrawal or privacy.notice,
         **({"collection_method": answered.collection_method} if answered.collection_method else {}),
     }

@@ -28,6 +28,7 @@ PRIVACY = Privacy(
     controller=Controller(name="Example Shop Ltd", contact="privacy@shop.example"),
     notice="https://shop.example/privacy",
     jurisdiction="EU",
+    storage_locations=("EU",),
     purposes={
         PERSONALISING: Purpose(
             description="We show you what fits what you looked at, searched for and bought here.",

@@ -12,6 +12,7 @@ PRIVACY = Privacy(
     controller=Controller(name="Example Shop Ltd", contact="privacy@shop.example", url="https://shop.example"),
     notice="https://shop.example/privacy",
     jurisdiction="EU",
+    storage_locations=("IE",),
     purposes={
         "personalization": Purpose(
             description="Shows you what fits what you looked at.",

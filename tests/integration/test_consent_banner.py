@@ -38,6 +38,7 @@ privacy:
   controller: {name: Example Shop Ltd, contact: privacy@shop.example}
   notice: https://shop.example/privacy
   jurisdiction: EU
+  storage_locations: [EU]
 """
 BLOCKS = re.findall(
     r"^```html\n(.*?)^```", (ROOT / "docs" / "privacy.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
@@ -132,6 +133,10 @@ def test_after_a_yes_it_is_personal_and_after_the_change_of_mind_no_more(site: S
     page.reload()
     tier(page, "personalised")
     assert not page.is_visible("#ask")
+    until(lambda: len(records()) == 2, "the second decision is logged")
+    assert [each.agreed["personalization"].receipt for each in records()] == [said["record_id"]] * 2, (
+        "folded or not"
+    )
     page.click("#change")
     answer(page, "no")
     tier(page, "rules")

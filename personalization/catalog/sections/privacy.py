@@ -79,7 +79,7 @@ class Privacy(Spec, frozen=True, kw_only=True):
     withdrawal
         Address of the page where visitors change their mind; empty: the notice's.
     storage_locations
-        Where data are stored, such as `EU`; empty: where the jurisdiction is.
+        Where data are stored, such as `EU`.
     purposes
         By name, those that visitors are asked for.
     receipts_valid_ms
@@ -89,9 +89,9 @@ class Privacy(Spec, frozen=True, kw_only=True):
     controller: Controller
     notice: str
     jurisdiction: str
+    storage_locations: tuple[str, ...]
     language: str = "en"
     withdrawal: str = ""
-    storage_locations: tuple[str, ...] = ()
     purposes: dict[str, Purpose] = {}
     receipts_valid_ms: int = 395 * DAY_MS  # 13 months, the most that France's CNIL allows for a consent to cookies
 
@@ -117,6 +117,8 @@ def check_privacy(check: Check, privacy: Privacy) -> None:
     check.demand(
         bool(privacy.jurisdiction.strip()), "privacy.jurisdiction", "is empty; write one such as EU or US-CA"
     )
+    stored = all(each.strip() for each in privacy.storage_locations) and bool(privacy.storage_locations)
+    check.demand(stored, "privacy.storage_locations", "must name where data are stored, as in [EU]")
     check.demand(
         DAY_MS <= privacy.receipts_valid_ms <= MAX_RECEIPT_DAYS * DAY_MS,
         "privacy.receipts_valid",

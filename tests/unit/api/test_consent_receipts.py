@@ -30,6 +30,7 @@ from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import VisitorState
 from tests.of_type import of_type
 from tests.receipts import PRIVACY, signed
+from tests.unit.api.dialects.evaluating import evaluate
 from tests.unit.api.site import NOW, SECRETS, SERVER, WRITE, Site, open_site, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}
@@ -266,6 +267,12 @@ async def test_a_receipt_lets_a_decision_be_logged_where_the_state_cannot_be_rea
         assert [type(event) for event in made] == [DecisionMade] * n_logged
     assert not of_type(DecisionMade, made[0]).trains
     assert receipt not in str(site.spool.records), "what stands for somebody's consent is nowhere stored"
+
+
+async def test_a_receipt_counts_whatever_protocol_the_request_speaks(site: Site) -> None:
+    site.visitors.away = True
+    await evaluate(site, headers=STRICT, consentReceipt=signed(SECRETS, "a:a1", NOW - 5))
+    assert [key for key, _ in site.spool.entries()] == ["a:a1"]
 
 
 async def test_a_receipt_of_other_purposes_lets_nothing_be_logged_where_the_state_cannot_be_read(

@@ -29,6 +29,7 @@ def compiled(privacy: Privacy) -> Any:
         ({"notice": "shop.example/privacy"}, "privacy.notice"),
         ({"withdrawal": "javascript:alert(1)"}, "privacy.withdrawal"),
         ({"jurisdiction": ""}, "privacy.jurisdiction"),
+        ({"storage_locations": ()}, "privacy.storage_locations"),
         ({"receipts_valid_ms": 1_000}, "privacy.receipts_valid"),
         ({"receipts_valid_ms": 801 * DAY_MS}, "privacy.receipts_valid"),
         ({"purposes": {"ads": ADS, "Ads ": ADS}}, "privacy.purposes.Ads "),
