@@ -56,7 +56,8 @@ def names_in_redis() -> Iterator[str]:
             continue
         made = getattr(keys, name)
         if not isinstance(member, property):
-            made = made(*["1"] * len(inspect.signature(made).parameters))
+            parameters = inspect.signature(made).parameters.values()
+            made = made(*(b"1" if each.annotation == "bytes" else "1" for each in parameters))
         first, _, more = made.removeprefix("ns:").partition(":")
         yield first + (":" if more else "")
 
