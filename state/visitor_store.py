@@ -124,8 +124,8 @@ class Change:
     net_ms
         After how long without another write the state vanishes by itself; 0: never. A net below the time-outs by
         which visitors are forgotten.
-    alias_of
-        Another visitor's key, if this one has just been merged into it.
+    alias_of, no_alias_of
+        Another visitor's key, if this one has just been merged into it, or is not any more.
     """
 
     key: str
@@ -133,6 +133,7 @@ class Change:
     visitor: Visitor
     net_ms: int = 0
     alias_of: str | None = None
+    no_alias_of: str | None = None
 
 
 class VisitorStore(Protocol):
@@ -237,8 +238,9 @@ class RedisVisitorStore:
                 arguments += (change.net_ms, pack_visitor(visitor.state), encode_folder(visitor.folder))
             else:
                 arguments += (self._gone_ms, b"", pack_gone(visitor))
-        losers = await self._script(keys=names, args=arguments)
-        return [changes[int(index)].key for index in losers]
+        losers = {changes[int(index)].key for index in await self._script(keys=names, args=arguments)}
+        await self._note_no_aliases([change for change in changes if change.key not in losers])
+        return [change.key for change in changes if change.key in losers]
 
     async def _gone(self, keys: Sequence[str]) -> dict[str, Gone]:
         names = [(key, name) for key in keys for name in self._gone_names(key)]
@@ -257,6 +259,17 @@ class RedisVisitorStore:
         for change in merged:
             pipeline.sadd(self._keys.aliases(change.alias_of or ""), change.key)
         await pipeline.execute()
+
+    async def _note_no_aliases(self, changes: Sequence[Change]) -> None:
+        """Take back the notes of who leads nowhere any more, and let go in time of those on who was forgotten."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for change in changes:
+            if change.no_alias_of is not None:
+                pipeline.srem(self._keys.aliases(change.no_alias_of), change.key)
+            if not change.visitor.is_known:
+                pipeline.pexpire(self._keys.aliases(change.key), self._gone_ms)
+        if len(pipeline):
+            await pipeline.execute()
 
     def _gone_names(self, key: str) -> list[str]:
         """The one under the key in force first."""

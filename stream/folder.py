@@ -235,7 +235,9 @@ class Folder:
             poisoned: set[int] = set()
             while True:
                 try:
-                    visitor, folded = self._fold_visitor(key, entries, stored[key], catalogs, poisoned, work.dead)
+                    visitor, redirect_before, folded = self._fold_visitor(
+                        key, entries, stored[key], catalogs, poisoned, work.dead
+                    )
                 except _Poisoned as error:
                     # The visitor is half changed: start it over without the entry that cannot be folded.
                     poisoned.add(error.offset)
@@ -251,7 +253,7 @@ class Folder:
                         work.timers.append(Timer(max(due_ms, visitor.state.now_ms + 1), key))
             if touched:
                 catalog = catalogs[touched[-1][0].entry.catalog_version]
-                work.changes.append(_change(key, stored[key], visitor, catalog))
+                work.changes.append(_change(key, stored[key], redirect_before, visitor, catalog))
         return work
 
     def _fold_visitor(
@@ -262,13 +264,14 @@ class Folder:
         catalogs: dict[int, CompiledCatalog],
         poisoned: set[int],
         dead: list[tuple[Message, str, str]],
-    ) -> tuple[Visitor, list[tuple[Pending, Folded]]]:
+    ) -> tuple[Visitor, str | None, list[tuple[Pending, Folded]]]:
         try:
             visitor = stored.visitor()
         except UnreadableState as error:
             logger.error("state_unreadable", extra={"reason": str(error)})
             dead.extend((each.message, "state_unreadable", str(error)) for each in entries)
-            return Visitor.new(), []
+            return Visitor.new(), None, []
+        redirect_before = visitor.state.redirect
         folded = []
         for each in entries:
             offset = each.message.offset
@@ -288,7 +291,7 @@ class Folder:
                 logger.exception("entry_not_foldable", extra={"offset": offset})
                 dead.append((each.message, "not_foldable", f"{type(error).__name__}: {error}"))
                 raise _Poisoned(offset) from error
-        return visitor, folded
+        return visitor, redirect_before, folded
 
     async def _emit_before_write(self, work: _Work, facts: dict[str, int]) -> None:
         if self._emit_first:
@@ -382,11 +385,14 @@ class _Poisoned(Exception):
         self.offset = offset
 
 
-def _change(key: str, read: Stored, visitor: Visitor, catalog: CompiledCatalog) -> Change:
+def _change(
+    key: str, read: Stored, redirect_before: str | None, visitor: Visitor, catalog: CompiledCatalog
+) -> Change:
     redirect = visitor.state.redirect
-    is_new = redirect is not None and redirect != read.redirect
     net_ms = retention.net_ms(visitor, key, catalog.catalog.retention)
-    return Change(key, read, visitor, net_ms, alias_of=redirect if is_new else None)
+    if redirect == redirect_before:
+        return Change(key, read, visitor, net_ms)
+    return Change(key, read, visitor, net_ms, alias_of=redirect, no_alias_of=redirect_before)
 
 
 def _of_the_erased(work: _Work, lost: set[str]) -> Iterator[Message]:

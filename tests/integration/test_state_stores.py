@@ -29,7 +29,7 @@ from state.checkpoint_store import (
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
 from state.timers import RedisTimerStore, Timer
-from state.visitor_store import ABSENT, NEVER_SEEN, Change, RedisVisitorStore, unpack_visitor
+from state.visitor_store import ABSENT, GONE_MS, NEVER_SEEN, Change, RedisVisitorStore, unpack_visitor
 from tests.integration.crashing import until
 from tests.of_type import of_type
 from tests.unit.stream.fakes import MemoryCheckpoints
@@ -323,3 +323,8 @@ async def test_who_was_merged_into_whom_is_noted(redis: Redis) -> None:
     store = RedisVisitorStore(redis, KEYS, b"key")
     await store.save([Change(key, NEVER_SEEN, at(3), alias_of="u:7") for key in ("a:1", "a:2")])
     assert await cast("Any", redis.smembers(KEYS.aliases("u:7"))) == {b"a:1", b"a:2"}
+    read = (await store.load(["a:1"]))["a:1"]
+    await store.save([Change("a:1", read, at(4), no_alias_of="u:7")])
+    assert await cast("Any", redis.smembers(KEYS.aliases("u:7"))) == {b"a:2"}
+    await store.save([Change("u:7", NEVER_SEEN, gone(9))])
+    assert 0 < await redis.pttl(KEYS.aliases("u:7")) <= GONE_MS, "it is let go of in time"
