@@ -52,6 +52,7 @@ from state.item_store import ItemStore
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.people import People
+from state.redis_memory import RedisMemory
 from state.redis_watch import RedisWatch
 from state.visitor_reader import VisitorReader
 
@@ -95,6 +96,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         watch = RedisWatch(background, f"{settings.namespace}:probe", heard=heard)
         tasks.keep("redis-watch", watch.run)
+        memory = RedisMemory(background, metrics.redis_memory)
+        tasks.keep("redis-memory", memory.run)
         assignment = AssignmentStore(background, keys, secrets)
         follower = CatalogFollower(
             CatalogStore(background, settings.namespace),
@@ -155,6 +158,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         }
         watched: dict[str, Check] = {
             "redis": lambda: words(watch.error) or too_slow(reader.error, settings.redis_timeout_ms),
+            "redis-memory": memory.warning,
             "clock": clock.problem,
             "log": lambda: creation.waits_for or words(bounded_log.error),
             "spool": spool_watch.problem,

@@ -75,6 +75,18 @@ class ApiMetrics:
             multiprocess_mode="livemax",
             registry=r,
         )
+        self.redis_used_bytes = Gauge(
+            "nextbest_redis_memory_used_bytes",
+            "Memory of Redis as it counts for its bound",
+            multiprocess_mode="livemax",
+            registry=r,
+        )
+        self.redis_limit_bytes = Gauge(
+            "nextbest_redis_memory_limit_bytes",
+            "Bound of Redis's memory (maxmemory), of its machine's where it has none",
+            multiprocess_mode="livemax",
+            registry=r,
+        )
         self.connections_closed = Counter(
             "nextbest_connections_closed",
             "Connections closed at a bound of the door, by the bound",
@@ -143,6 +155,11 @@ class ApiMetrics:
     def redis_read(self, seconds: float, worked: bool) -> None:
         """One round trip to Redis."""
         self.redis_seconds.labels("ok" if worked else "failed").observe(seconds)
+
+    def redis_memory(self, used_bytes: int, limit_bytes: int) -> None:
+        """How full Redis is."""
+        self.redis_used_bytes.set(used_bytes)
+        self.redis_limit_bytes.set(limit_bytes)
 
     def flush(self) -> None:
         """Hand what was collected to the histograms; some microseconds per thousand."""

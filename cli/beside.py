@@ -13,6 +13,9 @@ from config.settings import PREFIX, Settings, is_secret_set, shown_url
 from personalization.errors import Refused
 
 REDIS, KAFKA, NAMESPACE = PREFIX + "REDIS", PREFIX + "KAFKA", PREFIX + "NAMESPACE"
+OWN_WAY = frozenset({PREFIX + "REDIS_TIMEOUT_MS", PREFIX + "REDIS_MEMORY_BYTES"})
+"""Settings that begin like those of the way to Redis, and are none of them."""
+
 SECRET, DATA_DIR = PREFIX + "SECRET", PREFIX + "DATA_DIR"
 
 
@@ -45,9 +48,10 @@ def find_installation(environment: MutableMapping[str, str], data_dir: Path | No
         )
     environment[REDIS], environment[NAMESPACE] = running.redis, running.namespace
     environment[DATA_DIR] = str(folder)
-    environment.pop(KAFKA, None)
+    for name in [name for name in environment if name.startswith((f"{REDIS}_", KAFKA)) and name not in OWN_WAY]:
+        del environment[name]
     if running.kafka:
-        environment[KAFKA] = running.kafka
+        environment.update({KAFKA: running.kafka, **running.kafka_access})
     if not is_secret_set(environment) and (secret := _secret(folder)):
         environment[SECRET] = secret
     return f"`nextbest up` on {folder} (API {running.api}, Redis at {shown_url(running.redis)})"

@@ -29,8 +29,13 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 """Vectors here are short: a BLAS that wakes every core for them only takes the core from the next process."""
 
 
-def redis_part(data_dir: Path, port: int) -> ChildSpec:
-    """An embedded Redis on loopback, durable by its append-only file.
+def redis_part(data_dir: Path, socket_path: Path, memory_bytes: int = 0) -> ChildSpec:
+    """An embedded Redis behind a Unix socket, durable by its append-only file.
+
+    Parameters
+    ----------
+    memory_bytes
+        See ``state.embedded.redis_options``.
 
     Raises
     ------
@@ -42,14 +47,14 @@ def redis_part(data_dir: Path, port: int) -> ChildSpec:
     folder.mkdir(exist_ok=True, mode=0o700)
 
     async def ready() -> bool:
-        return (await _ping(port, 1.0)).startswith(b"+PONG")
+        return (await _ping(socket_path, 1.0)).startswith(b"+PONG")
 
     async def alive() -> bool:
-        return bool(await _ping(port, ANSWER_WITHIN_S))
+        return bool(await _ping(socket_path, ANSWER_WITHIN_S))
 
     return ChildSpec(
         name="redis",
-        command=(*_TETHER, str(binary), *redis_options(folder, port, "")),
+        command=(*_TETHER, str(binary), *redis_options(folder, socket_path, "", memory_bytes=memory_bytes)),
         ready=ready,
         alive=alive,
         hangs_after_s=REDIS_HANGS_AFTER_S,
@@ -134,11 +139,11 @@ def metrics_ports(host: str, api_port: int, n_folders: int, first: int = 0) -> d
     return {name: free_port_near(host, port) for name, port in wanted.items()}
 
 
-async def _ping(port: int, within_s: float) -> bytes:
+async def _ping(socket_path: Path, within_s: float) -> bytes:
     """What Redis says to a PING: +PONG, or why not (-LOADING while it reads its file, -MISCONF on a full disk)."""
     try:
         async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            reader, writer = await asyncio.open_unix_connection(socket_path)
             try:
                 writer.write(b"PING\r\n")
                 return await reader.readline()

@@ -13,6 +13,7 @@ import click
 
 from cli.beside import find_installation
 from cli.data_dir import UMASK, DataDir
+from cli.redis_memory import embedded_redis_bytes
 from cli.running_file import read_running
 from config.settings import RedisUrl, Secret, Settings, is_secret_set
 from personalization.errors import Refused
@@ -47,7 +48,7 @@ def _stopped(settings: Settings, data_dir: Path) -> Iterator[Settings]:
         raise Refused(f"{data_dir} is no data folder of `nextbest up`: there is no redis in it")
     folder = DataDir(data_dir, partial(click.echo, err=True))
     try:
-        with EmbeddedRedis(folder.path / "redis") as server:
+        with EmbeddedRedis(folder.path / "redis", memory_bytes=embedded_redis_bytes(settings)) as server:
             secret = settings.secret if is_secret_set(os.environ) else Secret(folder.secret())
             yield dataclasses.replace(settings, redis=RedisUrl(server.url), secret=secret)
     finally:

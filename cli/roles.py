@@ -28,6 +28,7 @@ def folder() -> None:
     from stream.folder_main import run
 
     _use_uvloop()
+    _see_that_servers_let_us_in(settings)
     run(settings)
 
 
@@ -39,6 +40,7 @@ def learner() -> None:
     from stream.learner_main import run
 
     _use_uvloop()
+    _see_that_servers_let_us_in(settings)
     run(settings)
 
 
@@ -48,6 +50,7 @@ def api() -> None:
     lifeline.hold()
     settings = Settings.from_environment()
     set_up_logging()
+    _see_that_servers_let_us_in(settings)
     listening = os.environ.pop(LISTEN_FD, "")
     if not listening:
         from api.main import run
@@ -62,6 +65,12 @@ def api() -> None:
     shared = socket.socket(fileno=int(listening))
     private = listening_socket(settings.host, settings.metrics_port)
     uvicorn.Server(server_config(settings)).run(sockets=[shared, private])
+
+
+def _see_that_servers_let_us_in(settings: Settings) -> None:
+    from installation.way_in import check_way_in
+
+    asyncio.run(check_way_in(settings))
 
 
 def _use_uvloop() -> None:

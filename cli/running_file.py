@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from cli.data_dir import OWNER_ONLY
+from config.settings import PREFIX, Settings, kafka_tls
 
 NAME = "running.json"
 
@@ -22,17 +23,20 @@ class RunningInstallation(msgspec.Struct, frozen=True):
     api
         URL of its HTTP API.
     redis
-        URL of its Redis, password and all: the file is its owner's alone.
+        URL of its Redis, password, files of TLS and all: the file is its owner's alone.
     kafka
         Bootstrap servers of its log; empty: the log is in Redis.
     namespace
         Prefix of its keys and topics.
+    kafka_access
+        Settings of the way to Kafka by their names in the environment, password and all.
     """
 
     api: str
     redis: str
     kafka: str
     namespace: str
+    kafka_access: dict[str, str] = {}
 
     def write(self, data_dir: Path) -> None:
         """Put it into ``data_dir``, whole or not at all."""
@@ -40,6 +44,24 @@ class RunningInstallation(msgspec.Struct, frozen=True):
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as file:
             file.write(msgspec.json.encode(self))
         partial.replace(data_dir / NAME)
+
+
+def kafka_access(settings: Settings) -> dict[str, str]:
+    """The settings of the way to Kafka, as another process is told of them; none where there is no Kafka."""
+    if not settings.kafka:
+        return {}
+    tls = kafka_tls(settings)
+    told = {
+        "SECURITY": settings.kafka_security,
+        "CA_FILE": tls.ca,
+        "CERTIFICATE_FILE": tls.certificate,
+        "KEY_FILE": tls.key,
+        "SERVER_NAME": tls.server_name,
+        "USER": settings.kafka_user,
+        "PASSWORD": settings.kafka_password,
+        "MECHANISM": settings.kafka_mechanism,
+    }
+    return {f"{PREFIX}KAFKA_{name}": str(value) for name, value in told.items() if value}
 
 
 def remove_running(data_dir: Path) -> None:

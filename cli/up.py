@@ -12,23 +12,24 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import uvloop
 
-from background.ports import free_port
-from cli.children import LOOPBACK, api_part, metrics_ports, redis_part, worker_part
+from cli.children import api_part, metrics_ports, redis_part, worker_part
 from cli.data_dir import UMASK, DataDir
 from cli.http_probe import listening_socket
-from cli.running_file import RunningInstallation, remove_running
+from cli.redis_memory import embedded_redis_bytes
+from cli.running_file import RunningInstallation, kafka_access, remove_running
 from cli.started import Started
 from cli.supervisor import Supervisor
 from config.development_keys import keys_problem
 from config.settings import Settings, is_secret_set
+from state.embedded import find_redis_server, shown_server, socket_in, socket_url
 
-if TYPE_CHECKING:
-    pass
+OF_ANOTHER_REDIS = ("NEXTBEST_REDIS_PASSWORD", "NEXTBEST_REDIS_PASSWORD_FILE")
+"""Of no use to the embedded one: who reaches its socket is let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,10 @@ async def running(
     """
     began = time.monotonic()
     settings = Settings.from_environment()
+    own_redis = not os.environ.get("NEXTBEST_REDIS", "")
+    from installation.way_in import check_way_in
+
+    await check_way_in(settings, redis=not own_redis)
     os.umask(UMASK)
     async with contextlib.AsyncExitStack() as stack:
         data_dir = DataDir(options.data_dir, say)
@@ -183,10 +188,14 @@ async def running(
                 **({} if is_secret_set(os.environ) else {"NEXTBEST_SECRET": data_dir.secret()}),
                 **(more_environment or {}),
             }
-            own_redis = not os.environ.get("NEXTBEST_REDIS", "")
-            redis_port = free_port() if own_redis else 0
-            redis_url = f"redis://{LOOPBACK}:{redis_port}/0" if own_redis else str(settings.redis)
-            environment["NEXTBEST_REDIS"] = redis_url
+            redis_url = str(settings.redis)
+            redis_parts = []
+            if own_redis:
+                redis_socket = stack.enter_context(socket_in(data_dir.path / "redis"))
+                redis_url = socket_url(redis_socket)
+                environment |= {"NEXTBEST_REDIS": redis_url, **dict.fromkeys(OF_ANOTHER_REDIS, "")}
+                redis_parts.append(redis_part(data_dir.path, redis_socket, embedded_redis_bytes(settings)))
+                say(f"the log, states and models are kept by {shown_server(find_redis_server())}")
             namespace = environment.get("NEXTBEST_NAMESPACE", settings.namespace)
             ports = metrics_ports(settings.host, options.port, options.workers, settings.metrics_port)
             api_environment = dict(environment)
@@ -196,7 +205,7 @@ async def running(
 
             # All at once: each loads for a second or two, and waits by itself for the servers and the catalog. They
             # stop in the reverse order: nothing is sent to workers that are gone, nor by them to a Redis that is.
-            redis = await supervisor.spawn(redis_part(data_dir.path, redis_port)) if own_redis else ()
+            redis = await supervisor.spawn(*redis_parts)
             workers = await supervisor.spawn(
                 *(
                     worker_part("folder", n, environment, settings.host, ports[_folder(n)])
@@ -212,7 +221,8 @@ async def running(
 
             await supervisor.until_ready(redis, say)
             url = f"http://{settings.host}:{options.port}"
-            RunningInstallation(url, redis_url, settings.kafka, namespace).write(data_dir.path)
+            running = RunningInstallation(url, redis_url, settings.kafka, namespace, kafka_access(settings))
+            running.write(data_dir.path)
             memory = data_dir.path / "catalog-followed.json"
             refuses = functools.partial(keys_problem, settings)
             async with live_catalog(redis_url, namespace, options.catalog, say, memory, refuses) as catalog:

@@ -11,17 +11,23 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
+from background.redis_url import PREFIX as TLS_PREFIX
+from background.redis_url import complete_url
+from background.tls import TlsFiles
+from config.server_settings import kafka_problems, redis_problems, tls_files
 from personalization.errors import InvalidInput, NextbestError
 
 PREFIX = "NEXTBEST_"
 DEVELOPMENT_SECRET = "development-secret"
 MIN_SECRET_CHARS = 32
 """As many hexadecimal digits are 128 bits: beyond any search, if they were drawn by lot."""
+
+MIN_REDIS_BYTES = 16 * 1024 * 1024
 
 MAKE_A_SECRET = "`openssl rand -hex 32`"
 
@@ -64,6 +70,8 @@ def shown_url(url: str) -> str:
     ('redis://default:***@cache:6379/0', 'redis://cache:6379/0?password=***&db=1')
     >>> shown_url("redis://:p@ss/word@cache"), shown_url("redis://127.0.0.1:6379/0")
     ('redis://:***@cache', 'redis://127.0.0.1:6379/0')
+    >>> shown_url("rediss://cache:6379/0?tls_ca=%2Fetc%2Fca.pem")
+    'rediss://cache:6379/0'
     """
     scheme, separator, rest = url.partition("://")
     # A password written without percent-encoding may hold any of "/?#@": what stands before the last @ hides.
@@ -71,6 +79,7 @@ def shown_url(url: str) -> str:
     user = who.partition(":")[0]
     who = f"{user}:***" if ":" in who else who
     where = re.sub(r"(?i)\b(password=)[^&#]*", r"\1***", where)
+    where = re.sub(rf"(?<=[?&]){TLS_PREFIX}\w+=[^&#]*&?", "", where).rstrip("?&")
     return f"{scheme}{separator}{who}{at}{where}"
 
 
@@ -105,10 +114,41 @@ class Settings:
     """What every process is told. Durations are milliseconds, sizes bytes."""
 
     kafka: str = _row("", "bootstrap servers of a real Kafka, host:port[,…]; empty: the log lives in Redis Streams")
+    kafka_security: str = _row(
+        "PLAINTEXT", "how brokers are spoken to: PLAINTEXT, SSL (TLS), SASL_SSL (TLS, and a user with a password)"
+    )
+    kafka_ca_file: str = _row(
+        "", "PEM file of the CAs that may have signed a broker's certificate; empty: those this machine trusts"
+    )
+    kafka_certificate_file: str = _row("", "PEM file of the certificate shown to brokers, if they want one")
+    kafka_key_file: str = _row(
+        "", "PEM file of that certificate's key; empty: it stands in the certificate's file, too"
+    )
+    kafka_server_name: str = _row(
+        "", "name that brokers' certificates are for, where it is another than the address connected to"
+    )
+    kafka_user: str = _row("", "user for SASL_SSL")
+    kafka_password: Secret = _row(Secret(""), "that user's password")
+    kafka_password_file: str = _row("", "file that `NEXTBEST_KAFKA_PASSWORD` stands in, instead of the variable")
+    kafka_mechanism: str = _row("SCRAM-SHA-512", "of SASL: SCRAM-SHA-512, SCRAM-SHA-256, or PLAIN")
     redis: RedisUrl = _row(
         RedisUrl("redis://127.0.0.1:6379/0"),
         "URL of Redis (redis://, rediss:// or unix://). Commands that are not told find the Redis of a running "
         "`nextbest up` by its data folder",
+    )
+    redis_password: Secret = _row(Secret(""), "password of Redis, where it does not stand in the URL")
+    redis_password_file: str = _row("", "file that `NEXTBEST_REDIS_PASSWORD` stands in, instead of the variable")
+    redis_ca_file: str = _row(
+        "",
+        "for rediss://: PEM file of the CAs that may have signed the server's certificate; empty: those this "
+        "machine trusts",
+    )
+    redis_certificate_file: str = _row("", "PEM file of the certificate shown to Redis, if it wants one")
+    redis_key_file: str = _row(
+        "", "PEM file of that certificate's key; empty: it stands in the certificate's file, too"
+    )
+    redis_server_name: str = _row(
+        "", "name that the certificate of Redis is for, where it is another than the address connected to"
     )
     namespace: str = _row(
         "nextbest", "prefix of every Redis key and Kafka topic, so that several live side by side"
@@ -136,6 +176,11 @@ class Settings:
     )
     deadline_ms: int = _row(50, "a decision answers within this, from whatever is at hand")
     redis_timeout_ms: int = _row(20, "the decider's limit for one Redis read")
+    redis_memory_bytes: int = _row(
+        0,
+        "what the Redis that `nextbest up` starts may keep in memory, 16 MiB or more; 0: half of the machine's, or "
+        "of the container's. Nothing is evicted: beyond it no more is taken",
+    )
     lease_ms: int = _row(10_000, "a worker silent for this long loses its partitions (lease, Kafka session)")
     commit_ms: int = _row(500, "between two commits of folded offsets")
     checkpoint_ms: int = _row(10_000, "between two durable checkpoints of a model, at most")
@@ -197,7 +242,29 @@ class Settings:
         errors.extend(_problems(settings))
         if errors:
             raise InvalidSettings(errors)
-        return settings
+        # With all that belongs to it, so that whoever opens a client by it cannot leave anything out.
+        whole = complete_url(settings.redis, settings.redis_password, redis_tls(settings))
+        return replace(settings, redis=RedisUrl(whole))
+
+
+def redis_tls(settings: Settings) -> TlsFiles:
+    """The files of a connection to Redis."""
+    return tls_files(
+        settings.redis_ca_file,
+        settings.redis_certificate_file,
+        settings.redis_key_file,
+        settings.redis_server_name,
+    )
+
+
+def kafka_tls(settings: Settings) -> TlsFiles:
+    """The files of a connection to Kafka."""
+    return tls_files(
+        settings.kafka_ca_file,
+        settings.kafka_certificate_file,
+        settings.kafka_key_file,
+        settings.kafka_server_name,
+    )
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[InvalidInput]:
@@ -228,6 +295,17 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "PARTITIONS", f"must be a power of two up to 1024, not {p}"))
     if problem := _redis_problem(settings.redis):
         found.append(InvalidInput(PREFIX + "REDIS", problem))
+    else:
+        found.extend(redis_problems(settings.redis, settings.redis_password, redis_tls(settings)))
+    found.extend(
+        kafka_problems(
+            settings.kafka_security,
+            kafka_tls(settings),
+            settings.kafka_mechanism,
+            settings.kafka_user,
+            settings.kafka_password,
+        )
+    )
     if settings.port > 65_535 or settings.metrics_port > 65_535:
         found.append(InvalidInput(PREFIX + "PORT", "must lie between 0 and 65535"))
     if problem := _secret_problem(settings):
@@ -237,6 +315,8 @@ def _problems(settings: Settings) -> list[InvalidInput]:
     for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
+    if 0 < settings.redis_memory_bytes < MIN_REDIS_BYTES:
+        found.append(InvalidInput(PREFIX + "REDIS_MEMORY_BYTES", f"must be 0, or {MIN_REDIS_BYTES} or more"))
     found.extend(_door_problems(settings))
     return found
 
@@ -267,7 +347,12 @@ def _door_problems(settings: Settings) -> list[InvalidInput]:
     return found
 
 
-_SECRET_FILES = {"NEXTBEST_SECRET_FILE": "secret", "NEXTBEST_SECRET_BEFORE_FILE": "secret_before"}
+_SECRET_FILES = {
+    "NEXTBEST_SECRET_FILE": "secret",
+    "NEXTBEST_SECRET_BEFORE_FILE": "secret_before",
+    "NEXTBEST_REDIS_PASSWORD_FILE": "redis_password",
+    "NEXTBEST_KAFKA_PASSWORD_FILE": "kafka_password",
+}
 """What is read from a file → the field it is put into."""
 
 
@@ -289,7 +374,8 @@ def _read_secrets(values: dict[str, Any]) -> list[InvalidInput]:
             found.append(InvalidInput(variable, f"{path} cannot be read: {reason}"))
             continue
         if not text:
-            found.append(InvalidInput(variable, f"{path} is empty; write a secret into it: {MAKE_A_SECRET}"))
+            what = "the password into it" if name.endswith("password") else f"a secret into it: {MAKE_A_SECRET}"
+            found.append(InvalidInput(variable, f"{path} is empty; write {what}"))
         else:
             values[name] = Secret(text)
     return found

@@ -14,13 +14,16 @@ from aiokafka.errors import (
     NotCoordinatorForGroupError,
 )
 
+from eventlog.kafka_security import PLAINTEXT, KafkaSecurity
 from personalization.errors import Unavailable
 
 TRANSIENT = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 """A new cluster makes its offsets topic when first asked for a coordinator."""
 
 
-async def group_members(servers: str, group: str, timeout_s: float = 10.0) -> list[str]:
+async def group_members(
+    servers: str, group: str, timeout_s: float = 10.0, security: KafkaSecurity = PLAINTEXT
+) -> list[str]:
     """The clients (``client@host``) that are members of ``group`` now; none for a group nobody has heard of.
 
     A worker that was killed stays a member until its session ends.
@@ -30,7 +33,9 @@ async def group_members(servers: str, group: str, timeout_s: float = 10.0) -> li
     Unavailable
         If Kafka does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=int(timeout_s * 1000))
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=servers, request_timeout_ms=int(timeout_s * 1000), **security.options()
+    )
     try:
         async with asyncio.timeout(timeout_s):
             await admin.start()

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 
 from eventlog.kafka_connection import KafkaConnection, foreign
 from eventlog.kafka_metadata import fetch_metadata
+from eventlog.kafka_security import PLAINTEXT, KafkaSecurity
 from eventlog.kafka_topics import are_closed, close_topics, create_topics, until_closed
 from eventlog.kafka_writer import KafkaWriter, Layout
 from eventlog.partition import check_partition_count
@@ -46,6 +47,8 @@ class KafkaLog:
         How long records wait for company. Those of one tick travel together anyway.
     max_pending_bytes
         Bound of what is not acknowledged yet; beyond it ``append`` raises ``Unavailable`` at once.
+    security
+        How brokers are spoken to.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class KafkaLog:
         append_timeout_s: float | None = None,
         linger_ms: int = 0,
         max_pending_bytes: int = 64 * 1024 * 1024,
+        security: KafkaSecurity = PLAINTEXT,
     ) -> None:
         self.servers = servers
+        self.security = security
         self._topics = topics or Topics()
         self._replication = replication
         self._timeout_s = timeout_s
-        self._connection = KafkaConnection(servers, timeout_s, linger_ms)
+        self._connection = KafkaConnection(servers, timeout_s, linger_ms, security)
         self._writer = KafkaWriter(
             self._connection,
             self._layout,

@@ -11,10 +11,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from personalization.errors import InvalidInput, Unavailable
+from eventlog.kafka_security import PLAINTEXT, KafkaSecurity, why_shut_out
+from personalization.errors import InvalidInput, ShutOut, Unavailable
 
 MAX_BATCH_BYTES = 256 * 1024
 """aiokafka's default of 16 KiB is a dozen decision records."""
+
+LOOK_S = 2.0
+"""For a look at why no broker lets us in, beside the request that failed."""
 
 CLOSE_S = 2.0
 """For connections to be closed; one that hangs is left to the operating system."""
@@ -31,10 +35,13 @@ class KafkaConnection:
         Of one request.
     linger_ms
         How long records wait for company in the producer.
+    security
+        How brokers are spoken to.
     """
 
-    def __init__(self, servers: str, timeout_s: float, linger_ms: int) -> None:
+    def __init__(self, servers: str, timeout_s: float, linger_ms: int, security: KafkaSecurity = PLAINTEXT) -> None:
         self.servers = servers
+        self.security = security
         self.timeout_s = timeout_s
         self.linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
@@ -69,6 +76,7 @@ class KafkaConnection:
                     linger_ms=self.linger_ms,
                     max_batch_size=MAX_BATCH_BYTES,
                     request_timeout_ms=int(self.timeout_s * 1000),
+                    **self.security.options(),
                 )
                 try:
                     await producer.start()
@@ -76,10 +84,15 @@ class KafkaConnection:
                     with contextlib.suppress(Exception):
                         await producer.stop()
                     if isinstance(error, KafkaError | OSError):
-                        raise Unavailable(f"Kafka does not answer at {self.servers}: {error}") from error
+                        raise await self._unavailable(error) from error
                     raise
                 self._producer = producer
             return self._producer.client
+
+    async def _unavailable(self, error: BaseException) -> Unavailable:
+        if problem := await why_shut_out(self.servers, self.security, min(self.timeout_s, LOOK_S)):
+            return ShutOut(problem)
+        return Unavailable(f"Kafka does not answer at {self.servers}: {error}")
 
     async def drop(self) -> None:
         """Disconnect the producer; the next who needs one connects anew.
@@ -126,6 +139,7 @@ class KafkaConnection:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=100,
             request_timeout_ms=int(self.timeout_s * 1000),
+            **self.security.options(),
         )
         try:
             await consumer.start()
@@ -138,7 +152,11 @@ class KafkaConnection:
     @contextlib.asynccontextmanager
     async def admin(self) -> AsyncIterator[Any]:
         """An admin client, for as long as the block runs."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=int(self.timeout_s * 1000))
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self.servers,
+            request_timeout_ms=int(self.timeout_s * 1000),
+            **self.security.options(),
+        )
         try:
             await admin.start()
             yield admin

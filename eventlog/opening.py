@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventlog.kafka import KafkaLog
+from eventlog.kafka_security import PLAINTEXT, KafkaSecurity
 from eventlog.port import EventLog
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
@@ -19,6 +20,7 @@ def open_log(
     replication: int = 1,
     headroom_share: float = 0.0,
     append_timeout_s: float | None = None,
+    security: KafkaSecurity = PLAINTEXT,
 ) -> RedisStreamsLog | KafkaLog:
     """The log at ``url``; nothing is connected yet.
 
@@ -35,6 +37,8 @@ def open_log(
     append_timeout_s
         How long an append may take before its caller is told that the log is away; none: as long as suits a
         worker. A collector answers within a second.
+    security
+        How Kafka's brokers are spoken to; a URL of Redis says it itself.
 
     Raises
     ------
@@ -45,7 +49,13 @@ def open_log(
     if scheme in ("redis", "rediss", "unix"):
         return RedisStreamsLog(url, topics, headroom_share=headroom_share, append_timeout_s=append_timeout_s)
     if scheme == "kafka" and rest:
-        return KafkaLog(rest.strip("/"), topics, replication=replication, append_timeout_s=append_timeout_s)
+        return KafkaLog(
+            rest.strip("/"),
+            topics,
+            replication=replication,
+            append_timeout_s=append_timeout_s,
+            security=security,
+        )
     raise InvalidInput("log_url", f"{url!r}: write redis://host:port/db, unix:///path or kafka://host:port")
 
 

@@ -1,19 +1,23 @@
-"""A connection to Redis whose commands hiredis packs, as redis-py's own blocking connection has it done.
+"""Connections to Redis, by a URL that says all there is to know of the server: password and files of TLS included.
 
-Its asyncio connection packs them in Python, argument by argument: a fifth of what a small batch costs a worker.
+hiredis packs their commands, as redis-py's own blocking connection has it done. Its asyncio connection packs them
+in Python, argument by argument: a fifth of what a small batch costs a worker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import Connection
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.connection import HiredisRespSerializer
 
+from background.redis_url import apart
+from background.tls import TlsFiles
 
-class PackedConnection(Connection):
-    """For ``connection_class`` of ``Redis.from_url``; for TLS and Unix sockets redis-py takes its own."""
 
+class _Packing(AbstractConnection):
     _serializer = HiredisRespSerializer()
 
     def pack_command(self, *args: Any) -> list[bytes]:
@@ -26,3 +30,48 @@ class PackedConnection(Connection):
         """
         packed: list[bytes] = self._serializer.pack(*args)
         return packed
+
+
+class PackedConnection(_Packing, Connection):
+    """Over TCP."""
+
+
+class PackedUnixConnection(_Packing, UnixDomainSocketConnection):
+    """Over a Unix socket."""
+
+
+class PackedTlsConnection(_Packing, SSLConnection):
+    """Over TLS. The files are read for each connection: what has taken their place is in force from the next on.
+
+    Parameters
+    ----------
+    tls
+        None: as redis-py's own parameters of the URL (``ssl_ca_certs`` …) say.
+    """
+
+    def __init__(self, tls: TlsFiles | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._tls = tls
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments: dict[str, Any] = dict(super()._connection_arguments())
+        if self._tls is not None:
+            arguments["ssl"] = self._tls.context()
+        return arguments
+
+
+_PACKED = {SSLConnection: PackedTlsConnection, UnixDomainSocketConnection: PackedUnixConnection}
+
+
+def redis_client(url: str, **options: Any) -> Redis:
+    """A client for ``url``, which says more than the ``options`` where both speak.
+
+    It closes its connections when it is closed.
+    """
+    plain, tls = apart(url)
+    arguments: dict[str, Any] = {**options, **parse_url(plain)}
+    kind = _PACKED.get(arguments.pop("connection_class", None), PackedConnection)
+    if tls is not None:
+        arguments["tls"] = tls
+    client: Redis = Redis.from_pool(ConnectionPool(connection_class=kind, **arguments))
+    return client

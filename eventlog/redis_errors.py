@@ -27,7 +27,10 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from personalization.errors import Refused, StorageFull, Unavailable
+from background.tls import tls_problem
+from personalization.errors import Refused, ShutOut, StorageFull, Unavailable
+
+SETTINGS = "NEXTBEST_REDIS"
 
 REFUSALS = {
     "MISCONF": "the disk Redis writes to is full or cannot be written",
@@ -41,11 +44,13 @@ REFUSALS = {
     "TRYAGAIN": "the Redis Cluster is moving these keys",
     "NOSCRIPT": "Redis has lost its scripts",
     "UNKILLABLE": "a script keeps Redis busy and cannot be ended",
-    "NOAUTH": "Redis wants a password: see NEXTBEST_REDIS",
-    "WRONGPASS": "Redis refuses the password: see NEXTBEST_REDIS",
+    "NOAUTH": "Redis wants a password: see NEXTBEST_REDIS and NEXTBEST_REDIS_PASSWORD_FILE",
+    "WRONGPASS": "Redis refuses the password: see NEXTBEST_REDIS and NEXTBEST_REDIS_PASSWORD_FILE",
     "NOPERM": "the user of Redis may not do this: see NEXTBEST_REDIS and the ACL of that user",
 }
 """Codes a server refuses by for a while, or until its settings are changed: never the fault of what was sent."""
+
+_PASSWORD = frozenset({"NOAUTH", "WRONGPASS"})
 
 NO_ROOM = ("MISCONF", "OOM")
 """Refusals that end when somebody makes room on the server: told to callers, who cannot know otherwise."""
@@ -90,6 +95,23 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, _AWAY) or refusal(error) is not None
 
 
+def why_shut_out(error: BaseException) -> str | None:
+    """Why Redis cannot be used until a person has acted: certificates, or the password; else None.
+
+    >>> from redis.exceptions import AuthenticationError
+    >>> why_shut_out(AuthenticationError("WRONGPASS invalid username-password pair"))
+    'Redis refuses the password: see NEXTBEST_REDIS and NEXTBEST_REDIS_PASSWORD_FILE'
+    >>> why_shut_out(ConnectionError("refused")) is None
+    True
+    """
+    if problem := tls_problem(error, SETTINGS):
+        return f"Redis cannot be used: {problem}"
+    code = refusal(error)
+    if code is None and isinstance(error, AuthenticationError):  # redis-py has taken the code out of the text
+        code = "WRONGPASS" if "invalid" in str(error) else "NOAUTH"
+    return REFUSALS[code] if code in _PASSWORD else None
+
+
 def in_words(error: BaseException) -> str:
     """The failure as a sentence for a person, the server's own words behind it.
 
@@ -100,8 +122,8 @@ def in_words(error: BaseException) -> str:
     'Redis does not answer (refused)'
     """
     code = refusal(error)
-    if code is None and isinstance(error, AuthenticationError):
-        code = "NOAUTH"
+    if code is None and (shut_out := why_shut_out(error)):
+        return shut_out
     if code is not None:
         return f"{REFUSALS[code]} ({error})"
     return f"Redis does not answer ({error})" if isinstance(error, _AWAY) else f"Redis: {error}"
@@ -122,6 +144,8 @@ def translated(error: BaseException) -> Exception:
     code = refusal(error)
     if code in NO_ROOM:
         return StorageFull(REFUSALS[code])
+    if shut_out := why_shut_out(error):
+        return ShutOut(shut_out)
     if is_passing(error) or isinstance(error, AuthenticationError):
         return Unavailable(in_words(error))
     if isinstance(error, ResponseError):

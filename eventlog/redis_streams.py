@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from eventlog import redis_scripts as scripts
 from eventlog.partition import check_partition_count
 from eventlog.port import LogEntry, LogIdentity, LogPosition, Record
-from eventlog.redis_connection import PackedConnection
+from eventlog.redis_connection import redis_client
 from eventlog.redis_errors import translated
 from eventlog.redis_keys import PartitionKeys, entry_id, group_keys, identity_key, offset_of, partition_keys
 from eventlog.redis_writer import Layout, Limits, RedisWriter
@@ -71,9 +71,8 @@ class RedisStreamsLog:
         self.url = url
         self._topics = topics or Topics()
         self._room = 1.0 + headroom_share
-        self._redis: Redis = Redis.from_url(
+        self._redis: Redis = redis_client(
             url,
-            connection_class=PackedConnection,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),

@@ -11,11 +11,12 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings, shown_url
 from eventlog.kafka import KafkaLog
+from eventlog.redis_errors import why_shut_out
 from eventlog.redis_streams import RedisStreamsLog
 from installation.redis_clients import catalog_client, worker_client
 from installation.visitor_log import log_of
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
-from personalization.errors import Refused, Unavailable
+from personalization.errors import Refused, ShutOut, Unavailable
 from state.catalog_store import CatalogStore
 from state.keys import Keys
 
@@ -93,5 +94,7 @@ def published(store: CatalogStore) -> CatalogOf:
 
 
 def _does_not_answer(url: str, error: BaseException, remedy: str = "") -> Unavailable:
+    if problem := why_shut_out(error):
+        return ShutOut(f"at {shown_url(url)}: {problem}")
     message = f"Redis at {shown_url(url)} does not answer ({error})"
     return Unavailable(f"{message}; {remedy}" if remedy else message)

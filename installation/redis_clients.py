@@ -1,5 +1,6 @@
 """The clients of Redis: how long each waits, how often it tries again, and how many connections it may open.
 
+A URL says all there is to know of the server, password and files of TLS included (``background/redis_url.py``).
 The settings refuse a Redis Cluster (``redis+cluster://``): the log, catalogs, models and leases need one server.
 """
 
@@ -7,12 +8,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from eventlog.redis_connection import PackedConnection
+from eventlog.redis_connection import redis_client
 from state.visitor_reader import Fetch
 
 DECIDER_CONNECTIONS = 32
@@ -24,14 +25,12 @@ What comes beyond them fails at once. A pool whose callers wait for a free one c
 
 def decider_client(url: str, timeout_ms: int) -> Redis:
     """The decider's client does not try again: a decision has a deadline."""
-    pool = ConnectionPool.from_url(
+    return redis_client(
         url,
-        connection_class=PackedConnection,
         max_connections=DECIDER_CONNECTIONS,
         socket_connect_timeout=timeout_ms / 1000,
         retry=Retry(NoBackoff(), 0),
     )
-    return Redis(connection_pool=pool)
 
 
 def fetch_with(client: Redis) -> Fetch:
@@ -44,8 +43,7 @@ def background_client(url: str) -> Redis:
 
     It gives up on a Redis that hangs after two seconds; redis-py's own patience would hide that for a minute.
     """
-    client: Redis = Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1))
-    return client
+    return redis_client(url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 1))
 
 
 def catalog_client(url: str) -> Redis:
@@ -53,23 +51,20 @@ def catalog_client(url: str) -> Redis:
 
     What was published and not answered is not published twice (``CatalogStore.publish``).
     """
-    client: Redis = Redis.from_url(
+    return redis_client(
         url,
         socket_timeout=5.0,
         socket_connect_timeout=2.0,
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
-    return client
 
 
 def worker_client(url: str) -> Redis:
     """A folder or a learner waits long, and tries twice more if a connection breaks."""
-    client: Redis = Redis.from_url(
+    return redis_client(
         url,
-        connection_class=PackedConnection,
         decode_responses=False,
         socket_timeout=10.0,
         socket_connect_timeout=2.0,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
     )
-    return client

@@ -7,6 +7,7 @@ from eventlog.kafka import KafkaLog
 from eventlog.opening import open_log
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
+from installation.kafka_security import kafka_security
 
 WORKERS_HEADROOM = 0.5
 """A worker appends into a log that is full for collectors: an entry emits less than itself, save a merge."""
@@ -21,4 +22,10 @@ def log_of(
     """
     url = f"kafka://{settings.kafka}" if settings.kafka else settings.redis
     topics = Topics.bounded(f"{settings.namespace}.", settings.log_bytes, settings.log_age_ms)
-    return open_log(url, topics, headroom_share=headroom_share, append_timeout_s=append_timeout_s)
+    return open_log(
+        url,
+        topics,
+        headroom_share=headroom_share,
+        append_timeout_s=append_timeout_s,
+        security=kafka_security(settings),
+    )

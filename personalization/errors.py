@@ -4,6 +4,7 @@ NextbestError
 ├── InvalidInput        what somebody sent or wrote is wrong; names the field and the remedy
 ├── Unavailable         a part we depend on does not answer now; trying again may help
 │   ├── LogFull         the log would have to drop unread events to take this one
+│   ├── ShutOut         a server does not let us in, or we do not trust it; a person must act
 │   └── StorageFull     the server that keeps the log has no disk or memory left
 ├── MissingCatalog      a fold needs the catalog that an open decision was made under
 ├── EpochClosed         the log an append was made for is over; who starts again goes on in the next one
@@ -50,6 +51,14 @@ class LogFull(Unavailable):
     """The log holds as much as it may and nothing of it has been folded yet."""
 
     public = True
+
+
+class ShutOut(Unavailable):
+    """A server does not let us in (password), or we do not trust it (certificate): the message says which setting.
+
+    A role refuses to start with it. One that is at work waits, as for a server that is away: it may have been given
+    a wrong certificate for a moment.
+    """
 
 
 class StorageFull(Unavailable):

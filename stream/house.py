@@ -18,6 +18,8 @@ from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from installation.redis_clients import worker_client
 from installation.visitor_log import WORKERS_HEADROOM, log_of
+from installation.way_in import shut_out
+from personalization.errors import Refused
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
@@ -101,6 +103,8 @@ async def _check_resumption(
 
 
 def _say_waiting(error: BaseException) -> None:
+    if problem := shut_out(error):
+        raise Refused(problem) from error
     logger.warning("waiting_for_servers", extra={"reason": repr(error)})
 
 

@@ -46,6 +46,20 @@ class WorkerMetrics:
             registry=r,
         )
 
+        self.redis_used_bytes = Gauge(
+            "nextbest_redis_memory_used_bytes", "Memory of Redis as it counts for its bound", registry=r
+        )
+        self.redis_limit_bytes = Gauge(
+            "nextbest_redis_memory_limit_bytes",
+            "Bound of Redis's memory (maxmemory), of its machine's where it has none",
+            registry=r,
+        )
+
+    def redis_memory(self, used_bytes: int, limit_bytes: int) -> None:
+        """How full Redis is."""
+        self.redis_used_bytes.set(used_bytes)
+        self.redis_limit_bytes.set(limit_bytes)
+
     def gap(self, partition: int, n_entries: int) -> None:
         """The log went on ``n_entries`` further than it should: say so, loudly."""
         logger.error("entries_missing_from_log", extra={"partition": partition, "n_entries": n_entries})

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from background.supervisor import TaskSupervisor
 from personalization.errors import EpochClosed, Refused, Unavailable
 from state.attempts import AttemptStore
+from state.redis_memory import RedisMemory
 from stream.batch_agent import BatchAgent
 from stream.health import health_server
 from stream.house import House
@@ -86,6 +87,7 @@ class Worker(Generic[MessageT]):
         self._isolation = None if house.failpoints.armed else isolation
         self._process = isolation.process if self._isolation else process
         self._agent = BatchAgent(app, topic, self._handle, house.settings.fold_batch, within_s)
+        self._memory = RedisMemory(house.redis, metrics.redis_memory)
         self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, house.identity)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -98,6 +100,7 @@ class Worker(Generic[MessageT]):
         """
         self._app.offset_policy.on_gap = self._metrics.gap
         self.tasks.keep("lag", self._lag.run)
+        self.tasks.keep("redis-memory", self._memory.run)
         settings = self._house.settings
         health = health_server(
             self._metrics.registry, settings.host, settings.metrics_port, self.not_ready, self.warnings
@@ -119,7 +122,8 @@ class Worker(Generic[MessageT]):
             f"the background task {name} ended and was started again: {reason}"
             for name, reason in self.tasks.not_ready().items()
         ]
-        return [*ended, *self._role_warnings()]
+        memory = self._memory.warning()
+        return [*ended, *([memory] if memory else []), *self._role_warnings()]
 
     async def _handle(self, messages: Sequence[Any]) -> None:
         await self._process([self._message(message) for message in messages])

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.types import TP
@@ -144,6 +145,7 @@ def make_app(
     app = WorkerApp(
         log.topics.prefix + role,
         broker=_broker(log),
+        broker_credentials=_credentials(log),
         # No process but this one may serve: Faust's web server has open table routes and no access control.
         web_enabled=False,
         TableManager=NoTables,
@@ -171,6 +173,18 @@ def make_app(
     app.log_identity = identity
     app.offset_policy = offset_policy or OffsetPolicy()
     return app
+
+
+def _credentials(log: RedisStreamsLog | KafkaLog) -> Credentials | None:
+    """How Faust's own consumer speaks to brokers: as every other client of the log does."""
+    if isinstance(log, RedisStreamsLog) or (context := log.security.context()) is None:
+        return None
+    security = log.security
+    if security.protocol == "SSL":
+        return SSLCredentials(context)
+    return SASLCredentials(
+        username=security.user, password=security.password, mechanism=security.mechanism, ssl_context=context
+    )
 
 
 def _broker(log: RedisStreamsLog | KafkaLog) -> list[URL]:

@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -32,7 +33,7 @@ JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-Xshare:auto", "-XX:TieredStopAtLevel=1
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One real Redis for the session."""
     require("redis")
-    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis"), port=free_port()) as server:
         yield server
 
 
@@ -95,18 +96,34 @@ def kafka_libs() -> Path:
 
 
 @contextlib.contextmanager
-def kafka_broker(libs: Path, directory: Path) -> Iterator[str]:
-    """Run one broker in ``directory`` until the block ends."""
+def kafka_broker(
+    libs: Path,
+    directory: Path,
+    more_listeners: Mapping[str, int] = MappingProxyType({}),
+    more_properties: str = "",
+    *format_options: str,
+) -> Iterator[str]:
+    """Run one broker in ``directory`` until the block ends; the ``host:port`` of its plain listener.
+
+    Parameters
+    ----------
+    more_listeners
+        Port by protocol (``SSL``, ``SASL_SSL``).
+    format_options
+        More arguments of ``kafka.tools.StorageTool format``.
+    """
     port, controller = free_port(), free_port()
+    listeners = ",".join(f"{name}://127.0.0.1:{at}" for name, at in {"PLAINTEXT": port, **more_listeners}.items())
+    protocols = ",".join(f"{name}:{name}" for name in ("PLAINTEXT", *more_listeners))
     properties = directory / "server.properties"
     properties.write_text(
         f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocols}
 log.dirs={directory / "data"}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -116,12 +133,12 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
-"""
+{more_properties}"""
     )
     java = ["java", *JAVA_OPTIONS, "-cp", f"{libs}/*"]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "0")
     subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *format_options],
         capture_output=True,
         check=True,
         timeout=120,

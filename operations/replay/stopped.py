@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from eventlog.group_members import group_members
+from installation.kafka_security import kafka_security
 from installation.opened import Installation
 from personalization.errors import Refused
 from stream.transports.lease import Lease
@@ -33,7 +34,8 @@ async def workers_stopped(opened: Installation, roles: Collection[str]) -> Async
         for role in roles:
             group = f"{opened.settings.namespace}.{role}"
             if opened.settings.kafka:
-                members = await group_members(opened.settings.kafka, group)
+                security = kafka_security(opened.settings)
+                members = await group_members(opened.settings.kafka, group, security=security)
                 if members:
                     raise Refused(f"a {role} is at work ({', '.join(sorted(members))}): {HOW_TO_STOP}")
                 continue

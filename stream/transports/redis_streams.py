@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from eventlog.redis_connection import PackedConnection
+from eventlog.redis_connection import redis_client
 from eventlog.redis_keys import group_keys, offset_of, partition_keys
 from eventlog.redis_scripts import RAISE_FLOOR
 from eventlog.redis_streams import RedisStreamsLog
@@ -48,9 +48,8 @@ class _Consumer(base.Consumer, LogReader):
         super().__init__(transport, *args, **kwargs)
         self._log: RedisStreamsLog = self.app.event_log
         conf = self.app.conf
-        self._redis: Redis = Redis.from_url(
+        self._redis: Redis = redis_client(
             self._log.url,
-            connection_class=PackedConnection,
             socket_timeout=conf.broker_request_timeout,
             socket_connect_timeout=2.0,
             retry=Retry(NoBackoff(), 0),

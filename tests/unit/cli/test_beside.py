@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from cli.beside import find_installation
 from cli.data_dir import DataDir
-from cli.running_file import NAME, RunningInstallation, read_running, remove_running
-from config.settings import Settings
+from cli.running_file import NAME, RunningInstallation, kafka_access, read_running, remove_running
+from config.settings import PREFIX, Settings
 from personalization.errors import Refused
 
 GIVEN = "0123456789abcdef" * 2
@@ -65,6 +66,52 @@ def test_its_redis_log_namespace_and_secret_are_taken_along(running: Path) -> No
     }
     assert f"`nextbest up` on {running} (API http://127.0.0.1:8700" in words
     assert "hunter2" not in words
+
+
+def test_the_way_to_its_servers_is_taken_along_whole_and_of_another_one_nothing(tmp_path: Path) -> None:
+    data_dir = DataDir(tmp_path / "data")
+    access = {
+        "NEXTBEST_KAFKA_SECURITY": "SASL_SSL",
+        "NEXTBEST_KAFKA_USER": "ali",
+        "NEXTBEST_KAFKA_PASSWORD": "hunter2",
+    }
+    redis = "rediss://cache/0?password=hunter2&tls_ca=%2Fetc%2Fca.pem"
+    RunningInstallation("http://127.0.0.1:8700", redis, "kafka:9093", "shop", access).write(data_dir.path)
+    (tmp_path / "password").write_text("of another one")
+    environment = {
+        "NEXTBEST_REDIS": "redis://elsewhere",
+        "NEXTBEST_REDIS_PASSWORD_FILE": str(tmp_path / "password"),
+        "NEXTBEST_REDIS_TIMEOUT_MS": "77",
+        "NEXTBEST_KAFKA_MECHANISM": "PLAIN",
+        "NEXTBEST_SECRET": GIVEN,
+    }
+    words = find_installation(environment, data_dir.path)
+    data_dir.release()
+    assert environment == {
+        "NEXTBEST_DATA_DIR": str(data_dir.path),
+        "NEXTBEST_REDIS": redis,
+        "NEXTBEST_REDIS_TIMEOUT_MS": "77",
+        "NEXTBEST_NAMESPACE": "shop",
+        "NEXTBEST_KAFKA": "kafka:9093",
+        "NEXTBEST_SECRET": GIVEN,
+        **access,
+    }
+    assert "Redis at rediss://cache/0?password=***)" in words
+
+
+def test_every_setting_of_the_way_to_kafka_is_written_down() -> None:
+    given = {
+        "NEXTBEST_KAFKA_SECURITY": "SASL_SSL",
+        "NEXTBEST_KAFKA_SERVER_NAME": "kafka.internal",
+        "NEXTBEST_KAFKA_USER": "ali",
+        "NEXTBEST_KAFKA_PASSWORD": "hunter2",
+        "NEXTBEST_KAFKA_MECHANISM": "PLAIN",
+    }
+    settings = Settings.from_environment({"NEXTBEST_KAFKA": "kafka:9093", **given})
+    assert kafka_access(settings) == given
+    known = {PREFIX + row.name.upper() for row in fields(Settings) if row.name.startswith("kafka_")}
+    files = {f"NEXTBEST_KAFKA_{name}_FILE" for name in ("CA", "CERTIFICATE", "KEY", "PASSWORD")}
+    assert known == given.keys() | files, "another one has to be told as well"
 
 
 def test_nextbest_redis_comes_before_what_runs_here(running: Path) -> None:

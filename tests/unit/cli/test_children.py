@@ -36,9 +36,20 @@ async def server(port: int, answer: bytes | None) -> AsyncIterator[None]:
         yield
 
 
-def redis_spec(tmp_path: Path, port: int) -> ChildSpec:
+@asynccontextmanager
+async def redis_that_says(path: Path, answer: bytes) -> AsyncIterator[None]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, path):
+        yield
+
+
+def redis_spec(tmp_path: Path, socket_path: Path) -> ChildSpec:
     require("redis")
-    return redis_part(tmp_path, port)
+    return redis_part(tmp_path, socket_path)
 
 
 @pytest.mark.redis
@@ -52,10 +63,10 @@ def redis_spec(tmp_path: Path, port: int) -> ChildSpec:
     ],
 )
 async def test_a_redis_that_says_anything_is_alive(tmp_path: Path, answer: bytes, ready: bool) -> None:
-    port = free_port()
-    spec = redis_spec(tmp_path, port)
+    socket_path = tmp_path / "s"
+    spec = redis_spec(tmp_path, socket_path)
     assert spec.alive is not None
-    async with server(port, answer):
+    async with redis_that_says(socket_path, answer):
         assert (await spec.alive(), await spec.ready()) == (True, ready)
     assert (await spec.alive(), await spec.ready()) == (False, False)
 
@@ -65,7 +76,7 @@ async def test_a_redis_that_is_stopped_says_nothing(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("cli.children.ANSWER_WITHIN_S", 0.2)
     require("redis")
     with EmbeddedRedis(tmp_path / "stopped") as stopped:
-        spec = redis_spec(tmp_path, stopped.port)
+        spec = redis_spec(tmp_path, stopped.socket_path)
         assert spec.alive is not None
         assert await spec.alive()
         assert stopped.process is not None
@@ -74,7 +85,7 @@ async def test_a_redis_that_is_stopped_says_nothing(tmp_path: Path, monkeypatch:
 
 
 def test_redis_is_waited_for_longer_than_anybody_else(tmp_path: Path) -> None:
-    spec = redis_spec(tmp_path, free_port())
+    spec = redis_spec(tmp_path, tmp_path / "s")
     worker = worker_part("folder", 0, {})
     assert spec.patient
     assert spec.hangs_after_s >= 4 * worker.hangs_after_s > 2 * ANSWER_WITHIN_S

@@ -166,7 +166,7 @@ def test_volumes_are_declared_and_used() -> None:
 
 
 def test_redis_keeps_what_the_embedded_one_keeps() -> None:
-    words = iter(redis_options(Path("/data"), 6379, ""))
+    words = iter(redis_options(Path("/data"), Path("/data/redis.sock"), ""))
     embedded = dict(zip(words, words, strict=True))
     given = SERVICES["redis"]["command"]
     assert given[0] == "redis-server"

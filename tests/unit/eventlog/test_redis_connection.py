@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from redis.asyncio import Connection, Redis
+from redis.asyncio import Connection
 from redis.exceptions import DataError
 
-from eventlog.redis_connection import PackedConnection
+from background.redis_url import complete_url
+from background.tls import TlsFiles
+from eventlog.redis_connection import PackedConnection, PackedTlsConnection, PackedUnixConnection, redis_client
 
 
 @pytest.mark.parametrize(
@@ -30,8 +33,25 @@ def test_what_redis_cannot_take_is_refused(value: Any) -> None:
         PackedConnection().pack_command("SET", "a", value)
 
 
-def test_a_url_brings_its_own_class_where_it_needs_one() -> None:
-    plain = Redis.from_url("redis://127.0.0.1:1", connection_class=PackedConnection)
-    secure = Redis.from_url("rediss://127.0.0.1:1", connection_class=PackedConnection)
-    assert plain.connection_pool.connection_class is PackedConnection
-    assert secure.connection_pool.connection_class is not PackedConnection
+@pytest.mark.parametrize(
+    ("url", "connection"),
+    [
+        ("redis://127.0.0.1:1", PackedConnection),
+        ("rediss://127.0.0.1:1", PackedTlsConnection),
+        ("unix:///run/redis.sock", PackedUnixConnection),
+    ],
+)
+def test_every_kind_of_connection_packs_so(url: str, connection: Callable[[], Connection]) -> None:
+    pool = redis_client(url, socket_timeout=3.0).connection_pool
+    assert pool.connection_class is connection
+    assert connection().pack_command("PING") == [b"*1\r\n$4\r\nPING\r\n"]
+    assert pool.connection_kwargs["socket_timeout"] == 3.0
+
+
+def test_what_the_url_says_of_tls_reaches_the_connection_and_redis_py_sees_none_of_it() -> None:
+    files = TlsFiles(ca="/etc/c a.pem", certificate="/etc/c.pem", key="/etc/k.pem", server_name="cache.internal")
+    url = complete_url("rediss://user@cache:6380/2", "p/w?&", files)
+    told = redis_client(url).connection_pool.connection_kwargs
+    expected = {"username": "user", "password": "p/w?&", "host": "cache", "port": 6380, "db": 2, "tls": files}
+    assert {name: told[name] for name in expected} == expected
+    assert not [name for name in told if name.startswith(("tls_", "ssl_"))]

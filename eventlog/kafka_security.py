@@ -1,0 +1,98 @@
+"""How brokers are spoken to: one object that every client of Kafka is opened with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from background.tls import TlsFiles, causes, tls_problem
+
+SETTINGS = "NEXTBEST_KAFKA"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """What clients are told beside the addresses.
+
+    Parameters
+    ----------
+    protocol
+        ``PLAINTEXT``, ``SSL`` or ``SASL_SSL``.
+    tls
+        The files of the latter two.
+    mechanism, user, password
+        Of ``SASL_SSL``.
+    """
+
+    protocol: str = "PLAINTEXT"
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    mechanism: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    def context(self) -> ssl.SSLContext | None:
+        """The context of a connection; None without TLS."""
+        return None if self.protocol == "PLAINTEXT" else self.tls.context()
+
+    def options(self) -> dict[str, Any]:
+        """What aiokafka's clients, admin clients and connections all take."""
+        if self.protocol == "PLAINTEXT":
+            return {}
+        options: dict[str, Any] = {"security_protocol": self.protocol, "ssl_context": self.context()}
+        if self.protocol == "SASL_SSL":
+            options |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return options
+
+
+PLAINTEXT = KafkaSecurity()
+
+
+async def why_shut_out(servers: str, security: KafkaSecurity, timeout_s: float) -> str | None:
+    """Why none of ``servers`` lets us in, if it is for certificates or the password; else None.
+
+    Clients of aiokafka keep it to themselves: what they raise is the same as of a broker that is away.
+    """
+    found = None
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            async with asyncio.timeout(timeout_s):
+                connection = await create_conn(
+                    host.strip("[]"), int(port), request_timeout_ms=int(timeout_s * 1000), **security.options()
+                )
+        except (KafkaError, OSError, TimeoutError, ValueError) as error:
+            problem = _problem(error, security)
+            if problem is not None and found is None:
+                found = f"Kafka at {server.strip()} cannot be used: {problem}"
+        else:
+            with contextlib.suppress(Exception):
+                connection.close()
+            return None
+    return found
+
+
+def _problem(error: BaseException, security: KafkaSecurity) -> str | None:
+    for each in causes(error):
+        if isinstance(each, SaslAuthenticationFailed | AuthenticationFailedError):
+            return (
+                f"it refuses user {security.user} or the password: look at {SETTINGS}_USER and "
+                f"{SETTINGS}_PASSWORD_FILE, and at {SETTINGS}_MECHANISM, under which it may not know that user"
+            )
+        if isinstance(each, UnsupportedSaslMechanismError):
+            return f"it does not take {security.mechanism}: look at {SETTINGS}_MECHANISM"
+    return tls_problem(error, SETTINGS)
