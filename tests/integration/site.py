@@ -63,7 +63,7 @@ class Site:
 
     @classmethod
     @contextmanager
-    def open(cls, tmp_path_factory: pytest.TempPathFactory, catalog: str) -> Iterator[Self]:
+    def open(cls, tmp_path_factory: pytest.TempPathFactory, catalog: str, **more_settings: str) -> Iterator[Self]:
         """A site of its own for the tests of a module, with a catalog that can be changed."""
         require("redis")
         folder = tmp_path_factory.mktemp("catalog")
@@ -73,6 +73,7 @@ class Site:
             "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
             "NEXTBEST_DEADLINE_MS": "5000",
             "NEXTBEST_NAMESPACE": NAMESPACE,
+            **more_settings,
         }
         up = start(tmp_path_factory.mktemp("data"), "--catalog", str(folder), **settings)
         with Redis.from_url(up.redis_url()) as redis:

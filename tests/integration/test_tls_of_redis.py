@@ -190,6 +190,39 @@ def test_a_certificate_that_has_expired_is_named(tmp_path: Path) -> None:
     assert "its certificate has expired: put a new one on that server" in said
 
 
+def test_a_worker_that_waits_ends_when_the_server_turns_out_to_be_a_stranger(tmp_path: Path) -> None:
+    require("redis")
+    ours, theirs = Authority.make(tmp_path / "ours"), Authority.make(tmp_path / "theirs")
+    stranger = theirs.sign("redis", "127.0.0.1")
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
+    settings = {"NEXTBEST_REDIS": f"rediss://127.0.0.1:{port}/0", "NEXTBEST_REDIS_CA_FILE": str(ours.file)}
+    with (tmp_path / "said").open("wb") as said:
+        waiting = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cli", "folder"],
+            stdout=said,
+            stderr=said,
+            env={**environment, "PYTHONPATH": str(ROOT), **settings},
+        )
+    try:
+        until(
+            lambda: "waiting_for_servers" in (tmp_path / "said").read_text(), "it waits for a server that is away"
+        )
+        assert waiting.poll() is None
+        options = (
+            *("--tls-port", str(port), "--tls-cert-file", str(stranger.certificate)),
+            *("--tls-key-file", str(stranger.key), "--tls-ca-cert-file", str(theirs.file)),
+            *("--tls-auth-clients", "no"),
+        )
+        with EmbeddedRedis(tmp_path / "redis", extra=options):
+            until(lambda: waiting.poll() is not None, "it ends")
+    finally:
+        waiting.kill()
+        waiting.wait()
+    assert waiting.returncode == 1
+    assert "signed by nobody we trust" in (tmp_path / "said").read_text().splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_up_works_on_it_and_commands_beside_find_it(secured: Secured, tmp_path: Path) -> None:
     up: Up = begin(tmp_path / "data", **secured.settings)

@@ -5,6 +5,10 @@ They are built where there is an engine; what would fail there and can be read i
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
+import subprocess
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -12,10 +16,15 @@ from typing import Any
 
 import click
 import pytest
+from redis import AuthenticationError, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from background.ports import free_port
 from cli.main import nextbest
 from config.settings import PREFIX, InvalidSettings, Settings
-from state.embedded import redis_options
+from state.embedded import find_redis_server, redis_options
+from tests.requirements import require
+from tests.running import until
 from tests.servers import ROOT
 from tests.unit.deploy.container_files import CONTEXT, compose, in_context, stages
 
@@ -127,6 +136,7 @@ def test_a_service_runs_a_command_of_ours(name: str) -> None:
 def test_a_services_environment_is_settings_of_servers_that_are_there(name: str) -> None:
     told = environment(name)
     assert {name for name in told if name.startswith(PREFIX)} <= SETTINGS
+    del told["NEXTBEST_REDIS_PASSWORD_FILE"]  # it is there in the container
     settings = Settings.from_environment(told)
     kafka, _, kafka_port = settings.kafka.partition(":")
     assert f"PLAINTEXT://{kafka}:{kafka_port}" == SERVICES[kafka]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
@@ -165,14 +175,66 @@ def test_volumes_are_declared_and_used() -> None:
     assert {source for source in mounted if not source.startswith((".", "/"))} == COMPOSE["volumes"].keys()
 
 
+def redis_script() -> str:
+    """What the container of Redis runs, as its shell sees it."""
+    *shell, script = SERVICES["redis"]["command"]
+    assert shell == ["sh", "-euc"]
+    return str(script).replace("$$", "$")
+
+
 def test_redis_keeps_what_the_embedded_one_keeps() -> None:
     words = iter(redis_options(Path("/data"), Path("/data/redis.sock"), ""))
     embedded = dict(zip(words, words, strict=True))
-    given = SERVICES["redis"]["command"]
-    assert given[0] == "redis-server"
-    in_compose = dict(zip(given[1::2], given[2::2], strict=True))
+    given = shlex.split(redis_script().partition("<<")[0])
+    assert given[:4] == ["exec", "docker-entrypoint.sh", "redis-server", "-"]
+    in_compose = dict(zip(given[4::2], given[5::2], strict=True))
     assert in_compose == {name: embedded[name] for name in in_compose}
     assert {"--appendonly", "--maxmemory-policy"} <= in_compose.keys()
+
+
+@pytest.mark.redis
+def test_redis_takes_its_password_from_the_file_and_no_list_of_processes_shows_it(tmp_path: Path) -> None:
+    require("redis")
+    password, port = "0123456789abcdef", free_port()
+    (tmp_path / "password").write_text(password + "\n")
+    (tmp_path / "docker-entrypoint.sh").write_text('#!/bin/sh\nshift\nexec "$SERVER" "$@"\n')
+    (tmp_path / "docker-entrypoint.sh").chmod(0o755)
+    script = redis_script().replace("/run/secrets/redis_password", str(tmp_path / "password"))
+    script = script.replace(" <<END", f" --port {port} --bind 127.0.0.1 --dir {tmp_path} <<END")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SERVER": str(find_redis_server())}
+    process = subprocess.Popen(["sh", "-euc", script], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        with Redis(port=port, password=password) as redis:
+
+            def answers() -> bool:
+                with contextlib.suppress(RedisConnectionError):
+                    return bool(redis.ping())
+                return False
+
+            until(answers, "Redis answers")
+            assert redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
+            stranger.ping()
+        shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(process.pid)], capture_output=True, text=True)
+        assert "redis-server" in shown.stdout
+        assert password not in shown.stdout
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_nobody_outside_reaches_redis_or_kafka() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
+    assert not [name for name, service in SERVICES.items() if service.get("network_mode")]
+
+
+def test_who_speaks_to_redis_is_given_its_password() -> None:
+    (given,) = {environment(name)["NEXTBEST_REDIS_PASSWORD_FILE"] for name in OURS}
+    assert Path(given).parent == Path("/run/secrets")
+    assert COMPOSE["secrets"].keys() == {Path(given).name}
+    for name in (*OURS, "redis"):
+        assert SERVICES[name]["secrets"] == [Path(given).name]
+    assert f"requirepass $(cat {given})" in redis_script()
 
 
 def test_a_command_that_is_not_ours_would_be_found() -> None:
