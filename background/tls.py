@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -131,3 +133,21 @@ def _of_theirs(error: ssl.SSLCertVerificationError, settings: str) -> str:
     return (
         f"its certificate cannot be trusted: look at {settings}_CA_FILE, and at that server's certificate ({words})"
     )
+
+
+async def speaks_tls(host: str, port: int, timeout_s: float) -> bool:
+    """Whether TLS is spoken at an address, be it trusted or not. Nothing is sent but the greeting."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port, ssl=anybody)
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")  # it wants a certificate of ours
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await writer.wait_closed()
+    return True

@@ -16,7 +16,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from background.tls import TlsFiles, causes, tls_problem
+from background.tls import TlsFiles, causes, speaks_tls, tls_problem
 
 SETTINGS = "NEXTBEST_KAFKA"
 
@@ -63,7 +63,7 @@ PLAINTEXT = KafkaSecurity()
 
 
 async def why_shut_out(servers: str, security: KafkaSecurity, timeout_s: float) -> str | None:
-    """Why none of ``servers`` lets us in, if it is for certificates or the password; else None.
+    """Why none of ``servers`` lets us in, if it is for certificates, the password or no TLS; else None.
 
     Clients of aiokafka keep it to themselves: what they raise is the same as of a broker that is away.
     """
@@ -71,19 +71,41 @@ async def why_shut_out(servers: str, security: KafkaSecurity, timeout_s: float) 
     for server in servers.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
-            async with asyncio.timeout(timeout_s):
-                connection = await create_conn(
-                    host.strip("[]"), int(port), request_timeout_ms=int(timeout_s * 1000), **security.options()
-                )
-        except (KafkaError, OSError, TimeoutError, ValueError) as error:
-            problem = _problem(error, security)
-            if problem is not None and found is None:
-                found = f"Kafka at {server.strip()} cannot be used: {problem}"
-        else:
-            with contextlib.suppress(Exception):
-                connection.close()
+            problem = await _why_one_shuts_out(host.strip("[]"), int(port), security, timeout_s)
+        except ValueError:  # no port
             return None
+        if problem == "":
+            return None
+        if problem is not None and found is None:
+            found = f"Kafka at {server.strip()} cannot be used: {problem}"
     return found
+
+
+async def _why_one_shuts_out(host: str, port: int, security: KafkaSecurity, timeout_s: float) -> str | None:
+    """Empty if this one lets us in; None if it is away."""
+    try:
+        await _connect(host, port, security, timeout_s)
+    except (KafkaError, OSError, TimeoutError) as error:
+        problem = _problem(error, security)
+        if problem is not None:
+            return problem
+    else:
+        return ""
+    if security.protocol == "PLAINTEXT":
+        if await speaks_tls(host, port, timeout_s):
+            return f"it speaks TLS on that port: set {SETTINGS}_SECURITY to SSL or SASL_SSL"
+        return None
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await _connect(host, port, PLAINTEXT, timeout_s)
+        return f"it does not speak TLS on that port: look at {SETTINGS} and {SETTINGS}_SECURITY"
+    return None
+
+
+async def _connect(host: str, port: int, security: KafkaSecurity, timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        connection = await create_conn(host, port, request_timeout_ms=int(timeout_s * 1000), **security.options())
+    with contextlib.suppress(Exception):
+        connection.close()
 
 
 def _problem(error: BaseException, security: KafkaSecurity) -> str | None:

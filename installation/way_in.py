@@ -7,10 +7,11 @@ away, and be waited for.
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
-from background.tls import causes
+from background.tls import causes, speaks_tls
 from config.settings import Settings, shown_url
 from eventlog.kafka_security import why_shut_out as why_kafka_shuts_out
 from eventlog.redis_errors import why_shut_out as why_redis_shuts_out
@@ -20,6 +21,8 @@ from personalization.errors import Refused, ShutOut
 
 LOOK_S = 3.0
 """A server that says nothing for so long is taken for one that is away: the role starts, and waits for it."""
+
+OTHER_S = 1.0
 
 
 async def check_way_in(settings: Settings, *, redis: bool = True) -> None:
@@ -58,11 +61,36 @@ async def _redis(settings: Settings) -> str | None:
     try:
         async with asyncio.timeout(LOOK_S):
             await client.ping()
-    except TimeoutError:
-        return None
-    except (RedisError, OSError) as error:
-        problem = why_redis_shuts_out(error)
+    except (RedisError, OSError, TimeoutError) as error:
+        problem = why_redis_shuts_out(error) or await _other_language(settings.redis)
         return problem and f"at {shown_url(settings.redis)}: {problem}"
     finally:
         await client.aclose()
     return None
+
+
+async def _other_language(url: str) -> str | None:
+    """Whether TLS is spoken there where the URL says it is not, or the other way round.
+
+    Either looks like a server that is away: Redis waits for the end of a line that TLS never sends.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 6379
+    if parts.scheme == "redis" and await speaks_tls(host, port, OTHER_S):
+        return "Redis cannot be used: it speaks TLS on that port; write rediss:// in NEXTBEST_REDIS"
+    if parts.scheme == "rediss" and await _answers_plainly(host, port):
+        return "Redis cannot be used: it does not speak TLS on that port; write redis:// in NEXTBEST_REDIS"
+    return None
+
+
+async def _answers_plainly(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(OTHER_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"PING\r\n")
+                return (await reader.readline()).startswith((b"+PONG", b"-"))
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False

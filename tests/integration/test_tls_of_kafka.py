@@ -48,7 +48,7 @@ class Secured:
     """One broker; the settings of the way to it by certificate, and by password."""
 
     authority: Authority
-    folder: Path
+    plain: str
     by_certificate: dict[str, str]
     by_password: dict[str, str]
 
@@ -66,10 +66,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     user = f"SCRAM-SHA-512=[name=ali,password={PASSWORD}]"
     tls = {"NEXTBEST_KAFKA_CA_FILE": str(authority.file), "NEXTBEST_KAFKA_SERVER_NAME": "kafka.internal"}
     (folder / "kafka").mkdir()
-    with kafka_broker(kafka_libs(), folder / "kafka", ports, properties, "--add-scram", user):
+    with kafka_broker(kafka_libs(), folder / "kafka", ports, properties, "--add-scram", user) as plain:
         yield Secured(
             authority,
-            folder,
+            plain,
             {
                 **tls,
                 "NEXTBEST_KAFKA": f"127.0.0.1:{ports['SSL']}",
@@ -120,7 +120,7 @@ def test_the_whole_works_on_it(secured: Secured, way: str, tmp_path: Path) -> No
         up.wait_ready()
         up.track("a1", "m1")
         until(lambda: up.event_count("a1") == 1, "the event reaches its state through Faust's consumer")
-        code, said, _ = command("epoch", "show", "--data-dir", str(tmp_path / "data"))
+        code, said, _ = command("epoch", "--data-dir", str(tmp_path / "data"), "show")
         assert code == 0, said
         assert PASSWORD not in "".join(up.said) + said
     finally:
@@ -158,6 +158,10 @@ def shut_out(secured: Secured, wrong: str, folder: Path) -> dict[str, str]:
         }
     if wrong == "no certificate":
         return by_certificate | {"NEXTBEST_KAFKA_CERTIFICATE_FILE": "", "NEXTBEST_KAFKA_KEY_FILE": ""}
+    if wrong == "plain":
+        return {"NEXTBEST_KAFKA": by_certificate["NEXTBEST_KAFKA"]}
+    if wrong == "tls":
+        return by_certificate | {"NEXTBEST_KAFKA": secured.plain}
     if wrong == "password":
         return by_password | {"NEXTBEST_KAFKA_PASSWORD_FILE": str(folder / "password")}
     assert wrong == "mechanism"
@@ -175,6 +179,8 @@ def shut_out(secured: Secured, wrong: str, folder: Path) -> dict[str, str]:
         ("certificate", "folder", "look at NEXTBEST_KAFKA_CERTIFICATE_FILE"),
         ("no certificate", "folder", "look at NEXTBEST_KAFKA_CERTIFICATE_FILE"),
         ("password", "folder", "it refuses user ali or the password: look at NEXTBEST_KAFKA_USER"),
+        ("plain", "folder", "it speaks TLS on that port: set NEXTBEST_KAFKA_SECURITY to SSL or SASL_SSL"),
+        ("tls", "folder", "it does not speak TLS on that port: look at NEXTBEST_KAFKA and NEXTBEST_KAFKA_SECURITY"),
         ("mechanism", "folder", "it does not take SCRAM-SHA-256: look at NEXTBEST_KAFKA_MECHANISM"),
     ],
 )

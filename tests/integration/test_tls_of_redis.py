@@ -95,6 +95,7 @@ def role(*arguments: str, **settings: str) -> tuple[int, str, float]:
         text=True,
         timeout=120,
         env={**environment, "PYTHONPATH": str(ROOT), **settings},
+        cwd=ROOT,
         check=False,
     )
     return done.returncode, done.stderr + done.stdout, time.monotonic() - began
@@ -169,6 +170,24 @@ def test_what_is_wrong_is_said_in_a_sentence_and_not_waited_for(
     assert PASSWORD not in said
     assert "wrong-pass" not in said
     assert took_s < SECONDS
+
+
+def test_tls_where_there_is_none_and_none_where_there_is(secured: Secured, redis_url: str) -> None:
+    code, said, _ = role("folder", NEXTBEST_REDIS=redis_url.replace("redis://", "rediss://"))
+    assert code == 1
+    assert "it does not speak TLS on that port; write redis:// in NEXTBEST_REDIS" in said
+    code, said, _ = role("folder", NEXTBEST_REDIS=f"redis://127.0.0.1:{secured.port}/0")
+    assert code == 1
+    assert "it speaks TLS on that port; write rediss:// in NEXTBEST_REDIS" in said
+
+
+@pytest.mark.parametrize("command", [("history",), ("publish", "config/catalog"), ("replay", "--check")])
+def test_commands_say_the_same_sentence(secured: Secured, tmp_path: Path, command: tuple[str, ...]) -> None:
+    stranger = Authority.make(tmp_path / "theirs")
+    code, said, _ = role(*command, **secured.without(NEXTBEST_REDIS_CA_FILE=str(stranger.file)))
+    assert code == 1
+    assert "signed by nobody we trust: give the CA that signed it in NEXTBEST_REDIS_CA_FILE" in said
+    assert "Traceback" not in said
 
 
 def test_a_certificate_that_has_expired_is_named(tmp_path: Path) -> None:
