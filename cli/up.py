@@ -169,9 +169,10 @@ async def running(
     began = time.monotonic()
     settings = Settings.from_environment()
     own_redis = not os.environ.get("NEXTBEST_REDIS", "")
-    from installation.way_in import check_way_in
+    if settings.kafka or not own_redis:
+        from installation.way_in import check_way_in  # loads all of Kafka's client
 
-    await check_way_in(settings, redis=not own_redis)
+        await check_way_in(settings, redis=not own_redis)
     os.umask(UMASK)
     async with contextlib.AsyncExitStack() as stack:
         data_dir = DataDir(options.data_dir, say)

@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions
 
 from eventlog.redis_errors import REFUSALS, translated
-from personalization.errors import LogFull, NextbestError, Refused, StorageFull, Unavailable
+from personalization.errors import LogFull, NextbestError, Refused, ShutOut, StorageFull, Unavailable
 
 IN_A_SCRIPT = "Error running script (call to f_ab): @user_script:5: -{} something the server says"
 
@@ -25,7 +25,6 @@ def test_every_refusal_by_code_passes(code: str, text: str) -> None:
         exceptions.ConnectionError("refused"),
         exceptions.TimeoutError("slow"),
         exceptions.BusyLoadingError("LOADING"),
-        exceptions.AuthenticationError("no"),
         exceptions.NoScriptError("No matching script"),
         ConnectionResetError(104, "reset"),
         OSError("unreachable"),
@@ -34,6 +33,21 @@ def test_every_refusal_by_code_passes(code: str, text: str) -> None:
 def test_what_is_away_is_unavailable_and_not_for_the_public(error: Exception) -> None:
     found = translated(error)
     assert type(found) is Unavailable
+    assert not found.public
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.AuthenticationError("Authentication required."), "Redis wants a password"),
+        (exceptions.AuthenticationError("invalid username-password pair"), "Redis refuses the password"),
+        (exceptions.ResponseError("WRONGPASS invalid username-password pair"), "Redis refuses the password"),
+    ],
+)
+def test_who_is_not_let_in_hears_why_and_the_public_does_not(error: Exception, words: str) -> None:
+    found = translated(error)
+    assert type(found) is ShutOut
+    assert str(found).startswith(words)
     assert not found.public
 
 
