@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from eventlog.redis_errors import REFUSALS, is_passing, refusal
+from background.tls import tls_problem
+from eventlog.redis_errors import REFUSALS, SETTINGS, is_passing, refusal
 from personalization.errors import LogFull, StorageFull, Unavailable
 
 SHORTLY = "send the same again shortly"
@@ -78,6 +79,8 @@ def outage_of(error: BaseException) -> Outage:
                 return Outage("unavailable", "Redis does not let this process in", SHORTLY)
             if refused is not None:
                 return Outage("unavailable", REFUSALS[refused], SHORTLY)
+            if tls_problem(each, SETTINGS):
+                return Outage("unavailable", "certificates do not fit between this process and Redis", SHORTLY)
             if is_passing(each):
                 return Outage("unavailable", "Redis does not answer", SHORTLY)
         elif isinstance(each, OSError):

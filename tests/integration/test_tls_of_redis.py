@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,16 +13,24 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from background.ports import free_port
+from background.redis_url import complete_url
+from background.tls import TlsFiles
 from config.settings import Settings
 from eventlog.redis_streams import RedisStreamsLog
 from installation.redis_clients import background_client, catalog_client, decider_client, worker_client
 from installation.visitor_log import log_of
+from state.catalog_store import CatalogStore
 from state.embedded import EmbeddedRedis
-from tests.certificates import Authority
+from tests.certificates import Authority, Signed
+from tests.integration.test_api import accepted, api, decide, settings_for
+from tests.integration.test_api import until as eventually
+from tests.integration.test_api_outages import PAGE, all_well, says
 from tests.requirements import require
 from tests.running import ROOT, Up, begin, stop, until
+from tests.unit.api.site import shop
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(240)]
 
@@ -240,6 +249,41 @@ def test_a_worker_that_waits_ends_when_the_server_turns_out_to_be_a_stranger(tmp
         waiting.wait()
     assert waiting.returncode == 1
     assert "signed by nobody we trust" in (tmp_path / "said").read_text().splitlines()[-1]
+
+
+async def test_an_api_at_work_says_that_a_certificate_has_expired_goes_on_and_is_well_again(tmp_path: Path) -> None:
+    require("redis")
+    authority = Authority.make(tmp_path / "ours")
+    good, expired = authority.sign("good", "127.0.0.1"), authority.sign("expired", "127.0.0.1", ended=True)
+    shown = tmp_path / "shown"
+    port = free_port()
+    options = (
+        *("--tls-port", str(port), "--tls-cert-file", f"{shown}.pem", "--tls-key-file", f"{shown}.key"),
+        *("--tls-ca-cert-file", str(authority.file), "--tls-auth-clients", "no"),
+    )
+    server = EmbeddedRedis(tmp_path / "redis", extra=options)
+
+    def show(signed: Signed) -> None:
+        server.stop()
+        shutil.copy(signed.certificate, f"{shown}.pem")
+        shutil.copy(signed.key, f"{shown}.key")
+        server.start()
+
+    show(good)
+    try:
+        async with AsyncRedis.from_url(server.url) as redis:
+            await CatalogStore(redis, "test").publish(shop(), "test")
+        url = complete_url(f"rediss://127.0.0.1:{port}/0", "", TlsFiles(ca=str(authority.file)))
+        async with api(settings_for(url, tmp_path), publish=False) as client:
+            await eventually(all_well(client))
+            show(expired)
+            await eventually(says(client, "redis", "certificates do not fit between this process and Redis"))
+            assert (await decide(client))["decisions"][0]["contentId"]
+            show(good)
+            await eventually(all_well(client))
+            await eventually(lambda: accepted(client, PAGE))
+    finally:
+        server.stop()
 
 
 @pytest.mark.slow
