@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 _ITEM = struct.Struct("<8sd")
 
@@ -16,7 +17,7 @@ class FrequentItems:
     Parameters
     ----------
     size
-        How many are known at least; twice as many at most.
+        How many are known at least; twice as many at most. It may change; the smallest it was counts for the error.
 
     >>> seen = FrequentItems(2)
     >>> for key in [b"frequent"] * 10 + [b"%08d" % n for n in range(4)]:
@@ -45,6 +46,10 @@ class FrequentItems:
     def of(self, key: bytes) -> float:
         """What is known to have come from ``key``."""
         return self._sums.get(key, 0.0)
+
+    def items(self) -> Iterable[tuple[bytes, float]]:
+        """All that are known, with what came from each."""
+        return self._sums.items()
 
     def clear(self) -> None:
         """Begin anew."""

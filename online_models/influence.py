@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from online_models.frequent_items import FrequentItems
-from personalization.bounded import short_hash
+from online_models.intake import Intake
 from personalization.catalog.duration import DAY_MS
 from personalization.events.outcome import Outcome
 
@@ -29,10 +29,38 @@ LEAST_REWARD = 1.0
 """What a network may always bring an arm, as a share of the largest reward there is. Three clicks on an offer that
 had three double what it seems to bring: many are shown it the next moment."""
 
-SIZE = 512
-SIZE_OF_REWARDS = 4_096
-"""Rewards are few and move much: of a hundred thousand outcomes a day, of which one in twenty brings one, what is
-known of a network and an arm is short of the truth by little more than one reward."""
+VISITORS = 2_048
+"""What is known of a visitor is short of the truth by a tenth of what a visitor may teach."""
+
+NETWORKS, NETWORKS_OF_ARM = 65_536, 512
+"""Networks remembered of all arms together, and of one at most. What is known of a network is short of the truth by
+one part in so many of its arm as the arm has room for: by .2 % of it with up to 128 arms, by 1.5 % with a thousand.
+Twice as many are held for a while, and as many again of those that brought something: 4 MB of a checkpoint."""
+
+MAX_ARMS = 4_096
+"""Arms with sums of their own; beyond, the lighter half begins anew."""
+
+
+class ArmSums:
+    """What an arm was taught of late, and by which networks today.
+
+    Attributes
+    ----------
+    outcomes, brought
+        Sums of weights, and of weight times amount.
+    networks, earned
+        The same of each network, today's alone.
+    """
+
+    __slots__ = ("brought", "earned", "networks", "outcomes")
+
+    def __init__(self, outcomes: float = 0.0, brought: float = 0.0) -> None:
+        self.outcomes, self.brought = outcomes, brought
+        self.networks = FrequentItems(NETWORKS_OF_ARM)
+        self.earned = FrequentItems(NETWORKS_OF_ARM)
+
+
+_NOTHING = ArmSums()
 
 
 class Influence:
@@ -41,16 +69,21 @@ class Influence:
     def __init__(self) -> None:
         self._day = 0
         self._of_placement = 0.0
-        self._of_arms: dict[str, list[float]] = {}
-        self._visitors = FrequentItems(SIZE)
-        self._networks = FrequentItems(SIZE)
-        self._earned = FrequentItems(SIZE_OF_REWARDS)
+        self._arms: dict[str, ArmSums] = {}
+        self._visitors = FrequentItems(VISITORS)
+        self.intake = Intake()
+        """What became of the outcomes of today and the day before."""
 
-    def is_beyond(self, outcome: Outcome, reward: float) -> bool:
-        """Whether the outcome comes from somebody who has taught as much as they may; ``reward`` in [0, 1]."""
+    def is_beyond(self, outcome: Outcome, amount: float) -> bool:
+        """Whether the outcome comes from somebody who has taught as much as they may.
+
+        Parameters
+        ----------
+        amount
+            How far its reward is from none, whichever way, as a share of the farthest there may be: [0, 1].
+        """
         self._turn_to(outcome.closed_at_ms // DAY_MS)
-        network = _network(outcome)
-        if network is None:
+        if is_believed(outcome):
             return False
         weight = outcome.sample_weight
         # Above the log's capacity each outcome stands for as many, whoever it is of. What an outcome stands for of
@@ -60,49 +93,67 @@ class Influence:
             own = self._visitors.of(outcome.unit)
             if own + weight > max(LEAST_OF_VISITOR * one, OF_VISITOR * (self._of_placement - own)):
                 return True
-        own, earned = self._networks.of(network), self._earned.of(network)
-        of_arm, brought = self._of_arms.get(outcome.choice.arm, (0.0, 0.0))
-        if own + weight > max(LEAST_OF_NETWORK * one, OF_NETWORK * (of_arm - own)):
+        arm = self._arms.get(outcome.choice.arm, _NOTHING)
+        own, earned = arm.networks.of(outcome.origin), arm.earned.of(outcome.origin)
+        if own + weight > max(LEAST_OF_NETWORK * one, OF_NETWORK * (arm.outcomes - own)):
             return True
-        return earned + weight * reward > max(LEAST_REWARD * one, OF_NETWORK * (brought - earned))
+        return earned + weight * amount > max(LEAST_REWARD * one, OF_NETWORK * (arm.brought - earned))
 
-    def count(self, outcome: Outcome, reward: float) -> None:
+    def leave(self, outcome: Outcome) -> None:
+        """The outcome was beyond, and was not learned."""
+        self.intake.add(outcome, learned=False)
+
+    def count(self, outcome: Outcome, amount: float) -> None:
         """The outcome was learned."""
         self._turn_to(outcome.closed_at_ms // DAY_MS)
         weight = outcome.sample_weight
         self._of_placement += weight
-        of_arm = self._of_arms.setdefault(outcome.choice.arm, [0.0, 0.0])
-        of_arm[0] += weight
-        of_arm[1] += weight * reward
-        network = _network(outcome)
-        if network is not None:
-            if outcome.unit:
-                self._visitors.add(outcome.unit, weight)
-            self._networks.add(network, weight)
-            if reward > 0.0:
-                self._earned.add(network, weight * reward)
+        self.intake.add(outcome, learned=True)
+        arm = self._arms.get(outcome.choice.arm)
+        if arm is None:
+            arm = self._add(outcome.choice.arm)
+        arm.outcomes += weight
+        arm.brought += weight * amount
+        if is_believed(outcome):
+            return
+        if outcome.unit:
+            self._visitors.add(outcome.unit, weight)
+        arm.networks.size = arm.earned.size = min(NETWORKS_OF_ARM, NETWORKS // len(self._arms))
+        arm.networks.add(outcome.origin, weight)
+        if amount > 0.0:
+            arm.earned.add(outcome.origin, weight * amount)
+
+    def _add(self, name: str) -> ArmSums:
+        if len(self._arms) >= MAX_ARMS:
+            heaviest = sorted(self._arms, key=lambda each: self._arms[each].outcomes, reverse=True)
+            self._arms = {each: self._arms[each] for each in heaviest[: MAX_ARMS // 2]}
+        arm = self._arms[name] = ArmSums()
+        return arm
 
     def _turn_to(self, day: int) -> None:
         """A day ends: networks have other names in the next, and what was learned before counts half."""
         if day <= self._day:
             return
-        fade = 0.5 ** min(day - self._day, 64)
+        n_days = day - self._day
+        fade = 0.5 ** min(n_days, 64)
         self._day = day
         self._of_placement *= fade
-        faded = {arm: [each * fade for each in sums] for arm, sums in self._of_arms.items()}
-        self._of_arms = {arm: sums for arm, sums in faded.items() if sums[0] >= 1.0}
-        for each in (self._visitors, self._networks, self._earned):
-            each.clear()
+        faded = {name: ArmSums(arm.outcomes * fade, arm.brought * fade) for name, arm in self._arms.items()}
+        self._arms = {name: arm for name, arm in faded.items() if arm.outcomes >= 1.0}
+        self._visitors.clear()
+        self.intake.turn(n_days)
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values and bytes."""
         return {
             "day": self._day,
             "of_placement": self._of_placement,
-            "of_arms": {arm: list(sums) for arm, sums in self._of_arms.items()},
+            "arms": {
+                name: [arm.outcomes, arm.brought, arm.networks.dump(), arm.earned.dump()]
+                for name, arm in self._arms.items()
+            },
             "visitors": self._visitors.dump(),
-            "networks": self._networks.dump(),
-            "earned": self._earned.dump(),
+            "intake": self.intake.dump(),
         }
 
     @classmethod
@@ -110,15 +161,25 @@ class Influence:
         """The inverse of ``dump``."""
         loaded = cls()
         loaded._day, loaded._of_placement = state["day"], state["of_placement"]
-        loaded._of_arms = {arm: list(sums) for arm, sums in state["of_arms"].items()}
-        loaded._visitors = FrequentItems.load(SIZE, state["visitors"])
-        loaded._networks = FrequentItems.load(SIZE, state["networks"])
-        loaded._earned = FrequentItems.load(SIZE_OF_REWARDS, state["earned"])
+        loaded._visitors = FrequentItems.load(VISITORS, state["visitors"])
+        if "arms" not in state:  # of before: which network taught which arm today cannot be told
+            loaded._arms = {name: ArmSums(*sums) for name, sums in state["of_arms"].items()}
+            return loaded
+        for name, (outcomes, brought, networks, earned) in state["arms"].items():
+            arm = loaded._arms[name] = ArmSums(outcomes, brought)
+            arm.networks = FrequentItems.load(NETWORKS_OF_ARM, networks)
+            arm.earned = FrequentItems.load(NETWORKS_OF_ARM, earned)
+        loaded.intake = Intake.load(state["intake"])
         return loaded
 
 
-def _network(outcome: Outcome) -> bytes | None:
-    """The arm and the network that taught it; None if it is not known, or a server's own."""
-    if not outcome.origin or outcome.by == "server":
-        return None
-    return short_hash(f"{outcome.origin.hex()}{outcome.choice.arm}")
+def is_believed(outcome: Outcome) -> bool:
+    """Whether it counts whoever it is of: by a server, from no network of the internet, or as the catalog says."""
+    return outcome.free or outcome.by == "server" or not outcome.origin
+
+
+def witness_of(outcome: Outcome) -> int:
+    """Whose word it is, where each counts once: visitor and network, four bytes each; 0: it is believed."""
+    if is_believed(outcome):
+        return 0
+    return int.from_bytes(outcome.unit[:4]) << 32 | int.from_bytes(outcome.origin[:4])

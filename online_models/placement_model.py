@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from online_models.influence import Influence
+from online_models.concentration import Concentration
+from online_models.influence import Influence, witness_of
 from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
 from online_models.river_model import RiverModel
@@ -126,6 +127,7 @@ class PlacementModel:
         self.counts: Counter[str] = Counter()
         """Outcomes by what became of them: learned, duplicate, untrained, invalid, bounded."""
         self.influence = Influence()
+        self.concentration = Concentration()
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
     @property
@@ -167,7 +169,7 @@ class PlacementModel:
         """Update the model with one outcome; False if it is not for training, known already, or broken.
 
         A model that raises has learned nothing, and neither have the books: the outcome can be learned again later.
-        The books count by ``sample_weight``, the default model by ``training_weight`` (``docs/decisions/0022``).
+        The books count by ``sample_weight``, models by ``training_weight`` (``docs/decisions/0022``).
         """
         key = short_hash(trial_of(outcome.choice.decision_id))
         if key in self._recent:
@@ -182,8 +184,10 @@ class PlacementModel:
         low, high = self.reward_range
         reward = min(high, max(low, reward))
         scaled = (reward - low) / (high - low)
-        if outcome.trains and not outcome.free and self.influence.is_beyond(outcome, scaled):
+        amount = self._amount(reward)
+        if outcome.trains and self.influence.is_beyond(outcome, amount):
             self._remember(key)
+            self.influence.leave(outcome)
             self.counts["bounded"] += 1
             return False
         if outcome.trains:
@@ -193,11 +197,11 @@ class PlacementModel:
                 x[ARM_FEATURES] = outcome.arm_features
             if arm not in self.arms:
                 self._let_idle_go(outcome.closed_at_ms)
-            # May raise: nothing has changed so far. River's estimators mostly know no weights.
+            # May raise: nothing has changed so far.
             if isinstance(self.model, RiverModel):
-                self.model.learn_one(x, scaled, unit=outcome.unit)
-            else:
                 self.model.learn_one(x, scaled, outcome.training_weight, outcome.unit)
+            else:
+                self.model.learn_one(x, scaled, outcome.training_weight, outcome.unit, witness_of(outcome))
         self._remember(key)
         statistics = self._statistics(arm)
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)
@@ -210,10 +214,16 @@ class PlacementModel:
         statistics.exposures += weight
         statistics.reward_sum += weight * reward
         statistics.squared_weights += weight * weight
-        if not outcome.free:
-            self.influence.count(outcome, scaled)
+        self.influence.count(outcome, amount)
+        self.concentration.add(outcome, amount)
         self.counts["learned"] += 1
         return True
+
+    def _amount(self, reward: float) -> float:
+        """How far the reward is from none, or from the least there may be, as a share of the farthest: [0, 1]."""
+        low, high = self.reward_range
+        none = min(high, max(low, 0.0))
+        return abs(reward - none) / max(high - none, none - low)
 
     def _let_idle_go(self, now_ms: int) -> None:
         """An arm is new: one that had no outcome for ``IDLE_MS`` makes room for it, the one idle longest."""
@@ -272,6 +282,7 @@ class PlacementModel:
             "counts": dict(self.counts),
             "recent": b"".join(self._recent),
             "influence": self.influence.dump(),
+            "concentration": self.concentration.dump(),
         }
 
     @classmethod
@@ -285,6 +296,8 @@ class PlacementModel:
         loaded.counts = Counter(state["counts"])
         if "influence" in state:  # checkpoints of before have none
             loaded.influence = Influence.load(state["influence"])
+        if "concentration" in state:
+            loaded.concentration = Concentration.load(state["concentration"])
         recent = state["recent"]
         loaded._recent = OrderedDict((recent[at : at + 8], None) for at in range(0, len(recent), 8))
         return loaded

@@ -29,6 +29,7 @@ MAX_DIMS, FREE_DIMS = 160, 64
 
 PRIOR_ROWS = 8.0
 MAX_ARMS = 1000
+MAX_WEIGHT = 100.0
 
 
 class Lesson(NamedTuple):
@@ -46,6 +47,7 @@ class Lesson(NamedTuple):
     z: Float32Array
     n_known: int
     reward: float
+    weight: float
 
 
 class RiverModel(GuardedEstimator[Lesson]):
@@ -74,6 +76,7 @@ class RiverModel(GuardedEstimator[Lesson]):
     def __init__(self, estimator: Any, max_dims: int = MAX_DIMS) -> None:
         super().__init__(estimator, max_dims, FREE_DIMS)
         self.classifies = isinstance(estimator, base.Classifier)
+        self._weighs = "w" in inspect.signature(estimator.learn_one).parameters
         self.crosses = "linear_model" in type(estimator).__module__ or hasattr(estimator, "_weights")
         self.reward_sum = 0.0
         self.n: dict[str, int] = {}
@@ -81,8 +84,11 @@ class RiverModel(GuardedEstimator[Lesson]):
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float, unit: bytes = b"") -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0, unit: bytes = b"") -> None:
         """Learn one reward on the scale [0, 1]; anything that is no finite number is ignored.
+
+        The weight ``w`` is passed on if the estimator takes one, else rounded to copies. Deviations and counts stay
+        unweighted.
 
         If the estimator raises, its exception is raised, and nothing was learned.
 
@@ -92,7 +98,7 @@ class RiverModel(GuardedEstimator[Lesson]):
             Hash of the person: what has no dimension yet must be seen with several.
         """
         reward = float(y)
-        if not math.isfinite(reward):
+        if not (math.isfinite(reward) and math.isfinite(w) and w > 0.0):
             return
         arm = str(x.get(ARM, ""))
         context = {name: value for name, value in x.items() if name not in (ARM, ARM_FEATURES)}
@@ -101,7 +107,7 @@ class RiverModel(GuardedEstimator[Lesson]):
         mark = self._mark()
         try:
             self._meet(context, unit)
-            lesson = Lesson(arm, self._frozen.encode(context), len(self.n), reward)
+            lesson = Lesson(arm, self._frozen.encode(context), len(self.n), reward, min(float(w), MAX_WEIGHT))
             features = self._features_of(lesson)
             error = reward - self._predict(features)
             self._learn(lesson, features)
@@ -181,7 +187,17 @@ class RiverModel(GuardedEstimator[Lesson]):
         return min(1.0, max(0.0, number)) if math.isfinite(number) else 0.0
 
     def _teach(self, lesson: Lesson, features: dict[str, float]) -> None:
-        self.estimator.learn_one(features, lesson.reward > 0.0 if self.classifies else lesson.reward)
+        reward = lesson.reward > 0.0 if self.classifies else lesson.reward
+        if self._weighs and lesson.weight != 1.0:
+            self.estimator.learn_one(features, reward, w=lesson.weight)
+            return
+        for _ in range(max(1, round(lesson.weight))):
+            self.estimator.learn_one(features, reward)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # What was pickled before outcomes had weights knows nothing of them.
+        self.__dict__.setdefault("_weighs", "w" in inspect.signature(self.estimator.learn_one).parameters)
 
     def _features_of(self, lesson: Lesson) -> dict[str, float]:
         return self._features(lesson.arm, self._inputs(lesson.z), islice(self.n, lesson.n_known))

@@ -171,6 +171,13 @@ class ConversionTraining:
         self.show(book)
         return result, len(model)
 
+    def warnings(self, book: ConversionBook) -> list[str]:
+        """None: figures tell."""
+        return []
+
+    def let_go(self, key: str) -> None:
+        """Nothing is done: figures stay as they were."""
+
     def forget(self, key: str) -> None:
         """The conversion was taken over: publish it at once."""
         self._published_s.pop(_name(key), None)

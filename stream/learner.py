@@ -366,7 +366,7 @@ class Learner:
         return None
 
     def warnings(self) -> list[str]:
-        """What is served older than it should be, a sentence each."""
+        """What is served older than it should be, or taught by too few, a sentence each."""
         found = []
         for held in self._held.values():
             for key, model in sorted(held.models.items()):
@@ -378,6 +378,8 @@ class Learner:
                     )
                 elif not model.live:
                     found.append(f"the model of {key} is catching up, {waiting}")
+                elif model.book is not None:
+                    found.extend(self._trainings.of(key).warnings(model.book))
         return found
 
     def _lose(self, number: int) -> None:
@@ -391,6 +393,7 @@ class Learner:
         self._floor.forget(number)
         if held is not None:
             for key, model in held.models.items():
+                self._trainings.of(key).let_go(key)
                 if model.is_aside:
                     self._metrics.set_aside.remove(key)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from prometheus_client import CollectorRegistry
+
 from online_models import checkpoint
 from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Placement
@@ -12,6 +14,7 @@ from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput
 from personalization.events.outcome import Outcome, decode_outcome
 from state.model_store import ModelPublisher, Published
+from stream.influence_watch import InfluenceWatch
 from stream.training import Learned, Place
 
 logger = logging.getLogger(__name__)
@@ -20,9 +23,10 @@ logger = logging.getLogger(__name__)
 class PlacementTraining:
     """``Training`` of placements."""
 
-    def __init__(self, publisher: ModelPublisher, secret: bytes) -> None:
+    def __init__(self, publisher: ModelPublisher, secret: bytes, registry: CollectorRegistry | None = None) -> None:
         self._publisher = publisher
         self._secret = secret
+        self._influence = InfluenceWatch(registry or CollectorRegistry())
 
     def knows(self, key: str, catalog: CompiledCatalog) -> bool:
         """Whether the catalog has the placement, or the variant."""
@@ -69,7 +73,16 @@ class PlacementTraining:
 
     async def publish(self, book: PlacementModel, generation: int, at_ms: int) -> tuple[Published, int]:
         """Publish the model as it stands."""
+        self._influence.look(book)
         return await self._publisher.publish(book.placement, book.snapshot(generation), at_ms)
+
+    def warnings(self, book: PlacementModel) -> list[str]:
+        """Where few teach much, or the bound of influence leaves too little."""
+        return self._influence.warnings(book)
+
+    def let_go(self, key: str) -> None:
+        """The placement is learned elsewhere: nothing is shown of it."""
+        self._influence.forget(key)
 
     def forget(self, key: str) -> None:
         """The placement was taken over: its next publish is a whole one."""

@@ -86,6 +86,12 @@ class Training(Protocol):
     async def publish(self, book: Any, generation: int, at_ms: int) -> tuple[Published, int]:
         """Publish the book as it stands; how it went, and its bytes."""
 
+    def warnings(self, book: Any) -> list[str]:
+        """What is not well about what it is taught, a sentence each."""
+
+    def let_go(self, key: str) -> None:
+        """The key is learned elsewhere: nothing is shown of it any more."""
+
     def forget(self, key: str) -> None:
         """The key was taken over: what was published before it is not known any more."""
 

@@ -176,7 +176,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # River's protocol
 
-    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0, unit: bytes = b"") -> None:
+    def learn_one(self, x: dict[Any, Any], y: float, w: float = 1.0, unit: bytes = b"", witness: int = 0) -> None:
         """Update the arm ``x["arm"]`` with the reward ``y``; a reward that is no finite number is ignored.
 
         ``x["arm_features"]``, if it is there, maps names to the arm's own features.
@@ -188,6 +188,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             not positive and finite teaches nothing. Noise, drift and counts of outcomes stay unweighted.
         unit
             Hash of the person: a name beyond the first ``FREE_DIMS`` must be seen with several to count by itself.
+        witness
+            Whose word the reward is (``witnesses``): in tests for drift each counts once; 0: it is believed.
         """
         reward = float(y)
         if not (math.isfinite(reward) and math.isfinite(w) and w > 0.0):
@@ -218,7 +220,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._take(run, run.finish(self._buffer.n))  # the next row would overwrite one it needs
         self._buffer.append(raw, row, reward, root)
         self._arms.learned(row, self.n_learned)
-        self._learn(row, self._regressions.features.encode_raw(raw), reward, root)
+        self._learn(row, self._regressions.features.encode_raw(raw), reward, root, witness)
         if self._rebuild is None and self._schedule.due(self.n_learned):
             self._make_way()
             self._rebuild = self._begin()
@@ -275,7 +277,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     # Learning
 
-    def _learn(self, row: int, phi: Float32Array, reward: float, root: float) -> None:
+    def _learn(self, row: int, phi: Float32Array, reward: float, root: float, witness: int) -> None:
         error = self._regressions.update(row, phi, reward, self._perturbations(self._buffer.n - 1), root)
         if not math.isfinite(error):
             # Numbers broke down: this arm begins at its prior, and everything is fitted from the rows kept.
@@ -283,7 +285,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._regressions.set_prior(row, self._arms.names[row])
             self._schedule.at_once(self.n_learned)
             return
-        shift = self._drift.add(row, -error)
+        shift = self._drift.add(row, -error, witness)
         if shift is not None:
             self._respond(shift)
 

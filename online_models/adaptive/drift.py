@@ -6,10 +6,12 @@ from array import array
 from enum import Enum
 from itertools import accumulate
 from math import log1p
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.adaptive.witnesses import weights_of
 from online_models.reward_model import FloatArray
 
 SMALLEST, MILD = 16, 64
@@ -44,6 +46,43 @@ class Drift(Enum):
 NOTHING = (Drift.NONE, 0)
 
 
+class Told(NamedTuple):
+    """Mean and variance of n disappointments."""
+
+    mean: float
+    variance: float
+    n: float
+
+    @classmethod
+    def of(cls, errors: FloatArray, weights: FloatArray) -> Told:
+        """Of those, each counting by its weight."""
+        n = float(weights.sum())
+        mean = float(weights @ errors) / n
+        return cls(mean, max(0.0, float(weights @ (errors * errors)) / n - mean * mean), n)
+
+
+class Rise(NamedTuple):
+    """By how much n outcomes disappointed more than those before; its standard error; the least that counts."""
+
+    size: float
+    n: float
+    error: float
+    least: float
+
+    def verdict(self, bursts: float) -> Drift:
+        """What it calls for, where means over so many varied by ``bursts`` before."""
+        size, n, _, least = self
+        error = max(self.error, bursts)
+        if size > least and bennett(size - 0.5 * least, n, error) > SURPRISE:
+            return Drift.RESET
+        return Drift.INFLATE if size > 0.5 * least + 3.0 * error else Drift.NONE
+
+
+def _least(variance: float) -> float:
+    """The least rise that is worth forgetting for."""
+    return max(0.1, 0.5 * float(variance**0.5))
+
+
 class DriftDetector:
     """Watches prediction − reward; it sees large, harmful shifts only, and none where nothing shifts.
 
@@ -54,6 +93,9 @@ class DriftDetector:
     up to a quarter of all, were clearly less than predicted, a world has turned slowly, and those are kept. The
     standard error is what means over so many outcomes varied by before, where that is more than their spread says:
     a visitor's outcomes come in bursts, and one visitor who is hard to please is no drift.
+
+    Whatever outcomes show has to show again where each visitor and each network among those who are not believed
+    counts once, in the span and in what it is held against: nobody makes a model forget by calling often.
 
     Parameters
     ----------
@@ -68,16 +110,20 @@ class DriftDetector:
     def __init__(self, most: int = MAX_KEPT) -> None:
         self.most = most
         self._errors = array("d")
+        self._witnesses = array("Q")
+        """Whose each is, see ``witnesses``."""
         self._sums, self._squares = array("d", [0.0]), array("d", [0.0])
         """Running sums, one place ahead: a mean over any stretch is one subtraction."""
         self._quiet = 0
         """Outcomes during which nothing inflates."""
 
-    def add(self, disappointment: float) -> tuple[Drift, int]:
+    def add(self, disappointment: float, witness: int = 0) -> tuple[Drift, int]:
         """One more outcome; what it calls for, and over how many outcomes that shows."""
         if len(self._errors) == 2 * self.most:
+            self._witnesses = self._witnesses[self.most :]
             self._take(self._errors[self.most :])
         self._errors.append(disappointment)
+        self._witnesses.append(witness)
         self._sums.append(self._sums[-1] + disappointment)
         self._squares.append(self._squares[-1] + disappointment * disappointment)
         if self._quiet:
@@ -91,6 +137,7 @@ class DriftDetector:
 
     def forget(self) -> None:
         """Begin again: after a reset nothing of before says anything."""
+        self._witnesses = array("Q")
         self._take(array("d"))
 
     def last(self, n: int) -> FloatArray:
@@ -113,20 +160,43 @@ class DriftDetector:
             mean = (sums[split] - sums[first]) / n_before
             rise = (sums[n] - sums[split]) / w - mean
             variance = max(0.0, (squares[split] - squares[first]) / n_before - mean * mean)
-            least = max(0.1, 0.5 * variance**0.5)
+            least = _least(variance)
             error = (variance * (1.0 / w + 1.0 / n_before)) ** 0.5
             if rise > 0.5 * least + 3.0 * error:
-                error = max(error, self._bursts(w))
-                if rise > least and bennett(rise - 0.5 * least, w, error) > SURPRISE:
-                    return Drift.RESET, self._since(2 * w)
-                if rise > 0.5 * least + 3.0 * error and w >= MILD and verdict is Drift.NONE and not self._quiet:
-                    verdict, span = Drift.INFLATE, w
+                found = self._judge(w, Rise(rise, w, error, least))
+                if found is Drift.RESET:
+                    return found, self._since(2 * w)
+                if found is Drift.INFLATE and w >= MILD and verdict is Drift.NONE and not self._quiet:
+                    verdict, span = found, w
             w *= 2
         if verdict is Drift.INFLATE:
             self._quiet = LOOK_BACK * span
         if n % SLOW == 0 and verdict is Drift.NONE:
             return self._slow()
         return verdict, span
+
+    def _judge(self, w: int, rise: Rise) -> Drift:
+        """What a rise calls for, if it still does where everybody counts once."""
+        bursts = self._bursts(w)
+        verdict = rise.verdict(bursts)
+        if verdict is Drift.NONE:
+            return verdict
+        n = len(self._errors)
+        span, before = self._once(n - w, n), self._once(n - (1 + LOOK_BACK) * w, n - w)
+        if span is None and before is None:
+            return verdict
+        span, before = span or self._each(n - w, n), before or self._each(n - (1 + LOOK_BACK) * w, n - w)
+        error = (before.variance * (1.0 / span.n + 1.0 / before.n)) ** 0.5
+        again = Rise(span.mean - before.mean, span.n, error, _least(before.variance)).verdict(bursts)
+        return min(verdict, again, key=lambda each: each.value)
+
+    def _once(self, first: int, last: int) -> Told | None:
+        """What the outcomes tell where everybody counts once; None: each is somebody else's."""
+        weights = weights_of(np.frombuffer(self._witnesses[first:last], np.uint64))
+        return None if weights is None else Told.of(np.array(self._errors[first:last]), weights)
+
+    def _each(self, first: int, last: int) -> Told:
+        return Told.of(np.array(self._errors[first:last]), np.ones(last - first))
 
     def _slow(self) -> tuple[Drift, int]:
         """A world that turns slowly is never much worse than just before, and all the time than predicted."""
@@ -136,7 +206,12 @@ class DriftDetector:
         while SETTLED * w <= n:
             error = max((variance / w) ** 0.5, self._bursts(w // LOOK_BACK) / LOOK_BACK**0.5)
             if (sums[n] - sums[n - w]) / w > LEAN * variance**0.5 + 3.0 * error:
-                return Drift.TURNED, w
+                once = self._once(n - w, n)
+                if once is None:
+                    return Drift.TURNED, w
+                error *= (w / once.n) ** 0.5
+                if once.mean > LEAN * variance**0.5 + 3.0 * error:
+                    return Drift.TURNED, w
             w *= 2
         return NOTHING
 
@@ -157,20 +232,25 @@ class DriftDetector:
         centred = means - np.add.reduce(means) / n_blocks
         return float(np.sqrt(centred @ centred / (n_blocks - 1)))
 
+    def dump_witnesses(self) -> bytes:
+        """Whose the outcomes are; nothing where all are believed."""
+        return self._witnesses.tobytes() if any(self._witnesses) else b""
+
     def dump(self) -> bytes:
-        """Everything but ``most``."""
+        """Everything but ``most`` and the witnesses."""
         return self._errors.tobytes() + array("d", [self._quiet]).tobytes()
 
     @classmethod
-    def load(cls, state: bytes, most: int = MAX_KEPT) -> DriftDetector:
-        """The inverse of ``dump``."""
+    def load(cls, state: bytes, most: int = MAX_KEPT, witnesses: bytes = b"") -> DriftDetector:
+        """The inverse of ``dump`` and ``dump_witnesses``."""
         loaded, errors = cls(most), array("d", state)
         loaded._quiet = int(errors.pop())
+        loaded._witnesses = array("Q", witnesses or bytes(8 * len(errors)))
         loaded._take(errors)
         return loaded
 
 
-def bennett(rise: float, n: int, error: float) -> float:
+def bennett(rise: float, n: float, error: float) -> float:
     """−log of the chance, at most, that a mean of n numbers ≤ 1 lies so far above its expectation.
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 from online_models.adaptive.drift import LOOK_BACK, SMALLEST, Drift, DriftDetector
 
 KEPT_PER_ARM = (1 + LOOK_BACK) * 4 * SMALLEST
-"""Outcomes, at least: enough for the three shortest spans; 28 KB an arm at most."""
+"""Outcomes, at least: enough for the three shortest spans; 37 KB an arm at most."""
 
 RECENT = 1_024
 """Outcomes of which it is known whose they were; a longer stretch of disappointment is everybody's."""
@@ -56,13 +56,19 @@ class DriftWatch:
         self._recent: deque[int] = deque(maxlen=RECENT)
         """Rows of the arms of the last outcomes."""
 
-    def add(self, row: int, disappointment: float) -> Shift | None:
-        """One more outcome of the arm at ``row``; what it calls for, a reset being taken note of."""
+    def add(self, row: int, disappointment: float, witness: int = 0) -> Shift | None:
+        """One more outcome of the arm at ``row``; what it calls for, a reset being taken note of.
+
+        Parameters
+        ----------
+        witness
+            Whose it is, see ``witnesses``.
+        """
         while row >= len(self._arms):
             self._arms.append(DriftDetector(KEPT_PER_ARM))
         self._recent.append(row)
-        own, own_span = self._arms[row].add(disappointment)
-        drift, span = self._all.add(disappointment)
+        own, own_span = self._arms[row].add(disappointment, witness)
+        drift, span = self._all.add(disappointment, witness)
         if drift is Drift.TURNED:
             shift = Shift(Drift.RESET, None, span)
         elif drift is Drift.RESET:
@@ -107,13 +113,19 @@ class DriftWatch:
             "all": self._all.dump(),
             "arms": [detector.dump() for detector in self._arms],
             "recent": list(self._recent),
+            "witnesses": [detector.dump_witnesses() for detector in (self._all, *self._arms)],
         }
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> DriftWatch:
         """The inverse of ``dump``."""
         loaded = cls()
-        loaded._all = DriftDetector.load(state["all"])
-        loaded._arms = [DriftDetector.load(each, KEPT_PER_ARM) for each in state["arms"]]
+        # Checkpoints of before know of nobody whose outcomes they were.
+        of_all, *of_arms = state.get("witnesses") or [b""] * (1 + len(state["arms"]))
+        loaded._all = DriftDetector.load(state["all"], witnesses=of_all)
+        loaded._arms = [
+            DriftDetector.load(each, KEPT_PER_ARM, of_arm)
+            for each, of_arm in zip(state["arms"], of_arms, strict=True)
+        ]
         loaded._recent.extend(state["recent"])
         return loaded

@@ -39,7 +39,7 @@ def attribute(ledger: Ledger, event: ClientEvent) -> None:
         return
     for placement, by_rules in offers.items():
         for credit in by_rules.values():
-            credit.decision_id = decision_id
+            credit.decision_id, credit.origin = decision_id, ledger.page_origin
         if not _settle_by_rules(ledger, placement, by_rules) and CURRENT in by_rules:
             if not decision_id:
                 _note_late(ledger, by_rules[CURRENT])
@@ -143,7 +143,7 @@ def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bo
         named = next((each for each in candidates if trial_of(each.choice.decision_id) == trial), None)
         if named is None or named.choice.placement != credit.placement:
             return named is not None  # worth nothing to the one it names, and never another's
-        ledger.credit(named, credit.value)
+        ledger.credit(named, credit.value, credit.origin)
         return True
     attribution = _attribution(ledger, credit)
     best: tuple[tuple[bool, int, bool, int], OpenDecision] | None = None
@@ -162,7 +162,7 @@ def settle(ledger: Ledger, credit: Credit, candidates: list[OpenDecision]) -> bo
             best = (rank, decision)
     if best is None:
         return False
-    ledger.credit(best[1], credit.value)
+    ledger.credit(best[1], credit.value, credit.origin)
     return True
 
 

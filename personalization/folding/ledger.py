@@ -85,7 +85,7 @@ class Ledger:
         return sender is not None and sender.by == "write"
 
     @property
-    def _page_origin(self) -> bytes:
+    def page_origin(self) -> bytes:
         """The network of the page that brought the entry; empty where none did, or it is not known."""
         sender = self._fold.entry.sender
         return sender.origin if sender is not None and self.by_page else b""
@@ -144,16 +144,21 @@ class Ledger:
             self._count_exposure(decision.choice.placement, decision.choice.arm)
             self._record_side(decision.choice.placement, decision.choice.holdout)
 
-    def credit(self, decision: OpenDecision, worth: Worth, origin: bytes | None = None) -> None:
+    def credit(self, decision: OpenDecision, worth: Worth, origin: bytes) -> None:
         """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
 
         It trains only if its activation comes as well: callers who never activate would train on successes alone.
+
+        Parameters
+        ----------
+        origin
+            The network of the page that brought it, perhaps some time ago; empty: none did, or it is not known.
         """
         if decision.exposed_at_ms is None:
             self.expose(decision)
             decision.by_reward = 1
         add_reward(decision, worth)
-        decision.rewarded_from = (self._page_origin if origin is None else origin) or decision.rewarded_from
+        decision.rewarded_from = origin or decision.rewarded_from
         self.notes.append(("rewarded", decision.choice.placement, decision.choice.arm))
 
     def close(self, decision: OpenDecision, reason: ClosingReason, *, nobodys: bool = False) -> None:
@@ -202,7 +207,7 @@ class Ledger:
     def reward(self, decision_id: str, value: float | None, *, final: bool, name: str = "") -> None:
         """An explicit reward (or, with ``value`` None, an activation) by decision id; held if it came too early."""
         until_ms = self.now_ms + HOLD_MS
-        self._reward(HeldReward(decision_id, value, final, until_ms, name, self.by_page, self._page_origin))
+        self._reward(HeldReward(decision_id, value, final, until_ms, name, self.by_page, self.page_origin))
 
     def _reward(self, held: HeldReward) -> None:
         decision_id = held.decision_id

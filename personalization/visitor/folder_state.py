@@ -116,7 +116,8 @@ class Credit(msgspec.Struct, array_like=True):
     """What one client event is worth to one placement, and which arm was acted on, where it says.
 
     ``value`` is weighted; by name where the event brought more than the nameless kind. ``decision_id`` is the
-    decision the event names, which alone it may reward; empty: it names none.
+    decision the event names, which alone it may reward; empty: it names none. ``origin`` is the network of the page
+    that brought the event; empty: none did, or it is not known.
     """
 
     placement: str
@@ -124,6 +125,7 @@ class Credit(msgspec.Struct, array_like=True):
     arm: str | None
     at_ms: int
     decision_id: str = ""
+    origin: bytes = b""
 
 
 class OpenExample(msgspec.Struct, array_like=True):

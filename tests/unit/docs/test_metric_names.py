@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from api.metrics import ApiMetrics
 from stream.conversion_training import ConversionMetrics
+from stream.influence_watch import InfluenceWatch
 from stream.metrics import FolderMetrics, LearnerMetrics
 from tests.servers import ROOT
 
@@ -22,6 +23,7 @@ def shown() -> set[str]:
     """Names as Prometheus has them: of a counter with ``_total``."""
     learner = CollectorRegistry()
     ConversionMetrics(learner)
+    InfluenceWatch(learner)
     names = set()
     for registry in (ApiMetrics().registry, FolderMetrics().registry, LearnerMetrics(learner).registry):
         for family in registry.collect():

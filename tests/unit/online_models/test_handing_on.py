@@ -19,7 +19,7 @@ WIDE = [f"w{n:03}" for n in range(120)]
 
 def learn(model: RiverModel | RiverClassifier, x: dict[str, Any], y: bool, unit: bytes = b"") -> None:
     if isinstance(model, RiverModel):
-        model.learn_one({"arm": "a", **x}, float(y), unit)
+        model.learn_one({"arm": "a", **x}, float(y), 1.0, unit)
     else:
         model.learn_one(x, y, 1.0, unit)
 

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.frequent_items import FrequentItems
-from online_models.influence import LEAST_OF_NETWORK, LEAST_OF_VISITOR, OF_NETWORK, OF_VISITOR
+from online_models.influence import (
+    LEAST_OF_NETWORK,
+    LEAST_OF_VISITOR,
+    LEAST_REWARD,
+    MAX_ARMS,
+    NETWORKS,
+    OF_NETWORK,
+    OF_VISITOR,
+    Influence,
+)
 from online_models.placement_model import PlacementModel
 from personalization.bounded import short_hash
 from personalization.catalog.duration import DAY_MS
@@ -23,8 +32,8 @@ FORGER = short_hash("forger's network")
 class Page:
     """A placement's model, and outcomes by pages' keys."""
 
-    def __init__(self) -> None:
-        self.model = PlacementModel("hero")
+    def __init__(self, reward_range: tuple[float, float] = (0.0, 1.0)) -> None:
+        self.model = PlacementModel("hero", reward_range=reward_range)
         self.n = 0
 
     def teach(self, reward: float = 0.0, **terms: Any) -> bool:
@@ -74,6 +83,120 @@ def test_one_network_brings_an_arm_a_share_of_what_it_brings(page: Page) -> None
     other = Page()
     other.honest(1_000, rate=0.1)
     assert sum(other.teach(1.0, origin=FORGER) for _ in range(100)) == OF_NETWORK * 100
+
+
+@pytest.mark.parametrize("forged", [[1.0], [-1.0], [1.0, -1.0]], ids=["praise", "blame", "either"])
+def test_blame_is_bounded_as_praise_is(forged: list[float]) -> None:
+    """A network that sends -1 moves an arm as far as one that sends 1."""
+    page = Page((-1.0, 1.0))
+    page.honest(1_000, rate=0.1)
+    taught = sum(page.teach(forged[number % len(forged)], origin=FORGER) for number in range(100))
+    assert taught == OF_NETWORK * 100
+    assert page.teach(0.0, origin=FORGER), "what neither praises nor blames still counts"
+
+
+def test_where_rewards_begin_above_none_the_least_is_none() -> None:
+    page = Page((1.0, 5.0))
+    for _ in range(1_000):
+        assert page.teach(1.0)
+    assert sum(page.teach(5.0, origin=FORGER) for _ in range(100)) == LEAST_REWARD
+    assert page.teach(1.0, origin=FORGER)
+
+
+def test_with_very_many_arms_a_network_has_hardly_more_of_each() -> None:
+    """What is known of a network is short of the truth by a part of its arm, whatever the others are taught."""
+    influence, n_arms, n_of_arm = Influence(), 1_000, 40
+    for number in range(n_arms * n_of_arm):
+        outcome = taught(number, arm=f"offer-{number % n_arms}")
+        if not influence.is_beyond(outcome, 0.0):
+            influence.count(outcome, 0.0)
+    for number in range(2_000):
+        outcome = taught(number, arm="offer-7", of="more")
+        influence.count(outcome, 0.0)
+    assert sum(learned_of(influence, "offer-7", number) for number in range(500)) <= (
+        OF_NETWORK + n_arms / NETWORKS
+    ) * (2_000 + n_of_arm)
+    for arm in ("offer-1", "offer-999"):
+        forged = sum(learned_of(influence, arm, number) for number in range(100))
+        assert forged == LEAST_OF_NETWORK, "though all arms together have forty thousand outcomes"
+    n_held = sum(len(arm.networks) for arm in influence._arms.values())
+    assert n_held <= 2 * NETWORKS
+
+
+def test_of_more_arms_than_are_kept_the_heaviest_are() -> None:
+    influence = Influence()
+    for number in range(100):
+        influence.count(taught(number, arm="busy"), 0.0)
+    for number in range(MAX_ARMS):
+        influence.count(taught(number, arm=f"made-up-{number}"), 0.0)
+    assert len(influence._arms) <= MAX_ARMS
+    assert influence._arms["busy"].outcomes == 100
+
+
+def taught(number: int, arm: str, of: str = "honest") -> Outcome:
+    return Outcome(
+        Choice(f"{of}-{number}", "hero", 0, arm, 2**31),
+        0.0,
+        ClosingReason.WINDOW,
+        NOON_MS,
+        NOON_MS,
+        unit=short_hash(f"{of}-visitor-{number}"),
+        by="write",
+        origin=FORGER if of == "forger" else short_hash(f"{of}-network-{number}"),
+    )
+
+
+def learned_of(influence: Influence, arm: str, number: int) -> bool:
+    """Whether one more of the forger's counts."""
+    outcome = taught(number, arm, "forger")
+    if influence.is_beyond(outcome, 0.0):
+        return False
+    influence.count(outcome, 0.0)
+    return True
+
+
+def liked(page: Page) -> None:
+    """Four of five of very many visitors liked what they were shown."""
+    for number in range(3_000):
+        assert page.teach(float(number % 5 != 0))
+    assert page.model.drift_resets == 0
+
+
+@pytest.mark.parametrize("believed", [False, True], ids=["by a page's key", "by a server's key"])
+def test_a_flood_by_one_network_makes_a_model_forget_nothing(page: Page, believed: bool) -> None:
+    """A network's share of a day may be fifty in a row; honest ones taught the arm three thousand times."""
+    liked(page)
+    for _ in range(50):
+        assert page.teach(0.0, origin=FORGER, by="server" if believed else "write")
+    assert page.model.drift_resets == (1 if believed else 0), "a server's word counts as often as it comes"
+    assert page.model.adaptations["drift_inflations"] == 0
+
+
+def test_nor_does_a_flood_that_hides_among_honest_ones(page: Page) -> None:
+    liked(page)
+    for number in range(200):
+        assert page.teach(float(number % 5 != 0))
+        page.teach(0.0, origin=FORGER)
+    assert page.model.drift_resets == 0
+
+
+def test_nor_one_by_a_visitor_who_changes_networks(page: Page) -> None:
+    liked(page)
+    assert sum(page.teach(0.0, unit=b"visitor1") for _ in range(50)) == OF_VISITOR * 3_000
+    assert page.model.drift_resets == 0
+
+
+@pytest.mark.parametrize(("denied", "within"), [(False, 40), (True, 100)])
+def test_what_honest_visitors_show_is_noticed(page: Page, denied: bool, within: int) -> None:
+    """At once; beside a network that denies it no later than its share of the day is used up."""
+    liked(page)
+    n = 0
+    while not page.model.drift_resets and n < 200:
+        n += 1
+        if denied:
+            page.teach(1.0, origin=FORGER)
+        page.teach(0.0)
+    assert n <= within
 
 
 def test_somebody_has_to_be_the_first(page: Page) -> None:
@@ -139,6 +262,17 @@ def test_a_checkpoint_knows_who_taught_how_much(page: Page) -> None:
     old = {name: value for name, value in page.model.dump().items() if name != "influence"}
     page.model = PlacementModel.load(old)
     assert page.teach(unit=b"visitor1"), "a checkpoint of before bounds nobody"
+
+
+def test_a_checkpoint_that_knew_networks_of_all_arms_together_goes_on(page: Page) -> None:
+    page.honest(1_000)
+    state = page.model.dump()
+    influence = state["influence"]
+    influence["of_arms"] = {arm: sums[:2] for arm, sums in influence.pop("arms").items()}
+    influence.update(networks=b"", earned=b"")
+    del influence["intake"], state["concentration"]
+    page.model = PlacementModel.load(state)
+    assert sum(page.teach(origin=FORGER) for _ in range(100)) == OF_NETWORK * 1_000
 
 
 @given(

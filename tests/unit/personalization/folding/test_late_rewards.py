@@ -112,7 +112,7 @@ def test_a_folder_state_without_the_fields_at_the_end_still_loads() -> None:
     for name, struct, added in (
         ("open", OpenDecision, ("by_name", "lineage", "by_reward", "sample_weight", "called", "rewarded_from")),
         ("held", HeldReward, ("name", "by_page", "origin")),
-        ("recent", Credit, ("decision_id",)),
+        ("recent", Credit, ("decision_id", "origin")),
     ):
         old[places[name]] = [
             [getattr(each, part) for part in _without(struct, *added)] for each in getattr(folder, name)

@@ -7,7 +7,7 @@ import pytest
 from personalization.catalog.catalog import RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Sender
-from personalization.events.event import Rewarded, Track
+from personalization.events.event import Activated, Link, Rewarded, Track
 from tests.unit.personalization.world import MINUTE, World, shop
 
 PAGE, SERVER = Sender("web", "write"), Sender("web", "server")
@@ -121,6 +121,35 @@ def test_who_rewards_a_servers_decision_from_a_page_is_who_it_comes_from(early: 
     world.time_out(KEY, after_ms=31 * MINUTE)
     (outcome,) = world.outcomes
     assert (outcome.by, outcome.origin) == ("write", b"network1")
+
+
+@pytest.mark.parametrize(
+    ("clicker", "comes_from"),
+    [
+        (Sender("web", "write", origin=b"network1"), ("write", b"network1")),
+        (SERVER, ("server", b"ourserver")),
+    ],
+    ids=["a page", "a server"],
+)
+@pytest.mark.parametrize("by_merge", [False, True], ids=["shown later", "found by a log-in"])
+def test_a_click_that_waited_for_its_decision_is_whoever_sent_it(
+    clicker: Sender, comes_from: tuple[str, bytes], by_merge: bool
+) -> None:
+    """Not whoever brought what it waited for: else nobody would bound a page's word on a server's decision."""
+    world = World(wide())
+    decider = Sender("web", "server", origin=b"ourserver")
+    shown = Sender("web", "write", origin=b"network2") if clicker is SERVER else SERVER
+    world.decide("u:7" if by_merge else KEY, "d1", exposed=by_merge, sender=decider)
+    clicked(world, clicker)
+    assert [credit.origin for credit in world.visitors[KEY].folder.recent] == [clicker.origin]
+    if by_merge:
+        world.send(KEY, Link(canonical="u:7"), sender=shown)
+    else:
+        world.send(KEY, Activated(decision_id="d1"), sender=shown)
+    world.time_out("u:7" if by_merge else KEY, after_ms=31 * MINUTE)
+    (outcome,) = world.outcomes
+    assert outcome.reward == 1.0
+    assert (outcome.by, outcome.origin) == comes_from
 
 
 def test_what_no_page_rewarded_is_the_servers() -> None:
