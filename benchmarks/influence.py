@@ -1,11 +1,17 @@
 """How far forged rewards move what is shown: by one visitor's id, by fresh ids, and by whoever only pushes one arm.
 
     python -m benchmarks.influence [--seeds 8] [--free]
+    python -m benchmarks.influence --honest [--seeds 8] [--outcomes 10000]
 
 A shop's page with five offers that 2 to 6 % of visitors click. After 3,000 honest outcomes from 1,500 networks,
 10,000 forged ones come from one network: whatever is decided is rewarded if it is the arm to be pushed. Shown is by
 how much that arm's share of 200 contexts moves, mean and largest over the seeds; beside it what 100 more honest
 outcomes do. With ``--free`` nobody's influence is bounded.
+
+With ``--honest`` nobody forges anything. Shown is what a page earns over what it earns with nobody bounded, on the
+same seeds: mean, its standard error, and which share of the outcomes was left. What is earned are the true rates of
+what is shown, so that it does not matter who clicks by chance. The busiest network holds two visitors in a hundred;
+three visits in five are by somebody who came lately.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ import json
 import random
 import statistics
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
@@ -29,6 +36,14 @@ RATES = (0.02, 0.03, 0.04, 0.05, 0.06)
 N_HONEST, N_FORGED, N_NETWORKS, N_CONTEXTS = 3_000, 10_000, 1_500, 200
 PUBLISHED_EVERY = 50
 NOON_MS = 1_700_000_000_000
+
+WAYS = ("proxy", "server", "one network")
+"""A named proxy tells from which network each comes; a server decides and rewards; nobody tells one network from
+another, as behind a proxy that is not named: there the bound does starve the model, and ``/readyz`` says so."""
+
+N_LATELY = 1_000
+CROWDED = 8
+"""The n-th busiest of 1,500 networks has a share of 1/(n + 8): the first 2 %, the last .01 %."""
 
 KINDS = ("honest", "one id", "fresh ids", "one arm")
 """100 more honest outcomes; all by one visitor's id; each by its own; each by its own, and none but the arm's."""
@@ -61,7 +76,15 @@ class Page:
         distribution = self.snapshot.distribution(ARMS, context, policy=PolicySpec())
         return ARMS[distribution.draw(self.rng.randrange(SCALE))]
 
-    def learn(self, context: dict[str, float | str], arm: str, reward: float, unit: str, network: str) -> bool:
+    def learn(
+        self,
+        context: dict[str, float | str],
+        arm: str,
+        reward: float,
+        unit: str,
+        network: str,
+        by: str = "write",
+    ) -> bool:
         """Whether it counted."""
         self.n_outcomes += 1
         outcome = Outcome(
@@ -73,7 +96,7 @@ class Page:
             NOON_MS,
             features=context,
             unit=short_hash(unit),
-            by="write",
+            by=by,
             origin=short_hash(network),
             free=self.free,
         )
@@ -89,6 +112,28 @@ class Page:
             arm = self.choose(context)
             reward = float(self.rng.random() < RATES[ARMS.index(arm)])
             self.learn(context, arm, reward, f"visitor-{number}-{n}", f"network-{self.rng.randrange(N_NETWORKS)}")
+
+    def earned(self, n: int, way: str) -> float:
+        """What so many honest visits earn on average, by the true rates of what is shown."""
+        rng = self.rng
+        networks = [str(number) for number in range(N_NETWORKS)]
+        crowds = list(accumulate(1.0 / (rank + CROWDED) for rank in range(1, N_NETWORKS + 1)))
+        lately: list[tuple[str, str]] = []
+        total = 0.0
+        for number in range(n):
+            if lately and rng.random() < 0.6:
+                unit, network = rng.choice(lately)
+            else:
+                unit, (network,) = f"visitor-{number}", rng.choices(networks, cum_weights=crowds)
+                lately = [*lately[1 - N_LATELY :], (unit, network)]
+            context = self.context()
+            arm = self.choose(context)
+            rate = RATES[ARMS.index(arm)]
+            total += rate
+            click = float(rng.random() < rate)
+            seen_from = "one network" if way == "one network" else network
+            self.learn(context, arm, click, unit, seen_from, by="server" if way == "server" else "write")
+        return total / n
 
     def forged(self, kind: str, target: str, n: int) -> int:
         """How many of so many forged outcomes counted."""
@@ -126,12 +171,29 @@ def moved(kind: str, seed: int, *, free: bool, n_forged: int = N_FORGED) -> floa
     return page.share(target) - before
 
 
+def compared(way: str, seed: int, n: int) -> tuple[float, float]:
+    """What a page earns over what it earns with nobody bounded; the share of the outcomes that was left."""
+    bounded, free = Page(seed, free=False), Page(seed, free=True)
+    ratio = bounded.earned(n, way) / free.earned(n, way)
+    return ratio, bounded.model.counts["bounded"] / n
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--free", action="store_true")
+    parser.add_argument("--honest", action="store_true")
+    parser.add_argument("--outcomes", type=int, default=N_FORGED)
     arguments = parser.parse_args()
+    if arguments.honest:
+        for way in WAYS:
+            pairs = [compared(way, seed, arguments.outcomes) for seed in range(arguments.seeds)]
+            earned, left = [ratio for ratio, _ in pairs], statistics.mean(share for _, share in pairs)
+            error = statistics.stdev(earned) / len(earned) ** 0.5
+            row = {"earned": statistics.mean(earned), "error": error, "left": left}
+            print(json.dumps({"way": way, **{name: round(value, 4) for name, value in row.items()}}), flush=True)
+        return
     for kind in KINDS:
         moves = [moved(kind, seed, free=arguments.free) for seed in range(arguments.seeds)]
         sizes = [abs(each) for each in moves]

@@ -74,13 +74,11 @@ class Influence:
         self.intake = Intake()
         """What became of the outcomes of today and the day before."""
 
-    def is_beyond(self, outcome: Outcome, amount: float) -> bool:
-        """Whether the outcome comes from somebody who has taught as much as they may.
+    def is_beyond(self, outcome: Outcome) -> bool:
+        """Whether the outcome comes from somebody who has taught as much as they may, whatever it brought.
 
-        Parameters
-        ----------
-        amount
-            How far its reward is from none, whichever way, as a share of the farthest there may be: [0, 1].
+        Were that looked at, successes would be left and failures learned, and arms would seem worse than they are.
+        So a network may bring one reward more than its share.
         """
         self._turn_to(outcome.closed_at_ms // DAY_MS)
         if is_believed(outcome):
@@ -97,14 +95,20 @@ class Influence:
         own, earned = arm.networks.of(outcome.origin), arm.earned.of(outcome.origin)
         if own + weight > max(LEAST_OF_NETWORK * one, OF_NETWORK * (arm.outcomes - own)):
             return True
-        return earned + weight * amount > max(LEAST_REWARD * one, OF_NETWORK * (arm.brought - earned))
+        return earned + weight - one >= max(LEAST_REWARD * one, OF_NETWORK * (arm.brought - earned))
 
     def leave(self, outcome: Outcome) -> None:
         """The outcome was beyond, and was not learned."""
         self.intake.add(outcome, learned=False)
 
     def count(self, outcome: Outcome, amount: float) -> None:
-        """The outcome was learned."""
+        """The outcome was learned.
+
+        Parameters
+        ----------
+        amount
+            How far its reward is from none, whichever way, as a share of the farthest there may be: [0, 1].
+        """
         self._turn_to(outcome.closed_at_ms // DAY_MS)
         weight = outcome.sample_weight
         self._of_placement += weight

@@ -185,7 +185,7 @@ class PlacementModel:
         reward = min(high, max(low, reward))
         scaled = (reward - low) / (high - low)
         amount = self._amount(reward)
-        if outcome.trains and self.influence.is_beyond(outcome, amount):
+        if outcome.trains and self.influence.is_beyond(outcome):
             self._remember(key)
             self.influence.leave(outcome)
             self.counts["bounded"] += 1

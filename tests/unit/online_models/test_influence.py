@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -79,7 +80,8 @@ def test_one_network_teaches_a_share_of_an_arm(page: Page) -> None:
 def test_one_network_brings_an_arm_a_share_of_what_it_brings(page: Page) -> None:
     page.honest(1_000, rate=0.01)
     assert sum(page.teach(1.0, origin=FORGER) for _ in range(100)) == 1, "of ten clicks one more"
-    assert page.teach(0.0, origin=FORGER), "what brings nothing still counts"
+    assert not page.teach(0.0, origin=FORGER), "and then nothing, whatever it brought"
+    assert page.teach(0.0, origin=FORGER, arm="green"), "of that arm"
     other = Page()
     other.honest(1_000, rate=0.1)
     assert sum(other.teach(1.0, origin=FORGER) for _ in range(100)) == OF_NETWORK * 100
@@ -92,15 +94,27 @@ def test_blame_is_bounded_as_praise_is(forged: list[float]) -> None:
     page.honest(1_000, rate=0.1)
     taught = sum(page.teach(forged[number % len(forged)], origin=FORGER) for number in range(100))
     assert taught == OF_NETWORK * 100
-    assert page.teach(0.0, origin=FORGER), "what neither praises nor blames still counts"
 
 
 def test_where_rewards_begin_above_none_the_least_is_none() -> None:
     page = Page((1.0, 5.0))
     for _ in range(1_000):
         assert page.teach(1.0)
+    assert sum(page.teach(1.0, origin=FORGER) for _ in range(10)) == 10
     assert sum(page.teach(5.0, origin=FORGER) for _ in range(100)) == LEAST_REWARD
-    assert page.teach(1.0, origin=FORGER)
+
+
+def test_whether_an_outcome_counts_does_not_depend_on_what_it_brought() -> None:
+    """Else successes would be left and failures learned, and arms would seem worse the fewer networks come."""
+    influence, rng, n, brought = Influence(), random.Random(1), 0, 0.0
+    for number in range(3_000):
+        reward, outcome = float(rng.random() < 0.5), taught(number, "red", network=f"office-{rng.randrange(60)}")
+        if influence.is_beyond(outcome):
+            continue
+        influence.count(outcome, reward)
+        n, brought = n + 1, brought + reward
+    assert n < 500, "sixty networks bring an arm sixty rewards"
+    assert brought / n == pytest.approx(0.5, abs=0.1)
 
 
 def test_with_very_many_arms_a_network_has_hardly_more_of_each() -> None:
@@ -108,7 +122,7 @@ def test_with_very_many_arms_a_network_has_hardly_more_of_each() -> None:
     influence, n_arms, n_of_arm = Influence(), 1_000, 40
     for number in range(n_arms * n_of_arm):
         outcome = taught(number, arm=f"offer-{number % n_arms}")
-        if not influence.is_beyond(outcome, 0.0):
+        if not influence.is_beyond(outcome):
             influence.count(outcome, 0.0)
     for number in range(2_000):
         outcome = taught(number, arm="offer-7", of="more")
@@ -133,7 +147,7 @@ def test_of_more_arms_than_are_kept_the_heaviest_are() -> None:
     assert influence._arms["busy"].outcomes == 100
 
 
-def taught(number: int, arm: str, of: str = "honest") -> Outcome:
+def taught(number: int, arm: str, of: str = "honest", by: str = "write", network: str = "") -> Outcome:
     return Outcome(
         Choice(f"{of}-{number}", "hero", 0, arm, 2**31),
         0.0,
@@ -141,15 +155,15 @@ def taught(number: int, arm: str, of: str = "honest") -> Outcome:
         NOON_MS,
         NOON_MS,
         unit=short_hash(f"{of}-visitor-{number}"),
-        by="write",
-        origin=FORGER if of == "forger" else short_hash(f"{of}-network-{number}"),
+        by=by,
+        origin=FORGER if of == "forger" else short_hash(network or f"{of}-network-{number}"),
     )
 
 
 def learned_of(influence: Influence, arm: str, number: int) -> bool:
     """Whether one more of the forger's counts."""
     outcome = taught(number, arm, "forger")
-    if influence.is_beyond(outcome, 0.0):
+    if influence.is_beyond(outcome):
         return False
     influence.count(outcome, 0.0)
     return True
@@ -197,6 +211,30 @@ def test_what_honest_visitors_show_is_noticed(page: Page, denied: bool, within: 
             page.teach(1.0, origin=FORGER)
         page.teach(0.0)
     assert n <= within
+
+
+@pytest.mark.parametrize("way", ["server", "proxy"])
+def test_who_is_honest_makes_arms_seem_as_good_as_if_nobody_were_bounded(way: str) -> None:
+    """By a server, or through a named proxy from networks of which some are crowded: paired, eight seeds."""
+    rates = {"red": 0.2, "green": 0.3, "blue": 0.5}
+    ratios = []
+    for seed in range(8):
+        rng, influence = random.Random(seed), Influence()
+        bounded, free = ({arm: [0, 0.0] for arm in rates} for _ in range(2))
+        for number in range(800):
+            arm = rng.choice(list(rates))
+            reward, network = float(rng.random() < rates[arm]), int(rng.expovariate(1 / 60))
+            outcome = taught(number, arm, by="server" if way == "server" else "write", network=f"crowd-{network}")
+            sums = [free[arm]]
+            if not influence.is_beyond(outcome):
+                influence.count(outcome, reward)
+                sums.append(bounded[arm])
+            for each in sums:
+                each[0], each[1] = each[0] + 1, each[1] + reward
+        if way == "server":
+            assert bounded == free, "a server is believed"
+        ratios.append(sum(bounded[arm][1] / bounded[arm][0] * free[arm][0] / free[arm][1] for arm in rates) / 3)
+    assert sum(ratios) / len(ratios) == pytest.approx(1.0, abs=0.02)
 
 
 def test_somebody_has_to_be_the_first(page: Page) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from eventlog.port import Record
+from eventlog.topics import OUTCOMES
 from online_models.placement_model import PlacementModel
 from personalization.bounded import short_hash
-from personalization.events.outcome import ClosingReason, Outcome
+from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from personalization.visitor.choice import Choice
+from state.model_store import ModelPublisher
 from stream.influence_watch import LOOK_S, SHOWN_ARMS, InfluenceWatch
+from stream.placement_training import PlacementTraining
+from tests.unit.stream.test_learner import HERO, Bench
 
 NOON_MS = 1_700_000_000_000
 TOP, LEFT = "nextbest_arm_top_visitors_share", "nextbest_outcomes_bounded_share"
@@ -165,3 +170,33 @@ def test_what_is_learned_elsewhere_is_not_shown_here(site: Site) -> None:
     assert site.shown(LEFT) is None
     site.watch.look(site.book)
     assert site.shown(LEFT) == 0.0
+
+
+class WatchedBench(Bench):
+    """A learner whose placements are shown in a registry of the test's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = CollectorRegistry()
+
+    def placements(self) -> PlacementTraining:
+        return PlacementTraining(cast(ModelPublisher, self.publisher), self.secret, self.registry)
+
+
+async def test_the_learner_says_it_where_readyz_asks_and_until_it_has_lost_the_placement() -> None:
+    bench = WatchedBench()
+    for number in range(300):
+        choice = Choice(f"d{number}", "hero", 0, "red", 2**31)
+        unit, office = short_hash(str(number)), short_hash("office")
+        outcome = Outcome(choice, 0.0, ClosingReason.WINDOW, NOON_MS, NOON_MS, unit=unit, by="write", origin=office)
+        await bench.log.append([Record(OUTCOMES, "hero", encode_outcome(outcome))])
+    learner = bench.learner()
+    await learner.assigned([HERO], 1)
+    await learner.process(bench.messages(0, 300, 1))
+    await learner.publish()
+    assert bench.registry.get_sample_value(LEFT, {"placement": "hero"}) == 295 / 300
+    (warning,) = learner.warnings()
+    assert "98% of the outcomes of hero" in warning
+    await learner.assigned([], 2)
+    assert learner.warnings() == []
+    assert bench.registry.get_sample_value(LEFT, {"placement": "hero"}) is None
