@@ -186,4 +186,4 @@ def witness_of(outcome: Outcome) -> int:
     """Whose word it is, where each counts once: visitor and network, four bytes each; 0: it is believed."""
     if is_believed(outcome):
         return 0
-    return int.from_bytes(outcome.unit[:4]) << 32 | int.from_bytes(outcome.origin[:4])
+    return int.from_bytes(outcome.unit[:4] + outcome.origin[:4])

@@ -120,6 +120,9 @@ class PlacementModel:
         self.placement = placement
         self.spec = ModelSpec(model) if isinstance(model, str) else model
         self.reward_range = (float(low), float(high))
+        self._no_reward = min(high, max(low, 0.0))
+        self._farthest = max(high - self._no_reward, self._no_reward - low)
+        """Where 0 is no reward, the least there is stands for none; amounts are shares of the farthest from it."""
         self.model = make_model(self.spec)
         self.arms: dict[str, ArmStatistics] = {}
         self.forgotten_arms = 0
@@ -184,7 +187,7 @@ class PlacementModel:
         low, high = self.reward_range
         reward = min(high, max(low, reward))
         scaled = (reward - low) / (high - low)
-        amount = self._amount(reward)
+        amount = abs(reward - self._no_reward) / self._farthest
         if outcome.trains and self.influence.is_beyond(outcome):
             self._remember(key)
             self.influence.leave(outcome)
@@ -218,12 +221,6 @@ class PlacementModel:
         self.concentration.add(outcome, amount)
         self.counts["learned"] += 1
         return True
-
-    def _amount(self, reward: float) -> float:
-        """How far the reward is from none, or from the least there may be, as a share of the farthest: [0, 1]."""
-        low, high = self.reward_range
-        none = min(high, max(low, 0.0))
-        return abs(reward - none) / max(high - none, none - low)
 
     def _let_idle_go(self, now_ms: int) -> None:
         """An arm is new: one that had no outcome for ``IDLE_MS`` makes room for it, the one idle longest."""
