@@ -176,7 +176,7 @@ def tiny(max_crossed: int) -> Iterator[Driver]:
         patch.setattr(shared_regression, "MAX_CROSSED", max_crossed)
         for module, name, value in TINY:
             patch.setattr(module, name, value)
-        patch.setattr(DriftWatch, "add", lambda watch, row, error: driver.add(watch, row, error))
+        patch.setattr(DriftWatch, "add", lambda watch, row, error, witness: driver.add(watch, row, error))
         yield driver
 
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from online_models.adaptive.drift import Drift
+from online_models.adaptive.drift import Drift, DriftDetector
 from online_models.adaptive.drift_watch import DriftWatch, Shift
 
 
@@ -106,3 +107,46 @@ def test_an_arm_that_takes_anothers_place_begins_anew() -> None:
     watch.forget(1)
     found = played(rng, watch, 30, [0.9, 0.1], [0.9, 0.5], [0.5, 0.5])
     assert all(shift.arm is None for _, shift in found)
+
+
+@pytest.mark.parametrize("half", [0, 32], ids=["one network", "one visitor"])
+def test_a_collapse_that_one_alone_tells_of_is_none(half: int) -> None:
+    """Whoever is not believed counts once in a span, be it for the network or for the visitor."""
+    found = []
+    for witnesses in ([0] * 60, [number + 9_000 << half for number in range(60)], [7 << half] * 60):
+        watch = DriftWatch()
+        for number in range(3_000):
+            assert watch.add(0, 0.8 - float(number % 5 != 0), number + 1) is None
+        told = [watch.add(0, 0.8, witness) for witness in witnesses]
+        found.append(next((at for at, shift in enumerate(told) if shift and shift.drift is Drift.RESET), None))
+    believed, many, one = found
+    assert believed == many, "as many others tell as soon as who is believed"
+    assert believed is not None
+    assert one is None
+
+
+def test_a_checkpoint_knows_whose_outcomes_were_seen() -> None:
+    watch = DriftWatch()
+    for number in range(2_000):
+        watch.add(number % 2, 0.8 - float(number % 5 != 0), number + 1)
+    loaded = DriftWatch.load(watch.dump())
+    assert loaded.dump() == watch.dump()
+    assert [loaded.add(0, 0.8, 7) for _ in range(60)] == [watch.add(0, 0.8, 7) for _ in range(60)]
+    assert loaded.dump() == watch.dump()
+    before = {name: value for name, value in watch.dump().items() if name != "witnesses"}
+    assert DriftWatch.load(before).dump()["all"] == watch.dump()["all"], "one of before knows nobody"
+
+
+def test_what_is_told_by_nobody_in_particular_takes_no_room_in_a_checkpoint() -> None:
+    watch = DriftWatch()
+    for _ in range(100):
+        watch.add(0, 0.1)
+    assert watch.dump()["witnesses"] == [b"", b""]
+
+
+def test_memory_stays_bounded_with_whose_outcomes_they_are() -> None:
+    detector = DriftDetector(most=64)
+    for number in range(1_000):
+        detector.add(0.0, number + 1)
+    assert len(detector.dump_witnesses()) <= 8 * 2 * 64
+    assert len(detector.dump()) == len(detector.dump_witnesses()) + 8
