@@ -173,7 +173,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             secrets=secrets,
             catalog=catalog,
             items=items.store,
-            keys=KeysInForce(catalog),
+            keys=KeysInForce(catalog, clock.now_ms),
             models=ModelsInMemory(models, catalog),
             conversions=ConversionsInMemory(conversions),
             visitors=reader,

@@ -6,7 +6,7 @@ import logging
 
 from starlette.types import Receive, Scope, Send
 
-from api.access.caller import authorise
+from api.access.caller import authenticate, authorise
 from api.access.origins import ANY, readable_by
 from api.core import Core
 from api.dialect import Call, Dialect, Reply, Route
@@ -32,8 +32,9 @@ class Endpoint:
         readers: Headers = ANY
         try:
             if self._permission is not None:
-                caller = authorise(self._dialect.key_of(scope), services.keys, self._permission)
+                caller = authenticate(self._dialect.key_of(scope), services.keys)
                 call.caller = caller
+                authorise(caller, self._permission)
                 readers = readable_by(caller.access, scope["headers"])
             reply = await route.handle(call)
         except Exception as error:  # every error becomes an answer, in the dialect's one shape

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from api.outages import outage_of
+from personalization.catalog.permissions import GRANTED, Permission, Role
 from personalization.errors import InvalidInput, NextbestError, Refused, Unavailable
 
 RETRY_AFTER_S = 1
@@ -37,11 +39,25 @@ def unauthorized() -> ApiError:
     )
 
 
-def forbidden() -> ApiError:
-    """A write key where a server key is needed."""
-    return ApiError(
-        403, "forbidden", "this needs a server key (sk_…); write keys only collect and decide", "authorization"
+def key_ended(name: str, ended_ms: int, *, is_revoked: bool) -> ApiError:
+    """A key that was good once."""
+    day = datetime.fromtimestamp(ended_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    code, what = ("key_revoked", "was revoked") if is_revoked else ("key_expired", "expired")
+    message = (
+        f"the key {name} {what} on {day} UTC: use the one that took its place, or make another with "
+        "`nextbest keys create` (`nextbest keys rotate` lets both live for a while)"
     )
+    return ApiError(401, code, message, "authorization")
+
+
+def forbidden(role: Role, permission: Permission) -> ApiError:
+    """A key that may do something else."""
+    if role == "write":
+        message = "this needs a server key (sk_…); write keys only collect and decide"
+    else:
+        may = ", ".join(each for each, allowed in GRANTED.items() if permission in allowed)
+        message = f"this key of role {role} has no permission {str(permission)!r}; keys of role {may} may have it"
+    return ApiError(403, "forbidden", message, "authorization")
 
 
 def forbidden_origin(source: str, origin: str) -> ApiError:

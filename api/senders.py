@@ -47,7 +47,11 @@ class Senders:
     def of(self, access: Access, peer: Peer, now_ms: int) -> Sender:
         """The sender of a request with that key; ``peer`` is the other end of its connection."""
         return self._made(
-            access.source, access.role, access.after_login, peer[0] if peer else "", now_ms // _DAY_MS
+            access.source,
+            "write" if access.is_page else "server",
+            access.after_login,
+            peer[0] if peer else "",
+            now_ms // _DAY_MS,
         )
 
     def _make(self, source: str, by: str, after_login: str, host: str, day: int) -> Sender:

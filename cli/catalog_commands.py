@@ -21,6 +21,8 @@ from config.catalog_errors import CatalogMistake, CatalogWarning
 from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.schema import catalog_schema_text
 from config.settings import Settings
+from personalization.catalog.source_keys import outdated_keys
+from personalization.errors import Refused
 
 if TYPE_CHECKING:
     from state.catalog_store import CatalogStore
@@ -87,6 +89,8 @@ def publish(folder: Path | None, by: str | None, as_version: int | None, as_json
     async def run(store: Any) -> tuple[int, int]:
         before = await store.latest_version()
         if as_version is None:
+            if outdated := outdated_keys(catalog.sources, await store.ended_keys()):
+                raise Refused("\n".join([*outdated, "nothing is published"]))
             return before, await store.publish(catalog, _who(by))
         await store.restore(as_version, catalog, _who(by))
         return before, await store.latest_version()

@@ -15,6 +15,7 @@ from config.loader import check_catalog, shipped_catalog
 from config.watch import watch_catalog
 from installation.opened import open_catalogs
 from personalization.catalog.catalog import Catalog
+from personalization.catalog.source_keys import outdated_keys
 from personalization.errors import Refused
 from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
 
@@ -134,6 +135,13 @@ class FollowedFolder:
                 f"(`nextbest publish {self._folder}` puts it in force)"
             )
             return CatalogInForce(version, in_force, words)
+        outdated = await self._outdated(catalog)
+        if newest is not None and outdated:
+            version, in_force = await self._store.latest() or (0, catalog)
+            for line in outdated:
+                self._say(line)
+            words = f"{_named(newest)}; {self._folder} gives keys on that have ended, and is followed live"
+            return CatalogInForce(version, in_force, words)
         version = await self._publish(catalog, newest)
         return CatalogInForce(version, catalog, f"{self._folder}, version {version}, followed live")
 
@@ -143,12 +151,18 @@ class FollowedFolder:
         Raises
         ------
         Refused
-            If nothing in it changed since it was published, and something else is in force by now.
+            If nothing in it changed since it was published, and something else is in force by now; or if it gives
+            keys on that were revoked or rotated.
         """
         newest = await self._newest()
         if newest is not None and self._unchanged(catalog, newest):
             raise Refused(f"nothing changed since it was published; {_named(newest)} stays in force")
+        if outdated := await self._outdated(catalog):
+            raise Refused("\n".join(outdated))
         return await self._publish(catalog, newest)
+
+    async def _outdated(self, catalog: Catalog) -> list[str]:
+        return outdated_keys(catalog.sources, await self._store.ended_keys())
 
     async def _newest(self) -> PublishedVersion | None:
         versions = await self._store.history(1)

@@ -199,6 +199,8 @@ def _shape(info: msgspec.inspect.Type) -> Shape:
             return Anything()
         case kinds.LiteralType():
             return Choice(tuple(str(value) for value in info.values))
+        case kinds.EnumType():
+            return Choice(tuple(str(each.value) for each in info.cls))
         case kinds.VarTupleType():
             return ListOf(_shape(info.item_type))
         case kinds.TupleType():
@@ -247,7 +249,7 @@ def _as_time(shape: Shape) -> Shape:
     return Duration() if isinstance(shape, Whole) else shape
 
 
-_ENTRY = re.compile(r"^    (?P<names>[a-z_]+(?:, [a-z_]+)*)\n(?P<text>(?:        .*\n|\n)+)", re.MULTILINE)
+_ENTRY = re.compile(r"^    (?P<names>[a-z0-9_]+(?:, [a-z0-9_]+)*)\n(?P<text>(?:        .*\n|\n)+)", re.MULTILINE)
 
 
 def _attribute_docs(cls: type[msgspec.Struct]) -> dict[str, str]:

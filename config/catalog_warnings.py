@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 
 from config.checks import Problem
 from config.rule_warnings import rule_warnings
@@ -12,18 +13,25 @@ from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.check import nearest
+from personalization.catalog.duration import DAY_MS
 from personalization.catalog.sections.variants import as_varied
+from personalization.catalog.source_keys import keys_of
 from personalization.catalog.vocabulary import VISITOR, Variable
 from personalization.catalog.walk import events_of, rules_of
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)
 """The shape of a language tag of BCP 47 whose language has a code of two or three letters: every one in use."""
 
+ENDS_SOON_MS = 14 * DAY_MS
+"""Of a key that ends within this is warned: two weeks are time for somebody to come back from theirs."""
+
 EXAMPLE_KEYS = frozenset({"sk_dev"})
 """Server keys of the catalogs that come with nextbest: known to everyone."""
 
 
-def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: bool) -> Iterator[Problem]:
+def catalog_warnings(
+    catalog: Catalog, written: Collection[str], *, is_example: bool, now_ms: int
+) -> Iterator[Problem]:
     """Everything that works and is probably not meant.
 
     Parameters
@@ -32,6 +40,8 @@ def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: 
         The paths that stand in the files: what is missing has a default.
     is_example
         Whether this is a catalog that comes with nextbest: its keys are for development, and meant to be seen.
+    now_ms
+        Milliseconds since 1970: of keys that end soon is warned.
     """
     for name, placement in catalog.placements.items():
         where = f"placements.{name}"
@@ -62,6 +72,8 @@ def catalog_warnings(catalog: Catalog, written: Collection[str], *, is_example: 
                 yield rule.path, message, "rule"
     yield from _events(catalog)
     yield from _sources(catalog, written, is_example)
+    yield from _ending_keys(catalog, now_ms)
+    yield from _unverified(catalog)
 
 
 def visitor_variables(catalog: Catalog) -> Mapping[str, Variable]:
@@ -191,7 +203,7 @@ def _sources(catalog: Catalog, written: Collection[str], is_example: bool) -> It
         )
     for name, source in catalog.sources.items():
         where = f"sources.{name}"
-        if not source.write_keys and not source.server_keys:
+        if not source.write_keys and not source.server_keys and not source.keys:
             yield where, "has no keys, so nobody can use it; write write_keys: [YOUR-KEY]", "no_keys"
         if f"{where}.consent_default" not in written:
             yield (
@@ -210,6 +222,40 @@ def _sources(catalog: Catalog, written: Collection[str], is_example: bool) -> It
                 f"{where}.server_keys[{index}]",
                 f"{what}; write {whose} as its hash: sha256: and what 'printf %s \"$KEY\" | sha256sum' prints",
                 "plain_key",
+            )
+
+
+def _ending_keys(catalog: Catalog, now_ms: int) -> Iterator[Problem]:
+    """Keys that end soon, or have ended."""
+    for name, source in catalog.sources.items():
+        for held in keys_of(name, source):
+            if not held.expires_ms or held.expires_ms > now_ms + ENDS_SOON_MS:
+                continue
+            path = f"{held.path}.expires"
+            day = datetime.fromtimestamp(held.expires_ms / 1000, UTC).strftime("%Y-%m-%d")
+            has_ended = held.expires_ms <= now_ms
+            if held.is_before:
+                if has_ended:
+                    yield path, f"ended on {day}; take `before` out", "key_expired"
+                continue
+            remedy = f"`nextbest keys rotate {held.name}` makes its successor"
+            if has_ended:
+                yield path, f"expired on {day}, and is refused; take it out, or {remedy}", "key_expired"
+            else:
+                yield path, f"expires on {day}, within 14 days; {remedy}", "key_expires"
+
+
+def _unverified(catalog: Catalog) -> Iterator[Problem]:
+    """Sources whose write keys speak for anybody, beside some that verify: visitors are shared."""
+    verify = [name for name, source in catalog.sources.items() if source.verify_users]
+    for name, source in catalog.sources.items():
+        may_stand_in_pages = any(held.role == "write" for held in keys_of(name, source))
+        if verify and may_stand_in_pages and not source.verify_users:
+            yield (
+                f"sources.{name}",
+                f"does not verify users as {verify[0]} does, and sources share their visitors, so its write keys "
+                "speak for anybody's users; write verify_users: true here too",
+                "verify_users",
             )
 
 

@@ -17,6 +17,7 @@ from personalization.catalog.measures import is_measure, read_measure
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.catalog.section import RuleAt
 from personalization.catalog.sections.variants import as_varied
+from personalization.catalog.source_keys import HASHED, keys_of
 from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
 from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
@@ -142,15 +143,18 @@ def _caps(catalog: Catalog) -> Iterator[Problem]:
 
 
 def _keys(catalog: Catalog) -> Iterator[Problem]:
-    owners: dict[str, str] = {}
     for name, source in catalog.sources.items():
         for role, keys in (("write_keys", source.write_keys), ("server_keys", source.server_keys)):
             for index, key in enumerate(keys):
                 here = f"sources.{name}.{role}[{index}]"
                 if not key.strip() or len(key) > 200 or not key.isascii() or key != key.strip():
                     yield here, "must be 1 to 200 ASCII characters without blanks around them", "invalid_field"
-                elif key.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", key):
+                elif key.startswith(HASHED) and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", key):
                     yield here, "must be sha256: and 64 hex digits, as 'sha256sum' prints them", "invalid_field"
-                elif key in owners:
-                    yield here, f"the same key stands at {owners[key]}; give each its own", "duplicate_name"
-                owners.setdefault(key, here)
+    owners: dict[str, str] = {}
+    for name, source in catalog.sources.items():
+        for held in keys_of(name, source):
+            if held.digest in owners:
+                message = f"the same key stands at {owners[held.digest]}; give each its own"
+                yield held.path, message, "duplicate_name"
+            owners.setdefault(held.digest, held.path)

@@ -6,6 +6,7 @@ import hashlib
 
 from config.settings import PREFIX, Settings, is_loopback
 from personalization.catalog.catalog import Catalog
+from personalization.catalog.source_keys import keys_of
 
 DEVELOPMENT_KEYS = ("pk_dev", "sk_dev")
 
@@ -14,14 +15,8 @@ _BY_DIGEST = {hashlib.sha256(key.encode()).hexdigest(): key for key in DEVELOPME
 
 def development_keys(catalog: Catalog) -> list[str]:
     """Those of them that a catalog gives access to, by name or by hash."""
-    sources = catalog.sources.values()
-    digests = {_digest(key) for source in sources for key in (*source.write_keys, *source.server_keys)}
+    digests = {held.digest for name, source in catalog.sources.items() for held in keys_of(name, source)}
     return sorted(key for digest, key in _BY_DIGEST.items() if digest in digests)
-
-
-def _digest(written: str) -> str:
-    digest = written.removeprefix("sha256:")
-    return digest.lower() if digest != written else hashlib.sha256(written.encode()).hexdigest()
 
 
 def keys_problem(settings: Settings, catalog: Catalog) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,13 @@ def check_catalog(
     check_model: CheckModel | None = None,
     check_policy: CheckPolicy | None = None,
     check_conversion_model: CheckModel | None = None,
+    now_ms: int | None = None,
 ) -> CheckedCatalog:
-    """Read a folder as ``load_catalog`` does, and give every mistake and every warning in file order."""
+    """Read a folder as ``load_catalog`` does, and give every mistake and every warning in file order.
+
+    Of keys is warned by ``now_ms``, milliseconds since 1970; None: the time it is.
+    """
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     converter = Converter()
     try:
         trees = _read_folder(folder, converter.mistakes)
@@ -131,19 +137,19 @@ def check_catalog(
         if not _follows_from(path, "unsafe_body", misshapen):
             converter.mistakes.add(*_on_line(line, path, message, converter, Place(folder.name)), "unsafe_body")
     mistakes = converter.mistakes.in_file_order()
-    warnings = _warnings(folder, catalog, converter, mistakes) if whole else ()
+    warnings = _warnings(folder, catalog, converter, mistakes, now_ms) if whole else ()
     return CheckedCatalog(None if mistakes else catalog, mistakes, warnings)
 
 
 def _warnings(
-    folder: Path, catalog: Catalog, converter: Converter, mistakes: Collection[CatalogMistake]
+    folder: Path, catalog: Catalog, converter: Converter, mistakes: Collection[CatalogMistake], now_ms: int
 ) -> tuple[CatalogWarning, ...]:
     """Every warning that is not about what is wrong anyway."""
     wrong = {_as_single(mistake.path) for mistake in mistakes}
     is_example = folder.resolve() in (shipped_catalog().resolve(), demo_catalog().resolve())
     found = [
         CatalogWarning(_place_of(path, converter.places, Place(folder.name)), path, message, code)
-        for path, message, code in catalog_warnings(catalog, converter.places, is_example=is_example)
+        for path, message, code in catalog_warnings(catalog, converter.places, is_example=is_example, now_ms=now_ms)
         if not _follows_from(path, code, wrong)
     ]
     return tuple(sorted(found, key=lambda warning: (warning.place, warning.path)))

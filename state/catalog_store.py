@@ -1,8 +1,9 @@
 """Published catalog versions in Redis: numbered, kept, and announced.
 
 Keys (one hash slot): ``{namespace}:{catalog}:version`` the newest number, ``…:versions`` number → who, when,
-what changed and the digest of the content, ``…:bodies`` digest → content, channel ``…:changed``. Versions are
-never removed: an entry of the log is folded by exactly the version stamped on it, however old.
+what changed and the digest of the content, ``…:bodies`` digest → content, ``…:ended-keys`` SHA-256 of a key → from
+when on it is refused, channel ``…:changed``. Versions are never removed: an entry of the log is folded by exactly
+the version stamped on it, however old.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -44,6 +45,20 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local version = redis.call('INCR', KEYS[1])
 redis.call('HSET', KEYS[2], version, ARGV[2])
 redis.call('PUBLISH', ARGV[3], version)
+return version
+"""
+
+
+# Other keys, if nobody published another version meanwhile; what ends stays ended whatever is published later.
+# KEYS: version, versions, bodies, ended; ARGV: the version meant, digest, body, the history's entry as JSON,
+# channel, then the SHA-256 of a key and when it ends for each.
+_CHANGE_KEYS = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local version = redis.call('INCR', KEYS[1])
+redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[2], version, ARGV[4])
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+redis.call('PUBLISH', ARGV[5], version)
 return version
 """
 
@@ -110,10 +125,12 @@ class CatalogStore:
             f"{prefix}:versions",
             f"{prefix}:bodies",
         )
+        self._ended = f"{prefix}:ended-keys"
         self.channel = f"{prefix}:changed"
         self._publish = redis.register_script(_PUBLISH)
         self._restore = redis.register_script(_RESTORE)
         self._reach_back = redis.register_script(_REACH_BACK)
+        self._change_keys = redis.register_script(_CHANGE_KEYS)
 
     async def publish(self, catalog: Catalog, who: str = "") -> int:
         """Make ``catalog`` the newest version; one that already is keeps its number.
@@ -191,6 +208,42 @@ class CatalogStore:
         )
         return int(published) or None
 
+    async def change_keys(
+        self, version: int, catalog: Catalog, ended: Mapping[str, int], who: str, what: str
+    ) -> int | None:
+        """Publish ``version``, the newest, anew with other keys, and end some for good.
+
+        Parameters
+        ----------
+        catalog
+            That of ``version``, but for the keys of its sources.
+        ended
+            By SHA-256 in hex, from when on keys are refused, in milliseconds since 1970.
+        what
+            The line of the history.
+
+        Returns
+        -------
+        The new version; None if ``version`` is not the newest any more: then nothing is changed.
+        """
+        digest, body = encode_catalog(catalog)
+        at_ms = time.time_ns() // 1_000_000
+        declared = _declared(catalog, at_ms, await self._declared_before())
+        entry = PublishedVersion(digest=digest, at_ms=at_ms, who=who, changes=[what], declared=declared)
+        published = await self._change_keys(
+            keys=[self._version, self._versions, self._bodies, self._ended],
+            args=[
+                *(version, digest, body, msgspec.json.encode(entry), self.channel),
+                *(part for pair in ended.items() for part in pair),
+            ],
+        )
+        return int(published) or None
+
+    async def ended_keys(self) -> dict[str, int]:
+        """Keys that were revoked or rotated, by their SHA-256 in hex, and from when on they are refused."""
+        found: Any = await cast("Any", self.redis.hgetall(self._ended))
+        return {digest.decode(): int(ends_ms) for digest, ends_ms in found.items()}
+
     async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
         digest, body = encode_catalog(catalog)
         at_ms = time.time_ns() // 1_000_000
@@ -250,7 +303,8 @@ class CatalogStore:
         if found is None:
             return None
         entry, catalog = found
-        return PublishedCatalog(**msgspec.structs.asdict(catalog), declared=entry.declared)
+        ended = await self.ended_keys()
+        return PublishedCatalog(**msgspec.structs.asdict(catalog), declared=entry.declared, ended=ended)
 
     async def _read(self, version: int) -> tuple[PublishedVersion, Catalog] | None:
         stored: Any = await self.redis.hget(self._versions, str(version))

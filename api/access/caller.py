@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from api.access.key_ring import Access, KeyRing
 from api.access.permissions import Permission
 from api.catalog import CatalogInForce
-from api.errors import forbidden, unauthorized
+from api.errors import forbidden, key_ended, unauthorized
+from personalization.catalog.catalog import PublishedCatalog
 from personalization.catalog.compiled_catalog import CompiledCatalog
 
 
@@ -28,43 +30,72 @@ class Caller:
 
     @property
     def is_server(self) -> bool:
-        """Whether it showed a server key."""
-        return self.access.role == "server"
+        """Whether its key is one that no page may hold: nobody but whom it was given to has it."""
+        return not self.access.is_page
 
 
 class KeysInForce:
-    """The keys of the catalog in force."""
+    """The keys of the catalog in force.
 
-    def __init__(self, catalog: CatalogInForce) -> None:
+    Parameters
+    ----------
+    clock_ms
+        Wall clock, milliseconds since 1970: keys end by it.
+    """
+
+    def __init__(self, catalog: CatalogInForce, clock_ms: Callable[[], int]) -> None:
         self._catalog = catalog
+        self._clock_ms = clock_ms
         self._of: CompiledCatalog | None = None
         self._ring = KeyRing({})
         self._callers: dict[str, Caller] = {}
 
     def identify(self, key: str) -> Caller | None:
-        """Whoever shows ``key``, None for a key nobody has."""
+        """Whoever shows ``key``, None for a key nobody has.
+
+        Raises
+        ------
+        ApiError
+            401 for a key that has expired or was revoked.
+        """
         compiled = self._catalog.current.catalog
         if compiled is not self._of:
-            self._ring, self._callers, self._of = KeyRing(compiled.catalog.sources), {}, compiled
+            written = compiled.catalog
+            ended = written.ended if isinstance(written, PublishedCatalog) else {}
+            self._ring, self._callers, self._of = KeyRing(written.sources, ended), {}, compiled
         caller = self._callers.get(key)
         if caller is None:
             access = self._ring.identify(key)
-            if access is not None:
-                caller = self._callers[key] = Caller(access, key)
+            if access is None:
+                return None
+            caller = self._callers[key] = Caller(access, key)
+        expires_ms = caller.access.expires_ms
+        if expires_ms and expires_ms <= self._clock_ms():
+            raise key_ended(caller.access.key_name, expires_ms, is_revoked=caller.access.is_revoked)
         return caller
 
 
-def authorise(key: str | None, keys: KeysInForce, permission: Permission) -> Caller:
-    """Whoever shows ``key``, if they may.
+def authenticate(key: str | None, keys: KeysInForce) -> Caller:
+    """Whoever shows ``key``.
 
     Raises
     ------
     ApiError
-        401 without a known key, 403 without the permission.
+        401 without a known key, or with one that has ended.
     """
     caller = keys.identify(key) if key else None
     if caller is None:
         raise unauthorized()
-    if not caller.access.may(permission):
-        raise forbidden()
     return caller
+
+
+def authorise(caller: Caller, permission: Permission) -> None:
+    """See that a caller may.
+
+    Raises
+    ------
+    ApiError
+        403 without the permission.
+    """
+    if not caller.access.may(permission):
+        raise forbidden(caller.access.role, permission)

@@ -9,12 +9,11 @@ from typing import Literal
 
 from api.access.permissions import GRANTED, Permission, Role
 from personalization.catalog.catalog import Source
+from personalization.catalog.source_keys import HeldKey, keys_of
 from personalization.visitor.purposes import normal
 
 MAX_KEY_CHARS = 256
 """Longer than any key of ours: refused before it is hashed."""
-
-_HASHED = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Access:
     source
         Name of the source in the catalog.
     role
-        ``write`` or ``server``: what each allows, ``may`` says.
+        What it is for: what each role allows, ``permissions.GRANTED`` says.
     consent_default
         What counts for visitors who were never asked.
     gpc
@@ -37,6 +36,14 @@ class Access:
         Whether it speaks for a user only with proof.
     origins
         Of the pages that may use it; empty: any.
+    permissions
+        What it allows; None: all that its role does.
+    key_name
+        What people call the key: its name, else how its hash begins.
+    expires_ms
+        From when on it is refused; 0: never.
+    is_revoked
+        Whether that is because somebody ended it, rather than because it was made to end then.
     """
 
     source: str
@@ -46,6 +53,10 @@ class Access:
     gpc: tuple[str, ...] = ()
     verify_users: bool = False
     origins: frozenset[bytes] = frozenset()
+    permissions: frozenset[Permission] | None = None
+    key_name: str = ""
+    expires_ms: int = 0
+    is_revoked: bool = False
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows it.
@@ -54,7 +65,12 @@ class Access:
         >>> access.may(Permission.DECIDE), access.may(Permission.READ)
         (True, False)
         """
-        return permission in GRANTED[self.role]
+        return permission in (GRANTED[self.role] if self.permissions is None else self.permissions)
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it may stand in a page, so that everybody has it."""
+        return self.role == "write"
 
 
 class KeyRing:
@@ -62,6 +78,11 @@ class KeyRing:
 
     Keys are looked up by their SHA-256, so the time a wrong one takes says nothing about the right ones. Those
     that fit are remembered as they came: 0.1 µs each after the first time, and no more of them than keys exist.
+
+    Parameters
+    ----------
+    ended
+        Keys that somebody ended, by their SHA-256 in hex, and when, in milliseconds since 1970.
 
     >>> ring = KeyRing({"shop": Source(write_keys=("pk_dev",), consent_default="granted")})
     >>> access = ring.identify("pk_dev")
@@ -73,14 +94,12 @@ class KeyRing:
 
     __slots__ = ("_by_digest", "_seen")
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        self._by_digest: dict[bytes, Access] = {}
+    def __init__(self, sources: Mapping[str, Source], ended: Mapping[str, int] | None = None) -> None:
+        self._by_digest: dict[str, Access] = {}
         self._seen: dict[str, Access] = {}
         for name, source in sources.items():
-            for key in source.write_keys:
-                self._by_digest[_digest(key)] = _access(name, "write", source)
-            for key in source.server_keys:
-                self._by_digest[_digest(key)] = _access(name, "server", source)
+            for held in keys_of(name, source):
+                self._by_digest[held.digest] = _access(name, source, held, (ended or {}).get(held.digest))
 
     def identify(self, key: str) -> Access | None:
         """What ``key`` gives, None for a key nobody has."""
@@ -89,33 +108,24 @@ class KeyRing:
             return access
         if not key or len(key) > MAX_KEY_CHARS:
             return None
-        access = self._by_digest.get(_sha256(key))
+        access = self._by_digest.get(hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
         if access is not None:
             self._seen[key] = access
         return access
 
 
-def _access(name: str, role: Role, source: Source) -> Access:
-    is_page = role == "write"
+def _access(name: str, source: Source, held: HeldKey, ended_ms: int | None) -> Access:
+    is_revoked = ended_ms is not None and not 0 < held.expires_ms <= ended_ms
     return Access(
         name,
-        role,
+        held.role,
         source.consent_default,
         source.after_login,
         tuple(map(normal, source.gpc)),
-        verify_users=source.verify_users and is_page,
-        origins=frozenset(origin.encode() for origin in source.origins) if is_page else frozenset(),
+        verify_users=source.verify_users and held.role == "write",
+        origins=frozenset(origin.encode() for origin in held.origins),
+        permissions=held.permissions,
+        key_name=held.label,
+        expires_ms=ended_ms if is_revoked and ended_ms is not None else held.expires_ms,
+        is_revoked=is_revoked,
     )
-
-
-def _digest(written: str) -> bytes:
-    if not written.startswith(_HASHED):
-        return _sha256(written)
-    try:
-        return bytes.fromhex(written.removeprefix(_HASHED))
-    except ValueError:
-        return b""  # no key hashes to nothing; the loader has refused it long before
-
-
-def _sha256(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

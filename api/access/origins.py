@@ -17,7 +17,7 @@ ANY: tuple[HeaderLine, ...] = ((b"access-control-allow-origin", b"*"),)
 """What is refused, and what a source without origins is answered, pages of any origin may read."""
 
 NONE: tuple[HeaderLine, ...] = ()
-"""What a server key is answered no page may read: it is no page's to have."""
+"""What a key is answered that no page may hold, no page may read: it is no page's to have."""
 
 _VARY = (b"vary", b"origin")
 
@@ -30,7 +30,7 @@ def readable_by(access: Access, headers: Iterable[HeaderLine]) -> tuple[HeaderLi
     ApiError
         403 for a page of another origin than the source's.
     """
-    if access.role == "server":
+    if not access.is_page:
         return NONE
     if not access.origins:
         return ANY

@@ -1,54 +1,5 @@
-"""What a key may be allowed to do, and which of it each role is."""
+"""What a key may be allowed to do, as routes name it; the catalog's keys are written in the same words."""
 
-from __future__ import annotations
+from personalization.catalog.permissions import GRANTED, WRITE, Permission, Role
 
-from enum import StrEnum
-from typing import Literal
-
-Role = Literal["write", "server"]
-
-
-class Permission(StrEnum):
-    """One thing that a caller may be allowed to do; every route names the one it needs."""
-
-    COLLECT = "collect"
-    """Say what happened: events, exposures, rewards of at most one."""
-    DECIDE = "decide"
-    """Ask what to show."""
-    REWARD_MONEY = "reward_money"
-    """Reward decisions with more than one."""
-    READ = "read"
-    """Read what is known of visitors and placements."""
-    RANK = "rank"
-    """Bring arms of one's own, and have them ranked."""
-    ITEMS = "items"
-    """Put items in, change them, take them out."""
-    UNLINK = "unlink"
-    """Say that a browser is not a user's any more."""
-    EXPORT = "export"
-    """Take out all that is known of a visitor."""
-    ERASE = "erase"
-    """Have a visitor forgotten."""
-    PUBLISH = "publish"
-    """Publish a catalog."""
-    AUDIT = "audit"
-    """Read who did what."""
-
-
-WRITE = frozenset({Permission.COLLECT, Permission.DECIDE})
-"""A write key may stand in a web page: what it allows, everybody may do."""
-
-GRANTED: dict[Role, frozenset[Permission]] = {
-    "write": WRITE,
-    "server": WRITE
-    | {
-        Permission.REWARD_MONEY,
-        Permission.READ,
-        Permission.RANK,
-        Permission.ITEMS,
-        Permission.UNLINK,
-        Permission.EXPORT,
-        Permission.ERASE,
-    },
-}
-"""What each role allows. No key of a source publishes or audits: that is not a source's business."""
+__all__ = ["GRANTED", "WRITE", "Permission", "Role"]

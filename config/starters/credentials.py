@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 
 from config.settings import Secret
+from personalization.catalog.source_keys import HASHED, digest_of
 
 KEY_BYTES = 24
 SECRET_BYTES = 48
-
-HASHED = "sha256:"
-"""What a key's hash begins with, in a catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +52,4 @@ def hashed(key: str) -> str:
     >>> hashed("pk_dev")[:23]
     'sha256:dc843d587f15c9b3'
     """
-    return f"{HASHED}{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"{HASHED}{digest_of(key)}"

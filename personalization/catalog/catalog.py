@@ -100,6 +100,10 @@ class PublishedCatalog(Catalog, frozen=True, kw_only=True):
     declared
         Since when each series of events that windows look at is kept of visitors, and how many of its times, by its
         id in hex.
+    ended
+        Keys that were revoked or rotated, by their SHA-256 in hex: from when on they are refused, in milliseconds
+        since 1970, whatever the catalog says of them.
     """
 
     declared: dict[str, tuple[int, int]] = {}
+    ended: dict[str, int] = {}

@@ -191,7 +191,7 @@ class Site:
             rights=cast("Rights", None),  # over real servers: tests/integration/test_erasure.py
             secrets=SECRETS,
             catalog=catalog,
-            keys=KeysInForce(catalog),
+            keys=KeysInForce(catalog, lambda: NOW),
             models=ModelsInMemory(self.follower, catalog),
             visitors=self.visitors,
             log=self.log,

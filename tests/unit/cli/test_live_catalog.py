@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from cli.live_catalog import FollowedFolder
-from personalization.catalog.catalog import Catalog, Content, Placement
+from personalization.catalog.catalog import Catalog, Content, Placement, Source
+from personalization.catalog.source_keys import digest_of
 from personalization.errors import Refused
 from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
 
@@ -28,6 +30,10 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.published: list[tuple[PublishedVersion, Catalog]] = []
+        self.ended: dict[str, int] = {}
+
+    async def ended_keys(self) -> dict[str, int]:
+        return self.ended
 
     async def publish(self, catalog: Catalog, who: str = "", rollback_of: int | None = None) -> int:
         digest = encode_catalog(catalog)[0]
@@ -141,3 +147,20 @@ async def test_a_memory_that_is_damaged_publishes(following: Following) -> None:
     await following.store.publish(TWO)
     (following.folder / "memory.json").write_bytes(b"?")
     assert (await following.up().begin(ONE)).version == 3
+
+
+def with_key(title: str) -> Catalog:
+    return structs.replace(catalog(title), sources={"shop": Source(server_keys=("sk",))})
+
+
+async def test_a_folder_that_gives_an_ended_key_on_is_not_published_over_who_ended_it(following: Following) -> None:
+    up = following.up()
+    await up.begin(with_key("1"))
+    await following.store.publish(ONE, "ann")
+    following.store.ended = {digest_of("sk"): 1}
+    with pytest.raises(Refused, match=r"sources\.shop\.server_keys\[0\]: this key was revoked"):
+        await up.save(with_key("2"))
+    in_force = await following.up().begin(with_key("2"))
+    assert (in_force.version, in_force.catalog) == (2, ONE)
+    assert len(following.said) == 1
+    assert (await up.save(catalog("2"))) == 3

@@ -357,3 +357,54 @@ def test_two_tags_of_one_language_are_refused(tmp_path: Path) -> None:
     assert [str(mistake) for mistake in check_catalog(tmp_path).mistakes] == [
         "shop.yaml:6: content.a.locales.de_at: is the same language as 'de-AT', and only one is ever served; keep one"
     ]
+
+
+NAMED = """\
+    keys:
+      ci: {sha256: "%s", role: viewer, expires: %s%s}
+"""
+NOW_MS = 1_767_225_600_000  # 2026-01-01
+
+
+def told_of_keys(folder: Path, text: str) -> list[str]:
+    (folder / "shop.yaml").write_text(text)
+    checked = check_catalog(folder, now_ms=NOW_MS)
+    assert checked.catalog is not None, [str(mistake) for mistake in checked.mistakes]
+    return [str(warning) for warning in checked.warnings]
+
+
+@pytest.mark.parametrize(
+    ("expires", "told"),
+    [
+        ("2026-01-16", []),
+        ("2026-01-15", ["expires on 2026-01-15, within 14 days; `nextbest keys rotate ci` makes its successor"]),
+        (
+            "2026-01-01",
+            [
+                "expired on 2026-01-01, and is refused; take it out, or `nextbest keys rotate ci` makes its successor"
+            ],
+        ),
+    ],
+)
+def test_of_a_key_that_ends_within_two_weeks_or_has_ended_is_warned(
+    expires: str, told: list[str], tmp_path: Path
+) -> None:
+    found = told_of_keys(tmp_path, SHOP + NAMED % ("1" * 64, expires, ""))
+    assert found == [f"shop.yaml:14: warning: sources.shop.keys.ci.expires: {each}" for each in told]
+
+
+def test_a_replaced_key_is_to_be_taken_out_once_it_has_ended(tmp_path: Path) -> None:
+    before = ", before: {sha256: '%s', expires: %s}"
+    for expires, told in (("2026-01-02", []), ("2025-12-31", ["ended on 2025-12-31; take `before` out"])):
+        found = told_of_keys(tmp_path, SHOP + NAMED % ("1" * 64, "2027-01-01", before % ("2" * 64, expires)))
+        assert found == [f"shop.yaml:14: warning: sources.shop.keys.ci.before.expires: {each}" for each in told]
+
+
+def test_a_source_that_speaks_for_anybody_beside_one_that_verifies_is_told_of(tmp_path: Path) -> None:
+    strict = "  strict: {write_keys: [pk2], consent_default: denied, verify_users: true}\n"
+    server = "  erp: {server_keys: ['sha256:%s'], consent_default: denied}\n" % ("3" * 64)
+    told = warnings(tmp_path, SHOP + strict + server)
+    assert [line.split(", so its")[0] for line in told] == [
+        "shop.yaml:9: warning: sources.shop: does not verify users as strict does, and sources share their visitors"
+    ]
+    assert warnings(tmp_path, SHOP + "    verify_users: true\n" + strict + server) == []

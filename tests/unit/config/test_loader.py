@@ -319,6 +319,32 @@ def test_keys_are_checked(tmp_path: Path) -> None:
     ]
 
 
+def test_a_named_key_is_checked_whole(tmp_path: Path) -> None:
+    sha = "1" * 64
+    keys = f"""\
+sources:
+  a:
+    keys:
+      "no name": {{sha256: {sha}, role: viewer}}
+      short: {{sha256: 12, role: viewer}}
+      wide: {{sha256: {"2" * 64}, role: viewer, permissions: [erase]}}
+      page: {{sha256: {"3" * 64}, role: server, origins: ["https://shop.example"]}}
+      same: {{sha256: {"4" * 64}, role: server, before: {{sha256: {sha}, expires: 2027-01-01}}}}
+"""
+    assert mistakes(tmp_path, shop=GOOD + keys) == [
+        "shop.yaml:12: sources.a.keys.no name: commands name it: use at most 64 letters, digits, _, - and ., "
+        "beginning with a letter or digit",
+        "shop.yaml:13: sources.a.keys.short.sha256: must be 64 hex digits, as `nextbest keys create` and sha256sum "
+        "print them",
+        "shop.yaml:14: sources.a.keys.wide.permissions[0]: 'erase' is nothing that a key of role viewer may do; it "
+        "has read. Leave it out, or write another role",
+        "shop.yaml:15: sources.a.keys.page.origins: no page may hold a key of role server; leave them out, or "
+        "write role: write",
+        "shop.yaml:16: sources.a.keys.same.before: the same key stands at sources.a.keys.no name; give each its "
+        "own",
+    ]
+
+
 def test_empty_missing_and_unreadable_folders(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

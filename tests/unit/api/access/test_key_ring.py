@@ -7,25 +7,38 @@ import timeit
 
 import pytest
 
-from api.access.key_ring import MAX_KEY_CHARS, Access, KeyRing
+from api.access.key_ring import MAX_KEY_CHARS, KeyRing
 from personalization.catalog.catalog import Source
+from personalization.catalog.sections.sources import Key, KeyBefore
+from personalization.catalog.source_keys import digest_of
 from personalization.visitor.purposes import GPC
 
 HASHED = "sha256:" + hashlib.sha256(b"sk_secret").hexdigest()
 RING = KeyRing(
     {
         "shop": Source(write_keys=("pk_dev",), server_keys=(HASHED,), consent_default="granted"),
-        "app": Source(write_keys=("pk_app",)),
+        "app": Source(
+            write_keys=("pk_app",),
+            keys={
+                "tool": Key(
+                    sha256=digest_of("named").upper(),
+                    role="viewer",
+                    before=KeyBefore(sha256=digest_of("earlier"), expires=1),
+                )
+            },
+        ),
     }
 )
 
 
 @pytest.mark.parametrize(
-    ("key", "access"),
+    ("key", "gives"),
     [
-        ("pk_dev", Access("shop", "write", "granted", gpc=GPC)),
-        ("sk_secret", Access("shop", "server", "granted", gpc=GPC)),
-        ("pk_app", Access("app", "write", "denied", gpc=GPC)),
+        ("pk_dev", ("shop", "write", "granted")),
+        ("sk_secret", ("shop", "server", "granted")),
+        ("pk_app", ("app", "write", "denied")),
+        ("named", ("app", "viewer", "denied")),
+        ("earlier", ("app", "viewer", "denied")),
         (HASHED, None),  # who has read the file does not have the key
         (HASHED.removeprefix("sha256:"), None),
         ("pk_de", None),
@@ -35,9 +48,51 @@ RING = KeyRing(
         ("\ud800", None),
     ],
 )
-def test_what_a_key_gives(key: str, access: Access | None) -> None:
-    assert RING.identify(key) == access
-    assert RING.identify(key) == access  # and again, from memory
+def test_what_a_key_gives(key: str, gives: tuple[str, str, str] | None) -> None:
+    for _ in range(2):  # and again, from memory
+        access = RING.identify(key)
+        assert (access and (access.source, access.role, access.consent_default)) == gives
+        assert access is None or access.gpc == GPC
+
+
+@pytest.mark.parametrize(
+    ("ended_ms", "end"),
+    [
+        ({}, (900, False)),
+        ({"named": 500}, (500, True)),
+        ({"named": 900}, (900, False)),
+        ({"named": 950}, (900, False)),
+    ],
+)
+def test_a_key_ends_when_the_catalog_or_whoever_revoked_it_says_whichever_is_first(
+    ended_ms: dict[str, int], end: tuple[int, bool]
+) -> None:
+    key = Key(sha256=digest_of("named"), role="viewer", expires=900)
+    ended = {digest_of(name): ms for name, ms in ended_ms.items()}
+    access = KeyRing({"app": Source(keys={"tool": key})}, ended).identify("named")
+    assert access is not None
+    assert (access.expires_ms, access.is_revoked) == end
+
+
+def test_a_replaced_key_never_outlives_the_one_it_was_replaced_by() -> None:
+    before = KeyBefore(sha256=digest_of("earlier"), expires=1_000)
+    key = Key(sha256=digest_of("named"), role="viewer", expires=900, before=before)
+    access = KeyRing({"app": Source(keys={"tool": key})}).identify("earlier")
+    assert access is not None
+    assert access.expires_ms == 900
+
+
+def test_a_write_key_of_its_own_origins_is_for_those_alone() -> None:
+    own = Key(sha256=digest_of("own"), role="write", origins=("https://m.shop.example",))
+    other = Key(sha256=digest_of("other"), role="write")
+    source = Source(keys={"own": own, "other": other}, origins=("https://shop.example",), verify_users=True)
+    ring = KeyRing({"shop": source})
+    accesses = [ring.identify(key) for key in ("own", "other")]
+    assert [access and set(access.origins) for access in accesses] == [
+        {b"https://m.shop.example"},
+        {b"https://shop.example"},
+    ]
+    assert [access and access.verify_users for access in accesses] == [True, True]
 
 
 def test_wrong_keys_are_not_remembered() -> None:
