@@ -42,6 +42,7 @@ from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from personalization.visitor.folder_state import decode_folder
 from state.assignment_store import AssignmentStore
+from state.audit_store import AuditStore
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
 from state.checkpoint_store import CheckpointStore
@@ -173,6 +174,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             secrets=secrets,
             catalog=catalog,
             items=items.store,
+            audit=AuditStore(background, settings.namespace, secrets, settings.audit_records, clock.now_ms),
             keys=KeysInForce(catalog, clock.now_ms),
             models=ModelsInMemory(models, catalog),
             conversions=ConversionsInMemory(conversions),

@@ -6,6 +6,7 @@ what these give into an answer of its protocol. It knows nothing of other dialec
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +19,17 @@ from starlette.types import Receive, Scope
 from api.access.caller import Caller
 from api.access.permissions import Permission
 from api.access.proof import Proof
+from api.auditing import AuditedRequest
 from api.core import Core
 from api.errors import ApiError, body_of
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
 from api.networks import spoken_for
+from api.senders import Peer
+from personalization.audit.record import Trail
 from personalization.errors import NextbestError
+
+logger = logging.getLogger(__name__)
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +58,7 @@ class Call:
         When it came, on the clock of ``time.perf_counter``.
     """
 
-    __slots__ = ("_caller", "_held_bytes", "_receive", "began", "core", "params", "request_id", "scope")
+    __slots__ = ("_audited", "_caller", "_held_bytes", "_receive", "began", "core", "params", "request_id", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, core: Core) -> None:
         self.began = time.perf_counter()
@@ -62,6 +68,7 @@ class Call:
         self.request_id = new_request_id()
         self._receive = receive
         self._caller: Caller | None = None
+        self._audited: AuditedRequest | None = None
         self._held_bytes = 0
 
     @property
@@ -95,14 +102,43 @@ class Call:
 
     def intake(self) -> Intake:
         """What stamps all that this request brings."""
-        scope, caller = self.scope, self.caller
-        refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in scope["headers"]
-        services = self.core.services
-        peer = scope.get("client")
-        if services.trusted_proxies and peer:
-            forwarded = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED)
-            peer = (spoken_for(peer[0], forwarded[-_MAX_FORWARDED_CHARS:], services.trusted_proxies), 0)
-        return services.intake(caller, peer, gpc=refuses)
+        caller = self.caller
+        refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in self.scope["headers"]
+        return self.core.services.intake(caller, self._peer(), gpc=refuses)
+
+    def _peer(self) -> Peer:
+        """Where it comes from, as far as those say whom the settings trust."""
+        peer: Peer = self.scope.get("client")
+        proxies = self.core.services.trusted_proxies
+        if proxies and peer:
+            sent = self.scope["headers"]
+            forwarded = ",".join(value.decode("latin-1") for name, value in sent if name == _FORWARDED)
+            peer = (spoken_for(peer[0], forwarded[-_MAX_FORWARDED_CHARS:], proxies), 0)
+        return peer
+
+    def audited_as(self, trail: Trail, act: str) -> AuditedRequest:
+        """Begin to record it; whoever answers it reaches the record by ``audited``."""
+        services, peer = self.core.services, self._peer()
+        host = str(peer[0]) if peer else ""
+        made = AuditedRequest(services.audit, services.visitor_mark_key, trail, act, self.caller, self.params, host)
+        self._audited = made
+        return made
+
+    @property
+    def audited(self) -> AuditedRequest:
+        """Its record in the audit; only routes that are recorded have one."""
+        if self._audited is None:
+            raise NextbestError("this route is not recorded in the audit")
+        return self._audited
+
+    async def fail(self, status: int) -> None:
+        """Record that what had begun failed; its caller is told so whether this can be recorded or not."""
+        if self._audited is None:
+            return
+        try:
+            await self._audited.fail(status)
+        except NextbestError as error:
+            logger.warning("audit_misses_failure", extra={"request_id": self.request_id, "reason": str(error)})
 
 
 _FORWARDED = b"x-forwarded-for"
@@ -125,9 +161,13 @@ class Route:
     name
         What metrics and the log call it.
     permission
-        What its caller must be allowed to do; None: everybody may.
+        What its caller must be allowed to do; None: everybody may. Whether it is recorded in the audit, and where,
+        follows from it (``api.auditing.TRAIL_OF``).
     handle
         Answers. What it raises becomes an error of the dialect.
+    names_in_body
+        Whether what it is about stands in its body: then the handler says so (``call.audited.begin``), before it
+        does anything. Of other routes it is what stands in the path, and is recorded before they are called.
     """
 
     methods: tuple[str, ...]
@@ -135,6 +175,7 @@ class Route:
     name: str
     permission: Permission | None
     handle: Handler
+    names_in_body: bool = False
 
     @property
     def is_fixed(self) -> bool:

@@ -8,10 +8,14 @@ from starlette.types import Receive, Scope, Send
 
 from api.access.caller import authenticate, authorise
 from api.access.origins import ANY, readable_by
+from api.access.permissions import Permission
+from api.auditing import TRAIL_OF
 from api.core import Core
 from api.dialect import Call, Dialect, Reply, Route
 from api.errors import ApiError, as_api_error, headers_of
 from api.exchange import Headers, respond
+from personalization.audit.record import Trail
+from personalization.errors import NextbestError
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +28,7 @@ class Endpoint:
         self._route = route
         self._core = core
         self._permission = route.permission
+        self._trail = None if route.permission is None else TRAIL_OF.get(route.permission)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -34,14 +39,21 @@ class Endpoint:
             if self._permission is not None:
                 caller = authenticate(self._dialect.key_of(scope), services.keys)
                 call.caller = caller
-                authorise(caller, self._permission)
+                if self._trail is None:
+                    authorise(caller, self._permission)
+                else:
+                    await self._admit(call, self._permission, self._trail)
                 readers = readable_by(caller.access, scope["headers"])
             reply = await route.handle(call)
+            if self._trail is not None and not call.audited.has_begun:
+                raise NextbestError(f"{route.name} was answered without a record in the audit")
         except Exception as error:  # every error becomes an answer, in the dialect's one shape
             known = as_api_error(error)
             if known.status == 500:
                 logger.exception("request_failed", extra={"endpoint": route.name, "request_id": call.request_id})
             reply = refusal(self._dialect, known, call)
+            if self._trail is not None:
+                await call.fail(known.status)
             # Else this frame and the error would hold each other, and the body, until a garbage collection.
             del known
         finally:
@@ -51,6 +63,17 @@ class Endpoint:
             services.metrics.answered(route.name)
         else:
             services.metrics.requests.labels(route.name, str(reply.status)).inc()
+
+    async def _admit(self, call: Call, permission: Permission, trail: Trail) -> None:
+        """Let the caller in if it may, with a record of that; raises ``ApiError`` with one, too, if it may not."""
+        audited = call.audited_as(trail, self._route.name)
+        try:
+            authorise(call.caller, permission)
+        except ApiError:
+            await audited.refuse()
+            raise
+        if not self._route.names_in_body:
+            await audited.begin()
 
 
 def refusal(dialect: Dialect, error: ApiError, call: Call) -> Reply:

@@ -8,6 +8,9 @@ from functools import lru_cache
 from typing import TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+PREFIX_OF = {4: 24, 6: 48}
+"""What one household, office or carrier's gateway is likely to share, and no person is told by; by version."""
+
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -22,6 +25,19 @@ def address_of(host: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+
+
+def network_around(host: str) -> str:
+    """The network that a host lies in, as far as it is one household's or office's (/24, /48); empty: it has none.
+
+    >>> network_around("192.0.2.77"), network_around("2001:db8:1:2::3"), network_around("unix:")
+    ('192.0.2.0/24', '2001:db8:1::/48', '')
+    """
+    address = address_of(host)
+    if address is None:
+        return ""
+    kind = ipaddress.IPv4Network if address.version == 4 else ipaddress.IPv6Network
+    return str(kind((int(address), PREFIX_OF[address.version]), strict=False))
 
 
 def lies_in(host: str, networks: Iterable[Network]) -> bool:

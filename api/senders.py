@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from api.access.key_ring import Access
-from api.networks import address_of
+from api.networks import PREFIX_OF, address_of
 from personalization.events.entry import Sender
 from personalization.keyed_hash import hmac_sha256
 
@@ -17,8 +17,6 @@ MAX_SENDERS = 65_536
 """Addresses whose sender is remembered by each process (``benchmarks.api_memory``)."""
 
 _DAY_MS = 86_400_000
-_PREFIX_V4, _PREFIX_V6 = 24, 48
-"""What one household, office or carrier's gateway is likely to share, and no person is told by."""
 
 
 _OWN = {
@@ -75,6 +73,5 @@ def origin_of(secret: bytes, host: str, day: int) -> bytes:
     address = address_of(host)
     if address is None or any(address in network for network in _OWN[address.version]):
         return b""
-    prefix = _PREFIX_V4 if address.version == 4 else _PREFIX_V6
-    network = int(address) >> (address.max_prefixlen - prefix)
+    network = int(address) >> (address.max_prefixlen - PREFIX_OF[address.version])
     return hmac_sha256(secret, f"origin\x1f{day}\x1f{address.version}\x1f{network}".encode())[:ORIGIN_BYTES]

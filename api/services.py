@@ -8,6 +8,7 @@ from typing import Protocol
 
 from api.access.caller import Caller, KeysInForce
 from api.access.proof import Identities
+from api.auditing import Audit, NoAudit
 from api.catalog import CatalogInForce
 from api.consent_gate import ConsentGate
 from api.ids import DegenerateIds
@@ -25,6 +26,7 @@ from api.senders import Peer, Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
+from personalization.audit.record import VISITOR_PURPOSE
 from personalization.catalog.item import Item
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
@@ -117,6 +119,8 @@ class Services:
         The conversion models in memory, by conversion; one that has learned nothing yet is absent.
     learned
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
+    audit
+        Where acts and reads are recorded; without one none is done.
     readiness
         How the process is: what it lacks, and what is not well.
     """
@@ -136,6 +140,7 @@ class Services:
     rights: Rights
     trusted_proxies: tuple[Network, ...] = ()
     items: Items | None = None
+    audit: Audit = field(default_factory=NoAudit)
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
     deadline_ms: int = 50
@@ -149,6 +154,7 @@ class Services:
     proven_pairs: ProvenPairs = field(init=False)
     receipts: ReceiptKeys = field(init=False)
     degenerate_ids: DegenerateIds = field(init=False)
+    visitor_mark_key: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.senders = Senders(self.secrets.key("origins"))
@@ -157,6 +163,7 @@ class Services:
         self.proven_pairs = ProvenPairs(self.visitors)
         self.receipts = ReceiptKeys(self.secrets.key("receipts"))
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
+        self.visitor_mark_key = self.secrets.key(VISITOR_PURPOSE)
 
     def intake(self, caller: Caller, peer: Peer, *, gpc: bool) -> Intake:
         """What stamps all that a request which has just come brings; ``gpc``: it carried ``Sec-GPC: 1``."""

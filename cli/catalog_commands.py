@@ -86,6 +86,8 @@ def publish(folder: Path | None, by: str | None, as_version: int | None, as_json
             click.echo(f"{_in_words(checked)}; nothing is published.", err=True)
         raise SystemExit(1)
 
+    from state.catalog_store import encode_catalog
+
     async def run(store: Any) -> tuple[int, int]:
         before = await store.latest_version()
         if as_version is None:
@@ -95,7 +97,7 @@ def publish(folder: Path | None, by: str | None, as_version: int | None, as_json
         await store.restore(as_version, catalog, _who(by))
         return before, await store.latest_version()
 
-    before, version = _with_store(run)
+    before, version = _with_store(run, "publish", f"catalog:{encode_catalog(catalog)[0]}")
     if as_json:
         warnings = _findings(checked)["warnings"]
         click.echo(json.dumps({"version": version, "changed": version != before, "warnings": warnings}))
@@ -120,7 +122,8 @@ def rollback(version: int, by: str | None) -> None:
         published: int = await store.rollback(version, _who(by))
         return published
 
-    click.echo(f"Version {_with_store(run)} is in force, the same as version {version}.")
+    published = _with_store(run, "rollback", f"version:{version}")
+    click.echo(f"Version {published} is in force, the same as version {version}.")
     click.echo(
         "A `nextbest up` that follows a folder leaves it so until something in that folder is changed.", err=True
     )
@@ -179,15 +182,19 @@ def _who(by: str | None) -> str:
         return ""
 
 
-def _with_store(run: Callable[[CatalogStore], Awaitable[T]]) -> T:
-    """Run against the Redis of the settings."""
+def _with_store(run: Callable[[CatalogStore], Awaitable[T]], act: str = "", *objects: str) -> T:
+    """Run against the Redis of the settings; ``act`` is what the audit calls it, empty: it only reads."""
+    from installation.audit import recorded
     from installation.opened import open_catalogs
 
     settings = Settings.from_environment()
 
     async def connected() -> T:
         async with open_catalogs(settings.redis, settings.namespace, _REMEDY) as store:
-            return await run(store)
+            if not act:
+                return await run(store)
+            async with recorded(settings, store.redis, act, *objects):
+                return await run(store)
 
     return asyncio.run(connected())
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import click
+from redis.asyncio import Redis
 
 from config.settings import Settings
 from eventlog.kafka import KafkaLog
@@ -19,6 +20,7 @@ from eventlog.partition import check_partition_count
 from eventlog.port import LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.audit import recorded
 from installation.opened import open_installation
 from personalization.errors import NextbestError, Refused, Unavailable
 from state.checkpoint_store import CheckpointStore
@@ -72,8 +74,10 @@ async def _open(settings: Settings, partitions: int, *, lossy: bool) -> None:
         if actual is not None and actual == known and not lossy:
             await _close_drained(parts, actual)
         n_partitions = partitions or (known.n_partitions if known else default_partitions(parts.log))
-        opened = await parts.log.open_epoch(check_partition_count(n_partitions), after=known.epoch if known else 0)
-        await parts.identities.replace(opened)
+        after = known.epoch if known else 0
+        async with recorded(settings, parts.redis, "epoch_open", f"epoch:{after + 1}"):
+            opened = await parts.log.open_epoch(check_partition_count(n_partitions), after=after)
+            await parts.identities.replace(opened)
         click.echo(f"opened  {_words(opened)}")
         click.echo("States stay; start the workers again, and save a base (`nextbest replay --save-base FILE`):")
         click.echo("the new log does not hold what the states were folded from.")
@@ -84,6 +88,7 @@ class _Parts:
     log: RedisStreamsLog | KafkaLog
     identities: LogIdentityStore
     checkpoints: CheckpointStore
+    redis: Redis
 
 
 async def _close_drained(parts: _Parts, identity: LogIdentity) -> None:
@@ -135,7 +140,7 @@ async def _parts(settings: Settings) -> AsyncIterator[_Parts]:
             LogIdentityStore(opened.redis, opened.keys),
             CheckpointStore(opened.redis, opened.keys),
         )
-        yield _Parts(opened.log, identities, checkpoints)
+        yield _Parts(opened.log, identities, checkpoints, opened.redis)
 
 
 def _words(identity: LogIdentity | None) -> str:

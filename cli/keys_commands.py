@@ -16,6 +16,7 @@ from cli.live_catalog import who
 from config.scalars import read_moment_ms
 from config.settings import Secret, Settings
 from config.starters.credentials import hashed, new_server_key, new_write_key
+from installation.audit import recorded
 from installation.opened import open_catalogs
 from installation.redis_clients import catalog_client
 from installation.secrets_of import installed_secrets
@@ -110,7 +111,7 @@ def create(
         found = source_of(catalog, source)
         return added(catalog, next(each for each, spec in catalog.sources.items() if spec is found), name, spec)
 
-    version, change = asyncio.run(_change(settings, with_it))
+    version, change = asyncio.run(_change(settings, "keys_create", name, with_it))
     click.echo(str(key))
     _say(
         f"Shown once. Version {version} is in force, and has it. Write into your catalog, under", *_written(change)
@@ -147,7 +148,7 @@ def rotate(key: str, overlap: str, expires: str | None, name: str, source: str |
         new = digest_of(made[0])
         return rotated(catalog, found, new, now_ms, overlap_ms, expires_ms=expires_ms, name=name)
 
-    version, change = asyncio.run(_change(Settings.from_environment(), in_its_place))
+    version, change = asyncio.run(_change(Settings.from_environment(), "keys_rotate", key, in_its_place))
     click.echo(str(made[0]))
     said = f"Shown once. Version {version} is in force: {change.what}. Write into your catalog, under"
     _say(said, *_written(change))
@@ -166,10 +167,11 @@ def revoke(key: str, before: bool, source: str | None) -> None:
     NAME is the key's, or how its hash begins, as `nextbest keys list` shows it.
     """
     now_ms = _now_ms()
-    settings = Settings.from_environment()
-    version, change = asyncio.run(
-        _change(settings, lambda catalog: revoked(catalog, find_key(catalog, key, source), now_ms, before=before))
-    )
+
+    def without_it(catalog: Catalog) -> KeyChange:
+        return revoked(catalog, find_key(catalog, key, source), now_ms, before=before)
+
+    version, change = asyncio.run(_change(Settings.from_environment(), "keys_revoke", key, without_it))
     said = f"Version {version} is in force: {change.what}."
     if change.lines:
         _say(f"{said} Write into your catalog, under", *_written(change))
@@ -223,9 +225,20 @@ def identity(source: str, user_id: str | None) -> None:
         click.echo(f"Nobody asks for it yet: sources.{source} has no `verify_users: true`.", err=True)
 
 
-async def _change(settings: Settings, change: Callable[[Catalog], KeyChange]) -> tuple[int, KeyChange]:
-    """Change the catalog in force, whoever else publishes meanwhile; gives the version that has it."""
-    async with open_catalogs(settings.redis, settings.namespace) as store:
+async def _change(
+    settings: Settings, act: str, named: str, change: Callable[[Catalog], KeyChange]
+) -> tuple[int, KeyChange]:
+    """Change the catalog in force, whoever else publishes meanwhile; gives the version that has it.
+
+    Parameters
+    ----------
+    act, named
+        What the audit calls it, and the key.
+    """
+    async with (
+        open_catalogs(settings.redis, settings.namespace) as store,
+        recorded(settings, store.redis, act, f"key:{named}"),
+    ):
         changed: KeyChange | None = None
         for _ in range(_TRIES):
             version, catalog = await _latest(store)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
+from redis.asyncio import Redis
 
 from background.supervisor import TaskSupervisor
 from config.loader import check_catalog, shipped_catalog
 from config.watch import watch_catalog
+from installation.audit import login
 from installation.opened import open_catalogs
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.source_keys import outdated_keys
 from personalization.errors import Refused
 from state.catalog_store import CatalogStore, PublishedVersion, encode_catalog
+
+
+class Records(Protocol):
+    """Records what a block does before it does it."""
+
+    def __call__(self, redis: Redis, act: str, *objects: str) -> AbstractAsyncContextManager[None]:
+        """The block; raises where nothing can be recorded."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ async def live_catalog(
     say: Callable[[str], None],
     memory: Path,
     refuses: Callable[[Catalog], str] = _nothing,
+    records: Records | None = None,
 ) -> AsyncIterator[CatalogInForce]:
     """Publish ``folder``, and publish it again whenever a file in it is saved; gives what is in force.
 
@@ -62,6 +74,8 @@ async def live_catalog(
         File that keeps what was published last.
     refuses
         Says why a catalog may not be in force here; empty: it may.
+    records
+        Records in the audit what is published, before it is.
 
     Raises
     ------
@@ -76,7 +90,7 @@ async def live_catalog(
     checked = check_catalog(wanted)
     catalog = checked.catalog_or_raise()
     async with open_catalogs(redis_url, namespace) as store:
-        followed = FollowedFolder(store, wanted, memory, say)
+        followed = FollowedFolder(store, wanted, memory, say, records)
         kept = None if folder else await _published_before(store, catalog)
         if reason := refuses(catalog if kept is None else kept.catalog):
             raise Refused(f"the catalog {wanted if kept is None else kept.words} cannot be served: {reason}")
@@ -117,13 +131,23 @@ class FollowedFolder:
         File that keeps what was published of it last.
     say
         Told if what is published replaces what a rollback put in force.
+    records
+        Records in the audit what is published, before it is.
     """
 
-    def __init__(self, store: CatalogStore, folder: Path, memory: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: CatalogStore,
+        folder: Path,
+        memory: Path,
+        say: Callable[[str], None],
+        records: Records | None = None,
+    ) -> None:
         self._store = store
         self._folder = folder
         self._memory = memory
         self._say = say
+        self._records = records
 
     async def begin(self, catalog: Catalog) -> CatalogInForce:
         """Publish what the folder holds, if that changed since it was published; gives what is in force."""
@@ -174,10 +198,15 @@ class FollowedFolder:
         return digest != newest.digest and self._remembered() == _Memory(str(self._folder.resolve()), digest)
 
     async def _publish(self, catalog: Catalog, newest: PublishedVersion | None) -> int:
-        version = await self._store.publish(catalog, who())
+        digest = encode_catalog(catalog)[0]
+        is_new = newest is None or newest.digest != digest
+        async with contextlib.AsyncExitStack() as stack:
+            if is_new and self._records is not None:
+                await stack.enter_async_context(self._records(self._store.redis, "publish", f"catalog:{digest}"))
+            version = await self._store.publish(catalog, who())
         if newest is not None and newest.rollback_of and version != newest.version:
             self._say(f"catalog version {version}, what {self._folder} says now, replaces {_named(newest)}")
-        self._remember(encode_catalog(catalog)[0])
+        self._remember(digest)
         return version
 
     def _remembered(self) -> _Memory | None:
@@ -202,7 +231,4 @@ def _named(newest: PublishedVersion) -> str:
 
 def who() -> str:
     """The person at this terminal, for the catalog's history."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return ""
+    return login()

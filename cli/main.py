@@ -37,12 +37,13 @@ COMMANDS = {
         "cli.retrain:retrain",
         "Learn a conversion anew from history, and enter it as a challenger.",
     ),
-    "keys": ("cli.keys_commands:keys", "Make keys, list those in force, print what proves users."),
+    "keys": ("cli.keys_commands:keys", "Make, list, rotate and revoke keys; print what proves users."),
+    "audit": ("cli.audit:audit", "Who did what; and see that nobody has changed it."),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys")
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

@@ -15,6 +15,7 @@ from cli.replay_target import target
 from cli.running_file import read_running
 from config.settings import Settings
 from eventlog.port import check_identity
+from installation.audit import recorded
 from installation.opened import Installation, open_installation
 from operations.replay.backfill import backfill_windows
 from operations.replay.base import Base, read_base, save_base
@@ -93,16 +94,15 @@ def replay(
         states = models = False
     with target(Settings.from_environment(), data_dir) as settings:
         if saved is not None:
-            report = asyncio.run(_with_opened(settings, lambda opened: _save(opened, saved)))
+            report = asyncio.run(_with_opened(settings, lambda opened: _save(opened, saved), "replay_save_base"))
         elif windows:
-            report = asyncio.run(_with_opened(settings, _backfill))
+            report = asyncio.run(_with_opened(settings, _backfill, "replay_windows"))
         elif check:
             report = asyncio.run(_with_opened(settings, lambda opened: _check(opened, base_file)))
         else:
             roles = [role for role, other in (("folder", models), ("learner", states)) if not other]
-            report = asyncio.run(
-                _with_opened(settings, lambda opened: _rebuild(opened, roles, base_file, retained=retained))
-            )
+            rebuild_these = partial(_rebuild, roles=roles, base_file=base_file, retained=retained)
+            report = asyncio.run(_with_opened(settings, rebuild_these, "replay_rebuild"))
     lines = report.pop("lines")
     click.echo(orjson.dumps(report).decode() if as_json else "\n".join(lines))
     if report.get("different") or report.get("unknown"):
@@ -110,10 +110,14 @@ def replay(
 
 
 async def _with_opened(
-    settings: Settings, work: Callable[[Installation], Awaitable[dict[str, Any]]]
+    settings: Settings, work: Callable[[Installation], Awaitable[dict[str, Any]]], act: str = ""
 ) -> dict[str, Any]:
+    """Do it; ``act`` is what the audit calls it, empty: it changes nothing and takes nothing out."""
     async with open_installation(settings) as opened:
-        return await work(opened)
+        if not act:
+            return await work(opened)
+        async with recorded(settings, opened.redis, act):
+            return await work(opened)
 
 
 async def _read_base(opened: Installation, path: Path | None) -> Base | None:

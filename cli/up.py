@@ -219,6 +219,7 @@ async def running(
             )
             say(f"starting {', '.join((*redis, *workers, *apis))}")
             from cli.live_catalog import live_catalog  # loads while the others do
+            from installation.audit import recorded
 
             await supervisor.until_ready(redis, say)
             url = f"http://{settings.host}:{options.port}"
@@ -226,7 +227,10 @@ async def running(
             running.write(data_dir.path)
             memory = data_dir.path / "catalog-followed.json"
             refuses = functools.partial(keys_problem, settings)
-            async with live_catalog(redis_url, namespace, options.catalog, say, memory, refuses) as catalog:
+            own = dataclasses.replace(settings, namespace=namespace, data_dir=str(data_dir.path))
+            records = functools.partial(recorded, own)
+            following = live_catalog(redis_url, namespace, options.catalog, say, memory, refuses, records)
+            async with following as catalog:
                 say(f"catalog version {catalog.version} is in force; waiting for {', '.join((*workers, *apis))}")
                 await supervisor.until_ready((*workers, *apis), say)
                 ready = True

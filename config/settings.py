@@ -28,6 +28,7 @@ MIN_SECRET_CHARS = 32
 """As many hexadecimal digits are 128 bits: beyond any search, if they were drawn by lot."""
 
 MIN_REDIS_BYTES = 16 * 1024 * 1024
+MIN_AUDIT_RECORDS = 1_000
 
 MAKE_A_SECRET = "`openssl rand -hex 32`"
 
@@ -206,6 +207,10 @@ class Settings:
         "they speak for many, so that NEXTBEST_MAX_CONNECTIONS alone bounds their connections, and their "
         "X-Forwarded-For says from which network a request comes",
     )
+    audit_records: int = _row(
+        100_000,
+        "records that each trail of the audit keeps, acts and reads; the oldest go first. About 0.5 KB each",
+    )
     metrics_port: int = _row(
         0,
         "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is "
@@ -317,6 +322,9 @@ def _problems(settings: Settings) -> list[InvalidInput]:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
     if 0 < settings.redis_memory_bytes < MIN_REDIS_BYTES:
         found.append(InvalidInput(PREFIX + "REDIS_MEMORY_BYTES", f"must be 0, or {MIN_REDIS_BYTES} or more"))
+    if settings.audit_records < MIN_AUDIT_RECORDS:
+        message = f"must be {MIN_AUDIT_RECORDS} or more, so that what was done can be found some time later"
+        found.append(InvalidInput(PREFIX + "AUDIT_RECORDS", message))
     found.extend(_door_problems(settings))
     return found
 

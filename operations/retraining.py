@@ -18,6 +18,7 @@ from config.settings import Settings
 from eventlog.partition import partition_of
 from eventlog.port import EventLog, Record
 from eventlog.topics import OUTCOMES
+from installation.audit import recorded
 from installation.opened import Installation, open_installation
 from installation.secrets_of import installed_secrets
 from online_models.conversion import checkpoint
@@ -95,7 +96,8 @@ async def retrain(
                 f"{n} examples of {conversion!r} have matured in what is retained; at least {MIN_EXAMPLES} are "
                 "needed (an example matures a horizon after its session's start)"
             )
-        return await _enter(opened, secret, conversion, retrained), retrained
+        async with recorded(settings, opened.redis, "retrain", f"conversion:{conversion}"):
+            return await _enter(opened, secret, conversion, retrained), retrained
 
 
 async def _spec(store: CatalogStore, conversion: str) -> Conversion:

@@ -80,6 +80,7 @@ async def put_many(call: Call) -> Reply:
             good[sent.id] = index, item
         except InvalidInput as error:
             rejected.append({"index": index, "code": error.code, "field": error.field, "message": error.message})
+    await call.audited.begin(objects=[f"content_id:{item_id}" for item_id in good])
     done = await call.core.stock.put({item_id: item for item_id, (_, item) in good.items()}, call.caller)
     for item_id, revision in done.items():
         if revision is None:

@@ -7,6 +7,7 @@ from starlette.types import Scope
 from api.access.permissions import Permission
 from api.dialect import Dialect, Route, own_shape, shown_key
 from api.dialects.own import (
+    audit,
     collect,
     consent,
     decide,
@@ -50,9 +51,9 @@ OWN = Dialect(
         ),
         Route(("POST",), "/v1/consent", "consent", Permission.COLLECT, consent.answer),
         Route(("GET", "HEAD"), "/v1/consent/keys", "consent_keys", None, consent.keys),
-        Route(("POST",), "/v1/unlink", "unlink", Permission.UNLINK, unlink.unlink),
+        Route(("POST",), "/v1/unlink", "unlink", Permission.UNLINK, unlink.unlink, names_in_body=True),
         Route(("POST",), "/v1/rank", "rank", Permission.RANK, rank.rank),
-        Route(("POST",), "/v1/content", "put_items", Permission.ITEMS, items.put_many),
+        Route(("POST",), "/v1/content", "put_items", Permission.ITEMS, items.put_many, names_in_body=True),
         Route(("GET", "HEAD"), _CONTENT, "item", Permission.READ, items.show),
         Route(("PUT",), _CONTENT, "put_item", Permission.ITEMS, items.put),
         Route(("PATCH",), _CONTENT, "patch_item", Permission.ITEMS, items.patch),
@@ -62,6 +63,7 @@ OWN = Dialect(
         Route(("GET", "HEAD"), "/v1/erasures/{erasure_id}", "erasure", Permission.ERASE, rights.erasure),
         Route(("GET", "HEAD"), f"{_VISITOR}/consent", "kept_consent", Permission.VISITORS, consent.kept),
         Route(("GET", "HEAD"), _VISITOR, "visitor", Permission.VISITORS, visitors.show),
+        Route(("GET", "HEAD"), "/v1/audit", "audit", Permission.AUDIT, audit.show),
         Route(("GET", "HEAD"), "/v1/placements/{name:path}", "placement", Permission.READ, placements.show),
     ),
 )

@@ -22,6 +22,8 @@ from api.services import ModelReport, Services
 from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served
+from personalization.audit.chain import AuditKeys, Head, SignedRecord
+from personalization.audit.record import Act, Trail
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.item import Item
@@ -147,6 +149,32 @@ class FakeItems:
 
 
 @dataclass
+class FakeAudit:
+    """Numbers what it is given; fails when told to."""
+
+    acts: list[Act] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def append(self, act: Act) -> int:
+        if self.error is not None:
+            raise self.error
+        self.acts.append(act)
+        return len(self.acts)
+
+    async def read(self, trail: Trail, from_n: int, limit: int) -> list[SignedRecord]:
+        entries: list[SignedRecord] = []
+        after = Head()
+        for act in (act for act in self.acts if act.trail == trail):
+            entries.append(AuditKeys(b"k").sealed(after, act, NOW))
+            after = AuditKeys(b"k").head(trail, entries[-1])
+        return [entry for entry in entries if entry.n >= from_n][:limit]
+
+    async def head(self, trail: Trail) -> Head:
+        entries = await self.read(trail, 0, len(self.acts))
+        return AuditKeys(b"k").head(trail, entries[-1]) if entries else Head()
+
+
+@dataclass
 class FakeFollower:
     reached_ms: int = 1
     models: dict[str, Followed] = field(default_factory=dict)
@@ -164,6 +192,7 @@ class Site:
     spool: FakeSpool = field(default_factory=FakeSpool)
     visitors: FakeVisitors = field(default_factory=FakeVisitors)
     items: FakeItems = field(default_factory=FakeItems)
+    audit: FakeAudit = field(default_factory=FakeAudit)
     follower: FakeFollower = field(default_factory=FakeFollower)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     report: Report = field(default_factory=Report)
@@ -197,6 +226,7 @@ class Site:
             log=self.log,
             spool=self.spool,
             items=self.items,
+            audit=self.audit,
             metrics=self.metrics,
             clock_ms=lambda: NOW,
             open_decisions=open_decisions,

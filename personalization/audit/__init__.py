@@ -1,0 +1,1 @@
+"""Who did what, in records that nobody changes unseen. Pure: ``state.audit_store`` keeps them."""
