@@ -7,12 +7,11 @@ import getpass
 from collections.abc import AsyncIterator, Iterable
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from config.settings import Settings
 from installation.secrets_of import installed_secrets
 from personalization.audit.record import Act
-from personalization.errors import NextbestError, Unavailable
+from personalization.errors import NextbestError
 from personalization.key_derivation import Secrets
 from state.assignment_store import AssignmentStore
 from state.audit_store import AuditStore
@@ -47,14 +46,12 @@ async def recorded(settings: Settings, redis: Redis, act: str, *objects: str) ->
     Raises
     ------
     Refused, Unavailable
-        Where it cannot be recorded; the block is not run then.
+        Where it cannot be recorded; the block is not run then. What Redis itself refuses or breaks off while the
+        secret is looked at, whoever opened it puts into words.
     """
-    try:
-        audit = await audit_of(redis, settings)
-        said = Act(trail="acts", actor=f"command line: {login()}", act=act, objects=objects)
-        n = await audit.append(said)
-    except RedisError as error:
-        raise Unavailable(f"the audit cannot be written: {error}") from error
+    audit = await audit_of(redis, settings)
+    said = Act(trail="acts", actor=f"command line: {login()}", act=act, objects=objects)
+    n = await audit.append(said)
     try:
         yield
     except BaseException:
