@@ -24,6 +24,8 @@ from personalization.errors import InvalidInput
 from personalization.key_derivation import Secrets
 from state.audit_store import AuditStore
 
+_WIDE = 400
+
 _TRAIL = click.option(
     "--trail", type=click.Choice(TRAILS), default="acts", show_default=True, help="Which one: acts or reads."
 )
@@ -81,7 +83,9 @@ def show(trail: Trail, from_n: int | None, limit: int, visitor: str | None, as_j
             *(str(record.n), when, escape(record.actor), record.network, escape(record.act)),
             *(escape("\n".join(record.objects)), _outcome(record)),
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    # In a file or a pipe nothing is cut off, nor broken over lines.
+    console.print(table, width=None if console.is_terminal else _WIDE)
 
 
 def _outcome(record: AuditRecord) -> str:

@@ -185,10 +185,12 @@ def list_keys() -> None:
     catalog = asyncio.run(_catalog(Settings.from_environment()))
     now_ms = _now_ms()
     table = Table("source", "name", "role", "key", "ends", "written", box=None, header_style="bold")
+    for column in table.columns[:-1]:
+        column.no_wrap, column.overflow = True, "fold"  # what is cut off names no key
     for name, source in sorted(catalog.sources.items()):
         for held in keys_of(name, source):
             called = f"{held.name} (before)" if held.is_before else held.name
-            how = "in the clear: write its hash instead" if held.is_plain else "as a hash"
+            how = "in the clear" if held.is_plain else "as a hash"
             table.add_row(name, called, held.role, shown_digest(held.digest), _ends(held, now_ms), how)
     Console().print(table)
 

@@ -209,7 +209,7 @@ class Settings:
     )
     audit_records: int = _row(
         100_000,
-        "records that each trail of the audit keeps, acts and reads; the oldest go first. About 0.5 KB each",
+        "records that each trail of the audit keeps, acts and reads; the oldest go first. 420 bytes each, or more",
     )
     metrics_port: int = _row(
         0,

@@ -12,7 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from api.access.permissions import Permission
 from api.app import DIALECTS
 from api.auditing import NOT_RECORDED, TRAIL_OF
-from api.dialect import Route
+from api.core import Core
+from api.dialect import NO_CONTENT, Call, Dialect, Reply, Route
+from api.routing import Routes
 from personalization.audit.record import visitor_mark
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import Refused, Unavailable
@@ -150,3 +152,15 @@ async def test_an_admin_reads_what_was_done_and_that_is_recorded_too() -> None:
 async def test_a_page_is_told_of_no_audit(site: Site) -> None:
     assert (await site.client.get("/v1/audit", headers=WRITE)).status_code == 403
     assert (await site.client.get("/v1/audit", headers=SERVER)).status_code == 403
+
+
+async def test_a_handler_that_names_nothing_is_a_mistake_of_ours_and_no_silent_act(site: Site) -> None:
+    async def forgets(_: Call) -> Reply:
+        return NO_CONTENT
+
+    route = Route(("POST",), "/v1/forgets", "forgets", Permission.ERASE, forgets, names_in_body=True)
+    routes = Routes((Dialect("own", "/", (route,)),), Core(site.services()))
+    transport = httpx.ASGITransport(app=routes)
+    async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
+        answer = await client.post("/v1/forgets", headers=SERVER)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
