@@ -34,9 +34,9 @@ _PAGE = 1_000
 # Appends if the head is what was meant. KEYS: records, head; ARGV: number and hash meant, number, hash, key and
 # signature of the new head, then number, body and signature of each record. Gives the length, or the head there is.
 _APPEND = """
-local head = redis.call('HMGET', KEYS[2], 'n', 'hash')
+local head = redis.call('HMGET', KEYS[2], 'n', 'hash', 'key', 'mac')
 local n, hash = head[1] or '0', head[2] or ''
-if n ~= ARGV[1] or hash ~= ARGV[2] then return {0, n, hash} end
+if n ~= ARGV[1] or hash ~= ARGV[2] then return {0, n, hash, head[3] or '', head[4] or ''} end
 for i = 7, #ARGV, 3 do
   redis.call('XADD', KEYS[1], ARGV[i] .. '-0', 'body', ARGV[i + 1], 'mac', ARGV[i + 2])
 end
@@ -177,7 +177,7 @@ class _TrailStore:
                     if reply[0] and int(reply[1]) > self._max_records * 1.1:
                         await self._let_go(head.n - self._max_records + 1)
                     return entries[0].n
-                found = Head(int(reply[1]), reply[2].decode())
+                found = Head(int(reply[1]), reply[2].decode(), reply[3].decode(errors="replace"), reply[4])
                 if found.n < self._last.n:
                     logger.error("audit_lost trail=%s known=%d found=%d", self._trail, self._last.n, found.n)
                 self._last = found
@@ -194,9 +194,9 @@ class _TrailStore:
 
     def _sealed(self, acts: Sequence[Act]) -> list[SignedRecord]:
         entries: list[SignedRecord] = []
-        after, at_ms = self._last, self._clock_ms()
+        after, at_ms, vouches = self._last, self._clock_ms(), self._keys.knows(self._trail, self._last)
         for act in acts:
-            entries.append(self._keys.sealed(after, act, at_ms))
+            entries.append(self._keys.sealed(after, act, at_ms, vouches=vouches or bool(entries)))
             after = Head(entries[-1].n, entries[-1].hash)
         return entries
 

@@ -9,8 +9,8 @@ the whole trail back to a state that they copied before: against that a note of 
 elsewhere.
 
 Records that were signed under secrets no longer known are held by the chain: every record signed under a known one
-vouches for all before it. They stand at the beginning; of one further on a verification has to be given the
-secret, or it cannot be told from a forger's.
+vouches for all before it. Behind such a record one under an unknown secret is taken for this installation's if the
+next record says that its writer, who knew that secret, has seen that it is. That happens while a secret is rotated.
 """
 
 from __future__ import annotations
@@ -81,8 +81,12 @@ class AuditKeys:
         self.name = name_of(key)
         self._known = {name_of(each): bytes(each) for each in (*accepted(key), *earlier)}
 
-    def sealed(self, after: Head, act: Act, at_ms: int) -> SignedRecord:
-        """The record of an act that follows ``after``."""
+    def knows(self, trail: Trail, head: Head) -> bool:
+        """Whether the last record is one of this installation's, as far as its secrets are known here."""
+        return not head.n or self.fits(head.key, head.mac, b"head", _said(trail, head.n, head.hash)) is True
+
+    def sealed(self, after: Head, act: Act, at_ms: int, *, vouches: bool = True) -> SignedRecord:
+        """The record of an act that follows ``after``; ``vouches``: it is known whose that is."""
         record = AuditRecord(
             trail=act.trail,
             actor=act.actor,
@@ -96,6 +100,7 @@ class AuditKeys:
             at_ms=at_ms,
             before=after.hash,
             key=self.name,
+            vouches=vouches,
         )
         body = msgspec.json.encode(record)
         return SignedRecord(record.n, body, _mac(self._key, b"record", body))
@@ -121,7 +126,7 @@ class Verifier:
     Attributes
     ----------
     n_foreign
-        Records at the beginning that were signed under a secret that is not known here.
+        Records that were signed under a secret that is not known here, and are vouched for by those behind them.
     """
 
     def __init__(self, keys: AuditKeys, trail: Trail, anchor: Anchor | None) -> None:
@@ -130,7 +135,8 @@ class Verifier:
         self._anchor = anchor
         self._next = 1 if anchor is None else anchor.n
         self._before = "" if anchor is None else anchor.before
-        self._is_ours = False
+        self._is_ours = self._is_foreign = False
+        self._unvouched = 0
         self.first = self._next
         self.n_foreign = 0
 
@@ -160,21 +166,25 @@ class Verifier:
         fits = self._keys.fits(record.key, entry.mac, b"record", entry.body)
         if fits is False:
             return Fault(entry.n, "was changed: its signature is another's")
-        if fits is None and self._is_ours:
-            words = f"stands behind records of this installation, and was written {_FOREIGN}"
-            return Fault(entry.n, f"{words}; --earlier FILE takes one that it had before those")
+        if self._unvouched and not record.vouches:
+            return self._forged()
         if record.before != self._before:
-            if self.n_foreign and not self._is_ours:
-                return Fault(entry.n - 1, "was changed: the record behind it does not fit it")
+            if self._is_foreign:
+                changed = self._unvouched or entry.n - 1
+                return Fault(changed, "was changed: what stands behind it does not fit it")
             return Fault(entry.n, "does not fit the record before it: one of them was put in place of another")
-        self._is_ours = fits is True
-        self.n_foreign += fits is None
+        self._is_foreign = fits is None
+        self.n_foreign += self._is_foreign
+        self._is_ours = self._is_ours or not self._is_foreign
+        self._unvouched = (self._unvouched or entry.n) if self._is_foreign and self._is_ours else 0
         self._next, self._before = entry.n + 1, entry.hash
         return None
 
     def end(self, head: Head) -> Fault | None:
         """What is wrong with where the trail ends."""
         last = self._next - 1
+        if self._unvouched:
+            return self._forged()
         if head.n == 0:
             return Fault(self.first, "has no note of a last record beside it: that was removed") if last else None
         fits = self._keys.fits(head.key, head.mac, b"head", _said(self._trail, head.n, head.hash))
@@ -188,6 +198,10 @@ class Verifier:
         if head.hash != self._before:
             return Fault(last, "was changed: the note of the last record does not fit it")
         return None
+
+    def _forged(self) -> Fault:
+        words = f"stands behind records of this installation, and was written {_FOREIGN}"
+        return Fault(self._unvouched, f"{words}; --earlier FILE takes one that it had before those")
 
 
 _FOREIGN = (

@@ -73,12 +73,15 @@ class AuditRecord(Act, frozen=True, kw_only=True):
         SHA-256 in hex of the whole record before it; empty in the first.
     key
         Names the key (of purpose ``audit``) that it is signed with, and tells nothing of it.
+    vouches
+        Whether whoever wrote it saw that the record before it is one of this installation.
     """
 
     n: int
     at_ms: int
     before: str
     key: str
+    vouches: bool
 
 
 def bounded(objects: tuple[str, ...]) -> tuple[str, ...]:

@@ -218,18 +218,36 @@ async def test_the_oldest_records_are_let_go_of_and_the_rest_stays_verifiable(re
     assert fault.n == entries[0].n
 
 
-async def test_a_record_under_an_earlier_secret_amid_later_ones_is_verified_by_that_secret(
+async def test_a_rolling_rotation_leaves_no_record_that_nobody_vouches_for(redis: Redis) -> None:
+    await written(store_of(redis, FIRST, SECOND), 3)
+    for secret, before in ((SECOND, FIRST), (FIRST, SECOND)) * 3:  # processes are restarted one after the other
+        await written(store_of(redis, secret, before), 2)
+    await written(store_of(redis, SECOND, FIRST), 1)
+    await written(store_of(redis, SECOND), 1)
+    for secret, before in ((SECOND, FIRST), (SECOND, ""), (THIRD, SECOND)):
+        assert (await store_of(redis, secret, before).verify("acts"))[0] is None
+
+
+async def test_a_record_under_an_earlier_secret_that_nobody_vouches_for_is_verified_by_that_secret(
     redis: Redis, redis_url: str, tmp_path: Path
 ) -> None:
-    await written(store_of(redis, FIRST), 3)
     await written(store_of(redis, SECOND, FIRST), 3)
-    await written(store_of(redis, FIRST, SECOND), 1)  # a process that only accepts the second yet
-    await written(store_of(redis, THIRD, SECOND), 3)
-    console = Console(redis_url, tmp_path, THIRD, SECOND)
+    await written(store_of(redis, FIRST), 1)  # a process that was left behind
+    await written(store_of(redis, SECOND), 3)
+    console = Console(redis_url, tmp_path, SECOND)
     code, said = await console.run(audit, "verify")
-    assert (code, said.startswith("acts: record 7 stands behind")) == (1, True)
+    assert (code, said.startswith("acts: record 4 stands behind")) == (1, True)
     (tmp_path / "first").write_text(f"{FIRST}\n")
     assert (await console.run(audit, "verify", "--earlier", str(tmp_path / "first")))[0] == 0
+
+
+async def test_what_a_forger_appended_is_not_vouched_for_by_who_writes_next(redis: Redis) -> None:
+    await written(store_of(redis), 10)
+    await _forge(redis)
+    await written(store_of(redis), 3)
+    fault = (await store_of(redis).verify("acts"))[0]
+    assert fault is not None
+    assert fault.n == 11
 
 
 async def test_rotations_of_the_secret_leave_the_whole_trail_verifiable(redis: Redis) -> None:

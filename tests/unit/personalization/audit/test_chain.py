@@ -52,7 +52,12 @@ def test_a_chain_as_it_was_written_has_no_fault() -> None:
 
 TAMPERED: dict[str, tuple[Callable[[], list[SignedRecord]], int, str]] = {
     "changed": (lambda: [*TEN[:4], changed(TEN[4]), *TEN[5:]], 5, "its signature is another's"),
-    "changed and signed by a forger": (lambda: [*TEN[:4], changed(TEN[4], OTHERS), *TEN[5:]], 5, "stands behind"),
+    "changed and signed by a forger": (lambda: [*TEN[:4], changed(TEN[4], OTHERS), *TEN[5:]], 5, "was changed"),
+    "several rewritten by a forger": (
+        lambda: [*TEN[:4], *chained(3, OTHERS, KEYS.head("acts", TEN[3])), *TEN[7:]],
+        5,
+        "was changed",
+    ),
     "no JSON any more": (lambda: [*TEN[:4], SignedRecord(5, b"{", TEN[4].mac), *TEN[5:]], 5, "cannot be read"),
     "removed": (lambda: [*TEN[:4], *TEN[5:]], 5, "was removed"),
     "several removed": (lambda: [*TEN[:4], *TEN[7:]], 5, "and 2 more behind it were removed"),
@@ -64,6 +69,7 @@ TAMPERED: dict[str, tuple[Callable[[], list[SignedRecord]], int, str]] = {
     "another trail's": (lambda: [chained(1, trail="reads")[0], *TEN[1:]], 1, "was inserted"),
     "a fork": (lambda: [*TEN[:4], *chained(6, after=Head(4, "0" * 64))], 5, "does not fit the record before it"),
     "appended by a forger": (lambda: [*TEN, *chained(1, OTHERS, LAST)], 11, "stands behind records"),
+    "several appended by a forger": (lambda: [*TEN, *chained(3, OTHERS, LAST)], 11, "stands behind records"),
 }
 
 
@@ -102,7 +108,7 @@ def test_records_under_earlier_secrets_are_held_by_those_behind_them() -> None:
     forged = changed(entries[1], AuditKeys(Secrets(b"any").key("audit")))
     found = fault([entries[0], forged, *entries[2:]], head)
     assert found is not None
-    assert (found.n, found.words) == (2, "was changed: the record behind it does not fit it")
+    assert (found.n, found.words) == (2, "was changed: what stands behind it does not fit it")
     rotating = AuditKeys(Secrets(b"the next one", b"the secret").key("audit"))
     assert (
         fault([*TEN, *chained(1, rotating, LAST)], rotating.head("acts", chained(1, rotating, LAST)[0]), rotating)
