@@ -261,7 +261,11 @@ def test_who_belongs_is_told_of_once_and_did_nothing_for_it(site: Site) -> None:
     until(lambda: site.redis.get(history) != before, "the windows are published")
     assert site.decide({"anonymousId": "reader"}, "only")["contentId"] == "plain", "nobody knows yet"
 
-    environment = {"NEXTBEST_REDIS": site.up.redis_url(), "NEXTBEST_NAMESPACE": NAMESPACE}
+    environment = {
+        "NEXTBEST_REDIS": site.up.redis_url(),
+        "NEXTBEST_NAMESPACE": NAMESPACE,
+        "NEXTBEST_DATA_DIR": str(site.up.data_dir),  # its secret stands there: what is done is recorded under it
+    }
     done = CliRunner().invoke(replay, ["--windows"], env=environment)
 
     assert done.exit_code == 0, done.output
