@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from api.access.caller import Caller, KeysInForce
 from api.access.proof import Identities
@@ -21,7 +21,7 @@ from api.proven_pairs import ProvenPairs
 from api.randomness import Randomness
 from api.readiness import Report
 from api.receipts import ReceiptKeys
-from api.rights import Rights
+from api.rights import Kind
 from api.senders import Peer, Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
@@ -33,6 +33,8 @@ from personalization.errors import Unavailable
 from personalization.events.decision_id import NONCE_BYTES
 from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
+from state.erasure_store import Erasure
+from state.visitor_store import Stored
 
 
 class Visitors(Protocol):
@@ -70,6 +72,26 @@ class Items(Protocol):
 
     async def get(self, item_id: str) -> Item | None:
         """One item."""
+        ...
+
+
+class Rights(Protocol):
+    """Exports and erases persons."""
+
+    async def person(self, visitor_id: str, kind: Kind | None) -> dict[str, Stored]:
+        """What is stored under each key of a person."""
+        ...
+
+    async def erase(self, person: dict[str, Stored], wait_s: float) -> Erasure:
+        """Have a person erased."""
+        ...
+
+    async def erasure(self, erasure_id: str) -> Erasure | None:
+        """What is known of an erasure."""
+        ...
+
+    async def export(self, person: dict[str, Stored]) -> dict[str, Any]:
+        """All that is kept of a person."""
         ...
 
 

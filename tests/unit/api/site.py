@@ -6,7 +6,7 @@ import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -17,7 +17,7 @@ from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
 from api.networks import Network
 from api.readiness import Report
-from api.rights import Rights
+from api.rights import Kind
 from api.services import ModelReport, Services
 from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
@@ -124,6 +124,22 @@ class FakeVisitors:
         return key, [self.states[key]] if key in self.states else []
 
 
+class FakeRights:
+    """Knows nobody; over real servers: ``tests/integration/test_erasure.py``."""
+
+    async def person(self, visitor_id: str, kind: Kind | None) -> dict[str, Stored]:
+        return {}
+
+    async def erase(self, person: dict[str, Stored], wait_s: float) -> Erasure:
+        return Erasure("e1", NOW)
+
+    async def erasure(self, erasure_id: str) -> Erasure | None:
+        return None
+
+    async def export(self, person: dict[str, Stored]) -> dict[str, Any]:
+        return {"states": [], "log": {}}
+
+
 @dataclass
 class FakeItems:
     kept: dict[str, Item] = field(default_factory=dict)
@@ -217,7 +233,7 @@ class Site:
             return self.learned
 
         return Services(
-            rights=cast("Rights", None),  # over real servers: tests/integration/test_erasure.py
+            rights=FakeRights(),
             secrets=SECRETS,
             catalog=catalog,
             keys=KeysInForce(catalog, lambda: NOW),
