@@ -6,6 +6,7 @@ from api.body_room import BodyRoom
 from api.collecting import Collector
 from api.consenting import ConsentTaker
 from api.deciding import Decider
+from api.rate_limits import RateLimiter
 from api.rewarding import Rewarder
 from api.services import Services
 from api.stocking import Stock
@@ -21,13 +22,26 @@ class Core:
         The parts; a dialect reads of them, and writes through the others.
     bodies
         Room for the bodies of requests under way.
+    limiter
+        Says who has asked for too much.
     """
 
-    __slots__ = ("bodies", "collector", "consents", "decider", "rewarder", "services", "stock", "unlinker")
+    __slots__ = (
+        "bodies",
+        "collector",
+        "consents",
+        "decider",
+        "limiter",
+        "rewarder",
+        "services",
+        "stock",
+        "unlinker",
+    )
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.bodies = BodyRoom(services.max_body_bytes)
+        self.limiter = RateLimiter(services.metrics, services.trusted_proxies)
         self.decider = Decider(services)
         self.collector = Collector(services)
         self.consents = ConsentTaker(services, self.collector)

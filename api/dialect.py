@@ -25,7 +25,6 @@ from api.errors import ApiError, body_of
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
 from api.networks import spoken_for
-from api.senders import Peer
 from personalization.audit.record import Trail
 from personalization.errors import NextbestError
 
@@ -58,7 +57,18 @@ class Call:
         When it came, on the clock of ``time.perf_counter``.
     """
 
-    __slots__ = ("_audited", "_caller", "_held_bytes", "_receive", "began", "core", "params", "request_id", "scope")
+    __slots__ = (
+        "_address",
+        "_audited",
+        "_caller",
+        "_held_bytes",
+        "_receive",
+        "began",
+        "core",
+        "params",
+        "request_id",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, core: Core) -> None:
         self.began = time.perf_counter()
@@ -69,6 +79,7 @@ class Call:
         self._receive = receive
         self._caller: Caller | None = None
         self._audited: AuditedRequest | None = None
+        self._address: str | None = None
         self._held_bytes = 0
 
     @property
@@ -81,6 +92,23 @@ class Call:
     @caller.setter
     def caller(self, caller: Caller) -> None:
         self._caller = caller
+
+    @property
+    def address(self) -> str:
+        """The address it comes from, also where a trusted proxy speaks for it; empty behind a local socket."""
+        if self._address is None:
+            peer = self.scope.get("client")
+            host: str = peer[0] if peer else ""
+            proxies = self.core.services.trusted_proxies
+            if proxies and host:
+                sent = [value for name, value in self.scope["headers"] if name == _FORWARDED]
+                host = spoken_for(host, b",".join(sent)[-_MAX_FORWARDED_CHARS:].decode("latin-1"), proxies)
+            self._address = host
+        return self._address
+
+    def weigh(self, n_things: int) -> None:
+        """Say how many events, placements or items it holds: they count towards its source's limits."""
+        self.core.limiter.charge(self.caller, self.address, n_things, self.began)
 
     def body(self, limit_bytes: int) -> Awaitable[bytes]:
         """The whole body, decompressed; raises ``ApiError`` and ``InvalidInput`` as ``read_body`` does."""
@@ -104,23 +132,14 @@ class Call:
         """What stamps all that this request brings."""
         caller = self.caller
         refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in self.scope["headers"]
-        return self.core.services.intake(caller, self._peer(), gpc=refuses)
-
-    def _peer(self) -> Peer:
-        """Where it comes from, as far as those say whom the settings trust."""
-        peer: Peer = self.scope.get("client")
-        proxies = self.core.services.trusted_proxies
-        if proxies and peer:
-            sent = self.scope["headers"]
-            forwarded = ",".join(value.decode("latin-1") for name, value in sent if name == _FORWARDED)
-            peer = (spoken_for(peer[0], forwarded[-_MAX_FORWARDED_CHARS:], proxies), 0)
-        return peer
+        return self.core.services.intake(caller, self.address, gpc=refuses)
 
     def audited_as(self, trail: Trail, act: str) -> AuditedRequest:
         """Begin to record it; whoever answers it reaches the record by ``audited``."""
-        services, peer = self.core.services, self._peer()
-        host = str(peer[0]) if peer else ""
-        made = AuditedRequest(services.audit, services.visitor_mark_key, trail, act, self.caller, self.params, host)
+        services = self.core.services
+        made = AuditedRequest(
+            services.audit, services.visitor_mark_key, trail, act, self.caller, self.params, self.address
+        )
         self._audited = made
         return made
 

@@ -44,6 +44,7 @@ class Endpoint:
                 else:
                     await self._admit(call, self._permission, self._trail)
                 readers = readable_by(caller.access, scope["headers"])
+                self._core.limiter.admit(caller, call.address, call.began)
             reply = await route.handle(call)
             if self._trail is not None and not call.audited.has_begun:
                 raise NextbestError(f"{route.name} was answered without a record in the audit")

@@ -21,12 +21,15 @@ RETRY_AFTER_S = 1
 class ApiError(NextbestError):
     """An error with a status of its own."""
 
-    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, field: str | None = None, *, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.field = field
         self.message = message
+        self.retry_after_s = RETRY_AFTER_S if status == 503 else retry_after_s
 
 
 def unauthorized() -> ApiError:
@@ -98,6 +101,15 @@ def no_room_for_bodies() -> ApiError:
     return ApiError(503, "busy", message, "body")
 
 
+def rate_limited(source: str, limit: str, wait_s: int) -> ApiError:
+    """More requests than the source's limits allow; ``limit`` is the one that is reached."""
+    message = (
+        f"this is more than {limit} of source {source!r} allows: nothing of it was taken, send the same again in "
+        f"{wait_s} s; put events into batches, or raise sources.{source}.limits.{limit}"
+    )
+    return ApiError(429, "rate_limited", message, retry_after_s=wait_s)
+
+
 def not_found(path: str) -> ApiError:
     """No such thing."""
     return ApiError(404, "not_found", f"there is nothing at {path[:200]}", "path")
@@ -124,8 +136,8 @@ def as_api_error(error: BaseException) -> ApiError:
 
 def headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
     """The headers that go with an error."""
-    if error.status == 503:
-        return [(b"retry-after", str(RETRY_AFTER_S).encode())]
+    if error.retry_after_s is not None:
+        return [(b"retry-after", str(error.retry_after_s).encode())]
     if error.status == 401:
         return [(b"www-authenticate", b"Bearer")]
     return []

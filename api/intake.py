@@ -10,7 +10,7 @@ from api.access.caller import Caller
 from api.access.proof import USER_HASH, USER_TOKEN, Identities
 from api.ids import DegenerateIds, WireId, check_id
 from api.notice import Notice
-from api.senders import Peer, Senders
+from api.senders import Senders
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
@@ -50,7 +50,7 @@ class Intake:
     def __init__(
         self,
         caller: Caller,
-        peer: Peer,
+        address: str,
         gpc: bool,
         senders: Senders,
         degenerate: DegenerateIds,
@@ -61,7 +61,7 @@ class Intake:
         self.caller = caller
         self.received_at_ms = received_at_ms
         self.catalog = catalog
-        self.sender: Sender = senders.of(caller.access, peer, received_at_ms)
+        self.sender: Sender = senders.of(caller.access, address, received_at_ms)
         self.refused = caller.access.gpc if gpc else ()
         self.notices: list[Notice] = []
         self._degenerate = degenerate

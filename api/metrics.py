@@ -93,6 +93,12 @@ class ApiMetrics:
             ["reason"],
             registry=r,
         )
+        self.rate_limited = Counter(
+            "nextbest_rate_limited",
+            "Requests refused with 429, by source and the limit of it that was reached",
+            ["source", "limit"],
+            registry=r,
+        )
         self.unknown_fields = Counter(
             "nextbest_unknown_fields", "Objects received that held a field nobody knows", registry=r
         )

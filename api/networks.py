@@ -40,6 +40,19 @@ def network_around(host: str) -> str:
     return str(kind((int(address), PREFIX_OF[address.version]), strict=False))
 
 
+_OWN = {
+    4: [ipaddress.ip_network(each) for each in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+                                                "169.254.0.0/16")],
+    6: [ipaddress.ip_network(each) for each in ("::1/128", "fc00::/7", "fe80::/10")],
+}  # fmt: skip
+"""Loopback, private (RFC 1918, RFC 4193) and link-local networks, by version."""
+
+
+def is_own(address: Address) -> bool:
+    """Whether an address is this machine's or of its own networks: behind it stands a proxy or a colleague."""
+    return any(address in network for network in _OWN[address.version])
+
+
 def lies_in(host: str, networks: Iterable[Network]) -> bool:
     """Whether a host is an address in one of ``networks``.
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
-from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 from api.access.key_ring import Access
-from api.networks import PREFIX_OF, address_of
+from api.networks import PREFIX_OF, address_of, is_own
 from personalization.events.entry import Sender
 from personalization.keyed_hash import hmac_sha256
 
@@ -17,17 +14,6 @@ MAX_SENDERS = 65_536
 """Addresses whose sender is remembered by each process (``benchmarks.api_memory``)."""
 
 _DAY_MS = 86_400_000
-
-
-_OWN = {
-    4: [ipaddress.ip_network(each) for each in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
-                                                "169.254.0.0/16")],
-    6: [ipaddress.ip_network(each) for each in ("::1/128", "fc00::/7", "fe80::/10")],
-}  # fmt: skip
-"""Loopback, private (RFC 1918, RFC 4193) and link-local networks, by version."""
-
-Peer: TypeAlias = Sequence[Any] | None
-"""Host and port of the other end; None, or a host that is no address, behind a socket of the file system."""
 
 
 class Senders:
@@ -42,15 +28,10 @@ class Senders:
         self._secret = secret
         self._made = functools.lru_cache(MAX_SENDERS)(self._make)
 
-    def of(self, access: Access, peer: Peer, now_ms: int) -> Sender:
-        """The sender of a request with that key; ``peer`` is the other end of its connection."""
-        return self._made(
-            access.source,
-            "write" if access.is_page else "server",
-            access.after_login,
-            peer[0] if peer else "",
-            now_ms // _DAY_MS,
-        )
+    def of(self, access: Access, address: str, now_ms: int) -> Sender:
+        """The sender of a request with that key; ``address`` is where it came from, if that is known."""
+        by = "write" if access.is_page else "server"
+        return self._made(access.source, by, access.after_login, address, now_ms // _DAY_MS)
 
     def _make(self, source: str, by: str, after_login: str, host: str, day: int) -> Sender:
         return Sender(source, by, after_login=after_login, origin=origin_of(self._secret, host, day))
@@ -71,7 +52,7 @@ def origin_of(secret: bytes, host: str, day: int) -> bytes:
     [b'', b'', b'', b'']
     """
     address = address_of(host)
-    if address is None or any(address in network for network in _OWN[address.version]):
+    if address is None or is_own(address):
         return b""
     network = int(address) >> (address.max_prefixlen - PREFIX_OF[address.version])
     return hmac_sha256(secret, f"origin\x1f{day}\x1f{address.version}\x1f{network}".encode())[:ORIGIN_BYTES]

@@ -22,7 +22,7 @@ from api.randomness import Randomness
 from api.readiness import Report
 from api.receipts import ReceiptKeys
 from api.rights import Kind
-from api.senders import Peer, Senders
+from api.senders import Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
@@ -187,8 +187,8 @@ class Services:
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
         self.visitor_mark_key = self.secrets.key(VISITOR_PURPOSE)
 
-    def intake(self, caller: Caller, peer: Peer, *, gpc: bool) -> Intake:
-        """What stamps all that a request which has just come brings; ``gpc``: it carried ``Sec-GPC: 1``."""
+    def intake(self, caller: Caller, address: str, *, gpc: bool) -> Intake:
+        """What stamps all that a request which has just come from ``address`` brings; ``gpc``: ``Sec-GPC: 1``."""
         catalog = self.catalog.current.catalog
         now_ms = self.clock_ms()
-        return Intake(caller, peer, gpc, self.senders, self.degenerate_ids, self.identities, now_ms, catalog)
+        return Intake(caller, address, gpc, self.senders, self.degenerate_ids, self.identities, now_ms, catalog)

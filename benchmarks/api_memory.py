@@ -1,4 +1,4 @@
-"""What an API process remembers at most of senders, links, proofs and words on consent: bytes of each when full.
+"""What an API process remembers at most of senders, links, proofs, words on consent and rates: megabytes, full.
 
 .venv/bin/python -m benchmarks.api_memory
 """
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from api.access.key_ring import Access
+from api.buckets import MAX_BUCKETS, Buckets, Pace
 from api.consent_gate import MAX_SAID, ConsentGate
 from api.intake import Intake
 from api.linker import MAX_LINKED, Linker
@@ -28,7 +29,7 @@ def fill_senders() -> Senders:
     senders = Senders(b"secret")
     access = Access("shop", "write", "granted")
     for n in range(MAX_SENDERS):
-        senders.of(access, (f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1), 0)
+        senders.of(access, f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 0)
     return senders
 
 
@@ -58,6 +59,14 @@ def fill_proven() -> ProvenPairs:
     return pairs
 
 
+def fill_buckets() -> Buckets:
+    """One address each."""
+    buckets, pace = Buckets(), Pace(0.005, 10.0)
+    for n in range(MAX_BUCKETS):
+        buckets.wait_s(("shop", f"2001:db8:{n >> 8:x}:{n & 255:x}::/64"), pace, 0.0)
+    return buckets
+
+
 def megabytes(fill: Callable[[], object]) -> float:
     """What stays allocated of what it makes."""
     tracemalloc.start()
@@ -71,7 +80,13 @@ def megabytes(fill: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print them."""
-    fills = {"senders": fill_senders, "links": fill_links, "words": fill_words, "proven": fill_proven}
+    fills = {
+        "senders": fill_senders,
+        "links": fill_links,
+        "words": fill_words,
+        "proven": fill_proven,
+        "buckets": fill_buckets,
+    }
     print(json.dumps({name: round(megabytes(fill), 1) for name, fill in fills.items()}))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.access.permissions import GRANTED, Permission, Role
+from api.buckets import Pace
 from personalization.catalog.catalog import Source
 from personalization.catalog.source_keys import HeldKey, keys_of
 from personalization.visitor.purposes import normal
@@ -44,6 +45,8 @@ class Access:
         From when on it is refused; 0: never.
     is_revoked
         Whether that is because somebody ended it, rather than because it was made to end then.
+    per_address, per_key
+        How much one address, and whoever shows the key, may ask for; None: as much as they like.
     """
 
     source: str
@@ -57,6 +60,8 @@ class Access:
     key_name: str = ""
     expires_ms: int = 0
     is_revoked: bool = False
+    per_address: Pace | None = None
+    per_key: Pace | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows it.
@@ -128,4 +133,6 @@ def _access(name: str, source: Source, held: HeldKey, ended_ms: int | None) -> A
         key_name=held.label,
         expires_ms=ended_ms if is_revoked and ended_ms is not None else held.expires_ms,
         is_revoked=is_revoked,
+        per_address=Pace.of(source.limits.per_address) if held.role == "write" else None,
+        per_key=Pace.of(source.limits.per_write_key if held.role == "write" else source.limits.per_server_key),
     )

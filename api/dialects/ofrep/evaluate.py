@@ -48,6 +48,7 @@ async def evaluate_all(call: Call) -> Reply:
     wire = EVALUATION.read(body)
     intake = call.intake()
     flags_there_are = [name for name, each in intake.catalog.placements.items() if each.spec.arms != "caller"]
+    call.weigh(len(flags_there_are))
     request = _request(call, evaluation_context(wire.context, intake, call), intake, flags_there_are)
     held = tags_in(header(call.scope, b"if-none-match"))
     catalog = core.services.catalog.current

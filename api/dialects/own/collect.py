@@ -25,6 +25,7 @@ async def collect(call: Call) -> Reply:
     """Take events: 200 once the log has the good ones, 400 where none is."""
     core = call.core
     batch, single = read_batch(await call.body(core.services.max_body_bytes))
+    call.weigh(len(batch.events))
     intake = call.intake()
 
     def read(index: int, raw: msgspec.Raw) -> Incoming:

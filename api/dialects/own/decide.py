@@ -23,6 +23,7 @@ async def decide(call: Call) -> Reply:
         wire = from_query(query_fields(call.scope["query_string"]))
     else:
         wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
+    call.weigh(len(wire.placements) + len(wire.events or ()))
     intake = call.intake()
     request = decide_request(wire, call.request_id, intake, core.decider, call.proof)
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))

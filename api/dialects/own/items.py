@@ -66,6 +66,7 @@ async def put_many(call: Call) -> Reply:
     wire = ITEMS.read_outside(await call.body(call.core.services.max_body_bytes))
     if len(wire.items) > MAX_AT_ONCE:
         raise InvalidInput("items", f"are {len(wire.items)}; at most {MAX_AT_ONCE} at once", "too_many")
+    call.weigh(len(wire.items))
     good: dict[str, tuple[int, Item]] = {}
     rejected: list[dict[str, Any]] = []
     for index, raw in enumerate(wire.items):

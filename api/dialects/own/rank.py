@@ -26,6 +26,7 @@ async def rank(call: Call) -> Reply:
     """Rank them: what is drawn first, then the others by their probability of having been."""
     decider, services = call.core.decider, call.core.services
     wire = read_rank(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
+    call.weigh(len(wire.items))
     intake = call.intake()
     user_id = intake.id(wire.visitor.user_id, "visitor.userId")
     anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")

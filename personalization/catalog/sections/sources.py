@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from personalization.catalog.check import Check
 from personalization.catalog.permissions import GRANTED, Permission, Role
+from personalization.catalog.rate import RateLimits, check_limits
 from personalization.catalog.section import Section
 from personalization.catalog.spec import Moment, Spec
 from personalization.visitor.purposes import GPC
@@ -84,6 +85,8 @@ class Source(Spec, frozen=True, kw_only=True):
     verify_users
         Whether a write key that names a user has to prove that it speaks for them (``userHash`` or ``userToken``):
         without proof nothing of the user is read or written, and the visitor is who their anonymous id says.
+    limits
+        How much its keys may ask for.
     """
 
     write_keys: tuple[str, ...] = ()
@@ -94,6 +97,7 @@ class Source(Spec, frozen=True, kw_only=True):
     after_login: Literal["logged_out", "same_person"] = "logged_out"
     origins: tuple[str, ...] = ()
     verify_users: bool = False
+    limits: RateLimits = RateLimits()
 
 
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+\.)*[a-z0-9-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -111,8 +115,9 @@ class SourceSection(Section[Source]):
     noun = "source"
 
     def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: Source) -> None:
-        """Its origins and keys are checked; there is nothing to compile."""
+        """Its origins, limits and keys are checked; there is nothing to compile."""
         where = f"sources.{name}"
+        check_limits(spec.limits, f"{where}.limits", check)
         _check_origins(check, where, spec.origins)
         for called, key in spec.keys.items():
             _check_key(check, f"{where}.keys.{called}", called, key)

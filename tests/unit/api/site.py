@@ -34,7 +34,9 @@ from personalization.events.decision_record import decode_record
 from personalization.events.entry import Entry, decode_entry
 from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
+from state.erasure_store import Erasure
 from state.model_store import Followed
+from state.visitor_store import Stored
 
 SECRETS = Secrets(b"test-secret")
 ID_KEY = SECRETS.key("decision-ids")

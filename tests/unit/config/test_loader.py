@@ -345,6 +345,26 @@ sources:
     ]
 
 
+def test_limits_are_checked(tmp_path: Path) -> None:
+    text = (
+        GOOD
+        + "sources:\n  a:\n    limits: {per_address: fast, per_write_key: 0 per 10s, per_server_key: 5 per 2h}\n"
+    )
+    found = mistakes(tmp_path, shop=text)
+    assert found[0].startswith("shop.yaml:11: sources.a.limits.per_address: must be such as '2000 per 10s'")
+    text = text.replace("fast", "unlimited")
+    assert mistakes(tmp_path, shop=text) == [
+        f"shop.yaml:11: sources.a.limits.{name}: must be 1 or more within a length of time up to an hour, such as "
+        "2000 per 10s; or unlimited"
+        for name in ("per_server_key", "per_write_key")
+    ]
+    limits = (
+        load(tmp_path, shop=GOOD + "sources:\n  a: {limits: {per_address: 600 per minute}}\n").sources["a"].limits
+    )
+    assert (limits.per_address.limit, limits.per_address.within_ms) == (600, 60_000)
+    assert not limits.per_write_key.is_limited
+
+
 def test_empty_missing_and_unreadable_folders(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -8,11 +8,13 @@ import timeit
 import pytest
 
 from api.access.key_ring import MAX_KEY_CHARS, KeyRing
+from api.buckets import Pace
 from personalization.catalog.catalog import Source
 from personalization.catalog.sections.sources import Key, KeyBefore
 from personalization.catalog.source_keys import digest_of
 from personalization.visitor.purposes import GPC
 
+PER_ADDRESS, PER_SERVER_KEY = Pace(0.005, 10.0), Pace(0.0005, 10.0)
 HASHED = "sha256:" + hashlib.sha256(b"sk_secret").hexdigest()
 RING = KeyRing(
     {
@@ -110,3 +112,11 @@ def test_a_key_costs_no_more_than_a_few_dictionary_look_ups() -> None:
     ours = min(timeit.repeat(lambda: RING.identify("pk_dev"), number=5_000, repeat=9))
     base = min(timeit.repeat(lambda: known.get("pk_dev"), number=5_000, repeat=9))
     assert ours < 10 * base
+
+
+def test_pages_are_held_by_their_address_and_servers_by_their_key() -> None:
+    page, server = RING.identify("pk_dev"), RING.identify("sk_secret")
+    assert page is not None
+    assert server is not None
+    assert (page.per_address, page.per_key) == (PER_ADDRESS, None)
+    assert (server.per_address, server.per_key) == (None, PER_SERVER_KEY)
