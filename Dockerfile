@@ -24,13 +24,14 @@ ENV PATH=/opt/nextbest/bin:$PATH \
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
     NEXTBEST_HOST=0.0.0.0 \
     NEXTBEST_PORT=8700 \
+    NEXTBEST_METRICS_HOST=0.0.0.0 \
     NEXTBEST_METRICS_PORT=8701 \
     NEXTBEST_DATA_DIR=/var/lib/nextbest
 USER 10001:10001
 WORKDIR /var/lib/nextbest
 VOLUME /var/lib/nextbest
 EXPOSE 8700 8701
-# The role (api, folder, learner) decides which port answers: `nextbest ready` asks the one that is open.
+# 8700 is the API; on 8701 every role tells how it is, for Prometheus and probes: publish it to nobody else.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=5 CMD ["nextbest", "ready"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["nextbest"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.core import Core
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
-from api.health import HEALTH
+from api.health import HEALTH, INNER
 from api.routing import Routes
 from api.services import Services
 
@@ -24,10 +24,26 @@ class Application:
 
     The services are made when the application starts (``open_services``), within its event loop, and let go
     of when it stops.
+
+    Parameters
+    ----------
+    open_inner
+        Listens for whoever runs the process, with what answers them; nobody is listened to where it is None.
+
+    Attributes
+    ----------
+    inner
+        What answers them, while it runs.
     """
 
-    def __init__(self, open_services: Callable[[], AbstractAsyncContextManager[Services]]) -> None:
+    def __init__(
+        self,
+        open_services: Callable[[], AbstractAsyncContextManager[Services]],
+        open_inner: Callable[[ASGIApp], AbstractAsyncContextManager[object]] | None = None,
+    ) -> None:
         self._open_services = open_services
+        self._open_inner = open_inner or nullcontext
+        self.inner: Routes | None = None
         self._routes: Routes | None = None
         self._lifespan = Starlette(lifespan=lambda _: self.started())
 
@@ -44,8 +60,10 @@ class Application:
     async def started(self) -> AsyncIterator[None]:
         """The time it answers; the server's lifespan protocol enters it."""
         async with self._open_services() as services:
-            self._routes = Routes(DIALECTS, Core(services))
+            core = Core(services)
+            self._routes, self.inner = Routes(DIALECTS, core), Routes((INNER,), core)
             try:
-                yield
+                async with self._open_inner(self.inner):
+                    yield
             finally:
-                self._routes = None
+                self._routes = self.inner = None

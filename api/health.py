@@ -32,13 +32,18 @@ async def metrics(call: Call) -> Reply:
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
-HEALTH = Dialect(
-    name="health",
+_HEALTHZ = Route(_GET, "/healthz", "healthz", None, healthz)
+
+HEALTH = Dialect(name="health", prefix="/", routes=(_HEALTHZ,))
+"""What everybody may ask: no dialect of callers, and served like one."""
+
+INNER = Dialect(
+    name="inner",
     prefix="/",
     routes=(
-        Route(_GET, "/healthz", "healthz", None, healthz),
+        _HEALTHZ,
         Route(_GET, "/readyz", "readyz", None, readyz),
         Route(_GET, "/metrics", "metrics", None, metrics),
     ),
 )
-"""How the process is: no dialect of callers, and served like one."""
+"""How the process is, for whoever runs it: served by the inner listener alone."""

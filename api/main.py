@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from api.door import Bounds, Door
 from api.http_protocol import JoiningProtocol
 from api.metrics import MULTIPROCESS_DIR
+from background.ports import free_port
 from config.settings import Settings
 
 
@@ -23,9 +24,14 @@ def create_app() -> object:
     """The application of this process, by the settings in its environment."""
     from api.app import Application
     from api.composition import open_services
+    from api.inner import inner_listener
 
     settings = Settings.from_environment()
-    return Application(lambda: open_services(settings))
+    shared = settings.api_processes > 1
+    return Application(
+        lambda: open_services(settings),
+        lambda app: inner_listener(app, settings.metrics_host, settings.metrics_port, shared=shared),
+    )
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -57,6 +63,8 @@ def run(settings: Settings) -> None:
     if settings.api_processes == 1:
         uvicorn.Server(config).run()
         return
+    if not settings.metrics_port:  # they share this one too
+        os.environ["NEXTBEST_METRICS_PORT"] = str(free_port(settings.metrics_host))
     # Processes that serve one port sum their metrics through files; the directory has to be named before the
     # first of them imports the client library.
     folder = tempfile.mkdtemp(prefix="nextbest-metrics-")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,33 +111,36 @@ def collector(checkout: Path, folder: Path) -> Iterator[Collector]:
             "OMP_NUM_THREADS": "1",
         }
         subprocess.run([sys.executable, "-P", "-c", FILL, redis.url], env=environment, check=True, cwd=folder)
-        port = free_port()
+        port, inner_port = free_port(), free_port()
         environment |= {
             "NEXTBEST_REDIS": redis.url,
             "NEXTBEST_PORT": str(port),
+            "NEXTBEST_METRICS_PORT": str(inner_port),
             "NEXTBEST_NAMESPACE": NAMESPACE,
             "NEXTBEST_DATA_DIR": str(folder / "data"),
             "NEXTBEST_REDIS_TIMEOUT_MS": "2000",
         }
         process = subprocess.Popen([sys.executable, "-P", "-m", "api.main"], env=environment, cwd=folder)
         try:
-            _await_ready(process, port)
+            _await_ready(process, (inner_port, port))
             yield Collector(process, port)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
 
 
-def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _await_ready(process: subprocess.Popen[bytes], ports: Sequence[int]) -> None:
+    """Code of earlier releases tells it on the API's own port, the last of ``ports``."""
     until_s = time.monotonic() + 60
     while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+        for port in ports:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", port), timeout=5) as probe,
+            ):
                 probe.sendall(b"GET /readyz HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
                 if b" 200 " in probe.recv(64):
                     return
-        except OSError:
-            pass
         if process.poll() is not None or time.monotonic() > until_s:
             raise RuntimeError("the API did not start")
         time.sleep(0.05)

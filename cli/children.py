@@ -10,12 +10,10 @@ from pathlib import Path
 
 from background.ports import free_port
 from cli.child import ChildSpec
-from cli.http_probe import free_port_near, is_alive, is_ready, not_ready_words
+from cli.http_probe import LOOPBACK, free_port_near, is_alive, is_ready, not_ready_words, reachable
 from cli.roles import LISTEN_FD
 from cli.silence import ANSWER_WITHIN_S
 from state.embedded import find_redis_server, redis_options
-
-LOOPBACK = "127.0.0.1"
 
 # `-P` keeps the working folder off the import path: a user's own `config/` must not shadow ours.
 _NEXTBEST = (sys.executable, "-P", "-m", "cli")
@@ -89,9 +87,14 @@ def worker_part(
     )
 
 
-def api_part(host: str, listening: socket.socket, number: int, environment: Mapping[str, str]) -> ChildSpec:
-    """An API process on the supervisor's ``listening`` socket: connections wait in it while one restarts."""
-    port = free_port(host)
+def api_part(
+    host: str, listening: socket.socket, number: int, environment: Mapping[str, str], port: int | None = None
+) -> ChildSpec:
+    """An API process on the supervisor's ``listening`` socket: connections wait in it while one restarts.
+
+    It is ready once its ``/readyz`` on ``host`` and ``port`` (else a free one) says so.
+    """
+    port = port or free_port(host)
     asked = reachable(host)
 
     async def ready() -> bool:
@@ -115,26 +118,22 @@ def api_part(host: str, listening: socket.socket, number: int, environment: Mapp
     )
 
 
-def reachable(host: str) -> str:
-    """Where to ask a process of this machine that listens on ``host``."""
-    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
-
-
 METRICS_PORT_STEP = 1_000
 """From one process's port of metrics to the next: installations on neighbouring API ports do not meet."""
 
 
 def metrics_ports(host: str, api_port: int, n_folders: int, first: int = 0) -> dict[str, int]:
-    """Ports of ``/metrics`` by process: folder and learner first, the API's port + 1,000 and + 2,000.
+    """Ports of ``/metrics`` by process: folder, learner and API, the API's own port + 1,000, + 2,000 and + 3,000.
 
-    One that is taken is replaced by a free one.
+    One that is taken is replaced by a free one. Of several API processes each has a port, and the first tells the
+    metrics of all.
 
     Parameters
     ----------
     first
         Port of the folder, instead of the API's + 1,000; the learner's is 1 above, and so on. 0: not given.
     """
-    names = ["folder", "learner", *(f"folder-{n}" for n in range(1, n_folders))]
+    names = ["folder", "learner", "api", *(f"folder-{n}" for n in range(1, n_folders))]
     wanted = {name: first + n if first else api_port + METRICS_PORT_STEP * (n + 1) for n, name in enumerate(names)}
     return {name: free_port_near(host, port) for name, port in wanted.items()}
 

@@ -46,8 +46,8 @@ def show_ready(started: Started) -> None:
 def ready_text(started: Started) -> str:
     """What ``show_ready`` says."""
     pids = ", ".join(f"{name} {pid}" for name, pid in started.supervisor.pids().items())
-    host = started.url.rpartition(":")[0]
-    metrics = ", ".join(f"{name} {host}:{port}/metrics" for name, port in started.metrics_ports.items())
+    host = f"[{started.metrics_host}]" if ":" in started.metrics_host else started.metrics_host
+    metrics = ", ".join(f"{name} http://{host}:{port}/metrics" for name, port in started.metrics_ports.items())
     catalog = started.catalog.catalog
     return (
         f"\nnextbest is ready at {started.url}  (in {started.started_in_s:.1f} s)\n\n"
@@ -56,7 +56,7 @@ def ready_text(started: Started) -> str:
         f"  redis      {shown_url(started.redis_url)}\n"
         f"  data       {started.data_dir}\n"
         f"  processes  {pids}\n"
-        f"  metrics    api {started.url}/metrics, {metrics}\n"
+        f"  metrics    {metrics}\n"
         f"  keys       {keys_text(catalog)}\n\n"
         f"Try it:\n\n{first_request(started.url, catalog)}\n\nCtrl-C stops everything."
     )

@@ -10,7 +10,13 @@ import socket
 from background.ports import free_port
 from personalization.errors import Refused
 
+LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 2.0
+
+
+def reachable(host: str) -> str:
+    """Where to ask a process of this machine that listens on ``host``."""
+    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
 
 
 async def is_ready(host: str, port: int, path: str = "/readyz") -> bool:

@@ -7,18 +7,14 @@ import sys
 
 import click
 
-from cli.http_probe import is_ready
+from cli.http_probe import is_ready, reachable
 from config.settings import Settings
 
 
 @click.command(short_help="Exit 0 if the process in this container is ready.")
 def ready() -> None:
-    """Ask the API's port and the workers' port on this machine; exit 0 if either answers that it is ready."""
+    """Ask NEXTBEST_METRICS_PORT on this machine; exit 0 if it answers that it is ready."""
     settings = Settings.from_environment()
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-
-    async def any_ready() -> bool:
-        ports = {port for port in (settings.port, settings.metrics_port) if port}
-        return any(await asyncio.gather(*(is_ready(host, port) for port in ports)))
-
-    sys.exit(0 if asyncio.run(any_ready()) else 1)
+    if not settings.metrics_port:
+        raise click.UsageError("the port to ask is not known: set NEXTBEST_METRICS_PORT, here and for the process")
+    sys.exit(0 if asyncio.run(is_ready(reachable(settings.metrics_host), settings.metrics_port)) else 1)

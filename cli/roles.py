@@ -9,14 +9,13 @@ import socket
 import click
 
 from cli import lifeline
-from cli.http_probe import listening_socket
 from cli.process_log import set_up_logging
 from config.settings import Settings
 
 LISTEN_FD = "NEXTBEST_LISTEN_FD"
 """Number of the supervisor's listening socket, shared by its API processes.
 
-Each of them also answers on a port of its own (``metrics_port``), where the supervisor asks *it* for readiness.
+How it is, each of them tells on a port of its own (``metrics_port``), where the supervisor asks it.
 """
 
 
@@ -63,8 +62,7 @@ def api() -> None:
     from api.main import server_config
 
     shared = socket.socket(fileno=int(listening))
-    private = listening_socket(settings.host, settings.metrics_port)
-    uvicorn.Server(server_config(settings)).run(sockets=[shared, private])
+    uvicorn.Server(server_config(settings)).run(sockets=[shared])
 
 
 def _see_that_servers_let_us_in(settings: Settings) -> None:

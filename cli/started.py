@@ -16,8 +16,10 @@ class Started:
 
     Attributes
     ----------
+    metrics_host
+        Where processes tell how they are.
     metrics_ports
-        Of folder and learner, by name of the process.
+        Of folder, learner and API, by name of the process.
     """
 
     url: str
@@ -25,6 +27,7 @@ class Started:
     data_dir: Path
     log: str
     redis_url: str
+    metrics_host: str
     metrics_ports: Mapping[str, int]
     supervisor: Supervisor
     started_in_s: float

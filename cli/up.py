@@ -198,7 +198,8 @@ async def running(
                 redis_parts.append(redis_part(data_dir.path, redis_socket, embedded_redis_bytes(settings)))
                 say(f"the log, states and models are kept by {shown_server(find_redis_server())}")
             namespace = environment.get("NEXTBEST_NAMESPACE", settings.namespace)
-            ports = metrics_ports(settings.host, options.port, options.workers, settings.metrics_port)
+            inner = settings.metrics_host
+            ports = metrics_ports(inner, options.port, options.workers, settings.metrics_port)
             api_environment = dict(environment)
             if options.api_processes > 1:
                 # Processes that answer on one port add up their metrics through files, anew at each start.
@@ -208,14 +209,14 @@ async def running(
             # stop in the reverse order: nothing is sent to workers that are gone, nor by them to a Redis that is.
             redis = await supervisor.spawn(*redis_parts)
             workers = await supervisor.spawn(
-                *(
-                    worker_part("folder", n, environment, settings.host, ports[_folder(n)])
-                    for n in range(options.workers)
-                ),
-                worker_part("learner", 0, environment, settings.host, ports["learner"]),
+                *(worker_part("folder", n, environment, inner, ports[_folder(n)]) for n in range(options.workers)),
+                worker_part("learner", 0, environment, inner, ports["learner"]),
             )
             apis = await supervisor.spawn(
-                *(api_part(settings.host, listening, n, api_environment) for n in range(options.api_processes))
+                *(
+                    api_part(inner, listening, n, api_environment, None if n else ports["api"])
+                    for n in range(options.api_processes)
+                )
             )
             say(f"starting {', '.join((*redis, *workers, *apis))}")
             from cli.live_catalog import live_catalog  # loads while the others do
@@ -240,6 +241,7 @@ async def running(
                     data_dir=data_dir.path,
                     log=f"Kafka at {settings.kafka}" if settings.kafka else "Redis Streams",
                     redis_url=redis_url,
+                    metrics_host=reachable(inner),
                     metrics_ports=ports,
                     supervisor=supervisor,
                     started_in_s=time.monotonic() - began,

@@ -211,10 +211,15 @@ class Settings:
         100_000,
         "records that each trail of the audit keeps, acts and reads; the oldest go first. 420 bytes each, or more",
     )
+    metrics_host: str = _row(
+        "127.0.0.1",
+        "address that every process serves /metrics, /healthz and /readyz on: this machine's own, or one that only "
+        "those reach who run it, as they tell how it is",
+    )
     metrics_port: int = _row(
         0,
-        "port of /metrics, /healthz and /readyz of folder and learner; 0: any free one. Under `nextbest up` it is "
-        "the folder's, the learner's is 1 above; 0: the API's port + 1000 and + 2000",
+        "port of /metrics, /healthz and /readyz; 0: any free one. Under `nextbest up` it is the folder's, those of "
+        "learner and API are 1 and 2 above; 0: the API's port + 1000, + 2000 and + 3000",
     )
 
     @classmethod

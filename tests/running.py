@@ -43,6 +43,17 @@ class Up:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
+    def readiness(self, name: str) -> Any:
+        """What the process of that name says of itself."""
+        line = next(line for line in self.said if line.startswith("  metrics "))
+        address = next(part.split()[-1] for part in line.split(",") if f"{name} http" in part)
+        try:
+            with urllib.request.urlopen(address.removesuffix("metrics") + "readyz", timeout=10) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return json.loads(error.read())
+
     def redis_url(self) -> str:
         return next(line.split()[1] for line in self.said if line.startswith("  redis "))
 

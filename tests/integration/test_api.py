@@ -45,7 +45,7 @@ from state.model_store import ModelPublisher, read_model
 from state.visitor_store import pack_visitor
 from tests.receipts import signed
 from tests.requirements import require
-from tests.unit.api.site import SERVER, WRITE, shop
+from tests.unit.api.site import SERVER, WRITE, client_of, shop
 
 pytestmark = pytest.mark.redis
 
@@ -80,14 +80,13 @@ async def api(settings: Settings, *, publish: bool = True) -> AsyncIterator[http
         await CatalogStore(redis, "test").publish(shop(), "test")
         await redis.aclose()
     app = Application(lambda: open_services(settings))
-    transport = httpx.ASGITransport(app=app)
-    async with app.started(), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+    async with app.started(), client_of(app) as client:
         await until(lambda: ready(client))
         yield client
 
 
 async def ready(client: httpx.AsyncClient) -> bool:
-    return (await client.get("/readyz")).status_code == 200
+    return (await client.get("http://inner/readyz")).status_code == 200
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
@@ -268,12 +267,13 @@ async def test_what_was_decided_while_the_log_was_away_reaches_it_later(
 
 @pytest.mark.slow
 async def test_processes_that_share_a_port_sum_their_metrics(redis_url: str, tmp_path: Path) -> None:
-    port = free_port()
+    port, inner_port = free_port(), free_port()
     environment = {
         **os.environ,
         "NEXTBEST_REDIS": redis_url,
         "NEXTBEST_NAMESPACE": "test",
         "NEXTBEST_PORT": str(port),
+        "NEXTBEST_METRICS_PORT": str(inner_port),
         "NEXTBEST_API_PROCESSES": "2",
         "NEXTBEST_DATA_DIR": str(tmp_path / "data"),
     }
@@ -285,7 +285,7 @@ async def test_processes_that_share_a_port_sum_their_metrics(redis_url: str, tmp
         async def up() -> bool:
             try:
                 async with httpx.AsyncClient() as client:
-                    return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+                    return (await client.get(f"http://127.0.0.1:{inner_port}/readyz")).status_code == 200
             except httpx.TransportError:
                 return False
 
@@ -296,7 +296,7 @@ async def test_processes_that_share_a_port_sum_their_metrics(redis_url: str, tmp
 
         async def counted() -> bool:
             async with httpx.AsyncClient() as client:
-                text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+                text = (await client.get(f"http://127.0.0.1:{inner_port}/metrics")).text
             found = re.search(r'nextbest_requests_total\{endpoint="decide",status="200"\} (\S+)', text)
             return found is not None and float(found[1]) == 60
 

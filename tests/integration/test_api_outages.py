@@ -51,7 +51,7 @@ def hanging(server: EmbeddedRedis) -> Iterator[None]:
 
 
 async def readyz(client: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:
-    response = await client.get("/readyz")
+    response = await client.get("http://inner/readyz")
     return response.status_code, response.json()
 
 
@@ -130,7 +130,7 @@ async def test_a_redis_that_is_gone_is_told(own_redis: EmbeddedRedis, tmp_path: 
 
 
 async def shows(client: httpx.AsyncClient, line: str) -> bool:
-    return line in (await client.get("/metrics")).text.splitlines()
+    return line in (await client.get("http://inner/metrics")).text.splitlines()
 
 
 async def test_a_redis_whose_disk_is_full_is_called_that(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ async def test_metrics_that_only_grow_are_counters(own_redis: EmbeddedRedis, tmp
         await client.post("/v1/events", json={**PAGE, "colour": "red"}, headers=WRITE)
         await until(lambda: shows(client, "nextbest_unknown_fields_total 1.0"))
         assert await shows(client, "nextbest_spool_dropped_records_total 0.0")
-        text = (await client.get("/metrics")).text
+        text = (await client.get("http://inner/metrics")).text
         assert set(re.findall(r"# TYPE (\S*(?:unknown|dropped|restarts)\S*_total) (\w+)", text)) == {
             ("nextbest_unknown_fields_total", "counter"),
             ("nextbest_spool_dropped_records_total", "counter"),

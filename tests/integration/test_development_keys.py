@@ -18,7 +18,7 @@ from personalization.catalog.catalog import Catalog, Source
 from personalization.errors import Refused
 from state.catalog_store import CatalogStore
 from tests.integration.test_api import settings_for, until
-from tests.unit.api.site import shop
+from tests.unit.api.site import client_of, shop
 
 pytestmark = pytest.mark.redis
 
@@ -40,9 +40,8 @@ async def test_no_version_with_such_keys_is_ever_in_force(redis_url: str, tmp_pa
     store = CatalogStore(redis, "test")
     await store.publish(with_key("pk_dev"), "test")
     app = Application(lambda: open_services(settings))
-    transport = httpx.ASGITransport(app=app)
-    async with app.started(), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        ready = await client.get("/readyz")
+    async with app.started(), client_of(app) as client:
+        ready = await client.get("http://inner/readyz")
         assert ready.status_code == 503
         assert "its sources have pk_dev, which everybody knows" in ready.json()["reasons"]["catalog"]
         assert await status(client, "pk_dev") == 503
@@ -53,12 +52,14 @@ async def test_no_version_with_such_keys_is_ever_in_force(redis_url: str, tmp_pa
             return await status(client, "pk_own") == 200
 
         await until(served)
-        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.get("http://inner/readyz")).status_code == 200
 
         await store.publish(with_key("pk_dev"), "test")
 
         async def told() -> bool:
-            return "version 3 cannot be used here" in str((await client.get("/readyz")).json()["reasons"])
+            return "version 3 cannot be used here" in str(
+                (await client.get("http://inner/readyz")).json()["reasons"]
+            )
 
         await until(told)
         assert (await status(client, "pk_own"), await status(client, "pk_dev")) == (200, 401)

@@ -38,7 +38,7 @@ from tests.integration.test_api import api, decide, entries, settings_for, until
 from tests.requirements import require
 from tests.running import Up, start
 from tests.running import until as running_until
-from tests.unit.api.site import WRITE, shop
+from tests.unit.api.site import WRITE, client_of, shop
 
 pytestmark = pytest.mark.redis
 
@@ -202,11 +202,10 @@ async def test_a_process_with_a_foreign_secret_is_not_ready_and_says_what_to_do(
         pass
     settings = settings_for(redis_url, tmp_path / "2", secret=Secret(THIRD))
     app = Application(lambda: open_services(settings))
-    transport = httpx.ASGITransport(app=app)
-    async with app.started(), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+    async with app.started(), client_of(app) as client:
 
         async def told() -> bool:
-            response = await client.get("/readyz")
+            response = await client.get("http://inner/readyz")
             assert response.status_code == 503
             return "NEXTBEST_SECRET_BEFORE" in str(response.json()["reasons"].get("catalog"))
 

@@ -243,10 +243,17 @@ def test_what_it_shows_works_and_commands_beside_it_find_it(ups: Callable[..., U
     for address in re.findall(r"http://\S+/metrics", metrics):
         with urllib.request.urlopen(address, timeout=10) as page:
             assert b"nextbest_" in page.read()
-    if port < 63_000:
+    if port < 62_000:
         assert (
-            f"folder http://127.0.0.1:{port + 1_000}/metrics, learner http://127.0.0.1:{port + 2_000}/" in metrics
+            f"folder http://127.0.0.1:{port + 1_000}/metrics, learner http://127.0.0.1:{port + 2_000}/metrics, "
+            f"api http://127.0.0.1:{port + 3_000}/metrics" in metrics
         )
+    # Each port is for one thing: the API tells nothing of how it is, and nobody decides beside its door.
+    assert {each["status"] for each in map(up.readiness, ("api", "folder", "learner"))} == {"ready"}
+    inner = re.findall(r"api (http://\S+)/metrics", metrics)[0]
+    for address in (f"{up.url}/metrics", f"{up.url}/readyz", f"{inner}/v1/decide"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(address, timeout=10)
     # Nothing here is for others to read.
     kept = [path for path in data.rglob("*") if not path.is_symlink()]
     assert [path for path in kept if path.stat().st_mode & 0o077] == []
@@ -320,7 +327,7 @@ def test_a_redis_that_hangs_for_a_while_is_waited_for(ups: Callable[..., Up]) ->
     up.track("a6", "m1")
     os.kill(up.pids["redis"], signal.SIGSTOP)
     try:
-        until(lambda: "redis" in up.call("GET", "/readyz")["warnings"], "it is told")
+        until(lambda: "redis" in up.readiness("api")["warnings"], "it is told")
         body = {"visitor": {"anonymousId": "a6"}, "placements": ["home.hero"]}
         assert up.call("POST", "/v1/decide", body)["decisions"][0]["tier"] in ("rules", "contextual")
         with pytest.raises(urllib.error.HTTPError, match="503"):
@@ -329,5 +336,5 @@ def test_a_redis_that_hangs_for_a_while_is_waited_for(ups: Callable[..., Up]) ->
         os.kill(up.pids["redis"], signal.SIGCONT)
     up.track("a6", "m2")
     until(lambda: up.event_count("a6") == 2, "events of before and after are in the state")
-    until(lambda: up.call("GET", "/readyz")["warnings"] == [], "all is well again")
+    until(lambda: up.readiness("api")["warnings"] == [], "all is well again")
     assert alive(up.pids["redis"])

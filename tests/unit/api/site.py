@@ -282,7 +282,16 @@ async def open_site(**terms: Any) -> AsyncIterator[Site]:
         yield site.services()
 
     app = Application(services)
-    transport = httpx.ASGITransport(app=app)
-    async with app.started(), httpx.AsyncClient(transport=transport, base_url="http://site") as client:
+    async with app.started(), client_of(app) as client:
         site.client = client
         yield site
+
+
+def client_of(app: Application) -> httpx.AsyncClient:
+    """A client of an application that was started; ``http://inner`` is what its inner listener serves."""
+    assert app.inner is not None
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        mounts={"all://inner": httpx.ASGITransport(app=app.inner)},
+        base_url="http://site",
+    )

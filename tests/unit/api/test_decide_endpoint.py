@@ -226,7 +226,7 @@ async def test_metrics_tell_latency_by_tier_and_placement(site: Site) -> None:
     await site.decide()
     site.visitors.away = True
     await site.decide()
-    text = (await site.client.get("/metrics")).text
+    text = (await site.client.get("http://inner/metrics")).text
     assert 'nextbest_decision_seconds_count{placement="home.hero",tier="personalised"} 1.0' in text
     assert 'nextbest_fallbacks_total{placement="home.hero",tier="contextual"} 1.0' in text
 

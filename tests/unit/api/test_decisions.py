@@ -235,10 +235,10 @@ async def test_a_placements_variants_as_learned(site: Site) -> None:
 
 
 async def test_health_and_readiness(site: Site) -> None:
-    assert (await site.client.get("/healthz")).status_code == 200
-    assert (await site.client.get("/readyz")).status_code == 200
+    assert (await site.client.get("http://inner/healthz")).status_code == 200
+    assert (await site.client.get("http://inner/readyz")).status_code == 200
     site.report = Report(missing={"catalog": "none is published yet"})
-    response = await site.client.get("/readyz")
+    response = await site.client.get("http://inner/readyz")
     assert (response.status_code, response.json()["missing"]) == (503, ["catalog"])
 
 

@@ -20,8 +20,8 @@ from tests.unit.api.site import SERVER, Site
         ("PATCH", "/v1/decide"),
         ("OPTIONS", "/v1/decide"),
         ("GET", "/healthz"),
-        ("GET", "/readyz"),
-        ("GET", "/metrics"),
+        ("GET", "http://inner/readyz"),
+        ("GET", "http://inner/metrics"),
     ],
 )
 async def test_nobody_keeps_an_answer_or_guesses_its_type(site: Site, method: str, path: str) -> None:

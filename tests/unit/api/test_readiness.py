@@ -27,7 +27,7 @@ def well() -> str | None:
 
 async def test_what_a_process_cannot_do_without_is_503_and_what_all_share_is_only_told(site: Site) -> None:
     site.report = Report(warnings={"redis": "Redis does not answer"})
-    response = await site.client.get("/readyz")
+    response = await site.client.get("http://inner/readyz")
     assert response.status_code == 200, "one hung Redis must not take every process away from the load balancer"
     assert response.json() == {
         "status": "ready",
@@ -36,7 +36,7 @@ async def test_what_a_process_cannot_do_without_is_503_and_what_all_share_is_onl
         "reasons": {"redis": "Redis does not answer"},
     }
     site.report = Report(missing={"catalog": "none"}, warnings={"redis": "Redis does not answer"})
-    response = await site.client.get("/readyz")
+    response = await site.client.get("http://inner/readyz")
     assert response.status_code == 503
     assert response.json() == {
         "status": "waiting",
