@@ -14,6 +14,7 @@ from api.linker import Linked
 from api.notice import Notice
 from api.proven_pairs import Pair
 from api.services import Services
+from api.slices import Slices
 from api.speaking import Named, left_out, unverified
 from eventlog.port import Record
 from personalization.errors import InvalidInput
@@ -99,7 +100,10 @@ class Collector:
         """
         taken = Taken()
         good: list[tuple[int, Incoming]] = []
+        slices = Slices(self._services.turnstile)
         for index, raw in enumerate(sent):
+            if slices.is_over:
+                await slices.pause()
             try:
                 good.append((index, read(index, raw)))
                 taken.warnings += [(index, notice) for notice in intake.notices]
@@ -107,15 +111,19 @@ class Collector:
                 taken.rejected.append((index, error))
             intake.notices.clear()
         if any(one.who.doubt is not None for _, one in good):
-            good = await self._beyond_doubt(good, intake, taken.warnings)
+            good = await self._beyond_doubt(good, intake, taken.warnings, slices)
         if good:
-            taken.n_accepted = await self._log(good, intake, taken.warnings)
+            taken.n_accepted = await self._log(good, intake, taken.warnings, slices)
         n_unlogged = len(good) - taken.n_accepted
         self._services.metrics.collected(taken.n_accepted, len(taken.rejected), n_unlogged)
         return taken
 
     async def _beyond_doubt(
-        self, good: list[tuple[int, Incoming]], intake: Intake, warnings: list[tuple[int, Notice]]
+        self,
+        good: list[tuple[int, Incoming]],
+        intake: Intake,
+        warnings: list[tuple[int, Notice]],
+        slices: Slices,
     ) -> list[tuple[int, Incoming]]:
         """The events, without users that neither they nor their browser lately proved to be."""
         doubted = (one.who for _, one in good if one.who.doubt is not None)
@@ -125,7 +133,10 @@ class Collector:
             pair for pair, is_known in zip(pairs, known, strict=True) if is_known
         }
         settled = []
+        slices.begin()
         for index, one in good:
+            if slices.is_over:
+                await slices.pause()
             if one.who.proven:
                 believed.add((one.who.anonymous_id, one.who.user_id))  # what follows in the batch comes after it
             if one.who.doubt is not None and (one.who.anonymous_id, one.who.user_id) not in believed:
@@ -137,7 +148,11 @@ class Collector:
         return settled
 
     async def _log(
-        self, good: list[tuple[int, Incoming]], intake: Intake, warnings: list[tuple[int, Notice]]
+        self,
+        good: list[tuple[int, Incoming]],
+        intake: Intake,
+        warnings: list[tuple[int, Notice]],
+        slices: Slices,
     ) -> int:
         """Append what consent lets be logged, and wait until it is; gives how many events those are."""
         services = self._services
@@ -145,8 +160,10 @@ class Collector:
         links: list[Linked] = []
         pairs: list[Pair] = []
         n_accepted = 0
-        admitted = await services.consent.admit([one.event for _, one in good], intake)
+        admitted = await services.consent.admit([one.event for _, one in good], intake, slices)
         for (index, one), may_go in zip(good, admitted, strict=True):
+            if slices.is_over:
+                await slices.pause()
             if may_go is None:
                 warnings.append((index, _NO_CONSENT))
                 continue
@@ -163,7 +180,10 @@ class Collector:
         if records:
             await services.log.append(records)
             services.linker.appended(links, intake.received_at_ms)
+        slices.begin()
         for anonymous_id, user_id in pairs:
+            if slices.is_over:
+                await slices.pause()
             services.proven_pairs.remember(anonymous_id, user_id, intake.received_at_ms)
         return n_accepted
 

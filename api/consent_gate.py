@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from api.intake import Intake
+from api.slices import Slices
 from personalization.audience.consent import CONSENT_EVENT, admitted, answerable, words_of
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest, SentEvent
@@ -19,6 +20,9 @@ from personalization.visitor.visitor_state import VisitorState
 
 MAX_SAID = 65_536
 """Keys whose latest words are remembered by each process (``benchmarks.api_memory`` shows what they take)."""
+
+_READ_AT_ONCE = 100
+"""Visitors: their states take a few milliseconds to decode."""
 
 _Who = tuple[tuple[str, ...], str | None]
 
@@ -51,8 +55,10 @@ class ConsentGate:
         self._size = size
         self._said: OrderedDict[str, Words] = OrderedDict()
 
-    async def admit(self, events: Sequence[ClientEvent], intake: Intake) -> list[Admitted | None]:
+    async def admit(self, events: Sequence[ClientEvent], intake: Intake, slices: Slices) -> list[Admitted | None]:
         """Each event as it may be logged, None where it may not be.
+
+        Visitors are read by the hundred: a decision that is read for at the same moment waits for no more of them.
 
         Raises
         ------
@@ -61,10 +67,19 @@ class ConsentGate:
         """
         of_events = [_who(event) for event in events]
         visitors = list(dict.fromkeys(of_events))
-        states = dict(zip(visitors, await self._visitors.read_each(visitors), strict=True))
-        return [
-            self._admit(event, who[0], states[who], intake) for event, who in zip(events, of_events, strict=True)
-        ]
+        states: dict[_Who, list[VisitorState] | Unavailable] = {}
+        for at in range(0, len(visitors), _READ_AT_ONCE):
+            some = visitors[at : at + _READ_AT_ONCE]
+            states.update(zip(some, await self._visitors.read_each(some), strict=True))
+            if at:
+                await slices.pause()
+        slices.begin()
+        found: list[Admitted | None] = []
+        for event, who in zip(events, of_events, strict=True):
+            if slices.is_over:
+                await slices.pause()
+            found.append(self._admit(event, who[0], states[who], intake))
+        return found
 
     def _admit(
         self, event: ClientEvent, keys: Sequence[str], states: list[VisitorState] | Unavailable, intake: Intake

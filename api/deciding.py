@@ -136,6 +136,20 @@ class Decider:
         InvalidInput
             For an unknown placement, or a number of slots nobody can fill.
         """
+        turnstile = self._services.turnstile
+        turnstile.n_hurried += 1
+        try:
+            return await self._decide(request, intake, deadline, is_held)
+        finally:
+            turnstile.n_hurried -= 1
+
+    async def _decide(
+        self,
+        request: DecideRequest,
+        intake: Intake,
+        deadline: Deadline,
+        is_held: Callable[[Answer], bool] | None,
+    ) -> Answer:
         services = self._services
         catalog = services.catalog.current
         check(request, catalog)

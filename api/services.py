@@ -23,6 +23,7 @@ from api.readiness import Report
 from api.receipts import ReceiptKeys
 from api.rights import Kind
 from api.senders import Senders
+from api.slices import Turnstile
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.placement_model import ArmReport
@@ -143,6 +144,8 @@ class Services:
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
     audit
         Where acts and reads are recorded; without one none is done.
+    turnstile
+        Where long work waits for its turn.
     readiness
         How the process is: what it lacks, and what is not well.
     """
@@ -170,6 +173,7 @@ class Services:
     max_body_bytes: int = 4_194_304
     linker: Linker = field(default_factory=Linker)
     nonce: Callable[[], bytes] = field(default_factory=lambda: Randomness(NONCE_BYTES))
+    turnstile: Turnstile = field(default_factory=Turnstile)
     senders: Senders = field(init=False)
     identities: Identities = field(init=False)
     consent: ConsentGate = field(init=False)

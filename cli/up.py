@@ -19,7 +19,7 @@ import uvloop
 
 from cli.children import api_part, metrics_ports, redis_part, worker_part
 from cli.data_dir import UMASK, DataDir
-from cli.http_probe import listening_socket
+from cli.http_probe import listening_socket, reachable
 from cli.redis_memory import embedded_redis_bytes
 from cli.running_file import RunningInstallation, kafka_access, remove_running
 from cli.started import Started

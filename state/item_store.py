@@ -8,6 +8,7 @@ names alone, and a decision's record holds the features that were used.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from personalization.errors import Refused, Unavailable
 
 LOG_LENGTH = 20_000
 """Changes remembered: whoever is further behind reads all items, which is less."""
+
+_READ_BYTES = 32 * 1024
+"""Of items, decoded in one go."""
 
 _TRIES = 8
 """Of a change to an item that somebody else changes at the same time."""
@@ -141,12 +145,12 @@ class ItemStore:
         # The revision first: what is changed in between is read with the next look.
         revision = int(await self.redis.get(self._revision) or 0)
         held = await cast("Any", self.redis.hgetall(self._by_id))
-        items = {item_id.decode(): _readable(value) for item_id, value in held.items()}
+        items = await _all_readable({item_id.decode(): value for item_id, value in held.items()})
         return Changes(revision, items, is_all=True)
 
     async def _items(self, ids: Sequence[str]) -> dict[str, Item | None]:
         held: Sequence[bytes | None] = await cast("Any", self.redis.hmget(self._by_id, list(ids)))
-        return {each: None if value is None else _readable(value) for each, value in zip(ids, held, strict=True)}
+        return await _all_readable(dict(zip(ids, held, strict=True)))
 
     async def _run(self, changes: Collection[tuple[str, bytes, bytes]], who: str) -> list[int]:
         now_ms = time.time_ns() // 1_000_000
@@ -165,6 +169,19 @@ def _read(item_id: str, value: bytes) -> Item:
         return decode_item(value)
     except msgspec.MsgspecError as error:
         raise Refused(f"the item {item_id!r} was written by another release: put it again") from error
+
+
+async def _all_readable(values: Mapping[str, bytes | None]) -> dict[str, Item | None]:
+    """The items in ``values``; others have their turn between them, as one takes up to some milliseconds."""
+    found: dict[str, Item | None] = {}
+    n_bytes = 0
+    for item_id, value in values.items():
+        found[item_id] = None if value is None else _readable(value)
+        n_bytes += len(value or b"")
+        if n_bytes > _READ_BYTES:
+            n_bytes = 0
+            await asyncio.sleep(0)
+    return found
 
 
 def _readable(value: bytes) -> Item | None:

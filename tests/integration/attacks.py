@@ -173,12 +173,10 @@ def one_address(port: int) -> Counter[str]:
     return found
 
 
-def _post(port: int, path: bytes, body: bytes) -> str:
+def _post(port: int, path: bytes, body: bytes, key: bytes = b"pk_dev") -> str:
     with connect(port) as connection:
-        head = (
-            b"POST %s HTTP/1.1\r\nauthorization: Bearer pk_dev\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        )
-        connection.sendall(head % (path, len(body)) + body)
+        head = b"POST %s HTTP/1.1\r\nauthorization: Bearer %s\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        connection.sendall(head % (path, key, len(body)) + body)
         received = b""
         with contextlib.suppress(ConnectionError):
             while came := connection.recv(65536):
@@ -197,11 +195,53 @@ def many_values(port: int) -> Counter[str]:
     return _again_and_again(lambda: ", ".join(_post(port, b"/v1/decide", body) for body in bodies))
 
 
+def _batches(port: int, bodies: list[bytes], path: bytes = b"/v1/events", key: bytes = b"pk_dev") -> Counter[str]:
+    """Large bodies, one as soon as the one before is answered."""
+    found: Counter[str] = Counter()
+    end = time.monotonic() + ATTACK_S
+    while time.monotonic() < end:
+        for body in bodies:
+            found[_post(port, path, body, key)] += 1
+    return found
+
+
+def large_batches(port: int) -> Counter[str]:
+    """2,000 events of 1.9 KB, 3.9 MB: every second one is nobody's, and told so."""
+    events = [
+        b'{"type":"track","event":"Viewed","anonymousId":"%s","messageId":"%s","properties":{"x":"%s"}}'
+        % (b"0" if n % 2 else b"batch%d" % n, os.urandom(8).hex().encode(), b"x" * 1_840)
+        for n in range(2_000)
+    ]
+    return _batches(port, [b'{"events":[' + b",".join(events) + b"]}"])
+
+
+def many_parts(port: int) -> Counter[str]:
+    """4 MB of numbers where events should be; of members; of events that are long and wrong."""
+    wrong = b'{"type":"x","properties":{"a":[' + b"1," * 8_000 + b"1]}}"
+    return _batches(
+        port,
+        [
+            b'{"events":[' + b"1," * 2_000_000 + b"1]}",
+            b"{" + b",".join(b'"%d":1' % n for n in range(350_000)) + b"}",
+            b'{"events":[' + b",".join([wrong] * 200) + b"]}",
+            b'{"events":["' + b"\\n" * 1_300_000 + b'"]}',
+        ],
+    )
+
+
+def nested_items(port: int) -> Counter[str]:
+    """20 items whose bodies are 28 KB of maps in lists."""
+    body = b"[" + b",".join([b'[{"a":[1]}]'] * 2_300) + b"]"
+    items = b",".join(b'{"id":"nested%d","body":%s}' % (n, body) for n in range(20))
+    return _batches(port, [b'{"items":[' + items + b"]}"], b"/v1/content", b"sk_dev")
+
+
 ATTACKS: dict[str, Callable[[int], Counter[str]]] = {
     each.__name__: each
     for each in (
         *(endless_header, endless_headers, endless_target, endless_trailer, slow_head, slow_body, silent),
         *(pipelined, withheld, half_open, one_address, expanding, many_values),
+        *(large_batches, many_parts, nested_items),
     )
 }
 

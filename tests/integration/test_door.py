@@ -87,11 +87,14 @@ def memory_bytes(site: Site) -> int:
     return 1024 * int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
+def port_of(site: Site) -> int:
+    return int(site.up.url.rpartition(":")[2])
+
+
 @contextmanager
-def attacked(site: Site, name: str) -> Iterator[subprocess.Popen[str]]:
-    port = site.up.url.rpartition(":")[2]
+def attacked(port: int, name: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "tests.integration.attacks", name, port],
+        [sys.executable, "-P", "-m", "tests.integration.attacks", name, str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -130,7 +133,7 @@ def test_others_are_decided_for_while_somebody_attacks(site: Site, name: str, al
     quiet = statistics.median([decided_s(site) for _ in range(3)])
     before = largest = memory_bytes(site)
     under_attack = []
-    with attacked(site, name) as process:
+    with attacked(port_of(site), name) as process:
         while process.poll() is None:
             under_attack.append(decided_s(site))
             largest = max(largest, memory_bytes(site))
@@ -157,9 +160,9 @@ def test_what_rules_do_not_name_costs_next_to_nothing(site: Site) -> None:
 def test_who_is_slow_is_closed(site: Site) -> None:
     began = time.monotonic()
     with (
-        attacked(site, "slow_head") as head,
-        attacked(site, "slow_body") as body,
-        attacked(site, "silent") as silent,
+        attacked(port_of(site), "slow_head") as head,
+        attacked(port_of(site), "slow_body") as body,
+        attacked(port_of(site), "silent") as silent,
     ):
         assert told(head) == {"408": 1}
         assert told(body) == {"408": 1}
@@ -170,7 +173,7 @@ def test_who_is_slow_is_closed(site: Site) -> None:
 
 def test_bodies_that_lack_their_end_fill_no_memory(site: Site) -> None:
     before = memory_bytes(site)
-    with attacked(site, "withheld") as process:
+    with attacked(port_of(site), "withheld") as process:
         assert told(process)["held"] == 60
         decided_s(site)
         assert memory_bytes(site) - before <= MIN_ROOM_BYTES + GROWTH_BYTES
@@ -179,14 +182,14 @@ def test_bodies_that_lack_their_end_fill_no_memory(site: Site) -> None:
 
 def test_half_open_connections_keep_nobody_out(site: Site) -> None:
     before = memory_bytes(site)
-    with attacked(site, "half_open") as process:
+    with attacked(port_of(site), "half_open") as process:
         assert told(process)["held"] > 1_024, "more than there are descriptors"
         decided_s(site)
         assert memory_bytes(site) - before <= GROWTH_BYTES
 
 
 def test_one_address_takes_the_place_of_no_other(site: Site) -> None:
-    with attacked(site, "one_address") as process:
+    with attacked(port_of(site), "one_address") as process:
         told(process)
         decided_s(site)
         answers = told(process, stop=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import orjson
@@ -13,18 +13,17 @@ from api.dialects.own.wire import BATCH, WireBatch
 from api.errors import ApiError, body_of, plain
 from api.events import MAX_EVENTS, client_event, event_time_ms, ids_of, nobody, read_event, whose
 from api.intake import Intake
+from api.json_parts import decoded, read_elements, read_members
+from api.slices import Slices
 from api.speaking import ProofSource
 from api.times import WireTime
-from api.wire import refusal
 from personalization.errors import InvalidInput
-
-T = TypeVar("T")
 
 
 async def collect(call: Call) -> Reply:
     """Take events: 200 once the log has the good ones, 400 where none is."""
     core = call.core
-    batch, single = read_batch(await call.body(core.services.max_body_bytes))
+    batch, single = await read_batch(await call.body(core.services.max_body_bytes), Slices(core.services.turnstile))
     call.weigh(len(batch.events))
     intake = call.intake()
 
@@ -57,7 +56,7 @@ def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:
     return {"index": index, "field": plain(field), "code": error.code, "message": plain(error.message)}
 
 
-def read_batch(body: bytes) -> tuple[WireBatch, bool]:
+async def read_batch(body: bytes, slices: Slices) -> tuple[WireBatch, bool]:
     """The events of a body, and whether it was a single one. What is in them is looked at one by one.
 
     Raises
@@ -65,32 +64,18 @@ def read_batch(body: bytes) -> tuple[WireBatch, bool]:
     InvalidInput
         Where the body as a whole is no batch.
     """
-    try:
-        members = _MEMBERS.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise refusal(error, body) from error
+    members = await read_members(body, slices, "events")
     if "events" not in members:
         if "type" not in members:
             raise InvalidInput("events", 'is missing; send one event, or {"events": […]}', "missing_field")
         return WireBatch(events=[msgspec.Raw(body)]), True
-    events = _decoded(_EVENTS, members["events"], "events")
+    events = await read_elements(members["events"], slices, "events", MAX_EVENTS)
     if not events:
         raise InvalidInput("events", "is empty; send at least one event", "missing_field")
-    if len(events) > MAX_EVENTS:
-        raise InvalidInput("events", f"are {len(events)}; at most {MAX_EVENTS} at once", "too_many")
     BATCH.n_unknown += bool(members.keys() - _KNOWN)
-    sent_at = _decoded(_TIME, members["sentAt"], "sentAt") if "sentAt" in members else None
+    sent_at = decoded(_TIME, members["sentAt"], "sentAt") if "sentAt" in members else None
     return WireBatch(events=events, sent_at=sent_at), False
 
 
 _KNOWN = {"events", "sentAt"}
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_EVENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _TIME: msgspec.json.Decoder[WireTime] = msgspec.json.Decoder(WireTime)
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, field: str) -> T:
-    try:
-        return decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise refusal(error, bytes(raw), field) from error

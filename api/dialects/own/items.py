@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 
 from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
 from api.errors import ApiError, not_found
+from api.json_parts import read_elements, read_members
+from api.slices import Slices
 from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item, check_item_id
 from personalization.errors import InvalidInput
 
@@ -16,6 +19,9 @@ MAX_BODY_BYTES = 2 * MAX_ITEM_BYTES
 """Of one item as JSON, which says at greater length what is kept."""
 
 MAX_AT_ONCE = 1_000
+
+_PUT_BYTES = 64 * 1024
+"""Of items as sent, which are encoded, kept and followed in one go: two milliseconds each."""
 
 
 async def show(call: Call) -> Reply:
@@ -63,13 +69,15 @@ async def delete(call: Call) -> Reply:
 
 async def put_many(call: Call) -> Reply:
     """Put items in; each that cannot be is refused alone, with its index and field."""
-    wire = ITEMS.read_outside(await call.body(call.core.services.max_body_bytes))
-    if len(wire.items) > MAX_AT_ONCE:
-        raise InvalidInput("items", f"are {len(wire.items)}; at most {MAX_AT_ONCE} at once", "too_many")
-    call.weigh(len(wire.items))
+    services = call.core.services
+    slices = Slices(services.turnstile)
+    items = await _read_items(await call.body(services.max_body_bytes), slices)
+    call.weigh(len(items))
     good: dict[str, tuple[int, Item]] = {}
     rejected: list[dict[str, Any]] = []
-    for index, raw in enumerate(wire.items):
+    for index, raw in enumerate(items):
+        if slices.is_over:
+            await slices.pause()
         field = f"items[{index}]"
         try:
             sent = NAMED_ITEM.read(raw, field)
@@ -82,13 +90,31 @@ async def put_many(call: Call) -> Reply:
         except InvalidInput as error:
             rejected.append({"index": index, "code": error.code, "field": error.field, "message": error.message})
     await call.audited.begin(objects=[f"content_id:{item_id}" for item_id in good])
-    done = await call.core.stock.put({item_id: item for item_id, (_, item) in good.items()}, call.caller)
+    done: dict[str, int | None] = {}
+    some: dict[str, Item] = {}
+    n_bytes = 0
+    for item_id, (index, item) in good.items():
+        some[item_id] = item
+        n_bytes += len(bytes(items[index]))
+        if n_bytes >= _PUT_BYTES:
+            done |= await call.core.stock.put(some, call.caller)
+            some, n_bytes = {}, 0
+            await slices.pause()
+    done |= await call.core.stock.put(some, call.caller)
     for item_id, revision in done.items():
         if revision is None:
             index = good[item_id][0]
             rejected.append({"index": index, "code": "no_room", "field": f"items[{index}]", "message": _NO_ROOM})
     rejected.sort(key=lambda each: each["index"])
-    return Reply(200, orjson.dumps({"accepted": len(wire.items) - len(rejected), "rejected": rejected}))
+    return Reply(200, orjson.dumps({"accepted": len(items) - len(rejected), "rejected": rejected}))
+
+
+async def _read_items(body: bytes, slices: Slices) -> list[msgspec.Raw]:
+    members = await read_members(body, slices, "items")
+    if "items" not in members:
+        raise InvalidInput("items", 'is missing; send {"items": […]}', "missing_field")
+    ITEMS.n_unknown += len(members) > 1
+    return await read_elements(members["items"], slices, "items", MAX_AT_ONCE)
 
 
 def _written_id(call: Call) -> str:

@@ -62,7 +62,7 @@ BAD = [
     ("decide", b'{"visitor":' + b" " * 10_000_000, 413, "body"),
     ("events", event_body(b'{"price":NaN}'), 400, "events[0].properties.price"),
     ("events", event_body(b'{"price":1e999}'), 400, "events[0].properties.price"),
-    ("events", event_body(b'{"a":' + DEEP + b"}"), 400, "events[0].properties.a[0][0]"),
+    ("events", event_body(b'{"a":' + DEEP + b"}"), 400, "events[0].properties.a[0][0][0]"),
     ("events", event_body(b'{"a":%s}' % (b"[" * 40 + b"]" * 40)), 400, "events[0].properties.a[0][0][0][0]"),
     ("events", event_body(b'{"a":{"b":"\\u0000"}}'), 400, "events[0].properties.a.b"),
     ("events", event_body(b'{"a":"\\ud83d"}'), 400, "events[0].properties.a"),
