@@ -10,6 +10,7 @@ import msgspec
 from msgspec import structs
 
 from api.access.proof import Proof
+from api.context_bounds import check_event, cut_lists
 from api.ids import WireId, check_id, is_given
 from api.intake import Intake, storable
 from api.linker import Linked
@@ -30,8 +31,8 @@ MAX_EVENTS = 2_000
 """Of one batch: about 20 ms of one process."""
 
 
-def read_event(raw: bytes | msgspec.Raw, field: str) -> WireEvent:
-    """One event as sent.
+def read_event(raw: bytes | msgspec.Raw, field: str, intake: Intake) -> WireEvent:
+    """One event as sent; lists that are too long are cut, and told of.
 
     Raises
     ------
@@ -41,7 +42,10 @@ def read_event(raw: bytes | msgspec.Raw, field: str) -> WireEvent:
     data = bytes(raw)
     if len(data) > MAX_EVENT_BYTES:
         raise InvalidInput(field, f"is {len(data)} bytes; at most {MAX_EVENT_BYTES} are taken", "too_large")
-    return EVENT.read(data, field)
+    wire = EVENT.read(data, field)
+    intake.notices += cut_lists(wire, data, field)
+    check_event(wire, data, field)
+    return wire
 
 
 def ids_of(wire: WireEvent, field: str, intake: Intake) -> tuple[str | None, str | None]:

@@ -42,7 +42,7 @@ async def collect(call: Call) -> Reply:
 
 
 def _incoming(raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake, shown: ProofSource) -> Incoming:
-    wire = read_event(raw, field)
+    wire = read_event(raw, field, intake)
     user_id, anonymous_id = ids_of(wire, field, intake)
     if user_id is None and anonymous_id is None:
         raise nobody(wire, field)

@@ -132,7 +132,7 @@ def _read(raws: list[msgspec.Raw], visitor: _Visitor, intake: Intake) -> list[_R
     read = []
     for index, raw in enumerate(raws):
         field = f"events[{index}]"
-        wire = read_event(raw, field)
+        wire = read_event(raw, field, intake)
         user_id, anonymous_id = ids_of(wire, field, intake)
         visitor.user_id = _same(visitor.user_id, user_id, f"{field}.userId")
         visitor.anonymous_id = _same(visitor.anonymous_id, anonymous_id, f"{field}.anonymousId")
