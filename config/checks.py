@@ -15,6 +15,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.measures import is_measure, read_measure
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.catalog.rule_cost import BUDGET_US, cost_us
 from personalization.catalog.section import RuleAt
 from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.source_keys import HASHED, keys_of
@@ -117,6 +118,15 @@ def _rule(defined: Definitions, rule: RuleAt) -> Iterator[Problem]:
                 yield rule.path, f"no {noun} {name!r}; {did_you_mean(name, known)}", "unknown_name"
     for mistake in kind_mistakes(tree, rule.variables, rule.gives):
         yield rule.path, mistake, "bad_expression"
+    cost = cost_us(tree)
+    if cost > BUDGET_US:
+        yield (
+            rule.path,
+            f"may take {cost / 1000:,.0f} ms where lists are as long as may be; at most {BUDGET_US / 1000:.0f}. "
+            "It goes through one list for each entry of another; compare with a list written out, a segment or a "
+            "trait, or send what it asks for as a value of its own",
+            "too_costly",
+        )
 
 
 def _locales(catalog: Catalog) -> Iterator[Problem]:
