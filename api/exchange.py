@@ -117,6 +117,9 @@ async def _unzipped(body: bytes, limit_bytes: int, hold: Callable[[int], None]) 
         slices.append(plain)
         if len(plain) == _SLICE_BYTES:
             await asyncio.sleep(0)
+    if unzip.unused_data.strip(b"\0"):
+        message = "is gzip with something behind its end, as of several parts; send one, compressed as a whole"
+        raise InvalidInput("body", message, "bad_encoding")
     return b"".join(slices)
 
 

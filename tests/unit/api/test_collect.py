@@ -157,6 +157,16 @@ async def test_gzip_is_taken_whatever_it_is_called(site: Site) -> None:
         assert response.status_code == 200
 
 
+async def test_gzip_of_several_parts_loses_no_event_unsaid(site: Site) -> None:
+    body = gzip.compress(json.dumps(TRACK).encode())
+    response = await site.client.post("/v1/events", content=body + gzip.compress(b"  "), headers=WRITE)
+    assert (response.status_code, response.json()["code"]) == (400, "bad_encoding")
+    assert "compressed as a whole" in response.json()["message"]
+    assert not site.log.records
+    padded = await site.client.post("/v1/events", content=body + b"\0" * 8, headers=WRITE)
+    assert padded.json()["accepted"] == 1
+
+
 async def test_a_gzip_bomb_is_refused_without_being_unpacked(site: Site) -> None:
     body = gzip.compress(b" " * 50_000_000)
     response = await site.client.post("/v1/events", content=body, headers=WRITE)
