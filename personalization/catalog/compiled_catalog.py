@@ -113,7 +113,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     for index, scheme in enumerate(catalog.redirect_schemes):
         if mistake := app_scheme_mistake(scheme):
             check.fail(f"redirect_schemes[{index}]", mistake)
-    check_retention(check, catalog.retention)
+    check_retention(check, catalog.retention, catalog.privacy)
     if catalog.privacy is not None:
         check_privacy(check, catalog.privacy)
     for section in SECTIONS:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from personalization.catalog.check import Check
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
+from personalization.catalog.sections.privacy import Privacy
 from personalization.catalog.spec import Spec
+from personalization.visitor.purposes import PERSONALISING
 
 SHORTEST_MS = MINUTE_MS
 """Less is a slip of the unit: a visitor would be forgotten while they read a page."""
@@ -27,12 +29,23 @@ class Retention(Spec, frozen=True, kw_only=True):
 
     one_event_ms: int = DAY_MS
     anonymous_ms: int = 30 * DAY_MS
-    known_ms: int = 396 * DAY_MS
-    records_ms: int = 396 * DAY_MS
+    known_ms: int = 395 * DAY_MS
+    records_ms: int = 395 * DAY_MS
 
 
-def check_retention(check: Check, retention: Retention) -> None:
-    """Demand lengths of time that make sense together."""
+def check_retention(check: Check, retention: Retention, privacy: Privacy | None) -> None:
+    """Demand lengths of time that make sense together, and that keep what receipts promise.
+
+    A profile serves personalization: it is kept no longer than that purpose says.
+    """
+    promised = privacy.purpose(PERSONALISING) if privacy is not None else None
+    for name in ("one_event", "anonymous", "known"):
+        check.demand(
+            promised is None or getattr(retention, f"{name}_ms") <= promised.retention_ms,
+            f"retention.{name}",
+            "is longer than privacy.purposes.personalization.retention, which receipts promise: shorten it, or say "
+            "there for how long profiles are kept",
+        )
     for name in ("one_event", "anonymous", "known", "records"):
         length_ms = getattr(retention, f"{name}_ms")
         check.demand(length_ms >= SHORTEST_MS, f"retention.{name}", "is a minute or more, as in 30d")

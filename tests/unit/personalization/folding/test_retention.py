@@ -11,6 +11,7 @@ from personalization.catalog.catalog import Catalog, Content, Conversion, Placem
 from personalization.catalog.compiled_catalog import CompiledCatalog, InvalidCatalog, compile_catalog
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.retention import Retention
+from personalization.catalog.sections.privacy import Controller, Privacy, Purpose
 from personalization.events.entry import LOGGED_OUT, Sender, decode_entry
 from personalization.events.event import Erased, Identify, Link, Merged, TimedOut, Track
 from personalization.events.outcome import ClosingReason
@@ -81,7 +82,7 @@ def test_users_and_browsers_known_to_be_theirs_are_kept_for_thirteen_months() ->
     world.track(KEY, "Viewed")
     world.link(KEY, "u:7")
     for key in (KEY, "u:7"):
-        assert until_forgotten(world, key) == 396 * DAY_MS
+        assert until_forgotten(world, key) == 395 * DAY_MS
 
 
 def test_the_time_out_of_a_redirect_is_no_business_of_whom_it_leads_to() -> None:
@@ -119,7 +120,7 @@ def test_what_was_said_of_consent_outlives_the_profile() -> None:
     assert state == VisitorState(
         state.epoch, state.offset, state.now_ms, state.revision, consents=state.consents, unit=state.unit
     )
-    assert until_forgotten(world) == 396 * DAY_MS
+    assert until_forgotten(world) == 395 * DAY_MS
 
 
 def test_whoever_comes_back_has_their_say_still_and_goes_again() -> None:
@@ -143,7 +144,7 @@ def test_sides_outlive_the_profile_of_whoever_came_twice() -> None:
     wake(world)
     assert world.visitors[KEY].state.holdouts["hero"].control
     assert not world.visitors[KEY].state.exposures
-    assert until_forgotten(world) == 396 * DAY_MS
+    assert until_forgotten(world) == 395 * DAY_MS
 
 
 def test_what_comes_again_from_before_brings_nobody_back() -> None:
@@ -226,6 +227,23 @@ def test_lengths_that_make_no_sense_are_refused(lengths: dict[str, Any], field: 
     with pytest.raises(InvalidCatalog) as caught:
         _keeping(Retention(**lengths))
     assert field in [error.field for error in caught.value.errors]
+
+
+def test_no_profile_is_kept_longer_than_its_purpose_promises() -> None:
+    purpose = Purpose(description="We show what fits.", retention_ms=90 * DAY_MS, pii=("pages viewed",))
+    privacy = Privacy(
+        controller=Controller(name="Shop", contact="privacy@shop.example"),
+        notice="https://shop.example/privacy",
+        jurisdiction="EU",
+        storage_locations=("EU",),
+        purposes={PERSONALISING: purpose},
+    )
+    catalog = structs.replace(shop().catalog, privacy=privacy)
+    with pytest.raises(InvalidCatalog) as caught:
+        compile_catalog(catalog, 1)
+    assert [error.field for error in caught.value.errors] == ["retention.known"]
+    kept = Retention(known_ms=90 * DAY_MS)
+    assert compile_catalog(structs.replace(catalog, retention=kept), 1).catalog.retention == kept
 
 
 # Erasure
