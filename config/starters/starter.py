@@ -77,6 +77,7 @@ def starter_files(answers: Answers, credentials: Credentials) -> dict[str, str]:
         "README.md": _readme(answers, example_of(answers.kind)),
         "catalog.schema.json": catalog_schema_text(),
         "sources.yaml": _sources(answers, credentials),
+        "privacy.yaml": (HERE / "common" / "privacy.yaml").read_text(encoding="utf-8"),
         **{f"{name}.yaml": (kind / f"{name}.yaml").read_text(encoding="utf-8") for name in SECTIONS},
     }
 

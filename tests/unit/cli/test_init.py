@@ -23,7 +23,7 @@ GIVEN = (
 )
 FILES = {
     *(".env", ".gitignore", "README.md", "audiences.yaml", "catalog.schema.json", "content.yaml"),
-    *("placements.yaml", "scores.yaml", "sources.yaml"),
+    *("placements.yaml", "privacy.yaml", "scores.yaml", "sources.yaml"),
 }
 KEY = re.compile(r"\b(?:pk|sk)_[\w-]{32}")
 

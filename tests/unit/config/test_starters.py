@@ -68,6 +68,18 @@ def test_every_name_names_the_source(name: str, tmp_path: Path) -> None:
     assert list(checked.catalog_or_raise().sources) == [name]
 
 
+def test_with_the_marks_out_the_words_on_privacy_are_right_as_they_stand(tmp_path: Path) -> None:
+    path = folder(tmp_path / "site", "shop") / "privacy.yaml"
+    retention, marked = path.read_text().split("# privacy:")
+    path.write_text(retention + "privacy:" + re.sub(r"(?m)^# ", "", marked))
+    checked = check_catalog(path.parent)
+    assert [str(finding) for finding in (*checked.mistakes, *checked.warnings)] == []
+    privacy = checked.catalog_or_raise().privacy
+    assert privacy is not None
+    assert privacy.controller.name == "Example Ltd"
+    assert list(privacy.purposes) == ["personalization"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_shows_what_a_catalog_can_do(kind: str, tmp_path: Path) -> None:
     catalog = load_catalog(folder(tmp_path / "site", kind))
