@@ -9,11 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from personalization import bounded
-from personalization.audience import windows
-from personalization.audience.merge import merged_holdout, trim_sticky
-from personalization.catalog.caps import counted_with
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.catalog.duration import DAY_MS
 from personalization.events.decision_id import trial_of
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import EARNED, ClosingReason, Outcome
@@ -28,6 +24,7 @@ from personalization.folding.closed_memory import (
 from personalization.folding.context import FoldContext
 from personalization.folding.page_rewards import NOT_BY_SERVER, most_by_page, refused_of_page
 from personalization.folding.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
+from personalization.folding.shown import keep_choice, note_exposure
 from personalization.visitor.folder_state import (
     HOLD_MS,
     MAX_HELD_REWARDS,
@@ -41,14 +38,7 @@ from personalization.visitor.folder_state import (
     Terms,
 )
 from personalization.visitor.purposes import PERSONALISING
-from personalization.visitor.session import begin_if_over, prolong
-from personalization.visitor.visitor_state import (
-    MAX_EXPOSURES,
-    MAX_HOLDOUTS,
-    Exposure,
-    Holdout,
-    Sticky,
-)
+from personalization.visitor.session import begin_if_over
 
 _UNKNOWN = Lineage("")
 
@@ -104,15 +94,14 @@ class Ledger:
 
     def open(self, made: DecisionMade) -> OpenDecision | None:
         """Enter a decision; a repeat of one known adds an exposure and no trial. Gives it where it is open now."""
-        begin_if_over(self.state, self.now_ms, self._gap_ms)
+        begin_if_over(self.state, self.now_ms, self.catalog.catalog.session_gap_ms)
         self.state.unit = self.state.unit or made.unit
-        agreed = self._keep_choice(made)
+        agreed = keep_choice(self.state, made, self.now_ms, self.catalog)
         choice = made.choice
         known = self.find(choice.decision_id)
         if known is not None or is_closed(self.folder, choice.decision_id):
             if made.exposed:
-                self._count_exposure(choice.placement, choice.arm)
-                self._record_side(choice.placement, choice.holdout)
+                note_exposure(self.state, choice, self.now_ms, self.catalog)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
             return None
@@ -141,8 +130,7 @@ class Ledger:
         """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
             self._start_window(decision)
-            self._count_exposure(decision.choice.placement, decision.choice.arm)
-            self._record_side(decision.choice.placement, decision.choice.holdout)
+            note_exposure(self.state, decision.choice, self.now_ms, self.catalog)
 
     def credit(self, decision: OpenDecision, worth: Worth, origin: bytes) -> None:
         """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
@@ -364,63 +352,6 @@ class Ledger:
         decision.exposed_at_ms = self.received_at_ms
         decision.due_ms = self.received_at_ms + decision.terms.window_ms
         self.notes.append(("exposed", decision.choice.placement, decision.choice.arm))
-
-    def _keep_choice(self, made: DecisionMade) -> bool:
-        """Keep a sticky choice for the session; False where another one is kept already.
-
-        Two calls at once may disagree, by two versions of a model: the first in the log is the trial and sticks.
-        """
-        if not made.sticky:
-            return True
-        choice = made.choice
-        slot = f"{choice.placement}/{choice.slot}"
-        kept = self.state.sticky.get(slot)
-        if kept is not None:
-            trial = trial_of(kept.decision_id)
-            if trial == trial_of(choice.decision_id):
-                return True
-            if kept.at_ms >= self.state.session.started_ms and trial != made.replaces:
-                return False
-        self.state.sticky[slot] = Sticky(choice.decision_id, choice.arm, choice.weight, self.now_ms)
-        trim_sticky(self.state, self.catalog)
-        return True
-
-    def _record_side(self, name: str, control: bool | None) -> None:
-        if control is None:
-            return  # the state could not be read: this exposure stays outside the experiment
-        if name in self.catalog.named.held_out:
-            side = Holdout(control, self.now_ms)
-            self.state.holdouts[name] = merged_holdout(self.state.holdouts.get(name), side)
-            bounded.trim(self.state.holdouts, MAX_HOLDOUTS, lambda side: side.first_ms, self.catalog.named.held_out)
-
-    def _count_exposure(self, placement: str, arm: str) -> None:
-        prolong(self.state, self.now_ms, self._gap_ms)
-        catalog = self.catalog
-        self._count(arm)
-        known = catalog.arms.get(arm)
-        for name in () if known is None else counted_with(known.content, placement):
-            if name in catalog.named.capped:
-                self._count(name)
-            windows.shown(self.state, name, self.now_ms, catalog)
-        if catalog.series:
-            windows.shown(self.state, arm, self.now_ms, catalog)
-        bounded.trim(self.state.exposures, MAX_EXPOSURES, lambda exposure: exposure.last_ms, catalog.named.capped)
-
-    def _count(self, name: str) -> None:
-        """Once more something was shown that caps count."""
-        day = self.now_ms // DAY_MS
-        seen = self.state.exposures.get(name) or Exposure(0, day, 0, 0, self.now_ms)
-        self.state.exposures[name] = Exposure(
-            seen.total + 1,
-            day,
-            (seen.on_day if seen.day == day else 0) + 1,
-            (seen.in_session if seen.last_ms >= self.state.session.started_ms else 0) + 1,
-            self.now_ms,
-        )
-
-    @property
-    def _gap_ms(self) -> int:
-        return self.catalog.catalog.session_gap_ms
 
 
 def _terms(placement: CompiledPlacement | None) -> Terms:
