@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from personalization.catalog.duration import DAY_MS
+from personalization.catalog.duration import DAY_MS, HOUR_MS
 from personalization.errors import NextbestError
 from personalization.key_derivation import accepted
 from personalization.keyed_hash import hmac_sha256
@@ -35,7 +35,10 @@ GONE = struct.Struct(">Iqq")
 """What is kept of who was forgotten: epoch, offset, and up to when what was received is never applied."""
 
 GONE_MS = 35 * DAY_MS
-"""For so long at least: longer than a log keeps what may come again."""
+"""For so long at least, of who was erased: longer than a log keeps what may come again."""
+
+SILENT_MS = 6 * HOUR_MS
+"""For so long, of who went by silence: longer than a worker that begins anew takes to fold again what it had."""
 
 ABSENT = b""
 """The fence of a visitor that is not stored."""
@@ -185,7 +188,7 @@ class RedisVisitorStore:
     hash_key
         By which those who were forgotten are hashed.
     gone_ms
-        How long what is kept of them is kept: longer than the log keeps what may come again.
+        How long what is kept of who was erased is kept: longer than the log keeps what may come again.
     compare
         False writes blindly, for the tests that show what the comparison is for.
     """
@@ -237,7 +240,8 @@ class RedisVisitorStore:
             if visitor.is_known:
                 arguments += (change.net_ms, pack_visitor(visitor.state), encode_folder(visitor.folder))
             else:
-                arguments += (self._gone_ms, b"", pack_gone(visitor))
+                kept_ms = self._gone_ms if visitor.folder.erased_ms else SILENT_MS
+                arguments += (kept_ms, b"", pack_gone(visitor))
         losers = {changes[int(index)].key for index in await self._script(keys=names, args=arguments)}
         await self._note_no_aliases([change for change in changes if change.key not in losers])
         return [change.key for change in changes if change.key in losers]

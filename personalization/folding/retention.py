@@ -88,7 +88,7 @@ def net_ms(visitor: Visitor, key: str, retention: Retention) -> int:
     length = length_ms(visitor, key, retention)
     longest_ms = max(length, retention.records_ms) if _outlives(visitor) else length
     until_ms = max(kept.heard_ms + longest_ms, kept.due_ms, *_open_until(visitor.folder))
-    return until_ms - visitor.state.now_ms + DAY_MS
+    return max(until_ms - visitor.state.now_ms, 0) + DAY_MS
 
 
 def _is_known_person(visitor: Visitor, key: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -29,7 +30,7 @@ from state.checkpoint_store import (
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
 from state.timers import RedisTimerStore, Timer
-from state.visitor_store import ABSENT, GONE_MS, NEVER_SEEN, Change, RedisVisitorStore, unpack_visitor
+from state.visitor_store import ABSENT, GONE_MS, NEVER_SEEN, SILENT_MS, Change, RedisVisitorStore, unpack_visitor
 from tests.integration.crashing import until
 from tests.of_type import of_type
 from tests.unit.stream.fakes import MemoryCheckpoints
@@ -293,8 +294,19 @@ async def test_of_whoever_was_forgotten_the_fence_alone_stays_without_their_id(r
     read = (await store.load([jane]))[jane]
     assert await store.save([Change(jane, read, gone(7, erased_ms=99))]) == []
     assert "jane" not in await names_in(redis)
+    assert SILENT_MS < await redis.pttl(gone_name(jane)) <= GONE_MS
     after = (await store.load([jane]))[jane].visitor()
     assert (after.is_known, after.state.epoch, after.state.offset, after.folder.erased_ms) == (False, 1, 7, 99)
+
+
+async def test_of_whoever_went_by_silence_it_stays_as_long_as_something_may_be_folded_again(redis: Redis) -> None:
+    store = RedisVisitorStore(redis, KEYS, b"key")
+    await store.save([Change("a:1", NEVER_SEEN, gone(7))])
+    assert 0 < await redis.pttl(gone_name("a:1")) <= SILENT_MS, "there are many of them"
+
+
+def gone_name(key: str) -> str:
+    return KEYS.gone(hmac.digest(b"key", key.encode(), "sha256")[:16])
 
 
 async def test_a_worker_that_was_paused_brings_nobody_back(redis: Redis) -> None:

@@ -214,6 +214,15 @@ def until_forgotten_now(world: World) -> int:
     return world.now_ms - heard_ms
 
 
+def test_the_net_below_a_lost_time_out_is_never_in_the_past() -> None:
+    world = World()
+    world.track(KEY, "Viewed")
+    visitor = world.visitors[KEY]
+    assert retention.net_ms(visitor, KEY, Retention()) == 2 * DAY_MS
+    visitor.state.now_ms += 100 * DAY_MS
+    assert retention.net_ms(visitor, KEY, Retention()) == DAY_MS
+
+
 @pytest.mark.parametrize(
     ("lengths", "field"),
     [
