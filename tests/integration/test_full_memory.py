@@ -47,17 +47,18 @@ def fill(redis: Redis, until_share: float) -> None:
 
 
 def test_it_is_said_before_and_nothing_is_lost_at_the_bound(up: Up) -> None:
-    (folder,) = re.findall(r"folder (http\S+)/metrics", "".join(up.said))
+    said = "".join(up.said)
+    (folder,), (api,) = (re.findall(rf"{role} (http\S+)/metrics", said) for role in ("folder", "api"))
     up.track("a1", "m1")
     until(lambda: up.event_count("a1") == 1, "the event reaches its state")
-    assert "redis-memory" not in read(up.url + "/readyz")
+    assert "redis-memory" not in read(api + "/readyz")
     with Redis.from_url(up.redis_url()) as redis:
         assert redis.config_get("maxmemory") == {"maxmemory": str(64 * MIB)}
         fill(redis, 0.9)
-        until(lambda: "redis-memory" in json.loads(read(up.url + "/readyz"))["warnings"], "the API warns")
+        until(lambda: "redis-memory" in json.loads(read(api + "/readyz"))["warnings"], "the API warns")
         until(lambda: "% of the 64 MiB it may" in read(folder + "/readyz"), "the folder warns")
-        assert json.loads(read(up.url + "/readyz"))["status"] == "ready"
-        (limit,) = re.findall(r"^nextbest_redis_memory_limit_bytes (\S+)$", read(up.url + "/metrics"), re.MULTILINE)
+        assert json.loads(read(api + "/readyz"))["status"] == "ready"
+        (limit,) = re.findall(r"^nextbest_redis_memory_limit_bytes (\S+)$", read(api + "/metrics"), re.MULTILINE)
         assert float(limit) == 64 * MIB
         with pytest.raises(OutOfMemoryError):
             fill(redis, 1.1)
@@ -68,7 +69,7 @@ def test_it_is_said_before_and_nothing_is_lost_at_the_bound(up: Up) -> None:
             redis.delete(name)
     until(lambda: status(up, EVENT)[0] == 200, "there is room again")
     until(lambda: up.event_count("a1") == 2, "what was acknowledged is folded, and what was before is there")
-    until(lambda: "redis-memory" not in read(up.url + "/readyz"), "the warning goes")
+    until(lambda: "redis-memory" not in read(api + "/readyz"), "the warning goes")
 
 
 def status(up: Up, event: dict[str, Any]) -> tuple[int, str]:
