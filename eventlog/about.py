@@ -11,7 +11,7 @@ from eventlog.topics import DEAD_LETTERS, DECISIONS, OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput
 from personalization.events.entry import decode_entry
 from personalization.events.event import CLIENT_EVENTS, Alias, Event, Link, Merged, Redirected, Unlinked
-from personalization.events.example import Challenge, conversion_of, decode_example
+from personalization.events.example import Example, conversion_of, decode_example
 from personalization.events.outcome import decode_outcome
 from personalization.visitor.visitor_key import anonymous_key, raw_id, user_key
 
@@ -82,7 +82,7 @@ def _unit_of(key: str, value: bytes) -> bytes:
         record = decode_example(value)
     except InvalidInput:
         return b""
-    return b"" if isinstance(record, Challenge) else record.unit
+    return record.unit if isinstance(record, Example) else b""
 
 
 def _is_letter_about(person: Person, value: bytes) -> bool:

@@ -11,13 +11,14 @@ callers send, and ``select`` makes room. Nothing here looks at what a name means
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models import families
+from online_models.bringers import Bringers
 from online_models.dimension_statistics import inverse_deviation, replaced
 from online_models.frozen_encoder import N_HASHED, FrozenEncoder, fill
 from online_models.reward_model import FloatArray
@@ -52,6 +53,8 @@ class Encoder:
         The bound at present, at most ``max_dims``.
     waiting
         Names and levels without a dimension of their own.
+    bringers
+        Who brought those that have one, as long as few did.
 
     References
     ----------
@@ -63,6 +66,7 @@ class Encoder:
         self.free_dims = min(self.max_dims, FREE_DIMS if free_dims is None else max(free_dims, N_HASHED + 1))
         self.admits = admits
         self.waiting = WaitingNames()
+        self.bringers = Bringers()
         self.numeric: dict[str, int] = {}
         self.missing: dict[str, int] = {}
         self.levels: dict[str, dict[str, int]] = {}
@@ -112,9 +116,11 @@ class Encoder:
         """
         row = self._familiar(features)
         if row is None:
-            self._lay_out(features, unit or self.n_seen.to_bytes(8, "big"))
+            self._lay_out(features, unit)
             row = self._empty_row()
             fill(row, features, self.numeric, self.missing, self.levels, self.hashed_from)
+        if self.bringers:
+            self.bringers = self.bringers.after(features, unit)
         raw: FloatArray = np.frombuffer(row)
         self.n_seen += 1
         if raw.dot(raw) >= 0.0:  # nothing is missing: the same numbers with half the calls
@@ -200,11 +206,16 @@ class Encoder:
                     self._join_family(text, name)
         had_to_wait = self.hashed_from >= 0
         refused: list[Name] = []
+        given: list[Name] = []
         for text, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
-            if self.hashed_from >= 0 or not self._give(text, name, level, earned=False):
-                refused.append((name, level))
+            if level in self.levels.get(name, ()):
+                continue  # its text was longer than a level's may be
+            has_one = self.hashed_from < 0 and self._give(text, name, level, earned=False)
+            (given if has_one else refused).append((name, level))
+        if given:
+            self.bringers = self.bringers.begun(given, (unit,))
         if refused and self.admits and self.hashed_from >= 0:
-            self.waiting = self.waiting.after(refused, unit, self.n_seen)
+            self.waiting = self.waiting.after(refused, unit or self.n_seen.to_bytes(8, "big"), self.n_seen)
             if had_to_wait:
                 self._admit(refused)
         if n_known + len(new) < len(self.numeric) and bool(np.isnan(self._absent).any()):
@@ -263,6 +274,8 @@ class Encoder:
                 if self._give(text, name, level, earned=True):
                     admitted.append((name, level))
         if admitted:
+            for earned in admitted:
+                self.bringers = self.bringers.begun([earned], self.waiting.units_of(earned))
             self.waiting = self.waiting.without(admitted)
 
     def _join_family(self, text: str, name: Any) -> None:
@@ -327,6 +340,25 @@ class Encoder:
             owners[self.hashed_from : self.hashed_from + N_HASHED] = -1
         return owners
 
+    def forget(self, units: Collection[bytes]) -> NDArray[np.intp]:
+        """Persons with these units are erased: what nobody else has brought waits no more.
+
+        Returns
+        -------
+        numpy.ndarray
+            Dimensions of names and levels that nobody else has brought, ascending: for ``select`` to leave out, or
+            ``release``.
+        """
+        self.waiting = self.waiting.forgetting(units)
+        self.bringers, alone = self.bringers.without(units)
+        dims = [self.numeric[name] if level is None else self.levels[name][level] for name, level in alone]
+        gone = {name for name, level in alone if level is None}
+        named = [name for name in self.numeric if name not in gone]
+        joined = {name for members in self._families.values() for name in members}
+        waiting = [name for name in joined if (name, None) in self.waiting]
+        self._families = families.of(self._families, {*named, *waiting})
+        return np.flatnonzero(np.isin(self.owners(), dims))
+
     def select(self, kept: NDArray[np.intp]) -> None:
         """Only these dimensions stay, in this order; the names of the others may earn one anew."""
         self._keep({dim: at for at, dim in enumerate(kept.tolist())})
@@ -357,6 +389,9 @@ class Encoder:
         }
         self.levels = {name: by_level for name, by_level in levels.items() if by_level}
         self._families = families.of(self._families, self.numeric)
+        placed: set[Name] = {(name, None) for name in self.numeric}
+        placed |= {(name, level) for name, by_level in self.levels.items() for level in by_level}
+        self.bringers = self.bringers.of(placed)
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values for a checkpoint."""
@@ -366,6 +401,7 @@ class Encoder:
             "admits": self.admits,
             "limit": self.limit,
             "waiting": self.waiting.dump(),
+            "bringers": self.bringers.dump(),
             "since": self._since.tobytes(),
             "free": list(self._free),
             "numeric": dict(self.numeric),
@@ -382,6 +418,7 @@ class Encoder:
         """The inverse of ``dump``: continues bit for bit."""
         encoder = cls(state["max_dims"], state["free_dims"], state["admits"])
         encoder.limit, encoder.waiting = state["limit"], WaitingNames.load(state["waiting"])
+        encoder.bringers = Bringers.load(state.get("bringers", []))
         encoder._since = np.frombuffer(state["since"], np.int64).copy()
         encoder._free = tuple(state.get("free", ()))  # older checkpoints have none
         encoder.numeric, encoder.missing = dict(state["numeric"]), dict(state["missing"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _ITEM = struct.Struct("<8sd")
 
@@ -50,6 +50,10 @@ class FrequentItems:
     def items(self) -> Iterable[tuple[bytes, float]]:
         """All that are known, with what came from each."""
         return self._sums.items()
+
+    def drop(self, keys: Collection[bytes]) -> None:
+        """Know nothing of these any more."""
+        self._sums = {key: held for key, held in self._sums.items() if key not in keys}
 
     def clear(self) -> None:
         """Begin anew."""

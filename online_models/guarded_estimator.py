@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from online_models.bringers import Bringers
 from online_models.encoder import Encoder
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.handing_on import handed_on, present
@@ -89,8 +91,18 @@ class GuardedEstimator(ABC, Generic[LessonT]):
         if self._encoder.n_dims != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._frozen = self._encoder.freeze()
 
+    def forget(self, units: Collection[bytes]) -> None:
+        """Persons with these units are erased: names and levels that nobody else has brought go.
+
+        The estimator keeps what it knows by dimension; those dimensions are handed on.
+        """
+        self._release(self._encoder.forget(units))
+        self._frozen = self._encoder.freeze()
+
     def _hand_on(self) -> None:
-        dims = handed_on(self._encoder, self._n_present)
+        self._release(handed_on(self._encoder, self._n_present))
+
+    def _release(self, dims: NDArray[np.intp]) -> None:
         if len(dims):
             self._encoder.release(dims)
             self._n_present[dims] = 0.0
@@ -184,6 +196,7 @@ class GuardedEstimator(ABC, Generic[LessonT]):
         # What was pickled before dimensions were handed on counted nothing: what it has, it keeps.
         self.__dict__.setdefault("_n_present", np.full(self._encoder.n_dims, np.inf))
         self._encoder.__dict__.setdefault("_free", ())
+        self._encoder.__dict__.setdefault("bringers", Bringers())
 
     def dump(self) -> bytes:
         """Everything, pickled: load it only behind a MAC and under the same River version."""

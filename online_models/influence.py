@@ -8,6 +8,7 @@ and so is who comes from no network of the internet.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from online_models.frequent_items import FrequentItems
@@ -133,6 +134,10 @@ class Influence:
             self._arms = {each: self._arms[each] for each in heaviest[: MAX_ARMS // 2]}
         arm = self._arms[name] = ArmSums()
         return arm
+
+    def forget(self, units: Collection[bytes]) -> None:
+        """Know nothing of these persons any more; what was learned of all stays counted."""
+        self._visitors.drop(units)
 
     def _turn_to(self, day: int) -> None:
         """A day ends: networks have other names in the next, and what was learned before counts half."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -128,15 +129,16 @@ class PlacementModel:
         self.forgotten_arms = 0
         """Arms whose books made room for others."""
         self.counts: Counter[str] = Counter()
-        """Outcomes by what became of them: learned, duplicate, untrained, invalid, bounded."""
+        """Outcomes by what became of them: learned, duplicate, untrained, invalid, bounded. And
+        forgotten: times that somebody was erased."""
         self.influence = Influence()
         self.concentration = Concentration()
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
     @property
     def n_learned(self) -> int:
-        """Outcomes that reached the model."""
-        return self.counts["learned"]
+        """Records that changed what is served: outcomes learned, and erasures."""
+        return self.counts["learned"] + self.counts["forgotten"]
 
     @property
     def adaptations(self) -> dict[str, int]:
@@ -220,6 +222,18 @@ class PlacementModel:
         self.influence.count(outcome, amount)
         self.concentration.add(outcome, amount)
         self.counts["learned"] += 1
+        return True
+
+    def forget(self, units: Collection[bytes]) -> bool:
+        """Persons with these units are erased; False where nothing was learned yet.
+
+        Sums of rewards by arm stay: they are of many.
+        """
+        if not self.n_learned:
+            return False
+        self.model.forget(units)
+        self.influence.forget(units)
+        self.counts["forgotten"] += 1
         return True
 
     def _let_idle_go(self, now_ms: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 MIN_UNITS = 3
@@ -92,6 +92,23 @@ class WaitingNames:
         for name in names:
             table.pop(name, None)
         return WaitingNames(table)
+
+    def forgetting(self, units: Collection[bytes]) -> WaitingNames:
+        """What it becomes once these units are erased: who was seen with nobody else waits no more."""
+        table: dict[Name, Waiting] = {}
+        for name, seen in self._table.items():
+            others = tuple(unit for unit in seen.units if unit not in units)
+            if others:
+                table[name] = seen if len(others) == len(seen.units) else seen._replace(units=others)
+        return WaitingNames(table)
+
+    def units_of(self, name: Name) -> tuple[bytes, ...]:
+        """Those it was seen with, as far as they are remembered."""
+        seen = self._table.get(name)
+        return seen.units if seen is not None else ()
+
+    def __contains__(self, name: Name) -> bool:
+        return name in self._table
 
     def is_ready(self, name: Name) -> bool:
         """Whether this one has earned a dimension."""

@@ -29,6 +29,7 @@ from personalization.catalog.catalog import Conversion
 from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput, Refused
 from personalization.events.example import Challenge, Example, Stage, decode_example, encode_example, example_key
+from personalization.events.forgotten import Forgotten
 from state.catalog_store import CatalogStore
 from state.conversion_store import keep_challenger
 from state.keys import Keys
@@ -88,8 +89,11 @@ async def retrain(
             rows = read_history(history, label)
             for x, y in zip(rows.rows, rows.labels.tolist(), strict=True):
                 retrained.learn(x, y > 0.5)
-        async for example in matured(opened.log, conversion):
-            retrained.learn(example.features, example.label, example.unit)
+        async for record in matured(opened.log, conversion):
+            if isinstance(record, Forgotten):
+                retrained.contender.forget(record.units)
+            else:
+                retrained.learn(record.features, record.label, record.unit)
         n = len(retrained.labels)
         if n < MIN_EXAMPLES:
             raise Refused(
@@ -125,8 +129,8 @@ async def _check_secret(redis: Redis, keys: Keys, conversion: str, secret: bytes
         ) from error
 
 
-async def matured(log: EventLog, conversion: str) -> AsyncIterator[Example]:
-    """The conversion's examples whose horizon has closed, each once, in the order of the log."""
+async def matured(log: EventLog, conversion: str) -> AsyncIterator[Example | Forgotten]:
+    """The conversion's examples whose horizon has closed, each once, and who was erased, as the log has them."""
     key = example_key(conversion)
     partition = partition_of(key, (await log.identity()).n_partitions)
     earliest = (await log.earliest_offsets(OUTCOMES))[partition]
@@ -138,7 +142,9 @@ async def matured(log: EventLog, conversion: str) -> AsyncIterator[Example]:
             record = decode_example(entry.value)
         except InvalidInput:
             continue
-        if isinstance(record, Example) and record.stage is Stage.CLOSED and record.example_id not in seen:
+        if isinstance(record, Forgotten):
+            yield record
+        elif isinstance(record, Example) and record.stage is Stage.CLOSED and record.example_id not in seen:
             seen.add(record.example_id)
             yield record
 

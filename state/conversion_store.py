@@ -58,7 +58,11 @@ class ConversionPublisher:
 
 async def keep_challenger(redis: Redis, keys: Keys, challenger_id: str, model: bytes, keep_ms: int) -> None:
     """Keep a challenger for as long as the record that enters it may be read."""
-    await redis.set(keys.challenger(challenger_id), model, px=keep_ms)
+    pipeline = redis.pipeline(transaction=True)
+    pipeline.set(keys.challenger(challenger_id), model, px=keep_ms)
+    pipeline.sadd(keys.challengers, challenger_id)
+    pipeline.pexpire(keys.challengers, keep_ms)
+    await pipeline.execute()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,11 @@ class Keys:
         return f"{self.namespace}:challenger:{challenger_id}"
 
     @property
+    def challengers(self) -> str:
+        """The ids of challengers that are kept."""
+        return f"{self.namespace}:challengers"
+
+    @property
     def assignment(self) -> str:
         """What persons are assigned by, sealed under each secret the installation has had."""
         return f"{self.namespace}:assignment"

@@ -16,6 +16,7 @@ from contextlib import suppress
 from eventlog.port import EventLog, LogEntry
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
+from personalization.events.forgotten import is_forgotten
 from stream.held_model import HeldModel, Stage
 from stream.held_partition import HeldPartition
 from stream.metrics import LearnerMetrics
@@ -127,6 +128,7 @@ class CatchUp:
                 self._metrics.outcomes.labels(entry.key, learned.result).inc()
                 model.moved = True
                 model.n_learned += 1
+            model.forgot |= model.moved and is_forgotten(entry.value)
         except InvalidInput as error:
             await self._give_up(*place, error.code, str(error))
         except Exception as error:

@@ -60,7 +60,8 @@ class CheckpointWriter:
         """Store what changed.
 
         A model that moved gets a new copy, and keeps the one before. One that did not move since gets a second
-        copy of the same, once: then both are trained as far as the partition is, and neither needs the log.
+        copy of the same, once: then both are trained as far as the partition is, and neither needs the log. One
+        that forgot somebody gets two at once: the copy before still knows them.
 
         Parameters
         ----------
@@ -90,7 +91,7 @@ class CheckpointWriter:
             self._aside.saved(model)
             model.copies = of_model
             model.unlearnable = {offset for offset in model.unlearnable if offset > of_model[-1].position}
-            model.moved = False
+            model.moved = model.forgot = False
         held.header, held.replaced = header, header.replaced
         held.n_unsaved = 0
         self._metrics.checkpoints.labels("saved").inc()
@@ -113,7 +114,7 @@ class CheckpointWriter:
         blob = await self._good_copy(held, model, book, position)
         first = held.next_copy(position, n_records, len(blob))
         blobs[model.key, first.number] = blob
-        if newest is None or (twice and model.moved):
+        if newest is None or (model.moved and (twice or model.forgot)):
             newest = held.next_copy(position, n_records, len(blob))
             blobs[model.key, newest.number] = blob
         return first, newest

@@ -19,6 +19,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import Refused
 from personalization.events.example import Challenge, Example, conversion_of, decode_example
+from personalization.events.forgotten import Forgotten
 from state.conversion_store import ConversionPublisher
 from state.model_store import Published
 from stream.metrics import LearnerMetrics
@@ -134,6 +135,8 @@ class ConversionTraining:
         record = decode_example(value)
         if isinstance(record, Challenge):
             result = await self._enter(book, record)
+        elif isinstance(record, Forgotten):
+            return Learned("forgotten", book.forget(record.units))
         else:
             before = dict(book.verdicts)
             result = book.learn(record)
@@ -148,6 +151,8 @@ class ConversionTraining:
         record = decode_example(value)
         if isinstance(record, Example):
             book.learn(record)
+        elif isinstance(record, Forgotten):
+            book.forget(record.units)
 
     def show(self, book: ConversionBook) -> None:
         """Bring a book's figures up to date."""

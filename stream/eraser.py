@@ -2,8 +2,8 @@
 
 An erasure is an entry in the log of every key of the person (``Erased``): so the fold says what came before it,
 and what after. First all is folded that the log holds, and every key is known; then the entries are appended and
-folded; then what the log holds of the person is deleted, where it can be. Interrupted anywhere it begins anew, and
-finds less to do.
+folded; then models forget the person; then what the log holds of them is deleted, where it can be. Interrupted
+anywhere it begins anew, and finds less to do.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ from state.timers import TimerStore
 from state.transient import is_transient
 from state.visitor_store import GONE_MS, Stored, UnreadableState, unpack_visitor
 from stream.clock import CurrentCatalog, wall_clock_ms
+from stream.forgetting import Forgetting
 from stream.metrics import FolderMetrics
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.2
-LEARNED_S = 15.0
-"""A learner at work commits within ten seconds."""
 
 SLICE = 500
 """Entries looked at before others may run."""
@@ -95,6 +94,7 @@ class Eraser:
         self._log_age_ms = log_age_ms
         self._now_ms = now_ms
         self._erasures = ErasureStore(redis, keys)
+        self._models = Forgetting(redis, keys, log, catalog, identity)
         self._rewrites = False
         self._noted = False
 
@@ -125,11 +125,13 @@ class Eraser:
         for work in works:
             work.removed["timers"] = await self._timers.remove_all(work.keys)
             await cast("Any", self._redis.delete(*map(self._keys.aliases, work.keys)))
+        units = {unit for work in works for unit in work.units}
+        are_learned = not units or await self._models.forget(units, self._now_ms())
         if isinstance(self._log, DeletesEntries):
-            await self._delete_entries(self._log, works)
+            await self._delete_entries(self._log, works, waits=are_learned)
         self._rewrites = True
         for work in works:
-            await self._erasures.finish(self._report(work))
+            await self._erasures.finish(await self._report(work, are_learned=are_learned))
         logger.info("erased n=%d", len(works))
         return len(works)
 
@@ -186,7 +188,8 @@ class Eraser:
                 return
             await pause(POLL_S)
 
-    async def _delete_entries(self, log: DeletesEntries, works: Sequence[_Work]) -> None:
+    async def _delete_entries(self, log: DeletesEntries, works: Sequence[_Work], *, waits: bool) -> None:
+        """Delete what the log holds of them; ``waits``: give the learner time to be past it first."""
         people = [(work, work.person()) for work in works]
         for topic in self._log.topics:
             for partition, end in enumerate(await self._log.end_offsets(topic)):
@@ -199,8 +202,9 @@ class Eraser:
                     n += 1
                     if n % SLICE == 0:
                         await pause(0)
-                if topic == OUTCOMES and found:
-                    await self._until_learned(partition, max(max(offsets) for offsets in found.values()))
+                if topic == OUTCOMES and found and waits:
+                    last = max(max(offsets) for offsets in found.values())
+                    await self._models.until_learned({partition: last})
                 for index, offsets in found.items():
                     removed = people[index][0].removed
                     n_deleted = 0
@@ -208,22 +212,14 @@ class Eraser:
                         n_deleted += await log.delete(topic, partition, offsets[first : first + SLICE])
                     removed[topic] = removed.get(topic, 0) + n_deleted
 
-    async def _until_learned(self, partition: int, offset: int) -> None:
-        """Wait a while for the learner to be past an outcome: it would count it as lost."""
-        for _ in range(int(LEARNED_S / POLL_S)):
-            committed = (await self._log.committed_offsets("learner", OUTCOMES))[partition]
-            if (committed or 0) > offset:
-                return
-            await pause(POLL_S)
-
-    def _report(self, work: _Work) -> Erasure:
+    async def _report(self, work: _Work, *, are_learned: bool) -> Erasure:
         now_ms = self._now_ms()
         remains = [
             Remaining(
                 "a keyed hash of each id, by which nothing that was received before brings them back",
                 now_ms + max(GONE_MS, self._log_age_ms + DAY_MS),
             ),
-            Remaining("what models learned: numbers that hold no id and are not theirs alone"),
+            *await self._models.remains(are_learned=are_learned, now_ms=now_ms, log_age_ms=self._log_age_ms),
         ]
         if not isinstance(self._log, DeletesEntries):
             until_ms = now_ms + self._log_age_ms

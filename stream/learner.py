@@ -22,6 +22,7 @@ from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
+from personalization.events.forgotten import is_forgotten
 from state.model_store import Published
 from state.transient import is_transient
 from stream.catch_up import CatchUp
@@ -191,6 +192,7 @@ class Learner:
         learned = await training.learn(model.book, value)
         held.models[key] = model
         model.moved = True
+        model.forgot |= is_forgotten(value)
         model.n_learned += 1
         self._metrics.outcomes.labels(key, learned.result).inc()
         if learned.changed:
@@ -301,6 +303,8 @@ class Learner:
             return sum([await self._save(held) for held in list(self._held.values())])
 
     async def _save(self, held: HeldPartition, *, twice: bool = False) -> bool:
+        if not await self._publish_forgetful(held):
+            return False
         saved = await self._partitions.save(held, twice=twice)
         if saved is Saved.FENCED:
             self._lose(held.number)
@@ -310,6 +314,15 @@ class Learner:
             await self._patiently("commit", self._commit, {held.number: held.position + 1})
         await self._floor.follow(held)
         return saved is Saved.DONE
+
+    async def _publish_forgetful(self, held: HeldPartition) -> bool:
+        """Publish what forgot somebody: whoever sees it committed relies on that. False: the partition is lost."""
+        forgetful = [held.models[key] for key in sorted(held.unpublished) if held.models[key].forgot]
+        for model in forgetful:
+            if await self._publish(held, model) is Published.FENCED:
+                self._lose(held.number)
+                return False
+        return True
 
     async def make_room(self) -> None:
         """Where the log stands at its bound and may let go of nothing, save, so that it may.
@@ -329,7 +342,7 @@ class Learner:
     async def run_saving(self, checkpoint_ms: int, checkpoint_outcomes: int) -> None:
         """Save every ``checkpoint_ms``, once ``checkpoint_outcomes`` were learned since, and while the log is full.
 
-        Until cancelled.
+        And as soon as a model forgot somebody. Until cancelled.
         """
         loop = asyncio.get_running_loop()
         next_s = loop.time() + checkpoint_ms / 1000
@@ -337,7 +350,8 @@ class Learner:
         while True:
             await pause(min(0.1, checkpoint_ms / 1000))
             n_unsaved = sum(held.n_unsaved for held in self._held.values())
-            if loop.time() >= next_s or n_unsaved >= checkpoint_outcomes:
+            forgot = any(model.forgot for held in self._held.values() for model in held.models.values())
+            if loop.time() >= next_s or n_unsaved >= checkpoint_outcomes or forgot:
                 await self.save()
                 next_s = loop.time() + checkpoint_ms / 1000
             if loop.time() >= next_look_s:

@@ -12,6 +12,7 @@ from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput
+from personalization.events.forgotten import decode_forgotten, is_forgotten
 from personalization.events.outcome import Outcome, decode_outcome
 from state.model_store import ModelPublisher, Published
 from stream.influence_watch import InfluenceWatch
@@ -53,7 +54,12 @@ class PlacementTraining:
         return checkpoint.dump(book, offsets, self._secret, generation=place.generation, epoch=str(place.epoch))
 
     async def learn(self, book: PlacementModel, value: bytes) -> Learned:
-        """Take one outcome; raises ``InvalidInput`` for what is none, or another model's."""
+        """Take one outcome, or forget somebody; raises ``InvalidInput`` for what is neither, or another model's."""
+        if is_forgotten(value):
+            if not book.forget(decode_forgotten(value).units):
+                return Learned("forgotten", changed=False)
+            self._publisher.forget(book.placement)  # the next publish is a whole one: no old part of it stays
+            return Learned("forgotten", changed=True)
         outcome = self._outcome(book, value)
         before, resets = dict(book.counts), book.drift_resets
         book.learn(outcome)
@@ -64,7 +70,10 @@ class PlacementTraining:
         return Learned(result, result == "learned", outcome.closed_at_ms if result == "learned" else None)
 
     def relearn(self, book: PlacementModel, value: bytes) -> None:
-        """Take an old outcome into a new model."""
+        """Take an old outcome into a new model, or forget somebody."""
+        if is_forgotten(value):
+            book.forget(decode_forgotten(value).units)
+            return
         book.learn(self._outcome(book, value))
 
     def due(self, key: str) -> bool:

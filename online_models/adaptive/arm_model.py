@@ -11,10 +11,11 @@ Shifts widen the deviations or let go of the rows before (``drift``).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from river import base
 
 from online_models.adaptive.arm_book import ArmBook
@@ -31,7 +32,7 @@ from online_models.adaptive.rebuild import Built
 from online_models.adaptive.rebuild_plan import Plan
 from online_models.adaptive.rebuild_run import RebuildRun
 from online_models.adaptive.rebuild_schedule import FIRST_REBUILD, RebuildSchedule, step_us
-from online_models.adaptive.row_buffer import RowBuffer
+from online_models.adaptive.row_buffer import FORGOTTEN, RowBuffer
 from online_models.encoder import FREE_DIMS, Encoder
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.noise import RewardNoise
@@ -187,7 +188,8 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             How many outcomes like this one it counts for in every fit, at most ``MAX_WEIGHT``; a weight that is
             not positive and finite teaches nothing. Noise, drift and counts of outcomes stay unweighted.
         unit
-            Hash of the person: a name beyond the first ``FREE_DIMS`` must be seen with several to count by itself.
+            Hash of the person: a name beyond the first ``FREE_DIMS`` must be seen with several to count by itself,
+            and ``forget`` finds what they brought.
         witness
             Whose word the reward is (``witnesses``): in tests for drift each counts once; 0: it is believed.
         """
@@ -218,7 +220,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         run = self._rebuild
         if run is not None and self._buffer.n + 1 - self._buffer.capacity > run.plan.first:
             self._take(run, run.finish(self._buffer.n))  # the next row would overwrite one it needs
-        self._buffer.append(raw, row, reward, root)
+        self._buffer.append(raw, row, reward, root, unit)
         self._arms.learned(row, self.n_learned)
         self._learn(row, self._regressions.features.encode_raw(raw), reward, root, witness)
         if self._rebuild is None and self._schedule.due(self.n_learned):
@@ -229,6 +231,21 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             if built is not None:
                 self._take(self._rebuild, built)
         self._scorer = None
+
+    def forget(self, units: Collection[bytes]) -> None:
+        """Persons with these units are erased: their rows go, and names and levels that nobody else has brought.
+
+        Weights that others share in stay. All is fitted anew, without them, from the next outcome on.
+        """
+        n_rows = self._buffer.forget(units)
+        gone = self._encoder.forget(units)
+        if not n_rows and not len(gone):
+            return
+        self._rebuild = self._scorer = None  # it may be about rows and names that are gone
+        if len(gone):
+            kept = np.delete(np.arange(self._encoder.n_dims), gone)
+            self._give_back(kept, self._regressions.features.width, "forgotten")
+        self._schedule.at_once(self.n_learned)
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The reward expected of ``x["arm"]``."""
@@ -310,7 +327,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self._fitted = 0
         _, arm, reward = self._buffer.rows(max(self._buffer.oldest, self._first_row), self._buffer.n)
         self._arms.recount(arm)
-        self._noise.restart(reward)
+        self._noise.restart(reward[arm != FORGOTTEN])
         self._rebuild = self._begin(judge=False)
 
     def _reset_arm(self, row: int, span: int) -> None:
@@ -369,15 +386,19 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         if len(kept) == encoder.n_dims:
             return
         self.given_back += encoder.n_dims - len(kept)
+        self._give_back(kept, _room_for(len(kept)) if n_over else regressions.features.width, "made way")
+
+    def _give_back(self, kept: NDArray[np.intp], width: int, why: str) -> None:
+        """Only these dimensions stay, and then there is room for ``width`` in all."""
+        encoder, buffer, regressions = self._encoder, self._buffer, self._regressions
         encoder.select(kept)
         buffer.select(kept)
         if self._metric is not None:
             inside = kept[kept < len(self._metric)]
-            self._metric = self._metric[np.ix_(inside, inside)]
+            self._metric = self._metric[np.ix_(inside, inside)] if len(inside) else None
         self._settled = int((kept < self._settled).sum())
         self._frozen = self._frozen.relaid(encoder.freeze(), kept)
-        width = _room_for(len(kept)) if n_over else regressions.features.width
-        regressions.relay(kept, width, self._frozen, self._arms.names, "made way", self.n_learned)
+        regressions.relay(kept, width, self._frozen, self._arms.names, why, self.n_learned)
         self._all_touched = self._features_touched = self.n_learned
         self._refresh()
 
@@ -389,7 +410,11 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         window = min(buffer.capacity - buffer.capacity // 8, int(WINDOW * quarter * quarter))
         first = max(buffer.oldest, self._first_row, n - window)
         if self._offset * self._offset_n < OFFSET_REWARDS:
-            self._offset, self._offset_n = _mean(buffer.rows(first, n)[2], buffer.roots(first, n)), n - first
+            _, arm, reward = buffer.rows(first, n)
+            known = arm != FORGOTTEN
+            if known.any():
+                self._offset = _mean(reward[known], buffer.roots(first, n)[known])
+                self._offset_n = int(known.sum())
         encoder = self._encoder.freeze()
         if self._regressions.profile.random:
             raw, arm, _ = buffer.rows(max(first, n - METRIC_ROWS), n)
@@ -400,14 +425,17 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         profiles = tuple(range(len(PROFILES)))
         if not self._fits_random(len(self._arms)):
             profiles = profiles[1:]
-        if not judge or n < FIRST_TRIAL:
-            if n < FIRST_TRIAL and not flexible_leads_at(encoder.n_dims):
+        first_trial = max(first, n - int(TRIAL_ROWS * quarter))
+        n_forgotten = buffer.n_forgotten(first_trial, n)
+        too_few = n < FIRST_TRIAL or (n_forgotten > 0 and n - first_trial - n_forgotten < FIRST_TRIAL)
+        if not judge or too_few:
+            if too_few and not flexible_leads_at(encoder.n_dims):
                 self._profile = max(1, self._profile)
             profiles = (self._profile,) if self._profile in profiles else profiles[:1]
         plan = Plan(
             first,
             n,
-            max(first, n - int(TRIAL_ROWS * quarter)),
+            first_trial,
             profiles,
             encoder,
             width,

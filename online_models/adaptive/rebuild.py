@@ -20,7 +20,7 @@ from online_models.adaptive.matching import Matching
 from online_models.adaptive.normals import normals
 from online_models.adaptive.profile import PROFILES, Profile, best_of, flexible_leads_at
 from online_models.adaptive.rebuild_plan import MATCHING_ROWS, Plan
-from online_models.adaptive.row_buffer import RowBuffer
+from online_models.adaptive.row_buffer import FORGOTTEN, RowBuffer
 from online_models.adaptive.shared_regression import SharedRegression
 from online_models.reward_model import Float32Array, FloatArray
 
@@ -56,7 +56,8 @@ def rebuild(
     profile = plan.profiles[0]
     landmarks = None
     if plan.n_random and any(PROFILES[index].random for index in plan.profiles):
-        raw = buffer.rows(plan.first, plan.last)[0]
+        raw, arm, _ = buffer.rows(plan.first, plan.last)
+        raw = raw[arm != FORGOTTEN]
         chosen = plan.encoder.scale(raw[drawn(len(raw), plan.n_random, plan.seed)])
         landmarks = landmarks_at(chosen, plan.width, plan.metric)
         yield 100.0 + 1e-4 * len(landmarks) ** 3

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models.reward_model import Float32Array, FloatArray
+from online_models.row_units import of_units, row_unit
 
 MAX_ROWS = 65_536
 MAX_BYTES = 4 << 20
@@ -19,9 +21,12 @@ MIN_ROWS = 4_096
 GONE = -1
 """In place of an arm that made room for another."""
 
+FORGOTTEN = -2
+"""In place of the arm of somebody who was erased: nothing else is left of the row."""
+
 
 class RowBuffer:
-    """A ring of (raw context, arm, reward, √weight), addressed by the count of rows ever appended.
+    """A ring of (raw context, arm, reward, √weight, unit), addressed by the count of rows ever appended.
 
     Parameters
     ----------
@@ -41,14 +46,23 @@ class RowBuffer:
         self._arm = np.full(n_rows, GONE, np.int32)
         self._reward = np.zeros(n_rows, np.float32)
         self._root = np.ones(n_rows, np.float32)
+        self._unit = np.zeros(n_rows, np.uint32)
 
     @property
     def oldest(self) -> int:
         """Number of the oldest row still held."""
         return max(0, self.n - self.capacity)
 
-    def append(self, raw: FloatArray, arm: int, reward: float, root: float = 1.0) -> None:
-        """Keep one more row, ``root`` being the square root of its weight; the oldest goes if there is no room."""
+    def append(self, raw: FloatArray, arm: int, reward: float, root: float = 1.0, unit: bytes = b"") -> None:
+        """Keep one more row; the oldest goes if there is no room.
+
+        Parameters
+        ----------
+        root
+            Square root of its weight.
+        unit
+            Hash of the person it is of; empty: not known.
+        """
         if len(raw) > self.width:
             self._refill(-(-len(raw) // 16) * 16, max(256, len(self._arm)))
         at = self.n % self.capacity
@@ -57,6 +71,7 @@ class RowBuffer:
         self._raw[at, : len(raw)] = raw
         self._raw[at, len(raw) :] = np.nan
         self._arm[at], self._reward[at], self._root[at] = arm, reward, root
+        self._unit[at] = row_unit(unit)
         self.n += 1
 
     def rows(self, first: int, last: int) -> tuple[Float32Array, NDArray[np.int32], Float32Array]:
@@ -77,6 +92,17 @@ class RowBuffer:
         self._arm[own[: len(own) - len(kept)] % self.capacity] = GONE
         return kept
 
+    def forget(self, units: Collection[bytes]) -> int:
+        """Rows of these persons hold nothing any more; how many those were."""
+        at = of_units(self._unit, units)
+        self._raw[at], self._reward[at], self._root[at] = np.nan, 0.0, 1.0
+        self._arm[at], self._unit[at] = FORGOTTEN, 0
+        return len(at)
+
+    def n_forgotten(self, first: int, last: int) -> int:
+        """How many of the rows numbered [first, last) are of persons who were erased."""
+        return int((self._arm[np.arange(first, last) % self.capacity] == FORGOTTEN).sum())
+
     def select(self, kept: NDArray[np.intp]) -> None:
         """Only these of the raw values stay, in this order."""
         raw = np.full_like(self._raw, np.nan)
@@ -86,7 +112,7 @@ class RowBuffer:
     def _refill(self, width: int, n_rows: int) -> None:
         oldest = self.oldest
         raw, arm, reward = self.rows(oldest, self.n)
-        root = self.roots(oldest, self.n)
+        root, unit = self.roots(oldest, self.n), self._unit[np.arange(oldest, self.n) % self.capacity]
         before = self.width
         self._make_room(width, n_rows)
         first = max(oldest, self.n - self.capacity)
@@ -94,6 +120,7 @@ class RowBuffer:
         kept = slice(first - oldest, None)
         self._raw[at, :before] = raw[kept]
         self._arm[at], self._reward[at], self._root[at] = arm[kept], reward[kept], root[kept]
+        self._unit[at] = unit[kept]
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -104,6 +131,7 @@ class RowBuffer:
             "arm": self._arm.tobytes(),
             "reward": self._reward.tobytes(),
             "root": self._root.tobytes() if (self._root != 1.0).any() else b"",
+            "unit": self._unit.tobytes() if self._unit.any() else b"",
         }
 
     @classmethod
@@ -116,4 +144,6 @@ class RowBuffer:
         buffer._reward = np.frombuffer(state["reward"], np.float32).copy()
         root = np.frombuffer(state["root"], np.float32)
         buffer._root = root.copy() if len(root) else np.ones(len(buffer._reward), np.float32)
+        unit = np.frombuffer(state.get("unit", b""), np.uint32)  # older checkpoints have none
+        buffer._unit = unit.copy() if len(unit) else np.zeros(len(buffer._reward), np.uint32)
         return buffer

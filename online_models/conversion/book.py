@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from online_models.conversion.challenger import Trial, Verdict
@@ -55,7 +55,8 @@ class ConversionBook:
         self.trial = Trial()
         self.cohort = Cohort()
         self.counts: Counter[str] = Counter()
-        """Records by what became of them: served, learned, judged, duplicate, invalid."""
+        """Records by what became of them: served, learned, judged, duplicate, invalid. And forgotten:
+        times that somebody was erased."""
         self.verdicts: Counter[str] = Counter()
         """Challengers by what became of them: entered, promote, retire, replaced, failed."""
         self._recent: OrderedDict[bytes, None] = OrderedDict()
@@ -63,7 +64,7 @@ class ConversionBook:
     @property
     def n_learned(self) -> int:
         """Records that changed what is served."""
-        return self.counts["learned"] + self.counts["judged"]
+        return self.counts["learned"] + self.counts["judged"] + self.counts["forgotten"]
 
     @property
     def adaptations(self) -> dict[str, int]:
@@ -107,6 +108,18 @@ class ConversionBook:
         self.cohort.close(key, example.label, example.opened_at_ms)
         self._judge(x, example, served)
         return "judged" if example.early else "learned"
+
+    def forget(self, units: Collection[bytes]) -> bool:
+        """Persons with these units are erased; False where nothing was learned yet.
+
+        Predictions that wait for a label stay: a probability each, under a hash that no other record tells of.
+        """
+        if not self.counts.total():
+            return False
+        self.champion.forget(units)
+        self._challenger_does(lambda challenger: challenger.forget(units))
+        self.counts["forgotten"] += 1
+        return True
 
     def scorecard(self) -> Scorecard:
         """AUC, log loss and calibration of what was served to the newest matured examples."""

@@ -11,12 +11,13 @@ send. ``select`` makes room.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.bringers import OWN, Bringers
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.waiting_names import Name, WaitingNames
 from personalization.features import clean
@@ -27,7 +28,7 @@ FREE_COLUMNS = 64
 MAX_COLUMNS = 256
 """Names that have none are ignored: a bound on time and memory per example."""
 
-NUMBER, CATEGORY = None, ""
+NUMBER, CATEGORY = None, OWN
 """How a name waits for a column of either kind."""
 
 OWN_LEVELS = 96
@@ -64,6 +65,8 @@ class Columns:
         self._numeric: dict[str, int] = {}
         self._category: dict[str, int] = {}
         self._levels: dict[str, dict[str, int]] = {}
+        self._free_levels: dict[str, list[int]] = {}
+        """Numbers of levels that went, ascending: all that are free below the highest in use."""
         self._count: FloatArray = np.zeros(0)
         self._mean: FloatArray = np.zeros(0)
         self._m2: FloatArray = np.zeros(0)
@@ -72,6 +75,7 @@ class Columns:
         self._since: list[int] = []
         """Rows learned when each column was given."""
         self.waiting = WaitingNames()
+        self.bringers = Bringers()
         self._pending: list[Float32Array] = []
         self._category_columns: list[int] = []
         self.complete = False
@@ -101,7 +105,13 @@ class Columns:
             Hash of the person it is about; if there is none, each row counts as another person's.
         """
         self.lay_out(features, unit)
+        self.learn_bringer(features, unit)
         self.learn_row(self.row(features))
+
+    def learn_bringer(self, features: Mapping[Any, Any], unit: bytes) -> None:
+        """Note that this person brings these, where few have so far."""
+        if self.bringers:
+            self.bringers = self.bringers.after(features, unit)
 
     def learn_row(self, row: Float32Array) -> None:
         """Take a laid-out row into the statistics, a block at a time (Chan et al., 1983)."""
@@ -199,38 +209,66 @@ class Columns:
         # Sorted: the order of a dict must not matter.
         for _, name, level in sorted(new, key=lambda item: (item[0], item[2] or "")):
             if level is not None and name in self._category:
-                changed |= self._add_level(name, level)
+                changed |= self._add_level(name, level, unit)
             elif self.n < FREE_COLUMNS:
                 changed = True
                 self._add(name, category=level is not None)
+                self.bringers = self.bringers.begun([(name, NUMBER if level is None else CATEGORY)], (unit,))
                 if level is not None:
-                    self._add_level(name, level)
+                    self._add_level(name, level, unit)
             else:
                 homeless.add((name, NUMBER if level is None else CATEGORY))
         if homeless:
             ordered = sorted(homeless, key=lambda item: (str(item[0]), item[1] is CATEGORY))
             self.waiting = self.waiting.after(ordered, unit or self._n_rows.to_bytes(8, "big"), self._n_rows)
-            changed |= self._admit(ordered, features)
+            changed |= self._admit(ordered, features, unit)
         return changed
 
-    def _admit(self, names: list[Name], features: Mapping[Any, Any]) -> bool:
+    def _admit(self, names: list[Name], features: Mapping[Any, Any], unit: bytes) -> bool:
         """Those of them that have earned a column get it while there is room; whether one did."""
         earned = [name for name in names if self.waiting.is_ready(name)][: MAX_COLUMNS - self.n]
         for name, kind in earned:
             self._add(name, category=kind is not NUMBER)
+            self.bringers = self.bringers.begun([(name, kind)], self.waiting.units_of((name, kind)))
             level = clean(features[name]) if kind is not NUMBER else None
             if isinstance(level, str):
-                self._add_level(name, level)
+                self._add_level(name, level, unit)
         if earned:
             self.waiting = self.waiting.without(earned)
         return bool(earned)
 
-    def _add_level(self, name: Any, level: str) -> bool:
+    def _add_level(self, name: Any, level: str, unit: bytes) -> bool:
         levels = self._levels[name]
         if len(levels) >= OWN_LEVELS:
             return False
-        levels[level] = len(levels)
+        free = self._free_levels.get(name)
+        levels[level] = free.pop(0) if free else len(levels)
+        self.bringers = self.bringers.begun([(name, level)], (unit,))
         return True
+
+    def forget(self, units: Collection[bytes]) -> NDArray[np.intp]:
+        """Persons with these units are erased: levels that nobody else has brought go, and what waits.
+
+        The next new level of the category takes the number of one that went.
+
+        Returns
+        -------
+        numpy.ndarray
+            Columns that nobody else has brought, ascending: for ``select`` to leave out.
+        """
+        self._refresh()
+        self.waiting = self.waiting.forgetting(units)
+        self.bringers, alone = self.bringers.without(units)
+        for name, level in alone:
+            if level is not NUMBER and level != CATEGORY:
+                number = self._levels[name].pop(level)
+                self._free_levels[name] = sorted([*self._free_levels.get(name, []), number])
+        places = [
+            self._numeric[name] if kind is NUMBER else self._category[name]
+            for name, kind in alone
+            if kind is NUMBER or kind == CATEGORY
+        ]
+        return np.array(sorted(places), np.intp)
 
     def _add(self, name: Any, *, category: bool) -> None:
         (self._category if category else self._numeric)[name] = self.n
@@ -247,26 +285,35 @@ class Columns:
         """Only these columns stay, in this order; the names of the others may earn one anew."""
         self._refresh()
         names = [(self.names[at], self.is_category[at], self._since[at]) for at in kept.tolist()]
-        levels, statistics = self._levels, [self._count, self._mean, self._m2, self._inverse]
+        levels, free = self._levels, self._free_levels
+        statistics = [self._count, self._mean, self._m2, self._inverse]
         self.names, self.is_category, self._since = [], [], []
         self._numeric, self._category, self._levels, self._category_columns = {}, {}, {}, []
+        self._free_levels = {}
+        placed: set[Name] = set()
         for name, category, since in names:
             self._add(name, category=category)
             self._since[-1] = since
+            placed.add((name, CATEGORY if category else NUMBER))
             if category:
                 self._levels[name] = levels[name]
+                if name in free:
+                    self._free_levels[name] = free[name]
+                placed |= {(name, level) for level in levels[name]}
+        self.bringers = self.bringers.of(placed)
         self._count, self._mean, self._m2, self._inverse = (values[kept] for values in statistics)
 
-    def dump(self) -> dict[str, Any]:
-        """Everything, as plain values for a checkpoint."""
+    def dump(self, *, training: bool = True) -> dict[str, Any]:
+        """Everything, as plain values for a checkpoint; without ``training`` nothing of who brought what."""
         return {
             "names": list(self.names),
             "is_category": list(self.is_category),
-            "levels": {name: list(levels) for name, levels in self._levels.items()},
+            "levels": {name: _by_number(levels) for name, levels in self._levels.items()},
             "statistics": np.stack([self._count, self._mean, self._m2, self._inverse]).tobytes(),
             "n_rows": self._n_rows,
             "since": list(self._since),
-            "waiting": self.waiting.dump(),
+            "waiting": self.waiting.dump() if training else [],
+            "bringers": self.bringers.dump() if training else [],
             "pending": [row.tobytes() for row in self._pending],
         }
 
@@ -277,10 +324,22 @@ class Columns:
         for name, category in zip(state["names"], state["is_category"], strict=True):
             columns._add(name, category=category)
         for name, levels in state["levels"].items():
-            columns._levels[name] = {level: i for i, level in enumerate(levels)}
+            columns._levels[name] = {level: i for i, level in enumerate(levels) if level}
+            free = [i for i, level in enumerate(levels) if not level]
+            if free:
+                columns._free_levels[name] = free
         statistics = np.frombuffer(state["statistics"]).reshape(4, -1).copy()
         columns._count, columns._mean, columns._m2, columns._inverse = statistics
         columns._n_rows, columns._since = state["n_rows"], list(state["since"])
         columns.waiting = WaitingNames.load(state["waiting"])
+        columns.bringers = Bringers.load(state.get("bringers", []))  # older checkpoints have none
         columns._pending = [np.frombuffer(row, np.float32) for row in state["pending"]]
         return columns
+
+
+def _by_number(levels: dict[str, int]) -> list[str]:
+    """The levels in the order of their numbers; empty in place of one that went."""
+    names = [""] * (1 + max(levels.values(), default=-1))
+    for level, number in levels.items():
+        names[number] = level
+    return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from online_models.conversion.correction import Correction
@@ -98,6 +98,13 @@ class Contender:
         self.correction.learn(raw, float(label))
         if teach:
             self._taught()
+
+    def forget(self, units: Collection[bytes]) -> None:
+        """Persons with these units are erased; so they are from the copy to fall back on."""
+        self.check()
+        self.model.forget(units)
+        if self._last_good is not None:
+            self._last_good = None if isinstance(self.model, RiverClassifier) else self.model.dump()
 
     def _teach(self, x: Mapping[Any, Any], label: bool, weight: float, unit: bytes) -> None:
         self.model.learn_one(x, label, weight, unit)

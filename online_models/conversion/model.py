@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from online_models.conversion.hashed_linear import HashedLinear, Tokens
 from online_models.conversion.making_way import EFFECT_ROWS, unseen, worth_little
 from online_models.conversion.stack import Stack, sigmoid
 from online_models.reward_model import Float32Array, FloatArray
+from online_models.row_units import of_units, row_unit
 
 FIRST_GROWTH = 128
 """Rows before the first forest; it is grown again at every doubling, then once a buffer."""
@@ -104,6 +105,8 @@ class ConversionModel(base.Classifier):
         self._rows: Float32Array = np.full((buffer_rows, FREE_COLUMNS), np.nan, np.float32)
         self._labels: FloatArray = np.zeros(buffer_rows)
         self._weights: FloatArray = np.zeros(buffer_rows)
+        """0: of somebody who was erased."""
+        self._units = np.zeros(buffer_rows, np.uint32)
 
     # River's protocol
 
@@ -130,6 +133,7 @@ class ConversionModel(base.Classifier):
         if not reading.complete and self._columns.lay_out(x, unit):
             self._last = None
             reading = self._read(x)
+        self._columns.learn_bringer(x, unit)
         row = reading.row
         tracking, adagrad, gated, forest = reading.scores
         errors = (label - sigmoid(tracking), label - sigmoid(adagrad), label - sigmoid(gated))
@@ -145,11 +149,28 @@ class ConversionModel(base.Classifier):
         self._rows[at, : row.shape[0]] = row
         self._rows[at, row.shape[0] :] = np.nan
         self._labels[at], self._weights[at] = label, weight
+        self._units[at] = row_unit(unit)
         self._positive += weight * label
         self._seen += weight
         self.n_learned += 1
         self._last = None
         if self.n_learned >= self._next_growth:
+            self._grow()
+
+    def forget(self, units: Collection[bytes]) -> None:
+        """Persons with these units are erased: their rows go, and names and levels that nobody else has brought.
+
+        Weights that others share in stay. Where a column goes, the forest is grown anew without it: some 0.2 s.
+        """
+        at = of_units(self._units, units)
+        self._rows[at], self._labels[at], self._weights[at], self._units[at] = np.nan, 0.0, 0.0, 0
+        gone = self._columns.forget(units)
+        self._last = None
+        if not len(gone):
+            return
+        had_forest = self._forest is not None
+        self._give_back(np.delete(np.arange(self._columns.n), gone), self._last_readings())
+        if had_forest:
             self._grow()
 
     def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[bool, float]:
@@ -233,9 +254,10 @@ class ConversionModel(base.Classifier):
         self._next_growth = min(2 * self.n_learned, self.n_learned + max(FIRST_GROWTH, self.buffer_rows))
         self._make_way()
         n, c = min(self.n_learned, self.buffer_rows), self._columns.n
-        rows = self._rows[:n, :c].astype(np.float64)
+        of = np.flatnonzero(self._weights[:n])
+        rows = self._rows[of, :c].astype(np.float64)
         grown = grow(
-            rows, self._labels[:n], self._weights[:n], self._columns.is_category, seed=self.seed + self.n_learned
+            rows, self._labels[of], self._weights[of], self._columns.is_category, seed=self.seed + self.n_learned
         )
         if grown is None:
             return
@@ -256,20 +278,37 @@ class ConversionModel(base.Classifier):
         n_wanted = self._columns.n_wanted - int(gone.sum())
         if n_wanted <= 0 and not gone.any():
             return
-        last = given[(self.n_learned - 1 - np.arange(min(n, EFFECT_ROWS))) % self.buffer_rows]
-        readings = [self._read_row(row, True) for row in last]
+        readings = self._last_readings()
         if n_wanted > 0:
             moved = [self._contributions(reading)[0] for reading in readings]
             gone |= worth_little(np.var(moved, axis=0), age, n_wanted)
         kept = np.flatnonzero(~gone)
-        if len(kept) == c:
-            return
+        if len(kept) < c:
+            self._give_back(kept, readings)
+
+    def _last_readings(self) -> list[_Reading]:
+        n, c = min(self.n_learned, self.buffer_rows), self._columns.n
+        last = self._rows[:n, :c][(self.n_learned - 1 - np.arange(min(n, EFFECT_ROWS))) % self.buffer_rows]
+        return [self._read_row(row, True) for row in last]
+
+    def _give_back(self, kept: NDArray[np.intp], readings: Sequence[_Reading]) -> None:
+        """Only these columns stay.
+
+        Parameters
+        ----------
+        readings
+            Of the last rows, with all columns.
+        """
+        n, c = min(self.n_learned, self.buffer_rows), self._columns.n
         self._columns.select(kept)
         self._linear.select(kept)
-        self._rows[:n, : len(kept)], self._rows[:n, len(kept) : c] = given[:, kept], np.nan
+        self._rows[:n, : len(kept)], self._rows[:n, len(kept) : c] = self._rows[:n, kept], np.nan
         # What the others said on average (that they were missing, mostly) goes on being said.
         before = np.mean([reading.scores[:LINEAR_EXPERTS] for reading in readings], axis=0)
-        now = [self._linear.score(self._linear.tokens(row, self._columns.z(row))) for row in last[:, kept]]
+        now = [
+            self._linear.score(self._linear.tokens(row, self._columns.z(row)))
+            for row in (reading.row[kept] for reading in readings)
+        ]
         self._linear.shift(before - np.mean(now, axis=0))
         self._forest = None  # its questions are by column
 
@@ -281,13 +320,14 @@ class ConversionModel(base.Classifier):
             "seed": self.seed,
             "counts": [self.n_learned, self.n_grown, self._next_growth],
             "sums": [self._positive, self._seen],
-            "columns": self._columns.dump(),
+            "columns": self._columns.dump(training=training),
             "linear": self._linear.dump(training=training),
             "forest": None if self._forest is None else self._forest.dump(),
             "stack": self._stack.dump(),
             "rows": np.ascontiguousarray(self._rows[:n, :c]).tobytes(),
             "labels": self._labels[:n].tobytes(),
             "weights": self._weights[:n].tobytes(),
+            "units": self._units[:n].tobytes() if self._units[:n].any() else b"",
         }
 
     @classmethod
@@ -307,6 +347,8 @@ class ConversionModel(base.Classifier):
             model._rows[:n, :c] = np.frombuffer(state["rows"], np.float32).reshape(n, c)
             model._labels[:n] = np.frombuffer(state["labels"])
             model._weights[:n] = np.frombuffer(state["weights"])
+        units = np.frombuffer(state.get("units", b""), np.uint32)  # older checkpoints have none
+        model._units[: len(units)] = units
         return model
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from personalization.catalog.compiled_catalog import CONVERSION_KEY
 from personalization.errors import InvalidInput
+from personalization.events.forgotten import Forgotten
 from personalization.features import FeatureValue
 
 
@@ -82,7 +83,7 @@ class Challenge(msgspec.Struct, frozen=True, omit_defaults=True, tag="challenge"
         return f"{self.challenger_id}/challenge"
 
 
-ConversionRecord: TypeAlias = Example | Challenge
+ConversionRecord: TypeAlias = Example | Challenge | Forgotten
 
 
 def example_key(conversion: str) -> str:

@@ -20,6 +20,7 @@ from redis import Redis
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
 from personalization.events.entry import Entry, decode_entry
+from personalization.events.forgotten import is_forgotten
 from personalization.events.outcome import Outcome, decode_outcome
 from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
@@ -126,7 +127,8 @@ class Site:
         return [entry.event for entry in self.logged(key)]
 
     def outcomes(self, placement: str) -> dict[str, Outcome]:
-        found = (decode_outcome(value) for key, _, value in self.raw(OUTCOMES) if key == placement)
+        records = (value for key, _, value in self.raw(OUTCOMES) if key == placement)
+        found = (decode_outcome(value) for value in records if not is_forgotten(value))
         return {outcome.choice.decision_id: outcome for outcome in found}
 
     def state(self, key: str) -> VisitorState:

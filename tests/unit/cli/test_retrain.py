@@ -46,7 +46,7 @@ async def test_it_learns_matured_examples_each_once_and_nothing_else() -> None:
         if partition_of(example_key(name), N_PARTITIONS) == partition_of(example_key("buys"), N_PARTITIONS)
     )
     await log.tell(Example("x", neighbour, Stage.CLOSED, 0, 0), neighbour)
-    found = [example async for example in matured(cast(EventLog, log), "buys")]
+    found = [each async for each in matured(cast(EventLog, log), "buys") if isinstance(each, Example)]
     assert [(example.example_id, example.label) for example in found] == [("e0", False), ("e1", True), ("e2", True)]
 
 
