@@ -52,17 +52,18 @@ class Bringers:
     def after(self, features: Mapping[Any, Any], unit: bytes) -> Bringers:
         """What they become when somebody brings these features."""
         changed: _Table = {}
-        for name, value in features.items():
-            by_level = self._table.get(name)
-            if by_level is None:
+        table = self._table
+        for name in table if len(table) < len(features) else features:
+            if name not in table or name not in features:
                 continue
+            by_level, value = table[name], features[name]
             for level in (value[:MAX_CATEGORY_CHARS], OWN) if isinstance(value, str) else (None,):
                 units = by_level.get(level)
                 if units is not None and unit not in units:
                     changed.setdefault(name, dict(by_level))[level] = (*units, unit)
                     if not unit or len(units) == MAX_BRINGERS:
                         del changed[name][level]
-        return Bringers(_filled({**self._table, **changed})) if changed else self
+        return Bringers(_filled({**table, **changed})) if changed else self
 
     def without(self, units: Collection[bytes]) -> tuple[Bringers, list[Name]]:
         """What they become once these are erased, and what nobody else had brought."""

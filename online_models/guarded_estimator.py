@@ -96,8 +96,10 @@ class GuardedEstimator(ABC, Generic[LessonT]):
 
         The estimator keeps what it knows by dimension; those dimensions are handed on.
         """
-        self._release(self._encoder.forget(units))
-        self._frozen = self._encoder.freeze()
+        dims = self._encoder.forget(units)
+        if len(dims):
+            self._release(dims)
+            self._frozen = self._encoder.freeze()
 
     def _hand_on(self) -> None:
         self._release(handed_on(self._encoder, self._n_present))

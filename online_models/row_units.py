@@ -17,7 +17,7 @@ def row_unit(unit: bytes) -> int:
     >>> row_unit(bytes([0, 0, 1, 2, 9, 9, 9, 9])), row_unit(b"")
     (258, 0)
     """
-    return int.from_bytes(unit[:BYTES], "big")
+    return (int.from_bytes(unit[:BYTES], "big") or 1) if unit else 0
 
 
 def of_units(kept: NDArray[np.uint32], units: Collection[bytes]) -> NDArray[np.intp]:
@@ -28,5 +28,5 @@ def of_units(kept: NDArray[np.uint32], units: Collection[bytes]) -> NDArray[np.i
     kept
         What each row keeps, shape (n,).
     """
-    wanted = [number for unit in units if (number := row_unit(unit))]
+    wanted = [row_unit(unit) for unit in units if unit]
     return np.flatnonzero(np.isin(kept, np.array(wanted, np.uint32)))

@@ -128,7 +128,8 @@ class CatchUp:
                 self._metrics.outcomes.labels(entry.key, learned.result).inc()
                 model.moved = True
                 model.n_learned += 1
-            model.forgot |= model.moved and is_forgotten(entry.value)
+            if is_forgotten(entry.value):
+                model.forgot.append(entry.value)
         except InvalidInput as error:
             await self._give_up(*place, error.code, str(error))
         except Exception as error:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from personalization.errors import Refused
-from state.checkpoint_store import BlobName, CheckpointHeader, CheckpointStore, ModelCopy
+from state.checkpoint_store import BlobName, CheckpointHeader, CheckpointStore, ModelCopy, ReplacedModel
 from stream.clock import wall_clock_ms
 from stream.held_model import HeldModel, Stage
 from stream.held_partition import HeldPartition
 from stream.metrics import LearnerMetrics
 from stream.patience import Patience
-from stream.replaced_models import within_bounds
+from stream.replaced_models import Kept, within_bounds
 from stream.set_aside import SettingAside
 from stream.training import Book, Place, Trainings
+
+logger = logging.getLogger(__name__)
 
 
 class Saved(StrEnum):
@@ -77,7 +80,8 @@ class CheckpointWriter:
                 copies[key] = await self._copies(held, model, model.book, blobs, twice=twice)
             except Exception as error:
                 self._aside.put(held, model, Stage.SAVE, error)
-        header = self._next_header(held, copies)
+        replaced = await self._without_the_erased(held, copies, blobs)
+        header = self._next_header(held, copies, replaced)
         if held.header is not None and _says_the_same(header, held.header):
             return Saved.UNCHANGED
         stored = await self._patiently(
@@ -91,7 +95,7 @@ class CheckpointWriter:
             self._aside.saved(model)
             model.copies = of_model
             model.unlearnable = {offset for offset in model.unlearnable if offset > of_model[-1].position}
-            model.moved = model.forgot = False
+            model.moved, model.forgot = False, []
         held.header, held.replaced = header, header.replaced
         held.n_unsaved = 0
         self._metrics.checkpoints.labels("saved").inc()
@@ -129,11 +133,53 @@ class CheckpointWriter:
         self._metrics.checkpoint_bytes.labels(model.key).set(len(blob))
         return blob
 
-    def _next_header(self, held: HeldPartition, copies: Mapping[str, tuple[ModelCopy, ...]]) -> CheckpointHeader:
+    async def _without_the_erased(
+        self, held: HeldPartition, keys: Collection[str], blobs: dict[BlobName, bytes]
+    ) -> Kept:
+        """Models that others replaced, forgetting whom their successors forgot; new copies are put into ``blobs``.
+
+        A copy that cannot be loaded is let go of: nobody could say whom it knows.
+        """
+        left: list[ReplacedModel] = []
+        for replaced in held.replaced:
+            forgot = held.models[replaced.key].forgot if replaced.key in keys else []
+            if forgot:
+                found = [await self._forgetful(held, replaced.key, copy, forgot, blobs) for copy in replaced.copies]
+                replaced = msgspec.structs.replace(
+                    replaced, copies=tuple(copy for copy in found if copy is not None)
+                )
+            if replaced.copies:
+                left.append(replaced)
+        return tuple(left)
+
+    async def _forgetful(
+        self, held: HeldPartition, key: str, copy: ModelCopy, forgot: Sequence[bytes], blobs: dict[BlobName, bytes]
+    ) -> ModelCopy | None:
+        training, name = self._trainings.of(key), (key, copy.number)
+        blob = (await self._patiently("checkpoint", self._checkpoints.blobs, held.number, [name]))[name]
+        try:
+            if blob is None:
+                raise Refused("the copy is missing")
+            book: Book = await asyncio.to_thread(training.load, key, blob)
+            for record in forgot:
+                training.relearn(book, record)
+            new = await training.dump(book, Place(held.number, copy.position + 1, held.generation, self._epoch))
+        except Exception as error:
+            logger.error(
+                "replaced_model_let_go", extra={"partition": held.number, "key": key, "reason": str(error)}
+            )
+            return None
+        kept = held.next_copy(copy.position, copy.n_records, len(new))
+        blobs[key, kept.number] = new
+        return kept
+
+    def _next_header(
+        self, held: HeldPartition, copies: Mapping[str, tuple[ModelCopy, ...]], kept: Kept
+    ) -> CheckpointHeader:
         models = {key: model.saved() for key, model in held.models.items()}
         for key, of_model in copies.items():
             models[key] = msgspec.structs.replace(models[key], copies=of_model)
-        replaced = within_bounds(held.replaced, wall_clock_ms())
+        replaced = within_bounds(kept, wall_clock_ms())
         return CheckpointHeader(self._epoch, held.position, held.generation, held.copy_number, models, replaced)
 
 

@@ -22,7 +22,6 @@ from state.checkpoint_store import CheckpointHeader, CheckpointStore
 from state.erasure_store import Remaining
 from state.keys import Keys
 from stream.clock import CurrentCatalog
-from stream.replaced_models import KEEP_MS
 
 POLL_S = 0.1
 LEARNED_S = 15.0
@@ -79,12 +78,6 @@ class Forgetting:
         if rivers:
             found.append(
                 Remaining(f"what River's models keep by themselves, which cannot forget: {_listed(rivers)}")
-            )
-        replaced = [each for header in await self._headers() for each in header.replaced]
-        if replaced:
-            until_ms = max(each.replaced_at_ms for each in replaced) + KEEP_MS
-            found.append(
-                Remaining("models that an edit of the catalog replaced, kept should it be undone", until_ms)
             )
         if not are_learned:
             found.append(

@@ -62,7 +62,7 @@ class HeldModel:
     moved
         Whether the book learned something that no copy holds, or its copies were signed under a secret before.
     forgot
-        Whether somebody was erased from the book whom both copies may still hold.
+        Records of who was erased from the book, whom its copies may still hold.
     n_learned
         Records taken since the book was loaded.
     raises
@@ -84,7 +84,7 @@ class HeldModel:
     n_passed: int = 0
     n_records: int = 0
     moved: bool = False
-    forgot: bool = False
+    forgot: list[bytes] = field(default_factory=list)
     n_learned: int = 0
     copies: tuple[ModelCopy, ...] = ()
     anew_below: int = NOTHING
@@ -118,7 +118,8 @@ class HeldModel:
         """Let go of the book: the newest copy is what there is."""
         newest = self.copies[0] if self.copies else None
         self.book = None
-        self.live = self.moved = self.forgot = False
+        self.live = self.moved = False
+        self.forgot = []
         self.n_learned = 0
         self.position = self.origin if newest is None else newest.position
         self.n_passed = 0 if newest is None else newest.n_records

@@ -192,7 +192,8 @@ class Learner:
         learned = await training.learn(model.book, value)
         held.models[key] = model
         model.moved = True
-        model.forgot |= is_forgotten(value)
+        if is_forgotten(value):
+            model.forgot.append(value)
         model.n_learned += 1
         self._metrics.outcomes.labels(key, learned.result).inc()
         if learned.changed:

@@ -118,7 +118,7 @@ class Columns:
         self._pending.append(row)
         self._n_rows += 1
         if self._n_rows < REFRESH or not self._n_rows % REFRESH:
-            self._refresh()
+            self.refresh()
 
     def row(self, features: Mapping[Any, Any]) -> Float32Array:
         """Raw values, shape (C,): a number, a level's number, or NaN where missing.
@@ -162,7 +162,7 @@ class Columns:
         z[z != z] = 0.0
         return np.minimum(np.maximum(z, -CLIP, out=z), CLIP, out=z)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Merge the pending rows; work out 1 / deviation anew: 0 for a constant and for a category."""
         block = np.full((len(self._pending), self.n), np.nan)
         for at, row in enumerate(self._pending):
@@ -256,7 +256,6 @@ class Columns:
         numpy.ndarray
             Columns that nobody else has brought, ascending: for ``select`` to leave out.
         """
-        self._refresh()
         self.waiting = self.waiting.forgetting(units)
         self.bringers, alone = self.bringers.without(units)
         for name, level in alone:
@@ -283,7 +282,7 @@ class Columns:
 
     def select(self, kept: NDArray[np.intp]) -> None:
         """Only these columns stay, in this order; the names of the others may earn one anew."""
-        self._refresh()
+        self.refresh()
         names = [(self.names[at], self.is_category[at], self._since[at]) for at in kept.tolist()]
         levels, free = self._levels, self._free_levels
         statistics = [self._count, self._mean, self._m2, self._inverse]

@@ -164,6 +164,8 @@ class ConversionModel(base.Classifier):
         """
         at = of_units(self._units, units)
         self._rows[at], self._labels[at], self._weights[at], self._units[at] = np.nan, 0.0, 0.0, 0
+        if len(at):
+            self._columns.refresh()
         gone = self._columns.forget(units)
         self._last = None
         if not len(gone):
