@@ -199,6 +199,13 @@ class DeletesEntries(Protocol):
         """Erase single entries; returns how many there were."""
         ...
 
+    async def purge(self, topic: str, partition: int) -> bool:
+        """Let go of the bytes of erased entries, in memory and in what is written from now on.
+
+        False where there is no room for that: they go with their neighbours, by age.
+        """
+        ...
+
 
 def check_identity(
     actual: LogIdentity,

@@ -161,3 +161,38 @@ for k = 2, #KEYS do
 end
 return 1
 """
+
+COPY = """
+-- KEYS: stream, its copy. ARGV: the last id copied, how many more. Returns the last id copied now; '' once there
+-- are no more. A copy that nobody finishes goes after an hour.
+local last = ''
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])) do
+  last = entry[1]
+  redis.call('XADD', KEYS[2], last, unpack(entry[2]))
+end
+redis.call('PEXPIRE', KEYS[2], 3600000)
+return last
+"""
+
+SWAP = """
+-- KEYS: stream, its copy, a place for what the stream was. ARGV[1]: the last id copied. Returns 1 once the copy is
+-- the stream; 0 where entries were erased meanwhile that the copy holds.
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if not first then
+  redis.call('UNLINK', KEYS[2])
+  return 1
+end
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+')) do
+  redis.call('XADD', KEYS[2], entry[1], unpack(entry[2]))
+end
+redis.call('XTRIM', KEYS[2], 'MINID', '=', first[1])
+if redis.call('XLEN', KEYS[1]) ~= redis.call('XLEN', KEYS[2]) then
+  redis.call('UNLINK', KEYS[2])
+  return 0
+end
+redis.call('RENAME', KEYS[1], KEYS[3])
+redis.call('RENAME', KEYS[2], KEYS[1])
+redis.call('PERSIST', KEYS[1])
+redis.call('UNLINK', KEYS[3])
+return 1
+"""

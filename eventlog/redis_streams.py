@@ -24,13 +24,19 @@ from eventlog.redis_errors import translated
 from eventlog.redis_keys import PartitionKeys, entry_id, group_keys, identity_key, offset_of, partition_keys
 from eventlog.redis_writer import Layout, Limits, RedisWriter
 from eventlog.topics import Topics, Trim
-from personalization.errors import Unavailable
+from personalization.errors import StorageFull, Unavailable
 
 N_SEGMENTS = 64
 """A partition is trimmed by whole segments of a 64th of its bytes or age: it keeps within 2 % of its bound,
 and one trim drops at most about a megabyte by default, 1–2 ms of Redis's time."""
 
 READ_COUNT = 500
+
+PURGE_SLICE = 200
+"""Entries copied in one call: some milliseconds, in which Redis answers nobody else."""
+
+PURGE_ATTEMPTS = 3
+"""Of two erasers at once, of which one was paused, one begins again."""
 
 WORKER_TIMEOUT_S = 10.0
 
@@ -84,6 +90,8 @@ class RedisStreamsLog:
         self._create = self._redis.register_script(scripts.CREATE)
         self._close = self._redis.register_script(scripts.CLOSE)
         self._fill = self._redis.register_script(scripts.FILL)
+        self._copy = self._redis.register_script(scripts.COPY)
+        self._swap = self._redis.register_script(scripts.SWAP)
         self._raise_floor = self._redis.register_script(scripts.RAISE_FLOOR)
         self._writer = RedisWriter(
             self._append_script,
@@ -224,6 +232,25 @@ class RedisStreamsLog:
         """Erase single entries; returns how many there were. Offsets are then no longer dense."""
         stream = (await self._keys_of(topic, partition))[0]
         return int(await self._call(self._redis.xdel(stream, *map(entry_id, offsets))))
+
+    async def purge(self, topic: str, partition: int) -> bool:
+        """Let go of the bytes of erased entries; see the port. Takes as much memory again as the partition has.
+
+        Redis only marks an entry as erased while others stand in the same block, and writes the whole block to its
+        files. So the stream is copied, a slice at a time, and the copy takes its place.
+        """
+        stream = (await self._keys_of(topic, partition))[0]
+        copy, old = (f"{stream}:{what}:{uuid.uuid4().hex}" for what in ("copy", "old"))
+        try:
+            for _ in range(PURGE_ATTEMPTS):
+                last: bytes | str = "0-0"
+                while found := await self._call(self._copy(keys=[stream, copy], args=[last, PURGE_SLICE])):
+                    last = found
+                if await self._call(self._swap(keys=[stream, copy, old], args=[last])):
+                    return True
+        except StorageFull:
+            await self._call(self._redis.unlink(copy))
+        return False
 
     async def _create_epoch(self, n_partitions: int, least_epoch: int) -> LogIdentity:
         found = await self._call(

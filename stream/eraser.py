@@ -52,6 +52,7 @@ class _Work:
     keys: list[str] = field(default_factory=list)
     units: set[bytes] = field(default_factory=set)
     removed: dict[str, int] = field(default_factory=dict)
+    is_purged: bool = True
 
     def person(self) -> Person:
         return Person(frozenset(self.keys), frozenset(self.units))
@@ -211,6 +212,9 @@ class Eraser:
                     for first in range(0, len(offsets), SLICE):
                         n_deleted += await log.delete(topic, partition, offsets[first : first + SLICE])
                     removed[topic] = removed.get(topic, 0) + n_deleted
+                if found and not await log.purge(topic, partition):
+                    for index in found:
+                        people[index][0].is_purged = False
 
     async def _report(self, work: _Work, *, are_learned: bool) -> Erasure:
         now_ms = self._now_ms()
@@ -221,6 +225,9 @@ class Eraser:
             ),
             *await self._models.remains(are_learned=are_learned, now_ms=now_ms, log_age_ms=self._log_age_ms),
         ]
+        if not work.is_purged:
+            until_ms = now_ms + self._log_age_ms
+            remains.append(Remaining("bytes of erased entries, as Redis had no room for a copy without", until_ms))
         if not isinstance(self._log, DeletesEntries):
             until_ms = now_ms + self._log_age_ms
             remains.append(Remaining("entries of the log on Kafka, which deletes none by itself", until_ms))

@@ -207,7 +207,7 @@ def comes_by(site: Site, user_id: str, **traits: str) -> None:
 
 
 def test_models_forget_what_one_person_alone_has_brought(site: Site) -> None:
-    comes_by(site, "john", city="York")
+    comes_by(site, "james", city="York")
     comes_by(site, JANE, city="York", email=PLANTED)
     until(lambda: know(site, PLANTED) == know(site, "York") == list(MODELS), "all models know her, checkpoints too")
     n_before = site.learned("home")

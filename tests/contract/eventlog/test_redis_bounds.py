@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -129,6 +130,64 @@ async def test_erased_entries_are_gone_and_the_rest_stays(log: RedisStreamsLog) 
     await fill(log, VISITOR_LOG, 10)
     assert await log.delete(VISITOR_LOG, 0, [3, 4, 99]) == 2
     assert [e.offset async for e in log.read(VISITOR_LOG, 0, 0)] == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
+async def test_no_byte_of_an_erased_entry_is_left_between_its_neighbours(
+    log: RedisStreamsLog, redis_url: str, namespace: str
+) -> None:
+    planted = b"planted-91c2"
+    for value in (*[RECORD] * 250, planted, *[RECORD] * 250):
+        await log.append([Record(VISITOR_LOG, "k", value)])
+    stream = partition_keys(log.topics.on_server(VISITOR_LOG, 1), 0).stream
+    async with Redis.from_url(redis_url) as redis:
+        await redis.config_set("rdbcompression", "no")
+        await log.delete(VISITOR_LOG, 0, [250])
+        assert planted in (await redis.dump(stream) or b"")
+        assert await log.purge(VISITOR_LOG, 0)
+        assert planted not in (await redis.dump(stream) or planted)
+        assert await redis.pttl(stream) == -1
+        assert [name async for name in redis.scan_iter(match=f"{{{namespace}*") if b":copy:" in name] == []
+        await redis.config_set("rdbcompression", "yes")
+    kept = [(entry.offset, entry.value) async for entry in log.read(VISITOR_LOG, 0, 0)]
+    assert kept == [(offset, RECORD) for offset in range(501) if offset != 250]
+    (position,) = await log.append([Record(VISITOR_LOG, "k", b"next")])
+    assert position.offset == 501
+    assert await log.purge(DECISIONS, 0)  # nothing ever was
+
+
+async def test_what_is_appended_and_trimmed_during_a_purge_is_as_it_would_be_without(
+    log: RedisStreamsLog, redis_url: str
+) -> None:
+    await fill(log, DECISIONS, 600)
+    stream = partition_keys(log.topics.on_server(DECISIONS, 1), 0).stream
+    await log.delete(DECISIONS, 0, [300])
+    purging = asyncio.create_task(log.purge(DECISIONS, 0))
+    while not purging.done():
+        await fill(log, DECISIONS, 20)
+    assert purging.result()
+    earliest, end = (await log.earliest_offsets(DECISIONS))[0], (await log.end_offsets(DECISIONS))[0]
+    kept = [entry.offset async for entry in log.read(DECISIONS, 0, 0)]
+    assert kept == [offset for offset in range(earliest, end) if offset != 300]
+    async with Redis.from_url(redis_url) as redis:
+        assert await redis.xlen(stream) == len(kept)
+
+
+async def test_a_purge_that_another_overtakes_brings_nothing_back(
+    log: RedisStreamsLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(log, VISITOR_LOG, 300)
+    copy: Any = log._copy
+    erased: list[int] = []
+
+    async def copies_and_then_somebody_erases(**arguments: Any) -> Any:
+        last = await copy(**arguments)
+        if not erased:
+            erased.append(await log.delete(VISITOR_LOG, 0, [5]))
+        return last
+
+    monkeypatch.setattr(log, "_copy", copies_and_then_somebody_erases)
+    assert await log.purge(VISITOR_LOG, 0)
+    assert [e.offset async for e in log.read(VISITOR_LOG, 0, 0)] == [n for n in range(300) if n != 5]
 
 
 async def test_a_commit_of_an_earlier_generation_is_refused(redis_url: str, namespace: str) -> None:
