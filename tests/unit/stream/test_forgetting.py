@@ -16,6 +16,7 @@ from personalization.events.forgotten import Forgotten, encode_forgotten
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from personalization.visitor.choice import Choice
 from state.model_store import Published
+from stream.held_model import HeldModel
 from stream.learner import LearnedMessage, Learner
 from tests.unit.stream.test_checkpoints import Shop
 from tests.unit.stream.test_learner import HERO
@@ -205,6 +206,12 @@ async def test_who_has_learned_nothing_forgets_nothing_and_serves_nothing_new() 
     await learner.publish()
     assert shop.publisher.published == []
     assert shop.counted("forgotten") == 1
+
+
+def test_a_model_that_went_back_to_its_copies_is_not_saved_for_what_it_forgot_before() -> None:
+    model = HeldModel("hero", forgot=[b"record"], moved=True)
+    model.go_back()
+    assert (model.forgot, model.moved) == ([], False)
 
 
 @pytest.mark.parametrize("value", [encode_forgotten(Forgotten((JANE,), 7))[:-3], b"\x83\xa4type\xa9forgotten"])
