@@ -79,6 +79,9 @@ class Forgetting:
             found.append(
                 Remaining(f"what River's models keep by themselves, which cannot forget: {_listed(rivers)}")
             )
+        behind = [key for header in await self._headers() for key in header.waiting()]
+        if behind:
+            found.append(Remaining(f"models that are put aside, until they have caught up: {_listed(behind)}"))
         if not are_learned:
             found.append(
                 Remaining(

@@ -14,7 +14,7 @@ from eventlog.port import EventLog, LogIdentity, Record
 from eventlog.topics import OUTCOMES
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.events.forgotten import decode_forgotten
-from state.checkpoint_store import CheckpointHeader, SavedModel, encode_header
+from state.checkpoint_store import CheckpointHeader, ModelCopy, SavedModel, encode_header
 from state.keys import Keys
 from stream import forgetting
 from stream.forgetting import Forgetting
@@ -103,6 +103,14 @@ async def test_a_learner_that_is_away_is_waited_for_a_while_and_told_of(monkeypa
     assert not await bench.forgetting.forget({JANE}, 7)
     assert "the learner is away" in await bench.remaining(are_learned=False)
     assert "the learner is away" not in await bench.remaining()
+
+
+async def test_models_that_are_put_aside_are_named() -> None:
+    bench = Bench()
+    waiting = SavedModel(b"", 0, 3, (ModelCopy(1, 4, 2, 100),))
+    header = CheckpointHeader(1, 9, 1, 2, {"aside": waiting, "live": SavedModel(b"", 0, 2, waiting.copies)})
+    bench.redis.values[KEYS.checkpoint(0, "current")] = encode_header(header)
+    assert "until they have caught up: aside" in await bench.remaining()
 
 
 async def test_rivers_models_are_named_that_cannot_forget() -> None:
