@@ -150,8 +150,8 @@ class LearnerMetrics(WorkerMetrics):
         self.outcomes = Counter(
             "nextbest_outcomes",
             "Outcomes, and examples of conversions, by what became of them: learned, served, judged, challenger, "
-            "duplicate, untrained, bounded, invalid, redelivered, dead_letter; behind: kept for a model that is to "
-            "catch up",
+            "duplicate, untrained, bounded, invalid, forgotten, redelivered, dead_letter; behind: kept for a model "
+            "that is to catch up",
             ["placement", "result"],
             registry=r,
         )
