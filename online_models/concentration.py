@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from heapq import nlargest
 from typing import Any, NamedTuple
 
@@ -111,6 +111,13 @@ class Concentration:
             arm.rewards += weight * amount
             arm.earners.add(unit)
             day.earned.add(pair, weight * amount)
+
+    def forget(self, units: Collection[bytes]) -> None:
+        """Know of no pair of these persons any more; how many there were in all stays."""
+        short = {unit[:4] for unit in units}
+        for day in (self._today, self._before):
+            for pairs in (day.taught, day.earned):
+                pairs.drop({pair for pair, _ in pairs.items() if pair[4:] in short})
 
     def _turn_to(self, day: int) -> None:
         if day <= self._day:

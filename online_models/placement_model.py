@@ -233,6 +233,7 @@ class PlacementModel:
             return False
         self.model.forget(units)
         self.influence.forget(units)
+        self.concentration.forget(units)
         self.counts["forgotten"] += 1
         return True
 

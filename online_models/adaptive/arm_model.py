@@ -237,6 +237,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
         Weights that others share in stay. All is fitted anew, without them, from the next outcome on.
         """
+        self._drift.forget_visitors(units)
         n_rows = self._buffer.forget(units)
         gone = self._encoder.forget(units)
         if not n_rows and not len(gone):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
 from enum import Enum
 from itertools import accumulate
 from math import log1p
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.adaptive.witnesses import weights_of
+from online_models.adaptive.witnesses import weights_of, without
 from online_models.reward_model import FloatArray
 
 SMALLEST, MILD = 16, 64
@@ -139,6 +140,10 @@ class DriftDetector:
         """Begin again: after a reset nothing of before says anything."""
         self._witnesses = array("Q")
         self._take(array("d"))
+
+    def forget_visitors(self, units: Collection[bytes]) -> None:
+        """Know no more whose outcomes were these persons'; each counts for itself from now on."""
+        self._witnesses = array("Q", without(np.frombuffer(self._witnesses, np.uint64), units).tobytes())
 
     def last(self, n: int) -> FloatArray:
         """The last n, in order."""

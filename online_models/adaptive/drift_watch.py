@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +85,11 @@ class DriftWatch:
         """Another arm is at ``row`` now."""
         if row < len(self._arms):
             self._arms[row].forget()
+
+    def forget_visitors(self, units: Collection[bytes]) -> None:
+        """Know no more which outcomes were these persons'."""
+        for detector in (self._all, *self._arms):
+            detector.forget_visitors(units)
 
     def _laid_to(self, span: int) -> Shift:
         if span <= len(self._recent):

@@ -6,6 +6,8 @@ particular: such outcomes count each for itself, as those of servers do.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,16 @@ def weights_of(witnesses: NDArray[np.uint64]) -> FloatArray | None:
     visitors, networks = witnesses >> _HALF, witnesses.astype(np.uint32)
     weights = np.minimum(_shares(visitors), _shares(networks))
     return None if (weights == 1.0).all() else weights
+
+
+def without(witnesses: NDArray[np.uint64], units: Collection[bytes]) -> NDArray[np.uint64]:
+    """The same, as nobody's where they were of persons with these hashes.
+
+    >>> without(np.array([0x61626364 << 32 | 1, 8 << 32 | 2], np.uint64), [b"abcdefgh"]) == [1, 8 << 32 | 2]
+    array([ True,  True])
+    """
+    theirs = np.array([int.from_bytes(unit[:4]) for unit in units], np.uint64)
+    return np.where(np.isin(witnesses >> _HALF, theirs), witnesses & np.uint64(0xFFFFFFFF), witnesses)
 
 
 def _shares(names: NDArray[np.unsignedinteger]) -> FloatArray:

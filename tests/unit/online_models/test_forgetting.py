@@ -278,9 +278,10 @@ def test_a_placement_forgets_what_she_taught_and_its_version_says_so() -> None:
         book.learn(outcome(number, person(1 + number % 9), age=float(number)))
     book.learn(outcome(40, JANE, mail=MAIL))
     version, arms = book.snapshot(1).version, book.report()
-    assert JANE in dumped(book)
+    short = JANE[:4]
+    assert all(name in dumped(book) for name in (JANE, short[::-1]))
     assert book.forget(HERS)
-    assert JANE not in dumped(book)
+    assert not any(name in dumped(book) for name in (short, short[::-1])), "nor in pairs with arms and networks"
     assert person(3) in dumped(book)
     assert book.snapshot(1).version > version
     assert book.report() == arms
