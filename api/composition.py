@@ -9,7 +9,6 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import msgspec
 from redis.exceptions import RedisError
@@ -33,6 +32,7 @@ from config.development_keys import keys_problem
 from config.settings import Settings, networks_of
 from eventlog.partition import partition_of
 from eventlog.spool import Spool
+from installation.encryption import cipher_of, load_data_key
 from installation.redis_clients import background_client, decider_client, fetch_with
 from installation.secrets_of import secrets_of
 from installation.visitor_log import log_of
@@ -40,7 +40,6 @@ from installation.visitors import visitors_of
 from online_models import checkpoint
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
-from personalization.visitor.folder_state import decode_folder
 from state.assignment_store import AssignmentStore
 from state.audit_store import AuditStore
 from state.catalog_follower import CatalogFollower
@@ -56,6 +55,7 @@ from state.people import People
 from state.redis_memory import RedisMemory
 from state.redis_watch import RedisWatch
 from state.visitor_reader import VisitorReader
+from state.visitor_store import UnreadableState
 
 DRAIN_S = 5.0
 """For the last records at the end; what remains is kept on disk, and goes first the next time."""
@@ -83,12 +83,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(background.aclose)
         decider = decider_client(settings.redis, settings.redis_timeout_ms)
         stack.push_async_callback(decider.aclose)
-        log = log_of(settings, append_timeout_s=APPEND_TIMEOUT_S)
+        cipher = cipher_of(settings)
+        log = log_of(settings, cipher, append_timeout_s=APPEND_TIMEOUT_S)
         await log.start()
         stack.push_async_callback(log.close)
         bounded_log = BoundedLog(log)
         await stack.enter_async_context(tasks)
-        reader = VisitorReader(fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read)
+        reader = VisitorReader(
+            fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read, cipher=cipher
+        )
         clock = CollectorClock()
 
         def heard(redis_ms: int) -> None:
@@ -100,9 +103,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         memory = RedisMemory(background, metrics.redis_memory)
         tasks.keep("redis-memory", memory.run)
         assignment = AssignmentStore(background, keys, secrets)
+
+        async def load_secrets() -> None:
+            await assignment.load()
+            await load_data_key(settings, background, keys, cipher)
+
         follower = CatalogFollower(
             CatalogStore(background, settings.namespace),
-            before_first=assignment.load,
+            before_first=load_secrets,
             refuses=functools.partial(keys_problem, settings),
         )
         tasks.keep("catalog", follower.run)
@@ -118,24 +126,26 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         items.on_change = catalog.items_changed
         tasks.keep("items", items.run)
         tasks.keep("items-ready", catalog.run)
-        spool = Spool(log, Path(settings.data_dir) / "spool")
+        spool = Spool(log, Path(settings.data_dir) / "spool", cipher=cipher)
         spool_watch = SpoolWatch(spool)
         tasks.keep("spool", spool.run, may_return=True)
         stack.push_async_callback(spool.drain, DRAIN_S)
 
+        visitors = visitors_of(settings, background, keys, cipher)
+
         async def open_decisions(key: str) -> int:
             try:
                 async with asyncio.timeout(REPORT_S):
-                    value = cast("bytes | None", await background.get(keys.folder(key)))
-                return len(decode_folder(value).open) if value else 0
-            except (RedisError, OSError, msgspec.DecodeError) as error:
+                    stored = (await visitors.load([key]))[key]
+                return len(stored.visitor().folder.open)
+            except (RedisError, OSError, UnreadableState) as error:
                 raise Unavailable(f"open decisions cannot be read: {error}") from error
 
         @functools.cache
         def decision_keys() -> DecisionKeys:
             return DecisionKeys.of(secrets, assignment.found)
 
-        checkpoints = CheckpointStore(background, keys)
+        checkpoints = CheckpointStore(background, keys, cipher)
 
         async def learned(placement: str) -> ModelReport | None:
             try:
@@ -167,7 +177,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             "models": lambda: not_current(models),
             "conversions": lambda: refused(conversions.refused),
         }
-        people = People(background, keys, visitors_of(settings, background, keys))
+        people = People(background, keys, visitors)
         rights = Rights(people, ErasureStore(background, keys), log, clock.now_ms)
         readiness = Readiness(needed, watched, tasks)
         services = Services(

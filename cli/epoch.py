@@ -135,7 +135,7 @@ def _demand_read(group: str, topic: str, ends: Sequence[int], read: Sequence[int
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings) -> AsyncIterator[_Parts]:
-    async with open_installation(settings) as opened:
+    async with open_installation(settings, reads_data=False) as opened:
         identities, checkpoints = (
             LogIdentityStore(opened.redis, opened.keys),
             CheckpointStore(opened.redis, opened.keys),

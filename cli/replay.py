@@ -121,7 +121,7 @@ async def _with_opened(
 
 
 async def _read_base(opened: Installation, path: Path | None) -> Base | None:
-    return None if path is None else read_base(path, await opened.log.identity())
+    return None if path is None else read_base(path, await opened.log.identity(), opened.cipher)
 
 
 async def _save(opened: Installation, path: Path) -> dict[str, Any]:

@@ -167,6 +167,12 @@ class Settings:
         "([how to rotate](runbook.md#another-secret))",
     )
     secret_before_file: str = _row("", "file that `NEXTBEST_SECRET_BEFORE` stands in, instead of the variable")
+    encrypt: str = _row(
+        "auto",
+        "whether personal data are encrypted where they lie, in Redis, in the log and in files: `auto` (where the "
+        "secret is one of your own), `on`, `off`. What was written before stays readable either way "
+        "([what it protects](privacy.md#encryption))",
+    )
     host: str = _row("127.0.0.1", "address the API listens on")
     port: int = _row(8700, "port the API listens on")
     api_processes: int = _row(1, "API processes that share the port")
@@ -322,6 +328,8 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "SECRET", problem))
     if settings.secret and settings.secret_before == settings.secret:
         found.append(InvalidInput(PREFIX + "SECRET_BEFORE", "is the secret in force; leave it out"))
+    if settings.encrypt not in ("auto", "on", "off"):
+        found.append(InvalidInput(PREFIX + "ENCRYPT", f"must be auto, on or off, not {settings.encrypt!r}"))
     for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))

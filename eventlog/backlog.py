@@ -20,6 +20,7 @@ from eventlog.file_thread import FileThread
 from eventlog.port import Record
 from eventlog.record_batch import oldest
 from eventlog.spool_slots import Slot, take
+from personalization.data_cipher import CLEAR, DataCipher
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Backlog:
         Bounds; with both reached ``put`` takes nothing.
     files
         Does what is done to files.
+    cipher
+        Seals what goes to disk.
 
     Attributes
     ----------
@@ -57,7 +60,15 @@ class Backlog:
         Records taken; found in the directory at the start; written to disk.
     """
 
-    def __init__(self, root: Path, max_memory_bytes: int, max_disk_bytes: int, files: FileThread) -> None:
+    def __init__(
+        self,
+        root: Path,
+        max_memory_bytes: int,
+        max_disk_bytes: int,
+        files: FileThread,
+        cipher: DataCipher = CLEAR,
+    ) -> None:
+        self._cipher = cipher
         self._root = root
         self._max_memory_bytes = max_memory_bytes
         self._max_disk_bytes = max_disk_bytes
@@ -264,7 +275,7 @@ class Backlog:
         try:
             slot = take(self._root, empty=self.n_put > 0)
             try:
-                disk = DiskQueue(slot.directory, self._max_disk_bytes)
+                disk = DiskQueue(slot.directory, self._max_disk_bytes, self._cipher)
             except OSError:
                 slot.release()
                 raise

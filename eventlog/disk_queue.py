@@ -24,6 +24,8 @@ from pathlib import Path
 import msgspec
 
 from eventlog.port import Record
+from eventlog.sealing import sealed_record
+from personalization.data_cipher import CLEAR, DataCipher
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class DiskQueue:
         they are.
     max_bytes
         Bound of all segment files together.
+    cipher
+        Seals what is written, as the log would; what is read stays sealed, and the log takes it so.
 
     Attributes
     ----------
@@ -68,8 +72,9 @@ class DiskQueue:
         What was given up: frames torn or damaged, and what stood behind them.
     """
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, cipher: DataCipher = CLEAR) -> None:
         self._directory = directory
+        self._cipher = cipher
         self._max_bytes = max_bytes
         self._tail: int | None = None
         self._tail_number = -1
@@ -95,7 +100,7 @@ class DiskQueue:
         frames: list[bytes] = []
         room = self._max_bytes - self.n_bytes
         for record in records:
-            frame = _frame(record)
+            frame = _frame(sealed_record(self._cipher, record))
             if len(frame) > room:
                 break
             room -= len(frame)

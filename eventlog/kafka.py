@@ -22,7 +22,9 @@ from eventlog.kafka_topics import are_closed, close_topics, create_topics, until
 from eventlog.kafka_writer import KafkaWriter, Layout
 from eventlog.partition import check_partition_count
 from eventlog.port import LogEntry, LogIdentity, LogPosition, Record
+from eventlog.sealing import opened_value, sealed_records
 from eventlog.topics import VISITOR_LOG, Topics
+from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import Unavailable
 
 
@@ -49,6 +51,8 @@ class KafkaLog:
         Bound of what is not acknowledged yet; beyond it ``append`` raises ``Unavailable`` at once.
     security
         How brokers are spoken to.
+    cipher
+        Seals what is appended and opens what is read.
     """
 
     def __init__(
@@ -62,9 +66,11 @@ class KafkaLog:
         linger_ms: int = 0,
         max_pending_bytes: int = 64 * 1024 * 1024,
         security: KafkaSecurity = PLAINTEXT,
+        cipher: DataCipher = CLEAR,
     ) -> None:
         self.servers = servers
         self.security = security
+        self._cipher = cipher
         self._topics = topics or Topics()
         self._replication = replication
         self._timeout_s = timeout_s
@@ -160,7 +166,7 @@ class KafkaLog:
         self, records: Sequence[Record], only_in: LogIdentity | None = None
     ) -> Coroutine[Any, Any, list[LogPosition]]:
         """Append; see the port."""
-        return self._writer.append(records, only_in)
+        return self._writer.append(sealed_records(self._cipher, records), only_in)
 
     async def until_appended(self) -> None:
         """Wait until any append of this process succeeds."""
@@ -187,7 +193,8 @@ class KafkaLog:
                 for found in (await consumer.getmany(at, timeout_ms=1000)).get(at, ()):
                     if found.offset >= end:
                         return
-                    yield LogEntry(found.offset, (found.key or b"").decode(), found.value or b"")
+                    value = opened_value(self._cipher, topic, found.key, found.value)
+                    yield LogEntry(found.offset, (found.key or b"").decode(), value)
                 if await consumer.position(at) >= end:
                     return
 

@@ -7,6 +7,7 @@ from eventlog.kafka_security import PLAINTEXT, KafkaSecurity
 from eventlog.port import EventLog
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
+from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import InvalidInput
 
 DEFAULT_PARTITIONS = {"kafka": 64, "redis": 4}
@@ -21,6 +22,7 @@ def open_log(
     headroom_share: float = 0.0,
     append_timeout_s: float | None = None,
     security: KafkaSecurity = PLAINTEXT,
+    cipher: DataCipher = CLEAR,
 ) -> RedisStreamsLog | KafkaLog:
     """The log at ``url``; nothing is connected yet.
 
@@ -39,6 +41,8 @@ def open_log(
         worker. A collector answers within a second.
     security
         How Kafka's brokers are spoken to; a URL of Redis says it itself.
+    cipher
+        Seals what is appended and opens what is read; as it is, nothing is sealed.
 
     Raises
     ------
@@ -47,7 +51,9 @@ def open_log(
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("redis", "rediss", "unix"):
-        return RedisStreamsLog(url, topics, headroom_share=headroom_share, append_timeout_s=append_timeout_s)
+        return RedisStreamsLog(
+            url, topics, headroom_share=headroom_share, append_timeout_s=append_timeout_s, cipher=cipher
+        )
     if scheme == "kafka" and rest:
         return KafkaLog(
             rest.strip("/"),
@@ -55,6 +61,7 @@ def open_log(
             replication=replication,
             append_timeout_s=append_timeout_s,
             security=security,
+            cipher=cipher,
         )
     raise InvalidInput("log_url", f"{url!r}: write redis://host:port/db, unix:///path or kafka://host:port")
 

@@ -1,7 +1,8 @@
 """The log as a port: what producers, replay and operators see, whichever server keeps it.
 
-Topics are named plainly (``topics.VISITOR_LOG``); adapters know the names on the server. Faust consumes
-through its transports (``stream/transports``), not through this port.
+Topics are named plainly (``topics.VISITOR_LOG``); adapters know the names on the server. What is appended and read
+is in the clear: adapters seal and open it (``sealing``). Faust consumes through its transports
+(``stream/transports``), not through this port, and workers open what it hands them.
 """
 
 from __future__ import annotations

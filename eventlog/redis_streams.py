@@ -23,7 +23,9 @@ from eventlog.redis_connection import redis_client
 from eventlog.redis_errors import translated
 from eventlog.redis_keys import PartitionKeys, entry_id, group_keys, identity_key, offset_of, partition_keys
 from eventlog.redis_writer import Layout, Limits, RedisWriter
+from eventlog.sealing import opened_value, sealed_records
 from eventlog.topics import Topics, Trim
+from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import StorageFull, Unavailable
 
 N_SEGMENTS = 64
@@ -62,6 +64,8 @@ class RedisStreamsLog:
     headroom_share
         How far beyond a topic's bytes this one may still append. Who reads the log needs some: a log filled to
         its bound with entries not folded yet must still take what folding them emits, or neither ever ends.
+    cipher
+        Seals what is appended and opens what is read.
     """
 
     def __init__(
@@ -73,8 +77,10 @@ class RedisStreamsLog:
         append_timeout_s: float | None = None,
         max_pending_bytes: int = 64 * 1024 * 1024,
         headroom_share: float = 0.0,
+        cipher: DataCipher = CLEAR,
     ) -> None:
         self.url = url
+        self._cipher = cipher
         self._topics = topics or Topics()
         self._room = 1.0 + headroom_share
         self._redis: Redis = redis_client(
@@ -156,7 +162,7 @@ class RedisStreamsLog:
         self, records: Sequence[Record], only_in: LogIdentity | None = None
     ) -> Coroutine[Any, Any, list[LogPosition]]:
         """Append; see the port. ``LogFull`` refuses all of ``records`` and leaves none of them behind."""
-        return self._writer.append(records, only_in)
+        return self._writer.append(sealed_records(self._cipher, records), only_in)
 
     async def until_appended(self) -> None:
         """Wait until any append of this process succeeds."""
@@ -186,7 +192,8 @@ class RedisStreamsLog:
                 self._redis.xrange(stream, entry_id(from_offset), entry_id(end - 1), count=READ_COUNT)
             )
             for entry, fields in found:
-                yield LogEntry(offset_of(entry), fields[b"k"].decode(), fields[b"v"])
+                value = opened_value(self._cipher, topic, fields[b"k"], fields[b"v"])
+                yield LogEntry(offset_of(entry), fields[b"k"].decode(), value)
             if len(found) < READ_COUNT:
                 return
             from_offset = offset_of(found[-1][0]) + 1

@@ -21,6 +21,7 @@ from eventlog.backlog import Backlog
 from eventlog.file_thread import FileThread
 from eventlog.port import EventLog, Record
 from eventlog.record_batch import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
+from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Spool:
         Bounds; with both reached ``put`` drops.
     linger_s
         How long the first record of a batch waits for company: fewer calls, later arrival.
+    cipher
+        Seals what goes to disk.
 
     Attributes
     ----------
@@ -73,11 +76,12 @@ class Spool:
         max_memory_bytes: int = 32 * 1024 * 1024,
         max_disk_bytes: int = 1024 * 1024 * 1024,
         linger_s: float = 0.002,
+        cipher: DataCipher = CLEAR,
     ) -> None:
         self._log = log
         self._linger_s = linger_s
         self._files = FileThread("spool")
-        self._backlog = Backlog(root, max_memory_bytes, max_disk_bytes, self._files)
+        self._backlog = Backlog(root, max_memory_bytes, max_disk_bytes, self._files, cipher)
         self._adoption = Adoption(root, max_disk_bytes, self._files, self._append_adopted)
         self._appending = asyncio.Lock()
         self._wake = asyncio.Event()

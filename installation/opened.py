@@ -13,9 +13,11 @@ from config.settings import Settings, shown_url
 from eventlog.kafka import KafkaLog
 from eventlog.redis_errors import why_shut_out
 from eventlog.redis_streams import RedisStreamsLog
+from installation.encryption import cipher_of, load_data_key
 from installation.redis_clients import catalog_client, worker_client
 from installation.visitor_log import log_of
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.data_cipher import DataCipher
 from personalization.errors import Refused, ShutOut, Unavailable
 from state.catalog_store import CatalogStore
 from state.keys import Keys
@@ -33,23 +35,34 @@ class Installation:
     redis: Redis
     keys: Keys
     catalogs: CatalogStore
+    cipher: DataCipher
 
 
 @asynccontextmanager
-async def open_installation(settings: Settings) -> AsyncIterator[Installation]:
+async def open_installation(settings: Settings, *, reads_data: bool = True) -> AsyncIterator[Installation]:
     """Connect to log and Redis.
+
+    Parameters
+    ----------
+    reads_data
+        Whether personal data are read or written: then the secret has to be the installation's.
 
     Raises
     ------
+    Refused
+        If they are encrypted under another secret.
     Unavailable
         If a server does not answer, now or later in the block.
     """
-    log = log_of(settings)
+    cipher = cipher_of(settings)
+    log = log_of(settings, cipher)
     redis = worker_client(settings.redis)
     try:
         await log.start()
-        store = CatalogStore(redis, settings.namespace)
-        yield Installation(settings, log, redis, Keys(settings.namespace), store)
+        keys = Keys(settings.namespace)
+        if reads_data:
+            await load_data_key(settings, redis, keys, cipher, makes=False)
+        yield Installation(settings, log, redis, keys, CatalogStore(redis, settings.namespace), cipher)
     except RedisError as error:
         raise _does_not_answer(settings.redis, error) from error
     finally:

@@ -8,13 +8,18 @@ from eventlog.opening import open_log
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
 from installation.kafka_security import kafka_security
+from personalization.data_cipher import DataCipher
 
 WORKERS_HEADROOM = 0.5
 """A worker appends into a log that is full for collectors: an entry emits less than itself, save a merge."""
 
 
 def log_of(
-    settings: Settings, *, headroom_share: float = 0.0, append_timeout_s: float | None = None
+    settings: Settings,
+    cipher: DataCipher,
+    *,
+    headroom_share: float = 0.0,
+    append_timeout_s: float | None = None,
 ) -> RedisStreamsLog | KafkaLog:
     """The log: Kafka if the settings name one, else Redis Streams. Nothing is connected yet.
 
@@ -28,4 +33,5 @@ def log_of(
         headroom_share=headroom_share,
         append_timeout_s=append_timeout_s,
         security=kafka_security(settings),
+        cipher=cipher,
     )

@@ -155,7 +155,7 @@ async def _enter(opened: Installation, secret: bytes, conversion: str, retrained
     now_ms = time.time_ns() // 1_000_000
     challenger_id = f"{conversion}-{now_ms:x}"
     keep_ms = KEEP_AGES * max(opened.settings.log_age_ms, 1)
-    await keep_challenger(opened.redis, opened.keys, challenger_id, data, keep_ms)
+    await keep_challenger(opened.redis, opened.keys, challenger_id, data, keep_ms, opened.cipher)
     record = Challenge(challenger_id, conversion, checkpoint.digest(data), now_ms)
     await opened.log.append([Record(OUTCOMES, example_key(conversion), encode_example(record))])
     return challenger_id

@@ -89,6 +89,11 @@ class Secrets:
         return key
 
     @property
+    def current(self) -> bytes:
+        """The secret in force."""
+        return self._secrets[0]
+
+    @property
     def eldest(self) -> bytes:
         """The eldest secret known here: what an installation began with, unless it has noted another."""
         return self._secrets[-1]

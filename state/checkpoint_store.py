@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from redis.asyncio import Redis
 
+from personalization.data_cipher import CLEAR, DataCipher
 from state.keys import Keys
 
 HEADERS = ("current", "copy")
@@ -201,10 +202,17 @@ return 1
 
 
 class CheckpointStore:
-    """Checkpoints of all partitions in one Redis."""
+    """Checkpoints of all partitions in one Redis; the models in them are sealed, for they hold rows of features.
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    Parameters
+    ----------
+    cipher
+        Seals what is written and opens what is read.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, cipher: DataCipher = CLEAR) -> None:
         self._redis = redis
+        self._cipher = cipher
         self._keys = keys
         self._save = redis.register_script(_SAVE)
         self._open = redis.register_script(_OPEN)
@@ -260,7 +268,10 @@ class CheckpointStore:
         if not wanted:
             return {}
         values = cast("list[bytes | None]", await self._redis.mget([self._name(partition, one) for one in wanted]))
-        return dict(zip(wanted, values, strict=True))
+        return {
+            one: None if value is None else self._cipher.opened(value, self._bound(partition, one))
+            for one, value in zip(wanted, values, strict=True)
+        }
 
     async def load(self, partition: int) -> StoredCheckpoint | None:
         """The header and the newest copy of each model; None if nothing is stored.
@@ -303,12 +314,21 @@ class CheckpointStore:
                 *(self._name(partition, name) for name in blobs),
                 *(self._name(partition, name) for name in sorted(obsolete)),
             ],
-            args=[header.generation, len(blobs), encode_header(header), *blobs.values()],
+            args=[
+                header.generation,
+                len(blobs),
+                encode_header(header),
+                *(self._cipher.sealed(blob, self._bound(partition, one)) for one, blob in blobs.items()),
+            ],
         )
         return bool(saved)
 
     async def _next_generation(self) -> int:
         return int(await cast("Any", self._redis.incr(self._keys.generations)))
+
+    def _bound(self, partition: int, blob: BlobName) -> bytes:
+        """What a copy of a model is bound to: where it stands."""
+        return self._name(partition, blob).encode()
 
     def _name(self, partition: int, blob: BlobName) -> str:
         key, number = blob

@@ -19,6 +19,7 @@ from eventlog.redis_errors import is_passing
 from online_models.conversion import checkpoint
 from online_models.conversion.checkpoint import Served
 from online_models.snapshot import unpack_version
+from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import Refused
 from state.keys import Keys
 from state.model_store import Published
@@ -36,11 +37,18 @@ return 'done'
 
 
 class ConversionPublisher:
-    """The learner's side; a newer generation of the learner always wins."""
+    """The learner's side; a newer generation of the learner always wins.
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    Parameters
+    ----------
+    cipher
+        Opens challengers.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, cipher: DataCipher = CLEAR) -> None:
         self._redis = redis
         self._keys = keys
+        self._cipher = cipher
         self._script = redis.register_script(_PUBLISH)
 
     async def publish(self, conversion: str, version: int, model: bytes, at_ms: int) -> Published:
@@ -53,13 +61,18 @@ class ConversionPublisher:
 
     async def challenger(self, challenger_id: str) -> bytes | None:
         """The bytes of a challenger; None where they are gone."""
-        return cast("bytes | None", await self._redis.get(self._keys.challenger(challenger_id)))
+        name = self._keys.challenger(challenger_id)
+        value = cast("bytes | None", await self._redis.get(name))
+        return None if value is None else self._cipher.opened(value, name.encode())
 
 
-async def keep_challenger(redis: Redis, keys: Keys, challenger_id: str, model: bytes, keep_ms: int) -> None:
-    """Keep a challenger for as long as the record that enters it may be read."""
+async def keep_challenger(
+    redis: Redis, keys: Keys, challenger_id: str, model: bytes, keep_ms: int, cipher: DataCipher = CLEAR
+) -> None:
+    """Keep a challenger for as long as the record that enters it may be read; sealed, as checkpoints are."""
+    name = keys.challenger(challenger_id)
     pipeline = redis.pipeline(transaction=True)
-    pipeline.set(keys.challenger(challenger_id), model, px=keep_ms)
+    pipeline.set(name, cipher.sealed(model, name.encode()), px=keep_ms)
     pipeline.sadd(keys.challengers, challenger_id)
     pipeline.pexpire(keys.challengers, keep_ms)
     await pipeline.execute()

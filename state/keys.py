@@ -101,6 +101,16 @@ class Keys:
         return f"{self.namespace}:assignment"
 
     @property
+    def data_key(self) -> str:
+        """The key of personal data, sealed under each secret the installation has had."""
+        return f"{self.namespace}:data-key"
+
+    @property
+    def data_key_id(self) -> str:
+        """The id of that key: says that there is one."""
+        return f"{self.namespace}:data-key-id"
+
+    @property
     def generations(self) -> str:
         """Counts the learners there have been: each take-over of a partition takes the next number."""
         return f"{self.namespace}:learner:generations"

@@ -40,6 +40,10 @@ class People:
             found |= {each: stored[each] for each in wanted}
         return found
 
+    async def redirect_of(self, key: str) -> str | None:
+        """Where a key leads; None: nowhere, or its state cannot be read."""
+        return _redirect((await self._visitors.load([key]))[key])
+
     async def _noted(self, keys: Iterable[str]) -> list[str]:
         pipeline = self._redis.pipeline(transaction=False)
         for key in keys:

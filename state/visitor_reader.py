@@ -17,13 +17,14 @@ from typing import TypeAlias
 
 from redis.exceptions import RedisError
 
+from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import Unavailable
 from personalization.visitor.identity import may_follow
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import VisitorState
 from state.circuit_breaker import CircuitBreaker
 from state.keys import Keys
-from state.visitor_store import UnreadableState, unpack_visitor
+from state.visitor_store import UnreadableState, opened_visitor, unpack_visitor
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class VisitorReader:
         For one round trip, connecting included.
     observe
         Told the seconds of every round trip, and whether it worked.
+    cipher
+        Opens what is read.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class VisitorReader:
         timeout_s: float,
         observe: Callable[[float, bool], None] = lambda seconds, worked: None,
         breaker: CircuitBreaker | None = None,
+        cipher: DataCipher = CLEAR,
     ) -> None:
+        self._cipher = cipher
         self._fetch = fetch
         self._keys = keys
         self._timeout_s = timeout_s
@@ -95,10 +100,10 @@ class VisitorReader:
         """
         if len(keys) == 1:  # of most, one value is all there is
             value = (await self._ask([self._keys.visitor(keys[0])]))[0]
-            state = None if value is None else _unpacked(value)
+            state = None if value is None else _unpacked(self._cipher, keys[0], value)
             if state is None or state.redirect is None:
                 return [] if state is None else [state]
-        reading = _Reading(keys, registered)
+        reading = _Reading(self._cipher, keys, registered)
         for _ in range(MAX_REDIRECTS):
             reading.take(await self._ask([self._keys.visitor(key) for key in reading.wanted]))
             if not reading.wanted:
@@ -109,7 +114,7 @@ class VisitorReader:
         self, visitors: Sequence[tuple[Sequence[str], str | None]]
     ) -> list[list[VisitorState] | Unavailable]:
         """What ``read`` gives of each of several visitors, or raises of it, by one question for all of them."""
-        readings = [_Reading(*visitor) for visitor in visitors]
+        readings = [_Reading(self._cipher, *visitor) for visitor in visitors]
         unfinished = readings
         for _ in range(MAX_REDIRECTS):
             names = [self._keys.visitor(key) for reading in unfinished for key in reading.wanted]
@@ -139,7 +144,7 @@ class VisitorReader:
             value = (await self._ask([self._keys.visitor(key)]))[0]
             if value is None:
                 return key, []
-            state = _unpacked(value)
+            state = _unpacked(self._cipher, key, value)
             if state.redirect is None:
                 return key, [state]
             key = state.redirect
@@ -202,9 +207,10 @@ class VisitorReader:
 class _Reading:
     """One visitor while it is read: the states found so far, and the keys to be asked for next."""
 
-    __slots__ = ("_found", "_registered", "_seen", "error", "wanted")
+    __slots__ = ("_cipher", "_found", "_registered", "_seen", "error", "wanted")
 
-    def __init__(self, keys: Sequence[str], registered: str | None) -> None:
+    def __init__(self, cipher: DataCipher, keys: Sequence[str], registered: str | None) -> None:
+        self._cipher = cipher
         self._registered = registered
         self._found: dict[str, VisitorState] = {}
         self._seen = set(keys)
@@ -217,7 +223,7 @@ class _Reading:
         for key, value in zip(self.wanted, values, strict=True):
             if value is None:
                 continue
-            state = _unpacked(value)
+            state = _unpacked(self._cipher, key, value)
             if state.redirect is None:
                 self._found[key] = state
                 continue
@@ -243,8 +249,8 @@ def _unavailable(error: BaseException) -> Unavailable:
     return failure
 
 
-def _unpacked(value: bytes) -> VisitorState:
+def _unpacked(cipher: DataCipher, key: str, value: bytes) -> VisitorState:
     try:
-        return unpack_visitor(value)
+        return unpack_visitor(opened_visitor(cipher, key, value))
     except UnreadableState as error:
         raise Unavailable(str(error)) from error

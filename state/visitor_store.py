@@ -5,6 +5,9 @@ which entry of the log was applied last, and the state is a pure function of the
 that hold the same fence hold the same state, so the fence is all that needs to be compared. A writer that
 lost (a worker that was paused past its lease) reads again and finds its entries at or below the fence.
 
+What stands behind the fence is sealed, bound to the visitor and the fence; the fence stays in the clear, for Redis
+compares it.
+
 Of who was forgotten the fence alone stays, for a while, under a keyed hash of who it was: what comes again from
 before brings nobody back.
 """
@@ -20,6 +23,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from personalization.catalog.duration import DAY_MS, HOUR_MS
+from personalization.data_cipher import CLEAR, DataCipher, why_sealed
 from personalization.errors import NextbestError
 from personalization.key_derivation import accepted
 from personalization.keyed_hash import hmac_sha256
@@ -53,8 +57,40 @@ def pack_visitor(state: VisitorState) -> bytes:
     return FENCE.pack(state.epoch, state.offset) + encode_visitor(state)
 
 
+def sealed_visitor(cipher: DataCipher, key: str, value: bytes) -> bytes:
+    """The value of a visitor as it is written."""
+    fence = value[: FENCE.size]
+    return fence + cipher.sealed(value[FENCE.size :], b"visitor\x1f" + fence + _bytes_of(key))
+
+
+def opened_visitor(cipher: DataCipher, key: str, value: bytes) -> bytes:
+    """The value of a visitor in the clear; as it is where it cannot be opened: then it is no state.
+
+    Raises
+    ------
+    Unavailable
+        Where it is sealed, and the data key was not read yet.
+    """
+    fence = value[: FENCE.size]
+    return fence + cipher.opened(value[FENCE.size :], b"visitor\x1f" + fence + _bytes_of(key))
+
+
+def sealed_folder(cipher: DataCipher, key: str, value: bytes) -> bytes:
+    """The folder's part of a visitor as it is written."""
+    return cipher.sealed(value, b"folder\x1f" + _bytes_of(key))
+
+
+def opened_folder(cipher: DataCipher, key: str, value: bytes) -> bytes:
+    """The folder's part of a visitor in the clear; see ``opened_visitor``."""
+    return cipher.opened(value, b"folder\x1f" + _bytes_of(key))
+
+
+def _bytes_of(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
 def unpack_visitor(value: bytes | None) -> VisitorState:
-    """The state within a value; a visitor never seen has an empty one.
+    """The state within a value in the clear; a visitor never seen has an empty one.
 
     Raises
     ------
@@ -66,7 +102,7 @@ def unpack_visitor(value: bytes | None) -> VisitorState:
     try:
         return decode_visitor(value[FENCE.size :])
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UnreadableState(f"not a visitor's state: {error}") from error
+        raise UnreadableState(f"not a visitor's state: {why_sealed(value[FENCE.size :]) or error}") from error
 
 
 class Gone(NamedTuple):
@@ -78,7 +114,7 @@ class Gone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A visitor as read: bytes, decoded as often as it has to be folded."""
+    """A visitor as read: bytes in the clear, decoded as often as it has to be folded."""
 
     visitor_value: bytes | None
     folder_value: bytes | None
@@ -110,7 +146,7 @@ class Stored:
         try:
             return Visitor(state, decode_folder(self.folder_value))
         except (msgspec.DecodeError, RecursionError) as error:
-            raise UnreadableState(f"not a folder's state: {error}") from error
+            raise UnreadableState(f"not a folder's state: {why_sealed(self.folder_value) or error}") from error
 
 
 NEVER_SEEN = Stored(None, None)
@@ -191,12 +227,21 @@ class RedisVisitorStore:
         How long what is kept of who was erased is kept: longer than the log keeps what may come again.
     compare
         False writes blindly, for the tests that show what the comparison is for.
+    cipher
+        Seals what is written and opens what is read.
     """
 
     def __init__(
-        self, redis: Redis, keys: Keys, hash_key: bytes, gone_ms: int = GONE_MS, compare: bool = True
+        self,
+        redis: Redis,
+        keys: Keys,
+        hash_key: bytes,
+        gone_ms: int = GONE_MS,
+        compare: bool = True,
+        cipher: DataCipher = CLEAR,
     ) -> None:
         self._redis = redis
+        self._cipher = cipher
         self._keys = keys
         self._hash_keys = accepted(hash_key)
         self._gone_ms = gone_ms
@@ -215,7 +260,9 @@ class RedisVisitorStore:
         values = cast("list[bytes | None]", await self._redis.mget(names))
         absent = [key for key, value in zip(keys, values[::2], strict=True) if not value]
         gone = await self._gone(absent) if absent else {}
-        return {key: Stored(values[2 * i], values[2 * i + 1], gone.get(key)) for i, key in enumerate(keys)}
+        return {
+            key: self._opened(key, values[2 * i], values[2 * i + 1], gone.get(key)) for i, key in enumerate(keys)
+        }
 
     async def save(self, changes: Sequence[Change]) -> list[str]:
         """All visitors by one script call; a script Redis forgot is loaded again.
@@ -238,13 +285,24 @@ class RedisVisitorStore:
             names += (self._keys.visitor(key), self._keys.folder(key), name)
             arguments += (read.fence, b"" if gone is None else gone.value)
             if visitor.is_known:
-                arguments += (change.net_ms, pack_visitor(visitor.state), encode_folder(visitor.folder))
+                arguments += (
+                    change.net_ms,
+                    sealed_visitor(self._cipher, key, pack_visitor(visitor.state)),
+                    sealed_folder(self._cipher, key, encode_folder(visitor.folder)),
+                )
             else:
                 kept_ms = self._gone_ms if visitor.folder.erased_ms else SILENT_MS
                 arguments += (kept_ms, b"", pack_gone(visitor))
         losers = {changes[int(index)].key for index in await self._script(keys=names, args=arguments)}
         await self._note_no_aliases([change for change in changes if change.key not in losers])
         return [change.key for change in changes if change.key in losers]
+
+    def _opened(self, key: str, visitor: bytes | None, folder: bytes | None, gone: Gone | None) -> Stored:
+        return Stored(
+            opened_visitor(self._cipher, key, visitor) if visitor else visitor,
+            opened_folder(self._cipher, key, folder) if folder else folder,
+            gone,
+        )
 
     async def _gone(self, keys: Sequence[str]) -> dict[str, Gone]:
         names = [(key, name) for key in keys for name in self._gone_names(key)]

@@ -8,7 +8,6 @@ anywhere it begins anew, and finds less to do.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from state.keys import Keys
 from state.people import People
 from state.timers import TimerStore
 from state.transient import is_transient
-from state.visitor_store import GONE_MS, Stored, UnreadableState, unpack_visitor
+from state.visitor_store import GONE_MS, Stored, UnreadableState
 from stream.clock import CurrentCatalog, wall_clock_ms
 from stream.forgetting import Forgetting
 from stream.metrics import FolderMetrics
@@ -146,12 +145,10 @@ class Eraser:
             key = self._keys.visitor_key_of(name.decode("utf-8", "surrogatepass"))
             if key is None:
                 continue
-            value = cast("bytes | None", await self._redis.get(name))
-            with contextlib.suppress(UnreadableState):
-                redirect = unpack_visitor(value).redirect
-                if redirect is not None:
-                    await cast("Any", self._redis.sadd(self._keys.aliases(redirect), key))
-                    n_noted += 1
+            redirect = await self._people.redirect_of(key)
+            if redirect is not None:
+                await cast("Any", self._redis.sadd(self._keys.aliases(redirect), key))
+                n_noted += 1
         await self._redis.set(self._keys.aliases_noted, 1)
         logger.info("aliases_noted n=%d", n_noted)
 

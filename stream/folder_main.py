@@ -44,7 +44,7 @@ async def main(settings: Settings) -> None:
         clock = Clock(timers, house.log, house.catalogs, app.owned_numbers, house.identity, metrics)
         sampling = OutcomeSampling(house.log, LEARNER, metrics)
         compare = Safeguard.COMPARE_AND_SET not in house.failpoints.unsafe
-        visitors = visitors_of(settings, house.redis, house.keys, compare)
+        visitors = visitors_of(settings, house.redis, house.keys, house.cipher, compare)
         sweep = Sweep(house.redis, house.keys, visitors, timers, house.catalogs, app.owned_numbers, metrics)
         eraser = Eraser(
             house.redis,
@@ -77,7 +77,7 @@ async def main(settings: Settings) -> None:
             app=app,
             metrics=metrics,
             process=folder.process,
-            message=lambda m: Message(m.partition, m.offset, m.key, m.value),
+            message=lambda m: Message(m.partition, m.offset, m.key, house.message_value(VISITOR_LOG, m)),
             within_s=settings.fold_wait_ms / 1000,
             reached=lambda: folder.reached,
             on_given_up=folder.given_up,

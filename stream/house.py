@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -15,10 +16,13 @@ from eventlog.kafka import KafkaLog
 from eventlog.opening import default_partitions
 from eventlog.port import LogIdentity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
+from eventlog.sealing import opened_value
 from eventlog.topics import OUTCOMES, VISITOR_LOG
+from installation.encryption import cipher_of, load_data_key
 from installation.redis_clients import worker_client
 from installation.visitor_log import WORKERS_HEADROOM, log_of
 from installation.way_in import shut_out
+from personalization.data_cipher import DataCipher, sealed_under
 from personalization.errors import Refused
 from state.catalog_follower import CatalogFollower
 from state.catalog_store import CatalogStore
@@ -32,6 +36,9 @@ from stream.worker_app import WorkerSettings
 logger = logging.getLogger(__name__)
 
 CATALOG_POLL_S = 0.25
+
+LOOKED_AT = 4
+"""Partitions whose next entry is looked at before a worker starts: on Kafka each costs a connection."""
 
 TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES}
 
@@ -47,6 +54,11 @@ class House:
     keys: Keys
     catalogs: CatalogFollower
     failpoints: Failpoints
+    cipher: DataCipher
+
+    def message_value(self, topic: str, message: Any) -> bytes:
+        """The value of one of Faust's messages in the clear, or as it is where it cannot be opened."""
+        return opened_value(self.cipher, topic, message.key, message.value)
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:
@@ -73,17 +85,20 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
         logger.warning(
             "test_switches_on", extra={"point": str(failpoints.armed), "unsafe": sorted(failpoints.unsafe)}
         )
-    log = log_of(settings, headroom_share=WORKERS_HEADROOM)
+    cipher = cipher_of(settings)
+    log = log_of(settings, cipher, headroom_share=WORKERS_HEADROOM)
     redis = worker_client(settings.redis)
     keys = Keys(settings.namespace)
     try:
         await log.start()
+        await until_done(lambda: load_data_key(settings, redis, keys, cipher), _say_waiting)
         n_partitions = settings.partitions or default_partitions(log)
         identity = await until_done(lambda: log.create(n_partitions), _say_waiting)
         await _check_resumption(log, identity, redis, keys, role)
+        await until_done(lambda: _check_readable(log, cipher, keys, role), _say_waiting)
         async with CatalogFollower(CatalogStore(redis, settings.namespace)) as catalogs:
             await _first_catalog(catalogs)
-            yield House(settings, log, identity, redis, keys, catalogs, failpoints)
+            yield House(settings, log, identity, redis, keys, catalogs, failpoints, cipher)
     finally:
         await log.close()
         await redis.aclose()
@@ -100,6 +115,24 @@ async def _check_resumption(
         headers = await until_done(lambda: checkpoints.headers(identity.n_partitions, identity.epoch), _say_waiting)
         trained = {number: header.position for number, header in headers.items()}
     await until_done(lambda: check_resumption(log, role, TOPIC_OF[role], known, trained), _say_waiting)
+
+
+async def _check_readable(log: RedisStreamsLog | KafkaLog, cipher: DataCipher, keys: Keys, role: str) -> None:
+    """Refuse to go on where the next entries are sealed under a data key that is lost: none would be folded."""
+    topic = TOPIC_OF[role]
+    earliest, ends = await log.earliest_offsets(topic), await log.end_offsets(topic)
+    committed = [offset or 0 for offset in await log.committed_offsets(role, topic)]
+    firsts = [max(offsets) for offsets in zip(earliest, committed, strict=True)]
+    waiting = [partition for partition, first in enumerate(firsts) if first < ends[partition]]
+    for partition in waiting[:LOOKED_AT]:
+        async for entry in log.read(topic, partition, firsts[partition], firsts[partition] + 1):
+            if not cipher.knows(entry.value):
+                raise Refused(
+                    f"the log holds entries sealed under the data key {sealed_under(entry.value)}, and this "
+                    f"installation has another: restore {keys.data_key} and {keys.data_key_id} from a backup of "
+                    "Redis. If that is lost, so is what the log holds: stop every producer and run "
+                    "`nextbest epoch open --lossy`"
+                )
 
 
 def _say_waiting(error: BaseException) -> None:

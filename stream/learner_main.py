@@ -51,13 +51,13 @@ async def main(settings: Settings) -> None:
         trainings = Trainings(
             PlacementTraining(ModelPublisher(house.redis, house.keys, key), key, metrics.registry),
             ConversionTraining(
-                ConversionPublisher(house.redis, house.keys),
+                ConversionPublisher(house.redis, house.keys, house.cipher),
                 key,
                 metrics,
                 max(settings.publish_ms, settings.publish_conversion_ms),
             ),
         )
-        checkpoints = CheckpointStore(house.redis, house.keys)
+        checkpoints = CheckpointStore(house.redis, house.keys, house.cipher)
         epoch = house.identity.epoch
         partitions = Partitions(checkpoints, trainings, house.catalogs, epoch, metrics)
         learner = Learner(house.log, partitions, trainings, house.catalogs, metrics, commit, house.failpoints)
@@ -74,7 +74,9 @@ async def main(settings: Settings) -> None:
             app=app,
             metrics=metrics,
             process=learner.process,
-            message=lambda m: LearnedMessage(m.partition, m.offset, m.key, m.value, m.generation_id),
+            message=lambda m: LearnedMessage(
+                m.partition, m.offset, m.key, house.message_value(OUTCOMES, m), m.generation_id
+            ),
             within_s=min(LEARN_WAIT_S, settings.publish_ms / 2_000),
             reached=lambda: learner.reached,
             on_given_up=learner.given_up,

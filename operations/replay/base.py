@@ -5,7 +5,7 @@ state is at least as far as the offsets, and its own fence says how far: entries
 skipped, exactly as when the log gives them a second time.
 
 The file is gzip over msgpack frames, 4 bytes of length before each: a head, a frame per visitor, an end with their
-number.
+number. Where the installation encrypts personal data each frame is sealed, and read with the same data key alone.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import msgspec
-from redis.asyncio import Redis
 
 from eventlog.partition import hash_of
 from eventlog.port import LogIdentity
 from eventlog.topics import VISITOR_LOG
 from installation.opened import Installation
+from installation.visitors import visitors_of
+from personalization.data_cipher import CLEAR, DataCipher, why_sealed
 from personalization.errors import Refused
 from personalization.visitor.visitor import Visitor
 from state.checkpoint_store import CheckpointHeader, CheckpointStore, StoredCheckpoint
-from state.keys import Keys
-from state.visitor_store import Stored
+from state.visitor_store import Stored, VisitorStore
 
 FORMAT = 1
 TOGETHER = 500
+BELONGS_TO = b"base"
+"""What frames are bound to when they are sealed."""
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -117,30 +120,34 @@ async def save_base(opened: Installation, path: Path) -> int:
     partial = path.with_name(path.name + ".part")
     n_visitors = 0
     with gzip.open(partial, "wb", compresslevel=6) as file:
-        _put(file, msgspec.msgpack.encode(head))
+
+        def put(frame: msgspec.Struct) -> None:
+            _put(file, opened.cipher.sealed(msgspec.msgpack.encode(frame), BELONGS_TO))
+
+        put(head)
         seen: set[str] = set()
-        async for visitor in _stored(opened.redis, opened.keys):
+        async for visitor in _stored(opened):
             if visitor.key not in seen:  # a scan may name a key twice
                 seen.add(visitor.key)
-                _put(file, msgspec.msgpack.encode(visitor))
+                put(visitor)
         n_visitors = len(seen)
-        _put(file, msgspec.msgpack.encode(BaseEnd(n_visitors)))
+        put(BaseEnd(n_visitors))
     partial.replace(path)
     return n_visitors
 
 
-def read_base(path: Path, identity: LogIdentity) -> Base:
+def read_base(path: Path, identity: LogIdentity, cipher: DataCipher = CLEAR) -> Base:
     """Read a base of this very log.
 
     Raises
     ------
     Refused
-        Where it is none, is cut short, or is of another log.
+        Where it is none, is cut short, is of another log, or was encrypted with another data key.
     """
     stored: dict[str, BaseVisitor] = {}
     try:
         with gzip.open(path, "rb") as file:
-            frames = _frames(file)
+            frames = _opened_frames(file, path, cipher)
             head = msgspec.msgpack.decode(next(frames), type=BaseHead)
             previous = b""
             for frame in frames:
@@ -163,14 +170,14 @@ def read_base(path: Path, identity: LogIdentity) -> Base:
     return Base(head, stored)
 
 
-def read_head(path: Path) -> BaseHead:
+def read_head(path: Path, cipher: DataCipher = CLEAR) -> BaseHead:
     """What a base says first, for people and tests."""
     with gzip.open(path, "rb") as file:
-        return msgspec.msgpack.decode(next(_frames(file)), type=BaseHead)
+        return msgspec.msgpack.decode(next(_opened_frames(file, path, cipher)), type=BaseHead)
 
 
 async def _checkpoints(opened: Installation, n_partitions: int) -> dict[int, SavedCheckpoint]:
-    store = CheckpointStore(opened.redis, opened.keys)
+    store = CheckpointStore(opened.redis, opened.keys, opened.cipher)
     saved = {}
     for partition in range(n_partitions):
         found = await store.load(partition)
@@ -183,35 +190,41 @@ async def _checkpoints(opened: Installation, n_partitions: int) -> dict[int, Sav
     return saved
 
 
-async def _stored(redis: Redis, keys: Keys) -> AsyncIterator[BaseVisitor]:
+async def _stored(opened: Installation) -> AsyncIterator[BaseVisitor]:
     """Every visitor, both keys read together."""
+    keys = opened.keys
+    store = visitors_of(opened.settings, opened.redis, keys, opened.cipher)
     some: list[str] = []
-    async for name in redis.scan_iter(match=f"{keys.namespace}:visitor:*", count=1000):
+    async for name in opened.redis.scan_iter(match=f"{keys.namespace}:visitor:*", count=1000):
         key = keys.visitor_key_of(name.decode())
         if key is not None:
             some.append(key)
         if len(some) >= TOGETHER:
-            for visitor in await _read(redis, keys, some):
+            for visitor in await _read(store, some):
                 yield visitor
             some = []
-    for visitor in await _read(redis, keys, some):
+    for visitor in await _read(store, some):
         yield visitor
 
 
-async def _read(redis: Redis, keys: Keys, some: list[str]) -> list[BaseVisitor]:
-    if not some:
-        return []
-    names = [name for key in some for name in (keys.visitor(key), keys.folder(key))]
-    values = cast("list[bytes | None]", await redis.mget(names))
+async def _read(store: VisitorStore, some: list[str]) -> list[BaseVisitor]:
     return [
-        BaseVisitor(key, values[2 * index] or b"", values[2 * index + 1] or b"")
-        for index, key in enumerate(some)
-        if values[2 * index]
+        BaseVisitor(key, stored.visitor_value, stored.folder_value or b"")
+        for key, stored in (await store.load(some)).items()
+        if stored.visitor_value
     ]
 
 
 def _put(file: IO[bytes] | gzip.GzipFile, frame: bytes) -> None:
     file.write(_LENGTH.pack(len(frame)) + frame)
+
+
+def _opened_frames(file: IO[bytes] | gzip.GzipFile, path: Path, cipher: DataCipher) -> Iterator[bytes]:
+    for frame in _frames(file):
+        opened = cipher.opened(frame, BELONGS_TO)
+        if sealed := why_sealed(opened):
+            raise Refused(f"{path} is {sealed}")
+        yield opened
 
 
 def _frames(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:

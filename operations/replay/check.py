@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
 from installation.opened import Installation, published
+from installation.visitors import visitors_of
 from operations.replay.base import TOGETHER, Base
 from operations.replay.log_fold import PartitionFold
 from operations.replay.states import starts_of
@@ -91,16 +91,14 @@ async def check_states(opened: Installation, base: Base | None = None) -> Checke
 
 async def _different(opened: Installation, visitors: dict[str, Visitor]) -> list[str]:
     """Keys whose stored bytes are not those of the fold."""
+    store = visitors_of(opened.settings, opened.redis, opened.keys, opened.cipher)
     found = []
     names = list(visitors)
     for start in range(0, len(names), TOGETHER):
-        some = names[start : start + TOGETHER]
-        stored_names = [n for key in some for n in (opened.keys.visitor(key), opened.keys.folder(key))]
-        stored = cast("list[bytes | None]", await opened.redis.mget(stored_names))
-        for index, key in enumerate(some):
+        for key, stored in (await store.load(names[start : start + TOGETHER])).items():
             expected = _packed(visitors[key])
-            values = (stored[2 * index], stored[2 * index + 1])
-            if values != expected and (None in values or _rewritten(Stored(*values)) != expected):
+            values = (stored.visitor_value, stored.folder_value)
+            if values != expected and (None in values or _rewritten(stored) != expected):
                 found.append(key)
     return found
 

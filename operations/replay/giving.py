@@ -73,7 +73,7 @@ class Giving:
 
     async def _still_theirs(self, some: Sequence[tuple[str, Backfilled]]) -> list[tuple[str, Backfilled]]:
         """Those whose profile is still there, or has a redirect: of who was forgotten nothing is stored anew."""
-        store = visitors_of(self.opened.settings, self.opened.redis, self.opened.keys)
+        store = visitors_of(self.opened.settings, self.opened.redis, self.opened.keys, self.opened.cipher)
         stored = await store.load([key for key, _ in some])
         found = []
         for key, backfilled in some:

@@ -106,9 +106,11 @@ class _Rebuilding:
         self._epoch = epoch
         self._trainings = Trainings(
             PlacementTraining(ModelPublisher(opened.redis, opened.keys, key), key),
-            ConversionTraining(ConversionPublisher(opened.redis, opened.keys), key, LearnerMetrics()),
+            ConversionTraining(
+                ConversionPublisher(opened.redis, opened.keys, opened.cipher), key, LearnerMetrics()
+            ),
         )
-        self._checkpoints = CheckpointStore(opened.redis, opened.keys)
+        self._checkpoints = CheckpointStore(opened.redis, opened.keys, opened.cipher)
         self.rebuilt = RebuiltModels()
 
     async def rebuild(self, number: int, base: StoredCheckpoint | None, start: int) -> None:

@@ -88,7 +88,7 @@ async def rebuild_states(opened: Installation, base: Base | None) -> RebuiltStat
 
 
 async def _write(opened: Installation, visitors: dict[str, Visitor]) -> None:
-    store = visitors_of(opened.settings, opened.redis, opened.keys)
+    store = visitors_of(opened.settings, opened.redis, opened.keys, opened.cipher)
     timers = RedisTimerStore(opened.redis, opened.keys)
     names = list(visitors)
     for first in range(0, len(names), TOGETHER):

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
-from personalization.errors import InvalidInput
+from personalization.data_cipher import unreadable
 from personalization.features import FeatureValue
 from personalization.visitor.choice import Choice
 
@@ -124,7 +124,7 @@ def decode_record(data: bytes) -> DecisionRecord:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidInput("record", f"not a decision record: {error}", "bad_record") from error
+        raise unreadable(data, "record", f"not a decision record: {error}", "bad_record") from error
 
 
 def pack_f32(numbers: tuple[float, ...]) -> bytes:

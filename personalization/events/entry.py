@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from personalization.data_cipher import unreadable
 from personalization.errors import InvalidInput
 from personalization.events.event import Event
 
@@ -126,4 +127,4 @@ def decode_entry(data: bytes) -> Entry:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidInput("entry", f"not an entry of the visitor log: {error}", "bad_entry") from error
+        raise unreadable(data, "entry", f"not an entry of the visitor log: {error}", "bad_entry") from error

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from personalization.catalog.compiled_catalog import CONVERSION_KEY
-from personalization.errors import InvalidInput
+from personalization.data_cipher import unreadable
 from personalization.events.forgotten import Forgotten
 from personalization.features import FeatureValue
 
@@ -120,4 +120,4 @@ def decode_example(data: bytes) -> ConversionRecord:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidInput("example", f"not an example: {error}", "bad_example") from error
+        raise unreadable(data, "example", f"not an example: {error}", "bad_example") from error

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from personalization.errors import InvalidInput
+from personalization.data_cipher import unreadable
 from personalization.features import FeatureValue
 from personalization.visitor.choice import Choice
 
@@ -106,4 +106,4 @@ def decode_outcome(data: bytes) -> Outcome:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidInput("outcome", f"not an outcome: {error}", "bad_outcome") from error
+        raise unreadable(data, "outcome", f"not an outcome: {error}", "bad_outcome") from error

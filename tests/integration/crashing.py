@@ -22,6 +22,7 @@ from installation.visitor_log import log_of
 from online_models import checkpoint
 from online_models.conversion import checkpoint as book_checkpoint
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.data_cipher import CLEAR
 from personalization.events.example import conversion_of
 from personalization.visitor.folder_state import HOLD_MS
 from state.catalog_store import CatalogStore
@@ -161,7 +162,7 @@ class System:
         self.directory = directory
         self.keys = Keys(settings.namespace)
         self.redis: Redis = Redis.from_url(settings.redis, protocol=2)
-        self.log: EventLog = log_of(settings)
+        self.log: EventLog = log_of(settings, CLEAR)
         self.workers: list[Worker] = []
         self.seed = seed
         self.environment = {

@@ -19,6 +19,7 @@ from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
 from installation.kafka_security import kafka_security
 from installation.visitor_log import log_of
+from personalization.data_cipher import CLEAR
 from tests.certificates import Authority
 from tests.requirements import require
 from tests.running import ROOT, begin, stop, until
@@ -94,7 +95,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 async def test_the_log_and_its_tools_get_in(secured: Secured, way: str, mechanism: str, namespace: str) -> None:
     environment = {**getattr(secured, way), "NEXTBEST_KAFKA_MECHANISM": mechanism}
     settings = Settings.from_environment({**environment, "NEXTBEST_NAMESPACE": namespace.rstrip(".")})
-    log = log_of(settings)
+    log = log_of(settings, CLEAR)
     await log.start()
     try:
         await log.create(2)

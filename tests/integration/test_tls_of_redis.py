@@ -22,6 +22,7 @@ from config.settings import Settings
 from eventlog.redis_streams import RedisStreamsLog
 from installation.redis_clients import background_client, catalog_client, decider_client, worker_client
 from installation.visitor_log import log_of
+from personalization.data_cipher import CLEAR
 from state.catalog_store import CatalogStore
 from state.embedded import EmbeddedRedis
 from tests.certificates import Authority, Signed
@@ -88,7 +89,7 @@ async def test_every_client_gets_in(secured: Secured) -> None:
         assert await client.set("who", "me")
         assert await client.get("who") == b"me"
         await client.aclose()
-    log = log_of(settings)
+    log = log_of(settings, CLEAR)
     assert isinstance(log, RedisStreamsLog)
     assert (await log.create(2)).n_partitions == 2
     await log.close()
