@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -104,9 +104,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tasks.keep("redis-memory", memory.run)
         assignment = AssignmentStore(background, keys, secrets)
 
+        secrets_read = asyncio.Event()
+
         async def load_secrets() -> None:
             await assignment.load()
             await load_data_key(settings, background, keys, cipher)
+            secrets_read.set()
+
+        async def once_read(run: Callable[[], Awaitable[None]]) -> None:
+            await secrets_read.wait()
+            await run()
 
         follower = CatalogFollower(
             CatalogStore(background, settings.namespace),
@@ -114,10 +121,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             refuses=functools.partial(keys_problem, settings),
         )
         tasks.keep("catalog", follower.run)
-        models = ModelFollower(background, keys, models_key)
-        tasks.keep("models", models.run)
-        conversions = ConversionFollower(background, keys, models_key)
-        tasks.keep("conversions", conversions.run)
+        models = ModelFollower(background, keys, models_key, cipher=cipher)
+        tasks.keep("models", functools.partial(once_read, models.run))
+        conversions = ConversionFollower(background, keys, models_key, cipher=cipher)
+        tasks.keep("conversions", functools.partial(once_read, conversions.run))
         creation = LogCreation(log, settings.partitions)
         tasks.keep("log-creation", creation.run, may_return=True)
         await follower.wait_ready(_CATALOG_WAIT_S)

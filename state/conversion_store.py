@@ -42,7 +42,7 @@ class ConversionPublisher:
     Parameters
     ----------
     cipher
-        Opens challengers.
+        Seals models, for what they know by name are values of features, and opens challengers.
     """
 
     def __init__(self, redis: Redis, keys: Keys, cipher: DataCipher = CLEAR) -> None:
@@ -55,8 +55,9 @@ class ConversionPublisher:
         """Publish a model (``checkpoint.dump_served``) under its packed version."""
         generation, _ = unpack_version(version)
         await cast("Any", self._redis.sadd(self._keys.conversions, conversion))
-        arguments: list[Any] = [generation, version, at_ms, model]
-        result = await self._script(keys=[self._keys.conversion(conversion)], args=arguments)
+        name = self._keys.conversion(conversion)
+        arguments: list[Any] = [generation, version, at_ms, self._cipher.sealed(model, name.encode())]
+        result = await self._script(keys=[name], args=arguments)
         return Published(result.decode())
 
     async def challenger(self, challenger_id: str) -> bytes | None:
@@ -96,10 +97,15 @@ class ConversionFollower:
     ----------
     redis
         Not the decider's own client.
+    cipher
+        Opens what is read; it has its data key before ``run``.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, secret: bytes, poll_ms: int = POLL_MS) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, secret: bytes, poll_ms: int = POLL_MS, cipher: DataCipher = CLEAR
+    ) -> None:
         self._redis = redis
+        self._cipher = cipher
         self._keys = keys
         self._secret = secret
         self._poll_ms = poll_ms
@@ -160,10 +166,12 @@ class ConversionFollower:
             await pause(self._poll_ms / 1000)
 
     async def _read(self, name: str, version: bytes) -> None:
-        model, at_ms = await cast("Any", self._redis.hmget(self._keys.conversion(name), ["model", "at_ms"]))
+        stored = self._keys.conversion(name)
+        model, at_ms = await cast("Any", self._redis.hmget(stored, ["model", "at_ms"]))
         if model is None:
             return
         try:
+            model = self._cipher.opened(model, stored.encode())
             # Off the loop: half a megabyte takes milliseconds to unpack.
             served = await asyncio.to_thread(checkpoint.load_served, model, self._secret, conversion=name)
             self._models[name] = FollowedConversion(served, int(at_ms))

@@ -5,6 +5,8 @@
 version they build on; a follower that misses one, or starts, reads the whole hash, and asks for versions now and
 then should announcements stay away. A newer generation of the learner always wins: what a learner that lost its
 partition still publishes is refused.
+
+Header, arms and announcements are sealed: what a model knows by name are values of features.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ from background.cancelling import pause, stop_if_cancelled
 from eventlog.redis_errors import is_passing
 from online_models.snapshot import ModelSnapshot, unpack_version
 from online_models.wire import SnapshotDelta
+from personalization.data_cipher import CLEAR, DataCipher, why_sealed
 from personalization.errors import Refused
 from state.keys import Keys
 
 logger = logging.getLogger(__name__)
 
 _ARM = "arm:"
+_HEADER = "header"
+_ANNOUNCEMENT = b"announcement"
 
 
 class Announcement(msgspec.Struct, frozen=True, array_like=True):
@@ -79,10 +84,13 @@ class ModelPublisher:
     ----------
     secret
         Authenticates snapshots that are not made of arrays.
+    cipher
+        Seals what is published.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, secret: bytes) -> None:
+    def __init__(self, redis: Redis, keys: Keys, secret: bytes, cipher: DataCipher = CLEAR) -> None:
         self._redis = redis
+        self._cipher = cipher
         self._keys = keys
         self._secret = secret
         self._script = redis.register_script(_PUBLISH)
@@ -112,14 +120,17 @@ class ModelPublisher:
     ) -> tuple[Published, int]:
         announced = delta.to_bytes() if builds_on else b""
         message = _encoder.encode(Announcement(placement, delta.version, at_ms, announced))
+        message = self._cipher.sealed(message, _ANNOUNCEMENT)
+        name = self._keys.model(placement)
+        header = self._cipher.sealed(delta.header, _bound(name, _HEADER))
         generation, _ = unpack_version(delta.version)
-        arguments: list[Any] = [generation, delta.version, at_ms, builds_on, delta.header, message]
+        arguments: list[Any] = [generation, delta.version, at_ms, builds_on, header, message]
         arguments.append(len(delta.removed))
         arguments.extend(_ARM + arm for arm in delta.removed)
         for arm, field in delta.arms.items():
-            arguments += (_ARM + arm, field)
+            arguments += (_ARM + arm, self._cipher.sealed(field, _bound(name, _ARM + arm)))
         await cast("Any", self._redis.sadd(self._keys.models, placement))
-        keys = [self._keys.model(placement), self._keys.model_changes]
+        keys = [name, self._keys.model_changes]
         result = Published((await self._script(keys=keys, args=arguments)).decode())
         n_bytes = len(message) + len(delta.header) + sum(map(len, delta.arms.values()))
         return result, n_bytes
@@ -137,27 +148,46 @@ class Followed:
     at_ms: int
 
 
-async def read_model(redis: Redis, keys: Keys, placement: str, secret: bytes) -> Followed | None:
+async def read_model(
+    redis: Redis, keys: Keys, placement: str, secret: bytes, cipher: DataCipher = CLEAR
+) -> Followed | None:
     """The whole published model of a placement, None where there is none.
 
     Raises
     ------
     Refused
-        Where the snapshot is of another format or signed with another secret.
+        Where the snapshot is of another format, signed with another secret or sealed under another data key.
     """
-    return _from_fields(await _fields(redis, keys, placement), secret)
+    name = keys.model(placement)
+    return _from_fields(name, await _fields(redis, name), secret, cipher)
 
 
-async def _fields(redis: Redis, keys: Keys, placement: str) -> dict[bytes, bytes]:
-    return cast("dict[bytes, bytes]", await cast("Any", redis.hgetall(keys.model(placement))))
+async def _fields(redis: Redis, name: str) -> dict[bytes, bytes]:
+    return cast("dict[bytes, bytes]", await cast("Any", redis.hgetall(name)))
 
 
-def _from_fields(fields: Mapping[bytes, bytes], secret: bytes) -> Followed | None:
-    if b"header" not in fields:
+def _from_fields(name: str, fields: Mapping[bytes, bytes], secret: bytes, cipher: DataCipher) -> Followed | None:
+    if _HEADER.encode() not in fields:
         return None
-    prefix = _ARM.encode()
-    arms = {name[len(prefix) :].decode(): value for name, value in fields.items() if name.startswith(prefix)}
-    return Followed(ModelSnapshot.decode(fields[b"header"], arms, secret), int(fields[b"at_ms"]))
+    header = b""
+    arms = {}
+    for field, value in ((field.decode(), value) for field, value in fields.items()):
+        if field == _HEADER:
+            header = _opened(cipher, name, field, value)
+        elif field.startswith(_ARM):
+            arms[field[len(_ARM) :]] = _opened(cipher, name, field, value)
+    return Followed(ModelSnapshot.decode(header, arms, secret), int(fields[b"at_ms"]))
+
+
+def _opened(cipher: DataCipher, name: str, field: str, value: bytes) -> bytes:
+    opened = cipher.opened(value, _bound(name, field))
+    if sealed := why_sealed(opened):
+        raise Refused(f"{field} of {name} is {sealed}")
+    return opened
+
+
+def _bound(name: str, field: str) -> bytes:
+    return f"{name}\x1f{field}".encode()
 
 
 class ModelFollower:
@@ -173,10 +203,15 @@ class ModelFollower:
         A client of its own: announcements occupy a connection.
     poll_ms
         Between two looks at the versions, should announcements be lost.
+    cipher
+        Opens what is read; it has its data key before ``run``.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, secret: bytes, poll_ms: int = 1_000) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, secret: bytes, poll_ms: int = 1_000, cipher: DataCipher = CLEAR
+    ) -> None:
         self._redis = redis
+        self._cipher = cipher
         self._keys = keys
         self._secret = secret
         self._poll_ms = poll_ms
@@ -258,7 +293,7 @@ class ModelFollower:
 
     async def _on_announcement(self, data: bytes) -> None:
         try:
-            told = _decoder.decode(data)
+            told = _decoder.decode(self._cipher.opened(data, _ANNOUNCEMENT))
         except msgspec.DecodeError as error:
             logger.error("announcement_unreadable", extra={"reason": str(error)})
             return
@@ -279,8 +314,9 @@ class ModelFollower:
         await self._read(told.placement)
 
     async def _read(self, placement: str) -> None:
+        name = self._keys.model(placement)
         try:
-            fields = await _fields(self._redis, self._keys, placement)
+            fields = await _fields(self._redis, name)
         except (RedisError, OSError) as error:
             if is_passing(error):
                 raise
@@ -288,7 +324,7 @@ class ModelFollower:
             return
         try:
             # Off the loop: the first River model of a process imports half a second of River.
-            found = await asyncio.to_thread(_from_fields, fields, self._secret)
+            found = await asyncio.to_thread(_from_fields, name, fields, self._secret, self._cipher)
         except Exception as error:  # bytes that are no model may fail in any way: they are refused, no more
             self._refuse(placement, fields.get(b"version"), error)
             return

@@ -49,7 +49,7 @@ async def main(settings: Settings) -> None:
 
         key = secrets_of(settings).key("models")
         trainings = Trainings(
-            PlacementTraining(ModelPublisher(house.redis, house.keys, key), key, metrics.registry),
+            PlacementTraining(ModelPublisher(house.redis, house.keys, key, house.cipher), key, metrics.registry),
             ConversionTraining(
                 ConversionPublisher(house.redis, house.keys, house.cipher),
                 key,

@@ -105,7 +105,7 @@ class _Rebuilding:
         self._catalog = catalog
         self._epoch = epoch
         self._trainings = Trainings(
-            PlacementTraining(ModelPublisher(opened.redis, opened.keys, key), key),
+            PlacementTraining(ModelPublisher(opened.redis, opened.keys, key, opened.cipher), key),
             ConversionTraining(
                 ConversionPublisher(opened.redis, opened.keys, opened.cipher), key, LearnerMetrics()
             ),

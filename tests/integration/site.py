@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +19,17 @@ from typing import Any, Self
 import pytest
 from redis import Redis
 
+from config.settings import DEVELOPMENT_SECRET, RedisUrl, Secret, Settings
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
+from personalization.data_cipher import DataCipher
 from personalization.events.entry import Entry, decode_entry
 from personalization.events.forgotten import is_forgotten
 from personalization.events.outcome import Outcome, decode_outcome
 from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
-from state.visitor_store import unpack_visitor
+from state.visitor_store import opened_visitor, unpack_visitor
+from tests.ciphers import cipher_at
 from tests.requirements import require
 from tests.running import Up, start, stop, until
 
@@ -40,6 +45,19 @@ class Site:
     redis: Redis
     catalog: Path
     keys: Keys = field(default_factory=lambda: Keys(NAMESPACE))
+    secret: str = DEVELOPMENT_SECRET
+
+    @functools.cached_property
+    def cipher(self) -> DataCipher:
+        """What opens its data, by the secret that stands in its data folder or its settings."""
+        settings = Settings(
+            redis=RedisUrl(self.up.redis_url()),
+            namespace=NAMESPACE,
+            data_dir=str(self.up.data_dir),
+            secret=Secret(self.secret),
+        )
+        with ThreadPoolExecutor(1) as thread:  # a browser's driver may have an event loop in this one
+            return thread.submit(asyncio.run, cipher_at(settings)).result()
 
     def command(self, *arguments: str) -> str:
         """What a command prints; it finds the installation by its data folder."""
@@ -64,8 +82,8 @@ class Site:
 
     @classmethod
     @contextmanager
-    def open(cls, tmp_path_factory: pytest.TempPathFactory, catalog: str, **more_settings: str) -> Iterator[Self]:
-        """A site of its own for the tests of a module, with a catalog that can be changed."""
+    def open(cls, tmp_path_factory: pytest.TempPathFactory, catalog: str, **more: str) -> Iterator[Self]:
+        """A site of its own for the tests of a module, with a catalog that can be changed and ``more`` settings."""
         require("redis")
         folder = tmp_path_factory.mktemp("catalog")
         (folder / "shop.yaml").write_text(catalog)
@@ -74,7 +92,7 @@ class Site:
             "NEXTBEST_REDIS_TIMEOUT_MS": "1000",
             "NEXTBEST_DEADLINE_MS": "5000",
             "NEXTBEST_NAMESPACE": NAMESPACE,
-            **more_settings,
+            **more,
         }
         up = start(tmp_path_factory.mktemp("data"), "--catalog", str(folder), **settings)
         with Redis.from_url(up.redis_url()) as redis:
@@ -106,8 +124,10 @@ class Site:
         return sum(arm["exposures"] for arm in arms), sum(arm["rewards"] for arm in arms)
 
     def raw(self, topic: str) -> list[tuple[str, int, bytes]]:
+        cipher = self.cipher
+
         async def read() -> list[tuple[str, int, bytes]]:
-            log = open_log(self.log_url, Topics(prefix=f"{NAMESPACE}."))
+            log = open_log(self.log_url, Topics(prefix=f"{NAMESPACE}."), cipher=cipher)
             try:
                 n_partitions = (await log.identity()).n_partitions
                 return [
@@ -131,15 +151,19 @@ class Site:
         found = (decode_outcome(value) for value in records if not is_forgotten(value))
         return {outcome.choice.decision_id: outcome for outcome in found}
 
+    def stored(self, key: str) -> VisitorState:
+        """The state as it stands in Redis now."""
+        value = self.redis.get(self.keys.visitor(key))
+        assert not isinstance(value, str)
+        return unpack_visitor(opened_visitor(self.cipher, key, value) if value else None)
+
     def state(self, key: str) -> VisitorState:
         """The state once all is folded that the log holds of it."""
         last = max((offset for found, offset, _ in self.raw(VISITOR_LOG) if found == key), default=-1)
         folded: list[VisitorState] = []
 
         def reached() -> bool:
-            stored = self.redis.get(self.keys.visitor(key))
-            assert not isinstance(stored, str)
-            folded.append(unpack_visitor(stored))
+            folded.append(self.stored(key))
             return folded[-1].offset >= last
 
         until(reached, f"{key} is folded to {last}")

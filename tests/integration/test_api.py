@@ -43,6 +43,7 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.model_store import ModelPublisher, read_model
 from state.visitor_store import pack_visitor
+from tests.ciphers import cipher_at
 from tests.receipts import signed
 from tests.requirements import require
 from tests.unit.api.site import SERVER, WRITE, client_of, shop
@@ -105,8 +106,9 @@ async def decide(client: httpx.AsyncClient, visitor: str = "a1", *placements: st
     return decided
 
 
-async def entries(url: str, topic: str) -> list[tuple[str, bytes]]:
-    log = open_log(url, Topics(prefix="test."))
+async def entries(url: str, topic: str, secret: str = SECRET) -> list[tuple[str, bytes]]:
+    cipher = await cipher_at(Settings(redis=RedisUrl(url), namespace="test", secret=Secret(secret)))
+    log = open_log(url, Topics(prefix="test."), cipher=cipher)
     try:
         identity = await log.identity()
         return [

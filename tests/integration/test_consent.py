@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
         for name in PLACEMENTS
     )
-    with Site.open(tmp_path_factory, CATALOG.format(placements=placements)) as site:
+    with Site.open(tmp_path_factory, CATALOG.format(placements=placements), NEXTBEST_ENCRYPT="off") as site:
         yield site
 
 

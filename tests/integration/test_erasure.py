@@ -60,7 +60,7 @@ SECRETS = (JANE, BROWSER, PLANTED)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site.open(tmp_path_factory, CATALOG) as site:
+    with Site.open(tmp_path_factory, CATALOG, NEXTBEST_ENCRYPT="off") as site:
         yield site
 
 

@@ -19,7 +19,6 @@ from redis import Redis
 
 from config.loader import load_catalog
 from personalization.events.event import DecisionMade, Track
-from state.visitor_store import unpack_visitor
 from tests.clients.browser import CHROMIUM_FLAGS, chromium, served
 from tests.integration.site import NAMESPACE, Site
 from tests.requirements import require
@@ -101,7 +100,13 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
     up = start(folder / ".nextbest", "--catalog", str(folder), **settings)
     try:
         with Redis.from_url(up.redis_url()) as redis:
-            yield Begun(Site(up, up.redis_url(), redis, folder), folder, write_key, server_key, read.stdout)
+            yield Begun(
+                Site(up, up.redis_url(), redis, folder, secret=read.stdout),
+                folder,
+                write_key,
+                server_key,
+                read.stdout,
+            )
     finally:
         stop(up)
 
@@ -176,9 +181,7 @@ def test_the_page_of_the_readme_shows_what_was_decided_and_tells_of_the_click(be
 
 def counted(begun: Begun, key: str) -> Collection[str]:
     """Names of events in a visitor's state. The browser's driver has an event loop, so no log is read beside it."""
-    stored = begun.site.redis.get(begun.site.keys.visitor(key))
-    assert not isinstance(stored, str)
-    return unpack_visitor(stored).counts
+    return begun.site.stored(key).counts
 
 
 def test_the_keys_do_what_was_said_and_no_others_do(begun: Begun) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from cli.demo.transport import HttpTransport, Transport
 from config.loader import load_catalog
+from config.settings import RedisUrl, Secret, Settings
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, Topics
 from online_models.placement_model import PlacementModel
@@ -27,6 +28,7 @@ from personalization.deciding.distribution import ticket
 from personalization.events.outcome import Outcome, decode_outcome
 from personalization.key_derivation import Secrets
 from stream.placement_training import model_spec
+from tests.ciphers import cipher_at
 from tests.requirements import data_file, require
 from tests.running import BOUND_S, Up, start, stop
 
@@ -116,7 +118,8 @@ async def play_live(api: Transport, table: Table) -> dict[str, int]:
 
 
 async def logged_outcomes(redis_url: str) -> list[Outcome]:
-    log = open_log(redis_url, Topics("nextbest."))
+    cipher = await cipher_at(Settings(redis=RedisUrl(redis_url), secret=Secret(SECRET)))
+    log = open_log(redis_url, Topics("nextbest."), cipher=cipher)
     await log.start()
     try:
         n_partitions = (await log.identity()).n_partitions

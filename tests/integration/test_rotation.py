@@ -85,7 +85,7 @@ async def taken(client: httpx.AsyncClient, decision_id: str) -> bool:
 
 async def rewarded(url: str) -> list[tuple[str, str]]:
     """Key and decision of every reward in the log."""
-    found = [(key, decode_entry(value).event) for key, value in await entries(url, VISITOR_LOG)]
+    found = [(key, decode_entry(value).event) for key, value in await entries(url, VISITOR_LOG, SECOND)]
     return [(key, event.decision_id) for key, event in found if isinstance(event, Rewarded)]
 
 
