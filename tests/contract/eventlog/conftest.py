@@ -10,6 +10,7 @@ from eventlog.kafka import KafkaLog
 from eventlog.opening import open_log
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import Topics
+from personalization.data_cipher import CLEAR, DataCipher
 
 N_PARTITIONS = 4
 
@@ -25,9 +26,15 @@ def log_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def log(log_url: str, namespace: str) -> AsyncIterator[RedisStreamsLog | KafkaLog]:
+def cipher() -> DataCipher:
+    """What seals the log; nothing, but where a module says otherwise."""
+    return CLEAR
+
+
+@pytest.fixture
+async def log(log_url: str, namespace: str, cipher: DataCipher) -> AsyncIterator[RedisStreamsLog | KafkaLog]:
     """A created, empty log in a namespace of its own."""
-    log = open_log(log_url, Topics(prefix=namespace))
+    log = open_log(log_url, Topics(prefix=namespace), cipher=cipher)
     await log.start()
     await log.create(N_PARTITIONS)
     yield log

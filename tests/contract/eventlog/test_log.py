@@ -14,9 +14,31 @@ from eventlog.opening import open_log
 from eventlog.port import EventLog, LogIdentity, Record, check_identity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG, Topics
+from personalization.data_cipher import CLEAR, SEALED, DataCipher
 from personalization.errors import InvalidInput, Refused, Unavailable
+from tests.ciphers import new_cipher
 
 AnyLog = RedisStreamsLog | KafkaLog
+
+
+@pytest.fixture(params=["clear", "sealed"])
+def cipher(request: pytest.FixtureRequest) -> DataCipher:
+    """Every promise holds of a log that seals what it keeps."""
+    return CLEAR if request.param == "clear" else new_cipher()
+
+
+async def test_what_a_sealed_log_keeps_is_not_what_was_appended(log_url: str, namespace: str) -> None:
+    log = open_log(log_url, Topics(prefix=namespace), cipher=new_cipher())
+    await log.create(1)
+    await log.append([Record(VISITOR_LOG, "a:1", b"planted")])
+    assert await read_all(log, VISITOR_LOG) == [[(0, "a:1", b"planted")]]
+    await log.close()
+    plain = open_log(log_url, Topics(prefix=namespace), cipher=new_cipher())
+    (((_, key, value),),) = await read_all(plain, VISITOR_LOG)
+    await plain.close()
+    assert key == "a:1"
+    assert value.startswith(SEALED)
+    assert b"planted" not in value
 
 
 async def read_all(log: AnyLog, topic: str) -> list[list[tuple[int, str, bytes]]]:
