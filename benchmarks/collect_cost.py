@@ -28,7 +28,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from background.ports import free_port
-from benchmarks.decide_cost import CATEGORIES, KEY, N_CONNECTIONS, N_VISITORS, NAMESPACE, Connection, Load, cpu_s
+from benchmarks.decide_cost import (
+    CATEGORIES,
+    KEY,
+    N_CONNECTIONS,
+    N_VISITORS,
+    NAMESPACE,
+    SECRET,
+    Connection,
+    Load,
+    cpu_s,
+)
 from state.embedded import EmbeddedRedis
 
 HERE = Path(__file__).resolve().parents[1]
@@ -119,6 +129,7 @@ def collector(checkout: Path, folder: Path) -> Iterator[Collector]:
             "NEXTBEST_NAMESPACE": NAMESPACE,
             "NEXTBEST_DATA_DIR": str(folder / "data"),
             "NEXTBEST_REDIS_TIMEOUT_MS": "2000",
+            "NEXTBEST_SECRET": SECRET,
         }
         process = subprocess.Popen([sys.executable, "-P", "-m", "api.main"], env=environment, cwd=folder)
         try:

@@ -37,6 +37,9 @@ import numpy as np
 from redis.asyncio import Redis
 
 from background.ports import free_port
+from config.settings import RedisUrl, Secret, Settings
+from installation.encryption import cipher_of, load_data_key
+from installation.secrets_of import secrets_of
 from online_models.placement_model import PlacementModel
 from personalization.audience.profile import apply_event
 from personalization.catalog.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
@@ -50,10 +53,13 @@ from state.catalog_store import CatalogStore
 from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.model_store import ModelPublisher
-from state.visitor_store import pack_visitor
+from state.visitor_store import pack_visitor, sealed_visitor
 
 N_ARMS, N_VISITORS, N_CONNECTIONS = 20, 2_000, 64
 NAMESPACE, KEY = "bench", "pk_bench"
+SECRET = "0123456789abcdef" * 2
+"""One of its own, as an installation has it: personal data are encrypted."""
+
 HERE = Path(__file__).resolve().parents[1]
 CATEGORIES = ["shoes", "shirts", "tents", "stoves", "bags"]
 
@@ -155,8 +161,15 @@ async def prepare(url: str) -> None:
     version = await CatalogStore(redis, NAMESPACE).publish(catalog(), "benchmark")
     compiled = compile_catalog(catalog(), version)
     snapshot = await asyncio.to_thread(lambda: learned(rng).snapshot(generation=1))
-    await ModelPublisher(redis, keys, b"development-secret").publish("home.hero", snapshot, now_ms)
-    values = {keys.visitor(f"a:v{n}"): pack_visitor(visitor(rng, compiled, now_ms)) for n in range(N_VISITORS)}
+    settings = Settings(redis=RedisUrl(url), namespace=NAMESPACE, secret=Secret(SECRET))
+    cipher = cipher_of(settings)
+    await load_data_key(settings, redis, keys, cipher)
+    models_key = secrets_of(settings).key("models")
+    await ModelPublisher(redis, keys, models_key, cipher).publish("home.hero", snapshot, now_ms)
+    values = {}
+    for key in (f"a:v{n}" for n in range(N_VISITORS)):
+        state = pack_visitor(visitor(rng, compiled, now_ms))
+        values[keys.visitor(key)] = sealed_visitor(cipher, key, state)
     await redis.mset(values)
     sizes = [len(value) for value in values.values()]
     print(f"visitor state: {statistics.mean(sizes):.0f} bytes", file=sys.stderr)
@@ -182,6 +195,7 @@ def server(module: str, url: str, folder: Path, checkout: Path) -> Iterator[tupl
         "NEXTBEST_REDIS": url,
         "NEXTBEST_PORT": str(port),
         "NEXTBEST_NAMESPACE": NAMESPACE,
+        "NEXTBEST_SECRET": SECRET,
         "NEXTBEST_DATA_DIR": str(folder / "data"),
         # All connections ask again at once, so on a busy machine answers queue: the whole path is measured all
         # the same, not the rung below it.

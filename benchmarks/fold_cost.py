@@ -1,11 +1,12 @@
 """What an event costs the folder: CPU per entry of the pure fold, and of a batch from the log into a real Redis.
 
-    python -m benchmarks.fold_cost [--rounds 7] [--redis redis://127.0.0.1:6379/9] [--declared]
+    python -m benchmarks.fold_cost [--rounds 7] [--redis redis://127.0.0.1:6379/9] [--declared] [--sealed]
 
 The visit of ``benchmarks.state_size`` (40 events of a shop visitor) with four decisions among them, for 250
 visitors, under the shipped example catalog. A batch is read, folded, emitted, written as the folder does. Medians
 over the rounds, process CPU alone; to compare two checkouts run each in its own folder, in turn. With
-``--declared`` both are measured with ten windows and three scores declared and without, in turn.
+``--declared`` both are measured with ten windows and three scores declared and without, in turn; with ``--sealed``
+batches with personal data encrypted and in the clear.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -24,9 +26,12 @@ import config
 from benchmarks.declared import PLAIN, SCORES, SEGMENTS, declaring
 from benchmarks.state_size import NOW_MS, decisions, visit
 from config.loader import load_catalog
+from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
-from eventlog.topics import Topics
+from eventlog.sealing import opened_value, sealed_record
+from eventlog.topics import VISITOR_LOG, Topics
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.data_cipher import CLEAR, DATA_KEY_BYTES, DataCipher
 from personalization.events.entry import Entry, Position, decode_entry, encode_entry
 from personalization.folding.fold import fold
 from personalization.visitor.visitor import Visitor
@@ -82,27 +87,33 @@ def pure_us(catalog: CompiledCatalog, values: list[bytes]) -> float:
     return (time.process_time() - began_s) / (N_VISITORS * len(values)) * 1e6
 
 
-async def batched_us(catalog: CompiledCatalog, values: list[bytes], url: str, name: str) -> float:
+async def batched_us(
+    catalog: CompiledCatalog, values: list[bytes], url: str, name: str, cipher: DataCipher = CLEAR
+) -> float:
     """CPU µs an entry of this process: batches of 500 entries of many visitors, from bytes into Redis."""
-    log = RedisStreamsLog(url, Topics(f"{name}."))
+    log = RedisStreamsLog(url, Topics(f"{name}."), cipher=cipher)
     await log.create(4)
     redis: Redis = Redis.from_url(url)
     keys = Keys(name)
-    folder = Folder(
-        RedisVisitorStore(redis, keys, b"key"), RedisTimerStore(redis, keys), log, _One(catalog), 1, FolderMetrics()
-    )
-    messages = [
-        Message(0, n * N_VISITORS + number, f"a:{number}".encode(), value)
+    visitors = RedisVisitorStore(redis, keys, b"key", cipher=cipher)
+    folder = Folder(visitors, RedisTimerStore(redis, keys), log, _One(catalog), 1, FolderMetrics())
+    stored = [
+        (n * N_VISITORS + number, key.encode(), sealed_record(cipher, Record(VISITOR_LOG, key, value)).value)
         for n, value in enumerate(values)
-        for number in range(N_VISITORS)
+        for number, key in enumerate(f"a:{number}" for number in range(N_VISITORS))
     ]
     began_s = time.process_time()
-    for start in range(0, len(messages), BATCH):
-        await folder.process(messages[start : start + BATCH])
+    for start in range(0, len(stored), BATCH):
+        await folder.process(
+            [
+                Message(0, offset, key, opened_value(cipher, VISITOR_LOG, key, value))
+                for offset, key, value in stored[start : start + BATCH]
+            ]
+        )
     spent_s = time.process_time() - began_s
     await log.close()
     await redis.aclose()
-    return spent_s / len(messages) * 1e6
+    return spent_s / len(stored) * 1e6
 
 
 async def report(url: str, rounds: int) -> None:
@@ -122,6 +133,21 @@ async def report(url: str, rounds: int) -> None:
             }
         )
     )
+
+
+async def report_sealed(url: str, rounds: int) -> None:
+    """Measure with personal data encrypted and in the clear, in turn; print medians and the median difference."""
+    catalog = compile_catalog(load_catalog(Path(config.__file__).parent / "catalog"), 1)
+    values = entries(catalog)
+    sealing = DataCipher(True, os.urandom)
+    sealing.use(os.urandom(DATA_KEY_BYTES))
+    found: dict[str, list[float]] = {"clear": [], "sealed": []}
+    for _ in range(rounds):
+        for name, cipher in (("clear", CLEAR), ("sealed", sealing)):
+            found[name].append(await batched_us(catalog, values, url, f"fold{time.time_ns()}", cipher))
+    differences = [sealed - clear for clear, sealed in zip(found["clear"], found["sealed"], strict=True)]
+    medians = {name: round(statistics.median(each), 2) for name, each in found.items()}
+    print(json.dumps({**medians, "difference": round(statistics.median(differences), 2)}))
 
 
 async def report_declared(url: str, rounds: int) -> None:
@@ -155,8 +181,9 @@ def main() -> None:
     parser.add_argument(
         "--declared", action="store_true", help="the pure fold, with windows and scores and without"
     )
+    parser.add_argument("--sealed", action="store_true", help="batches, encrypted and in the clear")
     arguments = parser.parse_args()
-    measure = report_declared if arguments.declared else report
+    measure = report_declared if arguments.declared else report_sealed if arguments.sealed else report
     if arguments.redis:
         asyncio.run(measure(arguments.redis, arguments.rounds))
         return

@@ -15,9 +15,10 @@ from state.keys import Keys
 
 def cipher_of(settings: Settings) -> DataCipher:
     """The cipher of a process; it can do nothing before ``load_data_key``."""
-    return DataCipher(
-        settings.encrypt == "on" or (settings.encrypt == "auto" and _has_secret(settings)), os.urandom
-    )
+    seals = settings.encrypt == "on" or (settings.encrypt == "auto" and _has_secret(settings))
+    cipher = DataCipher(seals, os.urandom)
+    os.register_at_fork(after_in_child=cipher.renew)  # else parent and child would use the same nonces
+    return cipher
 
 
 async def load_data_key(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,6 +38,13 @@ MAX_SUBKEYS = 4_096
 """Sub-keys at hand: one for each start of a process that wrote what is read. Another is derived in 7 µs."""
 
 
+NONCES_DRAWN = 256
+"""At once: a system call for each would be a third of what sealing costs."""
+
+_Writing: TypeAlias = tuple[bytes, Callable[[bytes, bytes, bytes | None], bytes]]
+"""How a value begins before its nonce, and what encrypts it."""
+
+
 class DataCipher:
     """Seals and opens. It is made before the data key is known, and shared by all that write and read.
 
@@ -62,10 +70,10 @@ class DataCipher:
         self._random = random
         self._key: bytes | None = None
         self._key_id = b""
-        self._head = b""
-        self._encrypt: Callable[[bytes, bytes, bytes | None], bytes] | None = None
-        self._n_left = 0
         self._subkeys: dict[bytes, AESGCM] = {}
+        self._writing: _Writing | None = None
+        self._nonces: list[bytes] = []
+        self._n_left = 0
 
     def use(self, key: bytes) -> None:
         """Take the installation's data key.
@@ -80,7 +88,12 @@ class DataCipher:
         if key != self._key:
             self._key, self._key_id = key, key_id(key)
             self._subkeys = {}
-            self._n_left = 0
+            self.renew()
+
+    def renew(self) -> None:
+        """Go on with another salt, and forget nonces drawn in advance: so a process does that was forked off."""
+        self._writing = None
+        self._nonces = []
 
     def sealed(self, value: bytes, belongs_to: bytes) -> bytes:
         """``value`` as it is written; what is sealed already stays as it is.
@@ -97,12 +110,14 @@ class DataCipher:
         """
         if not self.seals or value[:2] == SEALED:
             return value
-        if self._n_left <= 0:
-            self._renew()
-        self._n_left -= 1
-        assert self._encrypt is not None
-        nonce = self._random(_NONCE_BYTES)
-        return self._head + nonce + self._encrypt(nonce, value, belongs_to)
+        # Several threads seal: each nonce is popped once, head and sub-key are read together.
+        head, encrypt = self._writing or self._prepared()
+        try:
+            nonce = self._nonces.pop()
+        except IndexError:
+            head, encrypt = self._prepared()
+            nonce = self._random(_NONCE_BYTES)
+        return head + nonce + encrypt(nonce, value, belongs_to)
 
     def opened(self, value: bytes, belongs_to: bytes) -> bytes:
         """``value`` in the clear; as it is where it is not sealed, or cannot be opened (``why_sealed`` says why).
@@ -129,13 +144,19 @@ class DataCipher:
         """Whether ``value`` is in the clear, or sealed under the data key known here."""
         return value[:2] != SEALED or value[2:_SALT_AT] == self._key_id
 
-    def _renew(self) -> None:
+    def _prepared(self) -> _Writing:
+        """Draw nonces in advance, and another salt when it is time."""
         if self._key is None:
             raise Unavailable(NOT_READ)
-        salt = self._random(_SALT_BYTES)
-        self._head = SEALED + self._key_id + salt
-        self._encrypt = self._subkey(salt).encrypt
-        self._n_left = VALUES_OF_A_SUBKEY
+        if self._writing is None or self._n_left <= 0:
+            salt = self._random(_SALT_BYTES)
+            self._writing = (SEALED + self._key_id + salt, self._subkey(salt).encrypt)
+            self._n_left = VALUES_OF_A_SUBKEY
+        writing = self._writing
+        drawn = self._random(NONCES_DRAWN * _NONCE_BYTES)
+        self._nonces += [drawn[at : at + _NONCE_BYTES] for at in range(0, len(drawn), _NONCE_BYTES)]
+        self._n_left -= NONCES_DRAWN
+        return writing
 
     def _subkey(self, salt: bytes) -> AESGCM:
         found = self._subkeys.get(salt)
