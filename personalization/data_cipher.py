@@ -70,7 +70,7 @@ class DataCipher:
         self._random = random
         self._key: bytes | None = None
         self._key_id = b""
-        self._subkeys: dict[bytes, AESGCM] = {}
+        self._openers: dict[bytes, Callable[[bytes, bytes, bytes | None], bytes]] = {}
         self._writing: _Writing | None = None
         self._nonces: list[bytes] = []
         self._n_left = 0
@@ -87,7 +87,7 @@ class DataCipher:
             raise ValueError(f"a data key has {DATA_KEY_BYTES} bytes, not {len(key)}")
         if key != self._key:
             self._key, self._key_id = key, key_id(key)
-            self._subkeys = {}
+            self._openers = {}
             self.renew()
 
     def renew(self) -> None:
@@ -108,7 +108,7 @@ class DataCipher:
         Unavailable
             Where it must be sealed, and the data key was not read yet.
         """
-        if not self.seals or value[:2] == SEALED:
+        if not self.seals or value.startswith(SEALED):
             return value
         # Several threads seal: each nonce is popped once, head and sub-key are read together.
         head, encrypt = self._writing or self._prepared()
@@ -127,16 +127,17 @@ class DataCipher:
         Unavailable
             Where it is sealed, and the data key was not read yet.
         """
-        if value[:2] != SEALED:
+        if not value.startswith(SEALED):
             return value
-        if self._key is None:
-            raise Unavailable(NOT_READ)
-        if value[2:_SALT_AT] != self._key_id:
-            return value
+        decrypt = self._openers.get(value[:_NONCE_AT])
+        if decrypt is None:
+            if self._key is None:
+                raise Unavailable(NOT_READ)
+            if not self.knows(value):
+                return value
+            decrypt = self._subkey(value[_SALT_AT:_NONCE_AT]).decrypt
         try:
-            return self._subkey(value[_SALT_AT:_NONCE_AT]).decrypt(
-                value[_NONCE_AT:_TEXT_AT], value[_TEXT_AT:], belongs_to
-            )
+            return decrypt(value[_NONCE_AT:_TEXT_AT], value[_TEXT_AT:], belongs_to)
         except (InvalidTag, ValueError):
             return value
 
@@ -159,13 +160,13 @@ class DataCipher:
         return writing
 
     def _subkey(self, salt: bytes) -> AESGCM:
-        found = self._subkeys.get(salt)
-        if found is None:
-            assert self._key is not None
-            if len(self._subkeys) >= MAX_SUBKEYS:
-                self._subkeys = {}
-            found = self._subkeys[salt] = AESGCM(hmac_sha256(self._key, b"sub-key\x1f" + salt))
-        return found
+        """The cipher under a salt; from now on what begins with it is opened by it."""
+        assert self._key is not None
+        if len(self._openers) >= MAX_SUBKEYS:
+            self._openers = {}
+        made = AESGCM(hmac_sha256(self._key, b"sub-key\x1f" + salt))
+        self._openers[SEALED + self._key_id + salt] = made.decrypt
+        return made
 
 
 NOT_READ = "the key of personal data was not read from Redis yet"
