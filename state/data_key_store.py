@@ -43,7 +43,8 @@ class DataKeyStore(NotedSecret):
             secrets,
             PURPOSE,
             "personal data are encrypted under another secret than those given here: set NEXTBEST_SECRET to the "
-            "installation's, or NEXTBEST_SECRET_BEFORE to the one it had before",
+            "installation's, or NEXTBEST_SECRET_BEFORE to the one it had before; that of `nextbest up` is in its "
+            "data folder (NEXTBEST_DATA_DIR)",
         )
         self._installation = keys
         self._cipher = cipher

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from config.settings import Secret, Settings
+from config.settings import RedisUrl, Secret, Settings
 from eventlog.opening import open_log
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
@@ -27,6 +29,7 @@ from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
 from state.visitor_store import FENCE, NEVER_SEEN, Change, RedisVisitorStore, UnreadableState
+from stream.house import open_house
 from tests.ciphers import new_cipher
 from tests.integration.site import NAMESPACE, Site
 from tests.of_type import of_type
@@ -84,6 +87,19 @@ def test_a_planted_address_is_found_nowhere_and_decisions_see_it(site: Site) -> 
     assert export["states"][0]["profile"]["traits"] == {"email": PLANTED}
     assert PLANTED in str(export["log"]["visitor-log"])
     assert PLANTED in str(export["log"]["outcomes"]) or PLANTED in str(export["log"]["decisions"])
+
+
+def test_what_waits_on_disk_while_redis_hangs_is_sealed(site: Site) -> None:
+    told = f"told-{PLANTED}"
+    os.kill(site.up.pids["redis"], signal.SIGSTOP)
+    try:
+        sent = {"type": "identify", "userId": "waits", "traits": {"email": told}}
+        site.decide({"userId": "waits"}, "home", key="sk_dev", events=[sent], context={"page": {"title": told}})
+        until(lambda: files_with(site.up.data_dir / "spool", "u:waits") != [], "it is in the spool")
+        assert files_with(site.up.data_dir, told) == []
+    finally:
+        os.kill(site.up.pids["redis"], signal.SIGCONT)
+    until(lambda: site.state("u:waits").traits.get("email") == told, "it reaches the log, and is read")
 
 
 def test_every_value_that_is_written_is_sealed(site: Site) -> None:
@@ -202,6 +218,25 @@ async def test_a_lost_key_is_never_followed_by_another(redis_url: str, lost: lis
         await loaded(redis, FIRST)
     assert not await redis.exists(KEYS.data_key)
     await redis.aclose()
+
+
+async def test_a_lost_key_is_missed_where_no_state_tells_of_it(redis_url: str) -> None:
+    redis = worker_client(redis_url)
+    await loaded(redis, FIRST)
+    await redis.delete(KEYS.data_key)
+    with pytest.raises(Refused, match="is not in Redis any more: restore t:data-key"):
+        await loaded(redis, FIRST)
+    await redis.aclose()
+
+
+async def test_a_worker_does_not_start_on_a_log_sealed_under_a_lost_key(redis_url: str) -> None:
+    lost = RedisStreamsLog(redis_url, Topics("t."), cipher=new_cipher())
+    await lost.create(4)
+    await lost.append([Record(VISITOR_LOG, "a:1", b"x")])
+    await lost.close()
+    with pytest.raises(Refused, match=r"the log holds entries sealed under the data key .*: restore t:data-key"):
+        async with asyncio.timeout(20), open_house(settings_of(FIRST, redis=RedisUrl(redis_url)), "folder"):
+            pass
 
 
 async def test_a_state_moved_to_another_visitor_does_not_open(redis_url: str) -> None:

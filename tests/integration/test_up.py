@@ -126,6 +126,8 @@ def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up], tmp_
     with Redis.from_url(up.redis_url()) as redis:
         redis.set("nextbest:visitor:{a:a2}", redis.get("nextbest:visitor:{a:a2}")[:-1] + b"?")
     assert "Different from what is stored: a:a2" in replay_check(up, 1)
+    with pytest.raises(Refused, match="encrypted under another secret than those given here"):
+        replay(1, "--check", NEXTBEST_REDIS=up.redis_url(), NEXTBEST_DATA_DIR=str(tmp_path / "elsewhere"))
 
     # While it runs nothing is written anew; of the stopped data folder everything is.
     data_dir = str(tmp_path / "data")
@@ -141,7 +143,7 @@ def test_what_dies_is_restarted_and_nothing_is_lost(ups: Callable[..., Up], tmp_
 
 
 def replay_check(up: Up, expected: int) -> str:
-    return replay(expected, "--check", NEXTBEST_REDIS=up.redis_url())
+    return replay(expected, "--check", NEXTBEST_REDIS=up.redis_url(), NEXTBEST_DATA_DIR=str(up.data_dir))
 
 
 def replay(expected: int, *arguments: str, **settings: str) -> str:
