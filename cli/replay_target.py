@@ -34,8 +34,7 @@ def target(settings: Settings, data_dir: Path | None) -> Iterator[Settings]:
         if data_dir is None or read_running(data_dir) is not None:
             environment = dict(os.environ)
             click.echo(f"nextbest: talking to {find_installation(environment, data_dir)}", err=True)
-            found = Settings.from_environment(environment)
-            yield found if data_dir is None else dataclasses.replace(found, data_dir=str(data_dir))
+            yield Settings.from_environment(environment)
         else:
             with _stopped(settings, data_dir) as found:
                 yield found

@@ -10,9 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
-
-from redis.asyncio import Redis
 
 from config.settings import Settings
 from eventlog.partition import partition_of
@@ -31,8 +28,7 @@ from personalization.errors import InvalidInput, Refused
 from personalization.events.example import Challenge, Example, Stage, decode_example, encode_example, example_key
 from personalization.events.forgotten import Forgotten
 from state.catalog_store import CatalogStore
-from state.conversion_store import keep_challenger
-from state.keys import Keys
+from state.conversion_store import ConversionPublisher, keep_challenger
 
 MIN_EXAMPLES = 100
 """A model that has seen fewer knows next to nothing, and would only be retired."""
@@ -82,7 +78,7 @@ async def retrain(
     async with open_installation(settings) as opened:
         spec = await _spec(opened.catalogs, conversion)
         secret = installed_secrets(settings).key("models")
-        await _check_secret(opened.redis, opened.keys, conversion, secret)
+        await _check_secret(opened, conversion, secret)
         wanted = ModelSpec(model) if model else ModelSpec(spec.model, spec.model_parameters)
         retrained = Retrained(Contender(wanted))
         if history is not None and label is not None:
@@ -115,9 +111,9 @@ async def _spec(store: CatalogStore, conversion: str) -> Conversion:
     return conversions[conversion]
 
 
-async def _check_secret(redis: Redis, keys: Keys, conversion: str, secret: bytes) -> None:
+async def _check_secret(opened: Installation, conversion: str, secret: bytes) -> None:
     """Refuse now what the learner would refuse later."""
-    model = await cast("Any", redis.hget(keys.conversion(conversion), "model"))
+    model = await ConversionPublisher(opened.redis, opened.keys, opened.cipher).published(conversion)
     if model is None:
         return
     try:

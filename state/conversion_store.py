@@ -60,6 +60,12 @@ class ConversionPublisher:
         result = await self._script(keys=[name], args=arguments)
         return Published(result.decode())
 
+    async def published(self, conversion: str) -> bytes | None:
+        """The bytes of the model in force; None where there is none."""
+        name = self._keys.conversion(conversion)
+        value = cast("bytes | None", await cast("Any", self._redis.hget(name, "model")))
+        return None if value is None else self._cipher.opened(value, name.encode())
+
     async def challenger(self, challenger_id: str) -> bytes | None:
         """The bytes of a challenger; None where they are gone."""
         name = self._keys.challenger(challenger_id)
