@@ -319,7 +319,9 @@ class RedisVisitorStore:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for change in merged:
-            pipeline.sadd(self._keys.aliases(change.alias_of or ""), change.key)
+            name = self._keys.aliases(change.alias_of or "")
+            pipeline.sadd(name, change.key)
+            pipeline.persist(name)  # it may have been on its way out: who was forgotten is back
         await pipeline.execute()
 
     async def _note_no_aliases(self, changes: Sequence[Change]) -> None:

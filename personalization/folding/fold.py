@@ -25,6 +25,7 @@ from personalization.events.event import (
     Link,
     Offered,
     Redirected,
+    Rewarded,
     TimedOut,
     Unlinked,
 )
@@ -101,6 +102,8 @@ def fold(
         return Folded(Status.DROPPED, reason=ERASED)
     if not visitor.is_known and isinstance(entry.event, _OF_THE_KNOWN):
         return Folded(Status.DROPPED, reason="nobody")
+    if not visitor.is_known and folder.erased_ms and isinstance(entry.event, _OF_A_DECISION):
+        return Folded(Status.DROPPED, reason=ERASED)  # of one that was erased: nobody came back
     visitor.is_known = True
     if entry.received_at_ms - state.now_ms > MESSAGE_MEMORY_MS:
         folder.message_ids = b""
@@ -110,11 +113,15 @@ def fold(
         done.look_ms = retention.look(visitor, key, catalog.catalog.retention)
     elif visitor.folder.kept is None or (done.status in _HEARD and not isinstance(entry.event, _OURS)):
         done.look_ms = retention.hear(visitor, key, catalog.catalog.retention)
+        if isinstance(entry.event, Link):
+            retention.note_link(visitor)
     return done
 
 
 _OF_THE_KNOWN = (TimedOut, *TOLD)
 """Of somebody who was forgotten meanwhile they say nothing."""
+
+_OF_A_DECISION = (Activated, Rewarded, Offered)
 
 _OURS = (*TOLD, Redirected, Backfilled)
 """What nobody did: it keeps no visitor longer."""

@@ -34,6 +34,13 @@ def hear(visitor: Visitor, key: str, retention: Retention) -> int | None:
     return kept.due_ms
 
 
+def note_link(visitor: Visitor) -> None:
+    """Somebody has logged in, whom the key's redirect leads to."""
+    kept = visitor.folder.kept
+    if kept is not None and visitor.state.redirect is not None:
+        kept.linked_ms = visitor.state.now_ms
+
+
 def look(visitor: Visitor, key: str, retention: Retention) -> int | None:
     """Time has passed: forget the visitor if nothing was heard of them for long enough; else when to look next.
 
@@ -44,6 +51,7 @@ def look(visitor: Visitor, key: str, retention: Retention) -> int | None:
     kept = folder.kept
     if kept is None:
         kept = folder.kept = Kept(visitor.state.first_ms or now_ms, _last_ms(visitor.state) or now_ms, 0)
+    _let_redirect_go(visitor, kept, retention)
     until_ms = max(kept.heard_ms + length_ms(visitor, key, retention), *_open_until(folder))
     if until_ms > now_ms:
         if kept.due_ms > now_ms and kept.due_ms <= until_ms:
@@ -89,6 +97,17 @@ def net_ms(visitor: Visitor, key: str, retention: Retention) -> int:
     longest_ms = max(length, retention.records_ms) if _outlives(visitor) else length
     until_ms = max(kept.heard_ms + longest_ms, kept.due_ms, *_open_until(visitor.folder))
     return max(until_ms - visitor.state.now_ms, 0) + DAY_MS
+
+
+def _let_redirect_go(visitor: Visitor, kept: Kept, retention: Retention) -> None:
+    """A user who has not logged in for as long as users are kept is forgotten: so is that a browser was theirs."""
+    state = visitor.state
+    if state.redirect is None or not is_registered(state.redirect):
+        return
+    if not kept.linked_ms:
+        kept.linked_ms = state.now_ms  # of a release that did not note it
+    elif state.now_ms - kept.linked_ms >= retention.known_ms:
+        state.redirect, state.proven_ms = None, 0
 
 
 def _is_known_person(visitor: Visitor, key: str) -> bool:

@@ -209,12 +209,15 @@ class Kept(msgspec.Struct, array_like=True):
         are heard of before.
     is_record
         Their profile is forgotten, and what is left is what outlives it.
+    linked_ms
+        At a redirect: when somebody last logged in who it leads to. 0: it is not known.
     """
 
     since_ms: int
     heard_ms: int
     due_ms: int
     is_record: bool = False
+    linked_ms: int = 0
 
 
 class FolderState(msgspec.Struct, array_like=True):

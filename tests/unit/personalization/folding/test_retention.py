@@ -13,7 +13,17 @@ from personalization.catalog.duration import DAY_MS
 from personalization.catalog.retention import Retention
 from personalization.catalog.sections.privacy import Controller, Privacy, Purpose
 from personalization.events.entry import LOGGED_OUT, Sender, decode_entry
-from personalization.events.event import Erased, Identify, Link, Merged, TimedOut, Track
+from personalization.events.event import (
+    Activated,
+    Erased,
+    Identify,
+    Link,
+    Merged,
+    Offered,
+    Rewarded,
+    TimedOut,
+    Track,
+)
 from personalization.events.outcome import ClosingReason
 from personalization.folding import retention
 from personalization.folding.folded import Folded, Status
@@ -331,3 +341,39 @@ def test_a_redirect_is_erased_itself_and_forwards_nothing_of_it() -> None:
     assert not is_known(world)
     world.send(KEY, Track(message_id="n", event="Viewed"), sender=SITE)
     assert world.visitors[KEY].state.redirect is None
+
+
+@pytest.mark.parametrize("event", [
+    Activated(decision_id="d1"),
+    Rewarded(message_id="m", decision_id="d1", value=1.0),
+    Offered(credits=[]),
+], ids=["an activation", "a reward", "credits"])  # fmt: skip
+def test_an_old_decision_brings_nobody_back_who_was_erased(event: Any) -> None:
+    world = World()
+    world.decide(KEY, "d1", exposed=False)
+    erase(world)
+    done = world.send(KEY, event, after_ms=HOUR)
+    assert (done.status, done.reason, is_known(world)) == (Status.DROPPED, "erased", False)
+
+
+def test_a_browser_in_use_does_not_name_a_user_for_longer_than_users_are_kept() -> None:
+    world = World()
+    world.track(KEY, "Viewed")
+    world.link(KEY, "u:7")
+    world.send(KEY, Track(message_id="n1", event="Viewed"), sender=SITE, after_ms=HOUR)
+    for n in range(14):
+        world.send(KEY, Track(message_id=f"m{n}", event="Viewed"), sender=SITE, after_ms=30 * DAY_MS)
+        if due(world) <= world.now_ms:
+            world.time_out(KEY, after_ms=1)
+    state = world.visitors[KEY].state
+    assert (state.redirect, state.event_count) == (None, 15)
+
+
+def test_a_log_in_renews_that_a_browser_is_a_users() -> None:
+    world = World()
+    world.link(KEY, "u:7")
+    for _ in range(14):
+        world.link(KEY, "u:7")
+        world.now_ms += 30 * DAY_MS
+        world.time_out(KEY, after_ms=1)
+    assert world.visitors[KEY].state.redirect == "u:7"
