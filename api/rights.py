@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
 
 from api.plain import plain
-from eventlog.about import Person, is_about
+from eventlog.about import Owned, Person, is_decision_of, is_letter_of, unit_of
 from eventlog.dead_letters import decode_dead_letter
 from eventlog.partition import partition_of
-from eventlog.port import EventLog
+from eventlog.port import EventLog, LogEntry
 from eventlog.topics import DEAD_LETTERS, DECISIONS, OUTCOMES, VISITOR_LOG
-from personalization.bounded import short_hash
 from personalization.errors import InvalidInput, Unavailable
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import decode_entry
@@ -24,7 +23,7 @@ from personalization.events.example import conversion_of, decode_example
 from personalization.events.outcome import decode_outcome
 from personalization.visitor.visitor_key import anonymous_key, raw_id, user_key
 from state.erasure_store import Erasure, ErasureStore
-from state.people import People
+from state.people import People, home_of, units_of
 from state.visitor_store import Stored
 
 Kind = Literal["user", "anonymous"]
@@ -106,36 +105,52 @@ class Rights:
         Unavailable
             Where the log does not answer.
         """
-        who = Person(frozenset(person), _units(person))
         return {
             "ids": [{"kind": "user" if key.startswith("u:") else "anonymous", "id": raw_id(key)} for key in person],
             "exportedMs": self._now_ms(),
-            "states": [
-                {"key": key, "profile": plain(visitor.state), "open": plain(visitor.folder)}
-                for key, visitor in ((key, stored.visitor()) for key, stored in person.items())
-                if visitor.is_known
-            ],
-            "log": {topic: [entry async for entry in self._entries(topic, who)] for topic in _DECODERS},
+            "states": list(_states(person)),
+            "log": await self._entries(person),
         }
 
-    async def _entries(self, topic: str, who: Person) -> AsyncIterator[dict[str, Any]]:
+    async def _entries(self, person: dict[str, Stored]) -> dict[str, list[dict[str, Any]]]:
+        """What the log holds of them, by topic. What nobody can say is theirs is not among it."""
+        who = Person(frozenset(person), home_of(person))
+        owned = Owned(who)
         n_partitions = (await self._log.identity()).n_partitions
-        if topic in (VISITOR_LOG, DECISIONS):
-            partitions = sorted({partition_of(key, n_partitions) for key in who.keys})
-        else:
-            partitions = list(range(n_partitions))
-        n = 0
-        for partition in partitions:
-            start = (await self._log.earliest_offsets(topic))[partition]
-            async for each in self._log.read(topic, partition, start):
-                n += 1
-                if n % SLICE == 0:
-                    await asyncio.sleep(0)
-                if is_about(who, topic, each.key, each.value):
-                    yield {"partition": partition, "offset": each.offset, "key": each.key} | _decoded(
-                        topic, each.key, each.value
-                    )
+        of_keys = sorted({partition_of(key, n_partitions) for key in person})
+        found: dict[str, list[dict[str, Any]]] = {topic: [] for topic in _DECODERS}
+        for partition in of_keys:
+            theirs = [each async for entry in self._read(VISITOR_LOG, partition) for each in owned.take(entry)]
+            theirs += owned.rest(unclaimed=False)
+            for each in sorted(theirs):
+                if each.key in person:
+                    found[VISITOR_LOG].append(_shown(VISITOR_LOG, partition, each))
+        units = units_of(person, owned.shared)
+        for topic, partitions in ((DECISIONS, of_keys), *((each, range(n_partitions)) for each in _BY_OTHERS)):
+            for partition in partitions:
+                async for each in self._read(topic, partition):
+                    if topic == DECISIONS:
+                        is_theirs = is_decision_of(who, owned, each.key, each.value, unclaimed=False)
+                    elif topic == OUTCOMES:
+                        is_theirs = unit_of(each.key, each.value) in units
+                    else:
+                        is_theirs = is_letter_of(who, each.value)
+                    if is_theirs:
+                        found[topic].append(_shown(topic, partition, each))
+        return found
 
+    async def _read(self, topic: str, partition: int) -> AsyncIterator[LogEntry]:
+        start = (await self._log.earliest_offsets(topic))[partition]
+        n = 0
+        async for each in self._log.read(topic, partition, start):
+            n += 1
+            if n % SLICE == 0:
+                await asyncio.sleep(0)
+            yield each
+
+
+_BY_OTHERS = (OUTCOMES, DEAD_LETTERS)
+"""Topics in which a person's entries stand under other keys than theirs."""
 
 _DECODERS: dict[str, Callable[[str, bytes], Any]] = {
     VISITOR_LOG: lambda key, value: decode_entry(value),
@@ -145,17 +160,22 @@ _DECODERS: dict[str, Callable[[str, bytes], Any]] = {
 }
 
 
-def _decoded(topic: str, key: str, value: bytes) -> dict[str, Any]:
+def _shown(topic: str, partition: int, found: LogEntry) -> dict[str, Any]:
+    where = {"partition": partition, "offset": found.offset, "key": found.key}
     try:
-        return {"entry": plain(_DECODERS[topic](key, value))}
+        return where | {"entry": plain(_DECODERS[topic](found.key, found.value))}
     except (InvalidInput, ValueError):
-        return {"bytes": value.hex()}
+        return where | {"bytes": found.value.hex()}
 
 
-def _units(person: dict[str, Stored]) -> frozenset[bytes]:
-    units = {short_hash(key) for key in person}
-    units |= {stored.visitor().state.unit for stored in person.values()}
-    return frozenset(units - {b""})
+def _states(person: dict[str, Stored]) -> Iterator[dict[str, Any]]:
+    """What is stored under each key; of a browser that leads elsewhere that alone: who uses it now is not said."""
+    for key, stored in person.items():
+        visitor = stored.visitor()
+        if visitor.is_known and visitor.state.redirect is not None:
+            yield {"key": key, "leadsTo": visitor.state.redirect}
+        elif visitor.is_known:
+            yield {"key": key, "profile": plain(visitor.state), "open": plain(visitor.folder)}
 
 
 @asynccontextmanager

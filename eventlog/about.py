@@ -1,19 +1,25 @@
-"""Which entries of the log are about a person: what an export shows, and what an erasure deletes."""
+"""Which entries of the log are a person's: what an export shows, and what an erasure deletes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import msgspec
 
 from eventlog.dead_letters import decode_dead_letter
-from eventlog.topics import DEAD_LETTERS, DECISIONS, OUTCOMES, VISITOR_LOG
+from eventlog.port import LogEntry
+from eventlog.topics import VISITOR_LOG
 from personalization.errors import InvalidInput
-from personalization.events.entry import decode_entry
-from personalization.events.event import CLIENT_EVENTS, Alias, Event, Link, Merged, Redirected, Unlinked
+from personalization.events.decision_record import decode_record
+from personalization.events.entry import LOGGED_OUT, Entry, decode_entry
+from personalization.events.event import DecisionMade, Link, Redirected, Unlinked
 from personalization.events.example import Example, conversion_of, decode_example
 from personalization.events.outcome import decode_outcome
-from personalization.visitor.visitor_key import anonymous_key, raw_id, user_key
+from personalization.visitor.visitor_key import is_registered, raw_id
+
+_MAY_NAME = (b"\xa4link", b"\xa8unlinked", b"\xaaredirected")
+"""How entries are tagged that say where a key leads: a first look, before they are decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,58 +30,126 @@ class Person:
     ----------
     keys
         All keys of theirs.
-    units
-        8-byte hashes that stand for them in outcomes and examples (``VisitorState.unit``).
+    home
+        The one that the others lead to.
     """
 
     keys: frozenset[str]
-    units: frozenset[bytes] = frozenset()
-
-    def is_named_in(self, value: bytes) -> bool:
-        """Whether any id of theirs stands in the bytes: a first look, before they are decoded."""
-        return any(raw_id(key).encode("utf-8", "surrogatepass") in value for key in self.keys)
+    home: str
 
 
-def is_about(person: Person, topic: str, key: str, value: bytes) -> bool:
-    """Whether an entry of ``topic`` is about ``person``: stands under a key of theirs, or names one as its own.
+@dataclass(slots=True)
+class _Browser:
+    """What is known of a browser's key, as far as its entries were taken.
 
-    That somebody else's event mentions an id of theirs, as who referred them, makes it no entry about them.
+    Attributes
+    ----------
+    user
+        Who logged in last; None: nobody, or it was undone.
+    pending
+        Entries whose owner the next log-in tells.
     """
-    if topic in (VISITOR_LOG, DECISIONS):
-        return key in person.keys or (topic == VISITOR_LOG and person.is_named_in(value) and _names(person, value))
-    if topic == OUTCOMES:
-        return any(unit in value for unit in person.units) and _unit_of(key, value) in person.units
-    return topic == DEAD_LETTERS and _is_letter_about(person, value)
+
+    user: str | None = None
+    pending: list[tuple[LogEntry, Entry]] = field(default_factory=list)
 
 
-def _names(person: Person, value: bytes) -> bool:
+class Owned:
+    """Tells which entries of the visitor log are a person's; takes those of each partition in order.
+
+    What stands under a browser's key is not one person's: it is of whoever logs in next, or, where the source says
+    that what follows a log-in is the same person's, of who did. What follows the last log-in nobody has claimed.
+    That another's entry mentions an id of theirs, as who referred them, makes it no entry of theirs; where it says
+    that a key was theirs, it is.
+
+    Attributes
+    ----------
+    shared
+        Keys of browsers that somebody else has logged in on.
+    decisions, of_others
+        Ids of decisions made for them under browsers' keys, and for others under the same.
+    """
+
+    def __init__(self, person: Person) -> None:
+        self._person = person
+        self._browsers: dict[str, _Browser] = {}
+        self.shared: set[str] = set()
+        self.decisions: set[str] = set()
+        self.of_others: set[str] = set()
+
+    def take(self, found: LogEntry) -> list[LogEntry]:
+        """The next entry; gives those that are known to be theirs by now."""
+        keys = self._person.keys
+        if found.key not in keys:
+            return [found] if _leads_to(self._person, found.value) else []
+        if is_registered(found.key):
+            return [found]
+        try:
+            entry = decode_entry(found.value)
+        except InvalidInput:
+            return [found]
+        browser = self._browsers.setdefault(found.key, _Browser())
+        event = entry.event
+        if isinstance(event, Link):
+            browser.user = event.canonical
+            return [*self._claimed(browser, found.key), *self._of(found.key, event.canonical, found, entry)]
+        if isinstance(event, Unlinked):
+            user, browser.user = browser.user, None
+            return [found] if user is None or user in keys else []
+        stays = entry.sender is None or entry.sender.after_login != LOGGED_OUT
+        if browser.user is not None and stays:
+            return self._of(found.key, browser.user, found, entry)
+        browser.pending.append((found, entry))
+        return []
+
+    def rest(self, *, unclaimed: bool) -> list[LogEntry]:
+        """What is theirs of the entries that no log-in followed; call it once, at the end.
+
+        Parameters
+        ----------
+        unclaimed
+            Also what came from browsers of theirs after the last log-in.
+        """
+        found = []
+        for key, browser in self._browsers.items():
+            if unclaimed or key == self._person.home:
+                for each, entry in browser.pending:
+                    found += self._of(key, self._person.home, each, entry)
+            browser.pending = []
+        return found
+
+    def _claimed(self, browser: _Browser, key: str) -> Iterator[LogEntry]:
+        pending, browser.pending = browser.pending, []
+        for each, entry in pending:
+            yield from self._of(key, browser.user or "", each, entry)
+
+    def _of(self, key: str, owner: str, found: LogEntry, entry: Entry) -> list[LogEntry]:
+        is_theirs = owner in self._person.keys
+        if not is_theirs:
+            self.shared.add(key)
+        if isinstance(entry.event, DecisionMade):
+            (self.decisions if is_theirs else self.of_others).add(entry.event.message_id)
+        return [found] if is_theirs else []
+
+
+def is_decision_of(person: Person, owned: Owned, key: str, value: bytes, *, unclaimed: bool) -> bool:
+    """Whether a record of ``decisions`` is a person's; all of the visitor log has to be taken before.
+
+    ``unclaimed``: also one that the visitor log does not tell of, under a browser's key.
+    """
+    if key not in person.keys:
+        return False
+    if is_registered(key) or (key == person.home and key not in owned.shared):
+        return True
     try:
-        event = decode_entry(value).event
+        message_id = decode_record(value).message_id
     except InvalidInput:
-        return True  # nobody can read it, and it holds their id
-    return not person.keys.isdisjoint(_keys_of(event))
+        return unclaimed
+    return message_id in owned.decisions or (unclaimed and message_id not in owned.of_others)
 
 
-def _keys_of(event: Event) -> set[str]:
-    """The keys that an event says are its visitor's."""
-    if isinstance(event, Link | Unlinked):
-        return {event.canonical}
-    if isinstance(event, Merged):
-        return {event.source}
-    if isinstance(event, Redirected):
-        return {event.to}
-    found = set()
-    if isinstance(event, CLIENT_EVENTS):
-        if event.user_id is not None:
-            found.add(user_key(event.user_id))
-        if event.anonymous_id is not None:
-            found.add(anonymous_key(event.anonymous_id))
-        if isinstance(event, Alias):
-            found |= {user_key(event.previous_id), anonymous_key(event.previous_id)}
-    return found
-
-
-def _unit_of(key: str, value: bytes) -> bytes:
+def unit_of(key: str, value: bytes) -> bytes:
+    """The 8-byte hash of whose outcome or example a record of ``outcomes`` is; empty: nobody's."""
     try:
         if conversion_of(key) is None:
             return decode_outcome(value).unit
@@ -85,20 +159,35 @@ def _unit_of(key: str, value: bytes) -> bytes:
     return record.unit if isinstance(record, Example) else b""
 
 
-def _is_letter_about(person: Person, value: bytes) -> bool:
+def is_letter_of(person: Person, value: bytes) -> bool:
+    """Whether a dead letter is of an entry of theirs, or one that nobody can read, with an id of theirs in it."""
     try:
         letter = decode_dead_letter(value)
     except (msgspec.DecodeError, RecursionError):
-        return person.is_named_in(value)
-    key = letter.key.decode("utf-8", "replace")
-    if key in person.keys or is_about(person, letter.topic, key, letter.value):
-        return True
-    return letter.topic == VISITOR_LOG and not _is_entry(letter.value) and person.is_named_in(letter.value)
+        return _is_named_in(person, value)
+    if letter.topic == VISITOR_LOG:
+        key = letter.key.decode("utf-8", "replace")
+        if key in person.keys or _leads_to(person, letter.value):
+            return True
+        try:
+            decode_entry(letter.value)
+        except InvalidInput:
+            return _is_named_in(person, letter.value)
+    return False
 
 
-def _is_entry(value: bytes) -> bool:
+def _leads_to(person: Person, value: bytes) -> bool:
+    """Whether an entry under somebody else's key says that this key leads, or led, to them."""
+    if not any(tag in value for tag in _MAY_NAME):
+        return False
     try:
-        decode_entry(value)
+        event = decode_entry(value).event
     except InvalidInput:
         return False
-    return True
+    if isinstance(event, Link | Unlinked):
+        return event.canonical in person.keys
+    return isinstance(event, Redirected) and event.to in person.keys
+
+
+def _is_named_in(person: Person, value: bytes) -> bool:
+    return any(raw_id(key).encode("utf-8", "surrogatepass") in value for key in person.keys)

@@ -35,6 +35,8 @@ class Erasure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         How much was removed, by kind.
     remains
         What is left, and until when.
+    before_ms
+        Only what came late is to be tidied up, of a person who was erased then; 0: a person is to be erased.
     """
 
     erasure_id: str
@@ -44,6 +46,7 @@ class Erasure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     n_ids: int = 0
     removed: dict[str, int] = {}
     remains: tuple[Remaining, ...] = ()
+    before_ms: int = 0
 
 
 class ErasureStore:
@@ -53,9 +56,9 @@ class ErasureStore:
         self._redis = redis
         self._keys = keys
 
-    async def ask(self, keys: tuple[str, ...], now_ms: int) -> Erasure:
+    async def ask(self, keys: tuple[str, ...], now_ms: int, before_ms: int = 0) -> Erasure:
         """Remember what somebody asks for."""
-        erasure = Erasure(uuid.uuid4().hex, now_ms, keys)
+        erasure = Erasure(uuid.uuid4().hex, now_ms, keys, before_ms=before_ms)
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.set(self._keys.erasure(erasure.erasure_id), _encode(erasure))
         pipeline.sadd(self._keys.erasures, erasure.erasure_id)

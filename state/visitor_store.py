@@ -125,6 +125,13 @@ class Stored:
         """What a write compares."""
         return self.visitor_value[: FENCE.size] if self.visitor_value else ABSENT
 
+    def is_gone(self, epoch: int, offset: int) -> bool:
+        """Whether who is stored here was forgotten behind that place in the log."""
+        if self.visitor_value or self.gone is None:
+            return False
+        gone_epoch, gone_offset, _ = GONE.unpack(self.gone.value)
+        return bool((gone_epoch, gone_offset) >= (epoch, offset))
+
     @property
     def redirect(self) -> str | None:
         """Where the visitor was merged into, as read."""

@@ -9,7 +9,7 @@ anywhere it begins anew, and finds less to do.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,19 +18,20 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from background.cancelling import pause
-from eventlog.about import Person, is_about
-from eventlog.port import DeletesEntries, EventLog, LogIdentity, Record
-from eventlog.topics import OUTCOMES, VISITOR_LOG
-from personalization.bounded import short_hash
+from eventlog.about import Owned, Person, is_decision_of, is_letter_of, unit_of
+from eventlog.port import DeletesEntries, EventLog, LogEntry, LogIdentity, Record
+from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
 from personalization.catalog.duration import DAY_MS
-from personalization.events.entry import Entry, encode_entry
+from personalization.errors import InvalidInput
+from personalization.events.decision_record import decode_record
+from personalization.events.entry import Entry, decode_entry, encode_entry
 from personalization.events.event import Erased
 from state.erasure_store import Erasure, ErasureStore, Remaining
 from state.keys import Keys
-from state.people import People
+from state.people import People, home_of, units_of
 from state.timers import TimerStore
 from state.transient import is_transient
-from state.visitor_store import GONE_MS, Stored, UnreadableState
+from state.visitor_store import GONE_MS, Stored
 from stream.clock import CurrentCatalog, wall_clock_ms
 from stream.forgetting import Forgetting
 from stream.metrics import FolderMetrics
@@ -45,16 +46,58 @@ SLICE = 500
 
 @dataclass(slots=True)
 class _Work:
-    """One person whose erasure is under way."""
+    """One person whose erasure is under way.
+
+    Attributes
+    ----------
+    fences
+        Where their keys' entries stand that say that they are erased: nothing behind is theirs who asked.
+    """
 
     erasure: Erasure
-    keys: list[str] = field(default_factory=list)
-    units: set[bytes] = field(default_factory=set)
+    states: dict[str, Stored] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    erased_ms: int = 0
+    owned: Owned = field(init=False)
+    person: Person = field(init=False)
+    units: frozenset[bytes] = frozenset()
+    offsets: dict[int, list[int]] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     is_purged: bool = True
 
-    def person(self) -> Person:
-        return Person(frozenset(self.keys), frozenset(self.units))
+    @property
+    def is_late(self) -> bool:
+        """Whether only what came late is to be tidied up."""
+        return self.erasure.before_ms > 0
+
+    def found(self, states: Mapping[str, Stored]) -> None:
+        """These keys are theirs too."""
+        self.states |= states
+        self.person = Person(frozenset(self.states), home_of(self.states))
+        self.owned = Owned(self.person)
+
+    def take(self, partition: int, entries: Iterable[LogEntry]) -> None:
+        """These entries of the visitor log are theirs, as far as they came before."""
+        self.offsets.setdefault(partition, []).extend(each.offset for each in entries if self.is_before(each))
+
+    def has(self, topic: str, found: LogEntry) -> bool:
+        """Whether an entry of another topic is theirs, and of before."""
+        key, value = found.key, found.value
+        if topic == DECISIONS:
+            is_theirs = is_decision_of(self.person, self.owned, key, value, unclaimed=True)
+            return is_theirs and _decided_ms(value) <= self.erased_ms
+        if topic == OUTCOMES:
+            return unit_of(key, value) in self.units
+        return is_letter_of(self.person, value)
+
+    def is_before(self, found: LogEntry) -> bool:
+        """Whether an entry of the visitor log came before the erasure, in the log or at the collector."""
+        if found.offset <= self.fences.get(found.key, -1):
+            return True
+        try:
+            return decode_entry(found.value).received_at_ms <= self.erased_ms
+        except InvalidInput:
+            return False
 
 
 class Eraser:
@@ -118,20 +161,26 @@ class Eraser:
         if not works:
             return 0
         await self._until_folded()
+        late = [work for work in works if work.is_late]
+        works = [work for work in works if not work.is_late]
         for work in works:
             await self._find(work)
-        await self._append([key for work in works for key in work.keys])
-        await self._until_folded()
+        await self._erase(works)
         for work in works:
-            work.removed["timers"] = await self._timers.remove_all(work.keys)
-            await cast("Any", self._redis.delete(*map(self._keys.aliases, work.keys)))
-        units = {unit for work in works for unit in work.units}
+            await self._find_more(work)
+            await self._forget_notes(work)
+        if isinstance(self._log, DeletesEntries):
+            await self._select(works)
+        units = frozenset(unit for work in works for unit in work.units)
         are_learned = not units or await self._models.forget(units, self._now_ms())
         if isinstance(self._log, DeletesEntries):
             await self._delete_entries(self._log, works, waits=are_learned)
+            await self._tidy_up(self._log, late)
         self._rewrites = True
         for work in works:
             await self._erasures.finish(await self._report(work, are_learned=are_learned))
+        for work in late:
+            await self._erasures.finish(structs.replace(work.erasure, keys=(), done_ms=self._now_ms()))
         logger.info("erased n=%d", len(works))
         return len(works)
 
@@ -155,18 +204,33 @@ class Eraser:
     async def _find(self, work: _Work) -> None:
         found: dict[str, Stored] = {}
         for key in work.erasure.keys:
-            found |= await self._people.states_of(key)
-        work.keys = list(found)
-        for key, stored in found.items():
-            work.units.add(short_hash(key))
-            try:
-                work.units.add(stored.visitor().state.unit)
-            except UnreadableState:
-                continue  # it goes all the same
-        work.units.discard(b"")
+            if key not in found:
+                found |= await self._people.states_of(key)
+        work.found(found)
         work.removed["visitors"] = sum(bool(stored.visitor_value) for stored in found.values())
 
-    async def _append(self, keys: Iterable[str]) -> None:
+    async def _find_more(self, work: _Work) -> None:
+        """Erase what a log-in brought that was on its way when it was asked for."""
+        more: dict[str, Stored] = {}
+        for key in list(work.states):
+            for each, stored in (await self._people.leading_to(key)).items():
+                if each not in work.states and stored.visitor().state.now_ms <= work.erased_ms:
+                    more[each] = stored
+        if more:
+            work.found(more)
+            work.removed["visitors"] += len(more)
+            await self._erase([work], list(more))
+
+    async def _forget_notes(self, work: _Work) -> None:
+        """Take away notes of who led to whom, but for those who have logged in since."""
+        for key in work.states:
+            if not await self._people.leading_to(key):
+                await cast("Any", self._redis.delete(self._keys.aliases(key)))
+
+    async def _erase(self, works: Sequence[_Work], keys: Sequence[str] | None = None) -> None:
+        """Append that they are erased, wait until that is folded, and take away their timers."""
+        if not works:
+            return
         now_ms = self._now_ms()
         entry = Entry(
             received_at_ms=now_ms,
@@ -175,7 +239,15 @@ class Eraser:
             event=Erased(),
         )
         value = encode_entry(entry)
-        await self._log.append([Record(VISITOR_LOG, key, value) for key in keys], self._identity)
+        of_work = [(work, key) for work in works for key in (work.states if keys is None else keys)]
+        records = [Record(VISITOR_LOG, key, value) for _, key in of_work]
+        places = await self._log.append(records, self._identity)
+        for (work, key), place in zip(of_work, places, strict=True):
+            work.fences[key] = place.offset
+            work.erased_ms = now_ms
+        await self._until_folded()
+        for work, key in of_work:
+            work.removed["timers"] = work.removed.get("timers", 0) + await self._timers.remove_all([key])
 
     async def _until_folded(self) -> None:
         """Wait until all is folded, and committed, that the log holds by now; however long that takes."""
@@ -186,32 +258,63 @@ class Eraser:
                 return
             await pause(POLL_S)
 
+    async def _select(self, works: Sequence[_Work]) -> None:
+        """See which entries of the visitor log are theirs, and what models know them by."""
+        if not works:
+            return
+        for partition, end in enumerate(await self._log.end_offsets(VISITOR_LOG)):
+            async for each in self._read(VISITOR_LOG, partition, end):
+                for work in works:
+                    work.take(partition, work.owned.take(each))
+            for work in works:
+                work.take(partition, work.owned.rest(unclaimed=True))
+        for work in works:
+            work.units = units_of(work.states, work.owned.shared)
+
     async def _delete_entries(self, log: DeletesEntries, works: Sequence[_Work], *, waits: bool) -> None:
         """Delete what the log holds of them; ``waits``: give the learner time to be past it first."""
-        people = [(work, work.person()) for work in works]
-        for topic in self._log.topics:
+        for topic in self._log.topics if works else ():
             for partition, end in enumerate(await self._log.end_offsets(topic)):
                 found: dict[int, list[int]] = {}
-                n = 0
-                async for each in self._log.read(topic, partition, 0, end):
-                    for index, (_, person) in enumerate(people):
-                        if is_about(person, topic, each.key, each.value):
-                            found.setdefault(index, []).append(each.offset)
-                    n += 1
-                    if n % SLICE == 0:
-                        await pause(0)
+                if topic == VISITOR_LOG:
+                    found = {index: work.offsets[partition] for index, work in enumerate(works)
+                             if work.offsets.get(partition)}  # fmt: skip
+                else:
+                    async for each in self._read(topic, partition, end):
+                        for index, work in enumerate(works):
+                            if work.has(topic, each):
+                                found.setdefault(index, []).append(each.offset)
                 if topic == OUTCOMES and found and waits:
-                    last = max(max(offsets) for offsets in found.values())
-                    await self._models.until_learned({partition: last})
+                    await self._models.until_learned({partition: max(map(max, found.values()))})
                 for index, offsets in found.items():
-                    removed = people[index][0].removed
-                    n_deleted = 0
-                    for first in range(0, len(offsets), SLICE):
-                        n_deleted += await log.delete(topic, partition, offsets[first : first + SLICE])
-                    removed[topic] = removed.get(topic, 0) + n_deleted
+                    removed = works[index].removed
+                    removed[topic] = removed.get(topic, 0) + await _deleted(log, topic, partition, offsets)
                 if found and not await log.purge(topic, partition):
                     for index in found:
-                        people[index][0].is_purged = False
+                        works[index].is_purged = False
+
+    async def _tidy_up(self, log: DeletesEntries, late: Sequence[_Work]) -> None:
+        """Delete records of decisions that came out of a spool after their visitor was erased."""
+        before_ms = {key: work.erasure.before_ms for work in late for key in work.erasure.keys}
+        if not before_ms:
+            return
+        for partition, end in enumerate(await self._log.end_offsets(DECISIONS)):
+            offsets = [
+                each.offset
+                async for each in self._read(DECISIONS, partition, end)
+                if each.key in before_ms and _decided_ms(each.value) <= before_ms[each.key]
+            ]
+            if offsets:
+                await _deleted(log, DECISIONS, partition, offsets)
+                await log.purge(DECISIONS, partition)
+
+    async def _read(self, topic: str, partition: int, end: int) -> AsyncIterator[LogEntry]:
+        n = 0
+        async for each in self._log.read(topic, partition, 0, end):
+            yield each
+            n += 1
+            if n % SLICE == 0:
+                await pause(0)
 
     async def _report(self, work: _Work, *, are_learned: bool) -> Erasure:
         now_ms = self._now_ms()
@@ -232,7 +335,7 @@ class Eraser:
             work.erasure,
             keys=(),
             done_ms=now_ms,
-            n_ids=len(work.keys),
+            n_ids=len(work.states),
             removed=work.removed,
             remains=tuple(remains),
         )
@@ -252,3 +355,18 @@ class Eraser:
                 raise
             logger.warning("redis_files_not_rewritten", extra={"reason": str(error)})
         self._rewrites = False
+
+
+async def _deleted(log: DeletesEntries, topic: str, partition: int, offsets: Sequence[int]) -> int:
+    n_deleted = 0
+    for first in range(0, len(offsets), SLICE):
+        n_deleted += await log.delete(topic, partition, offsets[first : first + SLICE])
+    return n_deleted
+
+
+def _decided_ms(value: bytes) -> int:
+    """When a record of ``decisions`` was decided; one that nobody can read was before everything."""
+    try:
+        return decode_record(value).decided_at_ms
+    except InvalidInput:
+        return 0

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -25,7 +25,7 @@ from personalization.catalog.rule_errors import RuleErrorTotals
 from personalization.errors import InvalidInput, MissingCatalog, Refused
 from personalization.events.emission import Emission
 from personalization.events.entry import Entry, Position, decode_entry
-from personalization.events.event import Merged, TimedOut
+from personalization.events.event import DecisionMade, Merged, TimedOut
 from personalization.events.outcome import Outcome
 from personalization.folding import retention
 from personalization.folding.fold import ERASED, fold
@@ -84,6 +84,10 @@ class _Work:
     dead: list[tuple[Message, str, str]] = field(default_factory=list)
 
 
+async def _nothing(key: str, at_ms: int) -> None:
+    """Whoever has nothing to tidy up does nothing."""
+
+
 class Folder:
     """Folds batches.
 
@@ -97,6 +101,8 @@ class Folder:
         Which outcomes are kept for the learner; all, unless somebody says otherwise.
     only_in
         The log that is folded: what it gives belongs into no other (``EventLog.append``).
+    on_late_decision
+        Told of visitors who were erased before one of their decisions came, and when that was made.
     """
 
     def __init__(
@@ -111,7 +117,9 @@ class Folder:
         on_time_out: Callable[[Timer], None] = lambda timer: None,
         share: Share | None = None,
         only_in: LogIdentity | None = None,
+        on_late_decision: Callable[[str, int], Awaitable[object]] = _nothing,
     ) -> None:
+        self._on_late_decision = on_late_decision
         self._visitors = visitors
         self._timers = timers
         self._log = log
@@ -148,7 +156,7 @@ class Folder:
         n_visitors = len(pending)
         facts = self._facts(pending) if self._failpoints.armed else {}
         removed: list[Timer] = []
-        late: list[Message] = []
+        late: list[Pending] = []
         attempt = 0
         while pending or dead:
             stored = await self._patiently("load", self._visitors.load, list(pending))
@@ -178,6 +186,7 @@ class Folder:
                     await asyncio.sleep(min(1.0, 0.01 * attempt))
         await self._patiently("timers", self._timers.remove, removed)
         await self._delete(late)
+        await self._tidy_up(late)
         self._failpoints.hit(Failpoint.TIMERS_REMOVED, **facts)
         for message in messages:
             self.reached[message.partition] = message.offset
@@ -351,10 +360,20 @@ class Folder:
                     "producer and run `nextbest epoch open`: states stay, offsets start anew."
                 )
 
-    async def _delete(self, late: Iterable[Message]) -> None:
+    async def _tidy_up(self, late: Iterable[Pending]) -> None:
+        """Have the full records of decisions tidied up, too, that came after their visitor was erased."""
+        before_ms: dict[str, int] = {}
+        for message, entry in late:
+            if isinstance(entry.event, DecisionMade) and message.key is not None:
+                key = message.key.decode()
+                before_ms[key] = max(before_ms.get(key, 0), entry.received_at_ms)
+        for key, at_ms in before_ms.items():
+            await self._patiently("late", self._on_late_decision, key, at_ms)
+
+    async def _delete(self, late: Iterable[Pending]) -> None:
         """Take entries of who was erased, and that came after all, out of the log again."""
         by_partition: dict[int, list[int]] = {}
-        for message in late:
+        for message, _ in late:
             by_partition.setdefault(message.partition, []).append(message.offset)
         if isinstance(self._log, DeletesEntries):
             for partition, offsets in by_partition.items():
@@ -395,10 +414,10 @@ def _change(
     return Change(key, read, visitor, net_ms, alias_of=redirect, no_alias_of=redirect_before)
 
 
-def _of_the_erased(work: _Work, lost: set[str]) -> Iterator[Message]:
+def _of_the_erased(work: _Work, lost: set[str]) -> Iterator[Pending]:
     for key, folded in work.folded.items():
         if key not in lost:
-            yield from (each.message for each, done in folded if done.reason == ERASED)
+            yield from (each for each, done in folded if done.reason == ERASED)
 
 
 def _timers_of(messages: Iterable[Message]) -> list[Timer]:

@@ -8,9 +8,10 @@ from background.cancelling import pause
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
 from installation.visitors import visitors_of
+from state.erasure_store import ErasureStore
 from state.people import People
 from state.timers import RedisTimerStore
-from stream.clock import Clock
+from stream.clock import Clock, wall_clock_ms
 from stream.eraser import Eraser
 from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
@@ -58,6 +59,7 @@ async def main(settings: Settings) -> None:
             metrics,
             settings.log_age_ms,
         )
+        erasures = ErasureStore(house.redis, house.keys)
         folder = Folder(
             visitors,
             timers,
@@ -69,6 +71,7 @@ async def main(settings: Settings) -> None:
             clock.settled,
             sampling.share,
             house.identity,
+            lambda key, at_ms: erasures.ask((key,), wall_clock_ms(), before_ms=at_ms),
         )
         worker = Worker(
             house=house,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec import structs
+
 from eventlog.port import EventLog
 from eventlog.topics import VISITOR_LOG
 from installation.opened import Installation, published
@@ -96,6 +98,9 @@ async def _different(opened: Installation, visitors: dict[str, Visitor]) -> list
     names = list(visitors)
     for start in range(0, len(names), TOGETHER):
         for key, stored in (await store.load(names[start : start + TOGETHER])).items():
+            state = visitors[key].state
+            if stored.is_gone(state.epoch, state.offset):
+                continue  # that they were erased does not stand in the log any more
             expected = _packed(visitors[key])
             values = (stored.visitor_value, stored.folder_value)
             if values != expected and (None in values or _rewritten(stored) != expected):
@@ -104,9 +109,10 @@ async def _different(opened: Installation, visitors: dict[str, Visitor]) -> list
 
 
 def _packed(visitor: Visitor) -> tuple[bytes | None, bytes | None]:
+    """As it is stored. That somebody was erased before does not stand in the log any more."""
     if not visitor.is_known:
         return None, None
-    return pack_visitor(visitor.state), encode_folder(visitor.folder)
+    return pack_visitor(visitor.state), encode_folder(structs.replace(visitor.folder, erased_ms=0))
 
 
 def _rewritten(stored: Stored) -> tuple[bytes | None, bytes | None] | None:

@@ -92,11 +92,13 @@ async def _write(opened: Installation, visitors: dict[str, Visitor]) -> None:
     timers = RedisTimerStore(opened.redis, opened.keys)
     names = list(visitors)
     for first in range(0, len(names), TOGETHER):
-        some = names[first : first + TOGETHER]
+        stored = await store.load(names[first : first + TOGETHER])
+        # Of who was erased the log may hold what others did on their devices: it brings nobody back.
+        places = {key: (visitors[key].state.epoch, visitors[key].state.offset) for key in stored}
+        some = [key for key, read in stored.items() if not read.is_gone(*places[key])]
         due = [(due_ms, key) for key in some for due_ms in _due(visitors[key])]
         # The timer before the state, as the folder does it: one too many wakes nobody.
         await timers.add(Timer(max(due_ms, visitors[key].state.now_ms + 1), key) for due_ms, key in due)
-        stored = await store.load(some)
         losers = await store.save([_change(key, stored[key], visitors[key]) for key in some])
         if losers:
             raise Refused(

@@ -140,6 +140,10 @@ class Site:
 
         return asyncio.run(read())
 
+    def raw_keys(self, topic: str) -> set[str]:
+        """Under which keys something stands."""
+        return {key for key, _, _ in self.raw(topic)}
+
     def logged(self, key: str) -> list[Entry]:
         return [decode_entry(value) for found, _, value in self.raw(VISITOR_LOG) if found == key]
 
