@@ -147,16 +147,27 @@ class RedisStreamsLog:
         await self._call(self._close(keys=[identity_key(self._topics.prefix)], args=[0]))
 
     async def open_epoch(self, n_partitions: int, after: int = 0) -> LogIdentity:
-        """Open the next epoch: new, empty streams. The old ones stay until somebody deletes them.
+        """Open the next epoch: new, empty streams. The old ones go by age.
 
         One script gives the log its new identity, which the append script compares: nothing is appended to the
         old epoch from then on.
         """
         try:
-            now = (await self.identity(anew=True)).epoch
+            before = await self.identity(anew=True)
         except Unavailable:
-            now = 0
-        return await self._create_epoch(n_partitions, least_epoch=max(now, after) + 1)
+            return await self._create_epoch(n_partitions, least_epoch=after + 1)
+        opened = await self._create_epoch(n_partitions, least_epoch=max(before.epoch, after) + 1)
+        await self._let_go(before)
+        return opened
+
+    async def _let_go(self, before: LogIdentity) -> None:
+        """Have the streams of an epoch that is over go when the newest of their entries are too old."""
+        pipe = self._redis.pipeline(transaction=False)
+        for topic, kept in self._topics.retention.items():
+            for partition in range(before.n_partitions):
+                for name in partition_keys(self._topics.on_server(topic, before.epoch), partition):
+                    pipe.pexpire(name, kept.max_age_ms)
+        await self._call(pipe.execute())
 
     def append(
         self, records: Sequence[Record], only_in: LogIdentity | None = None

@@ -328,6 +328,9 @@ class Eraser:
         if not work.is_purged:
             until_ms = now_ms + self._log_age_ms
             remains.append(Remaining("bytes of erased entries, as Redis had no room for a copy without", until_ms))
+        if self._identity.epoch > 1:
+            until_ms = now_ms + self._log_age_ms
+            remains.append(Remaining("entries of earlier epochs of the log, which go by age", until_ms))
         if not isinstance(self._log, DeletesEntries):
             until_ms = now_ms + self._log_age_ms
             remains.append(Remaining("entries of the log on Kafka, which deletes none by itself", until_ms))

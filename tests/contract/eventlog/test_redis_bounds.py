@@ -266,3 +266,18 @@ async def test_an_append_behind_one_that_found_no_room_does_not_overtake_it(log:
             await refused
     assert await log.end_offsets(DECISIONS) == [0]
     await log.append([Record(DECISIONS, "k", b"3")])
+
+
+async def test_an_epoch_that_is_over_goes_by_age(redis_url: str, namespace: str) -> None:
+    log = RedisStreamsLog(redis_url, Topics(namespace, {DECISIONS: Retention(max_age_ms=60_000)}))
+    try:
+        await log.create(1)
+        await log.append([Record(DECISIONS, "k", b"1")])
+        await log.open_epoch(1)
+        await log.append([Record(DECISIONS, "k", b"2")])
+        async with Redis.from_url(redis_url) as redis:
+            old, new = (partition_keys(log.topics.on_server(DECISIONS, epoch), 0) for epoch in (1, 2))
+            assert all([0 < await redis.pttl(name) <= 60_000 for name in old])
+            assert await redis.pttl(new.stream) == -1
+    finally:
+        await log.close()
