@@ -27,8 +27,11 @@ class Erasure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     Attributes
     ----------
-    keys
-        Of the person, as far as they were known when it was asked for; none once it is done.
+    keys, units
+        Of the person, as far as they are known, and the hashes that stand for them in hexadecimal; none once it is
+        done.
+    erased_ms
+        When all their keys were erased; 0: that is to be done.
     n_ids
         How many ids the person had.
     removed
@@ -42,6 +45,8 @@ class Erasure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     erasure_id: str
     asked_ms: int
     keys: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    erased_ms: int = 0
     done_ms: int = 0
     n_ids: int = 0
     removed: dict[str, int] = {}
@@ -64,6 +69,10 @@ class ErasureStore:
         pipeline.sadd(self._keys.erasures, erasure.erasure_id)
         await pipeline.execute()
         return erasure
+
+    async def note(self, erasure: Erasure) -> None:
+        """Remember what was found so far: it is not to be found any more once states are gone."""
+        await self._redis.set(self._keys.erasure(erasure.erasure_id), _encode(erasure))
 
     async def find(self, erasure_id: str) -> Erasure | None:
         """One erasure; None: there is none of that id, or its report was let go."""

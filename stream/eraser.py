@@ -165,12 +165,18 @@ class Eraser:
         works = [work for work in works if not work.is_late]
         for work in works:
             await self._find(work)
-        await self._erase(works)
+        await self._erase([work for work in works if not work.erasure.erased_ms])
         for work in works:
+            work.erased_ms = work.erased_ms or work.erasure.erased_ms
+            work.erasure = structs.replace(work.erasure, erased_ms=work.erased_ms)
+            await self._erasures.note(work.erasure)
             await self._find_more(work)
             await self._forget_notes(work)
         if isinstance(self._log, DeletesEntries):
             await self._select(works)
+        for work in works:
+            noted = map(bytes.fromhex, work.erasure.units)
+            work.units = units_of(work.states, work.owned.shared) | frozenset(noted)
         units = frozenset(unit for work in works for unit in work.units)
         are_learned = not units or await self._models.forget(units, self._now_ms())
         if isinstance(self._log, DeletesEntries):
@@ -207,7 +213,14 @@ class Eraser:
             if key not in found:
                 found |= await self._people.states_of(key)
         work.found(found)
-        work.removed["visitors"] = sum(bool(stored.visitor_value) for stored in found.values())
+        n_visitors = sum(bool(stored.visitor_value) for stored in found.values())
+        before = work.erasure
+        units = {*before.units, *(unit.hex() for unit in units_of(found, found))}
+        n_visitors = work.removed["visitors"] = max(n_visitors, before.removed.get("visitors", 0))
+        work.erasure = structs.replace(
+            before, keys=tuple(found), units=tuple(sorted(units)), removed={"visitors": n_visitors}
+        )
+        await self._erasures.note(work.erasure)
 
     async def _find_more(self, work: _Work) -> None:
         """Erase what a log-in brought that was on its way when it was asked for."""
@@ -268,8 +281,6 @@ class Eraser:
                     work.take(partition, work.owned.take(each))
             for work in works:
                 work.take(partition, work.owned.rest(unclaimed=True))
-        for work in works:
-            work.units = units_of(work.states, work.owned.shared)
 
     async def _delete_entries(self, log: DeletesEntries, works: Sequence[_Work], *, waits: bool) -> None:
         """Delete what the log holds of them; ``waits``: give the learner time to be past it first."""
@@ -337,6 +348,7 @@ class Eraser:
         return structs.replace(
             work.erasure,
             keys=(),
+            units=(),
             done_ms=now_ms,
             n_ids=len(work.states),
             removed=work.removed,

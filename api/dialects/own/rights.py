@@ -58,7 +58,8 @@ _AS_FILE = ((b"content-disposition", b'attachment; filename="export.json"'),)
 
 def _shown(erasure: Erasure) -> Reply:
     shown: dict[str, Any] = msgspec.to_builtins(erasure)
-    shown.pop("keys", None)
+    for name in ("keys", "units", "erasedMs"):
+        shown.pop(name, None)
     shown["status"] = "done" if erasure.done_ms else "pending"
     if erasure.done_ms:
         return Reply(200, orjson.dumps(shown))
