@@ -57,8 +57,8 @@ class DataCipher:
     random
         Gives so many random bytes (``os.urandom``).
 
-    >>> from itertools import repeat
-    >>> cipher = DataCipher(True, lambda n: bytes(range(n)))
+    >>> from secrets import token_bytes
+    >>> cipher = DataCipher(True, token_bytes)
     >>> cipher.use(b"k" * DATA_KEY_BYTES)
     >>> sealed = cipher.sealed(b"\\x81\\xa1a\\x01", b"visitor a:1")
     >>> cipher.opened(sealed, b"visitor a:1"), cipher.opened(sealed, b"visitor a:2") == sealed
