@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from config.catalog_errors import did_you_mean
@@ -19,6 +19,7 @@ from personalization.catalog.rule_cost import BUDGET_US, cost_us
 from personalization.catalog.section import RuleAt
 from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.source_keys import HASHED, keys_of
+from personalization.catalog.total_cost import TOTAL_BUDGET_US, Cost, of_call, of_event, total_us
 from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
 from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
@@ -31,6 +32,9 @@ CheckPolicy: TypeAlias = Callable[[PolicySpec, str, Collection[str]], Iterable[I
 
 Problem: TypeAlias = tuple[str, str, str]
 """Path, message, code."""
+
+NAMED = 3
+"""Of the rules that cost too much together, those that are named."""
 
 Definitions: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
 """By variable, what an entry of it is called, and those that are defined."""
@@ -60,6 +64,9 @@ def check_names(
         yield from _rule(defined, rule)
     for path, message in template_mistakes(catalog):
         yield path, message, "unknown_name"
+    yield from _together(of_call(catalog), "a call that asks for all placements")
+    event, costs = max(of_event(catalog).items(), key=lambda each: total_us(each[1]))
+    yield from _together(costs, f"an event {event!r}" if event else "an event")
     yield from _locales(catalog)
     yield from _caps(catalog)
     yield from _keys(catalog)
@@ -127,6 +134,20 @@ def _rule(defined: Definitions, rule: RuleAt) -> Iterator[Problem]:
             "trait, or send what it asks for as a value of its own",
             "too_costly",
         )
+
+
+def _together(costs: Sequence[Cost], what: str) -> Iterator[Problem]:
+    if total_us(costs) <= TOTAL_BUDGET_US:
+        return
+    named = ", ".join(f"{cost.path} ({cost.us / 1000:,.0f} ms)" for cost in costs[:NAMED])
+    more = f" and {len(costs) - NAMED} more" if len(costs) > NAMED else ""
+    yield (
+        costs[0].path,
+        f"{what} may ask rules that take {total_us(costs) / 1000:,.0f} ms together where lists are as long as may "
+        f"be; at most {TOTAL_BUDGET_US / 1000:.0f}. Most take {named}{more}; make these cheaper: compare with a "
+        "list written out or a trait, or send what they ask for as a value of its own",
+        "too_costly",
+    )
 
 
 def _locales(catalog: Catalog) -> Iterator[Problem]:

@@ -31,12 +31,15 @@ class RuleAt(NamedTuple):
         What it may name: ``vocabulary.VISITOR`` or ``vocabulary.EVENT``.
     gives
         What it has to give.
+    event
+        Of a rule over events, the name of those it is asked of; empty: all of them.
     """
 
     path: str
     source: str
     variables: Mapping[str, Variable]
     gives: Kind
+    event: str = ""
 
 
 class Section(Generic[S]):

@@ -19,7 +19,7 @@ from personalization.catalog.sections.scores import ScoreSection
 from personalization.catalog.sections.segments import SegmentSection
 from personalization.catalog.sections.sources import SourceSection
 from personalization.catalog.vocabulary import EVENT, VISITOR
-from personalization.catalog.windows import windows_of
+from personalization.catalog.windows import Series, windows_of
 
 SECTIONS: tuple[Section[Any], ...] = (
     SegmentSection(),
@@ -41,26 +41,45 @@ def entries(section: Section[Any], catalog: Catalog) -> Mapping[str, Any]:
 
 def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
     """Every rule, and every condition on events that a window has, in a rule or as a feature."""
+    for rule in written_rules(catalog):
+        yield rule
+        yield from (condition for _, condition in _conditions(rule))
+    yield from (condition for _, condition in _of_measures(catalog))
+
+
+def written_rules(catalog: Catalog) -> Iterator[RuleAt]:
+    """Every rule that is one by itself."""
     for section in SECTIONS:
         for name, spec in entries(section, catalog).items():
-            for rule in section.rules(f"{section.name}.{name}", spec):
-                yield rule
-                if rule.variables is VISITOR:
-                    yield from _conditions(rule)
-    yield from _of_measures(catalog)
+            yield from section.rules(f"{section.name}.{name}", spec)
 
 
-def _of_measures(catalog: Catalog) -> Iterator[RuleAt]:
+def conditions_of(catalog: Catalog) -> dict[Series, RuleAt]:
+    """What windows ask of events, once for each series that is kept, where it stands first."""
+    found: dict[Series, RuleAt] = {}
+    for rule in written_rules(catalog):
+        for series, condition in _conditions(rule):
+            found.setdefault(series, condition)
+    for series, condition in _of_measures(catalog):
+        found.setdefault(series, condition)
+    return found
+
+
+def _of_measures(catalog: Catalog) -> Iterator[tuple[Series, RuleAt]]:
     for path, names in features_of(catalog):
         for _, measure in measures_of(names):
             if measure.series.where:
-                yield RuleAt(path, measure.series.where, EVENT, "yes_no")
+                yield measure.series, _condition(path, measure.series)
 
 
-def _conditions(rule: RuleAt) -> Iterator[RuleAt]:
-    for window in windows_of([rule.source]):
+def _conditions(rule: RuleAt) -> Iterator[tuple[Series, RuleAt]]:
+    for window in windows_of([rule.source] if rule.variables is VISITOR else ()):
         if window.series.where:
-            yield RuleAt(rule.path, window.series.where, EVENT, "yes_no")
+            yield window.series, _condition(rule.path, window.series)
+
+
+def _condition(path: str, series: Series) -> RuleAt:
+    return RuleAt(path, series.where, EVENT, "yes_no", series.event)
 
 
 def visitor_rules(catalog: Catalog) -> Iterator[str]:

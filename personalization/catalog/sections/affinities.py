@@ -78,7 +78,7 @@ class AffinitySection(Section[AffinitySpec]):
         """Which events count."""
         for index, raising in enumerate(spec.rules):
             if raising.when is not None:
-                yield RuleAt(f"{where}.rules[{index}].when", raising.when, EVENT, "yes_no")
+                yield RuleAt(f"{where}.rules[{index}].when", raising.when, EVENT, "yes_no", raising.event)
 
     def events(self, where: str, spec: AffinitySpec) -> Iterator[tuple[str, str]]:
         """Those that raise it."""

@@ -74,7 +74,7 @@ class ConversionSection(Section[Conversion]):
     def rules(self, where: str, spec: Conversion) -> Iterator[RuleAt]:
         """Which events count."""
         if spec.when is not None:
-            yield RuleAt(f"{where}.when", spec.when, EVENT, "yes_no")
+            yield RuleAt(f"{where}.when", spec.when, EVENT, "yes_no", spec.event)
 
     def events(self, where: str, spec: Conversion) -> Iterator[tuple[str, str]]:
         """The one that is the conversion."""

@@ -250,11 +250,11 @@ class PlacementSection(Section[Placement]):
         for index, reward in enumerate(spec.rewards):
             here = f"{where}.rewards[{index}]"
             if reward.when is not None:
-                yield RuleAt(f"{here}.when", reward.when, EVENT, "yes_no")
+                yield RuleAt(f"{here}.when", reward.when, EVENT, "yes_no", reward.event)
             if isinstance(reward.value, str):
-                yield RuleAt(f"{here}.value", reward.value, EVENT, "number")
+                yield RuleAt(f"{here}.value", reward.value, EVENT, "number", reward.event)
             if reward.arm is not None:
-                yield RuleAt(f"{here}.arm", reward.arm, EVENT, "text")
+                yield RuleAt(f"{here}.arm", reward.arm, EVENT, "text", reward.event)
 
     def events(self, where: str, spec: Placement) -> Iterator[tuple[str, str]]:
         """Those that reward a decision."""

@@ -181,7 +181,7 @@ class ScoreSection(Section[Score]):
         """Which events count, and which conditions."""
         for index, points in enumerate(spec.events):
             if points.when is not None:
-                yield RuleAt(f"{where}.events[{index}].when", points.when, EVENT, "yes_no")
+                yield RuleAt(f"{where}.events[{index}].when", points.when, EVENT, "yes_no", points.event)
         for index, trait in enumerate(spec.traits):
             yield RuleAt(f"{where}.traits[{index}].when", trait.when, VISITOR, "yes_no")
 
