@@ -13,7 +13,8 @@ from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.check import nearest
-from personalization.catalog.duration import DAY_MS
+from personalization.catalog.duration import DAY_MS, in_days
+from personalization.catalog.kept_open import kept_open
 from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.source_keys import keys_of
 from personalization.catalog.vocabulary import VISITOR, Variable
@@ -50,6 +51,7 @@ def catalog_warnings(
         for variant, spec in placement.variants.items():
             if spec.content is not None or spec.policy is not None:
                 yield from _filled(as_varied(placement, spec), f"{where}.variants.{variant}")
+    yield from _kept_longer(catalog)
     yield from _unused(catalog)
     yield from _groups(catalog)
     for path, tag in _tags(catalog):
@@ -127,6 +129,20 @@ def _rewards(placement: Placement, where: str) -> Iterator[Problem]:
                     f"reward_range: [{min(low, worth):g}, {max(high, worth):g}]",
                     "reward_range",
                 )
+
+
+def _kept_longer(catalog: Catalog) -> Iterator[Problem]:
+    """What keeps anonymous visitors beyond their retention: nobody is forgotten before it has closed."""
+    anonymous_ms = catalog.retention.anonymous_ms
+    for path, length_ms in kept_open(catalog):
+        if length_ms > anonymous_ms:
+            yield (
+                path,
+                f"keeps anonymous visitors for {in_days(length_ms)}, though retention.anonymous is "
+                f"{in_days(anonymous_ms)}; shorten it, or write retention: {{anonymous: {in_days(length_ms)}}} if "
+                "that is meant",
+                "kept_longer",
+            )
 
 
 def _unused(catalog: Catalog) -> Iterator[Problem]:

@@ -13,6 +13,8 @@ from personalization.audience.conversion_features import OF_THE_MOMENT
 from personalization.catalog.catalog import Catalog, Conversion, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.duration import in_days
+from personalization.catalog.kept_open import kept_open
 from personalization.catalog.measures import is_measure, read_measure
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.catalog.rule_cost import BUDGET_US, cost_us
@@ -23,6 +25,7 @@ from personalization.catalog.total_cost import TOTAL_BUDGET_US, Cost, of_call, o
 from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
 from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
+from personalization.visitor.purposes import PERSONALISING
 
 CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
 """Raises ``InvalidInput`` at the path given if a name or a parameter makes no sense."""
@@ -67,6 +70,7 @@ def check_names(
     yield from _together(of_call(catalog), "a call that asks for all placements")
     event, costs = max(of_event(catalog).items(), key=lambda each: total_us(each[1]))
     yield from _together(costs, f"an event {event!r}" if event else "an event")
+    yield from _promised(catalog)
     yield from _locales(catalog)
     yield from _caps(catalog)
     yield from _keys(catalog)
@@ -148,6 +152,22 @@ def _together(costs: Sequence[Cost], what: str) -> Iterator[Problem]:
         "list written out or a trait, or send what they ask for as a value of its own",
         "too_costly",
     )
+
+
+def _promised(catalog: Catalog) -> Iterator[Problem]:
+    """What would keep profiles longer than receipts say that they are kept."""
+    promised = catalog.privacy.purpose(PERSONALISING) if catalog.privacy is not None else None
+    if promised is None:
+        return
+    for path, length_ms in kept_open(catalog):
+        if length_ms > promised.retention_ms:
+            yield (
+                path,
+                f"keeps a profile for {in_days(length_ms)}, longer than privacy.purposes.personalization.retention "
+                f"({in_days(promised.retention_ms)}), which receipts promise: shorten it, or say there for how "
+                "long profiles are kept",
+                "kept_too_long",
+            )
 
 
 def _locales(catalog: Catalog) -> Iterator[Problem]:

@@ -126,12 +126,22 @@ def _condition(series: Series, where: str, fail: Callable[[str, str, str], None]
     return rule
 
 
+def is_followed(rule: Rule) -> bool:
+    """Whether somebody enters and leaves a segment of this rule at a known moment."""
+    return bool(rule.windows) and _others(rule) <= STEADY_VARIABLES.keys()
+
+
+def _others(rule: Rule) -> frozenset[str]:
+    """What it looks at beside windows."""
+    return frozenset(rule.variables) - {window.variable for window in rule.windows}
+
+
 def follow(segments: Mapping[str, Rule], by_key: Mapping[bytes, CompiledSeries], found: FollowedSegments) -> None:
     """Enter into ``found`` the segments that can be followed."""
     for name, rule in segments.items():
-        others = rule.variables - {window.variable for window in rule.windows}
-        if not rule.windows or not others <= STEADY_VARIABLES.keys():
+        if not is_followed(rule):
             continue
+        others = _others(rule)
         looked_at = tuple((window, by_key[window.series.id]) for window in rule.windows)
         is_window = rule.tree == Name(rule.windows[0].variable)
         turned = rule.windows[0].turned_by_an_event if is_window else None

@@ -38,3 +38,12 @@ def read_duration_ms(text: str) -> int | None:
     if not text or end != len(text) or total != int(total) or total > MAX_DURATION_MS:
         return None
     return int(total)
+
+
+def in_days(length_ms: int) -> str:
+    """A length of time as texts of ours give it.
+
+    >>> in_days(30 * DAY_MS), in_days(36 * HOUR_MS)
+    ('30d', '1.5d')
+    """
+    return f"{length_ms / DAY_MS:.4g}d"
