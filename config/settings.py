@@ -200,7 +200,10 @@ class Settings:
     fold_batch: int = _row(500, "entries folded in one round trip, at most")
     fold_wait_ms: int = _row(1, "how long a batch waits to fill")
     log_bytes: int = _row(268_435_456, "bytes a topic may hold on Redis Streams before writers are told to wait")
-    log_age_ms: int = _row(604_800_000, "age after which folded entries may go from the log")
+    log_age_ms: int = _row(
+        604_800_000,
+        "age after which entries go from the log once they are folded and learned; on Redis a 64th later at most",
+    )
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
     max_connections: int = _row(
         0,

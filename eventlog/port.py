@@ -193,6 +193,21 @@ class EventLog(Protocol):
 
 
 @runtime_checkable
+class TrimsByAge(Protocol):
+    """A log that forgets what is too old only when somebody tells it the time. Kafka does so by itself."""
+
+    async def trim_by_age(self, now_ms: int) -> int:
+        """Drop what is older than its topic keeps, as far as it may go; returns in how many pieces it went.
+
+        Parameters
+        ----------
+        now_ms
+            Milliseconds since 1970.
+        """
+        ...
+
+
+@runtime_checkable
 class DeletesEntries(Protocol):
     """A log that can give up single entries. Kafka cannot: there they go by age."""
 

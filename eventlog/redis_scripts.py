@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-APPEND = """
--- KEYS: stream, meta, segments of each partition touched; the log's identity. ARGV[1]: msgpack of
---   [log_id, now_ms, [[max_bytes, segment_bytes, max_age_ms, segment_ms, trims_anything], ... per partition],
---    [[partition, ... per record], ... per append]]; then key and value of each record (Redis's msgpack
--- knows no binary strings).
--- Returns one offset per record, in order; -1 for every record of an append that met a full partition. Or 0,
--- and appends nothing, if the log in force is another one or its epoch is closed.
-local log_id, now, parts, appends = unpack(cmsgpack.unpack(ARGV[1]))
-local in_force = redis.call('HMGET', KEYS[#KEYS], 'log_id', 'closed')
-if in_force[1] ~= log_id or in_force[2] then return 0 end
-local next_offset, written, full = {}, {}, {}
-
+_SEGMENTS = """
 -- Whole segments go, the oldest first: one XTRIM then drops thousands of entries, and bytes stay counted.
-local function drop_oldest(p, floor, not_after_ms)
-  local stream, meta, segments = KEYS[3*p-2], KEYS[3*p-1], KEYS[3*p]
+local function drop_oldest(stream, meta, segments, floor, not_after_ms)
   local second = redis.call('LINDEX', segments, 1)
   if not second then return nil end
   local offset, bytes, ms = string.match(second, '(%d+) (%d+) (%d+)')
@@ -28,29 +16,47 @@ local function drop_oldest(p, floor, not_after_ms)
   return tonumber(bytes)
 end
 
+local function begin_segment(meta, segments, n, w, now)
+  redis.call('RPUSH', segments, string.format('%.0f %.0f %.0f', n, w, now))
+  redis.call('HSET', meta, 'at_ms', string.format('%.0f', now), 'at_bytes', string.format('%.0f', w))
+end
+"""
+
+APPEND = f"""{_SEGMENTS}
+-- KEYS: stream, meta, segments of each partition touched; the log's identity. ARGV[1]: msgpack of
+--   [log_id, now_ms, [[max_bytes, segment_bytes, max_age_ms, segment_ms, trims_anything], ... per partition],
+--    [[partition, ... per record], ... per append]]; then key and value of each record (Redis's msgpack
+-- knows no binary strings).
+-- Returns one offset per record, in order; -1 for every record of an append that met a full partition. Or 0,
+-- and appends nothing, if the log in force is another one or its epoch is closed.
+local log_id, now, parts, appends = unpack(cmsgpack.unpack(ARGV[1]))
+local in_force = redis.call('HMGET', KEYS[#KEYS], 'log_id', 'closed')
+if in_force[1] ~= log_id or in_force[2] then return 0 end
+local next_offset, written, full = {{}}, {{}}, {{}}
+
 for p = 1, #parts do
+  local stream, meta, segments = KEYS[3*p-2], KEYS[3*p-1], KEYS[3*p]
   local max_bytes, segment_bytes, max_age, segment_ms, any = unpack(parts[p])
-  local m = redis.call('HMGET', KEYS[3*p-1], 'n', 'written', 'base', 'floor', 'at_ms', 'at_bytes')
+  local m = redis.call('HMGET', meta, 'n', 'written', 'base', 'floor', 'at_ms', 'at_bytes')
   local n, w, base = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(m[3] or 0)
   local floor = nil
   if any == 0 then floor = tonumber(m[4] or 0) end
   if not m[5] or w - tonumber(m[6]) >= segment_bytes or now - tonumber(m[5]) >= segment_ms then
-    redis.call('RPUSH', KEYS[3*p], string.format('%.0f %.0f %.0f', n, w, now))
-    redis.call('HSET', KEYS[3*p-1], 'at_ms', string.format('%.0f', now), 'at_bytes', string.format('%.0f', w))
+    begin_segment(meta, segments, n, w, now)
     repeat
-      local dropped = drop_oldest(p, floor, now - max_age)
+      local dropped = drop_oldest(stream, meta, segments, floor, now - max_age)
       base = dropped or base
     until not dropped
   end
   while w - base >= max_bytes do
-    local dropped = drop_oldest(p, floor, nil)
+    local dropped = drop_oldest(stream, meta, segments, floor, nil)
     if not dropped then full[p] = true break end
     base = dropped
   end
   next_offset[p], written[p] = n, w
 end
 
-local reply, r = {}, 0
+local reply, r = {{}}, 0
 for a = 1, #appends do
   local places = appends[a]
   local refused = false
@@ -76,6 +82,21 @@ for p = 1, #parts do
     'written', string.format('%.0f', written[p]))
 end
 return reply
+"""
+
+TRIM_BY_AGE = f"""{_SEGMENTS}
+-- KEYS: stream, meta, segments of a partition. ARGV: now in ms, max_age_ms, segment_ms, trims_anything.
+-- Drops the oldest segment if all of it is too old; returns 1, or 0 if none is. The newest segment ends here once
+-- it is as long as APPEND lets it be, so that it can go in its turn though nothing is appended any more.
+local stream, meta, segments = KEYS[1], KEYS[2], KEYS[3]
+local now, max_age, segment_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local m = redis.call('HMGET', meta, 'n', 'written', 'floor', 'at_ms', 'at_bytes')
+if not m[4] then return 0 end
+local n, w = tonumber(m[1]), tonumber(m[2])
+if w > tonumber(m[5]) and now - tonumber(m[4]) >= segment_ms then begin_segment(meta, segments, n, w, now) end
+local floor = nil
+if ARGV[4] == '0' then floor = tonumber(m[3] or 0) end
+return drop_oldest(stream, meta, segments, floor, now - max_age) and 1 or 0
 """
 
 CREATE = """

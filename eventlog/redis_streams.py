@@ -93,6 +93,7 @@ class RedisStreamsLog:
         self._keys: dict[tuple[str, int], PartitionKeys] = {}
         self._limits: dict[str, Limits] = {}
         self._append = self._redis.register_script(scripts.APPEND)
+        self._trim_by_age = self._redis.register_script(scripts.TRIM_BY_AGE)
         self._create = self._redis.register_script(scripts.CREATE)
         self._close = self._redis.register_script(scripts.CLOSE)
         self._fill = self._redis.register_script(scripts.FILL)
@@ -245,6 +246,18 @@ class RedisStreamsLog:
         """Let entries below ``offset`` go when room is needed. A floor only rises."""
         keys = await self._keys_of(topic, partition)
         await self._call(self._raise_floor(keys=[keys[1]], args=[offset]))
+
+    async def trim_by_age(self, now_ms: int) -> int:
+        """Drop what is too old in all partitions, a segment at a time; see the port."""
+        identity = await self.identity()
+        n_dropped = 0
+        for topic, (_, _, max_age_ms, segment_ms, trims_anything) in self._limits.items():
+            for partition in range(identity.n_partitions):
+                keys = [*self._partition_keys(topic, partition)]
+                limits = [now_ms, max_age_ms, segment_ms, trims_anything]
+                while await self._call(self._trim_by_age(keys=keys, args=limits)):
+                    n_dropped += 1
+        return n_dropped
 
     async def delete(self, topic: str, partition: int, offsets: Sequence[int]) -> int:
         """Erase single entries; returns how many there were. Offsets are then no longer dense."""

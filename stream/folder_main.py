@@ -17,6 +17,7 @@ from stream.failpoints import Safeguard
 from stream.folder import Folder, Message
 from stream.house import House, open_house, worker_settings
 from stream.log_lines import set_up_logging
+from stream.log_trimmer import LogTrimmer
 from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
 from stream.sampling import OutcomeSampling
@@ -60,6 +61,7 @@ async def main(settings: Settings) -> None:
             settings.log_age_ms,
         )
         erasures = ErasureStore(house.redis, house.keys)
+        trimmer = LogTrimmer(house.log, app.owned_numbers, metrics, settings.log_age_ms)
         folder = Folder(
             visitors,
             timers,
@@ -91,6 +93,7 @@ async def main(settings: Settings) -> None:
                 worker.tasks.keep("sampling", sampling.run)
                 worker.tasks.keep("sweep", sweep.run)
                 worker.tasks.keep("eraser", eraser.run)
+                worker.tasks.keep("trimmer", trimmer.run)
                 worker.tasks.keep("rules", lambda: _look_at_rules(folder, house))
                 await worker.run(stop)
 

@@ -6,6 +6,7 @@ Kafka keeps by age on disk, whoever has read it, and never blocks: there the hor
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -115,6 +116,60 @@ async def test_entries_go_by_age(redis_url: str, namespace: str) -> None:
         assert (await log.earliest_offsets(DECISIONS))[0] >= 2
     finally:
         await log.close()
+
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def kept(log: RedisStreamsLog, topic: str) -> list[int]:
+    return [entry.offset async for entry in log.read(topic, 0, 0)]
+
+
+async def test_a_lone_entry_goes_by_age_though_nothing_follows_it(log: RedisStreamsLog, redis_url: str) -> None:
+    await fill(log, DECISIONS, 1)
+    began_ms = now_ms()
+    for hours in (1, 3, 6 * 24, 7 * 24):  # after 7 days / 64 its segment ends
+        assert await log.trim_by_age(began_ms + hours * HOUR_MS) == 0
+    assert await kept(log, DECISIONS) == [0]
+    assert await log.trim_by_age(began_ms + (7 * 24 + 3) * HOUR_MS) == 1
+    assert await kept(log, DECISIONS) == []
+    assert await log.earliest_offsets(DECISIONS) == await log.end_offsets(DECISIONS) == [1]
+    assert await log.trim_by_age(began_ms + 30 * DAY_MS) == 0
+    async with Redis.from_url(redis_url) as redis:
+        keys = partition_keys(log.topics.on_server(DECISIONS, 1), 0)
+        assert await redis.llen(keys.segments) == 1
+    (position,) = await log.append([Record(DECISIONS, "k", RECORD)])
+    assert (position.offset, await kept(log, DECISIONS)) == (1, [1])
+
+
+async def test_what_is_young_stays_when_what_is_old_goes(log: RedisStreamsLog) -> None:
+    await fill(log, DECISIONS, 15)
+    began_ms = now_ms()
+    await log.trim_by_age(began_ms + DAY_MS)
+    await fill(log, DECISIONS, 5)
+    await log.trim_by_age(began_ms + 8 * DAY_MS)
+    assert await kept(log, DECISIONS) == [15, 16, 17, 18, 19]
+
+
+@pytest.mark.parametrize("topic", [VISITOR_LOG, OUTCOMES])
+async def test_nothing_goes_by_age_that_somebody_may_still_need(log: RedisStreamsLog, topic: str) -> None:
+    await fill(log, topic, 30)
+    began_ms = now_ms()
+    await log.set_trim_floor(topic, 0, 25)
+    for day in range(1, 20):
+        await log.trim_by_age(began_ms + day * DAY_MS)
+    found = await kept(log, topic)
+    assert 0 < found[0] <= 25
+    assert found[-1] == 29
+    await log.set_trim_floor(topic, 0, 30)
+    await log.trim_by_age(began_ms + 20 * DAY_MS)
+    assert await kept(log, topic) == []
+    assert await log.fill_share(topic) == 0.0
 
 
 async def test_a_full_topic_refuses_the_whole_append_and_no_other(log: RedisStreamsLog) -> None:
