@@ -17,6 +17,7 @@ from personalization.catalog.duration import in_days
 from personalization.catalog.kept_open import kept_open
 from personalization.catalog.measures import is_measure, read_measure
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
+from personalization.catalog.retention import promised_ms
 from personalization.catalog.rule_cost import BUDGET_US, cost_us
 from personalization.catalog.section import RuleAt
 from personalization.catalog.sections.variants import as_varied
@@ -25,7 +26,6 @@ from personalization.catalog.total_cost import TOTAL_BUDGET_US, Cost, of_call, o
 from personalization.catalog.vocabulary import VISITOR, VISITOR_VARIABLES
 from personalization.catalog.walk import definitions, features_of, rules_of
 from personalization.errors import InvalidInput
-from personalization.visitor.purposes import PERSONALISING
 
 CheckModel: TypeAlias = Callable[[ModelSpec, str], None]
 """Raises ``InvalidInput`` at the path given if a name or a parameter makes no sense."""
@@ -156,15 +156,15 @@ def _together(costs: Sequence[Cost], what: str) -> Iterator[Problem]:
 
 def _promised(catalog: Catalog) -> Iterator[Problem]:
     """What would keep profiles longer than receipts say that they are kept."""
-    promised = catalog.privacy.purpose(PERSONALISING) if catalog.privacy is not None else None
+    promised = promised_ms(catalog.privacy)
     if promised is None:
         return
     for path, length_ms in kept_open(catalog):
-        if length_ms > promised.retention_ms:
+        if length_ms > promised:
             yield (
                 path,
                 f"keeps a profile for {in_days(length_ms)}, longer than privacy.purposes.personalization.retention "
-                f"({in_days(promised.retention_ms)}), which receipts promise: shorten it, or say there for how "
+                f"({in_days(promised)}), which receipts promise: shorten it, or say there for how "
                 "long profiles are kept",
                 "kept_too_long",
             )

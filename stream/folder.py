@@ -408,7 +408,7 @@ def _change(
     key: str, read: Stored, redirect_before: str | None, visitor: Visitor, catalog: CompiledCatalog
 ) -> Change:
     redirect = visitor.state.redirect
-    net_ms = retention.net_ms(visitor, key, catalog.catalog.retention)
+    net_ms = retention.net_ms(visitor, key, catalog.catalog.retention, catalog.promised_ms)
     if redirect == redirect_before:
         return Change(key, read, visitor, net_ms)
     return Change(key, read, visitor, net_ms, alias_of=redirect, no_alias_of=redirect_before)

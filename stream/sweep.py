@@ -126,7 +126,7 @@ class Sweep:
                 continue  # the folder says so when it comes to it
             is_profiled = visitor.state.redirect is None and visitor.state.first_ms
             if (is_profiled and is_behind(visitor.folder, catalog)) or retention.is_behind(
-                visitor, key, catalog.catalog.retention
+                visitor, key, catalog.catalog.retention, catalog.promised_ms
             ):
                 found.append(key)
         return found

@@ -15,7 +15,7 @@ from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
 from personalization.catalog.measures import Measure, measures_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
-from personalization.catalog.retention import check_retention
+from personalization.catalog.retention import check_retention, promised_ms
 from personalization.catalog.rules import Rule
 from personalization.catalog.scored import looks_at_scores, scored
 from personalization.catalog.sections.affinities import CompiledAffinity
@@ -90,6 +90,11 @@ class CompiledCatalog:
     series: dict[bytes, CompiledSeries] = field(default_factory=dict)
     series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
 
+    @property
+    def promised_ms(self) -> int | None:
+        """For how long receipts say that a profile is kept; None: they say nothing."""
+        return promised_ms(self.catalog.privacy)
+
 
 def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     """Compile one version.
@@ -142,4 +147,6 @@ def _told_of(compiled: CompiledCatalog) -> bytes:
     }
     specs = [(name, score.spec) for name, score in scores.items()]
     kept = compiled.catalog.retention
-    return short_hash(repr((segments.hash, specs, sorted(declared) if scores else [], kept)))
+    said = (segments.hash, specs, sorted(declared) if scores else [], kept)
+    promised = compiled.promised_ms
+    return short_hash(repr(said if promised is None else (*said, promised)))

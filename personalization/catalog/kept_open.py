@@ -26,7 +26,8 @@ class KeptOpen(NamedTuple):
 def kept_open(catalog: Catalog) -> Iterator[KeptOpen]:
     """Everything of a catalog that does, the rules that cannot be read aside.
 
-    Points that fade are not among them: when they have faded far enough depends on how many there are.
+    Points that fade are not among them: when they have faded far enough depends on how many there are. The fold
+    ends that (``folding.retention``).
     """
     for name, placement in catalog.placements.items():
         yield KeptOpen(f"placements.{name}.window", placement.window_ms)

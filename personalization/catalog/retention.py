@@ -33,15 +33,21 @@ class Retention(Spec, frozen=True, kw_only=True):
     records_ms: int = 395 * DAY_MS
 
 
+def promised_ms(privacy: Privacy | None) -> int | None:
+    """For how long receipts say that a profile is kept, which serves personalization; None: they say nothing."""
+    purpose = privacy.purpose(PERSONALISING) if privacy is not None else None
+    return None if purpose is None else purpose.retention_ms
+
+
 def check_retention(check: Check, retention: Retention, privacy: Privacy | None) -> None:
     """Demand lengths of time that make sense together, and that keep what receipts promise.
 
     A profile serves personalization: it is kept no longer than that purpose says.
     """
-    promised = privacy.purpose(PERSONALISING) if privacy is not None else None
+    promised = promised_ms(privacy)
     for name in ("one_event", "anonymous", "known"):
         check.demand(
-            promised is None or getattr(retention, f"{name}_ms") <= promised.retention_ms,
+            promised is None or getattr(retention, f"{name}_ms") <= promised,
             f"retention.{name}",
             "is longer than privacy.purposes.personalization.retention, which receipts promise: shorten it, or say "
             "there for how long profiles are kept",

@@ -110,7 +110,7 @@ def fold(
     state.now_ms = max(state.now_ms, entry.received_at_ms)
     done = _fold_known(visitor, key, position, entry, catalog, earlier)
     if isinstance(entry.event, TimedOut):
-        done.look_ms = retention.look(visitor, key, catalog.catalog.retention)
+        done.look_ms = retention.look(visitor, key, catalog.catalog.retention, catalog.promised_ms)
     elif visitor.folder.kept is None or (done.status in _HEARD and not isinstance(entry.event, _OURS)):
         done.look_ms = retention.hear(visitor, key, catalog.catalog.retention)
         if isinstance(entry.event, Link):

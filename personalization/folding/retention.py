@@ -6,6 +6,7 @@ heard of last whether they go, or when to look again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
@@ -41,18 +42,23 @@ def note_link(visitor: Visitor) -> None:
         kept.linked_ms = visitor.state.now_ms
 
 
-def look(visitor: Visitor, key: str, retention: Retention) -> int | None:
+def look(visitor: Visitor, key: str, retention: Retention, promised_ms: int | None = None) -> int | None:
     """Time has passed: forget the visitor if nothing was heard of them for long enough; else when to look next.
 
     A visitor from before there was a retention, or of whom the catalog says now that they go sooner, has their
     time-out set here. None: it stands, or nothing is left to look at.
+
+    Parameters
+    ----------
+    promised_ms
+        For how long receipts say that a profile is kept.
     """
     folder, now_ms = visitor.folder, visitor.state.now_ms
     kept = folder.kept
     if kept is None:
         kept = folder.kept = Kept(visitor.state.first_ms or now_ms, _last_ms(visitor.state) or now_ms, 0)
     _let_redirect_go(visitor, kept, retention)
-    until_ms = max(kept.heard_ms + length_ms(visitor, key, retention), *_open_until(folder))
+    until_ms = max(kept.heard_ms + length_ms(visitor, key, retention), *_open_until(folder, promised_ms))
     if until_ms > now_ms:
         if kept.due_ms > now_ms and kept.due_ms <= until_ms:
             return None
@@ -62,7 +68,7 @@ def look(visitor: Visitor, key: str, retention: Retention) -> int | None:
         visitor.forget()
         return None
     _leave_record(visitor)
-    return look(visitor, key, retention)
+    return look(visitor, key, retention, promised_ms)
 
 
 def is_looked_for(folder: FolderState, due_ms: int) -> bool:
@@ -70,12 +76,13 @@ def is_looked_for(folder: FolderState, due_ms: int) -> bool:
     return folder.kept is not None and folder.kept.due_ms == due_ms
 
 
-def is_behind(visitor: Visitor, key: str, retention: Retention) -> bool:
+def is_behind(visitor: Visitor, key: str, retention: Retention, promised_ms: int | None = None) -> bool:
     """Whether today's retention would look at the visitor sooner than they have a time-out for."""
     kept = visitor.folder.kept
     if kept is None:
         return visitor.is_known
-    return kept.due_ms > max(kept.heard_ms + length_ms(visitor, key, retention), *_open_until(visitor.folder))
+    length = length_ms(visitor, key, retention)
+    return kept.due_ms > max(kept.heard_ms + length, *_open_until(visitor.folder, promised_ms))
 
 
 def length_ms(visitor: Visitor, key: str, retention: Retention) -> int:
@@ -88,14 +95,14 @@ def length_ms(visitor: Visitor, key: str, retention: Retention) -> int:
     return retention.one_event_ms if _is_single(visitor) else retention.anonymous_ms
 
 
-def net_ms(visitor: Visitor, key: str, retention: Retention) -> int:
+def net_ms(visitor: Visitor, key: str, retention: Retention, promised_ms: int | None = None) -> int:
     """After how long of silence a state may vanish by itself, a day after its time-out: 0 for never."""
     kept = visitor.folder.kept
     if kept is None:
         return 0
     length = length_ms(visitor, key, retention)
     longest_ms = max(length, retention.records_ms) if _outlives(visitor) else length
-    until_ms = max(kept.heard_ms + longest_ms, kept.due_ms, *_open_until(visitor.folder))
+    until_ms = max(kept.heard_ms + longest_ms, kept.due_ms, *_open_until(visitor.folder, promised_ms))
     return max(until_ms - visitor.state.now_ms, 0) + DAY_MS
 
 
@@ -150,9 +157,13 @@ def _leave_record(visitor: Visitor) -> None:
     visitor.folder = FolderState(sources=folder.sources, kept=kept, erased_ms=folder.erased_ms)
 
 
-def _open_until(folder: FolderState) -> Iterator[int]:
-    """When what is open closes, and when time alone changes who they are: nobody is forgotten before."""
+def _open_until(folder: FolderState, promised_ms: int | None) -> Iterator[int]:
+    """When what is open closes, and when time alone changes who they are: nobody is forgotten before.
+
+    What is followed keeps nobody beyond what receipts promise: points may fade for years.
+    """
     yield 0
+    latest_ms = math.inf if promised_ms is None or folder.kept is None else folder.kept.heard_ms + promised_ms
     for decision in folder.open:
         yield decision.due_ms
     for held in folder.held:
@@ -162,7 +173,7 @@ def _open_until(folder: FolderState) -> Iterator[int]:
             yield example.due_ms
     for watched in (folder.memberships, folder.tiers):
         if watched is not None:
-            yield from watched.due_ms.values()
+            yield from (int(min(due_ms, latest_ms)) for due_ms in watched.due_ms.values())
 
 
 def _last_ms(state: VisitorState) -> int:

@@ -12,6 +12,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, InvalidCat
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.retention import Retention
 from personalization.catalog.sections.privacy import Controller, Privacy, Purpose
+from personalization.catalog.sections.scores import EventPoints, Score
 from personalization.events.entry import LOGGED_OUT, Sender, decode_entry
 from personalization.events.event import (
     Activated,
@@ -117,6 +118,46 @@ def test_nobody_goes_before_their_example_closes() -> None:
     world = World(compile_catalog(catalog, 1))
     world.track(KEY, "Viewed")
     assert until_forgotten(world) == 14 * DAY_MS
+
+
+def promising() -> Privacy:
+    """Profiles are kept for 90 days."""
+    purpose = Purpose(description="We show what fits.", retention_ms=90 * DAY_MS, pii=("pages viewed",))
+    return Privacy(
+        controller=Controller(name="Shop", contact="privacy@shop.example"),
+        notice="https://shop.example/privacy",
+        jurisdiction="EU",
+        storage_locations=("EU",),
+        purposes={PERSONALISING: purpose},
+    )
+
+
+FADING = Score(
+    events=(EventPoints(event="Viewed", points=1_000),), half_life_ms=30 * DAY_MS, tiers={"cold": 0, "hot": 10}
+)
+
+
+def test_a_tier_that_falls_by_and_by_keeps_nobody_longer_than_receipts_promise() -> None:
+    catalog = structs.replace(shop().catalog, scores={"lead": FADING})
+    unpromised = World(compile_catalog(catalog, 1))
+    unpromised.track(KEY, "Viewed")
+    assert until_forgotten(unpromised) > 200 * DAY_MS, "until it is cold"
+    private = structs.replace(catalog, privacy=promising(), retention=Retention(known_ms=90 * DAY_MS))
+    promised = World(compile_catalog(private, 1))
+    promised.track(KEY, "Viewed")
+    assert until_forgotten(promised) == 90 * DAY_MS
+
+
+def test_who_is_there_when_a_promise_is_made_is_looked_at_again() -> None:
+    catalog = structs.replace(shop().catalog, scores={"lead": FADING}, retention=Retention(known_ms=90 * DAY_MS))
+    world = World(compile_catalog(catalog, 1))
+    world.track(KEY, "Viewed")
+    wake(world)
+    private = compile_catalog(structs.replace(catalog, privacy=promising()), 2)
+    visitor, kept = world.visitors[KEY], private.catalog.retention
+    assert not retention.is_behind(visitor, KEY, kept, None)
+    assert retention.is_behind(visitor, KEY, kept, private.promised_ms)
+    assert private.told_of != world.catalog.told_of, "the sweep begins"
 
 
 def test_what_was_said_of_consent_outlives_the_profile() -> None:
@@ -249,15 +290,7 @@ def test_lengths_that_make_no_sense_are_refused(lengths: dict[str, Any], field: 
 
 
 def test_no_profile_is_kept_longer_than_its_purpose_promises() -> None:
-    purpose = Purpose(description="We show what fits.", retention_ms=90 * DAY_MS, pii=("pages viewed",))
-    privacy = Privacy(
-        controller=Controller(name="Shop", contact="privacy@shop.example"),
-        notice="https://shop.example/privacy",
-        jurisdiction="EU",
-        storage_locations=("EU",),
-        purposes={PERSONALISING: purpose},
-    )
-    catalog = structs.replace(shop().catalog, privacy=privacy)
+    catalog = structs.replace(shop().catalog, privacy=promising())
     with pytest.raises(InvalidCatalog) as caught:
         compile_catalog(catalog, 1)
     assert [error.field for error in caught.value.errors] == ["retention.known"]
