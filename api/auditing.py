@@ -16,6 +16,7 @@ from api.access.caller import Caller
 from api.access.permissions import Permission
 from api.networks import network_around
 from api.outages import Spoken, outage_of
+from api.refused_acts import RefusedActs
 from personalization.audit.chain import Head, SignedRecord
 from personalization.audit.record import Act, Outcome, Trail, visitor_mark
 from personalization.errors import Refused, Unavailable
@@ -75,9 +76,11 @@ class AuditedRequest:
         The address it comes from.
     visitor_key
         What visitors are marked by.
+    refused
+        Takes what its caller may not.
     """
 
-    __slots__ = ("_act", "_audit", "_caller", "_host", "_n", "_params", "_trail", "_visitor_key")
+    __slots__ = ("_act", "_audit", "_caller", "_host", "_n", "_params", "_refused", "_trail", "_visitor_key")
 
     def __init__(
         self,
@@ -88,7 +91,9 @@ class AuditedRequest:
         caller: Caller,
         params: Mapping[str, str],
         host: str,
+        refused: RefusedActs,
     ) -> None:
+        self._refused = refused
         self._audit = audit
         self._visitor_key = visitor_key
         self._trail = trail
@@ -107,22 +112,25 @@ class AuditedRequest:
             503: it is not recorded, and so must not be done.
         """
         if not self._n:
-            self._n = await self._recorded(self._made("allowed", visitors, objects))
+            self._n = await recorded(self._audit, self._made("allowed", visitors, objects))
 
     @property
     def has_begun(self) -> bool:
         """Whether it is recorded."""
         return self._n > 0
 
-    async def refuse(self) -> None:
-        """Record that its caller may not. Of a key that stands in pages, and so is everybody's, nothing is."""
+    async def refuse(self, now_s: float) -> None:
+        """Record that its caller may not, or count it where that was recorded a moment ago.
+
+        Of a key that stands in pages, and so is everybody's, nothing is recorded.
+        """
         if self._caller.is_server:
-            await self._recorded(self._made("refused", status=403))
+            await self._refused.take(self._made("refused", status=403), now_s)
 
     async def fail(self, status: int) -> None:
         """Record that what had begun was not done, or not wholly."""
         if self._n:
-            await self._recorded(self._made("failed", status=status, of=self._n))
+            await recorded(self._audit, self._made("failed", status=status, of=self._n))
 
     def _made(
         self,
@@ -150,19 +158,21 @@ class AuditedRequest:
             of=of,
         )
 
-    async def _recorded(self, act: Act) -> int:
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return await self._audit.append(act)
-        except (Unavailable, TimeoutError) as error:
-            why = "Redis does not answer in time" if isinstance(error, TimeoutError) else outage_of(error).words
-            raise Spoken(f"this is recorded before it is done, and the audit cannot be written: {why}") from error
-        except Refused as error:
-            logger.error("audit_refused reason=%s", error)
-            raise Spoken(
-                "this is recorded before it is done, and nothing fits behind what stands in the audit; a person "
-                "has to act, and the log of this process says how"
-            ) from error
+
+async def recorded(audit: Audit, act: Act) -> int:
+    """Record an act, and give its number; raises ``Unavailable``, in words for its caller."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await audit.append(act)
+    except (Unavailable, TimeoutError) as error:
+        why = "Redis does not answer in time" if isinstance(error, TimeoutError) else outage_of(error).words
+        raise Spoken(f"this is recorded before it is done, and the audit cannot be written: {why}") from error
+    except Refused as error:
+        logger.error("audit_refused reason=%s", error)
+        raise Spoken(
+            "this is recorded before it is done, and nothing fits behind what stands in the audit; a person "
+            "has to act, and the log of this process says how"
+        ) from error
 
 
 class NoAudit:

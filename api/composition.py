@@ -210,6 +210,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             redis_timeout_ms=settings.redis_timeout_ms,
             max_body_bytes=settings.max_body_bytes,
         )
+        tasks.keep("refused-acts", services.refused_acts.run)
         tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models).run)
         with contextlib.suppress(Unavailable):
             await reader.read(["a:-"], None)  # connects before the first visitor waits for it

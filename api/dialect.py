@@ -138,7 +138,14 @@ class Call:
         """Begin to record it; whoever answers it reaches the record by ``audited``."""
         services = self.core.services
         made = AuditedRequest(
-            services.audit, services.visitor_mark_key, trail, act, self.caller, self.params, self.address
+            services.audit,
+            services.visitor_mark_key,
+            trail,
+            act,
+            self.caller,
+            self.params,
+            self.address,
+            services.refused_acts,
         )
         self._audited = made
         return made

@@ -39,12 +39,12 @@ class Endpoint:
             if self._permission is not None:
                 caller = authenticate(self._dialect.key_of(scope), services.keys)
                 call.caller = caller
+                readers = readable_by(caller.access, scope["headers"])
+                self._core.limiter.admit(caller, call.address, call.began)  # what it refuses is not recorded
                 if self._trail is None:
                     authorise(caller, self._permission)
                 else:
                     await self._admit(call, self._permission, self._trail)
-                readers = readable_by(caller.access, scope["headers"])
-                self._core.limiter.admit(caller, call.address, call.began)
             reply = await route.handle(call)
             if self._trail is not None and not call.audited.has_begun:
                 raise NextbestError(f"{route.name} was answered without a record in the audit")
@@ -71,7 +71,7 @@ class Endpoint:
         try:
             authorise(call.caller, permission)
         except ApiError:
-            await audited.refuse()
+            await audited.refuse(call.began)
             raise
         if not self._route.names_in_body:
             await audited.begin()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from api.access.caller import Caller, KeysInForce
 from api.access.proof import Identities
-from api.auditing import Audit, NoAudit
+from api.auditing import Audit, NoAudit, recorded
 from api.catalog import CatalogInForce
 from api.consent_gate import ConsentGate
 from api.ids import DegenerateIds
@@ -21,6 +22,7 @@ from api.proven_pairs import ProvenPairs
 from api.randomness import Randomness
 from api.readiness import Report
 from api.receipts import ReceiptKeys
+from api.refused_acts import RefusedActs
 from api.rights import Kind
 from api.senders import Senders
 from api.slices import Turnstile
@@ -181,6 +183,7 @@ class Services:
     receipts: ReceiptKeys = field(init=False)
     degenerate_ids: DegenerateIds = field(init=False)
     visitor_mark_key: bytes = field(init=False)
+    refused_acts: RefusedActs = field(init=False)
 
     def __post_init__(self) -> None:
         self.senders = Senders(self.secrets.key("origins"))
@@ -190,6 +193,7 @@ class Services:
         self.receipts = ReceiptKeys(self.secrets.key("receipts"))
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
         self.visitor_mark_key = self.secrets.key(VISITOR_PURPOSE)
+        self.refused_acts = RefusedActs(partial(recorded, self.audit))
 
     def intake(self, caller: Caller, address: str, *, gpc: bool) -> Intake:
         """What stamps all that a request which has just come from ``address`` brings; ``gpc``: ``Sec-GPC: 1``."""

@@ -89,8 +89,9 @@ def show(trail: Trail, from_n: int | None, limit: int, visitor: str | None, as_j
 
 
 def _outcome(record: AuditRecord) -> str:
+    times = f", {record.times} times" if record.times > 1 else ""
     of = f" (of {record.of})" if record.of else ""
-    return f"{record.outcome}{f' {record.status}' if record.status else ''}{of}"
+    return f"{record.outcome}{f' {record.status}' if record.status else ''}{times}{of}"
 
 
 async def _verify(settings: Settings, notes: list[tuple[Trail, int, str]], earlier: list[Secrets]) -> list[Fault]:

@@ -96,6 +96,7 @@ class AuditKeys:
             status=act.status,
             network=act.network,
             of=act.of,
+            times=act.times,
             n=after.n + 1,
             at_ms=at_ms,
             before=after.hash,

@@ -48,6 +48,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
         From which network it was asked (/24, /48); empty on the command line.
     of
         Number of the record that this one says more about; 0: of none.
+    times
+        How many were refused: this one, and those since the last record of the same key and act.
     """
 
     trail: Trail
@@ -58,6 +60,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0
     network: str = ""
     of: int = 0
+    times: int = 1
 
 
 class AuditRecord(Act, frozen=True, kw_only=True):

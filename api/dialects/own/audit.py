@@ -53,6 +53,7 @@ def _shown(entry: SignedRecord) -> dict[str, object]:
         "status": record.status or None,
         "network": record.network or None,
         "of": record.of or None,
+        "times": record.times,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from api.access.permissions import Permission
@@ -14,12 +15,15 @@ from api.app import DIALECTS
 from api.auditing import NOT_RECORDED, TRAIL_OF
 from api.core import Core
 from api.dialect import NO_CONTENT, Call, Dialect, Reply, Route
+from api.refused_acts import EVERY_S, RefusedActs
 from api.routing import Routes
-from personalization.audit.record import visitor_mark
+from personalization.audit.chain import decode
+from personalization.audit.record import Act, visitor_mark
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.rate import Rate, RateLimits
 from personalization.errors import Refused, Unavailable
 from tests.unit.api.access.test_permissions import keyed
-from tests.unit.api.site import SECRETS, SERVER, WRITE, Site, open_site
+from tests.unit.api.site import SECRETS, SERVER, WRITE, FakeAudit, Site, open_site
 
 ROUTES = [route for dialect in DIALECTS for route in dialect.routes if route.permission is not None]
 RECORDED = [
@@ -95,6 +99,55 @@ async def test_who_may_not_is_recorded_unless_the_key_is_everybodys() -> None:
     assert [(act.actor, act.act, act.outcome, act.status) for act in site.audit.acts] == [
         ("web/viewer", "delete_item", "refused", 403)
     ]
+
+
+async def test_a_key_that_may_nothing_pushes_nothing_out_of_the_audit() -> None:
+    async with open_site(compiled=compile_catalog(keyed(), 12)) as site:
+        await site.client.delete("/v1/content/x", headers=ADMIN)
+        for n in range(300):
+            refused = await site.client.delete(f"/v1/visitors/x{n}", headers={"X-API-Key": "viewer"})
+            assert refused.status_code == 403
+    assert [(act.act, act.outcome, act.times) for act in site.audit.acts if act.outcome != "failed"] == [
+        ("delete_item", "allowed", 1),
+        ("erase_visitor", "refused", 1),
+    ]
+
+
+@pytest.mark.parametrize(("key", "path"), [("admin", "/v1/content/x"), ("viewer", "/v1/visitors/x")])
+async def test_what_a_limit_refuses_is_recorded_nowhere(key: str, path: str) -> None:
+    source = structs.replace(
+        keyed().sources["web"], limits=RateLimits(per_server_key=Rate(limit=2, within_ms=3_600_000))
+    )
+    catalog = structs.replace(keyed(), sources={"web": source})
+    async with open_site(compiled=compile_catalog(catalog, 12)) as site:
+        statuses = [
+            (await site.client.request(method, path, headers={"X-API-Key": key})).status_code
+            for method in ("GET", "DELETE", "GET", "DELETE")
+        ]
+        recorded = [act.outcome for act in site.audit.acts if act.outcome != "failed"]
+    assert statuses[2:] == [429, 429]
+    assert len(recorded) == 2
+
+
+async def test_refusals_are_counted_until_the_next_record_and_none_is_lost() -> None:
+    audit = FakeAudit()
+    refused = RefusedActs(audit.append)
+    act = Act(trail="acts", actor="web/viewer", act="erase_visitor", outcome="refused", status=403)
+    other = structs.replace(act, act="put_item")
+    for now_s in (100.0, 101.0, 101.0):
+        await refused.take(act, now_s)
+    await refused.take(other, 102.0)
+    await refused.settle(100.0 + EVERY_S - 1)
+    assert audit.acts == [act, other], "of each act the first, before it is answered"
+    audit.error = Unavailable("away")
+    await refused.settle(100.0 + EVERY_S)
+    with pytest.raises(Unavailable):
+        await refused.take(act, 100.0 + EVERY_S)
+    audit.error = None
+    await refused.settle(200.0)
+    await refused.settle(300.0)
+    assert audit.acts[2:] == [structs.replace(act, times=3)]
+    assert [decode(entry.body).times for entry in await audit.read("acts", 1, 9)] == [1, 1, 3], "as it is kept"
 
 
 async def test_no_visitors_id_stands_in_the_audit(site: Site) -> None:
