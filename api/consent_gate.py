@@ -21,6 +21,13 @@ from personalization.visitor.visitor_state import VisitorState
 MAX_SAID = 65_536
 """Keys whose latest words are remembered by each process (``benchmarks.api_memory`` shows what they take)."""
 
+GRANT_FOLDED_WITHIN_MS = 10_000
+"""So long a grant that a process heard counts beside a state without it: then the state alone says, also of who was
+erased since."""
+
+REFUSAL_FOLDED_WITHIN_MS = 3_600_000
+"""A refusal counts longer, for a folder may lag: nobody is personalised against their word because it does."""
+
 _READ_AT_ONCE = 100
 """Visitors: their states take a few milliseconds to decode."""
 
@@ -45,9 +52,11 @@ class Admitted(NamedTuple):
 class ConsentGate:
     """Asks what visitors said about personalization before anything of theirs is logged.
 
-    What was said through this process counts at once, before the folder has taken it into the state. Where states
-    cannot be read, the default of the source counts, if it is a grant: the fold asks again, and profiles nobody who
-    refused. If it is a refusal, events that grant nothing themselves are not taken, and are to be sent again.
+    What was said through this process counts at once, before the folder has taken it into the state, and beside the
+    state only until the folder has had time for it: so all processes agree. Where states cannot be read, all that
+    was said through this process counts, else the default of the source, if it is a grant: the fold asks again, and
+    profiles nobody who refused. If it is a refusal, events that grant nothing themselves are not taken, and are to
+    be sent again.
     """
 
     def __init__(self, visitors: _Visitors, size: int = MAX_SAID) -> None:
@@ -91,7 +100,7 @@ class ConsentGate:
         if default and not words and not intake.refused and self._is_silent(keys, known):
             return Admitted(event, agreed=False)
         own = spoken(words, PERSONALISING)
-        word = self._word(keys, known)
+        word = self._word(keys, known, None if unread is not None else intake.received_at_ms)
         if own is None and word is None and unread is not None and not default:
             raise unread
         may_log = default if word is None else word.granted
@@ -112,33 +121,48 @@ class ConsentGate:
         It was made with consent, or it would be nobody's: so only a refusal since then keeps it out, and where
         states cannot be read the fold asks again.
         """
-        lately = self.lately((key,), intake.catalog.named.purposes)
-        held = [state.consents for state in await self._read_all(key)]
-        if not (intake.refused or lately or any(held)):
+        named = intake.catalog.named.purposes
+        states = await self._read_all(key)
+        heard = self.heard((key,), named)
+        if states is not None:
+            heard = _unfolded(heard, intake.received_at_ms)
+        held = [state.consents for state in states or ()]
+        if not (intake.refused or heard or any(held)):
             return True
-        return all(_answerable({**words}, lately, intake) for words in held or [{}])
+        return all(_answerable({**words}, heard, intake) for words in held or [{}])
 
-    async def _read_all(self, key: str) -> list[VisitorState]:
-        """The states there and where its redirects lead, to whomever: a decision's id is proof of its key."""
+    async def _read_all(self, key: str) -> list[VisitorState] | None:
+        """The states there and where its redirects lead, to whomever: a decision's id is proof of its key.
+
+        None where they cannot be read.
+        """
         try:
             states = await self._visitors.read((key,), None)
             target = states[0].redirect if states else None
             return states if target is None else states + await self._visitors.read((target,), target)
         except Unavailable:
-            return []
+            return None
 
     @property
     def has_heard(self) -> bool:
         """Whether anything was said at all through this process, which is remembered."""
         return bool(self._said)
 
-    def lately(self, keys: Sequence[str], named: Collection[str]) -> Words:
+    def lately(self, keys: Sequence[str], named: Collection[str], now_ms: int) -> Words:
         """What was said under any of the keys through this process, and may not be folded yet."""
+        return _unfolded(self.heard(keys, named), now_ms)
+
+    def heard(self, keys: Sequence[str], named: Collection[str]) -> Words:
+        """All that was said under any of the keys through this process: it counts where no state can be read."""
         found: Words = {}
         for words in map(self._said.get, keys):
             if words:
                 merge(found, words, named)
         return found
+
+    def forget(self, key: str) -> None:
+        """Whoever is behind the key was erased."""
+        self._said.pop(key, None)
 
     def remember(self, keys: Sequence[str], words: Mapping[str, bool], intake: Intake) -> None:
         """Words on purposes that somebody asks for were said under each of the keys: they count at once."""
@@ -169,13 +193,24 @@ class ConsentGate:
                 return False
         return self._said.keys().isdisjoint(keys)
 
-    def _word(self, keys: Sequence[str], states: Sequence[VisitorState]) -> Word | None:
-        said = [recorded(self._said[key], PERSONALISING) for key in keys if key in self._said]
+    def _word(self, keys: Sequence[str], states: Sequence[VisitorState], now_ms: int | None) -> Word | None:
+        """The word that holds; ``now_ms``: of those heard here only what may not be folded yet; None: all."""
+        heard = [self._said[key] for key in keys if key in self._said]
+        said = [recorded(words if now_ms is None else _unfolded(words, now_ms), PERSONALISING) for words in heard]
         latest: Word | None = None
         for word in (*said, *(recorded(state.consents, PERSONALISING) for state in states)):
             if word is not None:
                 latest = later(latest, word)
         return latest
+
+
+def _unfolded(words: Words, now_ms: int) -> Words:
+    """Those of the words that the folder may not have had time for."""
+    return {purpose: word for purpose, word in words.items() if now_ms - word.at_ms < _folded_within_ms(word)}
+
+
+def _folded_within_ms(word: Word) -> int:
+    return GRANT_FOLDED_WITHIN_MS if word.granted else REFUSAL_FOLDED_WITHIN_MS
 
 
 def _answerable(words: Words, lately: Words, intake: Intake) -> bool:

@@ -127,12 +127,13 @@ class ConsentTaker:
     async def _words(self, keys: Sequence[str], intake: Intake) -> Words:
         """What the visitor had said before, as far as it can be read."""
         named = intake.catalog.named.purposes
-        found = self._services.consent.lately(keys, named)
+        consent = self._services.consent
         registered = keys[0] if is_registered(keys[0]) else None
         try:
             states = await self._services.visitors.read(keys, registered)
         except Unavailable:
-            states = []
+            return consent.heard(keys, named)
+        found = consent.lately(keys, named, intake.received_at_ms)
         for state in states:
             merge(found, state.consents, named)
         return found

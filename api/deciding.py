@@ -23,7 +23,7 @@ from personalization.deciding.decide import check, deciding
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import Unavailable
-from personalization.visitor.purposes import merge
+from personalization.visitor.purposes import Words, merge
 from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_key import anonymous_key, user_key
 from personalization.visitor.visitor_state import VisitorState
@@ -81,12 +81,18 @@ class Decider:
             Where the context is too much.
         """
         consent, named = self._services.consent, intake.catalog.named.purposes
-        lately = consent.lately(_keys(user_id, anonymous_id), named) if consent.has_heard else {}
+        heard: Words = {}
+        lately: Words = {}
+        if consent.has_heard:
+            keys = _keys(user_id, anonymous_id)
+            heard = consent.heard(keys, named)
+            lately = consent.lately(keys, named, intake.received_at_ms) if heard else {}
         receipt = None
         if context and CONSENT_RECEIPT in context:
             receipt = self._receipt(context, _keys(user_id, anonymous_id), intake)
             if receipt is not None:
-                merge(lately, receipt.words(), named)
+                for words in (lately, heard):
+                    merge(words, receipt.words(), named)
         return DecideRequest(
             request_id=request_id,
             placements=placements,
@@ -103,6 +109,7 @@ class Decider:
             by_page=not intake.caller.is_server,
             proven=proven,
             said_lately=lately,
+            heard=heard,
             receipt=receipt,
         )
 

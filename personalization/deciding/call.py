@@ -100,7 +100,7 @@ class Call:
 
     def _held(self, states: Sequence[VisitorState] | None) -> list[Words]:
         """The words under each key, as they are before the states are merged."""
-        lately = self.request.said_lately
+        lately = self.request.heard if states is None else self.request.said_lately
         held = [dict(state.consents) for state in states or ()] or ([{}] if lately else [])
         for words in held:
             merge_words(words, lately, self.catalog.catalog.named.purposes)

@@ -30,7 +30,7 @@ class Consents:
     __slots__ = ("_by_browser", "_default", "_receipt", "_recorded", "_said", "_trusted")
 
     def __init__(self, request: DecideRequest, state: VisitorState | None) -> None:
-        self._recorded = request.said_lately if state is None else state.consents
+        self._recorded = request.heard if state is None else state.consents
         self._default = request.consent_default
         self._receipt = request.receipt
         self._trusted = request.proven or not request.by_page
@@ -85,7 +85,7 @@ class Consents:
         Parameters
         ----------
         held
-            The words under each key of the visitor, ``said_lately`` included; empty: none.
+            The words under each key of the visitor, with what was said lately; empty: none.
         named
             The purposes that the catalog names: nobody asks for a grant of another.
         """

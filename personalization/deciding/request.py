@@ -68,6 +68,9 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     said_lately
         Words on purposes that came in a moment ago and may not be in the visitor's state yet, those of ``receipt``
         included.
+    heard
+        All words that are known without the visitor's state, ``said_lately`` included: they count where the state
+        cannot be read.
     receipt
         The visitor's consent receipt, verified; None: the request brings none that holds.
     """
@@ -87,6 +90,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     by_page: bool = False
     proven: bool = False
     said_lately: Words = {}
+    heard: Words = {}
     receipt: Receipt | None = None
 
     @property

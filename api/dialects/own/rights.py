@@ -40,6 +40,7 @@ async def erase(call: Call) -> Reply:
     erasure = await services.rights.erase(person, _wait_s(call))
     for key in person:
         services.linker.forget(key)
+        services.consent.forget(key)
         if not is_registered(key):
             services.proven_pairs.forget(raw_id(key))
     return _shown(erasure)

@@ -126,11 +126,16 @@ class FakeVisitors:
         return key, [self.states[key]] if key in self.states else []
 
 
+@dataclass
 class FakeRights:
-    """Knows nobody; over real servers: ``tests/integration/test_erasure.py``."""
+    """Knows whom it is told of; over real servers: ``tests/integration/test_erasure.py``."""
+
+    person_kept: dict[str, Stored] = field(default_factory=dict)
+    asked_for: list[str] = field(default_factory=list)
 
     async def person(self, visitor_id: str, kind: Kind | None) -> dict[str, Stored]:
-        return {}
+        self.asked_for.append(visitor_id)
+        return self.person_kept
 
     async def erase(self, person: dict[str, Stored], wait_s: float) -> Erasure:
         return Erasure("e1", NOW)
@@ -218,6 +223,8 @@ class Site:
     asked_of: list[str] = field(default_factory=list)
     conversions: dict[str, Served] = field(default_factory=dict)
     trusted_proxies: tuple[Network, ...] = ()
+    now_ms: int = NOW
+    rights: FakeRights = field(default_factory=FakeRights)
     client: httpx.AsyncClient = field(init=False)
 
     @property
@@ -235,7 +242,7 @@ class Site:
             return self.learned
 
         return Services(
-            rights=FakeRights(),
+            rights=self.rights,
             secrets=SECRETS,
             catalog=catalog,
             keys=KeysInForce(catalog, lambda: NOW),
@@ -246,7 +253,7 @@ class Site:
             items=self.items,
             audit=self.audit,
             metrics=self.metrics,
-            clock_ms=lambda: NOW,
+            clock_ms=lambda: self.now_ms,
             open_decisions=open_decisions,
             learned=learned,
             decision_keys=lambda: DecisionKeys.of(SECRETS),

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from api.consent_gate import GRANT_FOLDED_WITHIN_MS, REFUSAL_FOLDED_WITHIN_MS
 from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.decision_id import mint
 from personalization.events.event import DecisionMade, Event, Link, Page, Track
 from personalization.visitor.purposes import GPC, Word
 from personalization.visitor.visitor_state import VisitorState
+from state.visitor_store import Stored
 from tests.of_type import of_type
 from tests.receipts import signed
-from tests.unit.api.site import ID_KEY, NOW, SECRETS, WRITE, Site, shop
+from tests.unit.api.site import ID_KEY, NOW, SECRETS, SERVER, WRITE, Site, shop
 
 STRICT = {"Authorization": "Bearer pk_strict"}
 GPC_ON = {"Sec-GPC": "1"}
@@ -88,6 +90,51 @@ async def test_a_refusal_holds_for_what_follows_at_once(site: Site) -> None:
     response = await site.collect(PAGE)
     assert response.json()["accepted"] == 0
     assert len(refusals(site)) == 1
+
+
+async def tier_of(site: Site, headers: dict[str, str]) -> str:
+    (decision,) = (await site.decide(headers=headers)).json()["decisions"]
+    return str(decision["tier"])
+
+
+async def test_a_grant_counts_beside_the_state_until_the_fold_had_time_for_it_and_then_the_state_alone(
+    site: Site,
+) -> None:
+    await site.collect(says(PAGE, True), headers=STRICT)
+    for waited_ms, n_accepted, tier in (
+        (GRANT_FOLDED_WITHIN_MS - 1, 1, "personalised"),
+        (GRANT_FOLDED_WITHIN_MS, 0, "rules"),
+    ):
+        site.now_ms = NOW + waited_ms
+        assert (await site.collect(PAGE, headers=STRICT)).json()["accepted"] == n_accepted
+        assert await tier_of(site, STRICT) == tier
+    site.visitors.states = {"a:a1": GRANTED}
+    assert (await site.collect(PAGE, headers=STRICT)).json()["accepted"] == 1
+    site.visitors.states, site.visitors.away = {}, True
+    assert (await site.collect(PAGE, headers=STRICT)).json()["accepted"] == 1, "nothing else is known"
+
+
+async def test_a_refusal_counts_though_the_fold_lags_far_behind_and_a_later_grant_undoes_it(site: Site) -> None:
+    await site.collect(says(PAGE, False))
+    site.now_ms = NOW + REFUSAL_FOLDED_WITHIN_MS - 1
+    assert (await site.collect(PAGE)).json()["accepted"] == 0
+    assert await tier_of(site, WRITE) == "rules"
+    later = Word(True, NOW + 1)
+    site.visitors.states = {"a:a1": VisitorState(now_ms=site.now_ms, consents={"personalization": later})}
+    assert (await site.collect(PAGE)).json()["accepted"] == 1
+    site.visitors.states = {}
+    site.now_ms = NOW + REFUSAL_FOLDED_WITHIN_MS
+    assert (await site.collect(PAGE)).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize(("granted", "headers", "n_accepted"), [(True, STRICT, 0), (False, WRITE, 1)])
+async def test_who_was_erased_has_said_nothing(
+    site: Site, granted: bool, headers: dict[str, str], n_accepted: int
+) -> None:
+    await site.collect(says(PAGE, granted), headers=headers)
+    site.rights.person_kept = {"a:a1": Stored(None, None)}
+    assert (await site.client.delete("/v1/visitors/a1", headers=SERVER)).status_code == 202
+    assert (await site.collect(PAGE, headers=headers)).json()["accepted"] == n_accepted
 
 
 async def test_without_states_a_granting_source_takes_events_and_another_asks_to_send_again(site: Site) -> None:

@@ -99,7 +99,7 @@ def ask(*placements: str | PlacementRequest, **terms: Any) -> DecideRequest:
 def with_receipt(at_ms: int, *, granted: bool = True, **terms: Any) -> DecideRequest:
     """A request of a1's that brings their consent receipt."""
     receipt = Receipt("r-1", "a:a1", {"personalization": granted}, at_ms)
-    return ask(receipt=receipt, said_lately=receipt.words(), **terms)
+    return ask(receipt=receipt, said_lately=receipt.words(), heard=receipt.words(), **terms)
 
 
 def run(
