@@ -12,6 +12,7 @@ from api.core import Core
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
 from api.health import HEALTH, INNER
+from api.no_pages import NoPages
 from api.routing import Routes
 from api.services import Services
 
@@ -43,7 +44,7 @@ class Application:
     ) -> None:
         self._open_services = open_services
         self._open_inner = open_inner or nullcontext
-        self.inner: Routes | None = None
+        self.inner: ASGIApp | None = None
         self._routes: Routes | None = None
         self._lifespan = Starlette(lifespan=lambda _: self.started())
 
@@ -61,7 +62,7 @@ class Application:
         """The time it answers; the server's lifespan protocol enters it."""
         async with self._open_services() as services:
             core = Core(services)
-            self._routes, self.inner = Routes(DIALECTS, core), Routes((INNER,), core)
+            self._routes, self.inner = Routes(DIALECTS, core), NoPages(Routes((INNER,), core))
             try:
                 async with self._open_inner(self.inner):
                     yield

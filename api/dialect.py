@@ -17,6 +17,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from api.access.caller import Caller
+from api.access.origins import ANY, NONE
 from api.access.permissions import Permission
 from api.access.proof import Proof
 from api.auditing import AuditedRequest
@@ -265,6 +266,8 @@ class Dialect:
         Request headers that a page of another origin may send, lower case.
     exposed_headers
         Response headers that a page of another origin may read, lower case.
+    is_for_pages
+        Whether pages may ask at all.
     """
 
     name: str
@@ -274,6 +277,7 @@ class Dialect:
     key_of: Callable[[Scope], str | None] = shown_key
     accepted_headers: tuple[str, ...] = PAGE_HEADERS
     exposed_headers: tuple[str, ...] = ("x-request-id", "retry-after")
+    is_for_pages: bool = True
     preflight: Headers = field(init=False)
     readable: Headers = field(init=False)
 
@@ -285,5 +289,11 @@ class Dialect:
             (b"access-control-max-age", b"86400"),
             (b"content-length", b"0"),
         ]
-        object.__setattr__(self, "preflight", preflight)
-        object.__setattr__(self, "readable", [(b"access-control-expose-headers", exposed.encode())])
+        readable = [(b"access-control-expose-headers", exposed.encode())]
+        object.__setattr__(self, "preflight", preflight if self.is_for_pages else [(b"content-length", b"0")])
+        object.__setattr__(self, "readable", readable if self.is_for_pages else [])
+
+    @property
+    def anybody(self) -> Headers:
+        """What lets pages read what needs no key, and what is refused."""
+        return ANY if self.is_for_pages else NONE

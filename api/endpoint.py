@@ -7,13 +7,13 @@ import logging
 from starlette.types import Receive, Scope, Send
 
 from api.access.caller import authenticate, authorise
-from api.access.origins import ANY, readable_by
+from api.access.origins import readable_by
 from api.access.permissions import Permission
 from api.auditing import TRAIL_OF
 from api.core import Core
 from api.dialect import Call, Dialect, Reply, Route
 from api.errors import ApiError, as_api_error, headers_of
-from api.exchange import Headers, respond
+from api.exchange import respond
 from personalization.audit.record import Trail
 from personalization.errors import NextbestError
 
@@ -34,7 +34,7 @@ class Endpoint:
         """One request."""
         route, services = self._route, self._core.services
         call = Call(scope, receive, self._core)
-        readers: Headers = ANY
+        readers = self._dialect.anybody
         try:
             if self._permission is not None:
                 caller = authenticate(self._dialect.key_of(scope), services.keys)

@@ -45,5 +45,6 @@ INNER = Dialect(
         Route(_GET, "/readyz", "readyz", None, readyz),
         Route(_GET, "/metrics", "metrics", None, metrics),
     ),
+    is_for_pages=False,
 )
 """How the process is, for whoever runs it: served by the inner listener alone."""

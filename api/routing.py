@@ -13,7 +13,7 @@ from types import MappingProxyType
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.access.origins import ANY, NONE
+from api.access.origins import NONE
 from api.access.permissions import WRITE
 from api.core import Core
 from api.dialect import Call, Dialect, Route
@@ -56,8 +56,9 @@ class Routes:
         """A request whose path has variable parts, or that is nobody's."""
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
-            pages = ANY if self._is_for_pages(path) else NONE
-            await respond(send, 204, headers=self._dialect_of(path).preflight, readable_by=pages)
+            dialect = self._dialect_of(path)
+            pages = dialect.anybody if self._is_for_pages(path) else NONE
+            await respond(send, 204, headers=dialect.preflight, readable_by=pages)
             return
         allowed = list(by_method)
         for pattern, route, endpoint in self._patterns:
@@ -79,8 +80,9 @@ class Routes:
         return not routes or any(route.permission in WRITE for route in routes)
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = refusal(self._dialect_of(scope["path"]), error, Call(scope, receive, self._core))
-        await respond(send, reply.status, reply.body, reply.media_type, reply.headers)
+        dialect = self._dialect_of(scope["path"])
+        reply = refusal(dialect, error, Call(scope, receive, self._core))
+        await respond(send, reply.status, reply.body, reply.media_type, reply.headers, dialect.anybody)
 
     def _dialect_of(self, path: str) -> Dialect:
         """The dialect that a path looks like."""

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from background.pages import refused_to_browsers
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +19,14 @@ NotReady = Callable[[], str | None]
 
 Warnings = Callable[[], list[str]]
 """What is not well though it does its work, each in a sentence."""
+
+
+@web.middleware
+async def _no_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    refused = refused_to_browsers(request.headers.get)
+    if refused is None:
+        return await handler(request)
+    return web.json_response({"code": refused.code, "message": refused.words}, status=refused.status)
 
 
 @asynccontextmanager
@@ -40,7 +51,7 @@ async def health_server(
             return web.json_response({"status": "ready", "warnings": warnings()})
         return web.json_response({"status": "waiting", "reason": reason, "warnings": warnings()}, status=503)
 
-    app = web.Application()
+    app = web.Application(middlewares=[_no_pages])
     app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthy), web.get("/readyz", ready)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()

@@ -51,6 +51,22 @@ async def test_it_listens_where_it_is_told_to_and_nowhere_else(site: Site) -> No
         await asyncio.open_connection("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz", "/nothing"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_no_page_may_read_it(site: Site, path: str, method: str) -> None:
+    def cors(answer: httpx.Response) -> list[str]:
+        return [name for name in answer.headers if name.startswith("access-control-")]
+
+    own = await site.client.request(method, f"http://inner{path}")
+    page = await site.client.request(method, f"http://inner{path}", headers={"Origin": "https://evil.example"})
+    rebound = {"Host": "evil.example:9700", "Accept-Language": "en"}
+    by_name = await site.client.request(method, f"http://inner{path}", headers=rebound)
+    assert [cors(each) for each in (own, page, by_name)] == [[], [], []]
+    assert (page.status_code, by_name.status_code) == (403, 421)
+    assert own.status_code not in (403, 421)
+    assert "nextbest_" not in page.text + by_name.text
+
+
 async def test_a_port_that_is_taken_is_said_with_its_remedy(site: Site) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -33,3 +33,17 @@ async def test_a_worker_without_warnings_need_not_say_so() -> None:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         assert (await client.get("/readyz")).json() == {"status": "ready", "warnings": []}
+
+
+async def test_no_page_may_read_it() -> None:
+    async with (
+        health_server(CollectorRegistry(), "127.0.0.1", 0, lambda: None) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        for path in ("/metrics", "/readyz", "/healthz"):
+            page = await client.get(path, headers={"Origin": "https://evil.example"})
+            rebound = {"Host": "evil.example:9700", "Accept-Language": "en"}
+            by_name = await client.get(path, headers=rebound)
+            assert (page.status_code, by_name.status_code) == (403, 421)
+            assert "access-control-allow-origin" not in page.headers
+            assert (await client.get(path, headers={"Host": "folder.shop.example"})).status_code == 200
