@@ -67,12 +67,18 @@ class KeysInForce:
         if caller is None:
             access = self._ring.identify(key)
             if access is None:
+                self._see_whether_ended(key)
                 return None
             caller = self._callers[key] = Caller(access, key)
         expires_ms = caller.access.expires_ms
         if expires_ms and expires_ms <= self._clock_ms():
             raise key_ended(caller.access.key_name, expires_ms, is_revoked=caller.access.is_revoked)
         return caller
+
+    def _see_whether_ended(self, key: str) -> None:
+        ended = self._ring.ended(key)
+        if ended is not None and ended[1] <= self._clock_ms():
+            raise key_ended(*ended, is_revoked=True)
 
 
 def authenticate(key: str | None, keys: KeysInForce) -> Caller:

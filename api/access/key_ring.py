@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +9,7 @@ from typing import Literal
 from api.access.permissions import GRANTED, Permission, Role
 from api.buckets import Pace
 from personalization.catalog.catalog import Source
-from personalization.catalog.source_keys import HeldKey, keys_of
+from personalization.catalog.source_keys import HeldKey, digest_of, keys_of, shown_digest
 from personalization.visitor.purposes import normal
 
 MAX_KEY_CHARS = 256
@@ -97,14 +96,15 @@ class KeyRing:
     True
     """
 
-    __slots__ = ("_by_digest", "_seen")
+    __slots__ = ("_by_digest", "_ended", "_seen")
 
     def __init__(self, sources: Mapping[str, Source], ended: Mapping[str, int] | None = None) -> None:
         self._by_digest: dict[str, Access] = {}
+        self._ended = ended or {}
         self._seen: dict[str, Access] = {}
         for name, source in sources.items():
             for held in keys_of(name, source):
-                self._by_digest[held.digest] = _access(name, source, held, (ended or {}).get(held.digest))
+                self._by_digest[held.digest] = _access(name, source, held, self._ended.get(held.digest))
 
     def identify(self, key: str) -> Access | None:
         """What ``key`` gives, None for a key nobody has."""
@@ -113,10 +113,21 @@ class KeyRing:
             return access
         if not key or len(key) > MAX_KEY_CHARS:
             return None
-        access = self._by_digest.get(hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+        access = self._by_digest.get(digest_of(key))
         if access is not None:
             self._seen[key] = access
         return access
+
+    def ended(self, key: str) -> tuple[str, int] | None:
+        """How the hash of a key begins that somebody ended, and when it ends, in milliseconds since 1970.
+
+        None for a key that nobody ended. The catalog need not hold it any more.
+        """
+        if len(key) > MAX_KEY_CHARS:
+            return None
+        digest = digest_of(key)
+        ended_ms = self._ended.get(digest)
+        return None if ended_ms is None else (shown_digest(digest), ended_ms)
 
 
 def _access(name: str, source: Source, held: HeldKey, ended_ms: int | None) -> Access:

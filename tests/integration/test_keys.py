@@ -94,11 +94,25 @@ async def test_a_key_is_made_rotated_and_revoked_while_an_api_runs(
         await until(lambda: is_answered(client, second))
         assert await is_answered(client, first), "both hold while the overlap lasts"
         await run(command, "revoke", "ci", "--before")
-        await until(lambda: is_answered(client, first, "unauthorized"))
+        await until(lambda: is_answered(client, first, "key_revoked"))
         assert await is_answered(client, second)
         await run(command, "revoke", "ci")
-        await until(lambda: is_answered(client, second, "unauthorized"))
+        await until(lambda: is_answered(client, second, "key_revoked"))
         assert await is_answered(client, "sk_shop")
+        assert await is_answered(client, "sk_nobodys", "unauthorized")
+
+
+async def test_the_key_before_one_that_is_revoked_with_it_is_told_so(
+    command: Callable[..., Result], files: Path
+) -> None:
+    await run(command, "publish", str(files))
+    async with api() as client:
+        first = await run(command, "create", "viewer", "--name", "ci", "--expires", "90d", "--publish")
+        second = await run(command, "rotate", "ci", "--expires", "never")
+        await until(lambda: is_answered(client, second))
+        await run(command, "revoke", "ci")
+        await until(lambda: is_answered(client, second, "key_revoked"))
+        assert await is_answered(client, first, "key_revoked")
 
 
 async def test_what_was_revoked_is_not_brought_back_by_any_version_of_the_catalog(
@@ -107,7 +121,7 @@ async def test_what_was_revoked_is_not_brought_back_by_any_version_of_the_catalo
     await run(command, "publish", str(files))
     async with api() as client:
         await asyncio.to_thread(command, "revoke", hash_of("sk_shop"))
-        await until(lambda: is_answered(client, "sk_shop", "unauthorized"))
+        await until(lambda: is_answered(client, "sk_shop", "key_revoked"))
         await asyncio.to_thread(command, "rollback", "1")
         await until(lambda: is_answered(client, "sk_shop", "key_revoked"))
         with pytest.raises(Refused, match=r"sources\.shop\.server_keys\[0\]: this key was revoked or rotated"):

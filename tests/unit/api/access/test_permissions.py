@@ -18,7 +18,7 @@ from api.dialect import Route
 from personalization.catalog.catalog import Catalog, PublishedCatalog, Source
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.sections.sources import Key, KeyBefore
-from personalization.catalog.source_keys import digest_of
+from personalization.catalog.source_keys import digest_of, shown_digest
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, Site, open_site, shop
 
@@ -102,6 +102,20 @@ async def test_a_key_that_has_ended_is_told_why_and_what_to_do() -> None:
     assert [told[key]["code"] for key in told] == ["key_expired", "key_revoked"]
     assert told["expired"]["message"].startswith("the key expired expired on 2023-11-14 22:13 UTC: ")
     assert "`nextbest keys create`" in told["expired"]["message"]
+
+
+async def test_a_revoked_key_that_the_catalog_holds_no_more_is_told_that_it_was_revoked() -> None:
+    ended = {digest_of("gone"): NOW, digest_of("later"): NOW + 1}
+    catalog = PublishedCatalog(**structs.asdict(keyed()) | {"ended": ended})
+    async with open_site(compiled=compile_catalog(catalog, 12)) as site:
+        answers = {
+            key: (await site.client.get("/v1/placements/home.hero", headers={"X-API-Key": key})).json()
+            for key in ("gone", "later", "x" * 300)
+        }
+    assert [each["code"] for each in answers.values()] == ["key_revoked", "unauthorized", "unauthorized"]
+    assert answers["gone"]["message"].startswith(
+        f"the key {shown_digest(digest_of('gone'))} was revoked on 2023-11-14"
+    )
 
 
 async def test_what_was_revoked_stays_so_whatever_the_catalog_says_next() -> None:
