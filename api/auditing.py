@@ -35,7 +35,7 @@ TRAIL_OF: Mapping[Permission, Trail] = MappingProxyType(
         Permission.PUBLISH: "acts",
     }
 )
-"""Where a route that asks for it is recorded."""
+"""Where a route that asks for it is recorded, unless it only looks (``api.dialect.Route.trail``)."""
 
 TIMEOUT_S = 0.9
 """A caller is told within a second that the audit is away."""

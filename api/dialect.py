@@ -20,7 +20,7 @@ from api.access.caller import Caller
 from api.access.origins import ANY, NONE
 from api.access.permissions import Permission
 from api.access.proof import Proof
-from api.auditing import AuditedRequest
+from api.auditing import TRAIL_OF, AuditedRequest
 from api.core import Core
 from api.errors import ApiError, body_of
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
@@ -189,12 +189,14 @@ class Route:
         What metrics and the log call it.
     permission
         What its caller must be allowed to do; None: everybody may. Whether it is recorded in the audit, and where,
-        follows from it (``api.auditing.TRAIL_OF``).
+        follows from it (``trail``).
     handle
         Answers. What it raises becomes an error of the dialect.
     names_in_body
         Whether what it is about stands in its body: then the handler says so (``call.audited.begin``), before it
         does anything. Of other routes it is what stands in the path, and is recorded before they are called.
+    is_look
+        Whether it only looks at what became of an act, which may be done again and again: it is one of the reads.
     """
 
     methods: tuple[str, ...]
@@ -203,6 +205,13 @@ class Route:
     permission: Permission | None
     handle: Handler
     names_in_body: bool = False
+    is_look: bool = False
+
+    @property
+    def trail(self) -> Trail | None:
+        """Where it is recorded in the audit; None: nowhere."""
+        trail = None if self.permission is None else TRAIL_OF.get(self.permission)
+        return "reads" if self.is_look and trail is not None else trail
 
     @property
     def is_fixed(self) -> bool:

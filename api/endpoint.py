@@ -9,7 +9,6 @@ from starlette.types import Receive, Scope, Send
 from api.access.caller import authenticate, authorise
 from api.access.origins import readable_by
 from api.access.permissions import Permission
-from api.auditing import TRAIL_OF
 from api.core import Core
 from api.dialect import Call, Dialect, Reply, Route
 from api.errors import ApiError, as_api_error, headers_of
@@ -28,7 +27,7 @@ class Endpoint:
         self._route = route
         self._core = core
         self._permission = route.permission
-        self._trail = None if route.permission is None else TRAIL_OF.get(route.permission)
+        self._trail = route.trail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

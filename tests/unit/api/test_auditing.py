@@ -56,12 +56,11 @@ def test_of_every_permission_is_said_whether_it_is_recorded() -> None:
 
 @pytest.mark.parametrize(("route", "method"), RECORDED)
 async def test_every_route_of_an_act_or_a_read_records_it_under_its_name(route: Route, method: str) -> None:
-    assert route.permission is not None
     async with open_site(compiled=compile_catalog(keyed(), 12)) as site:
         status = (await asked(site, route, method, ADMIN)).status_code
     assert status < 500
     first, *more = site.audit.acts
-    assert (first.trail, first.act, first.actor) == (TRAIL_OF[route.permission], route.name, "web/admin")
+    assert (first.trail, first.act, first.actor) == (route.trail, route.name, "web/admin")
     assert (first.outcome, first.network) == ("allowed", "127.0.0.0/24")
     assert [(each.outcome, each.status, each.of) for each in more] == [("failed", status, 1)] * (status >= 400)
 
@@ -148,6 +147,15 @@ async def test_refusals_are_counted_until_the_next_record_and_none_is_lost() -> 
     await refused.settle(300.0)
     assert audit.acts[2:] == [structs.replace(act, times=3)]
     assert [decode(entry.body).times for entry in await audit.read("acts", 1, 9)] == [1, 1, 3], "as it is kept"
+
+
+async def test_asking_again_and_again_what_became_of_an_erasure_pushes_no_act_out(site: Site) -> None:
+    await site.client.delete("/v1/visitors/x", headers=SERVER)
+    for _ in range(3):
+        await site.client.get("/v1/erasures/e1", headers=SERVER)
+    assert [act.act for act in site.audit.acts if act.trail == "acts"] == ["erase_visitor"]
+    assert {route.name for route in ROUTES if route.is_look} == {"erasure"}
+    assert {route.name for route in ROUTES if route.trail == "acts"} >= {"export_visitor", "erase_visitor"}
 
 
 async def test_no_visitors_id_stands_in_the_audit(site: Site) -> None:
