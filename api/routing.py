@@ -1,5 +1,8 @@
 """From a request to its route: those with a fixed path are found by one look-up.
 
+In a path with variable parts ``%2F`` is a slash of an id, and separates nothing: ``/v1/visitors/a%2Fexport`` is the
+visitor ``a/export``, and no export of ``a``.
+
 Pages may ask wherever a page's key may do anything; what is nobody's is refused in the shape of the dialect it
 looks like.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -57,25 +61,28 @@ class Routes:
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
             dialect = self._dialect_of(path)
-            pages = dialect.anybody if self._is_for_pages(path) else NONE
+            pages = dialect.anybody if self._is_for_pages(scope) else NONE
             await respond(send, 204, headers=dialect.preflight, readable_by=pages)
             return
         allowed = list(by_method)
+        marked = _marked(scope)
         for pattern, route, endpoint in self._patterns:
-            match = pattern.fullmatch(path)
+            match = pattern.fullmatch(marked)
             if match is None:
                 continue
             if method in route.methods:
-                await endpoint({**scope, "path_params": match.groupdict()}, receive, send)
+                params = {name: value.replace(_SLASH, "/") for name, value in match.groupdict().items()}
+                await endpoint({**scope, "path_params": params}, receive, send)
                 return
             allowed += route.methods
         error = method_not_allowed(allowed) if allowed else not_found(path)
         await self._refuse(error, scope, receive, send)
 
-    def _is_for_pages(self, path: str) -> bool:
+    def _is_for_pages(self, scope: Scope) -> bool:
         """Whether a page's key may do anything there, or nobody may."""
-        routes = self._routes.get(path) or [
-            route for pattern, route, _ in self._patterns if pattern.fullmatch(path)
+        marked = _marked(scope)
+        routes = self._routes.get(scope["path"]) or [
+            route for pattern, route, _ in self._patterns if pattern.fullmatch(marked)
         ]
         return not routes or any(route.permission in WRITE for route in routes)
 
@@ -88,6 +95,22 @@ class Routes:
         """The dialect that a path looks like."""
         looks_like = (dialect for dialect in self._dialects if path.startswith(dialect.prefix))
         return next(looks_like, self._dialects[-1])  # `OPTIONS *` has no path
+
+
+_SLASH = "\ud800"
+"""Stands for a slash that came as ``%2F``: half a character, which no path becomes by decoding."""
+
+_ENCODED_SLASH = re.compile(rb"%2[Ff]")
+
+
+def _marked(scope: Scope) -> str:
+    """The path, decoded but for slashes that came as ``%2F``."""
+    raw: bytes = scope.get("raw_path") or b""
+    parts = _ENCODED_SLASH.split(raw)
+    if len(parts) == 1:
+        path: str = scope["path"]
+        return path
+    return _SLASH.join(unquote(part.decode("ascii", "replace")) for part in parts)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
