@@ -52,6 +52,9 @@ sources:
     write_keys: [pk_dev]
     server_keys: [sk_dev]
     consent_default: granted
+  asking:
+    write_keys: [pk_asking]
+    consent_default: denied
 """
 JANE, BROWSER, PLANTED = "jane@shop.example", "browser-7f3a", "planted-91c2"
 KEYS = (f"u:{JANE}", f"a:{BROWSER}")
@@ -278,3 +281,22 @@ def test_whoever_does_not_wait_is_told_where_to_look(site: Site) -> None:
     assert (status, asked["status"]) == (202, "pending")
     until(lambda: request(site, "GET", f"/v1/erasures/{asked['erasureId']}")[1]["status"] == "done", "it is done")
     assert request(site, "GET", "/v1/erasures/unknown")[0] == 404
+
+
+def test_a_grant_that_was_erased_is_one_no_more(site: Site) -> None:
+    def accepted(path: str, body: dict[str, Any]) -> Any:
+        asked = urllib.request.Request(
+            f"{site.up.url}{path}",
+            json.dumps(body).encode(),
+            {"Authorization": "Bearer pk_asking", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return json.loads(answer.read()).get("accepted")
+
+    event = {"type": "track", "event": "Viewed", "anonymousId": "agreed-5d1c"}
+    assert accepted("/v1/events", event) == 0
+    accepted("/v1/consent", {"visitor": {"anonymousId": "agreed-5d1c"}, "purposes": {"personalization": True}})
+    assert accepted("/v1/events", event) == 1
+    until(lambda: site.state("a:agreed-5d1c").event_count > 0, "they are known")
+    erased(site, "agreed-5d1c")
+    assert accepted("/v1/events", event) == 0
