@@ -24,7 +24,7 @@ from personalization.events.outcome import decode_outcome
 from personalization.visitor.visitor_key import anonymous_key, raw_id, user_key
 from state.erasure_store import Erasure, ErasureStore
 from state.people import People, home_of, units_of
-from state.visitor_store import Stored
+from state.visitor_store import Stored, UnreadableState
 
 Kind = Literal["user", "anonymous"]
 
@@ -171,7 +171,11 @@ def _shown(topic: str, partition: int, found: LogEntry) -> dict[str, Any]:
 def _states(person: dict[str, Stored]) -> Iterator[dict[str, Any]]:
     """What is stored under each key; of a browser that leads elsewhere that alone: who uses it now is not said."""
     for key, stored in person.items():
-        visitor = stored.visitor()
+        try:
+            visitor = stored.visitor()
+        except UnreadableState as error:
+            yield {"key": key, "unreadable": str(error)}
+            continue
         if visitor.is_known and visitor.state.redirect is not None:
             yield {"key": key, "leadsTo": visitor.state.redirect}
         elif visitor.is_known:

@@ -49,13 +49,14 @@ class People:
                 await asyncio.sleep(0)
         return found
 
-    async def leading_to(self, key: str) -> dict[str, Stored]:
-        """What is stored under the keys that lead to this one."""
-        noted = await self._noted([key])
+    async def leading_to(self, keys: Collection[str]) -> dict[str, Stored]:
+        """What is stored under the keys that lead to one of these."""
+        noted = await self._noted(keys)
         found: dict[str, Stored] = {}
         for first in range(0, len(noted), TOGETHER):
-            found |= await self._visitors.load(noted[first : first + TOGETHER])
-        return {each: stored for each, stored in found.items() if _redirect(stored) == key}
+            stored = await self._visitors.load(noted[first : first + TOGETHER])
+            found |= {each: value for each, value in stored.items() if _redirect(value) in keys}
+        return found
 
     async def redirect_of(self, key: str) -> str | None:
         """Where a key leads; None: nowhere, or its state cannot be read."""

@@ -31,7 +31,7 @@ from state.keys import Keys
 from state.people import People, home_of, units_of
 from state.timers import TimerStore
 from state.transient import is_transient
-from state.visitor_store import GONE_MS, Stored
+from state.visitor_store import GONE_MS, Stored, unpack_visitor
 from stream.clock import CurrentCatalog, wall_clock_ms
 from stream.forgetting import Forgetting
 from stream.metrics import FolderMetrics
@@ -224,11 +224,12 @@ class Eraser:
 
     async def _find_more(self, work: _Work) -> None:
         """Erase what a log-in brought that was on its way when it was asked for."""
-        more: dict[str, Stored] = {}
-        for key in list(work.states):
-            for each, stored in (await self._people.leading_to(key)).items():
-                if each not in work.states and stored.visitor().state.now_ms <= work.erased_ms:
-                    more[each] = stored
+        leading = await self._people.leading_to(work.states)
+        more = {
+            each: stored
+            for each, stored in leading.items()
+            if each not in work.states and unpack_visitor(stored.visitor_value).now_ms <= work.erased_ms
+        }
         if more:
             work.found(more)
             work.removed["visitors"] += len(more)
@@ -236,9 +237,11 @@ class Eraser:
 
     async def _forget_notes(self, work: _Work) -> None:
         """Take away notes of who led to whom, but for those who have logged in since."""
-        for key in work.states:
-            if not await self._people.leading_to(key):
-                await cast("Any", self._redis.delete(self._keys.aliases(key)))
+        leading = await self._people.leading_to(work.states)
+        led_to = {unpack_visitor(stored.visitor_value).redirect for stored in leading.values()}
+        names = [self._keys.aliases(key) for key in work.states if key not in led_to]
+        if names:
+            await cast("Any", self._redis.delete(*names))
 
     async def _erase(self, works: Sequence[_Work], keys: Sequence[str] | None = None) -> None:
         """Append that they are erased, wait until that is folded, and take away their timers."""
@@ -257,7 +260,7 @@ class Eraser:
         places = await self._log.append(records, self._identity)
         for (work, key), place in zip(of_work, places, strict=True):
             work.fences[key] = place.offset
-            work.erased_ms = now_ms
+            work.erased_ms = work.erased_ms or now_ms
         await self._until_folded()
         for work, key in of_work:
             work.removed["timers"] = work.removed.get("timers", 0) + await self._timers.remove_all([key])

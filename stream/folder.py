@@ -14,8 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import DeletesEntries, EventLog, LogIdentity, Record
@@ -23,19 +22,17 @@ from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rule_errors import RuleErrorTotals
 from personalization.errors import InvalidInput, MissingCatalog, Refused
-from personalization.events.emission import Emission
-from personalization.events.entry import Entry, Position, decode_entry
+from personalization.events.entry import decode_entry
 from personalization.events.event import DecisionMade, Merged, TimedOut
 from personalization.events.outcome import Outcome
-from personalization.folding import retention
-from personalization.folding.fold import ERASED, fold
-from personalization.folding.folded import UNTOUCHED, Folded, Status
-from personalization.visitor.visitor import Visitor
+from personalization.folding.fold import ERASED
+from personalization.folding.folded import UNTOUCHED, Status
 from state.timers import Timer, TimerStore
-from state.visitor_store import ABSENT, FENCE, Change, Stored, UnreadableState, VisitorStore
+from state.visitor_store import ABSENT, FENCE, Stored, VisitorStore
 from stream.clock import wall_clock_ms
 from stream.emitter import Emitter
 from stream.failpoints import Failpoint, Failpoints, Safeguard
+from stream.folding import Folding, Message, Pending, Work
 from stream.isolation import CODE as GIVEN_UP
 from stream.log_lines import SparseLine
 from stream.metrics import FolderMetrics
@@ -49,39 +46,12 @@ PATIENCE = 8
 """Races a visitor may lose in a row before there is a pause: two live writers of one partition last a session."""
 
 
-class Message(NamedTuple):
-    """One entry as it came from the log."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-
-
 class Catalogs(Protocol):
     """Catalog versions by number."""
 
     async def get(self, version: int) -> CompiledCatalog:
         """That very version; one that is not there yet is waited for."""
         ...
-
-
-class Pending(NamedTuple):
-    """A decoded entry and where it stood."""
-
-    message: Message
-    entry: Entry
-
-
-@dataclass(slots=True)
-class _Work:
-    """What folding some visitors' entries gives, before anything of it is visible."""
-
-    changes: list[Change] = field(default_factory=list)
-    emissions: list[Emission] = field(default_factory=list)
-    timers: list[Timer] = field(default_factory=list)
-    folded: dict[str, list[tuple[Pending, Folded]]] = field(default_factory=dict)
-    dead: list[tuple[Message, str, str]] = field(default_factory=list)
 
 
 async def _nothing(key: str, at_ms: int) -> None:
@@ -124,12 +94,11 @@ class Folder:
         self._timers = timers
         self._log = log
         self._catalogs = catalogs
-        self._epoch = epoch
         self._metrics = metrics
         self._patiently = Patience(metrics.retries, metrics.waiting)
         self._emitter = Emitter(log, metrics, self._patiently, share or Share(), only_in)
         self._failpoints = failpoints or Failpoints()
-        self._fenced = Safeguard.FENCE not in self._failpoints.unsafe
+        self._folding = Folding(epoch, Safeguard.FENCE not in self._failpoints.unsafe)
         self._emit_first = Safeguard.EMIT_BEFORE_WRITE not in self._failpoints.unsafe
         self._on_time_out = on_time_out
         self._rule_errors = RuleErrorTotals(lambda rule, n: metrics.rule_errors.labels(rule).inc(n))
@@ -228,95 +197,29 @@ class Folder:
 
     async def _fold_with_what_it_needs(
         self, pending: dict[str, list[Pending]], stored: dict[str, Stored], catalogs: dict[int, CompiledCatalog]
-    ) -> _Work:
+    ) -> Work:
         """Fold, under other versions of the catalog too where open decisions were made under them."""
         while True:
             try:
-                return self._fold(pending, stored, catalogs)
+                return self._folding.fold(pending, stored, catalogs)
             except MissingCatalog as missing:
                 catalogs[missing.version] = await self._patiently("catalog", self._catalogs.get, missing.version)
 
-    def _fold(
-        self, pending: dict[str, list[Pending]], stored: dict[str, Stored], catalogs: dict[int, CompiledCatalog]
-    ) -> _Work:
-        work = _Work()
-        for key, entries in pending.items():
-            poisoned: set[int] = set()
-            while True:
-                try:
-                    visitor, redirect_before, folded = self._fold_visitor(
-                        key, entries, stored[key], catalogs, poisoned, work.dead
-                    )
-                except _Poisoned as error:
-                    # The visitor is half changed: start it over without the entry that cannot be folded.
-                    poisoned.add(error.offset)
-                    continue
-                break
-            work.folded[key] = folded
-            touched = [(each, done) for each, done in folded if done.status not in UNTOUCHED]
-            for _, done in touched:
-                work.emissions += done.emissions
-                for due_ms in (done.due_ms, done.look_ms):
-                    if due_ms is not None:
-                        # Later than everything folded so far: so it never equals a timer that is being removed.
-                        work.timers.append(Timer(max(due_ms, visitor.state.now_ms + 1), key))
-            if touched:
-                catalog = catalogs[touched[-1][0].entry.catalog_version]
-                work.changes.append(_change(key, stored[key], redirect_before, visitor, catalog))
-        return work
-
-    def _fold_visitor(
-        self,
-        key: str,
-        entries: list[Pending],
-        stored: Stored,
-        catalogs: dict[int, CompiledCatalog],
-        poisoned: set[int],
-        dead: list[tuple[Message, str, str]],
-    ) -> tuple[Visitor, str | None, list[tuple[Pending, Folded]]]:
-        try:
-            visitor = stored.visitor()
-        except UnreadableState as error:
-            logger.error("state_unreadable", extra={"reason": str(error)})
-            dead.extend((each.message, "state_unreadable", str(error)) for each in entries)
-            return Visitor.new(), None, []
-        redirect_before = visitor.state.redirect
-        folded = []
-        for each in entries:
-            offset = each.message.offset
-            if offset in poisoned:
-                continue
-            if not self._fenced:
-                visitor.state.offset = min(visitor.state.offset, offset - 1)
-                visitor.folder.message_ids = b""  # remembers a whole burst, and would stand in for the fence
-            try:
-                position = Position(self._epoch, offset)
-                folded.append(
-                    (each, fold(visitor, key, position, each.entry, catalogs[each.entry.catalog_version], catalogs))
-                )
-            except MissingCatalog:
-                raise
-            except Exception as error:
-                logger.exception("entry_not_foldable", extra={"offset": offset})
-                dead.append((each.message, "not_foldable", f"{type(error).__name__}: {error}"))
-                raise _Poisoned(offset) from error
-        return visitor, redirect_before, folded
-
-    async def _emit_before_write(self, work: _Work, facts: dict[str, int]) -> None:
+    async def _emit_before_write(self, work: Work, facts: dict[str, int]) -> None:
         if self._emit_first:
             await self._emit(work)
             self._failpoints.hit(Failpoint.EMITTED, **facts)
 
-    async def _add_timers(self, work: _Work, facts: dict[str, int]) -> None:
+    async def _add_timers(self, work: Work, facts: dict[str, int]) -> None:
         await self._patiently("timers", self._timers.add, work.timers)
         self._failpoints.hit(Failpoint.TIMERS_ADDED, **facts)
 
-    async def _emit(self, work: _Work) -> None:
+    async def _emit(self, work: Work) -> None:
         await self._emitter.emit(work.emissions, [self._dead_record(*each) for each in work.dead])
         for _, code, _ in work.dead:
             self._metrics.entries.labels("dead_letter", code).inc()
 
-    def _settle(self, work: _Work, lost: set[str]) -> list[Timer]:
+    def _settle(self, work: Work, lost: set[str]) -> list[Timer]:
         """Count what was written; the timers that have done their work."""
         now_ms = wall_clock_ms()
         removed = []
@@ -342,7 +245,7 @@ class Folder:
                     self._late_line.write(**late._asdict())
         return removed
 
-    async def _check_fences(self, work: _Work, stored: dict[str, Stored]) -> None:
+    async def _check_fences(self, work: Work, stored: dict[str, Stored]) -> None:
         """An entry at or below its visitor's fence came before: unless the fence lies beyond the log's end."""
         for key, folded in work.folded.items():
             if not folded or folded[-1][1].status is not Status.REDELIVERED or stored[key].fence == ABSENT:
@@ -399,22 +302,7 @@ class Folder:
         return {"entries": sum(sizes), "visitors": len(sizes), "most_of_one": max(sizes, default=0)}
 
 
-class _Poisoned(Exception):
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-
-
-def _change(
-    key: str, read: Stored, redirect_before: str | None, visitor: Visitor, catalog: CompiledCatalog
-) -> Change:
-    redirect = visitor.state.redirect
-    net_ms = retention.net_ms(visitor, key, catalog.catalog.retention, catalog.promised_ms)
-    if redirect == redirect_before:
-        return Change(key, read, visitor, net_ms)
-    return Change(key, read, visitor, net_ms, alias_of=redirect, no_alias_of=redirect_before)
-
-
-def _of_the_erased(work: _Work, lost: set[str]) -> Iterator[Pending]:
+def _of_the_erased(work: Work, lost: set[str]) -> Iterator[Pending]:
     for key, folded in work.folded.items():
         if key not in lost:
             yield from (each for each, done in folded if done.reason == ERASED)

@@ -14,7 +14,8 @@ from state.timers import RedisTimerStore
 from stream.clock import Clock, wall_clock_ms
 from stream.eraser import Eraser
 from stream.failpoints import Safeguard
-from stream.folder import Folder, Message
+from stream.folder import Folder
+from stream.folding import Message
 from stream.house import House, open_house, worker_settings
 from stream.log_lines import set_up_logging
 from stream.log_trimmer import LogTrimmer

@@ -67,6 +67,8 @@ class CompiledCatalog:
         Windows that are features, by the feature as it is written.
     series, series_by_event
         What windows look at, by key, and by the event's name.
+    promised_ms
+        For how long receipts say that a profile is kept; None: they say nothing.
     """
 
     version: int
@@ -89,11 +91,7 @@ class CompiledCatalog:
     measures: dict[str, Measure] = field(default_factory=dict)
     series: dict[bytes, CompiledSeries] = field(default_factory=dict)
     series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
-
-    @property
-    def promised_ms(self) -> int | None:
-        """For how long receipts say that a profile is kept; None: they say nothing."""
-        return promised_ms(self.catalog.privacy)
+    promised_ms: int | None = None
 
 
 def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
@@ -113,6 +111,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         scores=CompiledScores(asked=tuple(name for name in catalog.scores if name in used)),
         looks_at_scores=looks_at_scores(catalog),
         named=named_by(catalog),
+        promised_ms=promised_ms(catalog.privacy),
     )
     check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")
     for index, scheme in enumerate(catalog.redirect_schemes):

@@ -96,8 +96,9 @@ def fold(
     if position.epoch == state.epoch and position.offset <= state.offset:
         return Folded(Status.REDELIVERED)
     state.epoch, state.offset = position.epoch, position.offset
+    context = FoldContext(visitor, key, position, entry, catalog, earlier)
     if isinstance(entry.event, Erased):
-        return _erase(visitor, key, position, entry, catalog, earlier)
+        return _erase(context)
     if entry.received_at_ms <= folder.erased_ms:
         return Folded(Status.DROPPED, reason=ERASED)
     if not visitor.is_known and isinstance(entry.event, _OF_THE_KNOWN):
@@ -108,7 +109,7 @@ def fold(
     if entry.received_at_ms - state.now_ms > MESSAGE_MEMORY_MS:
         folder.message_ids = b""
     state.now_ms = max(state.now_ms, entry.received_at_ms)
-    done = _fold_known(visitor, key, position, entry, catalog, earlier)
+    done = _fold_known(context)
     if isinstance(entry.event, TimedOut):
         done.look_ms = retention.look(visitor, key, catalog.catalog.retention, catalog.promised_ms)
     elif visitor.folder.kept is None or (done.status in _HEARD and not isinstance(entry.event, _OURS)):
@@ -129,31 +130,18 @@ _OURS = (*TOLD, Redirected, Backfilled)
 _HEARD = frozenset({Status.APPLIED, Status.FORWARDED})
 
 
-def _erase(
-    visitor: Visitor,
-    key: str,
-    position: Position,
-    entry: Entry,
-    catalog: CompiledCatalog,
-    earlier: Mapping[int, CompiledCatalog],
-) -> Folded:
+def _erase(context: FoldContext) -> Folded:
     """Forget the visitor: what is open closes untrained, without features; nothing from before counts again."""
-    context = FoldContext(visitor, key, position, entry, catalog, earlier)
-    visitor.state.now_ms = max(visitor.state.now_ms, entry.received_at_ms)
+    received_ms = context.entry.received_at_ms
+    context.state.now_ms = max(context.state.now_ms, received_ms)
     decisions.forget(context)
-    visitor.forget(erased_ms=entry.received_at_ms)
+    context.visitor.forget(erased_ms=received_ms)
     return Folded(Status.APPLIED, emissions=context.emissions, notes=context.notes)
 
 
-def _fold_known(
-    visitor: Visitor,
-    key: str,
-    position: Position,
-    entry: Entry,
-    catalog: CompiledCatalog,
-    earlier: Mapping[int, CompiledCatalog],
-) -> Folded:
-    state, folder = visitor.state, visitor.folder
+def _fold_known(context: FoldContext) -> Folded:
+    visitor, key, position, entry = context.visitor, context.key, context.position, context.entry
+    state, folder = context.state, context.folder
     if entry.provenance is not None and not _is_news(folder, entry.provenance, state.now_ms):
         return Folded(Status.DUPLICATE)
     message_id = getattr(entry.event, "message_id", None)
@@ -166,36 +154,28 @@ def _fold_known(
         return fold_unlink(visitor, entry.event)
     if state.redirect is not None:
         if isinstance(entry.event, TimedOut) and retention.is_looked_for(folder, entry.event.due_ms):
-            return _fold_event(visitor, key, position, entry, catalog, earlier)
+            return _fold_event(context)
         if not is_of_the_next(visitor, entry, state.redirect):
             return fold_at_redirect(visitor, key, position, entry, state.redirect)
         if isinstance(entry.event, TimedOut):  # of those who were here before, or of whoever is here now: of both
             forwarded = derived(state.redirect, key, position, 0, entry, entry.event)
-            done = _fold_event(visitor, key, position, entry, catalog, earlier)
+            done = _fold_event(context)
             done.emissions.append(forwarded)
             return done
         if isinstance(entry.event, CLIENT_EVENTS):
-            return _fold_of_the_next(visitor, key, position, entry, catalog, earlier)
-    return _fold_event(visitor, key, position, entry, catalog, earlier)
+            return _fold_of_the_next(context)
+    return _fold_event(context)
 
 
-def _fold_event(
-    visitor: Visitor,
-    key: str,
-    position: Position,
-    entry: Entry,
-    catalog: CompiledCatalog,
-    earlier: Mapping[int, CompiledCatalog],
-) -> Folded:
-    event = entry.event
+def _fold_event(context: FoldContext) -> Folded:
+    visitor, event = context.visitor, context.entry.event
     if isinstance(event, Link):
-        return fold_link(visitor, key, position, entry, event)
+        return fold_link(visitor, context.key, context.position, context.entry, event)
     handler = HANDLERS.get(type(event))
     if handler is None:
         return Folded(Status.DROPPED, reason="not_a_redirect")
     # A time-out uses up the visitor's timer: whatever is due next needs one of its own.
     due_before = None if isinstance(event, TimedOut) else next_due_ms(visitor.folder)
-    context = FoldContext(visitor, key, position, entry, catalog, earlier)
     reason = handler(context, event)
     due_ms = next_due_ms(visitor.folder)
     return Folded(
@@ -208,21 +188,15 @@ def _fold_event(
     )
 
 
-def _fold_of_the_next(
-    visitor: Visitor,
-    key: str,
-    position: Position,
-    entry: Entry,
-    catalog: CompiledCatalog,
-    earlier: Mapping[int, CompiledCatalog],
-) -> Folded:
+def _fold_of_the_next(context: FoldContext) -> Folded:
     """An event of whoever uses the device after a log-in, as far as it says: its profile is theirs alone.
 
     What it acted on may still be what was shown to who logged in: a page decides for both ids while its events name
     the browser alone. So a credit that names its content or decision, and finds none of it here, is offered there.
     """
+    visitor, key, position, entry = context.visitor, context.key, context.position, context.entry
     target, before = visitor.state.redirect, visitor.folder.recent
-    done = _fold_event(visitor, key, position, entry, catalog, earlier)
+    done = _fold_event(context)
     new = [credit for credit in visitor.folder.recent if not any(credit is each for each in before)]
     left = list(filter(names_what, new))
     shown = impression_of(entry.event)

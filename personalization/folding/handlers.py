@@ -32,7 +32,7 @@ from personalization.folding.parts import PARTS
 from personalization.visitor.folder_state import decode_folder, encode_folder
 from personalization.visitor.purposes import PERSONALISING, may, recorded
 from personalization.visitor.visitor_key import is_registered
-from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
+from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor, record_of
 
 Handler: TypeAlias = Callable[[FoldContext, Any], str | None]
 """Applies an event; gives the reason if it is dropped, None if it counts."""
@@ -157,16 +157,7 @@ def honour_refusal(fold: FoldContext) -> None:
     _withdraw(fold)
     word = recorded(state.consents, PERSONALISING)
     if word is not None and (word.verified or not is_registered(fold.key)):
-        fold.visitor.state = VisitorState(
-            state.epoch,
-            state.offset,
-            state.now_ms,
-            state.revision,
-            redirect=state.redirect,
-            consents=state.consents,
-            holdouts=state.holdouts,
-            unit=state.unit,
-        )
+        fold.visitor.state = record_of(state)
         folder.held, folder.recent = [], []
 
 

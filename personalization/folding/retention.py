@@ -14,7 +14,7 @@ from personalization.catalog.retention import Retention
 from personalization.visitor.folder_state import FolderState, Kept
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_key import is_registered
-from personalization.visitor.visitor_state import VisitorState
+from personalization.visitor.visitor_state import VisitorState, record_of
 
 SINGLE_MS = MINUTE_MS
 """What comes so soon after a visitor's first event belongs to the same page."""
@@ -139,18 +139,8 @@ def _outlives(visitor: Visitor) -> bool:
 
 
 def _leave_record(visitor: Visitor) -> None:
-    state, folder = visitor.state, visitor.folder
-    visitor.state = VisitorState(
-        state.epoch,
-        state.offset,
-        state.now_ms,
-        state.revision,
-        redirect=state.redirect,
-        consents=state.consents,
-        holdouts=state.holdouts,
-        unit=state.unit,
-        proven_ms=state.proven_ms,
-    )
+    folder = visitor.folder
+    visitor.state = record_of(visitor.state)
     kept = folder.kept
     assert kept is not None
     kept.is_record = True

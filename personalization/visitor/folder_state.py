@@ -197,7 +197,7 @@ class WatchedTiers(msgspec.Struct, array_like=True):
     room: dict[str, float] = {}
 
 
-class Kept(msgspec.Struct, array_like=True):
+class Kept(msgspec.Struct, array_like=True, gc=False):
     """Since when a visitor is known, and how long what is kept of them is kept.
 
     Attributes

@@ -164,6 +164,21 @@ class VisitorState(msgspec.Struct, array_like=True):
     proven_ms: int = 0
 
 
+def record_of(state: VisitorState) -> VisitorState:
+    """What outlives a profile: what was said of consent, sides of experiments, where the key leads, the fence."""
+    return VisitorState(
+        state.epoch,
+        state.offset,
+        state.now_ms,
+        state.revision,
+        redirect=state.redirect,
+        consents=state.consents,
+        holdouts=state.holdouts,
+        unit=state.unit,
+        proven_ms=state.proven_ms,
+    )
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(VisitorState)
 

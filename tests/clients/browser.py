@@ -60,12 +60,9 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def page_of(script: str, folder: Path) -> Iterator[Page]:
-    """A page that has loaded one of our scripts; whatever it logs as an error fails the test."""
+def page_in(folder: Path) -> Iterator[Page]:
+    """The page ``index.html`` of a folder, loaded; whatever it logs as an error fails the test."""
     program = chromium()
-    bundle(script, folder / "page.js")
-    no_icon = '<link rel="icon" href="data:,">'  # or the browser asks for one, and logs that there is none
-    (folder / "index.html").write_text(f'<!doctype html>{no_icon}<script src="page.js"></script>')
     with served(folder) as origin, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
         try:
@@ -78,3 +75,14 @@ def page_of(script: str, folder: Path) -> Iterator[Page]:
             assert errors == []
         finally:
             browser.close()
+
+
+@contextmanager
+def page_of(script: str, folder: Path) -> Iterator[Page]:
+    """A page that has loaded one of our scripts; whatever it logs as an error fails the test."""
+    chromium()  # bundling takes seconds: not for a page that nobody can open
+    bundle(script, folder / "page.js")
+    no_icon = '<link rel="icon" href="data:,">'  # or the browser asks for one, and logs that there is none
+    (folder / "index.html").write_text(f'<!doctype html>{no_icon}<script src="page.js"></script>')
+    with page_in(folder) as page:
+        yield page

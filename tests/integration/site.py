@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +109,17 @@ class Site:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
+
+    def request(self, method: str, path: str, key: str = "sk_dev", **headers: str) -> tuple[int, Any]:
+        """Status and body, refusals too."""
+        asked = urllib.request.Request(
+            self.up.url + path, method=method, headers={"Authorization": f"Bearer {key}", **headers}
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
 
     def collect(self, *events: dict[str, Any], key: str = "pk_dev", **headers: str) -> Any:
         return self.call("/v1/events", {"events": list(events)}, key, **headers)

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import jwt
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from eventlog.topics import DECISIONS, VISITOR_LOG
 from personalization.events.decision_record import decode_record
-from tests.clients.browser import AGENT, CHROMIUM_FLAGS, chromium, served
+from tests.clients.browser import page_in
 from tests.integration.site import Site
 from tests.running import ROOT, until
 
@@ -57,19 +57,8 @@ def page(site: Site, tmp_path: Path) -> Iterator[Page]:
     (tmp_path / "index.html").write_text(
         f'<!doctype html><html lang="de"><meta charset="utf-8"><link rel="icon" href="data:,">{html}</html>'
     )
-    program = chromium()
-    with served(tmp_path) as origin, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-        try:
-            page = browser.new_page(user_agent=AGENT)
-            errors: list[str] = []
-            page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.goto(f"{origin}/index.html")
-            yield page
-            assert errors == []
-        finally:
-            browser.close()
+    with page_in(tmp_path) as page:
+        yield page
 
 
 def apart(read: Callable[[], T]) -> T:

@@ -67,17 +67,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def request(site: Site, method: str, path: str, key: str = "sk_dev", **headers: str) -> tuple[int, Any]:
-    asked = urllib.request.Request(
-        site.up.url + path, method=method, headers={"Authorization": f"Bearer {key}", **headers}
-    )
-    try:
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
-
-
 def lives_here(site: Site) -> None:
     """A browser that looks around, and turns out to be Jane's; what she is shown is learned."""
     context = {"page": {"url": f"https://shop.example/{PLANTED}"}}
@@ -95,7 +84,7 @@ def lives_here(site: Site) -> None:
 
 
 def erased(site: Site, visitor_id: str = JANE) -> dict[str, Any]:
-    status, report = request(site, "DELETE", f"/v1/visitors/{visitor_id}", Prefer="wait=30")
+    status, report = site.request("DELETE", f"/v1/visitors/{visitor_id}", Prefer="wait=30")
     assert (status, report["status"]) == (200, "done")
     return dict(report)
 
@@ -142,7 +131,7 @@ def is_in_no_file(site: Site, text: str) -> bool:
 
 def test_a_person_sees_all_that_is_kept_and_it_is_found_nowhere_afterwards(site: Site) -> None:
     lives_here(site)
-    status, export = request(site, "GET", f"/v1/visitors/{JANE}/export")
+    status, export = site.request("GET", f"/v1/visitors/{JANE}/export")
     assert status == 200
     assert export["ids"] == [{"kind": "user", "id": JANE}, {"kind": "anonymous", "id": BROWSER}]
     assert export["states"][0]["profile"]["traits"] == {"email": PLANTED, "city": "Leeds"}
@@ -150,7 +139,7 @@ def test_a_person_sees_all_that_is_kept_and_it_is_found_nowhere_afterwards(site:
     assert {"track", "identify", "decision", "link", "merged"} <= set(types)
     assert {entry["key"] for entry in export["log"]["decisions"]} == set(KEYS)
     assert {entry["key"] for entry in export["log"]["outcomes"]} == {"home", "conversion:orders"}
-    by_browser = request(site, "GET", f"/v1/visitors/{BROWSER}/export")[1]
+    by_browser = site.request("GET", f"/v1/visitors/{BROWSER}/export")[1]
     assert [state["key"] for state in by_browser["states"]] == list(KEYS)
 
     before = everything_in_redis(site)
@@ -166,9 +155,9 @@ def test_a_person_sees_all_that_is_kept_and_it_is_found_nowhere_afterwards(site:
     assert [text for text in SECRETS if text.encode() in after] == []
     for text in SECRETS:
         until(functools.partial(is_in_no_file, site, text), f"{text} is in no file")
-    assert request(site, "GET", f"/v1/visitors/{JANE}")[0] == 404
-    assert request(site, "GET", f"/v1/visitors/{JANE}/export")[0] == 404
-    assert request(site, "GET", f"/v1/erasures/{report['erasureId']}")[1] == report
+    assert site.request("GET", f"/v1/visitors/{JANE}")[0] == 404
+    assert site.request("GET", f"/v1/visitors/{JANE}/export")[0] == 404
+    assert site.request("GET", f"/v1/erasures/{report['erasureId']}")[1] == report
 
 
 def test_who_comes_back_is_new_and_late_entries_bring_nothing_back(site: Site) -> None:
@@ -261,7 +250,7 @@ def test_the_log_can_be_replayed_though_its_first_entries_are_gone(site: Site) -
     ("method", "path"), [("GET", f"/v1/visitors/{JANE}/export"), ("DELETE", f"/v1/visitors/{JANE}")]
 )
 def test_no_page_exports_or_erases_anybody(site: Site, method: str, path: str) -> None:
-    assert request(site, method, path, key="pk_dev")[0] == 403
+    assert site.request(method, path, key="pk_dev")[0] == 403
 
 
 def test_an_id_of_two_kinds_asks_which(site: Site) -> None:
@@ -269,7 +258,7 @@ def test_an_id_of_two_kinds_asks_which(site: Site) -> None:
         site.collect({"type": "track", "event": "Viewed", name: "both-77"})
     for key in ("u:both-77", "a:both-77"):
         assert site.state(key).event_count == 1
-    status, body = request(site, "DELETE", "/v1/visitors/both-77")
+    status, body = site.request("DELETE", "/v1/visitors/both-77")
     assert (status, body["field"]) == (400, "kind")
     erased(site, "both-77?kind=anonymous")
     assert site.state("u:both-77").event_count == 1
@@ -277,10 +266,10 @@ def test_an_id_of_two_kinds_asks_which(site: Site) -> None:
 
 
 def test_whoever_does_not_wait_is_told_where_to_look(site: Site) -> None:
-    status, asked = request(site, "DELETE", "/v1/visitors/somebody", Prefer="respond-async")
+    status, asked = site.request("DELETE", "/v1/visitors/somebody", Prefer="respond-async")
     assert (status, asked["status"]) == (202, "pending")
-    until(lambda: request(site, "GET", f"/v1/erasures/{asked['erasureId']}")[1]["status"] == "done", "it is done")
-    assert request(site, "GET", "/v1/erasures/unknown")[0] == 404
+    until(lambda: site.request("GET", f"/v1/erasures/{asked['erasureId']}")[1]["status"] == "done", "it is done")
+    assert site.request("GET", "/v1/erasures/unknown")[0] == 404
 
 
 def test_a_grant_that_was_erased_is_one_no_more(site: Site) -> None:

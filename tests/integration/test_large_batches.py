@@ -112,4 +112,6 @@ def test_decisions_are_made_while_somebody_sends_megabytes(
         assert set(found) <= told_them
         assert sum(found.values()) >= 1
         busy.append(p99(under_attack))
-    assert statistics.median(busy) <= max(bound_ms, 4 * statistics.median(quiet)), (quiet, busy)
+    p99_ms, quiet_ms = statistics.median(busy), statistics.median(quiet)
+    print(f"{name}: p99 of others' decisions {p99_ms:.0f} ms, undisturbed {quiet_ms:.0f} ms")
+    assert p99_ms <= max(bound_ms, 4 * quiet_ms), (quiet, busy)

@@ -25,9 +25,10 @@ from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
 from state.timers import Timer
 from state.visitor_store import Stored, pack_visitor, unpack_visitor
-from stream import folder as module
+from stream import folding as module
 from stream.clock import Clock
-from stream.folder import Folder, Message
+from stream.folder import Folder
+from stream.folding import Message
 from stream.metrics import FolderMetrics
 from stream.sampling import OutcomeSampling, Share
 from tests.integration.workload import WINDOW_MS, catalog

@@ -13,7 +13,8 @@ from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.events.event import Identify, Link, Rewarded, TimedOut, Track
 from state.timers import Timer
-from stream.folder import Folder, Message
+from stream.folder import Folder
+from stream.folding import Message
 from stream.metrics import FolderMetrics
 from tests.integration.workload import WINDOW_MS
 from tests.unit.stream.fakes import FixedCatalog, MemoryLog, MemoryTimers, MemoryVisitors
