@@ -20,9 +20,10 @@ from api.access.caller import Caller
 from api.access.origins import ANY, NONE
 from api.access.permissions import Permission
 from api.access.proof import Proof
+from api.access.shown_key import IN_BODY, MAX_KEYED_BODY_BYTES, key_in_body, key_in_headers
 from api.auditing import TRAIL_OF, AuditedRequest
 from api.core import Core
-from api.errors import ApiError, body_of
+from api.errors import ApiError, body_of, too_large
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
 from api.networks import spoken_for
@@ -61,6 +62,7 @@ class Call:
     __slots__ = (
         "_address",
         "_audited",
+        "_body",
         "_caller",
         "_held_bytes",
         "_receive",
@@ -82,6 +84,7 @@ class Call:
         self._audited: AuditedRequest | None = None
         self._address: str | None = None
         self._held_bytes = 0
+        self._body: bytes | None = None
 
     @property
     def caller(self) -> Caller:
@@ -111,9 +114,19 @@ class Call:
         """Say how many events, placements or items it holds: they count towards its source's limits."""
         self.core.limiter.charge(self.caller, self.address, n_things, self.began)
 
-    def body(self, limit_bytes: int) -> Awaitable[bytes]:
+    async def body(self, limit_bytes: int) -> bytes:
         """The whole body, decompressed; raises ``ApiError`` and ``InvalidInput`` as ``read_body`` does."""
-        return read_body(self.scope, self._receive, limit_bytes, self._hold)
+        if self._body is None:
+            self._body = await read_body(self.scope, self._receive, limit_bytes, self._hold)
+        if len(self._body) > limit_bytes:
+            raise too_large(limit_bytes)
+        return self._body
+
+    async def key_in_body(self, names: Sequence[str]) -> str | None:
+        """The key in its body, under one of ``names``; raises as ``body`` does."""
+        if self.scope["method"] != "POST":
+            return None
+        return key_in_body(await self.body(MAX_KEYED_BODY_BYTES), names)
 
     def _hold(self, n_bytes: int) -> None:
         self.core.bodies.take(n_bytes)
@@ -232,16 +245,8 @@ def own_shape(error: ApiError, request_id: str, _: Mapping[str, str]) -> bytes:
 
 
 def shown_key(scope: Scope) -> str | None:
-    """The key a request shows: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            if value[:7].lower() == b"bearer ":
-                key: bytes = value[7:]
-                return key.strip().decode("latin-1")
-        elif name == b"x-api-key":
-            key = value
-            return key.decode("latin-1")
-    return None
+    """The key that a request shows in its headers."""
+    return key_in_headers(scope["headers"])
 
 
 def shown_proof(scope: Scope) -> Proof:
@@ -268,7 +273,10 @@ class Dialect:
     routes
         What it answers.
     key_of
-        The key that a request shows; raises ``InvalidInput`` for a request that cannot be read.
+        The key that a request shows in its headers or its path; raises ``InvalidInput`` for a request that cannot
+        be read.
+    body_keys
+        Members of a body that may hold the key of a request that shows none elsewhere.
     error_body
         The body of an error.
     accepted_headers
@@ -284,6 +292,7 @@ class Dialect:
     routes: Sequence[Route]
     error_body: ErrorBody = own_shape
     key_of: Callable[[Scope], str | None] = shown_key
+    body_keys: tuple[str, ...] = IN_BODY
     accepted_headers: tuple[str, ...] = PAGE_HEADERS
     exposed_headers: tuple[str, ...] = ("x-request-id", "retry-after")
     is_for_pages: bool = True

@@ -6,9 +6,10 @@ import logging
 
 from starlette.types import Receive, Scope, Send
 
-from api.access.caller import authenticate, authorise
+from api.access.caller import Caller, authenticate, authorise
 from api.access.origins import readable_by
-from api.access.permissions import Permission
+from api.access.permissions import WRITE, Permission
+from api.access.shown_key import exposed_server_key, key_in_address
 from api.core import Core
 from api.dialect import Call, Dialect, Reply, Route
 from api.errors import ApiError, as_api_error, headers_of
@@ -28,6 +29,7 @@ class Endpoint:
         self._core = core
         self._permission = route.permission
         self._trail = route.trail
+        self._is_for_pages = route.permission in WRITE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -36,7 +38,11 @@ class Endpoint:
         readers = self._dialect.anybody
         try:
             if self._permission is not None:
-                caller = authenticate(self._dialect.key_of(scope), services.keys)
+                key = self._dialect.key_of(scope)
+                if key is None and self._is_for_pages:
+                    caller = await self._openly(call)
+                else:
+                    caller = authenticate(key, services.keys)
                 call.caller = caller
                 readers = readable_by(caller.access, scope["headers"])
                 self._core.limiter.admit(caller, call.address, call.began)  # what it refuses is not recorded
@@ -63,6 +69,17 @@ class Endpoint:
             services.metrics.answered(route.name)
         else:
             services.metrics.requests.labels(route.name, str(reply.status)).inc()
+
+    async def _openly(self, call: Call) -> Caller:
+        """Whoever shows a key in the address, or in the body; raises ``ApiError`` where nobody does."""
+        keys = self._core.services.keys
+        key = key_in_address(call.scope["query_string"])
+        if key is None:
+            return authenticate(await call.key_in_body(self._dialect.body_keys), keys)
+        caller = authenticate(key, keys)
+        if caller.is_server:
+            raise exposed_server_key()
+        return caller
 
     async def _admit(self, call: Call, permission: Permission, trail: Trail) -> None:
         """Let the caller in if it may, with a record of that; raises ``ApiError`` with one, too, if it may not."""

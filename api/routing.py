@@ -3,8 +3,8 @@
 In a path with variable parts ``%2F`` is a slash of an id, and separates nothing: ``/v1/visitors/a%2Fexport`` is the
 visitor ``a/export``, and no export of ``a``.
 
-Pages may ask wherever a page's key may do anything; what is nobody's is refused in the shape of the dialect it
-looks like.
+Pages may ask wherever a page's key may do anything; what is nobody's is refused in the shape of the dialect whose
+path it is, or looks like.
 """
 
 from __future__ import annotations
@@ -35,16 +35,18 @@ class Routes:
         self._dialects = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
         self._core = core
         self._fixed: dict[str, dict[str, ASGIApp]] = {}
+        self._owners: dict[str, Dialect] = {}
         self._routes: dict[str, list[Route]] = {}
-        self._patterns: list[tuple[re.Pattern[str], Route, ASGIApp]] = []
+        self._patterns: list[tuple[re.Pattern[str], Dialect, Route, ASGIApp]] = []
         for dialect in dialects:
             for route in dialect.routes:
                 endpoint = Endpoint(dialect, route, core)
                 if route.is_fixed:
+                    self._owners[route.path] = dialect
                     self._routes.setdefault(route.path, []).append(route)
                     self._fixed.setdefault(route.path, {}).update(dict.fromkeys(route.methods, endpoint))
                 else:
-                    self._patterns.append((_pattern(route.path), route, endpoint))
+                    self._patterns.append((_pattern(route.path), dialect, route, endpoint))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request."""
@@ -60,13 +62,13 @@ class Routes:
         """A request whose path has variable parts, or that is nobody's."""
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
-            dialect = self._dialect_of(path)
+            dialect = self._dialect_of(scope)
             pages = dialect.anybody if self._is_for_pages(scope) else NONE
             await respond(send, 204, headers=dialect.preflight, readable_by=pages)
             return
         allowed = list(by_method)
         marked = _marked(scope)
-        for pattern, route, endpoint in self._patterns:
+        for pattern, _, route, endpoint in self._patterns:
             match = pattern.fullmatch(marked)
             if match is None:
                 continue
@@ -82,17 +84,23 @@ class Routes:
         """Whether a page's key may do anything there, or nobody may."""
         marked = _marked(scope)
         routes = self._routes.get(scope["path"]) or [
-            route for pattern, route, _ in self._patterns if pattern.fullmatch(marked)
+            route for pattern, _, route, _ in self._patterns if pattern.fullmatch(marked)
         ]
         return not routes or any(route.permission in WRITE for route in routes)
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-        dialect = self._dialect_of(scope["path"])
+        dialect = self._dialect_of(scope)
         reply = refusal(dialect, error, Call(scope, receive, self._core))
         await respond(send, reply.status, reply.body, reply.media_type, reply.headers, dialect.anybody)
 
-    def _dialect_of(self, path: str) -> Dialect:
-        """The dialect that a path looks like."""
+    def _dialect_of(self, scope: Scope) -> Dialect:
+        """The dialect that has the path, else the one it looks like."""
+        path, marked = scope["path"], _marked(scope)
+        if path in self._owners:
+            return self._owners[path]
+        for pattern, dialect, _, _ in self._patterns:
+            if pattern.fullmatch(marked):
+                return dialect
         looks_like = (dialect for dialect in self._dialects if path.startswith(dialect.prefix))
         return next(looks_like, self._dialects[-1])  # `OPTIONS *` has no path
 

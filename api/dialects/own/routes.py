@@ -1,11 +1,9 @@
-"""The routes of our own dialect, and how it reads keys."""
+"""The routes of our own dialect."""
 
 from __future__ import annotations
 
-from starlette.types import Scope
-
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route, own_shape, shown_key
+from api.dialect import Dialect, Route, own_shape
 from api.dialects.own import (
     audit,
     collect,
@@ -19,28 +17,15 @@ from api.dialects.own import (
     unlink,
     visitors,
 )
-from api.dialects.own.decide_request import query_fields
 
 DECIDE_PATH = "/v1/decide"
 _VISITOR = "/v1/visitors/{visitor_id:path}"
 _CONTENT = "/v1/content/{content_id:path}"
 
 
-def key_of(scope: Scope) -> str | None:
-    """The key that a request shows; a GET for a decision may show it in the query, as beacons send no headers.
-
-    Raises ``InvalidInput`` where the query is none.
-    """
-    shown = shown_key(scope)
-    if shown is None and scope["method"] == "GET" and scope["path"] == DECIDE_PATH:
-        return query_fields(scope["query_string"]).get("key", [None])[0]
-    return shown
-
-
 OWN = Dialect(
     name="own",
     prefix="/",
-    key_of=key_of,
     error_body=own_shape,
     routes=(
         Route(("POST", "GET"), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide),
