@@ -114,6 +114,7 @@ def test_a_refusal_by_event_stands_alone(site: Site, anonymous: str) -> None:
     site.collect(viewed(**ids))
     site.state(key)
     decision = site.decide(ids, "by_event")
+    until(lambda: any(isinstance(event, DecisionMade) for event in site.events(key)), "the decision is in the log")
     n_before = len(site.logged(key)) if site.state(key) else 0
     answer = site.collect(page({"Personalization": False}, **ids))
     assert answer["accepted"] == 1

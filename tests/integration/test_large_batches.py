@@ -20,7 +20,7 @@ from tests.integration.test_door import CATALOG, attacked, told
 from tests.requirements import require
 from tests.running import ROOT, until
 
-pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 N_DECISIONS = 100
 PAIRS = 5
