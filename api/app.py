@@ -11,12 +11,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.core import Core
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
+from api.dialects.segment import SEGMENT
 from api.health import HEALTH, INNER
 from api.no_pages import NoPages
 from api.routing import Routes
 from api.services import Services
 
-DIALECTS = (OWN, OFREP, HEALTH)
+DIALECTS = (OWN, OFREP, SEGMENT, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
 

@@ -8,14 +8,16 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import structs
 
-from api.events import event_records, own_record
+from api.events import client_event, event_records, event_time_ms, ids_of, nobody, own_record, whose
 from api.intake import Intake
 from api.linker import Linked
 from api.notice import Notice
 from api.proven_pairs import Pair
 from api.services import Services
 from api.slices import Slices
-from api.speaking import Named, left_out, unverified
+from api.speaking import Named, ProofSource, left_out, unverified
+from api.times import WireTime
+from api.wire import WireEvent
 from eventlog.port import Record
 from personalization.errors import InvalidInput
 from personalization.events.event import ClientEvent
@@ -58,6 +60,29 @@ def incoming(event: ClientEvent, at_ms: int, who: Named, field: str, intake: Int
         raise unverified(who, f"{field}.userId")
     key = visitor_key(event.user_id, event.anonymous_id)
     return Incoming(event, at_ms, own_record(key, event, at_ms, field, intake, proven=who.proven), who, field)
+
+
+def incoming_of(wire: WireEvent, field: str, sent_at: WireTime, intake: Intake, shown: ProofSource) -> Incoming:
+    """An event as it was sent, to be collected.
+
+    Parameters
+    ----------
+    sent_at
+        When its batch was sent, by the sender's clock.
+    shown
+        What the request as a whole proves of the user it names.
+
+    Raises
+    ------
+    InvalidInput
+        Names the field below ``field``.
+    """
+    user_id, anonymous_id = ids_of(wire, field, intake)
+    if user_id is None and anonymous_id is None:
+        raise nobody(wire, field)
+    who = whose(wire, user_id, anonymous_id, shown, field, intake)
+    event = client_event(wire, field, intake, user_id, anonymous_id)
+    return incoming(event, event_time_ms(wire, sent_at, field, intake), who, field, intake)
 
 
 @dataclass(slots=True)

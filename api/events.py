@@ -16,7 +16,7 @@ from api.intake import Intake, storable
 from api.linker import Linked
 from api.speaking import Named, ProofSource, named, proof_in
 from api.times import WireTime, occurred_at_ms
-from api.wire import EVENT, WireEvent
+from api.wire import EVENT, Reader, WireEvent
 from eventlog.port import Record
 from personalization.audience.consent import stands_alone
 from personalization.errors import InvalidInput
@@ -31,8 +31,15 @@ MAX_EVENTS = 2_000
 """Of one batch: about 20 ms of one process."""
 
 
-def read_event(raw: bytes | msgspec.Raw, field: str, intake: Intake) -> WireEvent:
+def read_event(
+    raw: bytes | msgspec.Raw, field: str, intake: Intake, reader: Reader[WireEvent] = EVENT
+) -> WireEvent:
     """One event as sent; lists that are too long are cut, and told of.
+
+    Parameters
+    ----------
+    reader
+        Knows the fields that events of the dialect have.
 
     Raises
     ------
@@ -42,7 +49,7 @@ def read_event(raw: bytes | msgspec.Raw, field: str, intake: Intake) -> WireEven
     data = bytes(raw)
     if len(data) > MAX_EVENT_BYTES:
         raise InvalidInput(field, f"is {len(data)} bytes; at most {MAX_EVENT_BYTES} are taken", "too_large")
-    wire = EVENT.read(data, field)
+    wire = reader.read(data, field)
     intake.notices += cut_lists(wire, data, field)
     check_event(wire, data, field)
     return wire

@@ -69,6 +69,18 @@ class ApiMetrics:
         self.degenerate_ids = Counter(
             "nextbest_degenerate_ids", "Ids sent that are nobody's, such as undefined", ["source"], registry=r
         )
+        self.refused_events = Counter(
+            "nextbest_refused_events",
+            "Events that were refused though their sender was told 200, by source and reason",
+            ["source", "reason"],
+            registry=r,
+        )
+        self.unverified_users = Counter(
+            "nextbest_unverified_users",
+            "Events whose user came without a proof that holds, though their sender was told nothing of it",
+            ["source"],
+            registry=r,
+        )
         self.clock_ahead_seconds = Gauge(
             "nextbest_clock_ahead_seconds",
             "By how much this machine's clock is ahead of Redis's",

@@ -23,6 +23,7 @@ from api.randomness import Randomness
 from api.readiness import Report
 from api.receipts import ReceiptKeys
 from api.refused_acts import RefusedActs
+from api.refused_events import RefusedEvents
 from api.rights import Kind
 from api.senders import Senders
 from api.slices import Turnstile
@@ -184,6 +185,7 @@ class Services:
     degenerate_ids: DegenerateIds = field(init=False)
     visitor_mark_key: bytes = field(init=False)
     refused_acts: RefusedActs = field(init=False)
+    refused_events: RefusedEvents = field(init=False)
 
     def __post_init__(self) -> None:
         self.senders = Senders(self.secrets.key("origins"))
@@ -194,6 +196,7 @@ class Services:
         self.degenerate_ids = DegenerateIds(self.metrics.degenerate_ids)
         self.visitor_mark_key = self.secrets.key(VISITOR_PURPOSE)
         self.refused_acts = RefusedActs(partial(recorded, self.audit))
+        self.refused_events = RefusedEvents(self.metrics.refused_events, self.spool.put)
 
     def intake(self, caller: Caller, address: str, *, gpc: bool) -> Intake:
         """What stamps all that a request which has just come from ``address`` brings; ``gpc``: ``Sec-GPC: 1``."""

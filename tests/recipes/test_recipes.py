@@ -278,7 +278,7 @@ PLAIN = Dialect("plain", "/plain/", (Route(("POST",), "/plain/choose", "plain", 
 ''',
     )
     project.add_below("api/app.py", "from api.dialects.own import OWN\n", "from api.dialects.plain import PLAIN")
-    project.replace("api/app.py", "DIALECTS = (OWN, OFREP, HEALTH)", "DIALECTS = (OWN, OFREP, PLAIN, HEALTH)")
+    project.replace("api/app.py", ", HEALTH)", ", PLAIN, HEALTH)")
     speakers = "tests/contract/dialects/speakers.py"
     project.replace(
         speakers,

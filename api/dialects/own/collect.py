@@ -7,15 +7,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from api.collecting import Incoming, incoming
+from api.collecting import Incoming, incoming_of
 from api.dialect import Call, Reply
 from api.dialects.own.wire import BATCH, WireBatch
 from api.errors import ApiError, body_of, plain
-from api.events import MAX_EVENTS, client_event, event_time_ms, ids_of, nobody, read_event, whose
-from api.intake import Intake
+from api.events import MAX_EVENTS, read_event
 from api.json_parts import decoded, read_elements, read_members
 from api.slices import Slices
-from api.speaking import ProofSource
 from api.times import WireTime
 from personalization.errors import InvalidInput
 
@@ -28,7 +26,8 @@ async def collect(call: Call) -> Reply:
     intake = call.intake()
 
     def read(index: int, raw: msgspec.Raw) -> Incoming:
-        return _incoming(raw, "" if single else f"events[{index}]", batch.sent_at, intake, call.proof)
+        field = "" if single else f"events[{index}]"
+        return incoming_of(read_event(raw, field, intake), field, batch.sent_at, intake, call.proof)
 
     taken = await core.collector.take(batch.events, read, intake)
     rejected = [_rejected(index, error) for index, error in taken.rejected]
@@ -39,16 +38,6 @@ async def collect(call: Call) -> Reply:
         more = {"accepted": 0, "rejected": rejected, "warnings": warnings}
         return Reply(400, body_of(refused, call.request_id, more))
     return Reply(200, orjson.dumps({"accepted": taken.n_accepted, "rejected": rejected, "warnings": warnings}))
-
-
-def _incoming(raw: msgspec.Raw, field: str, sent_at: WireTime, intake: Intake, shown: ProofSource) -> Incoming:
-    wire = read_event(raw, field, intake)
-    user_id, anonymous_id = ids_of(wire, field, intake)
-    if user_id is None and anonymous_id is None:
-        raise nobody(wire, field)
-    who = whose(wire, user_id, anonymous_id, shown, field, intake)
-    event = client_event(wire, field, intake, user_id, anonymous_id)
-    return incoming(event, event_time_ms(wire, sent_at, field, intake), who, field, intake)
 
 
 def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:

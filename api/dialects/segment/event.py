@@ -1,0 +1,91 @@
+"""An event as these clients send it, and what of it is another than in our own dialect."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import structs
+
+from api.events import read_event
+from api.intake import Intake
+from api.wire import Json, Reader, WireEvent
+
+Kind: TypeAlias = Literal["track", "identify", "page", "screen", "group", "alias"]
+
+_CONSENTS = {"allowedConsentIds": True, "deniedConsentIds": False}
+"""Where RudderStack's clients have what the visitor answered a consent manager."""
+
+
+class SegmentEvent(WireEvent, frozen=True, kw_only=True):
+    """An event of a batch, with what clients add for their own service: nothing here looks at it."""
+
+    write_key: Json = None
+    channel: Json = None
+    version: Json = None
+    received_at: Json = None
+    metadata: Json = msgspec.field(default=None, name="_metadata")
+
+
+class _AnySegmentEvent(SegmentEvent, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+class SingleEvent(SegmentEvent, frozen=True, kw_only=True):
+    """An event on its own; the path says of which type it is."""
+
+    type: Kind = "track"
+
+
+class _AnySingleEvent(SingleEvent, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+IN_BATCH: Reader[WireEvent] = Reader(SegmentEvent, _AnySegmentEvent)
+SINGLE: Reader[WireEvent] = Reader(SingleEvent, _AnySingleEvent)
+
+
+def event_in_batch(raw: msgspec.Raw, field: str, intake: Intake) -> WireEvent:
+    """One event of a batch.
+
+    Raises
+    ------
+    InvalidInput
+        Names the field below ``field``.
+    """
+    return _in_our_words(read_event(raw, field, intake, IN_BATCH))
+
+
+def single_event(raw: bytes, kind: Kind, intake: Intake) -> WireEvent:
+    """An event on its own.
+
+    Raises
+    ------
+    InvalidInput
+        Names the field.
+    """
+    wire = read_event(raw, "", intake, SINGLE)
+    return _in_our_words(wire if wire.type == kind else structs.replace(wire, type=kind))
+
+
+def _in_our_words(wire: WireEvent) -> WireEvent:
+    context = wire.context
+    if not context:
+        return wire
+    if "consentManagement" in context:
+        _say_consents(context)
+    if wire.type == "identify" and not wire.traits and isinstance(context.get("traits"), dict):
+        return structs.replace(wire, traits=context.pop("traits"))
+    return wire
+
+
+def _say_consents(context: dict[str, Any]) -> None:
+    """Put what a consent manager was answered where words on purposes stand; what stands there outweighs it."""
+    managed, said = context["consentManagement"], context.get("consent")
+    if not isinstance(managed, dict) or not isinstance(said, dict | None):
+        return
+    words: dict[str, Any] = {}
+    for member, granted in _CONSENTS.items():
+        ids = managed.get(member)
+        words |= {each: granted for each in ids if isinstance(each, str)} if isinstance(ids, list) else {}
+    context["consent"] = words | (said or {})

@@ -1,0 +1,143 @@
+"""Events that were refused though their sender was told 200: counted, and a few of them kept for whoever looks.
+
+Some protocols have no way to say no to an event. What is kept of one is a dead letter that says what it looked
+like, never what it said: no id, no trait, no value of a property, so that nothing of a person lies where no erasure
+would look for it. Names of properties are left out too: in a map by customer they are ids. Whoever holds a write
+key can send refused events, so few are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter as Tally
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec import structs
+from prometheus_client import Counter
+
+from api.wire import WireEvent
+from eventlog.dead_letters import DeadLetter, dead_letter_record
+from eventlog.port import Record
+from personalization.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+COLLECTOR = "collector"
+"""Where such a dead letter says that it stood: in no topic."""
+
+KEPT_OF_REASON = 5
+KEPT_OF_SOURCE = 20
+"""In an hour, by each process: at 500 bytes each 2 MB a source in a week, of the 32 MiB that dead letters have."""
+
+HOUR_MS = 3_600_000
+
+_SHOWN_CHARS = 64
+_REASON_CHARS = 300
+_IN_BATCH = re.compile(r"^\w+\[\d+\]")
+_END_OF_NAME = re.compile(r"[.\[]")
+_FIELDS = frozenset(each.encode_name for each in structs.fields(WireEvent))
+"""Members of an event whose name tells nothing of anybody."""
+
+
+@dataclass(slots=True)
+class _Hour:
+    began_ms: int
+    kept: Tally[str] = field(default_factory=Tally)
+
+
+class RefusedEvents:
+    """Counts and keeps them.
+
+    Parameters
+    ----------
+    counter
+        By source and reason.
+    keep
+        Queues a record for the log; what it cannot take is lost.
+    """
+
+    def __init__(self, counter: Counter, keep: Callable[[Record], object]) -> None:
+        self._counter = counter
+        self._keep = keep
+        self._hours: dict[str, _Hour] = {}
+
+    def note(self, source: str, error: InvalidInput, sent: bytes | msgspec.Raw, now_ms: int) -> None:
+        """An event of ``source`` was refused."""
+        self._counter.labels(source, error.code).inc()
+        hour = self._hours.get(source)
+        if hour is None or not 0 <= now_ms - hour.began_ms < HOUR_MS:
+            hour = self._hours[source] = _Hour(now_ms)
+        if hour.kept[error.code] >= KEPT_OF_REASON or hour.kept.total() >= KEPT_OF_SOURCE:
+            return
+        if not hour.kept[error.code]:
+            logger.warning(
+                "event_refused", extra={"source": source, "reason": error.code, "field": member(error.field)}
+            )
+        hour.kept[error.code] += 1
+        value = orjson.dumps({"source": source, "field": member(error.field), **looks(bytes(sent))})
+        reason = _utf8(error.message[:_REASON_CHARS])
+        letter = DeadLetter(COLLECTOR, 0, now_ms, source.encode(), value, error.code, reason, now_ms)
+        self._keep(dead_letter_record(letter))
+
+
+def member(field: str) -> str:
+    """The member of an event that a field stands in; empty: the event as a whole.
+
+    >>> member("batch[12].traits.ada"), member(".properties.orders[2].total"), member("batch[3]"), member("userId")
+    ('traits', 'properties', '', 'userId')
+    """
+    inside = _IN_BATCH.sub("", field, count=1).lstrip(".")
+    name = _END_OF_NAME.split(inside, maxsplit=1)[0]
+    return name if name in _FIELDS else ""
+
+
+def looks(sent: bytes) -> dict[str, Any]:
+    """What an event looked like: its type, its name, the library that sent it, and of which kind its members are.
+
+    >>> looks(b'{"type": "track", "userId": 7, "traits": {"email": "a@b.example"}, "x": 1}')["members"]
+    {'type': 'text of 5', 'userId': 'number', 'traits': 'object of 1', 'others': '1'}
+    """
+    try:
+        event = msgspec.json.decode(sent)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return {"bytes": len(sent)}
+    if not isinstance(event, dict):
+        return {"bytes": len(sent), "is": _kind(event)}
+    members = {name: _kind(value) for name, value in event.items() if name in _FIELDS}
+    n_others = len(event) - len(members)
+    context = event.get("context")
+    library = context.get("library") if isinstance(context, dict) else None
+    return {
+        "bytes": len(sent),
+        "type": _text(event.get("type")),
+        "event": _text(event.get("event")),
+        "library": [_text(library.get(name)) for name in ("name", "version")] if isinstance(library, dict) else [],
+        "members": {**members, **({"others": str(n_others)} if n_others else {})},
+    }
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None | True | False:
+            return str(value)
+        case str():
+            return f"text of {len(value)}"
+        case list():
+            return f"list of {len(value)}"
+        case dict():
+            return f"object of {len(value)}"
+        case _:
+            return "number"
+
+
+def _text(value: Any) -> str | None:
+    return _utf8(value[:_SHOWN_CHARS]) if isinstance(value, str) else None
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
