@@ -189,6 +189,9 @@ def test_a_decision_and_an_event_go_through(proxied: Proxied) -> None:
     until(lambda: proxied.site.up.event_count("proxied") >= 1, "it is folded")
     flag = post(proxied, "/ofrep/v1/evaluate/flags/hero", {"context": {"targetingKey": "a1"}})
     assert flag.json()["variant"] == "red"
+    beacon = post(proxied, "/beacon/v1/batch", {"batch": [{**EVENT, "anonymousId": "beaconed"}]})
+    assert beacon.json() == {"success": True}
+    assert get(proxied, "/sourceConfig/").json()["source"]["writeKey"] == "pk_dev"
 
 
 def post(proxied: Proxied, path: str, body: Any, **headers: str) -> httpx.Response:
@@ -212,7 +215,7 @@ def test_errors_of_the_api_pass_as_they_are(proxied: Proxied) -> None:
     "path",
     ["/metrics", "/readyz", "/healthz", "/", "/v1", "//metrics", "/v1/../metrics", "/v1/%2e%2e/metrics", "/METRICS",
      "/metrics/../v1/decide", "/v1/..%2fmetrics", "/v1/../v1/../readyz", "/v1//../../metrics",
-     "/ofrep/v1/../../metrics"],
+     "/ofrep/v1/../../metrics", "/beacon/v1/../../metrics", "/sourceConfig/../metrics"],
 )  # fmt: skip
 def test_what_is_for_the_inside_stays_inside(proxied: Proxied, path: str) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n"
