@@ -16,19 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import orjson
 from msgspec import structs
 from prometheus_client import Counter
 
 from api.wire import WireEvent
-from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import Record
+from eventlog.refused_event import RefusedEvent, refused_event_record
 from personalization.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
-
-COLLECTOR = "collector"
-"""Where such a dead letter says that it stood: in no topic."""
 
 KEPT_OF_REASON = 5
 KEPT_OF_SOURCE = 20
@@ -79,10 +75,7 @@ class RefusedEvents:
                 "event_refused", extra={"source": source, "reason": error.code, "field": member(error.field)}
             )
         hour.kept[error.code] += 1
-        value = orjson.dumps({"source": source, "field": member(error.field), **looks(bytes(sent))})
-        reason = _utf8(error.message[:_REASON_CHARS])
-        letter = DeadLetter(COLLECTOR, 0, now_ms, source.encode(), value, error.code, reason, now_ms)
-        self._keep(dead_letter_record(letter))
+        self._keep(refused_event_record(looks(bytes(sent), source, error, now_ms)))
 
 
 def member(field: str) -> str:
@@ -96,29 +89,35 @@ def member(field: str) -> str:
     return name if name in _FIELDS else ""
 
 
-def looks(sent: bytes) -> dict[str, Any]:
-    """What an event looked like: its type, its name, the library that sent it, and of which kind its members are.
+def looks(sent: bytes, source: str, error: InvalidInput, at_ms: int) -> RefusedEvent:
+    """What is kept of an event.
 
-    >>> looks(b'{"type": "track", "userId": 7, "traits": {"email": "a@b.example"}, "x": 1}')["members"]
+    >>> sent = b'{"type": "track", "userId": 7, "traits": {"email": "a@b.example"}, "x": 1}'
+    >>> looks(sent, "site", InvalidInput("event", "is missing", "missing_field"), 0).members
     {'type': 'text of 5', 'userId': 'number', 'traits': 'object of 1', 'others': '1'}
     """
     try:
         event = msgspec.json.decode(sent)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {"bytes": len(sent)}
-    if not isinstance(event, dict):
-        return {"bytes": len(sent), "is": _kind(event)}
-    members = {name: _kind(value) for name, value in event.items() if name in _FIELDS}
-    n_others = len(event) - len(members)
-    context = event.get("context")
+        event = None
+    read = event if isinstance(event, dict) else {}
+    context = read.get("context")
     library = context.get("library") if isinstance(context, dict) else None
-    return {
-        "bytes": len(sent),
-        "type": _text(event.get("type")),
-        "event": _text(event.get("event")),
-        "library": [_text(library.get(name)) for name in ("name", "version")] if isinstance(library, dict) else [],
-        "members": {**members, **({"others": str(n_others)} if n_others else {})},
-    }
+    named = library if isinstance(library, dict) else {}
+    members = {name: _kind(value) for name, value in read.items() if name in _FIELDS}
+    n_others = len(read) - len(members)
+    return RefusedEvent(
+        at_ms=at_ms,
+        source=source,
+        code=error.code,
+        reason=_utf8(error.message[:_REASON_CHARS]),
+        field=member(error.field),
+        n_bytes=len(sent),
+        type=_text(read.get("type")),
+        event=_text(read.get("event")),
+        library=f"{_text(named.get('name'))} {_text(named.get('version'))}".strip(),
+        members={**members, **({"others": str(n_others)} if n_others else {})},
+    )
 
 
 def _kind(value: Any) -> str:
@@ -135,8 +134,8 @@ def _kind(value: Any) -> str:
             return "number"
 
 
-def _text(value: Any) -> str | None:
-    return _utf8(value[:_SHOWN_CHARS]) if isinstance(value, str) else None
+def _text(value: Any) -> str:
+    return _utf8(value[:_SHOWN_CHARS]) if isinstance(value, str) else ""
 
 
 def _utf8(text: str) -> str:

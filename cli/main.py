@@ -39,11 +39,12 @@ COMMANDS = {
     ),
     "keys": ("cli.keys_commands:keys", "Make, list, rotate and revoke keys; print what proves users."),
     "audit": ("cli.audit:audit", "Who did what; and see that nobody has changed it."),
+    "refused": ("cli.refused:refused", "Events that were refused though their sender was told 200."),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit")
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -186,6 +187,19 @@ def test_an_alias_takes_the_past_along_and_a_bad_event_keeps_nothing_back(
     assert set(between.statuses) == {200}
     sees_plan(site, f"u:{user}", {"userId": user}, "pro")
     until(lambda: site.state(f"u:{user}").counts.keys() == {"Good"}, "the good one is folded")
+
+
+def test_what_was_refused_is_listed_without_what_it_said(site: Site) -> None:
+    bad = {"type": "track", "userId": "x" * 300, "event": "Bad", "properties": {"secret": 1}}
+    assert by_segment_python(site.up.url, "sk_dev", [bad]) == []
+    until(lambda: "too_long" in site.command("refused"), "it is in the log")
+    first, *_ = (json.loads(line) for line in site.command("refused", "--json").splitlines())
+    told = (first["source"], first["code"], first["field"], first["type"], first["event"])
+    assert told == ("site", "too_long", "userId", "track", "Bad")
+    assert first["library"].startswith("analytics-python ")
+    assert first["members"]["userId"] == "text of 300"
+    assert "xxx" not in json.dumps(first)
+    assert "secret" not in json.dumps(first)
 
 
 @pytest.fixture
