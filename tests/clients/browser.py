@@ -77,12 +77,17 @@ def page_in(folder: Path) -> Iterator[Page]:
             browser.close()
 
 
-@contextmanager
-def page_of(script: str, folder: Path) -> Iterator[Page]:
-    """A page that has loaded one of our scripts; whatever it logs as an error fails the test."""
+def write_page(script: str, folder: Path) -> None:
+    """Write a page that loads one of our scripts into a folder."""
     chromium()  # bundling takes seconds: not for a page that nobody can open
     bundle(script, folder / "page.js")
     no_icon = '<link rel="icon" href="data:,">'  # or the browser asks for one, and logs that there is none
     (folder / "index.html").write_text(f'<!doctype html>{no_icon}<script src="page.js"></script>')
+
+
+@contextmanager
+def page_of(script: str, folder: Path) -> Iterator[Page]:
+    """A page that has loaded one of our scripts; whatever it logs as an error fails the test."""
+    write_page(script, folder)
     with page_in(folder) as page:
         yield page

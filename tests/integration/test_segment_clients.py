@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from eventlog.topics import VISITOR_LOG
 from personalization.events.event import Track
 from tests.clients import node
-from tests.clients.browser import page_of
+from tests.clients.browser import page_in, write_page
 from tests.clients.losing import Losing, losing
 from tests.integration.site import Site
 from tests.running import until
@@ -208,11 +208,20 @@ def between(site: Site) -> Iterator[Losing]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of a page for each browser client."""
+    folders = {client: tmp_path_factory.mktemp(client) for client in ("segment", "rudderstack")}
+    for client, folder in folders.items():
+        write_page(f"{client}_web.mjs", folder)
+    return folders
+
+
 @pytest.fixture(params=["segment", "segment-batching", "rudderstack", "rudderstack-beacon"])
-def page(request: pytest.FixtureRequest, between: Losing, tmp_path: Path) -> Iterator[tuple[Page, str]]:
+def page(request: pytest.FixtureRequest, between: Losing, pages: dict[str, Path]) -> Iterator[tuple[Page, str]]:
     """A page of another origin that one of the browser clients runs in, and the visitor's anonymous id."""
     client, _, how = str(request.param).partition("-")
-    with page_of(f"{client}_web.mjs", tmp_path) as opened:
+    with page_in(pages[client]) as opened:
         terms = {"url": between.url, "key": "pk_dev", "batching": how == "batching", "useBeacon": how == "beacon"}
         yield opened, opened.evaluate("terms => window.start(terms)", terms)
 
@@ -246,8 +255,8 @@ def clicks(site: Site, user: str) -> list[Track]:
     return [event for event in site.events(f"u:{user}") if isinstance(event, Track) and event.event == "Clicked"]
 
 
-def test_what_a_page_sends_as_it_is_left_is_taken(site: Site, user: str, tmp_path: Path) -> None:
-    with page_of("rudderstack_web.mjs", tmp_path) as opened:
+def test_what_a_page_sends_as_it_is_left_is_taken(site: Site, user: str, pages: dict[str, Path]) -> None:
+    with page_in(pages["rudderstack"]) as opened:
         opened.evaluate("terms => window.start(terms)", {"url": site.up.url, "key": "pk_dev", "useBeacon": True})
         opened.evaluate("user => { window.identify(user); window.track('Left') }", user)
         opened.goto("about:blank")
