@@ -236,7 +236,8 @@ def test_what_a_page_sends_is_known_to_the_next_decision_and_learned_once(
     sees_plan(site, f"u:{user}", visitor, "pro")
     decision = site.decide(visitor, "hero")
     before = n_events(site, user)
-    opened.evaluate("properties => { window.track('Clicked', properties) }", {"contentId": decision["contentId"]})
+    named = {"decisionId": decision["decisionId"]}
+    opened.evaluate("properties => { window.track('Clicked', properties) }", named)
     until(lambda: bool(clicks(site, user)), "the click is in the log")
     (asked,) = [each for each in between.asked if b"Clicked" in each.body]
     assert asked.send() == (200, b'{"success":true}')

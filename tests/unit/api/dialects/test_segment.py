@@ -12,6 +12,7 @@ import httpx
 import pytest
 from msgspec import structs
 
+from api.access.proof import identity_secret, user_hash
 from api.networks import Network
 from api.wire import n_unknown
 from eventlog.refused_event import RefusedEvent, refused_event_of
@@ -19,7 +20,7 @@ from eventlog.topics import DEAD_LETTERS
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import Unavailable
 from personalization.events.event import Alias, Group, Identify, Link, Page, Screen, Track
-from tests.unit.api.site import NOW, SERVER, Site, open_site, shop
+from tests.unit.api.site import NOW, SECRETS, SERVER, Site, open_site, shop
 
 SUCCESS = b'{"success":true}'
 BASIC = {"Authorization": "Basic " + base64.b64encode(b"pk_dev:").decode()}
@@ -256,6 +257,10 @@ async def test_a_user_without_proof_counts_for_the_browser_and_is_counted() -> N
         assert (counted, refused(site, "unverified_user")) == (1.0, 1.0)
         accepted(await batch(site, alone, headers=SERVER))
         assert own_events(site)[-1][0] == "u:u1"
+        proof = {"userHash": user_hash(identity_secret(SECRETS, "web"), "u1")}
+        accepted(await batch(site, {**alone, "context": proof}))
+        key, event = own_events(site)[-1]
+        assert (key, event.context) == ("u:u1", {}), "what proves it is not stored"
 
 
 async def test_what_clients_add_for_their_own_service_is_nothing_unknown(site: Site) -> None:
