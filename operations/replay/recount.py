@@ -198,7 +198,8 @@ def _counting(stamped: CompiledCatalog, wanted: Sequence[CompiledSeries]) -> Com
         series += [*([] if kept is None else [kept]), replace(each, key=_recounted(each.key))]
     by_event: dict[str, list[CompiledSeries]] = {}
     for each in series:
-        by_event.setdefault(each.event, []).append(each)
+        for event in each.events:
+            by_event.setdefault(event, []).append(each)
     return replace(
         stamped,
         catalog=structs.replace(stamped.catalog, retention=_ENDLESS),

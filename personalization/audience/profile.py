@@ -11,6 +11,7 @@ from typing import Any
 
 from personalization import bounded
 from personalization.audience import tallies, windows
+from personalization.audience.commerce import apply_commerce
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rules import Scope
 from personalization.events.event import ClientEvent, Group, Identify, Page, Screen, Track, event_name
@@ -20,7 +21,6 @@ from personalization.visitor import decay
 from personalization.visitor.session import continue_session
 from personalization.visitor.visitor_state import (
     MAX_AFFINITY_KEYS,
-    MAX_CART,
     MAX_COUNTS,
     MAX_TRAIT_CHARS,
     MAX_TRAITS,
@@ -52,7 +52,7 @@ def apply_event(
     if isinstance(event, Track | Page | Screen):
         _count(state, event_name(event), occurred_at_ms, now_ms, catalog)
     if isinstance(event, Track):
-        _apply_commerce(state, event)
+        apply_commerce(state, event, catalog)
     elif isinstance(event, Identify):
         _apply_traits(state, event.traits, catalog)
     elif isinstance(event, Group):
@@ -88,10 +88,10 @@ def _apply_affinities(
     raised: dict[str, float] = {}
     for rule in rules:
         if rule.when is not None:
-            scope = scope or event_scope(event)
+            scope = scope or event_scope(event, catalog)
             if not rule.when.holds(scope):
                 continue
-        keys = _keys(at_path(event, rule.path))
+        keys = _keys(at_path(event, rule.path, catalog))
         if not keys:
             continue
         affinity = state.affinities.get(rule.name)
@@ -118,40 +118,6 @@ def _apply_affinities(
 def _keys(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
     return [text[:MAX_CATEGORY_CHARS] for text in values[:MAX_AFFINITY_KEYS] if isinstance(text, str) and text]
-
-
-def _apply_commerce(state: VisitorState, event: Track) -> None:
-    """Basket and revenue from the e-commerce events that sites already send."""
-    properties = event.properties
-    if event.event in ("Product Added", "Product Removed"):
-        product = properties.get("product_id")
-        if not isinstance(product, str | int):
-            return
-        product = str(product)[:MAX_CATEGORY_CHARS]
-        if event.event == "Product Removed":
-            state.cart.pop(product, None)
-        else:
-            amount = _number(properties.get("price")) * max(1.0, _number(properties.get("quantity"), 1.0))
-            state.cart[product] = min(MAX_MAGNITUDE, state.cart.pop(product, 0.0) + amount)
-            while len(state.cart) > MAX_CART:
-                del state.cart[next(iter(state.cart))]
-    elif event.event == "Order Completed":
-        revenue = properties.get("revenue", properties.get("total"))
-        state.revenue = min(MAX_MAGNITUDE, state.revenue + max(0.0, _number(revenue)))
-        state.n_orders += 1
-        state.cart = {}
-    elif event.event == "Cart Cleared":
-        state.cart = {}
-
-
-def _number(value: Any, default: float = 0.0) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return default
-    try:
-        number = float(value)
-    except OverflowError:
-        return default
-    return max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, number)) if math.isfinite(number) else default
 
 
 def _apply_traits(state: VisitorState, traits: Mapping[str, Any], catalog: CompiledCatalog) -> None:

@@ -43,7 +43,7 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
     is_new = False
     for tally in wanted:
         if tally.when is not None:
-            scope = scope or event_scope(event)
+            scope = scope or event_scope(event, catalog)
             if not tally.when.holds(scope):
                 continue
         if points is None:

@@ -119,7 +119,12 @@ def _affinities(scope: VisitorScope, state: VisitorState) -> dict[str, dict[str,
 
 
 def _counts(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
-    return decay.all_decayed(state.counts, scope.now_ms, scope.catalog.catalog.count_half_life_ms)
+    counts = decay.all_decayed(state.counts, scope.now_ms, scope.catalog.catalog.count_half_life_ms)
+    for meaning, names in scope.catalog.counted:
+        found = [counts[name] for name in names if name in counts]
+        if found:
+            counts[meaning] = sum(found)
+    return counts
 
 
 def _session(scope: VisitorScope, state: VisitorState) -> dict[str, int | float]:

@@ -47,10 +47,10 @@ def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalo
     scope: Scope | None = None
     for series in wanted:
         if series.where is not None:
-            scope = scope or event_scope(event)
+            scope = scope or event_scope(event, catalog)
             if not series.where.holds(scope):
                 continue
-        amount = _amount(at_path(event, series.path)) if series.path else None
+        amount = _amount(at_path(event, series.path, catalog)) if series.path else None
         if amount == 0.0:
             continue  # it adds nothing, and would take the place of one that does
         key = series.key

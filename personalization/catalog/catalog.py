@@ -14,6 +14,7 @@ from personalization.catalog.retention import Retention
 from personalization.catalog.sections.affinities import AffinityRule, AffinitySpec
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
+from personalization.catalog.sections.events import EventMapping, Events
 from personalization.catalog.sections.placements import Placement, RewardRule
 from personalization.catalog.sections.privacy import Privacy
 from personalization.catalog.sections.scores import Score
@@ -27,6 +28,8 @@ __all__ = [
     "Catalog",
     "Content",
     "Conversion",
+    "EventMapping",
+    "Events",
     "Placement",
     "PublishedCatalog",
     "Retention",
@@ -45,6 +48,9 @@ class Catalog(Spec, frozen=True, kw_only=True):
         Where something may be shown, by name.
     content
         What may be shown, by id.
+    events
+        What events mean, whatever their sender calls them. If absent, Segment's e-commerce events change cart,
+        revenue and orders, and meanings stand for nothing.
     segments
         Names for groups of visitors: CEL over the visitor, used elsewhere as ``"name" in segments``.
     affinities
@@ -77,6 +83,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
 
     placements: dict[str, Placement]
     content: dict[str, Content]
+    events: Events | None = None
     segments: dict[str, Cel] = {}
     affinities: dict[str, AffinitySpec] = {}
     conversions: dict[str, Conversion] = {}

@@ -58,9 +58,9 @@ class Check:
         """A rule over the visitor and the request, compiled; it may look at windows."""
         return self._rule(source, where, variables, looks_back=True)
 
-    def of_event(self, source: str | None, where: str) -> Rule | None:
+    def of_event(self, source: str | None, where: str, variables: Collection[str] = EVENT_VARIABLES) -> Rule | None:
         """A rule over an event, compiled."""
-        return self._rule(source, where, EVENT_VARIABLES, looks_back=False)
+        return self._rule(source, where, variables, looks_back=False)
 
     def _rule(self, source: str | None, where: str, variables: Collection[str], *, looks_back: bool) -> Rule | None:
         if source is None:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from personalization.bounded import short_hash
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.check import Check, InvalidCatalog
+from personalization.catalog.compiled_events import NO_EVENTS, CompiledEvents
 from personalization.catalog.compiled_scores import CompiledScores
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
+from personalization.catalog.event_compiler import compile_events
 from personalization.catalog.measures import Measure, measures_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
 from personalization.catalog.retention import check_retention, promised_ms
@@ -21,6 +23,7 @@ from personalization.catalog.scored import looks_at_scores, scored
 from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
+from personalization.catalog.sections.events import MEANINGS
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
 from personalization.catalog.sections.privacy import check_privacy
 from personalization.catalog.template_urls import app_scheme_mistake
@@ -57,6 +60,10 @@ class CompiledCatalog:
         The scores by rules.
     told_of
         Stands for all that the fold does by itself: whom it forgets, and of which segments and tiers it tells.
+    events
+        What events mean.
+    counted
+        The meanings whose counts are asked for, each with the names of its events.
     named
         What it names of visitors: that always has a place in their states.
     followed
@@ -85,6 +92,8 @@ class CompiledCatalog:
     looks_at_scores: bool = False
     scores: CompiledScores = field(default_factory=CompiledScores)
     told_of: bytes = b""
+    events: CompiledEvents = NO_EVENTS
+    counted: tuple[tuple[str, tuple[str, ...]], ...] = ()
     named: Named = NOTHING_NAMED
     followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
@@ -104,13 +113,19 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     """
     check = Check()
     used = scored(catalog)
+    events = compile_events(check, catalog.events)
+    named = named_by(catalog)
     compiled = CompiledCatalog(
         version,
         catalog,
         scored=used & catalog.conversions.keys(),
         scores=CompiledScores(asked=tuple(name for name in catalog.scores if name in used)),
         looks_at_scores=looks_at_scores(catalog),
-        named=named_by(catalog),
+        events=events,
+        counted=tuple((each, events.names_by_meaning[each]) for each in MEANINGS if each in named.events)
+        if events.is_written
+        else (),
+        named=named._replace(events=events.all_names(named.events)),
         promised_ms=promised_ms(catalog.privacy),
     )
     check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")
@@ -122,15 +137,15 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         check_privacy(check, catalog.privacy)
     for section in SECTIONS:
         section.compile_all(check, compiled, entries(section, catalog))
-    for series in compile_series(catalog, check.looking_back, check.fail):
+    for series in compile_series(catalog, events, check.looking_back, check.fail):
         compiled.series[series.key] = series
-        if series.event:
-            compiled.series_by_event.setdefault(series.event, []).append(series)
+        for event in series.events:
+            compiled.series_by_event.setdefault(event, []).append(series)
     for _, names in features_of(catalog):
         compiled.measures.update(measures_of(names))
     for rule in check.looking_back:
         compiled.windows.update((window.variable, window) for window in rule.windows)
-    follow(compiled.segments, compiled.series, compiled.followed)
+    follow(compiled.segments, compiled.series, events, compiled.followed)
     if check.errors:
         raise InvalidCatalog(check.errors)
     return replace(compiled, told_of=_told_of(compiled))

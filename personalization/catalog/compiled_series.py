@@ -14,7 +14,7 @@ class CompiledSeries:
     Attributes
     ----------
     event
-        Its name; empty: no event, but that a content was shown.
+        Its name in the catalog; empty: no event, but that a content was shown.
     path
         Of the amount in the event; empty: times alone.
     n_kept
@@ -23,6 +23,8 @@ class CompiledSeries:
         Since when; what happened before is not known.
     within_ms
         After this nobody asks for it any more; None: it is kept.
+    events
+        The names under which it arrives.
     """
 
     key: bytes
@@ -32,3 +34,4 @@ class CompiledSeries:
     n_kept: int
     declared_ms: int
     within_ms: int | None = None
+    events: tuple[str, ...] = ()

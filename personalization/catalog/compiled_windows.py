@@ -10,6 +10,7 @@ from personalization.bounded import short_hash
 from personalization.catalog.caps import caps_by_name
 from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.cel_tree import Name
+from personalization.catalog.compiled_events import CompiledEvents
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.measures import measures_of
 from personalization.catalog.rules import EVENT_VARIABLES, Rule
@@ -71,7 +72,7 @@ def series_of(catalog: Catalog) -> dict[Series, int]:
 
 
 def compile_series(
-    catalog: Catalog, looking_back: Sequence[Rule], fail: Callable[[str, str, str], None]
+    catalog: Catalog, events: CompiledEvents, looking_back: Sequence[Rule], fail: Callable[[str, str, str], None]
 ) -> list[CompiledSeries]:
     """What the windows of rules look at, and caps over a length of time.
 
@@ -105,7 +106,8 @@ def compile_series(
             fail(where, f"of={series.of!r} is no path into an event; begin it with one of {known}", "invalid_field")
         condition = _condition(series, where, fail)
         declared_ms = declared.get(series.id.hex(), (0, 0))[0]
-        made.append(CompiledSeries(series.id, series.event, condition, path, n_kept, declared_ms))
+        names = events.names(series.event)
+        made.append(CompiledSeries(series.id, series.event, condition, path, n_kept, declared_ms, events=names))
     for name, caps in caps_by_name(catalog).items():
         lengths_ms = [cap.within_ms for cap in caps if cap.within_ms is not None]
         if lengths_ms:
@@ -128,7 +130,7 @@ def _condition(series: Series, where: str, fail: Callable[[str, str, str], None]
 
 def is_followed(rule: Rule) -> bool:
     """Whether somebody enters and leaves a segment of this rule at a known moment."""
-    return bool(rule.windows) and _others(rule) <= STEADY_VARIABLES.keys()
+    return bool(rule.windows) and _others(rule) <= STEADY_VARIABLES
 
 
 def _others(rule: Rule) -> frozenset[str]:
@@ -136,7 +138,12 @@ def _others(rule: Rule) -> frozenset[str]:
     return frozenset(rule.variables) - {window.variable for window in rule.windows}
 
 
-def follow(segments: Mapping[str, Rule], by_key: Mapping[bytes, CompiledSeries], found: FollowedSegments) -> None:
+def follow(
+    segments: Mapping[str, Rule],
+    by_key: Mapping[bytes, CompiledSeries],
+    by_meaning: CompiledEvents,
+    found: FollowedSegments,
+) -> None:
     """Enter into ``found`` the segments that can be followed."""
     for name, rule in segments.items():
         if not is_followed(rule):
@@ -146,8 +153,8 @@ def follow(segments: Mapping[str, Rule], by_key: Mapping[bytes, CompiledSeries],
         is_window = rule.tree == Name(rule.windows[0].variable)
         turned = rule.windows[0].turned_by_an_event if is_window else None
         segment = found.by_name[name] = FollowedSegment(name, rule, looked_at, is_window, turned)
-        events = {window.series.event for window in rule.windows}
-        for event in events.union(*(STEADY_VARIABLES[variable] for variable in others)):
+        events = by_meaning.all_names(window.series.event for window in rule.windows)
+        for event in events | by_meaning.changing(others):
             found.by_event.setdefault(event, []).append(segment)
     if found.by_name:
         said = [

@@ -41,7 +41,18 @@ def rule_errors(catalog: CompiledCatalog) -> dict[str, RuleErrors]:
         path: RuleErrors(rule.n_errors, rule.last_error)
         for path, rule in rules_of(catalog).items()
         if rule.n_errors
-    }
+    } | _left_out(catalog)
+
+
+def _left_out(catalog: CompiledCatalog) -> dict[str, RuleErrors]:
+    """Amounts in a currency whose worth the catalog does not say."""
+    left_out = catalog.events.left_out
+    if not left_out.n:
+        return {}
+    said = (
+        f"an amount in {left_out.currency} was left out; say what one is worth: rates: {{{left_out.currency}: 1.0}}"
+    )
+    return {"events.rates": RuleErrors(left_out.n, said)}
 
 
 class RuleErrorTotals:
@@ -75,6 +86,8 @@ def _rules(catalog: CompiledCatalog) -> Iterator[Rule]:
         if placement.when is not None:
             yield placement.when
         yield from (arm.when for arm in placement.all_arms().values() if arm.when is not None)
+    for mapped in catalog.events.by_event.values():
+        yield from (found.rule for found in mapped.fields.values() if found.rule is not None)
     for rewards in catalog.rewards_by_event.values():
         for reward in rewards:
             yield from (rule for rule in (reward.when, reward.value, reward.arm) if isinstance(rule, Rule))

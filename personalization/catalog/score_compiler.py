@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from personalization.bounded import short_hash
 from personalization.catalog.check import Check, nearest
+from personalization.catalog.compiled_events import CompiledEvents
 from personalization.catalog.compiled_scores import (
     SLOW,
     Addition,
@@ -43,7 +44,7 @@ MAX_EXPIRING = 64
 DEFAULT_HYSTERESIS = 0.1
 """Of a tier's threshold: a tenth below it the tier is lost."""
 
-KNOWN_TO_TRAITS = frozenset(STEADY_VARIABLES) | {"known"}
+KNOWN_TO_TRAITS = STEADY_VARIABLES | {"known"}
 """What the conditions of a score may name beside windows: what no request brings and no model says."""
 
 
@@ -65,7 +66,7 @@ def compile_scores(check: Check, compiled: CompiledCatalog, specs: Mapping[str, 
             compiled.scores.of_axes.append(score)
         if len(score.tiers) > 1 and score.parts:
             compiled.scores.watched[score.name] = score
-            _take_directions(score)
+            _take_directions(score, compiled.events)
             for event in sorted(score.changed_by):
                 compiled.scores.watched_by_event.setdefault(event, []).append(score)
 
@@ -91,7 +92,7 @@ def _compile_score(check: Check, compiled: CompiledCatalog, name: str, spec: Sco
     for index, points in enumerate(spec.events):
         _compile_event(check, compiled, made, groups, f"{where}.events[{index}]", points)
     for index, trait in enumerate(spec.traits):
-        _compile_trait(check, made, groups, f"{where}.traits[{index}]", trait)
+        _compile_trait(check, compiled.events, made, groups, f"{where}.traits[{index}]", trait)
     sums: dict[int, list[tuple[bytes, float, int, float]]] = {}
     for event in made.events:
         if event.tally.series is not None:
@@ -144,34 +145,39 @@ def _compile_event(
     rule = check.of_event(spec.when, f"{where}.when")
     said = (spec.event, spec.when, half_life_ms, expires_ms, repeat and (repeat.limit, repeat.per))
     key = short_hash(repr(said), 6)
-    tallies = compiled.scores.tallies_by_event.setdefault(spec.event, [])
-    tally = next((each for each in tallies if each.key == key), None)
+    by_event, names = compiled.scores.tallies_by_event, compiled.events.names(spec.event)
+    tally = next((each for name in names for each in by_event.get(name, ()) if each.key == key), None)
     if tally is None:
         series = None
         if expires_ms:
             series = CompiledSeries(key, "", None, (), MAX_EXPIRING, 0, expires_ms)
             compiled.series[key] = series
         tally = Tally(key, rule, half_life_ms, series, repeat, [])
-        tallies.append(tally)
+        for name in names:
+            by_event.setdefault(name, []).append(tally)
     trend = score.spec.trend
     if trend is not None:
         for over_ms in (trend.over_ms, SLOW * trend.over_ms):
             tally.trends.append(Addition(over_ms, score.key, spec.points))
     group = _group(check, groups, where, spec.group)
     score.events.append(CompiledEventPoints(tally, spec.points, group, spec))
-    score.changed_by.add(spec.event)
+    score.changed_by.update(names)
 
 
 def _compile_trait(
-    check: Check, score: CompiledScore, groups: Mapping[str, int], where: str, spec: TraitPoints
+    check: Check,
+    by_meaning: CompiledEvents,
+    score: CompiledScore,
+    groups: Mapping[str, int],
+    where: str,
+    spec: TraitPoints,
 ) -> None:
     _check_points(check, where, spec.points)
     rule = check.of_visitor(spec.when, f"{where}.when", KNOWN_TO_TRAITS)
     if rule is None:
         return
-    events = frozenset(window.series.event for window in rule.windows)
-    for variable in rule.variables & STEADY_VARIABLES.keys():
-        events |= STEADY_VARIABLES[variable]
+    events = by_meaning.all_names(window.series.event for window in rule.windows)
+    events |= by_meaning.changing(rule.variables)
     group = _group(check, groups, where, spec.group)
     score.traits.append(CompiledTraitPoints(rule, spec.points, group, events))
     score.changed_by |= events
@@ -274,17 +280,18 @@ def _take_parts(score: CompiledScore, scores: Mapping[str, CompiledScore]) -> No
         score.changed_by = {event for _, part in score.parts for event in part.changed_by}
 
 
-def _take_directions(score: CompiledScore) -> None:
+def _take_directions(score: CompiledScore, by_meaning: CompiledEvents) -> None:
     """Which events can only raise it, and what takes points, which come back with time."""
     turned = {event for _, part in score.parts for trait in part.traits for event in trait.changed_by}
     for factor, part in score.parts:
         for event in part.events:
             if factor * event.points < 0:
-                turned.add(event.spec.event)
+                turned.update(by_meaning.names(event.spec.event))
                 score.taken.append((event.tally.half_life_ms, event.tally.key))
             else:
-                most = score.most_by_event.get(event.spec.event, 0.0)
-                score.most_by_event[event.spec.event] = most + factor * event.points
+                for name in by_meaning.names(event.spec.event):
+                    most = score.most_by_event.get(name, 0.0)
+                    score.most_by_event[name] = most + factor * event.points
     score.raised_by = frozenset(score.changed_by - turned)
     score.has_traits = any(part.traits for _, part in score.parts)
     for tier, above in itertools.pairwise(score.tiers):

@@ -15,6 +15,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.rule_cost import BUDGET_US, cost_us
 from personalization.catalog.scored import looks_at_scores
 from personalization.catalog.section import RuleAt
+from personalization.catalog.sections.events import meanings_by_name
 from personalization.catalog.vocabulary import EVENT, VISITOR
 from personalization.catalog.walk import conditions_of, written_rules
 from personalization.catalog.windows import windows_of
@@ -64,11 +65,16 @@ def of_event(catalog: Catalog) -> dict[str, list[Cost]]:
             rule.path.startswith("segments.") and any(windows_of([rule.source]))
         ):
             always.append(rule)
-    names = {"", *(rule.event for rule in of_events)}
-    return {
-        name: _costliest((rule, 1) for rule in (*always, *(each for each in of_events if each.event in ("", name))))
-        for name in sorted(names)
-    }
+    meanings = meanings_by_name(catalog.events)
+    asked_of = {"", *(rule.event for rule in of_events)}
+    names = asked_of | {name for name, meaning in meanings.items() if meaning in asked_of}
+    found = {}
+    for name in sorted(names):
+        known_as = {"", name, meanings.get(name, name)}
+        found[name] = _costliest(
+            (rule, 1) for rule in (*always, *(each for each in of_events if each.event in known_as))
+        )
+    return found
 
 
 def total_us(costs: Iterable[Cost]) -> float:

@@ -83,24 +83,44 @@ VISITOR: Mapping[str, Variable] = MappingProxyType(
 )
 """What segments and eligibility may name: the visitor and the request."""
 
+FIELDS: Mapping[str, Variable] = MappingProxyType(
+    {
+        "category": ANYTHING,  # a text, or a list of texts
+        "currency": _TEXT,
+        "id": ANYTHING,
+        "price": _NUMBER,
+        "quantity": _NUMBER,
+        "rating": _NUMBER,
+        "revenue": _NUMBER,
+    }
+)
+"""What is found in events wherever their senders put it (``catalog.sections.events``)."""
+
+_SENT_EVENT = {"event": _TEXT, "type": _TEXT, "properties": _SENT, "traits": _SENT, "context": _SENT}
+
 EVENT: Mapping[str, Variable] = MappingProxyType(
-    {"event": _TEXT, "type": _TEXT, "properties": _SENT, "traits": _SENT, "context": _SENT}
+    {
+        **_SENT_EVENT,
+        "content": Variable("map", named={"id": _TEXT, "features": _SENT}),  # the content or item it names
+        "fields": Variable("map", named=FIELDS),
+    }
 )
 """What reward and affinity rules may name: the event and nothing of the visitor, so that its worth is its own."""
 
 VISITOR_VARIABLES = frozenset(VISITOR)
 EVENT_VARIABLES = frozenset(EVENT)
 
-STEADY_VARIABLES: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        **dict.fromkeys(
-            ("cart", "cart_value", "n_orders", "revenue"),
-            frozenset({"Product Added", "Product Removed", "Order Completed", "Cart Cleared"}),
-        ),
-        "traits": frozenset({"identify", "group"}),
-    }
-)
-"""What neither time, nor a request, nor a model changes, but these events alone."""
+SENT_VARIABLES = frozenset(_SENT_EVENT)
+"""Of these what the caller sent as it is."""
+
+COMMERCE_VARIABLES = frozenset({"cart", "cart_value", "n_orders", "revenue"})
+"""What events change that mean so (``catalog.sections.events``), and nothing else."""
+
+TRAIT_EVENTS = frozenset({"identify", "group"})
+"""The events that change traits."""
+
+STEADY_VARIABLES = COMMERCE_VARIABLES | {"traits"}
+"""What neither time, nor a request, nor a model changes, but such events alone."""
 
 PLAIN_VARIABLES = frozenset(
     {"cart_value", "device", "event_count", "hour", "known", "n_orders", "segments", "weekday"}

@@ -14,6 +14,7 @@ from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.sections.affinities import AffinitySection
 from personalization.catalog.sections.content import ContentSection
 from personalization.catalog.sections.conversions import ConversionSection
+from personalization.catalog.sections.events import event_rules, own_mappings
 from personalization.catalog.sections.placements import PlacementSection
 from personalization.catalog.sections.scores import ScoreSection
 from personalization.catalog.sections.segments import SegmentSection
@@ -49,6 +50,7 @@ def rules_of(catalog: Catalog) -> Iterator[RuleAt]:
 
 def written_rules(catalog: Catalog) -> Iterator[RuleAt]:
     """Every rule that is one by itself."""
+    yield from event_rules(catalog.events)
     for section in SECTIONS:
         for name, spec in entries(section, catalog).items():
             yield from section.rules(f"{section.name}.{name}", spec)
@@ -89,6 +91,8 @@ def visitor_rules(catalog: Catalog) -> Iterator[str]:
 
 def events_of(catalog: Catalog) -> Iterator[tuple[str, str]]:
     """(path, name) of every event that is named as such."""
+    for where, _, mapping in own_mappings(catalog.events):
+        yield f"{where}.event", mapping.event
     for section in SECTIONS:
         for name, spec in entries(section, catalog).items():
             yield from section.events(f"{section.name}.{name}", spec)

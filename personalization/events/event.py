@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from personalization.features import NO_FEATURES
+from personalization.features import NO_FEATURES, Attribute
 from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import Credit, FolderState
 from personalization.visitor.times import Times
@@ -25,12 +25,16 @@ class _Event(msgspec.Struct, tag_field="type", omit_defaults=True, kw_only=True)
 
 
 class _ClientEvent(_Event, kw_only=True):
-    """What websites and apps send; ``message_id`` catches clients that send twice."""
+    """What websites and apps send; ``message_id`` catches clients that send twice.
+
+    ``item``: features of the item that the event names, as the collector knew them; never the caller's own.
+    """
 
     message_id: str
     anonymous_id: str | None = None
     user_id: str | None = None
     context: dict[str, Json] = {}
+    item: dict[str, Attribute] | None = None
 
 
 class Track(_ClientEvent, tag="track", kw_only=True):

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rules import Scope
-from personalization.events.event import ClientEvent, event_name
+from personalization.catalog.vocabulary import FIELDS
+from personalization.events.event import ClientEvent
+from personalization.events.event_content import content_of
+from personalization.events.event_fields import field_value
+from personalization.events.event_paths import at_sent_path, sent_variable, within
 
 
-def event_scope(event: ClientEvent) -> Scope:
+def event_scope(event: ClientEvent, catalog: CompiledCatalog) -> Scope:
     """The CEL scope of one client event."""
-    return Scope(lambda name: event_variable(event, name))
+    return Scope(lambda name: event_variable(event, name, catalog))
 
 
-def event_variable(event: ClientEvent, name: str) -> Any:
+def event_variable(event: ClientEvent, name: str, catalog: CompiledCatalog) -> Any:
     """One of ``rules.EVENT_VARIABLES``."""
-    if name == "event":
-        return event_name(event)
-    if name == "type":
-        return event.__struct_config__.tag
-    if name in ("properties", "traits", "context"):
-        return getattr(event, name, {})
-    return None
+    if name == "content":
+        return content_of(event, catalog)
+    if name == "fields":
+        values = ((each, field_value(event, catalog.events, each)) for each in FIELDS)
+        return {each: value for each, value in values if value is not None}
+    return sent_variable(event, name)
 
 
-def at_path(event: ClientEvent, path: tuple[str, ...]) -> Any:
+def at_path(event: ClientEvent, path: tuple[str, ...], catalog: CompiledCatalog) -> Any:
     """The value at a dotted path into the event, None where there is none."""
-    value = event_variable(event, path[0])
-    for step in path[1:]:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(step)
-    return value
+    match path:
+        case ("content", *_):
+            return within(content_of(event, catalog), path, 1)
+        case ("fields", name):
+            return field_value(event, catalog.events, name)
+    return at_sent_path(event, path)

@@ -117,7 +117,7 @@ def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int, *, by_page:
     rules = catalog.rewards_by_event.get(event_name(event))
     if not rules:
         return []
-    scope = event_scope(event)
+    scope = event_scope(event, catalog)
     values: dict[str, dict[str, float]] = {}
     arms: dict[str, str | None] = {}
     for rule in rules:

@@ -46,7 +46,7 @@ class OpenExamples:
         """
         rules = self.catalog.conversions_by_event.get(event_name(event))
         if rules:
-            scope = event_scope(event)
+            scope = event_scope(event, self.catalog)
             for conversion in rules:
                 if conversion.when is None or conversion.when.holds(scope):
                     self._convert(conversion.name)

@@ -216,7 +216,7 @@ print("\\n".join(map(str, check_catalog(Path("mine")).mistakes)))
     assert told.splitlines() == [
         "shop.yaml:5: goals.none.growth: must be above 0, e.g. 5%",
         "shop.yaml:5: goals.none.when: unknown name 'n_orders'; "
-        "known here: context, event, properties, traits, type",
+        "known here: content, context, event, fields, properties, traits, type",
         "shop.yaml:7: goals.words.growth: must be above 0, e.g. 5%",
         "shop.yaml:7: goals.words.grwth: unknown field; did you mean 'growth'?",
     ]

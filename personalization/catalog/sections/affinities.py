@@ -25,7 +25,8 @@ class AffinityRule(Spec, frozen=True, kw_only=True):
     event
         The event's name.
     key
-        Dotted path into the event (``properties.category``): a text, or a list of texts.
+        Dotted path into the event (``properties.category``), its fields (``fields.category``) or the content that
+        it names (``content.features.section``): a text, or a list of texts.
     weight
         Added to each key named.
     when
@@ -98,6 +99,6 @@ class AffinitySection(Section[AffinitySpec]):
                 f"{here}.key",
                 f"must be a dotted path that starts with one of {', '.join(sorted(EVENT_VARIABLES))}",
             )
-            compiled.affinities_by_event.setdefault(rule.event, []).append(
-                CompiledAffinity(name, spec, path, rule.weight, check.of_event(rule.when, f"{here}.when"))
-            )
+            made = CompiledAffinity(name, spec, path, rule.weight, check.of_event(rule.when, f"{here}.when"))
+            for event in compiled.events.names(rule.event):
+                compiled.affinities_by_event.setdefault(event, []).append(made)

@@ -106,7 +106,8 @@ class ConversionSection(Section[Conversion]):
             spec.features or tuple(one for one in compiled.catalog.features if _may_look_at(compiled, one)),
         )
         compiled.conversions[name] = made
-        compiled.conversions_by_event.setdefault(spec.event, []).append(made)
+        for event in compiled.events.names(spec.event):
+            compiled.conversions_by_event.setdefault(event, []).append(made)
 
 
 def _may_look_at(compiled: CompiledCatalog, feature: str) -> bool:

@@ -395,14 +395,14 @@ def _rewards(check: Check, compiled: CompiledCatalog, name: str, spec: Placement
         value: float | Rule | None = (
             check.of_event(reward.value, f"{here}.value") if isinstance(reward.value, str) else float(reward.value)
         )
-        compiled.rewards_by_event.setdefault(reward.event, []).append(
-            CompiledReward(
-                name,
-                reward.name,
-                spec.weights.get(reward.name, 1.0),
-                check.of_event(reward.when, f"{here}.when"),
-                0.0 if value is None else value,
-                check.of_event(reward.arm, f"{here}.arm"),
-                spec.rewards_by == "server",
-            )
+        made = CompiledReward(
+            name,
+            reward.name,
+            spec.weights.get(reward.name, 1.0),
+            check.of_event(reward.when, f"{here}.when"),
+            0.0 if value is None else value,
+            check.of_event(reward.arm, f"{here}.arm"),
+            spec.rewards_by == "server",
         )
+        for event in compiled.events.names(reward.event):
+            compiled.rewards_by_event.setdefault(event, []).append(made)

@@ -49,7 +49,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("terms", "expected"),
     [
         ({"more": ", horzon: 1d"}, "buys_soon.horzon: unknown field; did you mean 'horizon'?"),
-        ({"more": ", when: n_orders > 2"}, "buys_soon.when: unknown name 'n_orders'; known here: context, event"),
+        (
+            {"more": ", when: n_orders > 2"},
+            "buys_soon.when: unknown name 'n_orders'; known here: content, context, event",
+        ),
         ({"more": ", labels: late"}, "buys_soon.labels: must be one of early, mature, not 'late'"),
         ({"more": ", model: river.linear_model.LinearRegression"}, "buys_soon.model: river.linear_model.LinearReg"),
         ({"more": ", model: os.system"}, "buys_soon.model: unknown model 'os.system'"),

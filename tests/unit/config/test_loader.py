@@ -106,8 +106,8 @@ BAD_FIELDS = {
     "rewards: [{value: 2}]": "placements.home.hero.rewards[0].event: is missing: The event's name (a track's own, "
     "else `page`, `screen`, …)",
     "rewards: [{event: Bought, when: visitor.x}]": (
-        "placements.home.hero.rewards[0].when: unknown name 'visitor'; known here: context, event, properties, "
-        "traits, type"
+        "placements.home.hero.rewards[0].when: unknown name 'visitor'; known here: content, context, event, "
+        "fields, properties, traits, type"
     ),
     "rewards: [{event: Bought, value: .inf}]": (
         "placements.home.hero.rewards[0].value: must be a finite number, not .inf"
@@ -244,7 +244,8 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
     "deep": (b"a: " + b"[" * 100_000, "shop.yaml:1: nested more than 64 deep"),
     "a list": (
         b"- a\n- b\n",
-        "shop.yaml:1: must be a catalog with the names placements, content, segments, affinities, conversions, "
+        "shop.yaml:1: must be a catalog with the names placements, content, events, segments, affinities, "
+        "conversions, "
         "scores, features, count_half_life, session_gap, sources, redirect_schemes, holdout, influence, retention, "
         "privacy, not a list",
     ),
@@ -272,8 +273,8 @@ def test_every_mistake_of_every_file_at_once(tmp_path: Path) -> None:
         "b.yaml:3: content.two.when: not a CEL expression: something is missing at the end",
         "b.yaml:4: segmnts: unknown field; did you mean 'segments'?",
         "c.yaml:3: affinities.brand.half_life: must be positive",
-        "c.yaml:4: affinities.brand.rules[0].key: must be a dotted path that starts with one of context, event, "
-        "properties, traits, type",
+        "c.yaml:4: affinities.brand.rules[0].key: must be a dotted path that starts with one of content, "
+        "context, event, fields, properties, traits, type",
     ]
 
 

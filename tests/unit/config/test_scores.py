@@ -89,7 +89,8 @@ BAD = {
     ),
     "of the visitor": (
         "  x: {events: [{event: A, points: 1, when: n_orders > 3}]}",
-        "scores.x.events[0].when: unknown name 'n_orders'; known here: context, event, properties, traits, type",
+        "scores.x.events[0].when: unknown name 'n_orders'; known here: content, context, event, "
+        "fields, properties, traits, type",
     ),
     "one tier": (
         "  x: {events: [{event: A, points: 1}], tiers: {hot: 3}}",

@@ -1,0 +1,129 @@
+"""What events mean, made ready: by the name of an event what it means, and where its fields stand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from personalization.catalog.event_presets import Path
+from personalization.catalog.rules import Rule
+from personalization.catalog.vocabulary import COMMERCE_VARIABLES, TRAIT_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where a field stands: the first path that leads to something, else what the rule gives."""
+
+    paths: tuple[Path, ...] = ()
+    rule: Rule | None = None
+
+
+NOWHERE = Field()
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What an event means, and where its fields stand.
+
+    Attributes
+    ----------
+    meaning
+        Empty: it has none.
+    products
+        Paths to its list of products.
+    product
+        Of one of them, paths by field.
+    """
+
+    meaning: str
+    fields: Mapping[str, Field]
+    products: tuple[Path, ...]
+    product: Mapping[str, tuple[Path, ...]]
+
+
+NOTHING = Mapped("", MappingProxyType({}), (), MappingProxyType({}))
+
+
+class LeftOut:
+    """Amounts that were left out since nobody said what their currency is worth.
+
+    Attributes
+    ----------
+    n
+        How many.
+    currency
+        That of the latest.
+    """
+
+    __slots__ = ("currency", "n")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.currency = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEvents:
+    """What the events of a catalog mean.
+
+    Attributes
+    ----------
+    is_written
+        Whether the catalog has ``events``: only then meanings stand for the events that have them.
+    by_event
+        By the event's name.
+    usual
+        Where the fields of all other events stand.
+    commerce
+        Of ``by_event`` what changes cart, revenue or orders.
+    names_by_meaning
+        The events that have each meaning, its own name first.
+    currency, rates
+        What amounts are counted in, and what one of another currency is worth in it; empty: all are added up.
+    """
+
+    is_written: bool = False
+    by_event: Mapping[str, Mapped] = field(default_factory=dict)
+    usual: Mapped = NOTHING
+    commerce: Mapping[str, Mapped] = field(default_factory=dict)
+    names_by_meaning: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    currency: str = ""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def names(self, event: str) -> tuple[str, ...]:
+        """The names under which an event arrives that the catalog calls ``event``: those it is a meaning of."""
+        return self.names_by_meaning.get(event, (event,))
+
+    def all_names(self, events: Iterable[str]) -> frozenset[str]:
+        """The names of several."""
+        return frozenset(name for event in events for name in self.names(event))
+
+    def changing(self, variables: Collection[str]) -> frozenset[str]:
+        """The events that change any of these ``vocabulary.STEADY_VARIABLES``."""
+        found: frozenset[str] = frozenset()
+        if not COMMERCE_VARIABLES.isdisjoint(variables):
+            found |= self.commerce.keys()
+        return found | TRAIT_EVENTS if "traits" in variables else found
+
+    def meaning(self, event: str) -> str:
+        """What the event of that name means; empty: nothing that stands for it."""
+        found = self.by_event.get(event) if self.is_written else None
+        return "" if found is None else found.meaning
+
+    def rate(self, currency: object) -> float | None:
+        """What one of ``currency`` is worth in the catalog's; None: nobody said."""
+        if not self.currency or not isinstance(currency, str) or not currency:
+            return 1.0
+        code = currency.strip().upper()
+        if code == self.currency:
+            return 1.0
+        rate = self.rates.get(code)
+        if rate is None:
+            self.left_out.n += 1
+            self.left_out.currency = code[:8]
+        return rate
+
+
+NO_EVENTS = CompiledEvents()

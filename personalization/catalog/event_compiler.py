@@ -1,0 +1,143 @@
+"""Compiles ``events``: checks what they say, and works out what each event means and where its fields stand."""
+
+from __future__ import annotations
+
+import math
+import re
+from types import MappingProxyType
+
+from personalization.catalog.check import Check, nearest
+from personalization.catalog.compiled_events import CompiledEvents, Field, Mapped
+from personalization.catalog.event_presets import (
+    AS_EVER,
+    COMMERCE,
+    PATHS_AS_EVER,
+    PRESETS,
+    USUAL,
+    Path,
+    Paths,
+)
+from personalization.catalog.sections.events import (
+    MEANINGS,
+    EventMapping,
+    Events,
+    is_path,
+    meanings_by_name,
+    own_mappings,
+)
+from personalization.catalog.vocabulary import FIELDS, SENT_VARIABLES
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+def compile_events(check: Check, events: Events | None) -> CompiledEvents:
+    """What events mean; notes names that stand for two things, and paths that lead nowhere."""
+    if events is None:
+        by_event = {name: _mapped(meaning, PATHS_AS_EVER) for name, meaning in AS_EVER.items()}
+        usual = _mapped("", USUAL)
+        segment = PRESETS["segment"]
+        known = {name: _mapped(meaning, segment.paths) for name, meaning in segment.names.items()}
+        return CompiledEvents(by_event=known, usual=usual, commerce=by_event)
+    _check_terms(check, events)
+    paths: dict[str, Paths] = {}
+    for preset in reversed(events.presets):
+        paths.update(dict.fromkeys(PRESETS[preset].names, PRESETS[preset].paths))
+    found = {
+        name: _mapped(meaning, paths.get(name, USUAL), check) for name, meaning in meanings_by_name(events).items()
+    }
+    first: dict[str, tuple[str, str]] = {}
+    for where, meaning, mapping in own_mappings(events):
+        if mapping.event in first:
+            other, at = first[mapping.event]
+            says = "twice" if other == meaning else f"{other!r} already, at {at}"
+            check.fail(where, f"{mapping.event!r} means {says}; keep one of them", "duplicate_name")
+            continue
+        first[mapping.event] = meaning, where
+        if mapping.event in MEANINGS and mapping.event != meaning:
+            message = f"{mapping.event!r} is itself a meaning; write it under {mapping.event}, or rename the event"
+            check.fail(f"{where}.event", message, "duplicate_name")
+        check.demand(bool(mapping.event.strip()), f"{where}.event", "must name an event")
+        found[mapping.event] = _own(check, where, meaning, mapping, paths.get(mapping.event, USUAL))
+    names: dict[str, list[str]] = {meaning: [meaning] for meaning in MEANINGS}
+    for name, mapped in found.items():
+        if name != mapped.meaning:
+            names[mapped.meaning].append(name)
+    return CompiledEvents(
+        is_written=True,
+        by_event=found,
+        usual=_mapped("", USUAL),
+        commerce={name: mapped for name, mapped in found.items() if mapped.meaning in COMMERCE},
+        names_by_meaning={meaning: tuple(each) for meaning, each in names.items()},
+        currency=events.currency,
+        rates=events.rates,
+    )
+
+
+def _check_terms(check: Check, events: Events) -> None:
+    written = "is no currency; write its three letters, such as EUR"
+    check.demand(not events.currency or _is_currency(events.currency), "events.currency", written)
+    check.demand(
+        bool(events.currency) or not events.rates,
+        "events.rates",
+        "need the currency that they lead to; write currency: EUR beside them",
+    )
+    for name, rate in events.rates.items():
+        check.demand(_is_currency(name), f"events.rates.{name}", written)
+        message = f"must be what one {name} is worth in {events.currency or 'currency'}, above 0"
+        check.demand(rate > 0 and math.isfinite(rate), f"events.rates.{name}", message)
+    for index, preset in enumerate(events.presets):
+        if preset in events.presets[:index]:
+            check.fail(f"events.presets[{index}]", f"names {preset!r} twice; leave it out", "duplicate_name")
+    means: dict[str, tuple[str, str]] = {}
+    own = {mapping.event for _, _, mapping in own_mappings(events)}
+    for index, preset in enumerate(events.presets):
+        for name, meaning in PRESETS[preset].names.items():
+            other, by = means.setdefault(name, (meaning, preset))
+            if other != meaning and name not in own:
+                message = f"says that {name!r} is {meaning}, and {by} that it is {other}; write {meaning}: {name}"
+                check.fail(f"events.presets[{index}]", message, "duplicate_name")
+
+
+def _is_currency(text: str) -> bool:
+    return _CURRENCY.fullmatch(text) is not None
+
+
+def _mapped(meaning: str, paths: Paths, check: Check | None = None) -> Mapped:
+    fields = {name: Field(_split(getattr(paths, name))) for name in FIELDS}
+    for name, source in paths.calculated.items():
+        rule = (check or Check()).of_event(source, f"events.{meaning}.{name}", SENT_VARIABLES)
+        fields[name] = Field(fields[name].paths, rule)
+    product = {name: _split(each) for name, each in paths.product.items()}
+    return Mapped(meaning, MappingProxyType(fields), _split(paths.products), MappingProxyType(product))
+
+
+def _own(check: Check, where: str, meaning: str, mapping: EventMapping, paths: Paths) -> Mapped:
+    usual = _mapped(meaning, paths, check)
+    fields: dict[str, Field] = dict(usual.fields)
+    for name in FIELDS:
+        if source := getattr(mapping, name):
+            fields[name] = _field(check, f"{where}.{name}", source)
+    products = usual.products
+    if mapping.products and _leads_into_an_event(check, f"{where}.products", mapping.products):
+        products = (tuple(mapping.products.split(".")),)
+    return Mapped(meaning, MappingProxyType(fields), products, usual.product)
+
+
+def _field(check: Check, where: str, source: str) -> Field:
+    if not is_path(source):
+        return Field((), check.of_event(source, where, SENT_VARIABLES))
+    return Field((tuple(source.split(".")),)) if _leads_into_an_event(check, where, source) else Field()
+
+
+def _leads_into_an_event(check: Check, where: str, path: str) -> bool:
+    first, *rest = path.split(".")
+    if is_path(path) and first in SENT_VARIABLES and (rest or first in ("event", "type")):
+        return True
+    remedy = nearest(first, sorted(SENT_VARIABLES), "") if rest else ""
+    otherwise = f"write it whole, as in properties.{path if not rest else path.rpartition('.')[2]}"
+    check.fail(where, f"{path!r} is no path into an event; {remedy or otherwise}")
+    return False
+
+
+def _split(paths: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(tuple(path.split(".")) for path in paths)

@@ -1,0 +1,250 @@
+"""Cart, revenue and orders follow what events mean, whoever sends them."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+
+from personalization.audience.commerce import apply_commerce
+from personalization.catalog.catalog import EventMapping, Events
+from personalization.catalog.rule_errors import rule_errors
+from personalization.events.event import Track
+from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
+from personalization.visitor.visitor_state import MAX_CART, VisitorState
+from tests.unit.personalization.events_world import own, world_of
+
+SHOPIFY_VARIANT = {
+    "price": {"amount": 20.0, "currencyCode": "EUR"},
+    "product": {"id": "p1", "type": "shoes"},
+}
+
+
+def bought(events: Events | None, *sent: tuple[str, dict[str, Any]]) -> VisitorState:
+    """The state of who did this."""
+    world = world_of(events)
+    for name, properties in sent:
+        world.track("a:1", name, **properties)
+    return world.visitors["a:1"].state
+
+
+@pytest.mark.parametrize(
+    ("preset", "added", "more", "ordered"),
+    [
+        (
+            "segment",
+            ("Product Added", {"product_id": "p1", "price": 20, "quantity": 2}),
+            ("Product Added", {"productId": 7, "price": "5"}),
+            ("Order Completed", {"total": "45.00"}),
+        ),
+        (
+            "ga4",
+            ("add_to_cart", {"value": 40, "items": [{"item_id": "p1", "price": 20, "quantity": 2}]}),
+            ("add_to_cart", {"items": [{"item_id": 7, "price": 5}]}),
+            ("purchase", {"value": 45, "currency": "EUR", "items": [{"item_id": "p1", "price": 1}]}),
+        ),
+        (
+            "shopify",
+            ("product_added_to_cart", {"cartLine": {"merchandise": SHOPIFY_VARIANT, "quantity": 2}}),
+            (
+                "product_added_to_cart",
+                {"cartLine": {"merchandise": {"product": {"id": 7}, "price": {"amount": 5}}, "quantity": 1}},
+            ),
+            ("checkout_completed", {"checkout": {"totalPrice": {"amount": 45.0, "currencyCode": "EUR"}}}),
+        ),
+    ],
+)
+def test_the_same_visit_leaves_the_same_state_whoever_sends_it(
+    preset: Any, added: Any, more: Any, ordered: Any
+) -> None:
+    events = Events(presets=(preset,))
+    assert bought(events, added, more).cart == {"p1": 40.0, "7": 5.0}
+    state = bought(events, added, more, ordered)
+    assert (state.cart, state.revenue, state.n_orders) == ({}, 45.0, 1)
+
+
+def test_products_of_a_list_are_added_and_removed_each() -> None:
+    events = Events(presets=("ga4",))
+    cart = [{"item_id": "a", "price": 1}, {"item_id": "b", "price": "2.5", "quantity": "2"}, {"price": 9}]
+    removed = ("remove_from_cart", {"items": [{"item_id": "a"}]})
+    assert bought(events, ("add_to_cart", {"items": cart})).cart == {"a": 1.0, "b": 5.0}
+    assert bought(events, ("add_to_cart", {"items": cart}), removed).cart == {"b": 5.0}
+
+
+def test_an_order_that_says_no_total_brought_what_its_products_cost() -> None:
+    items = [{"item_id": "a", "price": 10, "quantity": 2}, {"item_id": "b", "price": 2.5}]
+    assert bought(Events(presets=("ga4",)), ("purchase", {"items": items})).revenue == 22.5
+
+
+def test_a_booking_of_ones_own_is_worth_nights_times_rate() -> None:
+    booking = EventMapping(
+        event="Booked", id="properties.room", revenue="double(properties.nights) * double(properties.rate)"
+    )
+    state = bought(own(ordered=booking), ("Booked", {"room": "r1", "nights": 3, "rate": "79.50"}))
+    assert (state.revenue, state.n_orders) == (238.5, 1)
+
+
+def test_the_hotel_preset_calculates_what_no_event_says() -> None:
+    events = Events(presets=("hotel",))
+    assert bought(events, ("Room Booked", {"room_id": "r1", "nights": 2, "rate": 80})).revenue == 160.0
+    assert bought(events, ("Room Booked", {"nights": 2, "rate": 80, "total": 150})).revenue == 150.0
+
+
+def test_a_subscription_pays_again_and_keeps_the_cart() -> None:
+    events = Events(presets=("segment", "subscription"))
+    state = bought(
+        events,
+        ("Product Added", {"product_id": "p", "price": 1}),
+        ("Trial Started", {"plan": "pro"}),
+        ("Subscription Started", {"plan": "pro", "price": 9}),
+        ("Subscription Renewed", {"plan": "pro", "amount": "9.00"}),
+        ("Subscription Cancelled", {"plan": "pro", "price": 9}),
+    )
+    assert (state.revenue, state.n_orders, state.cart) == (18.0, 2, {"p": 1.0})
+
+
+def test_a_refund_takes_revenue_and_never_more_than_there_is() -> None:
+    ordered, part, all_ = (
+        ("Order Completed", {"total": 50}),
+        ("Order Refunded", {"total": 20}),
+        ("Order Refunded", {"total": 99}),
+    )
+    assert bought(Events(), ordered, part).revenue == 30.0
+    state = bought(Events(), ordered, part, all_)
+    assert (state.revenue, state.n_orders) == (0.0, 1)
+
+
+def test_an_own_mapping_stands_beside_its_preset_and_before_it() -> None:
+    beside = own(ordered=EventMapping(event="Sold", revenue="properties.sum"))
+    assert bought(beside, ("Sold", {"sum": 5}), ("Order Completed", {"total": 7})).revenue == 12.0
+    before = own(viewed=EventMapping(event="Order Completed"))
+    assert bought(before, ("Order Completed", {"total": 7})).n_orders == 0
+
+
+def test_what_an_own_mapping_leaves_out_stands_where_its_preset_has_it() -> None:
+    mapping = EventMapping(event="checkout_completed", currency="properties.cur")
+    events = Events(presets=("shopify",), currency="EUR", ordered=(mapping,))
+    sent = {"checkout": {"totalPrice": {"amount": 45.0, "currencyCode": "USD"}}, "cur": "EUR"}
+    assert bought(events, ("checkout_completed", sent)).revenue == 45.0
+
+
+def test_an_event_that_has_a_meanings_own_name_means_it() -> None:
+    assert bought(Events(), ("ordered", {"revenue": 3})).revenue == 3.0
+    assert bought(None, ("ordered", {"revenue": 3})).revenue == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "counted"),
+    [
+        ("19.90", 19.9),
+        (" 19.90 ", 19.9),
+        ("1,299.00", 1299.0),
+        ("1,299", 0.0),
+        ("19,90", 0.0),
+        ("1.299,00", 0.0),
+        ("€19.90", 0.0),
+        ("1e3", 0.0),
+        ("nan", 0.0),
+        ("9" * 40, 0.0),
+        ("١٢", 0.0),
+        (True, 0.0),
+        (None, 0.0),
+        (math.inf, 0.0),
+        (10**400, 0.0),
+        ("-5", 0.0),
+        ([5], 0.0),
+    ],
+)
+def test_a_number_sent_as_text_counts_where_it_can_mean_one_thing(sent: Any, counted: float) -> None:
+    state = VisitorState()
+    event = Track(message_id="m", event="Order Completed", properties={"revenue": sent})
+    apply_commerce(state, event, world_of(Events()).catalog)
+    assert (state.revenue, state.n_orders) == (counted, 1)
+
+
+def test_currencies_are_never_added_blindly() -> None:
+    events = Events(currency="EUR", rates={"USD": 0.5})
+    world = world_of(events)
+    for currency, total in (("EUR", 10), ("usd", 10), ("GBP", 1000), (None, 1)):
+        world.track("a:1", "Order Completed", total=total, currency=currency)
+    world.track("a:1", "Product Added", product_id="p", price=8, currency="USD")
+    world.track("a:1", "Product Added", product_id="q", price=8, currency="GBP")
+    state = world.visitors["a:1"].state
+    assert (state.revenue, state.n_orders, state.cart) == (16.0, 4, {"p": 4.0, "q": 0.0})
+    left_out = rule_errors(world.catalog)["events.rates"]
+    assert (left_out.n_errors, "GBP" in left_out.last_error) == (2, True)
+
+
+def _as_ever(state: VisitorState, event: str, properties: dict[str, Any]) -> None:
+    """Cart and revenue as they were before a catalog could say what events mean."""
+
+    def number(value: Any, default: float = 0.0) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return default
+        try:
+            found = float(value)
+        except OverflowError:
+            return default
+        return max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, found)) if math.isfinite(found) else default
+
+    if event in ("Product Added", "Product Removed"):
+        product = properties.get("product_id")
+        if not isinstance(product, str | int):
+            return
+        product = str(product)[:MAX_CATEGORY_CHARS]
+        if event == "Product Removed":
+            state.cart.pop(product, None)
+        else:
+            amount = number(properties.get("price")) * max(1.0, number(properties.get("quantity"), 1.0))
+            state.cart[product] = min(MAX_MAGNITUDE, state.cart.pop(product, 0.0) + amount)
+            while len(state.cart) > MAX_CART:
+                del state.cart[next(iter(state.cart))]
+    elif event == "Order Completed":
+        revenue = properties.get("revenue", properties.get("total"))
+        state.revenue = min(MAX_MAGNITUDE, state.revenue + max(0.0, number(revenue)))
+        state.n_orders += 1
+        state.cart = {}
+    elif event == "Cart Cleared":
+        state.cart = {}
+
+
+def test_a_catalog_that_says_nothing_folds_as_ever() -> None:
+    drawn = random.Random(11)
+    catalog = world_of(None).catalog
+    names = ["Product Added"] * 40 + ["Product Removed", "Order Completed", "Cart Cleared", "Order Refunded"]
+    names += ["purchase", "added", "ordered", "Product Viewed"]
+    values: list[Any] = [
+        None,
+        True,
+        False,
+        "",
+        "p",
+        "19.90",
+        0,
+        1,
+        7,
+        -3,
+        2.5,
+        1e308,
+        10**400,
+        math.nan,
+        math.inf,
+        [1],
+        {},
+    ]
+    values += [f"p{n}" for n in range(60)]
+    fields = ["product_id", "productId", "price", "quantity", "revenue", "total", "value", "products", "items"]
+    ours, before = VisitorState(), VisitorState()
+    for _ in range(8000):
+        name = drawn.choice(names)
+        properties = {field: drawn.choice(values) for field in drawn.sample(fields, drawn.randint(0, 9))}
+        apply_commerce(ours, Track(message_id="m", event=name, properties=properties), catalog)
+        _as_ever(before, name, properties)
+        assert (ours.cart, list(ours.cart), ours.revenue, ours.n_orders) == (
+            before.cart,
+            list(before.cart),
+            before.revenue,
+            before.n_orders,
+        ), (name, properties)

@@ -1,0 +1,239 @@
+"""A meaning stands wherever an event may, and every mistake in a mapping is named with its remedy."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from personalization.audience.variables import VisitorScope
+from personalization.catalog.catalog import (
+    AffinityRule,
+    AffinitySpec,
+    Catalog,
+    Content,
+    Conversion,
+    EventMapping,
+    Events,
+    Placement,
+    RewardRule,
+    Score,
+)
+from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
+from personalization.catalog.event_presets import COMMERCE, PRESETS
+from personalization.catalog.rules import EVENT_VARIABLES, Rule
+from personalization.catalog.sections.events import MEANINGS
+from personalization.catalog.sections.scores import EventPoints
+from personalization.events.entry import decode_entry
+from personalization.events.event import ClientEvent, Page, Track
+from personalization.events.event_fields import field_value
+from personalization.events.event_scope import at_path, event_scope
+from personalization.visitor.visitor_state import MAX_COUNTS
+from tests.unit.personalization.events_world import own, world_of
+from tests.unit.personalization.world import MINUTE, World
+
+VIEWS = ("Product Viewed", "view_item", "product_viewed", "Artikel angesehen", "viewed")
+EVERYBODYS = Events(presets=("segment", "ga4", "shopify"), viewed=(EventMapping(event="Artikel angesehen"),))
+
+
+def mistakes(events: Events) -> dict[str, str]:
+    content = {"a": Content()}
+    try:
+        compile_catalog(Catalog(placements={}, content=content, events=events), 1)
+    except InvalidCatalog as error:
+        return {each.field: each.message for each in error.errors}
+    return {}
+
+
+def scope_of(world: World, key: str = "a:1") -> VisitorScope:
+    return VisitorScope(world.visitors[key].state, {}, world.catalog, world.now_ms, known=False)
+
+
+def test_an_affinity_written_once_is_raised_by_everybodys_events() -> None:
+    rule = AffinityRule(event="viewed", key="fields.category")
+    world = world_of(EVERYBODYS, affinities={"category": AffinitySpec(rules=(rule,), half_life_ms=None)})
+    world.track("a:1", "Product Viewed", category="shoes")
+    world.track("a:1", "view_item", items=[{"item_category": "shoes"}, {"item_category": "hats"}])
+    world.track("a:1", "product_viewed", productVariant={"product": {"type": "shoes"}})
+    world.track("a:1", "add_to_cart", items=[{"item_category": "shoes"}])
+    assert world.visitors["a:1"].state.affinities["category"].weights == {"shoes": 3.0, "hats": 1.0}
+
+
+@pytest.mark.parametrize("name", ["Order Completed", "purchase", "ordered"])
+def test_a_reward_written_once_is_earned_by_everybodys_events(name: str) -> None:
+    reward = RewardRule(event="ordered", value="fields.revenue / 100.0")
+    terms = {"attribution": "last_exposed", "window_ms": 30 * MINUTE, "reward_range": (0.0, 2.0)}
+    hero = Placement(content=("red",), default="red", rewards=(reward,), **terms)  # type: ignore[arg-type]  # of several kinds
+    world = world_of(EVERYBODYS, placements={"hero": hero})
+    world.decide("a:1", "d1")
+    world.track("a:1", name, value="50.00")
+    world.track("a:1", "Product Viewed", value=70)
+    world.time_out("a:1", after_ms=30 * MINUTE)
+    assert [(outcome.reward, outcome.choice.arm) for outcome in world.outcomes] == [(0.5, "red")]
+
+
+def test_windows_counts_and_scores_take_a_meaning_for_an_event() -> None:
+    world = world_of(
+        EVERYBODYS,
+        segments={
+            "keen": f'count("viewed", within="7d") >= {len(VIEWS)}',
+            "spent": 'sum("ordered", of="fields.revenue", within="7d") > 10',
+            "looking": f"counts.viewed > {len(VIEWS)} - 0.5",
+        },
+        scores={"interest": Score(events=(EventPoints(event="viewed", points=2.0),), tiers={"low": 0, "high": 10})},
+    )
+    for name in VIEWS[:-1]:
+        world.track("a:1", name)
+    assert not {"keen", "looking"} & set(scope_of(world).value("segments"))
+    world.track("a:1", VIEWS[-1])
+    world.track("a:1", "purchase", value="11.00")
+    scope = scope_of(world)
+    assert set(scope.value("segments")) == {"keen", "spent", "looking"}
+    assert scope.value("counts")["viewed"] == pytest.approx(len(VIEWS))
+    tiers = [each.event.tier for _, each in told(world) if hasattr(each.event, "tier")]
+    assert tiers == ["high"], "a tier is told, whatever the event was called"
+
+
+def told(world: World) -> list[tuple[str, Any]]:
+    return [(key, decode_entry(data)) for key, data in world.log]
+
+
+def test_the_state_holds_nothing_more_for_a_meaning() -> None:
+    world = world_of(EVERYBODYS, segments={"looking": "counts.viewed > 1.5"})
+    for name in VIEWS[:2]:
+        world.track("a:1", name)
+    assert set(world.visitors["a:1"].state.counts) == set(VIEWS[:2])
+
+
+def test_events_of_a_meaning_that_is_named_always_have_a_place() -> None:
+    world = world_of(EVERYBODYS, segments={"looking": "counts.viewed > 0.5"})
+    world.track("a:1", "view_item")
+    for n in range(MAX_COUNTS + 10):
+        world.track("a:1", f"other {n}")
+        world.track("a:1", f"other {n}")
+    assert "view_item" in world.visitors["a:1"].state.counts
+
+
+def test_a_conversion_may_be_a_meaning() -> None:
+    world = world_of(EVERYBODYS, conversions={"buys": Conversion(event="ordered")})
+    assert {"Order Completed", "purchase", "checkout_completed"} <= world.catalog.conversions_by_event.keys()
+
+
+def test_a_segment_of_the_cart_is_left_by_everybodys_order() -> None:
+    world = world_of(EVERYBODYS, segments={"full": 'cart_value > 10 && never("Login")'})
+    world.track("a:1", "add_to_cart", items=[{"item_id": "a", "price": 20}])
+    world.track("a:1", "purchase", value=20)
+    entered = [each.event.entered for _, each in told(world) if hasattr(each.event, "entered")]
+    assert entered == [True, False]
+
+
+def test_without_events_a_word_is_an_events_own_name() -> None:
+    rule = AffinityRule(event="viewed", key="properties.category")
+    world = world_of(None, affinities={"category": AffinitySpec(rules=(rule,), half_life_ms=None)})
+    world.track("a:1", "Product Viewed", category="shoes")
+    world.track("a:1", "viewed", category="hats")
+    assert world.visitors["a:1"].state.affinities["category"].weights == {"hats": 1.0}
+
+
+def test_a_page_may_be_a_view() -> None:
+    world = world_of(own(viewed=EventMapping(event="page", category="properties.section")))
+    page = Page(message_id="1", properties={"section": "sport"})
+    assert at_path(page, ("fields", "category"), world.catalog) == "sport"
+    assert "page" in world.catalog.events.names("viewed")
+
+
+def test_an_event_that_names_a_content_has_its_features() -> None:
+    likes = AffinitySpec(
+        rules=(AffinityRule(event="Teaser Clicked", key="content.features.section"),), half_life_ms=None
+    )
+    content = {"red": Content(), "t1": Content(features={"section": "sport"})}
+    world = world_of(Events(), content=content, affinities={"section": likes})
+    sent: tuple[dict[str, Any], ...] = (
+        {"contentId": "t1"},
+        {"content_id": "t1"},
+        {"product_id": "t1"},
+        {"contentId": "gone"},
+    )
+    for properties in sent:
+        world.track("a:1", "Teaser Clicked", **properties)
+    world.send(
+        "a:1",
+        Track(message_id="i", event="Teaser Clicked", properties={"contentId": "i1"}, item={"section": "arts"}),
+    )
+    assert world.visitors["a:1"].state.affinities["section"].weights == {"sport": 3.0, "arts": 1.0}
+
+
+def test_a_rule_may_look_at_the_content_and_the_fields() -> None:
+    world = world_of(
+        Events(currency="EUR", rates={"USD": 0.5}), content={"red": Content(features={"section": "sport"})}
+    )
+    event = Track(message_id="m", event="x", properties={"contentId": "red", "total": "8.00", "currency": "USD"})
+    scope = event_scope(event, world.catalog)
+    for rule in (
+        'content.features.section == "sport"',
+        "fields.revenue == 4.0",
+        'content.id == "red"',
+        "!has(fields.price)",
+    ):
+        assert Rule(rule, "when", EVENT_VARIABLES).holds(scope), rule
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "value"),
+    [
+        (Track(message_id="m", event="x", properties={"product_id": 7}), "id", "7"),
+        (
+            Track(message_id="m", event="x", properties={"products": [{"sku": "a"}, 5, {"sku": 9}]}),
+            "id",
+            ["a", "9"],
+        ),
+        (Track(message_id="m", event="x", properties={"products": [{"price": "3"}]}), "price", 3.0),
+        (Track(message_id="m", event="x", properties={"products": [{"price": 3}, {"price": 4}]}), "price", None),
+        (Track(message_id="m", event="x", properties={"rating": "4"}), "rating", 4.0),
+        (Track(message_id="m", event="x", properties={"products": "none"}), "category", None),
+        (Page(message_id="m"), "id", None),
+    ],
+)
+def test_fields_are_found_where_senders_usually_put_them(event: ClientEvent, name: str, value: Any) -> None:
+    assert field_value(event, world_of(Events()).catalog.events, name) == value
+
+
+@pytest.mark.parametrize(
+    ("events", "where", "remedy"),
+    [
+        (own(ordered=EventMapping(event="B", id="room_id")), "events.ordered.id", "properties.room_id"),
+        (own(ordered=EventMapping(event="B", id="propertys.room")), "events.ordered.id", "'properties'"),
+        (own(ordered=EventMapping(event="B", products="a b")), "events.ordered.products", "properties."),
+        (own(ordered=EventMapping(event="B", price="fields.price + 1.0")), "events.ordered.price", "known here"),
+        (own(ordered=EventMapping(event="B", price="properties.a *")), "events.ordered.price", ""),
+        (
+            own(ordered=EventMapping(event="B"), viewed=EventMapping(event="B")),
+            "events.ordered",
+            "'viewed' already, at events.viewed; keep one",
+        ),
+        (own(ordered=EventMapping(event="viewed")), "events.ordered.event", "write it under viewed"),
+        (Events(currency="Euro"), "events.currency", "such as EUR"),
+        (Events(rates={"USD": 1.0}), "events.rates", "write currency: EUR"),
+        (Events(currency="EUR", rates={"USD": 0.0}), "events.rates.USD", "above 0"),
+        (Events(presets=("ga4", "ga4")), "events.presets[1]", "leave it out"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(events: Events, where: str, remedy: str) -> None:
+    found = mistakes(events)
+    assert list(found) == [where]
+    assert remedy in found[where]
+
+
+def test_presets_go_together() -> None:
+    everything: Any = tuple(PRESETS)
+    assert mistakes(Events(presets=everything)) == {}
+    for one, other in itertools.combinations(PRESETS.values(), 2):
+        for name in one.names.keys() & other.names.keys():
+            assert one.names[name] == other.names[name], name
+
+
+def test_each_meaning_can_be_written_and_is_had_by_some_preset() -> None:
+    had = {meaning for preset in PRESETS.values() for meaning in preset.names.values()}
+    assert had == set(MEANINGS) >= COMMERCE
+    assert [name for name in Events.__struct_fields__ if name in MEANINGS] == list(MEANINGS)
