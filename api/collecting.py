@@ -59,6 +59,7 @@ def incoming(event: ClientEvent, at_ms: int, who: Named, field: str, intake: Int
     if who.doubt is not None and who.anonymous_id is None:
         raise unverified(who, f"{field}.userId")
     key = visitor_key(event.user_id, event.anonymous_id)
+    event = intake.with_item(event)
     return Incoming(event, at_ms, own_record(key, event, at_ms, field, intake, proven=who.proven), who, field)
 
 

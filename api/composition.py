@@ -191,6 +191,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             secrets=secrets,
             catalog=catalog,
             items=items.store,
+            item_of=items.get,
             audit=AuditStore(background, settings.namespace, secrets, settings.audit_records, clock.now_ms),
             keys=KeysInForce(catalog, clock.now_ms),
             models=ModelsInMemory(models, catalog),

@@ -9,6 +9,7 @@ from msgspec import structs
 from api.access.caller import Caller
 from api.access.proof import USER_HASH, USER_TOKEN, Identities
 from api.ids import DegenerateIds, WireId, check_id
+from api.item_features import E, ItemOf, no_item, with_item
 from api.notice import Notice
 from api.senders import Senders
 from eventlog.port import Record
@@ -38,6 +39,7 @@ class Intake:
 
     __slots__ = (
         "_degenerate",
+        "_item_of",
         "caller",
         "catalog",
         "identities",
@@ -57,6 +59,7 @@ class Intake:
         identities: Identities,
         received_at_ms: int,
         catalog: CompiledCatalog,
+        item_of: ItemOf = no_item,
     ) -> None:
         self.caller = caller
         self.received_at_ms = received_at_ms
@@ -66,6 +69,7 @@ class Intake:
         self.notices: list[Notice] = []
         self._degenerate = degenerate
         self.identities = identities
+        self._item_of = item_of
 
     def id(self, value: WireId, field: str) -> str | None:
         """An id as sent, None where there is none; one that is nobody's is none, counted and told of.
@@ -88,6 +92,10 @@ class Intake:
             )
         )
         return None
+
+    def with_item(self, event: E) -> E:
+        """The event, with what is known of the item that it names."""
+        return with_item(event, self.catalog, self._item_of)
 
     def record(
         self, key: str, event: Event, at_ms: int | None = None, *, agreed: bool = False, proven: bool = False

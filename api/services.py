@@ -14,6 +14,7 @@ from api.catalog import CatalogInForce
 from api.consent_gate import ConsentGate
 from api.ids import DegenerateIds
 from api.intake import Intake
+from api.item_features import ItemOf, no_item
 from api.linker import Linker
 from api.metrics import ApiMetrics
 from api.models import ModelsInMemory
@@ -168,6 +169,7 @@ class Services:
     rights: Rights
     trusted_proxies: tuple[Network, ...] = ()
     items: Items | None = None
+    item_of: ItemOf = no_item
     audit: Audit = field(default_factory=NoAudit)
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
@@ -202,4 +204,14 @@ class Services:
         """What stamps all that a request which has just come from ``address`` brings; ``gpc``: ``Sec-GPC: 1``."""
         catalog = self.catalog.current.catalog
         now_ms = self.clock_ms()
-        return Intake(caller, address, gpc, self.senders, self.degenerate_ids, self.identities, now_ms, catalog)
+        return Intake(
+            caller,
+            address,
+            gpc,
+            self.senders,
+            self.degenerate_ids,
+            self.identities,
+            now_ms,
+            catalog,
+            self.item_of,
+        )

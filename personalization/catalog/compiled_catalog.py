@@ -14,6 +14,7 @@ from personalization.catalog.compiled_events import NO_EVENTS, CompiledEvents
 from personalization.catalog.compiled_scores import CompiledScores
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.compiled_windows import FollowedSegments, compile_series, follow
+from personalization.catalog.content_features import content_features
 from personalization.catalog.event_compiler import compile_events
 from personalization.catalog.measures import Measure, measures_of
 from personalization.catalog.named import NOTHING_NAMED, Named, named_by
@@ -64,6 +65,8 @@ class CompiledCatalog:
         What events mean.
     counted
         The meanings whose counts are asked for, each with the names of its events.
+    content_features
+        Features of contents that it looks at in events (``catalog.content_features``).
     named
         What it names of visitors: that always has a place in their states.
     followed
@@ -94,6 +97,7 @@ class CompiledCatalog:
     told_of: bytes = b""
     events: CompiledEvents = NO_EVENTS
     counted: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    content_features: frozenset[str] = frozenset()
     named: Named = NOTHING_NAMED
     followed: FollowedSegments = field(default_factory=FollowedSegments)
     windows: dict[str, Window] = field(default_factory=dict)
@@ -125,6 +129,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         counted=tuple((each, events.names_by_meaning[each]) for each in MEANINGS if each in named.events)
         if events.is_written
         else (),
+        content_features=content_features(catalog),
         named=named._replace(events=events.all_names(named.events)),
         promised_ms=promised_ms(catalog.privacy),
     )

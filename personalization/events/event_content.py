@@ -31,6 +31,8 @@ def content_of(event: ClientEvent, catalog: CompiledCatalog) -> dict[str, Any] |
     if named is None:
         return None
     arm = catalog.arms.get(named)
-    if arm is not None:
-        return {"id": named, "features": arm.content.features}
-    return None if event.item is None else {"id": named, "features": event.item}
+    features = event.item if arm is None else arm.content.features
+    if features is None:
+        return None
+    as_json = {name: list(value) if isinstance(value, tuple) else value for name, value in features.items()}
+    return {"id": named, "features": as_json}

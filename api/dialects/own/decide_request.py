@@ -163,7 +163,7 @@ def _sent_along(
             user_id, anonymous_id = who.user_id, who.anonymous_id
         # Sent again with the request it belongs to, it is the same event.
         message_id = f"request:{named}:{index}" if named else None
-        event = client_event(wire, field, intake, user_id, anonymous_id, message_id)
+        event = intake.with_item(client_event(wire, field, intake, user_id, anonymous_id, message_id))
         at_ms = event_time_ms(wire, None, field, intake)
         own_record("-", event, at_ms, field, intake)  # refuses what could not be logged, before anything is decided
         sent.append(SentEvent(event, at_ms))

@@ -251,6 +251,7 @@ class Site:
             log=self.log,
             spool=self.spool,
             items=self.items,
+            item_of=self.items.kept.get,
             audit=self.audit,
             metrics=self.metrics,
             clock_ms=lambda: self.now_ms,

@@ -147,7 +147,7 @@ def test_an_event_that_names_a_content_has_its_features() -> None:
     likes = AffinitySpec(
         rules=(AffinityRule(event="Teaser Clicked", key="content.features.section"),), half_life_ms=None
     )
-    content = {"red": Content(), "t1": Content(features={"section": "sport"})}
+    content = {"red": Content(), "t1": Content(features={"section": ("sport", "news")})}
     world = world_of(Events(), content=content, affinities={"section": likes})
     sent: tuple[dict[str, Any], ...] = (
         {"contentId": "t1"},
@@ -161,7 +161,7 @@ def test_an_event_that_names_a_content_has_its_features() -> None:
         "a:1",
         Track(message_id="i", event="Teaser Clicked", properties={"contentId": "i1"}, item={"section": "arts"}),
     )
-    assert world.visitors["a:1"].state.affinities["section"].weights == {"sport": 3.0, "arts": 1.0}
+    assert world.visitors["a:1"].state.affinities["section"].weights == {"sport": 3.0, "news": 3.0, "arts": 1.0}
 
 
 def test_a_rule_may_look_at_the_content_and_the_fields() -> None:
