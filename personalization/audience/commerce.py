@@ -41,8 +41,9 @@ def apply_commerce(state: VisitorState, event: Track, catalog: CompiledCatalog) 
 
 def _products(event: Track, mapped: Mapped, events: CompiledEvents) -> list[Product]:
     """Those the event lists, else the one it is about; in an unknown currency they are worth nothing."""
-    found = products_of(event, mapped) if events.is_written else []
-    found = found or own_product(event, mapped, lenient=events.is_written)
+    if not events.is_written:
+        return own_product(event, mapped, lenient=False)
+    found = products_of(event, mapped) or own_product(event, mapped)
     rate = rate_of(event, mapped, events) or 0.0
     return found if rate == 1.0 else [product.times(rate) for product in found]
 

@@ -13,10 +13,27 @@ from personalization.catalog.vocabulary import COMMERCE_VARIABLES, TRAIT_EVENTS
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a field stands: the first path that leads to something, else what the rule gives."""
+    """Where a field stands: the first path that leads to something, else what the rule gives.
+
+    Attributes
+    ----------
+    keys
+        Where all paths lead straight into the properties: their last steps, in the same order.
+    """
 
     paths: tuple[Path, ...] = ()
     rule: Rule | None = None
+    keys: tuple[str, ...] = ()
+
+    @classmethod
+    def at(cls, paths: tuple[Path, ...], rule: Rule | None = None) -> Field:
+        """At these paths.
+
+        >>> Field.at((("properties", "total"),)).keys, Field.at((("context", "page", "path"),)).keys
+        (('total',), ())
+        """
+        is_plain = all(len(path) == 2 and path[0] == "properties" for path in paths)
+        return cls(paths, rule, tuple(path[1] for path in paths) if is_plain else ())
 
 
 NOWHERE = Field()
@@ -30,19 +47,18 @@ class Mapped:
     ----------
     meaning
         Empty: it has none.
-    products
-        Paths to its list of products.
+    fields
+        By name; ``products`` is the list of them.
     product
         Of one of them, paths by field.
     """
 
     meaning: str
     fields: Mapping[str, Field]
-    products: tuple[Path, ...]
     product: Mapping[str, tuple[Path, ...]]
 
 
-NOTHING = Mapped("", MappingProxyType({}), (), MappingProxyType({}))
+NOTHING = Mapped("", MappingProxyType({}), MappingProxyType({}))
 
 
 class LeftOut:

@@ -103,12 +103,12 @@ def _is_currency(text: str) -> bool:
 
 
 def _mapped(meaning: str, paths: Paths, check: Check | None = None) -> Mapped:
-    fields = {name: Field(_split(getattr(paths, name))) for name in FIELDS}
+    fields = {name: Field.at(_split(getattr(paths, name))) for name in (*FIELDS, "products")}
     for name, source in paths.calculated.items():
         rule = (check or Check()).of_event(source, f"events.{meaning}.{name}", SENT_VARIABLES)
-        fields[name] = Field(fields[name].paths, rule)
+        fields[name] = Field.at(fields[name].paths, rule)
     product = {name: _split(each) for name, each in paths.product.items()}
-    return Mapped(meaning, MappingProxyType(fields), _split(paths.products), MappingProxyType(product))
+    return Mapped(meaning, MappingProxyType(fields), MappingProxyType(product))
 
 
 def _own(check: Check, where: str, meaning: str, mapping: EventMapping, paths: Paths) -> Mapped:
@@ -117,16 +117,15 @@ def _own(check: Check, where: str, meaning: str, mapping: EventMapping, paths: P
     for name in FIELDS:
         if source := getattr(mapping, name):
             fields[name] = _field(check, f"{where}.{name}", source)
-    products = usual.products
     if mapping.products and _leads_into_an_event(check, f"{where}.products", mapping.products):
-        products = (tuple(mapping.products.split(".")),)
-    return Mapped(meaning, MappingProxyType(fields), products, usual.product)
+        fields["products"] = Field.at((tuple(mapping.products.split(".")),))
+    return Mapped(meaning, MappingProxyType(fields), usual.product)
 
 
 def _field(check: Check, where: str, source: str) -> Field:
     if not is_path(source):
         return Field((), check.of_event(source, where, SENT_VARIABLES))
-    return Field((tuple(source.split(".")),)) if _leads_into_an_event(check, where, source) else Field()
+    return Field.at((tuple(source.split(".")),)) if _leads_into_an_event(check, where, source) else Field()
 
 
 def _leads_into_an_event(check: Check, where: str, path: str) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from personalization.catalog.compiled_events import NOWHERE, CompiledEvents, Mapped
-from personalization.catalog.rules import Scope
+from personalization.catalog.rules import Rule, Scope
 from personalization.events.event import ClientEvent, event_name
 from personalization.events.event_paths import at_sent_path, sent_variable, within
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
@@ -15,6 +17,7 @@ from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
 MAX_PRODUCTS = 250
 """As many as a list in an event may have."""
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MAX_NUMBER_CHARS = 32
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+)", re.ASCII)
 
@@ -42,7 +45,10 @@ def read_number(value: Any) -> float | None:
     >>> [read_number(text) for text in ("19.90", "1,299.00", "1,299", "19,90", "€ 5")]
     [19.9, 1299.0, None, None, None]
     """
-    if isinstance(value, str):
+    if type(value) is int or type(value) is float:
+        if -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+            return float(value)
+    elif isinstance(value, str):
         text = value.strip()
         if len(text) > _MAX_NUMBER_CHARS or _NUMBER.fullmatch(text) is None:
             return None
@@ -71,11 +77,22 @@ def field(event: ClientEvent, mapped: Mapped, name: str, *, past_nulls: bool = T
         Whether a path that leads to null leads to nothing.
     """
     found = mapped.fields.get(name, NOWHERE)
+    if found.keys and past_nulls:
+        properties = getattr(event, "properties", None) or _NOTHING
+        for key in found.keys:
+            value = properties.get(key)
+            if value is not None:
+                return value
+        return None if found.rule is None else _calculated(event, found.rule)
     for path in found.paths:
         value = at_sent_path(event, path)
         if value is not None or (not past_nulls and _is_null(event, path)):
             return value
-    return None if found.rule is None else found.rule.value(Scope(lambda each: sent_variable(event, each)))
+    return None if found.rule is None else _calculated(event, found.rule)
+
+
+def _calculated(event: ClientEvent, rule: Rule) -> Any:
+    return rule.value(Scope(lambda each: sent_variable(event, each)))
 
 
 def _is_null(event: ClientEvent, path: tuple[str, ...]) -> bool:
@@ -153,11 +170,8 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _listed(event: ClientEvent, mapped: Mapped) -> list[Any]:
-    for path in mapped.products:
-        products = at_sent_path(event, path)
-        if isinstance(products, list):
-            return products[:MAX_PRODUCTS]
-    return []
+    products = field(event, mapped, "products")
+    return products[:MAX_PRODUCTS] if isinstance(products, list) else []
 
 
 def _of_entry(entry: Any, mapped: Mapped, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from personalization.events.event import ClientEvent, event_name
@@ -20,12 +21,17 @@ def sent_variable(event: ClientEvent, name: str) -> Any:
 
 def at_sent_path(event: ClientEvent, path: tuple[str, ...]) -> Any:
     """The value at a dotted path into what was sent, None where there is none."""
-    return within(sent_variable(event, path[0]), path, 1)
+    value = getattr(event, "properties", None) if path[0] == "properties" else sent_variable(event, path[0])
+    for step in path[1:]:  # as `within`: most paths have two steps, and a call costs as much as they do
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
+    return value
 
 
-def within(value: Any, path: tuple[str, ...], start: int = 0) -> Any:
-    """The value at the steps of ``path`` from ``start`` on, None where there is none."""
-    for step in path[start:]:
+def within(value: Any, path: Sequence[str]) -> Any:
+    """The value at ``path`` within another, None where there is none."""
+    for step in path:
         if not isinstance(value, dict):
             return None
         value = value.get(step)

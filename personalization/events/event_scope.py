@@ -30,9 +30,9 @@ def event_variable(event: ClientEvent, name: str, catalog: CompiledCatalog) -> A
 
 def at_path(event: ClientEvent, path: tuple[str, ...], catalog: CompiledCatalog) -> Any:
     """The value at a dotted path into the event, None where there is none."""
-    match path:
-        case ("content", *_):
-            return within(content_of(event, catalog), path, 1)
-        case ("fields", name):
-            return field_value(event, catalog.events, name)
+    first = path[0]
+    if first == "content":
+        return within(content_of(event, catalog), path[1:])
+    if first == "fields":
+        return field_value(event, catalog.events, path[1]) if len(path) == 2 else None
     return at_sent_path(event, path)
