@@ -14,7 +14,9 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.check import nearest
 from personalization.catalog.duration import DAY_MS, in_days
+from personalization.catalog.event_presets import PRESETS
 from personalization.catalog.kept_open import kept_open
+from personalization.catalog.sections.events import MEANINGS, meanings_by_name
 from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.source_keys import keys_of
 from personalization.catalog.vocabulary import VISITOR, Variable
@@ -73,6 +75,7 @@ def catalog_warnings(
             for message in rule_warnings(tree, visitor):
                 yield rule.path, message, "rule"
     yield from _events(catalog)
+    yield from _meanings(catalog)
     yield from _sources(catalog, written, is_example)
     yield from _ending_keys(catalog, now_ms)
     yield from _unverified(catalog)
@@ -187,7 +190,10 @@ def _tags(catalog: Catalog) -> Iterator[tuple[str, str]]:
 def _events(catalog: Catalog) -> Iterator[Problem]:
     """Names of events that differ in case and blanks alone: sites send one of them."""
     spelt: dict[str, tuple[str, str]] = {}
+    meanings = _meanings_of(catalog)
     for path, event in _named_events(catalog):
+        if event in meanings:
+            continue  # it is no name that a site sends
         first, at = spelt.setdefault("".join(c for c in event.lower() if c.isalnum()), (event, path))
         if first != event:
             yield (
@@ -195,6 +201,25 @@ def _events(catalog: Catalog) -> Iterator[Problem]:
                 f"{event!r} is spelt {first!r} at {at}, and events match to the letter; use one",
                 "event_name",
             )
+
+
+def _meanings(catalog: Catalog) -> Iterator[Problem]:
+    """Meanings that are named, and that no event has."""
+    had = {meaning for name, meaning in meanings_by_name(catalog.events).items() if name != meaning}
+    meanings = _meanings_of(catalog)
+    for path, event in _named_events(catalog):
+        if event in meanings - had:
+            presets = [name for name, preset in PRESETS.items() if event in preset.names.values()]
+            yield (
+                path,
+                f"no event has the meaning {event!r}; add a preset that does ({', '.join(presets)}), or write "
+                f"{event}: NAME under events",
+                "meaning",
+            )
+
+
+def _meanings_of(catalog: Catalog) -> frozenset[str]:
+    return frozenset(MEANINGS if catalog.events is not None else ())
 
 
 def _named_events(catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,21 @@ from personalization.events.event_content import content_of
 from personalization.events.event_fields import field_value
 from personalization.events.event_paths import at_sent_path, sent_variable, within
 
+_FOUND = frozenset({"content", "fields"})
+
 
 def event_scope(event: ClientEvent, catalog: CompiledCatalog) -> Scope:
-    """The CEL scope of one client event."""
-    return Scope(lambda name: event_variable(event, name, catalog))
+    """The CEL scope of one client event; what has to be looked for in it is found once for all rules."""
+    found: dict[str, Any] = {}
+
+    def resolve(name: str) -> Any:
+        if name not in _FOUND:
+            return sent_variable(event, name)
+        if name not in found:
+            found[name] = event_variable(event, name, catalog)
+        return found[name]
+
+    return Scope(resolve)
 
 
 def event_variable(event: ClientEvent, name: str, catalog: CompiledCatalog) -> Any:

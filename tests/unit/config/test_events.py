@@ -73,3 +73,17 @@ def test_a_single_preset_and_a_single_event_stand_alone(tmp_path: Path) -> None:
 def test_every_mistake_has_its_place_and_its_remedy(tmp_path: Path, written: str, said: str) -> None:
     mistakes = [str(each) for each in check_catalog(write(tmp_path, written)).mistakes]
     assert any(said in each and each.startswith("shop.yaml:1") for each in mistakes), mistakes
+
+
+def warnings(folder: Path) -> list[str]:
+    return [str(each) for each in check_catalog(folder).warnings if each.path.startswith("placements.hero.rewards")]
+
+
+def test_of_a_meaning_that_no_event_has_it_is_warned(tmp_path: Path) -> None:
+    assert warnings(write(tmp_path, "  presets: [segment]")) == []
+    (said,) = warnings(write(tmp_path, "  presets: [email]"))
+    assert "no event has the meaning 'ordered'; add a preset that does (segment, ga4, shopify, hotel)" in said
+
+
+def test_a_meaning_is_no_other_spelling_of_an_event(tmp_path: Path) -> None:
+    assert warnings(write(tmp_path, "  ordered: Ordered")) == []
