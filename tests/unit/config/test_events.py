@@ -67,6 +67,7 @@ def test_a_single_preset_and_a_single_event_stand_alone(tmp_path: Path) -> None:
             "events.ordered.revenue: 'total' is no path into an event; write it whole, as in properties.total",
         ),
         ("  ordered: Sold\n  viewed: Sold", "'Sold' means 'viewed' already, at events.viewed; keep one of them"),
+        ("  ordered: {event: Sold, revenue: '\"x\" - 1'}", "events.ordered.revenue: "),
         ("  viewed: {revenue: properties.x}", "events.viewed.event: is missing"),
     ],
 )

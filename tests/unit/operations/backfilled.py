@@ -11,7 +11,14 @@ from eventlog.port import LogEntry
 from operations.replay.interleaved import recount_all
 from operations.replay.passed_on import BACKFILL, PassedOn
 from operations.replay.recount import Recount
-from personalization.catalog.catalog import Catalog, Content, Placement, PublishedCatalog
+from personalization.catalog.catalog import (
+    Catalog,
+    Content,
+    EventMapping,
+    Events,
+    Placement,
+    PublishedCatalog,
+)
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.sections.sources import Source
 from personalization.events.emission import DerivedEntry
@@ -29,9 +36,9 @@ NEWEST = 3
 
 _RULES = {
     1: None,
-    2: 'count("Viewed", within="30d") >= 1',
+    2: 'count("viewed", within="30d") >= 1',
     3: (
-        'count("Viewed", within="30d") >= 3 || never("Ordered") || '
+        'count("viewed", within="30d") >= 3 || never("Ordered") || '
         'sum("Viewed", of="properties.price", within="30d") > 9 || '
         """count("Viewed", where='properties.price > 5', within="7d") < 2"""
     ),
@@ -43,6 +50,7 @@ def version(number: int, declared_ms: int = 0) -> CompiledCatalog:
     plain: dict[str, Any] = {
         "placements": {"hero": Placement(content=("a",), default="b")},
         "content": {"a": Content(body="a", when=_RULES[number]), "b": Content(body="b")},
+        "events": Events(viewed=(EventMapping(event="Viewed"),)),  # so that a window may name a meaning
         "sources": {"site": Source(consent_default="granted"), "shy": Source(consent_default="denied")},
     }
     compiled = compile_catalog(Catalog(**plain), number)

@@ -210,6 +210,12 @@ def _as_ever(state: VisitorState, event: str, properties: dict[str, Any]) -> Non
         state.cart = {}
 
 
+def test_null_for_a_revenue_is_none_only_where_a_catalog_says_what_events_mean() -> None:
+    sent = ("Order Completed", {"revenue": None, "total": 5})
+    assert bought(None, sent).revenue == 0.0, "as ever"
+    assert bought(Events(), sent).revenue == 5.0
+
+
 def test_a_catalog_that_says_nothing_folds_as_ever() -> None:
     drawn = random.Random(11)
     catalog = world_of(None).catalog

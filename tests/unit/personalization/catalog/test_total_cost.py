@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from personalization.catalog.catalog import (
     Catalog,
     Content,
     Conversion,
+    Events,
     Placement,
     Score,
 )
@@ -39,6 +41,19 @@ def told(**fields: object) -> list[tuple[str, str]]:
     catalog = Catalog(**{"placements": {"hero": HERO}, "content": {"red": Content()}, **fields})  # type: ignore[arg-type]
     found = check_names(catalog, known_model, known_policy, known_conversion_model)
     return [(path, message) for path, message, code in found if code == "too_costly"]
+
+
+def test_an_event_is_asked_the_rules_of_its_meaning_beside_its_own() -> None:
+    def affinity(event: str) -> AffinitySpec:
+        return AffinitySpec(rules=(AffinityRule(event=event, key="properties.x", when=OF_EVENT),))
+
+    affinities = {"a": affinity("ordered"), "b": affinity("purchase")}
+    terms: dict[str, Any] = {"placements": {"hero": HERO}, "content": {"red": Content()}, "affinities": affinities}
+    apart, together = Catalog(**terms), Catalog(**terms, events=Events(presets=("ga4",)))
+    assert [cost.path for cost in of_event(apart)["purchase"]] == ["affinities.b.rules[0].when"]
+    asked = {name: sorted(cost.path for cost in costs) for name, costs in of_event(together).items()}
+    assert asked["purchase"] == ["affinities.a.rules[0].when", "affinities.b.rules[0].when"]
+    assert asked["ordered"] == ["affinities.a.rules[0].when"]
 
 
 def test_segments_together_are_bounded() -> None:
