@@ -26,7 +26,7 @@ Preset: TypeAlias = Literal[
 Meaning: TypeAlias = Literal[
     "viewed",
     "list_viewed",
-    "clicked",
+    "selected",
     "searched",
     "added",
     "removed",
@@ -154,7 +154,7 @@ PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
             {
                 "Product Viewed": "viewed",
                 "Product List Viewed": "list_viewed",
-                "Product Clicked": "clicked",
+                "Product Clicked": "selected",
                 "Products Searched": "searched",
                 "Product Added": "added",
                 "Product Removed": "removed",
@@ -173,7 +173,7 @@ PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
             {
                 "view_item": "viewed",
                 "view_item_list": "list_viewed",
-                "select_item": "clicked",
+                "select_item": "selected",
                 "search": "searched",
                 "add_to_cart": "added",
                 "remove_from_cart": "removed",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, get_args
 from personalization.catalog.event_presets import PRESETS, Meaning, Preset
 from personalization.catalog.section import RuleAt
 from personalization.catalog.spec import Cel, Spec
-from personalization.catalog.vocabulary import EVENT, FIELDS
+from personalization.catalog.vocabulary import EVENT, FIELDS, Kind
 
 MEANINGS: tuple[str, ...] = get_args(Meaning)
 
@@ -80,7 +80,7 @@ class Events(Spec, frozen=True, kw_only=True):
         Somebody looked at a product, a room, an article.
     list_viewed
         Somebody looked at a list of them.
-    clicked
+    selected
         Somebody chose one from a list.
     searched
         Somebody searched.
@@ -147,7 +147,7 @@ class Events(Spec, frozen=True, kw_only=True):
     rates: dict[str, float] = {}
     viewed: tuple[EventMapping, ...] = ()
     list_viewed: tuple[EventMapping, ...] = ()
-    clicked: tuple[EventMapping, ...] = ()
+    selected: tuple[EventMapping, ...] = ()
     searched: tuple[EventMapping, ...] = ()
     added: tuple[EventMapping, ...] = ()
     removed: tuple[EventMapping, ...] = ()
@@ -204,8 +204,8 @@ def event_rules(events: Events | None) -> Iterator[RuleAt]:
         for name in FIELDS:
             source = getattr(mapping, name)
             if source and not is_path(source):
-                gives = "text" if name in _TEXTS else "number"
-                yield RuleAt(f"{where}.{name}", source, EVENT, gives, mapping.event)  # type: ignore[arg-type]
+                gives: Kind = "text" if name in _TEXTS else "number"
+                yield RuleAt(f"{where}.{name}", source, EVENT, gives, mapping.event)
 
 
 def meanings_by_name(events: Events | None) -> dict[str, str]:

@@ -228,6 +228,9 @@ def test_a_mistake_is_named_with_its_remedy(events: Events, where: str, remedy: 
 def test_presets_go_together() -> None:
     everything: Any = tuple(PRESETS)
     assert mistakes(Events(presets=everything)) == {}
+    for preset in PRESETS.values():
+        for name, meaning in preset.names.items():
+            assert meaning == name or name not in MEANINGS, f"{name} would mean itself, not {meaning}"
     for one, other in itertools.combinations(PRESETS.values(), 2):
         for name in one.names.keys() & other.names.keys():
             assert one.names[name] == other.names[name], name
