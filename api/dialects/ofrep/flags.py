@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from api.evaluating import value_of
 from api.notice import Notice
 from personalization.deciding.decider_catalog import PreparedCatalog, PreparedPlacement
 from personalization.deciding.decision import Decision, Tier
-
-_VALUE = {"html": "html", "json": "json", "redirect": "url"}
-"""Where each type of content has what is shown."""
 
 _REASONS = {
     Tier.PERSONALISED: "SPLIT",
@@ -31,7 +29,6 @@ def flag_of(decision: Decision, catalog: PreparedCatalog, notices: Sequence[Noti
     notices
         What the caller is to be told: OFREP has no other place for it than the metadata.
     """
-    content = decision.content
     metadata: dict[str, Any] = {
         "decisionId": decision.decision_id,
         "propensity": decision.probability,
@@ -43,7 +40,7 @@ def flag_of(decision: Decision, catalog: PreparedCatalog, notices: Sequence[Noti
         metadata["warning"] = "; ".join(f"{notice.field} {notice.message}" for notice in notices)
     return {
         "key": decision.placement,
-        "value": content[_VALUE[content["type"]]],
+        "value": value_of(decision.content),
         "variant": decision.content_id,
         "reason": reason_of(decision, catalog.placements[decision.placement]),
         "metadata": metadata,

@@ -141,4 +141,40 @@ class OfrepSpeaker:
         return await site.collect({**impression, "properties": {"decisionId": choice.decision_id}})
 
 
-SPEAKERS: tuple[Speaker, ...] = (OwnSpeaker(), OfrepSpeaker())
+class GrowthbookSpeaker:
+    """Speaks GrowthBook; its tracking callback says what was shown, by the decision that its result names."""
+
+    name = "growthbook"
+    endpoint = "growthbook_eval"
+    path = "/api/eval/any"
+    bad: tuple[Bad, ...] = (
+        Bad(b"", 400, "bad_json", "body"),
+        Bad(b"[]", 400, "invalid_field", "body"),
+        Bad(b"{}", 400, "missing_visitor", "attributes.id"),
+        Bad(b'{"attributes":[]}', 400, "invalid_field", "attributes"),
+        Bad(b'{"attributes":{"id":7.5}}', 400, "bad_id", "attributes.id"),
+        Bad(b'{"attributes":{"id":"a1","n":NaN}}', 400, "bad_number", "attributes.n"),
+        Bad(
+            b'{"attributes":{"id":"a1"},"forcedVariations":{"home.hero":1}}',
+            400,
+            "forced_variation",
+            "forcedVariations.home.hero",
+        ),
+    )
+
+    def question(self, visitor: str, placement: str, context: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return self.path, {"attributes": {"id": visitor, **context}}
+
+    def choice(self, answer: Any) -> Choice:
+        ((track,),) = [rule["tracks"] for rule in answer["features"]["home.hero"]["rules"]]
+        result, told = track["result"], track["experiment"]["decision"]
+        return Choice(result["hashValue"], result["key"], told["propensity"], told["tier"])
+
+    def refusal(self, answer: Any) -> tuple[str, str]:
+        return answer["code"], answer["error"]
+
+    async def show(self, site: Site, choice: Choice, visitor: str) -> httpx.Response:
+        return await site.client.post(f"/v1/decisions/{choice.decision_id}/activate", headers=WRITE)
+
+
+SPEAKERS: tuple[Speaker, ...] = (OwnSpeaker(), OfrepSpeaker(), GrowthbookSpeaker())
