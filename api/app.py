@@ -13,12 +13,13 @@ from api.dialects.growthbook import GROWTHBOOK
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
 from api.dialects.segment import SEGMENT
+from api.dialects.posthog import POSTHOG
 from api.health import HEALTH, INNER
 from api.no_pages import NoPages
 from api.routing import Routes
 from api.services import Services
 
-DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, HEALTH)
+DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
 

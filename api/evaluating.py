@@ -84,7 +84,7 @@ def evaluation_context(
         return EvaluationContext(Named(None if anonymous == key else key, anonymous), context)
     user = intake.id(user_id, f"{at}.userId")
     who = named(user, key, proof_in(context), call.proof, f"{at}.userId", intake)
-    return EvaluationContext(beyond_doubt(who, f"{at}.userId", intake), _with_browser(context, call.scope))
+    return EvaluationContext(beyond_doubt(who, f"{at}.userId", intake), with_browser(context, call.scope))
 
 
 def flags_in(catalog: CompiledCatalog) -> list[str]:
@@ -129,7 +129,7 @@ def _sent_id(context: dict[str, Any], name: str, at: str) -> WireId:
     raise InvalidInput(f"{at}.{name}", "is no id; an id is text or a whole number", "bad_id")
 
 
-def _with_browser(context: dict[str, Any], scope: Scope) -> dict[str, Any]:
+def with_browser(context: dict[str, Any], scope: Scope) -> dict[str, Any]:
     """The context, with what a browser says of itself where the context does not."""
     agent = header(scope, b"user-agent")
     if agent is None or not agent.startswith(_BROWSER.encode()):

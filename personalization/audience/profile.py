@@ -54,6 +54,8 @@ def apply_event(
     if isinstance(event, Track):
         apply_commerce(state, event, catalog)
     elif isinstance(event, Identify):
+        if event.traits_once:
+            _apply_traits(state, _not_held(state, event.traits_once), catalog)
         _apply_traits(state, event.traits, catalog)
     elif isinstance(event, Group):
         _apply_traits(state, {"group_id": event.group_id}, catalog)
@@ -137,6 +139,10 @@ def _apply_traits(state: VisitorState, traits: Mapping[str, Any], catalog: Compi
             others = [other for other in state.traits if other not in named]
             for other in others[: max(0, len(others) - MAX_TRAITS)]:
                 del state.traits[other]
+
+
+def _not_held(state: VisitorState, traits: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in traits.items() if name[:MAX_CATEGORY_CHARS] not in state.traits}
 
 
 def _scalar(value: Any) -> Scalar | None:

@@ -45,9 +45,13 @@ class Track(_ClientEvent, tag="track", kw_only=True):
 
 
 class Identify(_ClientEvent, tag="identify", kw_only=True):
-    """Who the visitor is: traits, and perhaps a user id for an anonymous one."""
+    """Who the visitor is: traits, and perhaps a user id for an anonymous one.
+
+    ``traits_once`` are those that count only where the visitor has none of that name.
+    """
 
     traits: dict[str, Json] = {}
+    traits_once: dict[str, Json] = {}
 
 
 class Page(_ClientEvent, tag="page", kw_only=True):

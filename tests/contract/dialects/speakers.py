@@ -177,4 +177,37 @@ class GrowthbookSpeaker:
         return await site.client.post(f"/v1/decisions/{choice.decision_id}/activate", headers=WRITE)
 
 
-SPEAKERS: tuple[Speaker, ...] = (OwnSpeaker(), OfrepSpeaker(), GrowthbookSpeaker())
+class PosthogSpeaker:
+    """Speaks PostHog, whose SDKs say by an event that a flag was called for."""
+
+    name = "posthog"
+    endpoint = "posthog_flags"
+    path = "/flags/"
+    bad: tuple[Bad, ...] = (
+        Bad(b"", 400, "bad_json", "body"),
+        Bad(b"[]", 400, "invalid_field", "body"),
+        Bad(b"{}", 400, "missing_visitor", "distinct_id"),
+        Bad(b'{"distinct_id":7.5}', 400, "bad_id", "distinct_id"),
+        Bad(b'{"distinct_id":"a1","person_properties":[]}', 400, "invalid_field", "person_properties"),
+        Bad(b'{"distinct_id":"a1","person_properties":{"n":NaN}}', 400, "bad_number", "person_properties.n"),
+    )
+
+    def question(self, visitor: str, placement: str, context: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        body = {"distinct_id": visitor, "person_properties": context, "flag_keys_to_evaluate": [placement]}
+        return self.path, body
+
+    def choice(self, answer: Any) -> Choice:
+        (flag,) = answer["flags"].values()
+        told = flag["metadata"]
+        return Choice(told["decisionId"], flag["variant"], told["propensity"], flag["reason"]["code"])
+
+    def refusal(self, answer: Any) -> tuple[str, str]:
+        return answer["code"], answer["detail"]
+
+    async def show(self, site: Site, choice: Choice, visitor: str) -> httpx.Response:
+        properties = {"$feature_flag": "home.hero", "$feature_flag_reason": f"decision {choice.decision_id}"}
+        called = {"event": "$feature_flag_called", "distinct_id": visitor, "properties": properties}
+        return await site.client.post("/capture/", json=called, headers=WRITE)
+
+
+SPEAKERS: tuple[Speaker, ...] = (OwnSpeaker(), OfrepSpeaker(), GrowthbookSpeaker(), PosthogSpeaker())

@@ -105,6 +105,15 @@ def test_only_what_the_visitor_does_is_counted_by_name() -> None:
     assert (state.event_count, state.session.n_views, state.traits["group_id"]) == (4, 1, "acme")
 
 
+def test_a_trait_that_counts_once_is_the_first_and_gives_way_to_what_is_set() -> None:
+    world = World()
+    world.send("a:1", Identify(message_id="1", traits={"plan": "pro"}, traits_once={"plan": "free", "first": 1}))
+    world.send("a:1", Identify(message_id="2", traits_once={"plan": "free", "first": 2, "other": 3}))
+    assert world.visitors["a:1"].state.traits == {"plan": "pro", "first": 1, "other": 3}
+    world.send("a:1", Identify(message_id="3", traits={"first": 4}))
+    assert world.visitors["a:1"].state.traits["first"] == 4
+
+
 def test_our_own_decisions_do_not_move_the_revision() -> None:
     world = World()
     world.track("a:1", "Viewed")
