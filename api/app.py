@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.core import Core
 from api.dialects.growthbook import GROWTHBOOK
+from api.dialects.metarank import METARANK
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
 from api.dialects.segment import SEGMENT
@@ -19,7 +20,7 @@ from api.no_pages import NoPages
 from api.routing import Routes
 from api.services import Services
 
-DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, HEALTH)
+DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
 

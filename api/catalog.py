@@ -25,6 +25,10 @@ class CatalogInForce(Protocol):
         """The version in force, ready to decide."""
         ...
 
+    def item(self, item_id: str) -> Item | None:
+        """An item at hand, whichever placements take it."""
+        ...
+
 
 class Compiled(Protocol):
     """What follows the published versions (``state.catalog_store``)."""
@@ -43,6 +47,10 @@ class Items(Protocol):
         """The number of the newest change of the items at hand."""
         ...
 
+    def get(self, item_id: str) -> Item | None:
+        """One item."""
+        ...
+
     def tagged(self, tags: Collection[str]) -> dict[str, Item]:
         """Those that carry one of ``tags``, by id, sorted."""
         ...
@@ -52,6 +60,10 @@ class NoItems:
     """Where nobody follows any."""
 
     revision = 0
+
+    def get(self, item_id: str) -> Item | None:
+        """None."""
+        return None
 
     def tagged(self, tags: Collection[str]) -> dict[str, Item]:
         """None."""
@@ -88,6 +100,10 @@ class PreparedInForce:
             self._prepared = prepared = with_items(prepared, taken) if taken else prepared
             self._prepared_revision = self._items.revision
         return prepared
+
+    def item(self, item_id: str) -> Item | None:
+        """An item at hand, whichever placements take it."""
+        return self._items.get(item_id)
 
     def items_changed(self) -> None:
         """Others are at hand: they are prepared in a moment."""

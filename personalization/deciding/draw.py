@@ -14,6 +14,15 @@ def sticky_draw_name(*, unit: bytes, placement: str, slot: int, replaces: str) -
     return "\x1f".join(("sticky", unit.hex(), placement, str(slot), replaces or "-"))
 
 
+def decision_id_by_arm(keys: DecisionKeys, *, key: str, request_id: str, arm: str) -> str:
+    """The id of the decision for ``arm`` in the request that its caller calls ``request_id``.
+
+    It names no draw: what is drawn says which arm it is.
+    """
+    nonce = derived_nonce(keys.assignment, "by arm", key, f"{len(request_id)}:{request_id}", arm)
+    return mint(keys.ids, key, nonce)
+
+
 def sticky_decision_id(
     keys: DecisionKeys, *, key: str, unit: bytes, placement: str, slot: int, replaces: str, arm: str
 ) -> str:

@@ -65,5 +65,6 @@ def recompute(
         )
         drawn = ticket(keys.assignment, name)
     else:
-        drawn = ticket(keys.draw_key(choice.decision_id), choice.decision_id)
+        # The message is named as the draw was; so is the decision, unless its id follows from the arm.
+        drawn = ticket(keys.draw_key(record.message_id), record.message_id)
     return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)

@@ -57,6 +57,9 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Purposes that the visitor's browser refuses (``Sec-GPC``), in their normal form.
     repeatable
         ``request_id`` is the caller's own: whoever sends it again means the same decisions.
+    by_arm
+        Of a repeatable one: the id of a decision follows from ``request_id`` and the arm that was chosen, so that
+        whoever names both names the decision. A request id then stands for one ranking, whatever its placement.
     sticky
         Every placement keeps its choice for the visitor's session, as those do that the catalog calls so.
     apart
@@ -85,6 +88,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     consent_default: bool = False
     refused: tuple[str, ...] = ()
     repeatable: bool = False
+    by_arm: bool = False
     sticky: bool = False
     apart: bool = False
     by_page: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from personalization.deciding.distribution import ArmDistribution, ticket
-from personalization.deciding.draw import sticky_decision_id, sticky_draw_name
+from personalization.deciding.draw import decision_id_by_arm, sticky_decision_id, sticky_draw_name
 from personalization.deciding.filling import Filling
 from personalization.deciding.ladder import Rung, answered, climb, failed
 from personalization.deciding.questions import Question
@@ -26,7 +26,7 @@ def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bo
             rung = failed(filling, arms, error)
     if rung is None:
         return False
-    write(filling, slot, rung, _draw(filling, slot, rung) if rung.draws else _certain(filling, slot))
+    write(filling, slot, rung, _draw(filling, slot, rung) if rung.draws else _certain(filling, slot, rung))
     return True
 
 
@@ -48,9 +48,12 @@ def _draw(filling: Filling, slot: int, rung: Rung) -> Drawn:
     if filling.sticky and filling.scope.state is not None:
         return _draw_sticky(filling, slot, rung)
     call = filling.call
-    decision_id = mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot))
-    drawn = ticket(call.keys.draws, decision_id)
-    return Drawn(decision_id, rung.distribution.draw(drawn), drawn)
+    name = mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot))
+    drawn = ticket(call.keys.draws, name)
+    index = rung.distribution.draw(drawn)
+    if call.request.by_arm:
+        return Drawn(_id_by_arm(filling, rung, index), index, drawn, name=name)
+    return Drawn(name, index, drawn)
 
 
 def _draw_sticky(filling: Filling, slot: int, rung: Rung) -> Drawn:
@@ -73,6 +76,15 @@ def _draw_sticky(filling: Filling, slot: int, rung: Rung) -> Drawn:
     return Drawn(decision_id, index, drawn, True, replaces)
 
 
-def _certain(filling: Filling, slot: int) -> Drawn:
+def _certain(filling: Filling, slot: int, rung: Rung) -> Drawn:
     call = filling.call
-    return Drawn(mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot)), 0, None)
+    name = mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot))
+    if call.request.by_arm:
+        return Drawn(_id_by_arm(filling, rung, 0), 0, None, name=name)
+    return Drawn(name, 0, None)
+
+
+def _id_by_arm(filling: Filling, rung: Rung, index: int) -> str:
+    call = filling.call
+    arm = rung.distribution.arms[index]
+    return decision_id_by_arm(call.keys, key=filling.key, request_id=call.request.request_id, arm=arm)

@@ -30,6 +30,8 @@ class Drawn(msgspec.Struct, frozen=True, gc=False):
         What it was drawn with, in [0, 2³²); None where nothing was drawn.
     sticky
         Whether the session keeps it.
+    name
+        What was drawn by, where that is not the decision's id.
     replaces
         The trial of the choice that a sticky one replaces; empty: the first of its slot.
     """
@@ -39,6 +41,7 @@ class Drawn(msgspec.Struct, frozen=True, gc=False):
     ticket: int | None
     sticky: bool = False
     replaces: str = ""
+    name: str = ""
 
 
 def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
@@ -62,7 +65,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)
     if filling.key == NOBODY:
         return  # without consent, or without knowing of it, nothing is logged under a visitor's key
-    message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.decision_id
+    message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.name or drawn.decision_id
     is_trial = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
     trains = is_trial and not call.is_crawler
     features = filling.features_used

@@ -9,9 +9,9 @@ import orjson
 from api.dialect import Call, Reply
 from api.dialects.own.rank_request import brought, read_rank
 from api.ids import is_given
+from api.ranking import ranked
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decision import Answer
-from personalization.deciding.distribution import SCALE
 from personalization.deciding.request import PlacementRequest
 from personalization.errors import InvalidInput
 
@@ -76,21 +76,9 @@ async def rank(call: Call) -> Reply:
 
 
 def _ranking(answer: Answer, candidates: Candidates) -> list[dict[str, Any]]:
-    """All that may be shown: what was drawn for each slot, then the most probable; as they came where nobody knows.
-
-    Probabilities are those of the first slot. An item that no distribution names has none.
-    """
-    drawn = [decision.content_id for decision in answer.decisions]
-    first = answer.distributions[0]
-    weights = dict(zip(first.arms, first.weights, strict=True))
-    means = dict(zip(first.arms, first.means, strict=True))
-    left = [arm for arm in candidates.arms if arm not in candidates.refused and arm not in drawn]
-    # Equal items stay in the caller's order: sorting keeps it.
-    left.sort(key=lambda arm: (weights.get(arm, 0), means.get(arm, 0.0)), reverse=True)
     ranking = []
-    for arm in [*drawn, *left]:
-        weight = weights.get(arm)
-        shown: dict[str, Any] = {"id": arm, "probability": None if weight is None else weight / SCALE}
+    for arm, probability in ranked(answer, candidates):
+        shown: dict[str, Any] = {"id": arm, "probability": probability}
         content = candidates.arm(arm).content.body
         if content is not None:
             shown["content"] = content

@@ -102,7 +102,7 @@ def test_a_decision_of_a_release_before_is_made_again_with_the_same_ticket() -> 
             continue
         decision_id = as_before(FIRST, record.key, record.decided_at_ms.to_bytes(9, "big"))
         choice = structs.replace(record.choice, decision_id=decision_id)
-        old = structs.replace(record, choice=choice)
+        old = structs.replace(record, choice=choice, message_id=decision_id)
         for keys in (BEFORE, ROTATED):
             assert recompute(old, SHOP.catalog, Likes(), keys).ticket == ticket(FIRST, decision_id)
 
