@@ -6,19 +6,31 @@ before anything is said to be done.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
 from api.access.permissions import Permission
-from api.errors import money_forbidden
+from api.collecting import Taken
+from api.errors import ApiError, money_forbidden
 from api.ids import WireId, check_id
 from api.intake import Intake
+from api.notice import Notice
 from api.services import Services
+from api.slices import Slices
+from eventlog.port import Record
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput
 from personalization.events.decision_id import key_of
-from personalization.events.event import Activated, Event, Rewarded
+from personalization.events.event import Activated, Rewarded
 from personalization.visitor.visitor_key import NOBODY
+
+T = TypeVar("T")
+
+Told: TypeAlias = Rewarded | Activated
+"""What became of a decision."""
 
 MAX_REWARD = 1e9
 MAX_WRITE_KEY_REWARD = 1.0
@@ -65,27 +77,72 @@ class Rewarder:
         Unavailable
             Where the log did not take it.
         """
+        await self._append(
+            intake, self.rewarded(decision_id, value, intake, name=name, message_id=message_id, final=final)
+        )
+
+    def rewarded(
+        self, decision_id: str, value: float, intake: Intake, *, name: str, message_id: WireId, final: bool
+    ) -> Rewarded:
+        """A reward, checked; parameters and errors are those of ``reward``."""
         if not math.isfinite(value) or abs(value) > MAX_REWARD:
             raise InvalidInput("value", f"must be a finite number within ±{MAX_REWARD:g}", "bad_number")
         if abs(value) > MAX_WRITE_KEY_REWARD and not intake.caller.access.may(Permission.REWARD_MONEY):
             raise money_forbidden(MAX_WRITE_KEY_REWARD)
         checked = check_id(name, "name") or ""
         self._check_name(checked)
-        rewarded = Rewarded(
+        return Rewarded(
             message_id=_message_id(message_id, intake),
             decision_id=decision_id,
             value=value,
             name=checked,
             final=final,
         )
-        await self._append(intake, decision_id, rewarded)
 
     async def activate(self, decision_id: str, intake: Intake) -> None:
         """Append that a deferred decision was shown; sent again it says nothing new, and needs no message id.
 
         Raises ``InvalidInput`` for an id we did not make, ``Unavailable`` where the log did not take it.
         """
-        await self._append(intake, decision_id, Activated(decision_id=decision_id))
+        await self._append(intake, Activated(decision_id=decision_id))
+
+    async def take(self, sent: Sequence[T], read: Callable[[T], Told], intake: Intake) -> Taken:
+        """Take what became of several decisions, and wait until the log has it. A bad one keeps no good one back.
+
+        Parameters
+        ----------
+        read
+            Makes a reward or an activation of what was sent; raises as ``rewarded`` does.
+
+        Raises
+        ------
+        Unavailable
+            Where the log did not take them: nothing is accepted.
+        """
+        taken = Taken()
+        records: dict[int, Record] = {}
+        slices = Slices(self._services.turnstile)
+        for index, raw in enumerate(sent):
+            if slices.is_over:
+                await slices.pause()
+            try:
+                told = read(raw)
+                records[index] = intake.record(self._key(told), told)
+                taken.warnings += [(index, notice) for notice in intake.notices]
+            except InvalidInput as error:
+                taken.rejected.append((index, error))
+            except ApiError as error:
+                taken.rejected.append((index, InvalidInput(error.field or "body", error.message, error.code)))
+            intake.notices.clear()
+        admitted = await self._admitted({record.key for record in records.values()}, intake)
+        kept = [record for record in records.values() if record.key in admitted]
+        taken.warnings += [(index, _NO_CONSENT) for index, one in records.items() if one.key not in admitted]
+        if len(kept) < len(records):
+            self._services.metrics.unlogged.labels("consent").inc(len(records) - len(kept))
+        if kept:
+            await self._services.log.append(kept)
+        taken.n_accepted = len(kept)
+        return taken
 
     def _check_name(self, name: str) -> None:
         catalog = self._services.catalog.current.catalog
@@ -99,14 +156,38 @@ class Rewarder:
                 "unknown_name",
             )
 
-    async def _append(self, intake: Intake, decision_id: str, event: Event) -> None:
+    def _key(self, told: Told) -> str:
+        return key_of(self._services.secrets.key("decision-ids"), told.decision_id)
+
+    async def _append(self, intake: Intake, told: Told) -> None:
         services = self._services
-        key = key_of(services.secrets.key("decision-ids"), decision_id)
-        if key == NOBODY or not await services.consent.admits_answer(key, intake):
-            # Decided without consent there is no visitor's log it could go to; who refused since keeps none of it.
+        key = self._key(told)
+        if not await self._admits(key, intake):
             services.metrics.unlogged.labels("consent").inc()
             return
-        await services.log.append([intake.record(key, event)])
+        await services.log.append([intake.record(key, told)])
+
+    async def _admits(self, key: str, intake: Intake) -> bool:
+        """Whether the log may have it: decided without consent it is nobody's, and who refused since keeps none."""
+        return key != NOBODY and await self._services.consent.admits_answer(key, intake)
+
+    async def _admitted(self, keys: Iterable[str], intake: Intake) -> set[str]:
+        """Those of the keys under which the log may have it; what is asked at once is read at once."""
+        asked, admitted = list(keys), set()
+        for some in (asked[at : at + _READ_AT_ONCE] for at in range(0, len(asked), _READ_AT_ONCE)):
+            answers = await asyncio.gather(*[self._admits(key, intake) for key in some])
+            admitted |= {key for key, may in zip(some, answers, strict=True) if may}
+        return admitted
+
+
+_READ_AT_ONCE = 100
+"""Visitors: their states take a few milliseconds to decode."""
+
+_NO_CONSENT = Notice(
+    "decisionId",
+    "no_consent",
+    "was not logged: it was decided without consent to personalization, or the visitor has refused it since",
+)
 
 
 def _message_id(sent: WireId, intake: Intake) -> str:

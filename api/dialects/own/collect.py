@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-import orjson
 
 from api.collecting import Incoming, incoming_of
 from api.dialect import Call, Reply
+from api.dialects.own.taken import answer
 from api.dialects.own.wire import BATCH, WireBatch
-from api.errors import ApiError, body_of, plain
 from api.events import MAX_EVENTS, read_event
 from api.json_parts import decoded, read_elements, read_members
 from api.slices import Slices
@@ -30,19 +27,7 @@ async def collect(call: Call) -> Reply:
         return incoming_of(read_event(raw, field, intake), field, batch.sent_at, intake, call.proof)
 
     taken = await core.collector.take(batch.events, read, intake)
-    rejected = [_rejected(index, error) for index, error in taken.rejected]
-    warnings = [notice.shown(index) for index, notice in taken.warnings]
-    if len(rejected) == len(batch.events):
-        first = rejected[0]
-        refused = ApiError(400, first["code"], first["message"], first["field"])
-        more = {"accepted": 0, "rejected": rejected, "warnings": warnings}
-        return Reply(400, body_of(refused, call.request_id, more))
-    return Reply(200, orjson.dumps({"accepted": taken.n_accepted, "rejected": rejected, "warnings": warnings}))
-
-
-def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:
-    field = error.field.lstrip(".") or "body"
-    return {"index": index, "field": plain(field), "code": error.code, "message": plain(error.message)}
+    return answer(taken, len(batch.events), call, lambda _, field: field.lstrip(".") or "body")
 
 
 async def read_batch(body: bytes, slices: Slices) -> tuple[WireBatch, bool]:

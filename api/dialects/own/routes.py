@@ -34,6 +34,8 @@ OWN = Dialect(
         Route(
             ("POST",), "/v1/decisions/{decision_id}/activate", "activate", Permission.COLLECT, decisions.activate
         ),
+        Route(("POST",), "/v1/exposures", "exposures", Permission.COLLECT, decisions.exposures),
+        Route(("POST",), "/v1/rewards", "rewards", Permission.COLLECT, decisions.rewards),
         Route(("POST",), "/v1/consent", "consent", Permission.COLLECT, consent.answer),
         Route(("GET", "HEAD"), "/v1/consent/keys", "consent_keys", None, consent.keys),
         Route(("POST",), "/v1/unlink", "unlink", Permission.UNLINK, unlink.unlink, names_in_body=True),

@@ -55,6 +55,12 @@ class WireReward(Wire, frozen=True, kw_only=True):
     final: bool = False
 
 
+class WireNamedReward(WireReward, frozen=True, kw_only=True):
+    """What a decision was worth, among several."""
+
+    decision_id: str
+
+
 class WireUnlink(Wire, frozen=True, kw_only=True):
     """A browser that is not a user's any more."""
 
@@ -84,6 +90,10 @@ class _AnyReward(WireReward, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     pass
 
 
+class _AnyNamedReward(WireNamedReward, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
 class _AnyUnlink(WireUnlink, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
 
@@ -95,5 +105,6 @@ class _AnyConsent(WireConsent, frozen=True, kw_only=True, forbid_unknown_fields=
 BATCH: Reader[WireBatch] = Reader(WireBatch, _AnyBatch)
 DECIDE: Reader[WireDecide] = Reader(WireDecide, _AnyDecide)
 REWARD: Reader[WireReward] = Reader(WireReward, _AnyReward)
+NAMED_REWARD: Reader[WireNamedReward] = Reader(WireNamedReward, _AnyNamedReward)
 UNLINK: Reader[WireUnlink] = Reader(WireUnlink, _AnyUnlink)
 CONSENT: Reader[WireConsent] = Reader(WireConsent, _AnyConsent)

@@ -71,10 +71,12 @@ class FakeLog:
 
     records: list[Record] = field(default_factory=list)
     error: Exception | None = None
+    n_appends: int = 0
 
     async def append(self, records: Sequence[Record]) -> list[LogPosition]:
         if self.error is not None:
             raise self.error
+        self.n_appends += 1
         self.records += records
         return [LogPosition(record.topic, 0, offset) for offset, record in enumerate(records)]
 
