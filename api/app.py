@@ -13,8 +13,8 @@ from api.dialects.growthbook import GROWTHBOOK
 from api.dialects.metarank import METARANK
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
-from api.dialects.segment import SEGMENT
 from api.dialects.posthog import POSTHOG
+from api.dialects.segment import SEGMENT
 from api.health import HEALTH, INNER
 from api.no_pages import NoPages
 from api.routing import Routes

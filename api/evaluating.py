@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from starlette.types import Scope
-
+from api.browser import with_browser
 from api.dialect import Call
-from api.exchange import header
 from api.ids import WireId, is_given
 from api.intake import Intake
 from api.speaking import Named, beyond_doubt, named, proof_in
@@ -21,9 +19,6 @@ from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.errors import InvalidInput
 
 MAX_BODY_BYTES = 1024 * 1024
-
-_BROWSER = "Mozilla/"
-"""So the name of every browser begins, and that of no HTTP library."""
 
 _VALUE = {"html": "html", "json": "json", "redirect": "url"}
 """Where each type of content has what is shown."""
@@ -127,19 +122,3 @@ def _sent_id(context: dict[str, Any], name: str, at: str) -> WireId:
     if value is None or isinstance(value, str | int | float):
         return value
     raise InvalidInput(f"{at}.{name}", "is no id; an id is text or a whole number", "bad_id")
-
-
-def with_browser(context: dict[str, Any], scope: Scope) -> dict[str, Any]:
-    """The context, with what a browser says of itself where the context does not."""
-    agent = header(scope, b"user-agent")
-    if agent is None or not agent.startswith(_BROWSER.encode()):
-        return context
-    said: Mapping[str, str | None] = {"userAgent": agent.decode("latin-1"), "locale": _locale(scope)}
-    return {**{name: value for name, value in said.items() if value}, **context}
-
-
-def _locale(scope: Scope) -> str | None:
-    """The language a browser prefers, as ``Accept-Language`` has it first."""
-    accepted = (header(scope, b"accept-language") or b"").decode("latin-1")
-    first = accepted.split(",")[0].split(";")[0].strip()
-    return None if first == "*" else first

@@ -29,8 +29,12 @@ from tests.servers import ROOT
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(180)]
 
 CATALOG = """
-placements: {hero: {content: [red], default: red}}
-content: {red: {body: {title: Red}}}
+placements:
+  hero: {content: [red], default: red}
+  home.banner: {content: [sale], default: sale}
+content:
+  red: {body: {title: Red}}
+  sale: {type: html, body: "<b>Sale</b>"}
 sources: {site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}}
 """
 EVENT = {"type": "track", "event": "Viewed", "anonymousId": "a1"}
@@ -113,13 +117,18 @@ def nginx(folder: Path, api_port: int, https: int, http: int, authority: Authori
         "/etc/nextbest/tls/privkey.pem": str(signed.key),
     }
     (folder / "nextbest.conf").write_text(replaced((ROOT / "deploy" / "nginx.conf").read_text(), changes))
+    return nginx_command(folder, folder / "nextbest.conf")
+
+
+def nginx_command(folder: Path, included: Path) -> list[str]:
+    """The command of an nginx that includes a file; checked by nginx itself."""
     places = "".join(
         f"{name}_temp_path {folder / name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
         f"{user} daemon off; pid {folder / 'pid'}; error_log stderr; events {{}} "
-        f"http {{ {places} include {folder / 'nextbest.conf'}; }}"
+        f"http {{ {places} types {{ text/html html; }} include {included}; }}"
     )
     command = [program("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
     checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
@@ -301,3 +310,67 @@ def test_an_api_that_is_away_is_said_in_the_shape_of_every_error(
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["access-control-allow-origin"] == "*"
+
+
+PAGE = """<html><body>
+<!--# block name="home.banner" --><i>Welcome</i><!--# endblock -->
+[<!--# include virtual="/_nextbest/home.banner" stub="home.banner" -->]
+</body></html>
+"""
+
+
+@contextmanager
+def pages_with_includes(folder: Path, api_port: int) -> Iterator[httpx.Client]:
+    """nginx with ``deploy/nginx-includes.conf``, and one page."""
+    port = free_port()
+    (folder / "index.html").write_text(PAGE)
+    folder.chmod(0o755)
+    changes = {
+        "127.0.0.1:8700": f"127.0.0.1:{api_port}",
+        "listen 80;": f"listen 127.0.0.1:{port};",
+        "root /srv/shop;": f"root {folder};",
+    }
+    written = (ROOT / "deploy" / "nginx-includes.conf").read_text()
+    (folder / "includes.conf").write_text(replaced(written, changes))
+    with (
+        running(nginx_command(folder, folder / "includes.conf"), folder, port),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        yield client
+
+
+def test_a_page_holds_the_content_where_it_is_included(site: Site, tmp_path: Path) -> None:
+    with pages_with_includes(tmp_path, int(site.up.url.rpartition(":")[2])) as pages:
+        first = pages.get("/index.html")
+        assert "[<b>Sale</b>]" in first.text
+        assert "Welcome" not in first.text
+        visitor = pages.cookies["nextbest"]
+
+        def exposures() -> dict[str, int]:
+            state = site.stored(f"a:{visitor}")
+            return {name: each.total for name, each in state.exposures.items()}
+
+        until(lambda: exposures().get("sale") == 1, "whom the page gave the cookie was shown it")
+        assert "[<b>Sale</b>]" in pages.get("/index.html").text
+        assert pages.cookies["nextbest"] == visitor
+        until(lambda: exposures().get("sale") == 2, "and so was the same visitor once more")
+        # What a cookie holds cannot become a parameter: here it would make the decision another visitor's.
+        forged = httpx.get(f"{pages.base_url}/index.html", headers={"Cookie": "nextbest=x&userId=u1"})
+        assert "[<b>Sale</b>]" in forged.text
+        assert "x&userId" not in forged.headers["set-cookie"]
+        assert pages.get("/_nextbest/home.banner").text == "", "it is for includes alone"
+
+
+def test_a_page_holds_the_default_where_there_is_no_api(tmp_path: Path) -> None:
+    with pages_with_includes(tmp_path, free_port()) as pages:
+        answer = pages.get("/index.html")
+    assert answer.status_code == 200
+    assert "[<i>Welcome</i>]" in answer.text
+
+
+def test_a_page_holds_the_default_where_the_api_refuses(site: Site, tmp_path: Path) -> None:
+    with pages_with_includes(tmp_path, int(site.up.url.rpartition(":")[2])) as pages:
+        page = (tmp_path / "index.html").read_text()
+        (tmp_path / "index.html").write_text(page.replace("_nextbest/home.banner", "_nextbest/hero"))
+        answer = pages.get("/index.html")  # a placement of JSON
+    assert "[<i>Welcome</i>]" in answer.text

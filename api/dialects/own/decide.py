@@ -5,35 +5,62 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from msgspec import structs
 
+from api.browser import with_browser
 from api.dialect import Call, Reply
-from api.dialects.own.decide_request import decide_request, from_query, query_fields
-from api.dialects.own.wire import DECIDE
-from personalization.deciding.decision import Decision
+from api.dialects.own.decide_query import DECIDE_QUERY, asked_by
+from api.dialects.own.decide_request import decide_request
+from api.dialects.own.include import check_includable, included
+from api.dialects.own.wire import DECIDE, WireDecide
+from api.intake import Intake
+from personalization.deciding.decision import Answer, Decision
+from personalization.deciding.request import DecideRequest
 
 MAX_BODY_BYTES = 1024 * 1024
 _NO_STORE = [(b"cache-control", b"no-store")]
 
 
 async def decide(call: Call) -> Reply:
-    """Decide what is asked for."""
-    core = call.core
-    services = core.services
-    if call.scope["method"] == "GET":
-        wire = from_query(query_fields(call.scope["query_string"]))
-    else:
-        wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, services.max_body_bytes)))
+    """Decide what a body asks for."""
+    wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, call.core.services.max_body_bytes)))
+    request, answer, intake = await _decided(call, wire)
+    return _whole(call, request, answer, intake)
+
+
+async def decide_by_address(call: Call) -> Reply:
+    """Decide what an address asks for; with ``format`` nothing but the content is answered."""
+    query = DECIDE_QUERY.read(call.scope["query_string"])
+    if query.format is not None:
+        check_includable(query.format, query.placement, call.core.services.catalog.current)
+    wire = asked_by(query)
+    wire = structs.replace(wire, context=with_browser(wire.context or {}, call.scope))
+    request, answer, intake = await _decided(call, wire, may_be_nobody=query.visitor is not None)
+    if query.format is not None:
+        return included(query.format, answer.decisions)
+    return _whole(call, request, answer, intake)
+
+
+async def _decided(
+    call: Call, wire: WireDecide, *, may_be_nobody: bool = False
+) -> tuple[DecideRequest, Answer, Intake]:
+    decider = call.core.decider
     call.weigh(len(wire.placements) + len(wire.events or ()))
     intake = call.intake()
-    request = decide_request(wire, call.request_id, intake, core.decider, call.proof)
-    answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
+    request = decide_request(wire, call.request_id, intake, decider, call.proof, may_be_nobody=may_be_nobody)
+    answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
+    return request, answer, intake
+
+
+def _whole(call: Call, request: DecideRequest, answer: Answer, intake: Intake) -> Reply:
+    models = call.core.services.models
     body = orjson.dumps(
         {
             "requestId": request.request_id,
             "decisions": [_shown(decision) for decision in answer.decisions],
             "stateAgeMs": answer.state_age_ms,
             "stateRevision": answer.state_revision,
-            "modelAgeMs": services.models.age_ms([d.model for d in answer.decisions], intake.received_at_ms),
+            "modelAgeMs": models.age_ms([d.model for d in answer.decisions], intake.received_at_ms),
             "catalogVersion": intake.catalog.version,
             "warnings": [notice.shown() for notice in intake.notices],
         }

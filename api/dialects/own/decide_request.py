@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
 
 import msgspec
 
-from api.access.proof import USER_HASH, USER_TOKEN, Proof
+from api.access.proof import Proof
 from api.deciding import Decider
 from api.dialects.own.wire import WireDecide, WirePlacement, WireVisitor
 from api.events import client_event, event_time_ms, ids_of, nobody, own_record, proof_of, read_event
@@ -26,7 +24,13 @@ MAX_EVENTS = 100
 
 
 def decide_request(
-    wire: WireDecide, request_id: str, intake: Intake, decider: Decider, shown: ProofSource
+    wire: WireDecide,
+    request_id: str,
+    intake: Intake,
+    decider: Decider,
+    shown: ProofSource,
+    *,
+    may_be_nobody: bool = False,
 ) -> DecideRequest:
     """The request, checked. Where its only id is nobody's, it is for nobody.
 
@@ -38,6 +42,8 @@ def decide_request(
         Adds what is known of consent.
     shown
         What the request proves beside what stands in it.
+    may_be_nobody
+        Whether one that names nobody is for nobody, rather than refused.
 
     Raises
     ------
@@ -48,7 +54,7 @@ def decide_request(
     user_id = intake.id(wire.visitor.user_id, "visitor.userId")
     anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
     proof = Proof(wire.visitor.user_hash, wire.visitor.user_token)
-    visitor = _Visitor(user_id, anonymous_id, _is_tried(wire.visitor), proof)
+    visitor = _Visitor(user_id, anonymous_id, may_be_nobody or _is_tried(wire.visitor), proof)
     read = _read(wire.events, visitor, intake) if wire.events else []
     if not wire.events and visitor.is_missing:
         raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
@@ -174,35 +180,3 @@ def _same(ours: str | None, theirs: str | None, field: str) -> str | None:
     if ours and theirs and ours != theirs:
         raise InvalidInput(field, "is another visitor's; send events of others to /v1/events", "other_visitor")
     return ours or theirs
-
-
-def query_fields(query: bytes) -> dict[str, list[str]]:
-    """The fields of a query string.
-
-    Raises
-    ------
-    InvalidInput
-        Where it is none.
-    """
-    try:
-        return parse_qs(query.decode("ascii"), max_num_fields=100, errors="strict")
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InvalidInput("query", "is not a UTF-8 query string of at most 100 fields") from error
-
-
-def from_query(fields: Mapping[str, list[str]]) -> WireDecide:
-    """``?visitor=…&userId=…&userToken=…&placement=…&placement=…&key=…``, for beacons and server-side includes."""
-
-    def one(name: str) -> str | None:
-        return fields[name][0] if name in fields else None
-
-    if "placement" not in fields:
-        raise InvalidInput("placement", "is missing; send ?visitor=…&placement=…", "missing_field")
-    context: dict[str, Any] = {name: one(name) for name in ("locale", "userAgent", "timezone") if name in fields}
-    return WireDecide(
-        visitor=WireVisitor(one("visitor"), one("userId"), one(USER_HASH), one(USER_TOKEN)),
-        request_id=one("requestId"),
-        placements=[WirePlacement(name) for name in fields["placement"]],
-        context=context,
-        activate=one("activate") not in ("false", "0"),
-    )

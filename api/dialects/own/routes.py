@@ -28,7 +28,8 @@ OWN = Dialect(
     prefix="/",
     error_body=own_shape,
     routes=(
-        Route(("POST", "GET"), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide),
+        Route(("POST",), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide),
+        Route(("GET",), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide_by_address),
         Route(("POST",), "/v1/events", "collect", Permission.COLLECT, collect.collect),
         Route(("POST",), "/v1/decisions/{decision_id}/reward", "reward", Permission.COLLECT, decisions.reward),
         Route(
