@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
-import orjson
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.outages import outage_of
 from personalization.catalog.permissions import GRANTED, Permission, Role
@@ -143,14 +143,30 @@ def headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
     return []
 
 
-def body_of(error: ApiError, request_id: str, more: Mapping[str, Any] | None = None) -> bytes:
+class ErrorAnswer(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """What went wrong, and what to do about it.
+
+    Attributes
+    ----------
+    code
+        A word that stays the same.
+    request_id
+        Under which it is logged, if it is.
+    field
+        What of the request was wrong.
+    """
+
+    code: str
+    message: str
+    request_id: str
+    field: str | UnsetType = UNSET
+
+
+def body_of(error: ApiError, request_id: str) -> bytes:
     """The body of an error."""
-    body: dict[str, Any] = {"code": error.code, "message": plain(error.message), "requestId": request_id}
-    if error.field is not None:
-        body["field"] = plain(error.field)
-    if more:
-        body.update(more)
-    return orjson.dumps(body)
+    field = UNSET if error.field is None else plain(error.field)
+    answer = ErrorAnswer(code=error.code, message=plain(error.message), request_id=request_id, field=field)
+    return msgspec.json.encode(answer)
 
 
 def plain(text: str) -> str:

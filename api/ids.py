@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 from prometheus_client import Counter
 
+from api.json_schema import described
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_key import MAX_ID_BYTES
 
 logger = logging.getLogger(__name__)
 
-WireId: TypeAlias = str | int | float | bool | None
+WireId: TypeAlias = Annotated[
+    str | int | float | bool | None,
+    described({"type": ["string", "integer", "null"], "maxLength": MAX_ID_BYTES}),
+]
 """What may stand in JSON where an id belongs; which of it is one, ``check_id`` says."""
 
 LOG_EVERY_MS = 3_600_000

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was taken, but not as it was sent.
+
+    Attributes
+    ----------
+    index
+        Of the thing among several.
+    """
+
+    index: int | UnsetType = UNSET
+    field: str
+    code: str
+    message: str
 
 
 class Notice(NamedTuple):
@@ -12,7 +30,7 @@ class Notice(NamedTuple):
     code: str
     message: str
 
-    def shown(self, index: int | None = None) -> dict[str, Any]:
+    def shown(self, index: int | None = None) -> Warned:
         """The notice as an answer shows it; ``index`` is that of the event it is about."""
-        where: dict[str, Any] = {} if index is None else {"index": index}
-        return {**where, "field": self.field.lstrip("."), "code": self.code, "message": self.message}
+        at = UNSET if index is None else index
+        return Warned(index=at, field=self.field.lstrip("."), code=self.code, message=self.message)

@@ -8,12 +8,21 @@ behind, is a wrong clock, and by as much the event is moved.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from api.json_schema import described
 from api.notice import Notice
 from personalization.errors import InvalidInput
 
-WireTime: TypeAlias = str | int | float | None
+WireTime: TypeAlias = Annotated[
+    str | int | float | None,
+    described(
+        {
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": ["integer", "null"]}],
+            "description": "ISO 8601, or milliseconds since 1970.",
+        }
+    ),
+]
 
 TRANSIT_MS = 5 * 60_000
 """Retries included; a clock set by hand is seldom further off, and decay does not feel five minutes."""

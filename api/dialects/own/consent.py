@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from api.access.proof import Proof
+from api.answer import Answer, reply
 from api.dialect import Call, Reply
 from api.dialects.own.visitors import find_visitor
 from api.dialects.own.wire import CONSENT, WireVisitor
 from api.intake import Intake
+from api.notice import Warned
 from api.speaking import Named, named
 from personalization.errors import InvalidInput
 from personalization.visitor.purposes import Words, merge
 
 MAX_BODY_BYTES = 32 * 1024
 JWK_SET = b"application/jwk-set+json"
+
+
+class ConsentAnswer(Answer, frozen=True, kw_only=True):
+    """What was recorded, and its receipt.
+
+    Attributes
+    ----------
+    receipt
+        A JSON Web Token, signed with Ed25519; null: the catalog does not say enough for one.
+    """
+
+    record_id: str
+    receipt: str | None
+    purposes: dict[str, bool]
+    at_ms: int
+    expires_ms: int | None
+    warnings: list[Warned]
+
+
+class JwkSet(Answer, frozen=True, kw_only=True):
+    """Public keys (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+class KeptWord(Answer, frozen=True, kw_only=True):
+    """An answer of the visitor's.
+
+    Attributes
+    ----------
+    verified
+        Whether it was said with proof, or by a server key.
+    """
+
+    granted: bool
+    at_ms: int
+    verified: bool
+
+
+class KeptConsent(Answer, frozen=True, kw_only=True):
+    """What is kept of a visitor's answers, by purpose."""
+
+    visitor_id: str
+    canonical_id: str
+    purposes: dict[str, KeptWord]
 
 
 async def answer(call: Call) -> Reply:
@@ -28,15 +77,15 @@ async def answer(call: Call) -> Reply:
         language=wire.language or "",
         collection_method=wire.collection_method or "",
     )
-    shown = {
-        "recordId": given.record_id,
-        "receipt": given.receipt,
-        "purposes": given.purposes,
-        "atMs": given.at_ms,
-        "expiresMs": given.expires_ms,
-        "warnings": [notice.shown() for notice in given.warnings],
-    }
-    return Reply(200, orjson.dumps(shown))
+    told = ConsentAnswer(
+        record_id=given.record_id,
+        receipt=given.receipt,
+        purposes=dict(given.purposes),
+        at_ms=given.at_ms,
+        expires_ms=given.expires_ms,
+        warnings=[notice.shown() for notice in given.warnings],
+    )
+    return reply(told)
 
 
 async def keys(call: Call) -> Reply:
@@ -51,15 +100,15 @@ async def kept(call: Call) -> Reply:
     purposes = call.core.services.catalog.current.catalog.named.purposes
     for state in states:
         merge(words, state.consents, purposes)
-    shown = {
-        "visitorId": visitor_id,
-        "canonicalId": canonical[2:],
-        "purposes": {
-            name: {"granted": word.granted, "atMs": word.at_ms, "verified": word.verified}
+    told = KeptConsent(
+        visitor_id=visitor_id,
+        canonical_id=canonical[2:],
+        purposes={
+            name: KeptWord(granted=word.granted, at_ms=word.at_ms, verified=word.verified)
             for name, word in words.items()
         },
-    }
-    return Reply(200, orjson.dumps(shown))
+    )
+    return reply(told)
 
 
 def _who(visitor: WireVisitor, call: Call, intake: Intake) -> Named:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType, structs
 
+from api.answer import Answer
+from api.json_schema import component
 from api.times import WireTime, time_ms
 from api.wire import Reader, T, Wire
 from personalization.catalog.catalog import Content
@@ -44,7 +46,7 @@ class WireNamedItem(WireItem, frozen=True, kw_only=True):
 class WireItems(Wire, frozen=True, kw_only=True):
     """Several items."""
 
-    items: list[msgspec.Raw]
+    items: list[Annotated[msgspec.Raw, component("WireNamedItem")]]
 
 
 class _AnyItem(WireItem, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -129,22 +131,46 @@ def item_of(
     return item
 
 
-def shown_item(item_id: str, item: Item) -> dict[str, Any]:
-    """An item as it is answered."""
+class ItemAnswer(Answer, frozen=True, kw_only=True):
+    """An item.
+
+    Attributes
+    ----------
+    revision
+        Which change of all items this was; only where it was one.
+    """
+
+    id: str
+    type: Literal["html", "json", "redirect"]
+    body: Any
+    locales: dict[str, Any]
+    trusted: bool
+    features: dict[str, Any]
+    tags: tuple[str, ...]
+    starts: str | None
+    ends: str | None
+    in_stock: bool
+    priority: int
+    revision: int | UnsetType | None = UNSET
+
+
+def shown_item(item_id: str, item: Item, revision: int | UnsetType | None = UNSET) -> ItemAnswer:
+    """An item as it is answered; ``revision`` is that of the change it is the answer to."""
     content = item.content
-    return {
-        "id": item_id,
-        "type": content.type,
-        "body": content.body,
-        "locales": content.locales,
-        "trusted": content.trusted,
-        "features": content.features,
-        "tags": item.tags,
-        "starts": _moment(content.starts_ms),
-        "ends": _moment(content.ends_ms),
-        "inStock": item.in_stock,
-        "priority": content.priority,
-    }
+    return ItemAnswer(
+        id=item_id,
+        type=content.type,
+        body=content.body,
+        locales=content.locales,
+        trusted=content.trusted,
+        features=content.features,
+        tags=item.tags,
+        starts=_moment(content.starts_ms),
+        ends=_moment(content.ends_ms),
+        in_stock=item.in_stock,
+        priority=content.priority,
+        revision=revision,
+    )
 
 
 def _made(wire: WireItem, held: Item) -> Item:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-import orjson
 
+from api.answer import Answer, reply
 from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
-from api.errors import ApiError, not_found
+from api.dialects.own.taken import Rejected
+from api.errors import ApiError, not_found, plain
 from api.json_parts import read_elements, read_members
 from api.slices import Slices
 from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item, check_item_id
@@ -24,13 +23,20 @@ _PUT_BYTES = 64 * 1024
 """Of items as sent, which are encoded, kept and followed in one go: two milliseconds each."""
 
 
+class ItemsAnswer(Answer, frozen=True, kw_only=True):
+    """How many items were put in, and what was wrong with the others."""
+
+    accepted: int
+    rejected: list[Rejected]
+
+
 async def show(call: Call) -> Reply:
     """One item."""
     item_id = call.params["content_id"]
     item = await call.core.stock.get(item_id)
     if item is None:
         raise not_found(call.scope["path"])
-    return Reply(200, orjson.dumps(shown_item(item_id, item)))
+    return reply(shown_item(item_id, item))
 
 
 async def put(call: Call) -> Reply:
@@ -41,7 +47,7 @@ async def put(call: Call) -> Reply:
     call.core.stock.check_id(item_id)
     done = await call.core.stock.put({item_id: item}, call.caller)
     _check_room(done[item_id])
-    return Reply(200, orjson.dumps({**shown_item(item_id, item), "revision": done[item_id]}))
+    return reply(shown_item(item_id, item, done[item_id]))
 
 
 async def patch(call: Call) -> Reply:
@@ -57,7 +63,7 @@ async def patch(call: Call) -> Reply:
     revision = await call.core.stock.change(item_id, changed, call.caller)
     if revision is None:
         raise not_found(call.scope["path"])
-    return Reply(200, orjson.dumps({**shown_item(item_id, made[-1]), "revision": revision}))
+    return reply(shown_item(item_id, made[-1], revision))
 
 
 async def delete(call: Call) -> Reply:
@@ -74,7 +80,7 @@ async def put_many(call: Call) -> Reply:
     items = await _read_items(await call.body(services.max_body_bytes), slices)
     call.weigh(len(items))
     good: dict[str, tuple[int, Item]] = {}
-    rejected: list[dict[str, Any]] = []
+    rejected: list[Rejected] = []
     for index, raw in enumerate(items):
         if slices.is_over:
             await slices.pause()
@@ -88,7 +94,9 @@ async def put_many(call: Call) -> Reply:
                 raise InvalidInput(f"{field}.{error.field}", error.message, error.code) from error
             good[sent.id] = index, item
         except InvalidInput as error:
-            rejected.append({"index": index, "code": error.code, "field": error.field, "message": error.message})
+            rejected.append(
+                Rejected(index=index, code=error.code, field=plain(error.field), message=plain(error.message))
+            )
     await call.audited.begin(objects=[f"content_id:{item_id}" for item_id in good])
     done: dict[str, int | None] = {}
     some: dict[str, Item] = {}
@@ -104,9 +112,9 @@ async def put_many(call: Call) -> Reply:
     for item_id, revision in done.items():
         if revision is None:
             index = good[item_id][0]
-            rejected.append({"index": index, "code": "no_room", "field": f"items[{index}]", "message": _NO_ROOM})
-    rejected.sort(key=lambda each: each["index"])
-    return Reply(200, orjson.dumps({"accepted": len(items) - len(rejected), "rejected": rejected}))
+            rejected.append(Rejected(index=index, code="no_room", field=f"items[{index}]", message=_NO_ROOM))
+    rejected.sort(key=lambda each: each.index)
+    return reply(ItemsAnswer(accepted=len(items) - len(rejected), rejected=rejected))
 
 
 async def _read_items(body: bytes, slices: Slices) -> list[msgspec.Raw]:

@@ -3,16 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Literal
 
-import orjson
+from msgspec import structs
 
+from api.answer import Answer, reply
 from api.dialect import Call, Reply
 from api.errors import not_found
 from api.services import Services
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot, unpack_version
 from personalization.deciding.decider_catalog import PreparedPlacement
+
+
+class LearnedArm(Answer, frozen=True, kw_only=True):
+    """What an arm brought.
+
+    Attributes
+    ----------
+    mean
+        Reward as the model sees it without any context; null: it was never shown.
+    interval
+        Of the mean, 95 %.
+    """
+
+    content_id: str
+    exposures: int
+    rewards: float
+    mean: float | None
+    interval: list[float]
+
+
+class Learned(Answer, frozen=True, kw_only=True):
+    """What a model has learned.
+
+    Attributes
+    ----------
+    learned
+        Outcomes, and times that it forgot somebody.
+    trained_through
+        Where in the outcomes the books end, by partition.
+    """
+
+    arms: list[LearnedArm]
+    model: str | None
+    model_version: int | None
+    model_generation: int | None
+    learned: int | None
+    model_age_ms: int | None
+    trained_through: dict[str, int] | None
+
+
+class LearnedVariant(Learned, frozen=True, kw_only=True):
+    """What the model of a variant has learned.
+
+    Attributes
+    ----------
+    learn
+        ``own``, or ``shared`` if these are the placement's own numbers.
+    """
+
+    share: float
+    learn: Literal["own", "shared"]
+
+
+class PlacementAnswer(Learned, frozen=True, kw_only=True):
+    """What was learned about a placement's contents, also by each variant."""
+
+    placement: str
+    variants: dict[str, LearnedVariant]
+    catalog_version: int
 
 
 async def show(call: Call) -> Reply:
@@ -25,17 +85,17 @@ async def show(call: Call) -> Reply:
     variants = {}
     for variant, spec in prepared.compiled.spec.variants.items():
         learned = await _learned(services, prepared.variants[variant])
-        variants[variant] = {"share": spec.share, "learn": spec.learn, **learned}
-    shown = {
-        "placement": name,
-        **await _learned(services, prepared),
-        "variants": variants,
-        "catalogVersion": services.catalog.current.catalog.version,
-    }
-    return Reply(200, orjson.dumps(shown))
+        variants[variant] = LearnedVariant(share=spec.share, learn=spec.learn, **structs.asdict(learned))
+    told = PlacementAnswer(
+        placement=name,
+        variants=variants,
+        catalog_version=services.catalog.current.catalog.version,
+        **structs.asdict(await _learned(services, prepared)),
+    )
+    return reply(told)
 
 
-async def _learned(services: Services, prepared: PreparedPlacement) -> dict[str, Any]:
+async def _learned(services: Services, prepared: PreparedPlacement) -> Learned:
     """What the model of a placement has learned, or that of one of its variants, which may be the same."""
     key = prepared.compiled.model
     model = services.models.get(key)
@@ -46,25 +106,25 @@ async def _learned(services: Services, prepared: PreparedPlacement) -> dict[str,
     for arm in _arms(prepared, reports):
         report = reports.get(arm) or ArmReport(arm, 0, 0.0, low, low, high)
         arms.append(
-            {
-                "contentId": arm,
-                "exposures": report.exposures,
-                "rewards": report.rewards,
-                "mean": report.mean if report.exposures else None,
-                "interval": [report.low, report.high],
-            }
+            LearnedArm(
+                content_id=arm,
+                exposures=report.exposures,
+                rewards=report.rewards,
+                mean=report.mean if report.exposures else None,
+                interval=[report.low, report.high],
+            )
         )
     version = model.version if isinstance(model, ModelSnapshot) else None
     generation, n_learned = unpack_version(version) if version is not None else (None, None)
-    return {
-        "arms": arms,
-        "model": model.model if isinstance(model, ModelSnapshot) else None,
-        "modelVersion": version,
-        "modelGeneration": generation,
-        "learned": n_learned,
-        "modelAgeMs": services.models.age_ms([key], services.clock_ms()),
-        "trainedThrough": book.trained_through if book else None,
-    }
+    return Learned(
+        arms=arms,
+        model=model.model if isinstance(model, ModelSnapshot) else None,
+        model_version=version,
+        model_generation=generation,
+        learned=n_learned,
+        model_age_ms=services.models.age_ms([key], services.clock_ms()),
+        trained_through=book.trained_through if book else None,
+    )
 
 
 def _arms(prepared: PreparedPlacement, reports: Collection[str]) -> list[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+from msgspec import UNSET, UnsetType
 
+from api.answer import Answer as Told
+from api.answer import reply
 from api.dialect import Call, Reply
 from api.dialects.own.rank_request import brought, read_rank
 from api.ids import is_given
+from api.notice import Warned
 from api.ranking import ranked
 from personalization.deciding.candidates import Candidates
-from personalization.deciding.decision import Answer
+from personalization.deciding.decision import Answer, Tier
 from personalization.deciding.request import PlacementRequest
 from personalization.errors import InvalidInput
 
@@ -20,6 +23,49 @@ _FIELDS = {"placements[0]": "placement", "placements[0].slots": "slots"}
 """Of a request to decide, as callers write them here."""
 
 _NO_STORE = [(b"cache-control", b"no-store")]
+
+
+class ItemShown(Told, frozen=True, kw_only=True):
+    """The item of one slot."""
+
+    slot: int
+    decision_id: str
+    item_id: str
+    probability: float
+
+
+class RankedItem(Told, frozen=True, kw_only=True):
+    """An item in its place.
+
+    Attributes
+    ----------
+    probability
+        Of standing in the first slot; null: no model was asked.
+    content
+        As it was sent.
+    """
+
+    id: str
+    probability: float | None
+    content: Any | UnsetType = UNSET
+
+
+class RankAnswer(Told, frozen=True, kw_only=True):
+    """The items, ranked."""
+
+    request_id: str
+    placement: str
+    decisions: list[ItemShown]
+    ranking: list[RankedItem]
+    policy: str
+    tier: Tier
+    reason: str
+    holdout: bool
+    variant: str | None
+    state_age_ms: int | None
+    state_revision: int | None
+    catalog_version: int
+    warnings: list[Warned]
 
 
 async def rank(call: Call) -> Reply:
@@ -49,38 +95,41 @@ async def rank(call: Call) -> Reply:
     except InvalidInput as error:
         raise InvalidInput(_FIELDS.get(error.field, error.field), error.message, error.code) from error
     first = answer.decisions[0]
-    body = {
-        "requestId": request.request_id,
-        "placement": wire.placement,
-        "decisions": [
-            {
-                "slot": decision.slot,
-                "decisionId": decision.decision_id,
-                "itemId": decision.content_id,
-                "probability": decision.probability,
-            }
+    told = RankAnswer(
+        request_id=request.request_id,
+        placement=wire.placement,
+        decisions=[
+            ItemShown(
+                slot=decision.slot,
+                decision_id=decision.decision_id,
+                item_id=decision.content_id,
+                probability=decision.probability,
+            )
             for decision in answer.decisions
         ],
-        "ranking": _ranking(answer, candidates),
-        "policy": first.policy,
-        "tier": first.tier,
-        "reason": first.reason,
-        "holdout": first.holdout,
-        "variant": first.variant or None,
-        "stateAgeMs": answer.state_age_ms,
-        "stateRevision": answer.state_revision,
-        "catalogVersion": intake.catalog.version,
-        "warnings": [notice.shown() for notice in intake.notices],
-    }
-    return Reply(200, orjson.dumps(body), _NO_STORE)
+        ranking=_ranking(answer, candidates),
+        policy=first.policy,
+        tier=first.tier,
+        reason=first.reason,
+        holdout=first.holdout,
+        variant=first.variant or None,
+        state_age_ms=answer.state_age_ms,
+        state_revision=answer.state_revision,
+        catalog_version=intake.catalog.version,
+        warnings=[notice.shown() for notice in intake.notices],
+    )
+    return reply(told, headers=_NO_STORE)
 
 
-def _ranking(answer: Answer, candidates: Candidates) -> list[dict[str, Any]]:
+def _ranking(answer: Answer, candidates: Candidates) -> list[RankedItem]:
     ranking = []
     for arm, probability in ranked(answer, candidates):
-        shown: dict[str, Any] = {"id": arm, "probability": probability}
         content = candidates.arm(arm).content.body
-        if content is not None:
-            shown["content"] = content
-        ranking.append(shown)
+        ranking.append(
+            RankedItem(
+                id=arm,
+                probability=probability,
+                content=UNSET if content is None else content,
+            )
+        )
     return ranking

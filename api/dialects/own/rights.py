@@ -3,23 +3,70 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, Literal
 
-import msgspec
 import orjson
-from starlette.datastructures import QueryParams
+from msgspec import UNSET, UnsetType
 
+from api.answer import Answer, reply
 from api.dialect import Call, Reply
+from api.dialects.own.visitors import KIND_QUERY
 from api.errors import not_found
 from api.ids import check_id
-from api.rights import Kind
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_key import is_registered, raw_id
-from state.erasure_store import Erasure
+from state.erasure_store import Erasure, Remaining
 from state.visitor_store import Stored
 
 WAIT_S = 10.0
 MAX_WAIT_S = 30.0
+
+
+class ExportedId(Answer, frozen=True, kw_only=True):
+    """An id of theirs."""
+
+    kind: Literal["user", "anonymous"]
+    id: str
+
+
+class ExportAnswer(Answer, frozen=True, kw_only=True):
+    """All that is kept of a person, by the names of the fields it is kept in.
+
+    Attributes
+    ----------
+    log
+        What the topics hold of them, entry by entry.
+    """
+
+    visitor_id: str
+    ids: list[ExportedId]
+    exported_ms: int
+    states: list[dict[str, Any]]
+    log: dict[str, list[dict[str, Any]]]
+
+
+class ErasureAnswer(Answer, frozen=True, kw_only=True):
+    """What became of an erasure.
+
+    Attributes
+    ----------
+    n_ids
+        How many ids the person had.
+    removed
+        How much was removed, by kind.
+    remains
+        What is left, and until when; 0: for good.
+    """
+
+    erasure_id: str
+    asked_ms: int
+    done_ms: int | UnsetType = UNSET
+    n_ids: int | UnsetType = UNSET
+    removed: dict[str, int] | UnsetType = UNSET
+    remains: tuple[Remaining, ...] | UnsetType = UNSET
+    status: Literal["done", "pending"]
+
+
 _WAIT = re.compile(rb"\bwait\s*=\s*([0-9]{1,4})\b")
 
 
@@ -58,22 +105,27 @@ _AS_FILE = ((b"content-disposition", b'attachment; filename="export.json"'),)
 
 
 def _shown(erasure: Erasure) -> Reply:
-    shown: dict[str, Any] = msgspec.to_builtins(erasure)
-    for name in ("keys", "units", "erasedMs"):
-        shown.pop(name, None)
-    shown["status"] = "done" if erasure.done_ms else "pending"
+    told = ErasureAnswer(
+        erasure_id=erasure.erasure_id,
+        asked_ms=erasure.asked_ms,
+        done_ms=erasure.done_ms or UNSET,
+        n_ids=erasure.n_ids or UNSET,
+        removed=erasure.removed or UNSET,
+        remains=erasure.remains or UNSET,
+        status="done" if erasure.done_ms else "pending",
+    )
     if erasure.done_ms:
-        return Reply(200, orjson.dumps(shown))
+        return reply(told)
     where = f"/v1/erasures/{erasure.erasure_id}".encode()
-    return Reply(202, orjson.dumps(shown), ((b"location", where),))
+    return reply(told, 202, ((b"location", where),))
 
 
 async def _person(call: Call) -> tuple[str, dict[str, Stored]]:
     visitor_id = check_id(call.params["visitor_id"], "id")
-    kind = QueryParams(call.scope["query_string"]).get("kind")
-    if visitor_id is None or kind not in (None, "user", "anonymous"):
-        raise InvalidInput("kind", "must be user or anonymous", "invalid_field")
-    return visitor_id, await call.core.services.rights.person(visitor_id, cast("Kind | None", kind))
+    kind = KIND_QUERY.read(call.scope["query_string"]).kind
+    if visitor_id is None:
+        raise InvalidInput("id", "is empty; write the visitor's into the path", "missing_field")
+    return visitor_id, await call.core.services.rights.person(visitor_id, kind)
 
 
 def _wait_s(call: Call) -> float:

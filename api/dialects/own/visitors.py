@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
-from starlette.datastructures import QueryParams
+from msgspec import Meta
 
+from api.answer import Answer, reply
 from api.conversions import shown_scores
 from api.dialect import Call, Reply
 from api.errors import not_found
 from api.ids import check_id
+from api.query import Query, QueryReader
+from api.rights import Kind
 from api.services import Services
 from personalization.audience.conversion_scores import Scores
 from personalization.audience.merge import merge_states
@@ -21,10 +23,64 @@ from personalization.visitor.visitor_key import anonymous_key, is_registered, us
 from personalization.visitor.visitor_state import VisitorState
 
 
+class KindQuery(Query, frozen=True, kw_only=True):
+    """Whose the id is."""
+
+    kind: Annotated[
+        Kind | None, Meta(description="Whose the id is, where it is both a user's and a browser's.")
+    ] = None
+
+
+KIND_QUERY: QueryReader[KindQuery] = QueryReader(KindQuery)
+
+
+class Side(Answer, frozen=True, kw_only=True):
+    """On which side of an experiment somebody is.
+
+    Attributes
+    ----------
+    crossover
+        Whether they have been on both.
+    """
+
+    control: bool
+    since_ms: int
+    crossover: bool
+
+
+class VisitorAnswer(Answer, frozen=True, kw_only=True):
+    """What is known of a visitor.
+
+    Attributes
+    ----------
+    canonical_id
+        The id that theirs leads to.
+    event_count
+        Distinct events that were applied, merges included.
+    last_event_ms
+        When they were heard of last; null: only things were done to them.
+    scores
+        Conversions and scores of the catalog, by name, with what made them.
+    """
+
+    visitor_id: str
+    canonical_id: str
+    revision: int
+    event_count: int
+    last_event_ms: int | None
+    traits: dict[str, Any]
+    segments: list[str]
+    scores: dict[str, dict[str, Any]]
+    affinities: dict[str, Any]
+    consent: dict[str, bool]
+    assignments: dict[str, Side]
+    open_decisions: int
+
+
 async def show(call: Call) -> Reply:
     """Show one visitor."""
     visitor_id, canonical, states = await find_visitor(call)
-    return Reply(200, orjson.dumps(await _shown(visitor_id, canonical, states, call.core.services)))
+    return reply(await _shown(visitor_id, canonical, states, call.core.services))
 
 
 async def find_visitor(call: Call) -> tuple[str, str, list[VisitorState]]:
@@ -39,9 +95,9 @@ async def find_visitor(call: Call) -> tuple[str, str, list[VisitorState]]:
     """
     services = call.core.services
     visitor_id = check_id(call.params["visitor_id"], "id")
-    kind = QueryParams(call.scope["query_string"]).get("kind")
-    if visitor_id is None or kind not in (None, "user", "anonymous"):
-        raise InvalidInput("kind", "must be user or anonymous", "invalid_field")
+    kind = KIND_QUERY.read(call.scope["query_string"]).kind
+    if visitor_id is None:
+        raise InvalidInput("id", "is empty; write the visitor's into the path", "missing_field")
     candidates = {"user": [user_key(visitor_id)], "anonymous": [anonymous_key(visitor_id)]}
     keys = candidates[kind] if kind else [*candidates["user"], *candidates["anonymous"]]
     for key in keys:
@@ -51,7 +107,7 @@ async def find_visitor(call: Call) -> tuple[str, str, list[VisitorState]]:
     raise not_found(call.scope["path"])
 
 
-async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], services: Services) -> dict[str, Any]:
+async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], services: Services) -> VisitorAnswer:
     catalog = services.catalog.current.catalog
     state = states[0]
     for other in states[1:]:
@@ -60,20 +116,20 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
     scope = VisitorScope(state, {}, catalog, services.clock_ms(), known, Scores(conversions, []))
     shown = shown_scores(conversions, scope)
     likely = {name: score["probability"] for name, score in shown.items()}
-    return {
-        "visitorId": visitor_id,
-        "canonicalId": canonical[2:],
-        "revision": state.revision,
-        "eventCount": state.event_count,
-        "lastEventMs": state.last_ms or None,
-        "traits": state.traits,
-        "segments": scope.value("segments"),
-        "scores": {**shown, **score_report(scope, likely)},
-        "affinities": scope.value("affinities"),
-        "consent": {purpose: word.granted for purpose, word in state.consents.items()},
-        "assignments": {
-            name: {"control": side.control, "sinceMs": side.first_ms, "crossover": side.crossover}
+    return VisitorAnswer(
+        visitor_id=visitor_id,
+        canonical_id=canonical[2:],
+        revision=state.revision,
+        event_count=state.event_count,
+        last_event_ms=state.last_ms or None,
+        traits=state.traits,
+        segments=scope.value("segments"),
+        scores={**shown, **score_report(scope, likely)},
+        affinities=scope.value("affinities"),
+        consent={purpose: word.granted for purpose, word in state.consents.items()},
+        assignments={
+            name: Side(control=side.control, since_ms=side.first_ms, crossover=side.crossover)
             for name, side in state.holdouts.items()
         },
-        "openDecisions": await services.open_decisions(canonical),
-    }
+        open_decisions=await services.open_decisions(canonical),
+    )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from api.ids import WireId
+from api.json_schema import component
 from api.times import WireTime
 from api.wire import Reader, Wire
+
+RawEvent: TypeAlias = Annotated[msgspec.Raw, component("WireEvent")]
 
 
 class WireBatch(Wire, frozen=True, kw_only=True):
     """Several events."""
 
-    events: list[msgspec.Raw]
+    events: Annotated[list[RawEvent], Meta(min_length=1)]
     sent_at: WireTime = None
 
 
@@ -41,7 +45,7 @@ class WireDecide(Wire, frozen=True, kw_only=True):
     placements: list[str | WirePlacement]
     request_id: WireId = None
     context: dict[str, Any] | None = None
-    events: list[msgspec.Raw] | None = None
+    events: list[RawEvent] | None = None
     deadline_ms: int | float | None = None
     activate: bool = True
 
@@ -59,6 +63,18 @@ class WireNamedReward(WireReward, frozen=True, kw_only=True):
     """What a decision was worth, among several."""
 
     decision_id: str
+
+
+class WireRewards(Wire, frozen=True, kw_only=True):
+    """What several decisions were worth."""
+
+    rewards: Annotated[list[Annotated[msgspec.Raw, component("WireNamedReward")]], Meta(min_length=1)]
+
+
+class WireExposures(Wire, frozen=True, kw_only=True):
+    """Decisions that were shown."""
+
+    decision_ids: Annotated[list[str], Meta(min_length=1)]
 
 
 class WireUnlink(Wire, frozen=True, kw_only=True):
