@@ -17,11 +17,15 @@ from api.dialects.posthog import POSTHOG
 from api.dialects.segment import SEGMENT
 from api.health import HEALTH, INNER
 from api.no_pages import NoPages
+from api.openapi import describing
 from api.routing import Routes
 from api.services import Services
 
-DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, HEALTH)
+SPOKEN = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
+
+DIALECTS = (*SPOKEN, describing(SPOKEN))
+"""That, and what describes it."""
 
 
 class Application:

@@ -27,8 +27,8 @@ class Given:
     """
 
     what: str
-    types: Mapping[str, Any] = field(default=_NONE)
-    headers: Mapping[str, str] = field(default=_NONE)
+    types: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class Description:
         Request headers that it looks at beside those of every route, with what they say.
     errors
         Statuses of errors, beside those that follow from its permission and its body.
+    parts
+        Types that stand in all this as a reference alone (``api.json_schema.component``).
     example
         A body that it takes.
     """
@@ -57,8 +59,9 @@ class Description:
     given: Mapping[int, Given]
     body: tuple[Any, ...] = ()
     query: type[Query] | None = None
-    headers: Mapping[str, str] = field(default=_NONE)
+    headers: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
+    parts: tuple[Any, ...] = ()
     example: Any = None
 
 

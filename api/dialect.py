@@ -23,6 +23,7 @@ from api.access.proof import Proof
 from api.access.shown_key import IN_BODY, MAX_KEYED_BODY_BYTES, key_in_body, key_in_headers
 from api.auditing import TRAIL_OF, AuditedRequest
 from api.core import Core
+from api.description import Description
 from api.errors import ApiError, body_of, too_large
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
@@ -208,6 +209,8 @@ class Route:
     names_in_body
         Whether what it is about stands in its body: then the handler says so (``call.audited.begin``), before it
         does anything. Of other routes it is what stands in the path, and is recorded before they are called.
+    description
+        What it takes and gives; None where a protocol of others says so.
     is_look
         Whether it only looks at what became of an act, which may be done again and again: it is one of the reads.
     """
@@ -219,6 +222,7 @@ class Route:
     handle: Handler
     names_in_body: bool = False
     is_look: bool = False
+    description: Description | None = None
 
     @property
     def trail(self) -> Trail | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import orjson
 
+from api.answer import Answer
+from api.description import Description, json_of
 from api.dialect import Call, Dialect, Reply, Route
 
 _GET = ("GET", "HEAD")
@@ -32,7 +36,20 @@ async def metrics(call: Call) -> Reply:
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
-_HEALTHZ = Route(_GET, "/healthz", "healthz", None, healthz)
+class Health(Answer, frozen=True, kw_only=True):
+    """That the process is alive."""
+
+    status: Literal["ok"]
+
+
+_HEALTHZ = Route(
+    _GET,
+    "/healthz",
+    "healthz",
+    None,
+    healthz,
+    description=Description(summary="Whether the process answers", given={200: json_of(Health, what="It does.")}),
+)
 
 HEALTH = Dialect(name="health", prefix="/", routes=(_HEALTHZ,))
 """What everybody may ask: no dialect of callers, and served like one."""

@@ -228,7 +228,7 @@ def _written(info: msgspec.inspect.Metadata) -> Shape:
 
 
 def _group(info: msgspec.inspect.StructType) -> Group:
-    docs = _attribute_docs(info.cls)
+    docs = attribute_docs(info.cls)
     fields = {}
     for field in info.fields:
         key = yaml_name(field.name)
@@ -252,7 +252,7 @@ def _as_time(shape: Shape) -> Shape:
 _ENTRY = re.compile(r"^    (?P<names>[a-z0-9_]+(?:, [a-z0-9_]+)*)\n(?P<text>(?:        .*\n|\n)+)", re.MULTILINE)
 
 
-def _attribute_docs(cls: type[msgspec.Struct]) -> dict[str, str]:
+def attribute_docs(cls: type[msgspec.Struct]) -> dict[str, str]:
     """Field → what the class's docstring says of it under *Attributes*."""
     docs = {}
     _, _, attributes = (cls.__doc__ or "").partition("----------\n")

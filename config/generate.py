@@ -12,17 +12,21 @@ _DOCS = Path(__file__).parent.parent / "docs"
 SETTINGS_PAGE = _DOCS / "settings.md"
 POLICIES_PAGE = _DOCS / "policies.md"
 ACCESS_PAGE = _DOCS / "access.md"
+DESCRIPTION_FILE = _DOCS / "openapi.json"
 
 
 def generated() -> dict[Path, str]:
     """Each generated file and what should stand in it."""
-    from api.access_page import access_page  # the API, of all that stands above: whoever loads a catalog needs none
+    # The API, of all that stands above: whoever loads a catalog needs none.
+    from api.access_page import access_page
+    from api.description_file import description_file
 
     return {
         SCHEMA_FILE: catalog_schema_text(),
         SETTINGS_PAGE: settings_page(),
         POLICIES_PAGE: policies_page(),
         ACCESS_PAGE: access_page(),
+        DESCRIPTION_FILE: description_file(),
     }
 
 

@@ -17,48 +17,76 @@ from api.dialects.own import (
     unlink,
     visitors,
 )
+from api.dialects.own import descriptions as told
 
 DECIDE_PATH = "/v1/decide"
 _VISITOR = "/v1/visitors/{visitor_id:path}"
 _CONTENT = "/v1/content/{content_id:path}"
+_REWARD = "/v1/decisions/{decision_id}/reward"
+_ACTIVATE = "/v1/decisions/{decision_id}/activate"
+_GET = ("GET", "HEAD")
+_POST = ("POST",)
+_DECIDE, _COLLECT = Permission.DECIDE, Permission.COLLECT
+_ITEMS, _READ, _VISITORS, _ERASE = Permission.ITEMS, Permission.READ, Permission.VISITORS, Permission.ERASE
 
-
-OWN = Dialect(
-    name="own",
-    prefix="/",
-    error_body=own_shape,
-    routes=(
-        Route(("POST",), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide),
-        Route(("GET",), DECIDE_PATH, "decide", Permission.DECIDE, decide.decide_by_address),
-        Route(("POST",), "/v1/events", "collect", Permission.COLLECT, collect.collect),
-        Route(("POST",), "/v1/decisions/{decision_id}/reward", "reward", Permission.COLLECT, decisions.reward),
-        Route(
-            ("POST",), "/v1/decisions/{decision_id}/activate", "activate", Permission.COLLECT, decisions.activate
-        ),
-        Route(("POST",), "/v1/exposures", "exposures", Permission.COLLECT, decisions.exposures),
-        Route(("POST",), "/v1/rewards", "rewards", Permission.COLLECT, decisions.rewards),
-        Route(("POST",), "/v1/consent", "consent", Permission.COLLECT, consent.answer),
-        Route(("GET", "HEAD"), "/v1/consent/keys", "consent_keys", None, consent.keys),
-        Route(("POST",), "/v1/unlink", "unlink", Permission.UNLINK, unlink.unlink, names_in_body=True),
-        Route(("POST",), "/v1/rank", "rank", Permission.RANK, rank.rank),
-        Route(("POST",), "/v1/content", "put_items", Permission.ITEMS, items.put_many, names_in_body=True),
-        Route(("GET", "HEAD"), _CONTENT, "item", Permission.READ, items.show),
-        Route(("PUT",), _CONTENT, "put_item", Permission.ITEMS, items.put),
-        Route(("PATCH",), _CONTENT, "patch_item", Permission.ITEMS, items.patch),
-        Route(("DELETE",), _CONTENT, "delete_item", Permission.ITEMS, items.delete),
-        Route(("GET",), f"{_VISITOR}/export", "export_visitor", Permission.EXPORT, rights.export),
-        Route(("DELETE",), _VISITOR, "erase_visitor", Permission.ERASE, rights.erase),
-        Route(
-            ("GET", "HEAD"),
-            "/v1/erasures/{erasure_id}",
-            "erasure",
-            Permission.ERASE,
-            rights.erasure,
-            is_look=True,
-        ),
-        Route(("GET", "HEAD"), f"{_VISITOR}/consent", "kept_consent", Permission.VISITORS, consent.kept),
-        Route(("GET", "HEAD"), _VISITOR, "visitor", Permission.VISITORS, visitors.show),
-        Route(("GET", "HEAD"), "/v1/audit", "audit", Permission.AUDIT, audit.show),
-        Route(("GET", "HEAD"), "/v1/placements/{name:path}", "placement", Permission.READ, placements.show),
-    ),
+_BY_PAGES = (
+    Route(_POST, DECIDE_PATH, "decide", _DECIDE, decide.decide, description=told.DECIDE),
+    Route(("GET",), DECIDE_PATH, "decide", _DECIDE, decide.decide_by_address, description=told.DECIDE_BY_ADDRESS),
+    Route(_POST, "/v1/events", "collect", _COLLECT, collect.collect, description=told.COLLECT),
+    Route(_POST, _REWARD, "reward", _COLLECT, decisions.reward, description=told.REWARD),
+    Route(_POST, _ACTIVATE, "activate", _COLLECT, decisions.activate, description=told.ACTIVATE),
+    Route(_POST, "/v1/exposures", "exposures", _COLLECT, decisions.exposures, description=told.EXPOSURES),
+    Route(_POST, "/v1/rewards", "rewards", _COLLECT, decisions.rewards, description=told.REWARDS),
+    Route(_POST, "/v1/consent", "consent", _COLLECT, consent.answer, description=told.CONSENT),
+    Route(_GET, "/v1/consent/keys", "consent_keys", None, consent.keys, description=told.CONSENT_KEYS),
 )
+
+_BY_SERVERS = (
+    Route(
+        _POST,
+        "/v1/unlink",
+        "unlink",
+        Permission.UNLINK,
+        unlink.unlink,
+        names_in_body=True,
+        description=told.UNLINK,
+    ),
+    Route(_POST, "/v1/rank", "rank", Permission.RANK, rank.rank, description=told.RANK),
+    Route(
+        _POST,
+        "/v1/content",
+        "put_items",
+        _ITEMS,
+        items.put_many,
+        names_in_body=True,
+        description=told.PUT_ITEMS,
+    ),
+    Route(_GET, _CONTENT, "item", _READ, items.show, description=told.ITEM),
+    Route(("PUT",), _CONTENT, "put_item", _ITEMS, items.put, description=told.PUT_ITEM),
+    Route(("PATCH",), _CONTENT, "patch_item", _ITEMS, items.patch, description=told.PATCH_ITEM),
+    Route(("DELETE",), _CONTENT, "delete_item", _ITEMS, items.delete, description=told.DELETE_ITEM),
+    Route(
+        ("GET",),
+        f"{_VISITOR}/export",
+        "export_visitor",
+        Permission.EXPORT,
+        rights.export,
+        description=told.EXPORT,
+    ),
+    Route(("DELETE",), _VISITOR, "erase_visitor", _ERASE, rights.erase, description=told.ERASE),
+    Route(
+        _GET,
+        "/v1/erasures/{erasure_id}",
+        "erasure",
+        _ERASE,
+        rights.erasure,
+        is_look=True,
+        description=told.ERASURE,
+    ),
+    Route(_GET, f"{_VISITOR}/consent", "kept_consent", _VISITORS, consent.kept, description=told.KEPT_CONSENT),
+    Route(_GET, _VISITOR, "visitor", _VISITORS, visitors.show, description=told.VISITOR),
+    Route(_GET, "/v1/audit", "audit", Permission.AUDIT, audit.show, description=told.AUDIT),
+    Route(_GET, "/v1/placements/{name:path}", "placement", _READ, placements.show, description=told.PLACEMENT),
+)
+
+OWN = Dialect(name="own", prefix="/", error_body=own_shape, routes=(*_BY_PAGES, *_BY_SERVERS))

@@ -22,7 +22,7 @@ from personalization.catalog.source_keys import digest_of, shown_digest
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, Site, open_site, shop
 
-OPEN = {"/healthz", "/v1/consent/keys"}
+OPEN = {"/healthz", "/openapi.json", "/docs", "/v1/consent/keys"}
 ROUTES = [
     pytest.param(route, method, id=f"{method} {route.path}")
     for dialect in DIALECTS

@@ -1,0 +1,132 @@
+"""The API's description: whole, valid, and what is answered at ``/openapi.json`` and ``/docs``."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import html5lib
+import httpx
+import jsonschema_rs
+import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from api.app import DIALECTS
+from api.openapi.document import document
+from api.query import QueryReader
+from tests.servers import ROOT
+from tests.unit.api.site import Site
+
+DOCUMENT = document(DIALECTS)
+OPERATIONS = [
+    pytest.param(path, method, operation, id=f"{method}-{path}")
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+OURS = ("own", "health", "description")
+
+
+def references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for each in schema.values():
+            yield from references(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from references(each)
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+
+
+def test_it_is_openapi() -> None:
+    assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(DOCUMENT)] == []
+    for schema in DOCUMENT["components"]["schemas"].values():
+        assert jsonschema_rs.meta.is_valid({"$schema": DOCUMENT["jsonSchemaDialect"], **schema})
+
+
+def test_every_reference_leads_somewhere_and_every_part_is_referred_to() -> None:
+    parts = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    assert set(references(DOCUMENT)) == parts
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_every_route_is_described_by_us_or_by_its_protocol(dialect: Any) -> None:
+    if dialect.name in OURS:
+        assert [route.path for route in dialect.routes if route.description is None] == []
+    else:
+        assert (ROOT / "docs" / "dialects" / f"{dialect.name}.md").is_file()
+    for route in dialect.routes:
+        path = re.sub(r"\{(\w+)(:\w+)?\}", lambda match: "{" + match[1].title().replace("_", "") + "}", route.path)
+        known = {re.sub(r"\{(\w)", lambda match: "{" + match[1].upper(), each) for each in DOCUMENT["paths"]}
+        assert path in known
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    names = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_an_example_is_what_the_schema_says(path: str, method: str, operation: dict[str, Any]) -> None:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    if "example" in content:
+        validator(content["schema"]).validate(content["example"])
+
+
+def test_examples_are_those_that_people_read() -> None:
+    text = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+    shown = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", text, re.DOTALL)]
+    told = [
+        operation["requestBody"]["content"]["application/json"]["example"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+        if "example" in operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    ]
+    assert len(shown) >= 5
+    assert [body for body in shown if body not in told] == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_every_parameter_that_is_told_of_is_taken_and_says_what_it_is(dialect: Any) -> None:
+    for route in dialect.routes:
+        if route.description is not None and route.description.query is not None:
+            QueryReader(route.description.query)  # refuses types that no address can hold
+            path = route.path.replace("{visitor_id:path}", "{visitorId}")
+            told = DOCUMENT["paths"][path]["get" if "GET" in route.methods else route.methods[0].lower()]
+            assert all(each["description"] for each in told["parameters"] if each["in"] == "query")
+
+
+async def test_it_is_answered_to_everybody(site: Site) -> None:
+    response = await site.client.get("/openapi.json")
+    assert (response.status_code, response.json()) == (200, DOCUMENT)
+    assert response.headers["access-control-allow-origin"] == "*"
+
+
+async def test_the_page_shows_all_of_it_and_its_policy_allows_nothing_but_its_own_style(site: Site) -> None:
+    response = await site.client.get("/docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    tree = html5lib.parse(response.text, namespaceHTMLElements=False)
+    headings = {"".join(each.itertext()) for each in tree.iter("h2")}
+    assert {f"{method.upper()} {path}" for path, each in DOCUMENT["paths"].items() for method in each} <= headings
+    assert {each.get("id") for each in tree.iter("h3")} == set(DOCUMENT["components"]["schemas"])
+    links = [each.get("href") for each in tree.iter("a")]
+    ids = {each.get("id") for each in tree.iter()}
+    assert [link for link in links if link is None or link[:1] != "#" or link[1:] not in ids] == []
+    (style,) = tree.iter("style")
+    digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
+    assert policy_of(response)["style-src"] == f"'sha256-{digest}'"
+    assert policy_of(response)["default-src"] == "'none'"
+    assert {each.tag for each in tree.iter()}.isdisjoint({"script", "link", "img", "iframe", "object"})
+    assert [each.tag for each in tree.iter() if "style" in each.attrib or "onclick" in each.attrib] == []
+
+
+def policy_of(response: httpx.Response) -> dict[str, str]:
+    parts = (part.strip().partition(" ") for part in response.headers["content-security-policy"].split(";"))
+    return {name: value for name, _, value in parts}
