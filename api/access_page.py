@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.access.permissions import GRANTED
-from api.app import DIALECTS
+from api.app import ANSWERED
 
 _HEAD = """# Which key may call what
 
@@ -23,7 +23,7 @@ def access_page() -> str:
         f"| route | permission | no key | {' | '.join(roles)} |\n",
         f"|---|---|---|{'---|' * len(roles)}\n",
     ]
-    for route in (route for dialect in DIALECTS for route in dialect.routes):
+    for route in (route for dialect in ANSWERED for route in dialect.routes):
         called = f"`{', '.join(route.methods)} {route.path.replace(':path', '')}`"
         if route.permission is None:
             lines.append(f"| {called} | – | yes | {' | '.join('yes' for _ in roles)} |\n")

@@ -21,11 +21,11 @@ from api.openapi import describing
 from api.routing import Routes
 from api.services import Services
 
-SPOKEN = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, HEALTH)
+DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
-DIALECTS = (*SPOKEN, describing(SPOKEN))
-"""That, and what describes it."""
+ANSWERED = (*DIALECTS, describing(DIALECTS))
+"""All of that, and what describes it."""
 
 
 class Application:
@@ -70,7 +70,7 @@ class Application:
         """The time it answers; the server's lifespan protocol enters it."""
         async with self._open_services() as services:
             core = Core(services)
-            self._routes, self.inner = Routes(DIALECTS, core), NoPages(Routes((INNER,), core))
+            self._routes, self.inner = Routes(ANSWERED, core), NoPages(Routes((INNER,), core))
             try:
                 async with self._open_inner(self.inner):
                     yield
