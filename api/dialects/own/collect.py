@@ -6,11 +6,11 @@ import msgspec
 
 from api.collecting import Incoming, incoming_of
 from api.dialect import Call, Reply
-from api.dialects.own.taken import answer
 from api.dialects.own.wire import BATCH, WireBatch
 from api.events import MAX_EVENTS, read_event
 from api.json_parts import decoded, read_elements, read_members
 from api.slices import Slices
+from api.taken import answer
 from api.times import WireTime
 from personalization.errors import InvalidInput
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from api.dialect import NO_CONTENT, Call, Reply
-from api.dialects.own.taken import answer
 from api.dialects.own.wire import NAMED_REWARD, REWARD
 from api.json_parts import decoded, read_elements, read_members
 from api.slices import Slices
+from api.taken import answer
 from personalization.errors import InvalidInput
 from personalization.events.event import Activated, Rewarded
 

@@ -15,7 +15,6 @@ from api.dialects.own.placements import PlacementAnswer
 from api.dialects.own.rank import RankAnswer
 from api.dialects.own.rank_request import WireRank
 from api.dialects.own.rights import ErasureAnswer, ExportAnswer
-from api.dialects.own.taken import NoneTaken, TakenAnswer
 from api.dialects.own.visitors import KindQuery, VisitorAnswer
 from api.dialects.own.wire import (
     WireBatch,
@@ -27,10 +26,11 @@ from api.dialects.own.wire import (
     WireRewards,
     WireUnlink,
 )
+from api.taken import NotTaken, TakenAnswer
 from api.wire import WireEvent
 
 _TAKEN = json_of(TakenAnswer, what="The log has the good ones; each other one is named by its index.")
-_NONE_TAKEN = json_of(NoneTaken, what="None was taken; each is named by its index.")
+_NONE_TAKEN = json_of(NotTaken, what="None was taken; each is named by its index.")
 _DONE = Given(what="Done.")
 _ME = {"anonymousId": "me"}
 

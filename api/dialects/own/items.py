@@ -7,10 +7,10 @@ import msgspec
 from api.answer import Answer, reply
 from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
-from api.dialects.own.taken import Rejected
 from api.errors import ApiError, not_found, plain
 from api.json_parts import read_elements, read_members
 from api.slices import Slices
+from api.taken import Rejected
 from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item, check_item_id
 from personalization.errors import InvalidInput
 

@@ -14,12 +14,12 @@ import msgspec
 from api.collecting import Incoming, Taken, incoming_of
 from api.dialect import Call, Handler, Reply
 from api.dialects.segment.event import Kind, event_in_batch, single_event
-from api.errors import ApiError, body_of, plain
 from api.exchange import header
 from api.intake import Intake
 from api.json_parts import decoded, read_elements, read_members
 from api.slices import Slices
 from api.speaking import UNVERIFIED
+from api.taken import refusal
 from api.times import WireTime
 from personalization.errors import InvalidInput
 
@@ -80,25 +80,10 @@ def _answer(call: Call, sent: Sequence[bytes | msgspec.Raw], taken: Taken, intak
     if not taken.rejected:
         return SUCCESS
     if header(call.scope, _STRICT) == b"1":
-        return _refused(call, taken)
+        return refusal(taken, call, lambda _, field: field.lstrip(".") or "body")
     for index, error in taken.rejected:
         services.refused_events.note(source, error, sent[index], intake.received_at_ms)
     return SUCCESS
-
-
-def _refused(call: Call, taken: Taken) -> Reply:
-    """Which events were refused, to who asked to be told; the others were taken all the same."""
-    rejected = [
-        {"index": index, "field": plain(_place(error)), "code": error.code, "message": plain(error.message)}
-        for index, error in taken.rejected
-    ]
-    _, first = taken.rejected[0]
-    error = ApiError(400, first.code, first.message, _place(first))
-    return Reply(400, body_of(error, call.request_id, {"accepted": taken.n_accepted, "rejected": rejected}))
-
-
-def _place(error: InvalidInput) -> str:
-    return error.field.lstrip(".") or "body"
 
 
 async def read_batch(body: bytes, slices: Slices) -> tuple[list[msgspec.Raw], WireTime]:

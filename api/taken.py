@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from api.answer import Answer, reply
 from api.collecting import Taken
 from api.dialect import Call, Reply
 from api.errors import ErrorAnswer, plain
 from api.notice import Warned
+
+FieldOf: TypeAlias = Callable[[int, str], str]
+"""Where a field stands in the body, given the place of the thing it belongs to and its name."""
 
 
 class Rejected(Answer, frozen=True, kw_only=True):
@@ -44,40 +48,47 @@ class TakenAnswer(Answer, frozen=True, kw_only=True):
     warnings: list[Warned]
 
 
-class NoneTaken(ErrorAnswer, frozen=True, kw_only=True):
-    """What is wrong with the first, where none was taken, and with each."""
+class NotTaken(ErrorAnswer, frozen=True, kw_only=True):
+    """What is wrong with the first of those that were not taken, and with each."""
 
     accepted: int
     rejected: list[Rejected]
     warnings: list[Warned]
 
 
-def answer(taken: Taken, n_sent: int, call: Call, field_of: Callable[[int, str], str]) -> Reply:
-    """200 once the log has the good ones, 400 where none is good.
+def answer(taken: Taken, n_sent: int, call: Call, field_of: FieldOf) -> Reply:
+    """200 once the log has the good ones, 400 where none is good."""
+    warnings = [
+        notice._replace(field=field_of(index, notice.field)).shown(index) for index, notice in taken.warnings
+    ]
+    rejected = _rejected(taken, field_of)
+    if len(rejected) < n_sent:
+        return reply(TakenAnswer(accepted=taken.n_accepted, rejected=rejected, warnings=warnings))
+    return _refusal(0, rejected, warnings, call)
 
-    Parameters
-    ----------
-    field_of
-        Where a field stands in the body, given the place of the thing it belongs to and its name.
-    """
-    rejected = [
+
+def refusal(taken: Taken, call: Call, field_of: FieldOf) -> Reply:
+    """400 for what was not taken, though the others were."""
+    return _refusal(taken.n_accepted, _rejected(taken, field_of), [], call)
+
+
+def _rejected(taken: Taken, field_of: FieldOf) -> list[Rejected]:
+    return [
         Rejected(
             index=index, field=plain(field_of(index, error.field)), code=error.code, message=plain(error.message)
         )
         for index, error in taken.rejected
     ]
-    warnings = [
-        notice._replace(field=field_of(index, notice.field)).shown(index) for index, notice in taken.warnings
-    ]
-    if len(rejected) < n_sent:
-        return reply(TakenAnswer(accepted=taken.n_accepted, rejected=rejected, warnings=warnings))
+
+
+def _refusal(n_accepted: int, rejected: list[Rejected], warnings: list[Warned], call: Call) -> Reply:
     first = rejected[0]
-    refused = NoneTaken(
+    refused = NotTaken(
         code=first.code,
         message=first.message,
         request_id=call.request_id,
         field=first.field,
-        accepted=0,
+        accepted=n_accepted,
         rejected=rejected,
         warnings=warnings,
     )
