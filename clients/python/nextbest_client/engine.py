@@ -1,0 +1,144 @@
+"""What both clients do: events that wait to be sent, decides on threads, and a life of their own after a fork."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import time
+import uuid
+import weakref
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Union
+from urllib.parse import quote
+
+from nextbest_client.asking import Asked
+from nextbest_client.batch import EVENTS_PATH, Item
+from nextbest_client.connections import Connections
+from nextbest_client.errors import as_nextbest_error
+from nextbest_client.options import Options
+from nextbest_client.outbox import Outbox
+from nextbest_client.sender import Sender
+from nextbest_client.wire import Answer, Decision, Visitor, sent
+
+Decided = Union[Decision, str]
+
+
+class Engine:
+    """The part of a client that waits for nothing.
+
+    Parameters
+    ----------
+    url, key
+        Of the installation, and a write key or a server key of yours.
+    more
+        Fields of ``Options``, beside those of ``options``.
+    """
+
+    def __init__(self, url: str, key: str, options: Options | None = None, **more: Any) -> None:
+        self._options = replace(options or Options(), **more)
+        self._connections = Connections(url, key, self._options.ssl_context)
+        self._begin()
+        if self._options.disk is not None:
+            self._sender.start()  # what an earlier process left goes out though nothing new comes
+        _alive.add(self)
+        atexit.register(self._close)
+
+    def _begin(self) -> None:
+        self._outbox = Outbox(self._options)
+        self._sender = Sender(self._connections, self._outbox, self._options)
+        self._threads = ThreadPoolExecutor(self._options.n_connections, "nextbest-decide")
+
+    def _begin_again(self) -> None:
+        """In a forked process: what waits is the parent's to send, and connections are the parent's too."""
+        self._connections.close()
+        self._outbox.leave()
+        self._begin()
+
+    def track(self, visitor: Visitor, event: str, properties: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Say what the visitor did; ``more`` are fields of the event, such as ``context`` or ``timestamp`` (ms).
+
+        Like all that follow it waits for nothing and raises nothing: the event is sent behind the call, until the
+        server took it. The message id, by which it counts once.
+        """
+        return self._event("track", visitor, {"event": event, "properties": properties, **more})
+
+    def identify(self, visitor: Visitor, traits: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Say who the visitor is, and what is known of them."""
+        return self._event("identify", visitor, {"traits": traits, **more})
+
+    def page(
+        self, visitor: Visitor, name: str | None = None, properties: Mapping[str, Any] | None = None, **more: Any
+    ) -> str:
+        """Say that the visitor looks at a page."""
+        return self._event("page", visitor, {"name": name, "properties": properties, **more})
+
+    def reward(
+        self,
+        decision: Decided,
+        value: float = 1.0,
+        *,
+        name: str = "",
+        final: bool = False,
+        message_id: str | None = None,
+    ) -> str:
+        """Say what a decision was worth. A default has no id, and is left."""
+        message_id = message_id or uuid.uuid4().hex
+        self._about(decision, "reward", {"name": name, "value": value, "messageId": message_id, "final": final})
+        return message_id
+
+    def activate(self, decision: Decided) -> None:
+        """Say that a decision made with ``activate=False`` is shown now."""
+        self._about(decision, "activate", {})
+
+    def _event(self, kind: str, visitor: Visitor, fields: Mapping[str, Any]) -> str:
+        message_id = str(fields.get("message_id") or uuid.uuid4().hex)
+        event = {"type": kind, "messageId": message_id, "timestamp": int(time.time() * 1000), **sent(visitor)}
+        given = {name: value for name, value in fields.items() if value is not None and name != "message_id"}
+        self._put(EVENTS_PATH, {**event, **given})
+        return message_id
+
+    def _about(self, decision: Decided, what: str, body: Mapping[str, Any]) -> None:
+        decision_id = decision if isinstance(decision, str) else decision.decision_id
+        if decision_id:
+            self._put(f"/v1/decisions/{quote(decision_id, safe='')}/{what}", body)
+
+    def _put(self, path: str, body: Mapping[str, Any]) -> None:
+        try:
+            text = json.dumps(body, separators=(",", ":"), allow_nan=False)
+            self._outbox.put(Item(path, text.encode()))
+        except Exception as error:
+            self._options.tell(as_nextbest_error(error))
+        self._sender.start()
+
+    def _ask(self, asked: Asked, timeout_s: float) -> Future[Answer]:
+        return self._threads.submit(asked.answer, self._connections, time.monotonic() + timeout_s)
+
+    def _failed(self, asked: Asked, failure: Exception) -> Answer:
+        """The caller's default; what the visitor did goes to the log all the same, and counts once."""
+        error = as_nextbest_error(failure)
+        self._options.tell(error)
+        if error.code != "invalid_argument":
+            for event in asked.events():
+                self._put(EVENTS_PATH, event)
+        return asked.fallback(error)
+
+    def _close(self) -> None:
+        atexit.unregister(self._close)
+        self._sender.close(self._options.close_timeout_s)
+        self._threads.shutdown(wait=False)
+        self._connections.close()
+
+
+_alive: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _begin_again() -> None:
+    for engine in list(_alive):
+        engine._begin_again()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_again)
