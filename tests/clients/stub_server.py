@@ -27,13 +27,14 @@ class Asked:
 
 @dataclass
 class Stub:
-    """Answers ``script`` one by one, and then what fits each path; waits with each while ``held``."""
+    """Answers ``script`` one by one, and then what fits each path; with none of it before it is ``free`` to."""
 
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     script: deque[tuple[int, dict[str, str], bytes]] = field(default_factory=deque)
     free: threading.Event = field(default_factory=threading.Event)
     trickles: bool = False
+    hangs_up: bool = False
 
     def then(self, status: int, body: Any = None, **headers: str) -> Stub:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -107,6 +108,7 @@ def serving() -> Iterator[Stub]:
                 self._trickle(answer)
             else:
                 self.wfile.write(answer)
+            self.close_connection = stub.hangs_up
 
         def _trickle(self, answer: bytes) -> None:
             stopped = threading.Event()

@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from tests.clients.python_clients import Awaiting, Both, Waiting
-from tests.clients.stub_server import Stub, serving, until
-
 from nextbest_client import NextbestError, Placement, Visitor
+
+from tests.clients.speaking_clients import Opening
+from tests.clients.stub_server import Stub
 
 ANNA = Visitor(anonymous_id="a1")
 WELCOME = "<p>welcome</p>"
-Opening = Callable[..., Both]
-
-
-@pytest.fixture(scope="module")
-def _serving() -> Iterator[Stub]:
-    with serving() as stub:
-        yield stub
-
-
-@pytest.fixture
-def stub(_serving: Stub) -> Stub:
-    _serving.asked.clear()
-    return _serving
-
-
-@pytest.fixture(params=[Waiting, Awaiting], ids=["sync", "async"])
-def opened(request: pytest.FixtureRequest, stub: Stub) -> Iterator[Opening]:
-    clients: list[Both] = []
-
-    def open_client(url: str = stub.url, **options: Any) -> Both:
-        fast = {"timeout_s": 5.0, "first_pause_s": 0.01, "flush_every_s": 0.01, "close_timeout_s": 0.1}
-        clients.append(request.param(url, **{**fast, **options}))
-        return clients[-1]
-
-    yield open_client
-    stub.free.set()
-    stub.trickles = False
-    stub.script.clear()
-    for client in clients:
-        client.close()
 
 
 def test_what_the_server_decided_is_typed(opened: Opening, stub: Stub) -> None:
@@ -87,8 +55,8 @@ def test_nobody_listens_and_the_default_says_so(opened: Opening) -> None:
     client = opened(f"http://127.0.0.1:{port}")
     answer = client.decide("hero", ANNA, default=WELCOME, timeout=0.2)
     assert answer["hero"].content == WELCOME
-    assert answer["hero"].reason.startswith("unreachable: ConnectionRefusedError")
-    assert [error.code for error in client.told] == ["unreachable"]
+    assert answer["hero"].reason.startswith("unreachable: ")
+    assert [error.code for error in client.told()] == ["unreachable"]
 
 
 def test_what_may_pass_is_asked_again_under_the_same_request_id(opened: Opening, stub: Stub) -> None:
@@ -121,7 +89,7 @@ def test_what_is_refused_is_not_asked_again_and_says_field_and_remedy(opened: Op
         "r-9",
         400,
     )
-    assert client.told == [error]
+    assert [str(told) for told in client.told()] == [str(error)]
     assert len(stub.asked) == 1
 
 
@@ -142,22 +110,14 @@ def test_an_answer_that_is_none_of_ours_is_a_failure(opened: Opening, stub: Stub
     assert (answer["hero"].content, answer.error.code) == (WELCOME, "bad_answer")
 
 
-def test_arguments_that_are_no_json_are_a_failure_too(opened: Opening, stub: Stub) -> None:
-    client = opened()
-    for context in ({"at": object()}, {"at": float("nan")}):
-        answer = client.decide("hero", ANNA, default=WELCOME, context=context)
-        assert answer.error is not None
-        assert (answer["hero"].content, answer.error.code) == (WELCOME, "invalid_argument")
-    assert stub.asked == []
-
-
 def test_what_goes_with_a_decide_that_fails_is_told_all_the_same_and_once(opened: Opening, stub: Stub) -> None:
-    stub.free.clear()
     client = opened()
-    client.decide("hero", ANNA, timeout=0.2, events=[{"type": "page", "name": "Home"}])
+    client.decide("hero", ANNA)
+    stub.free.clear()
+    client.decide("hero", ANNA, timeout=0.5, events=[{"type": "page", "name": "Home"}])
     stub.free.set()
     assert client.flush()
-    (decide,) = stub.to("/v1/decide")
+    _, decide = stub.to("/v1/decide")
     assert stub.events() == decide.body["events"]
     assert stub.events()[0]["anonymousId"] == "a1"
     assert stub.events()[0]["messageId"] == f"{decide.body['requestId']}:0"
@@ -166,9 +126,9 @@ def test_what_goes_with_a_decide_that_fails_is_told_all_the_same_and_once(opened
 def test_a_default_is_no_decision_to_reward(opened: Opening, stub: Stub) -> None:
     stub.then(400, {"code": "x", "message": "y"})
     client = opened()
-    client.engine.reward(client.decide("hero", ANNA)["hero"])
-    client.engine.reward(client.decide("hero", ANNA)["hero"], 0.5, name="click", message_id="m")
-    client.engine.activate("d/2")
+    client.reward(client.decide("hero", ANNA)["hero"])
+    client.reward(client.decide("hero", ANNA)["hero"], 0.5, name="click", message_id="m")
+    client.activate("d/2")
     assert client.flush()
     assert [(asked.path, asked.body) for asked in stub.asked if asked.path != "/v1/decide"] == [
         ("/v1/decisions/d-1/reward", {"name": "click", "value": 0.5, "messageId": "m", "final": False}),
@@ -178,24 +138,12 @@ def test_a_default_is_no_decision_to_reward(opened: Opening, stub: Stub) -> None
 
 def test_a_connection_that_was_closed_while_it_rested_is_no_failure(opened: Opening, stub: Stub) -> None:
     client = opened()
-    client.decide("hero", ANNA)
-    for connection in client.engine._connections._resting:
-        connection.sock.shutdown(2)
-    assert client.decide("hero", ANNA).error is None
+    stub.hangs_up = True
+    for _ in range(3):
+        assert client.decide("hero", ANNA).error is None
 
 
 @pytest.mark.parametrize(("url", "key", "says"), [("example.com", "pk", "url"), ("http://x", "pk\n", "key")])
-def test_what_can_be_no_address_and_no_key_is_told_at_once(url: str, key: str, says: str) -> None:
+def test_what_can_be_no_address_and_no_key_is_told_at_once(speaker: Opening, url: str, key: str, says: str) -> None:
     with pytest.raises(ValueError, match=f"^{says} "):
-        Waiting(url, key=key)
-
-
-def test_other_threads_wait_no_longer_where_all_connections_are_taken(opened: Opening, stub: Stub) -> None:
-    stub.free.clear()
-    client = opened(n_connections=1)
-    client.decide("hero", ANNA, timeout=0.1)
-    began_s = time.monotonic()
-    client.decide("hero", ANNA, timeout=0.1)
-    assert time.monotonic() - began_s < 1
-    stub.free.set()
-    until(lambda: client.decide("hero", ANNA).error is None, "the server is there again")
+        speaker(url, key)

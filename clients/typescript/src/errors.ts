@@ -1,0 +1,49 @@
+/** What went wrong, in the words of the server where it said any. */
+
+/** Something was not answered, or not taken. */
+export class NextbestError extends Error {
+  override readonly name = "NextbestError";
+
+  constructor(
+    /** The server's (`invalid_field`, …), or `timeout`, `unreachable`, `bad_answer`, `invalid_argument`, `queue_full`, `not_sent`, `storage`, `closed`. */
+    readonly code: string,
+    /** What is wrong, and what to do. */
+    message: string,
+    /** Which field is wrong, as the server names it. */
+    readonly field: string | null = null,
+    /** By which the server's log knows the request. */
+    readonly requestId: string | null = null,
+    /** Of the HTTP answer; 0 where there was none. */
+    readonly status = 0,
+  ) {
+    super(message);
+  }
+
+  /** Whether the same request may be taken later. */
+  get mayPass(): boolean {
+    const { code, status } = this;
+    return code === "timeout" || code === "unreachable" || status === 408 || status === 429 || status >= 500;
+  }
+
+  override toString(): string {
+    return `${this.code}: ${this.field === null ? "" : `${this.field} `}${this.message}`;
+  }
+}
+
+/** What an answer that is not 2xx says. */
+export function refusal(status: number, text: string): NextbestError {
+  try {
+    const said = JSON.parse(text);
+    if (typeof said.code === "string" && typeof said.message === "string") {
+      return new NextbestError(said.code, said.message, said.field ?? null, said.requestId ?? null, status);
+    }
+  } catch {
+    // no JSON, so not ours
+  }
+  return new NextbestError(`http_${status}`, "something else answered: look at the address", null, null, status);
+}
+
+/** Any failure of a call as one of ours. */
+export function asNextbestError(failure: unknown): NextbestError {
+  return failure instanceof NextbestError ? failure : new NextbestError("invalid_argument", String(failure));
+}

@@ -1,0 +1,136 @@
+"""What is told arrives: each event once, in order, whatever the server does in between."""
+
+from __future__ import annotations
+
+import time
+
+from nextbest_client import Visitor
+
+from tests.clients.speaking_clients import Opening
+from tests.clients.stub_server import Stub, until
+
+ANNA = Visitor(anonymous_id="a1", user_id="u1")
+
+
+def names(stub: Stub) -> list[str]:
+    return [event["event"] for event in stub.events()]
+
+
+def test_events_are_what_was_said(opened: Opening, stub: Stub) -> None:
+    client = opened()
+    before_ms = time.time() * 1000 - 1
+    client.identify(ANNA, {"plan": "pro"})
+    client.page(ANNA, "Home", {"path": "/"}, context={"locale": "en"})
+    message_id = client.track(ANNA, "Product Viewed", {"price": 79}, message_id="m-1", timestamp=17)
+    assert client.flush()
+    identify, page, track = stub.events()
+    assert identify["traits"] == {"plan": "pro"}
+    assert before_ms <= identify["timestamp"] <= stub.asked[0].body["sentAt"]
+    assert (page["name"], page["context"], page["userId"]) == ("Home", {"locale": "en"}, "u1")
+    assert track == {
+        "type": "track",
+        "messageId": "m-1",
+        "timestamp": 17,
+        "anonymousId": "a1",
+        "userId": "u1",
+        "event": "Product Viewed",
+        "properties": {"price": 79},
+    }
+    assert message_id == "m-1"
+
+
+def test_a_batch_is_sent_again_as_it_was_and_not_before_the_server_may_be_asked(
+    opened: Opening, stub: Stub
+) -> None:
+    stub.then(503, {"code": "storage_full", "message": "no room"}, Retry_After="1").then(502, b"bad gateway")
+    client = opened()
+    client.track(ANNA, "one")
+    assert client.flush()
+    first, second, third = stub.to("/v1/events")
+    assert first.body["events"] == second.body["events"] == third.body["events"]
+    assert second.at_s - first.at_s >= 1
+    assert third.at_s - second.at_s < 1
+    assert [error.code for error in client.told()] == ["storage_full", "http_502"]
+
+
+def test_what_is_refused_is_told_and_holds_nothing_up(opened: Opening, stub: Stub) -> None:
+    rejected = {"index": 0, "field": "events[0].event", "code": "missing_field", "message": "is missing"}
+    stub.then(200, {"accepted": 0, "rejected": [rejected], "warnings": []}).then(
+        403, {"code": "no", "message": "n"}
+    )
+    client = opened()
+    for name in ("rejected", "refused", "taken"):
+        client.track(ANNA, name)
+        assert client.flush()
+    assert names(stub) == ["rejected", "refused", "taken"]
+    assert [(error.code, error.field) for error in client.told()] == [
+        ("missing_field", "events[0].event"),
+        ("no", None),
+    ]
+
+
+def test_a_request_that_the_server_fails_at_each_time_is_given_up(opened: Opening, stub: Stub) -> None:
+    for _ in range(10):
+        stub.then(500, {"code": "internal", "message": "this is our mistake"})
+    client = opened(longest_pause_s=0.02)
+    client.track(ANNA, "poison")
+    assert client.flush()
+    client.track(ANNA, "taken")
+    assert client.flush()
+    assert names(stub) == ["poison"] * 10 + ["taken"]
+    assert [error.code for error in client.told()] == ["internal"] * 10
+
+
+def test_a_batch_is_within_its_bounds_and_order_is_kept(opened: Opening, stub: Stub) -> None:
+    stub.free.clear()
+    client = opened()
+    for n in range(2_500):
+        client.track(ANNA, str(n))
+    client.reward("d-1", message_id="r")
+    for n in range(60):
+        client.track(ANNA, str(2_500 + n), {"text": "x" * 20_000})
+    stub.free.set()
+    assert client.flush()
+    assert names(stub) == [str(n) for n in range(2_560)]
+    assert max(asked.n_bytes for asked in stub.asked) <= 500_000
+    assert max(len(asked.body["events"]) for asked in stub.to("/v1/events")) <= 2_000
+    assert len(stub.asked) < 12
+
+
+def test_a_full_queue_says_what_it_drops_and_keeps_what_came_first(opened: Opening, stub: Stub) -> None:
+    stub.free.clear()
+    client = opened(max_queue_bytes=10_000)
+    for n in range(200):
+        client.track(ANNA, str(n))
+    stub.free.set()
+    assert client.flush()
+    n_kept = len(names(stub))
+    assert names(stub) == [str(n) for n in range(n_kept)]
+    assert 20 < n_kept < 200
+    assert [error.code for error in client.told()] == ["queue_full"] * (200 - n_kept)
+    client.track(ANNA, "again")
+    assert client.flush()
+    assert names(stub)[-1] == "again"
+
+
+def test_a_client_that_closes_sends_what_waits(opened: Opening, stub: Stub) -> None:
+    client = opened(flush_every_s=60, close_timeout_s=10)
+    client.track(ANNA, "waits")
+    client.close()
+    assert names(stub) == ["waits"]
+    client.track(ANNA, "late")
+    assert [error.code for error in client.told()] == ["closed"]
+
+
+def test_a_client_that_cannot_send_closes_in_time_and_says_what_is_lost(opened: Opening, stub: Stub) -> None:
+    stub.then(503, {"code": "unavailable", "message": "wait"}, Retry_After="60")
+    client = opened()
+    client.track(ANNA, "one")
+    client.track(ANNA, "two")
+    until(lambda: bool(client.told()), "a try failed")
+    began_s = time.monotonic()
+    client.close()
+    assert time.monotonic() - began_s < 2
+    assert client.told()[-1].code == "not_sent"
+    assert client.told()[-1].message.startswith("2 events")
+    assert len(stub.asked) == 1
