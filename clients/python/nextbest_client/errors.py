@@ -70,6 +70,24 @@ def refusal(status: int, body: bytes) -> NextbestError:
         return NextbestError(f"http_{status}", "something else answered: look at the address", status=status)
 
 
+def rejections(status: int, body: bytes) -> list[NextbestError]:
+    """What an answer says of events that were not taken, each by its index in ``field``."""
+    try:
+        said: dict[str, Any] = json.loads(body or b"{}")
+        return [
+            NextbestError(
+                each["code"],
+                each["message"],
+                field=each.get("field"),
+                request_id=said.get("requestId"),
+                status=status,
+            )
+            for each in said.get("rejected", ())
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [] if status != 200 else [refusal(status, b"")]
+
+
 def as_nextbest_error(error: Exception) -> NextbestError:
     """Any failure of a call as one of ours."""
     if isinstance(error, NextbestError):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 
 from nextbest_client.batch import EVENTS_PATH, Item
 from nextbest_client.connections import Connections, pause_s
-from nextbest_client.errors import NextbestError, as_nextbest_error, refusal
+from nextbest_client.errors import NextbestError, as_nextbest_error, refusal, rejections
 from nextbest_client.options import Options
 from nextbest_client.outbox import Outbox
 
@@ -70,30 +69,26 @@ class Sender:
             if left_s <= 0:
                 return False
             retry_after_s = 0.0
+            rejected: list[NextbestError] = []
             try:
                 reply = self._connections.post(head[0].path, _body(head), left_s)
-                retry_after_s = reply.retry_after_s
+                retry_after_s, rejected = reply.retry_after_s, rejections(reply.status, reply.body)
                 if 200 <= reply.status < 300:
-                    self._tell_rejected(reply.body)
+                    self._tell(rejected)
                     return True
                 error = refusal(reply.status, reply.body)
             except Exception as failure:
                 error = as_nextbest_error(failure)
             n_failed += 1
-            self._options.tell(error)
+            self._tell(rejected or [error])
             if not error.may_pass or (error.status in (500, 501) and n_failed >= MAX_INTERNAL_ERRORS):
                 return True
             pause = pause_s(n_failed, self._options.first_pause_s, self._options.longest_pause_s, retry_after_s)
             if not self._outbox.pause(pause, retry_after_s):
                 return False
 
-    def _tell_rejected(self, body: bytes) -> None:
-        try:
-            rejected = json.loads(body)["rejected"] if body else []
-            told = [NextbestError(r["code"], r["message"], field=r.get("field"), status=200) for r in rejected]
-        except (ValueError, KeyError, TypeError):
-            told = [NextbestError("bad_answer", "something else answered 200: look at the address", status=200)]
-        for error in told:
+    def _tell(self, errors: list[NextbestError]) -> None:
+        for error in errors:
             self._options.tell(error)
 
 

@@ -43,6 +43,19 @@ export function refusal(status: number, text: string): NextbestError {
   return new NextbestError(`http_${status}`, "something else answered: look at the address", null, null, status);
 }
 
+/** What an answer says of events that were not taken, each by its index in `field`. */
+export function rejections(status: number, text: string): NextbestError[] {
+  try {
+    const { rejected = [], requestId = null } = JSON.parse(text || "{}");
+    return rejected.map(
+      ({ code, message, field = null }: { code: string; message: string; field?: string | null }) =>
+        new NextbestError(code, message, field, requestId, status),
+    );
+  } catch {
+    return status === 200 ? [refusal(status, "")] : [];
+  }
+}
+
 /** Any failure of a call as one of ours. */
 export function asNextbestError(failure: unknown): NextbestError {
   return failure instanceof NextbestError ? failure : new NextbestError("invalid_argument", String(failure));

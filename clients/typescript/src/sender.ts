@@ -1,5 +1,5 @@
 /** Sends what waits, each request until it is taken or refused. */
-import { asNextbestError, NextbestError, refusal } from "./errors.js";
+import { asNextbestError, NextbestError, refusal, rejections } from "./errors.js";
 import type { Settled } from "./options.js";
 import { bodyOf, EVENTS_PATH, type Item, Outbox } from "./outbox.js";
 import { platform, within } from "./platform.js";
@@ -76,10 +76,12 @@ export class Sender {
       if (leftMs <= 0) return false;
       let error: NextbestError;
       let retryAfterMs = 0;
+      let rejected: NextbestError[] = [];
       try {
         const reply = await this.tried(head, leftMs, nFailed === 1);
+        rejected = rejections(reply.status, reply.text);
         if (reply.status >= 200 && reply.status < 300) {
-          this.tellRejected(reply.text);
+          rejected.forEach(this.options.onError);
           return true;
         }
         retryAfterMs = reply.retryAfterMs;
@@ -87,7 +89,7 @@ export class Sender {
       } catch (failure) {
         error = asNextbestError(failure);
       }
-      this.options.onError(error);
+      (rejected.length ? rejected : [error]).forEach(this.options.onError);
       const isInternal = error.status === 500 || error.status === 501;
       if (!error.mayPass || (isInternal && nFailed >= MAX_INTERNAL_ERRORS)) return true;
       if (!(await this.pause(nFailed, retryAfterMs))) return false;
@@ -113,18 +115,6 @@ export class Sender {
     if (endMs >= this.closesMs) return false;
     await this.rest(endMs - Date.now());
     return true;
-  }
-
-  private tellRejected(text: string): void {
-    try {
-      for (const { code, message, field } of text ? JSON.parse(text).rejected : []) {
-        this.options.onError(new NextbestError(code, message, field ?? null, null, 200));
-      }
-    } catch {
-      this.options.onError(
-        new NextbestError("bad_answer", "something else answered 200: look at the address", null, null, 200),
-      );
-    }
   }
 
   /** Nobody may be left to send it later. It stays in the queue: a page that lives on sends it again, and it counts once. */

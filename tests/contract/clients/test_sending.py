@@ -55,18 +55,16 @@ def test_a_batch_is_sent_again_as_it_was_and_not_before_the_server_may_be_asked(
 
 def test_what_is_refused_is_told_and_holds_nothing_up(opened: Opening, stub: Stub) -> None:
     rejected = {"index": 0, "field": "events[0].event", "code": "missing_field", "message": "is missing"}
-    stub.then(200, {"accepted": 0, "rejected": [rejected], "warnings": []}).then(
-        403, {"code": "no", "message": "n"}
-    )
+    stub.then(400, {"code": "missing_field", "message": "is missing", "accepted": 0, "rejected": [rejected] * 2})
+    stub.then(200, {"accepted": 0, "rejected": [rejected], "warnings": []})
+    stub.then(403, {"code": "forbidden", "message": "another key"})
     client = opened()
-    for name in ("rejected", "refused", "taken"):
+    for name in ("all rejected", "rejected", "refused", "taken"):
         client.track(ANNA, name)
         assert client.flush()
-    assert names(stub) == ["rejected", "refused", "taken"]
-    assert [(error.code, error.field) for error in client.told()] == [
-        ("missing_field", "events[0].event"),
-        ("no", None),
-    ]
+    assert names(stub) == ["all rejected", "rejected", "refused", "taken"]
+    told = [(error.code, error.field) for error in client.told()]
+    assert told == [("missing_field", "events[0].event")] * 3 + [("forbidden", None)]
 
 
 def test_a_request_that_the_server_fails_at_each_time_is_given_up(opened: Opening, stub: Stub) -> None:
