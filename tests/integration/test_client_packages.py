@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -17,11 +18,13 @@ import pytest
 from nextbest_client import Answer, Decision, Visitor, Warned
 from nextbest_client.wire import camel
 
-from personalization.events.event import Track
+from personalization.events.event import Rewarded, Track
+from tests.clients.browser import chromium, page_in
 from tests.clients.speaking_clients import Awaiting, InNode, Opening, Speaking, Waiting
 from tests.clients.typescript import SOURCE, built, run
 from tests.integration.site import Site
 from tests.running import until
+from tests.servers import ROOT
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -29,7 +32,9 @@ CATALOG = """
 placements:
   hero: {content: [red, green], default: red, window: 1h}
   theme: {content: [free, pro], default: free, window: 1h}
+  home.hero: {content: [welcome], default: welcome, window: 1h}
 content:
+  welcome: {type: html, body: <h1>Run further</h1>}
   red: {type: html, body: <p>red</p>}
   green: {type: html, body: <p>green</p>}
   free: {body: {plan: free}, when: 'traits.plan != "pro"'}
@@ -181,6 +186,92 @@ def _answer(site: Site) -> Any:
     """One with a warning."""
     visitor = {"anonymousId": "shapes", "userId": "undefined"}
     return site.call("/v1/decide", {"visitor": visitor, "placements": ["hero", {"placement": "theme", "slots": 1}]})
+
+
+PAGE = (ROOT / "docs" / "clients.md").read_text()
+
+
+def block(language: str, site: Site) -> str:
+    """What the page shows, at the address of the site."""
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1].replace("http://127.0.0.1:8700", site.up.url).replace("timeout=0.3", "timeout=10")
+
+
+def test_what_the_page_shows_of_python_works(site: Site) -> None:
+    said: dict[str, Any] = {}
+    exec(block("python", site), said)
+    said["client"].close()
+    assert said["html"] == "<h1>Run further</h1>"
+    state = site.state("u:user-7")
+    assert (state.event_count, state.traits) == (1, {})
+    assert site.outcomes("home.hero") == {}, "its window is open"
+    assert _rewarded(site, "u:user-7") == [said["answer"]["home.hero"].decision_id]
+
+
+def _rewarded(site: Site, key: str) -> list[str]:
+    return [event.decision_id for event in site.events(key) if isinstance(event, Rewarded)]
+
+
+def test_what_the_page_shows_of_typescript_works(site: Site, typescript: Path) -> None:
+    shown = block("ts", site).replace("timeoutMs: 300", "timeoutMs: 10000")
+    tail = "\nconsole.log(JSON.stringify([content, answer.decisions[0].decisionId])); await client.close();"
+    (typescript / "page.mjs").write_text(shown + tail)
+    done = run(typescript, "node", "page.mjs")
+    assert done.stderr == ""
+    content, decision_id = json.loads(done.stdout)
+    assert content == {"type": "html", "html": "<h1>Run further</h1>"}
+    assert tracked(site, "a1")[-1] == "Product Viewed"
+    assert decision_id in _rewarded(site, "a:a1")
+
+
+@pytest.mark.parametrize(
+    ("language", "sent", "read"),
+    [
+        ("kotlin", r'put\("(\w+)"', r'get(?:JSONArray|JSONObject|String)\("(\w+)"\)'),
+        ("swift", r'"(\w+)": ', r"\.(decisions|content|html)\b"),
+    ],
+)
+def test_what_the_page_shows_of_phones_is_what_the_server_takes_and_gives(
+    site: Site, language: str, sent: str, read: str
+) -> None:
+    shown = block(language, site)
+    assert re.findall(sent, shown) == ["visitor", "anonymousId", "placements", "requestId"]
+    body = {"visitor": {"anonymousId": language}, "placements": ["home.hero"], "requestId": f"r-{language}"}
+    answer = site.call("/v1/decide", body, key="pk_dev")
+    first, second, third = re.findall(read, shown)
+    assert answer[first][0][second][third] == "<h1>Run further</h1>"
+    assert answer["requestId"] == f"r-{language}"
+    assert answer["decisions"][0]["decisionId"]
+
+
+def test_a_page_shows_what_was_decided_and_tells_what_waits_as_it_goes(
+    site: Site, typescript: Path, tmp_path: Path
+) -> None:
+    chromium()
+    (typescript / "index.js").write_text('export * from "@nextbest/client";')
+    bundled = ["--bundle", "--format=iife", "--global-name=nextbest", f"--outfile={tmp_path / 'page.js'}"]
+    assert run(typescript, "esbuild", "index.js", *bundled).returncode == 0
+    icon = '<link rel="icon" href="data:,">'
+    (tmp_path / "index.html").write_text(f'<!doctype html>{icon}<script src="page.js"></script>')
+    with page_in(tmp_path) as page:
+        hero = page.evaluate(
+            """async (url) => {
+                const patient = { flushEveryMs: 600000, timeoutMs: 10000 };
+                const client = new nextbest.Client({ url, key: "pk_dev", storage: localStorage, ...patient });
+                const visitor = { anonymousId: "in-a-page" };
+                const { decisions: [hero] } = await client.decide("home.hero", visitor);
+                client.track(visitor, "Read");
+                client.track(visitor, "Left");
+                client.reward(hero);
+                return { ...hero, stored: localStorage.length };
+            }""",
+            site.up.url,
+        )
+        assert (hero["content"]["html"], hero["stored"]) == ("<h1>Run further</h1>", 3)
+        page.goto("about:blank")
+    until(lambda: tracked(site, "in-a-page") == ["Read", "Left"], "what waited is in the log")
+    until(lambda: _rewarded(site, "a:in-a-page") == [hero["decisionId"]], "and the reward")
 
 
 def test_while_the_server_is_away_everybody_has_an_answer_and_nothing_is_lost_or_counted_twice(

@@ -1,0 +1,120 @@
+"""What TypeScript's client has of its own: the end of Node, and a storage that outlives it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.stub_server import Stub, serving
+from tests.clients.typescript import built, run
+
+STORAGE = """
+class Storage extends Map {
+  get length() { return this.size; }
+  key(index) { return [...this.keys()][index] ?? null; }
+  getItem(key) { return this.get(key) ?? null; }
+  setItem(key, value) { this.set(key, value); }
+  removeItem(key) { this.delete(key); }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("typescript"))
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serving() as stub:
+        yield stub
+
+
+def node(package: Path, code: str) -> str:
+    """What a script says that imports the client."""
+    (package / "script.mjs").write_text('import { Client } from "@nextbest/client";\n' + code)
+    done = run(package, "node", "script.mjs")
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_node_that_ends_sends_what_waits(package: Path, stub: Stub) -> None:
+    code = f"""
+    const client = new Client({{ url: "{stub.url}", key: "pk", flushEveryMs: 600000 }});
+    client.track({{ anonymousId: "a1" }}, "last words");
+    """
+    assert node(package, code) == ""
+    assert [event["event"] for event in stub.events()] == ["last words"]
+
+
+def test_a_node_that_cannot_send_ends_in_time_and_says_what_is_lost(package: Path, stub: Stub) -> None:
+    stub.then(503, {"code": "unavailable", "message": "wait"}, Retry_After="60")
+    code = f"""
+    const client = new Client({{ url: "{stub.url}", key: "pk", closeTimeoutMs: 20000 }});
+    client.track({{ anonymousId: "a1" }}, "lost");
+    """
+    said = node(package, code)
+    assert "not_sent: 1 events were not sent" in said
+    assert len(stub.asked) == 1
+
+
+def test_what_one_page_left_in_the_storage_is_sent_by_the_next(package: Path, stub: Stub) -> None:
+    stub.then(503, {"code": "unavailable", "message": "wait"}, Retry_After="60")
+    code = f"""{STORAGE}
+    const storage = new Storage([["another's", "stays"]]);
+    const options = {{ url: "{stub.url}", key: "pk", storage, flushEveryMs: 1 }};
+    let tried;
+    const failed = new Promise((resolve) => (tried = resolve));
+    const first = new Client({{ ...options, onError: tried }});
+    for (const name of ["one", "two", "three"]) first.track({{ anonymousId: "a1" }}, name);
+    first.reward("d-1", 1, {{ messageId: "r" }});
+    await failed;
+    await first.close();
+    const left = storage.size;
+    const second = new Client(options);
+    await second.flush();
+    console.log(JSON.stringify([left, [...storage.keys()]]));
+    """
+    assert json.loads(node(package, code)) == [5, ["another's"]]
+    tried, sent, reward = stub.asked
+    assert [event["event"] for event in sent.body["events"]] == ["one", "two", "three"]
+    assert sent.body["events"] == tried.body["events"]
+    assert reward.body["messageId"] == "r"
+
+
+def test_a_storage_that_is_full_is_told_and_loses_nothing(package: Path, stub: Stub) -> None:
+    code = f"""{STORAGE}
+    const storage = new Storage();
+    storage.setItem = () => {{ throw new Error("QuotaExceededError"); }};
+    const told = [];
+    const onError = (error) => told.push(error.code);
+    const client = new Client({{ url: "{stub.url}", key: "pk", storage, onError }});
+    client.track({{ anonymousId: "a1" }}, "one", {{ big: 7 }});
+    client.track({{ anonymousId: "a1" }}, "no JSON", {{ big: 7n }});
+    await client.flush();
+    console.log(JSON.stringify(told));
+    """
+    assert json.loads(node(package, code)) == ["storage", "invalid_argument"]
+    assert [event["event"] for event in stub.events()] == ["one"]
+
+
+def test_who_is_told_of_errors_and_fails_stops_nothing(package: Path, stub: Stub) -> None:
+    stub.then(400, {"code": "no", "message": "n"})
+    code = f"""
+    const onError = () => {{ throw new Error("mine"); }};
+    const client = new Client({{ url: "{stub.url}", key: "pk", onError, flushEveryMs: 1 }});
+    for (const name of ["refused", "taken"]) {{
+      client.track({{ anonymousId: "a1" }}, name);
+      await client.flush();
+    }}
+    """
+    assert "onError failed" in node(package, code)
+    assert [event["event"] for event in stub.events()] == ["refused", "taken"]
+
+
+def test_it_can_be_required_too(package: Path, stub: Stub) -> None:
+    (package / "script.cjs").write_text('console.log(typeof require("@nextbest/client").Client)')
+    assert run(package, "node", "script.cjs").stdout == "function\n"
