@@ -79,6 +79,18 @@ def test_a_process_that_exits_sends_what_waits(stub: Stub) -> None:
     assert names(stub) == ["last words"]
 
 
+def test_a_connection_that_was_closed_while_it_rested_is_no_failed_try(
+    opened: Opening, stub: Stub, told: list[NextbestError]
+) -> None:
+    stub.hangs_up = True
+    client = opened()
+    for name in ("one", "two", "three"):
+        client.track(ANNA, name)
+        assert client.flush()
+    assert names(stub) == ["one", "two", "three"]
+    assert told == []
+
+
 def test_what_a_process_that_died_left_on_disk_is_sent_by_the_next(
     opened: Opening, stub: Stub, tmp_path: Path
 ) -> None:
@@ -115,7 +127,8 @@ def test_what_a_client_could_not_send_stays_on_disk_and_what_it_could_does_not(
     until(lambda: bool(stub.asked), "a try is under way")
     other = opened(disk=tmp_path)
     other.track(ANNA, "two")
-    until(lambda: len(stub.asked) == 2, "the other one leaves alone what a living one holds")
+    until(lambda: len(stub.asked) == 2, "the other one tries too")
+    assert names(stub) == ["one", "two"], "it leaves alone what a living one holds"
     client.close()
     assert [error.code for error in told if error.code == "not_sent"] == []
     stub.free.set()
