@@ -14,6 +14,7 @@ from api.dialects.metarank import METARANK
 from api.dialects.ofrep import OFREP
 from api.dialects.own import OWN
 from api.dialects.posthog import POSTHOG
+from api.dialects.rank_reward import RANK_REWARD
 from api.dialects.segment import SEGMENT
 from api.health import HEALTH, INNER
 from api.no_pages import NoPages
@@ -21,7 +22,7 @@ from api.openapi import describing
 from api.routing import Routes
 from api.services import Services
 
-DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, HEALTH)
+DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, RANK_REWARD, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
 ANSWERED = (*DIALECTS, describing(DIALECTS))

@@ -14,9 +14,9 @@ from personalization.deciding.consents import Consents
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
 from personalization.deciding.decision_keys import DecisionKeys
+from personalization.deciding.draw import repeatable_nonce
 from personalization.deciding.request import DecideRequest, unit_of
 from personalization.deciding.reward_scorer import RewardScorer
-from personalization.events.decision_id import derived_nonce
 from personalization.visitor.purposes import PERSONALISING, Words, may
 from personalization.visitor.purposes import merge as merge_words
 from personalization.visitor.session import session_at
@@ -90,13 +90,14 @@ class Call:
         """What may be looked at where the purpose ``missing`` lacks consent; None: all of it."""
         return self.scope if missing is None or self.scope.state is None else self.scope.without_state()
 
-    def nonce_of(self, placement: str, slot: int) -> bytes:
-        """The nonce of a slot: of a request that may be sent again, the same each time."""
+    def nonce_of(self, placement: str, slot: str) -> bytes:
+        """The nonce of a slot, by its number or name: of a request that may be sent again, the same each time."""
         request = self.request
         if not request.repeatable:
             return self.nonce()
-        named = f"{len(request.request_id)}:{request.request_id}"
-        return derived_nonce(self.keys.assignment, "request", self.key, named, placement, str(slot))
+        return repeatable_nonce(
+            self.keys, key=self.key, request_id=request.request_id, placement=placement, slot=slot
+        )
 
     def _held(self, states: Sequence[VisitorState] | None) -> list[Words]:
         """The words under each key, as they are before the states are merged."""

@@ -113,7 +113,14 @@ def deciding(
         placement = catalog.placements[asked.placement]
         spec = placement.compiled.spec
         missing = call.consents.missing(placement.compiled.consent)
-        filling = Filling(call, placement, call.scope_without(missing), missing, asked.brought)
+        scope = call.scope_without(missing)
+        for slot, own in enumerate(asked.own_slots):
+            # One that nothing is left for says nothing of the next, which has arms of its own.
+            told = {**own.features, **asked.features}
+            yield from fill(Filling(call, placement, scope, missing, own.brought, told, own.name), slot)
+        if asked.own_slots:
+            continue
+        filling = Filling(call, placement, scope, missing, asked.brought, asked.features)
         for slot in range(asked.slots or spec.slots):
             if not (yield from fill(filling, slot)):
                 break
@@ -138,7 +145,7 @@ def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
                 f"placements[{index}]", f"no placement {name!r}; there are: {known}", "unknown_placement"
             )
         brings = catalog.placements[asked.placement].compiled.spec.arms == "caller"
-        if brings is not (asked.brought is not None):
+        if brings is not (asked.brought is not None or bool(asked.own_slots)):
             message = (
                 "has its arms brought by the caller; call POST /v1/rank"
                 if brings

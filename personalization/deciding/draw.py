@@ -29,3 +29,20 @@ def sticky_decision_id(
     """The id of a sticky choice: calls that agree on all but the key share its nonce, and are one trial."""
     nonce = derived_nonce(keys.assignment, unit.hex(), placement, str(slot), replaces or "-", arm)
     return mint(keys.ids, key, nonce)
+
+
+def repeatable_nonce(keys: DecisionKeys, *, key: str, request_id: str, placement: str, slot: str) -> bytes:
+    """The nonce of a slot of a request that has an id of its own, whoever works it out, wherever and whenever."""
+    named = f"{len(request_id)}:{request_id}"
+    return derived_nonce(keys.assignment, "request", key, named, placement, slot)
+
+
+def repeatable_decision_id(keys: DecisionKeys, *, key: str, request_id: str, placement: str, slot: str) -> str:
+    """The id of the decision that such a request made for a slot: found without a look-up."""
+    nonce = repeatable_nonce(keys, key=key, request_id=request_id, placement=placement, slot=slot)
+    return mint(keys.ids, key, nonce)
+
+
+def named_slot(name: str) -> str:
+    """What stands for a slot that its caller gave a name, where others have their number."""
+    return f"named:{name}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from personalization.audience.context import raw_features
@@ -10,11 +13,14 @@ from personalization.bounded import short_hash
 from personalization.deciding.call import Call
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decider_catalog import PreparedPlacement
+from personalization.deciding.draw import named_slot
 from personalization.deciding.eligibility import CAP, TAKEN, capped_together, refusals
 from personalization.deciding.holdout import HOLDOUT
-from personalization.features import FeatureValue
+from personalization.features import MAX_FEATURES, FeatureValue
 from personalization.visitor.visitor_key import NOBODY
 from personalization.visitor.visitor_state import Sticky
+
+NOTHING_TOLD: Mapping[str, FeatureValue] = MappingProxyType({})
 
 
 class Filling:
@@ -50,6 +56,10 @@ class Filling:
         The other arms, with the reason.
     control
         Whether the visitor is served the placement's control.
+    told
+        What the model is told besides, by the caller.
+    slot_name
+        Of the one slot it is for; None: it is for all, which have numbers.
     """
 
     __slots__ = (
@@ -67,8 +77,10 @@ class Filling:
         "open",
         "placement",
         "scope",
+        "slot_name",
         "spec",
         "sticky",
+        "told",
     )
 
     def __init__(
@@ -78,8 +90,12 @@ class Filling:
         scope: VisitorScope,
         missing: str | None,
         brought: Candidates | None = None,
+        told: Mapping[str, FeatureValue] = NOTHING_TOLD,
+        slot_name: str | None = None,
     ) -> None:
         self.call = call
+        self.told = told
+        self.slot_name = slot_name
         self.control = False
         if missing is None:
             unit = call.unit
@@ -134,8 +150,17 @@ class Filling:
     def features(self) -> dict[str, FeatureValue]:
         """What the model is told of the visitor, worked out when it is first asked for."""
         if not self.features_used:
-            self.features_used = raw_features(self.placement.features, self.scope)
+            features = raw_features(self.placement.features, self.scope)
+            if self.told:
+                features |= self.told
+                if len(features) > MAX_FEATURES:
+                    features = dict(islice(features.items(), MAX_FEATURES))
+            self.features_used = features
         return self.features_used
+
+    def nonce(self, slot: int) -> bytes:
+        """The nonce of a slot: by its name, where it has one."""
+        return self.call.nonce_of(self.name, str(slot) if self.slot_name is None else named_slot(self.slot_name))
 
     def kept(self, slot: int) -> Sticky | None:
         """The choice kept last for the slot, of whichever session; None if there is none that is known of."""

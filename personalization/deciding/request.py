@@ -9,12 +9,31 @@ import msgspec
 from personalization.bounded import short_hash
 from personalization.deciding.candidates import Candidates
 from personalization.events.event import ClientEvent
+from personalization.features import FeatureValue
 from personalization.visitor.purposes import Words
 from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_key import NOBODY, anonymous_key, user_key
 
 
-class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
+class SlotRequest(msgspec.Struct, frozen=True):
+    """A slot that differs from the others of its placement.
+
+    Attributes
+    ----------
+    name
+        The caller's own; no other slot of the request has it.
+    brought
+        What may stand in it, in the order that is served if nothing may be decided.
+    features
+        What the model is told of the slot.
+    """
+
+    name: str
+    brought: Candidates
+    features: dict[str, FeatureValue] = {}
+
+
+class PlacementRequest(msgspec.Struct, frozen=True):
     """One placement asked for.
 
     Attributes
@@ -24,11 +43,17 @@ class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
     brought
         The arms that the caller brought, at least one, in the order that is served if nothing may be decided; None:
         the placement's.
+    features
+        What the model is told besides what the placement names: of the request, by its caller.
+    own_slots
+        Its slots, where each has arms or features of its own; empty: they are all alike.
     """
 
     placement: str
     slots: int | None = None
     brought: Candidates | None = None
+    features: dict[str, FeatureValue] = {}
+    own_slots: tuple[SlotRequest, ...] = ()
 
 
 class SentEvent(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ def _draw(filling: Filling, slot: int, rung: Rung) -> Drawn:
     if filling.sticky and filling.scope.state is not None:
         return _draw_sticky(filling, slot, rung)
     call = filling.call
-    name = mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot))
+    name = mint(call.keys.ids, filling.key, filling.nonce(slot))
     drawn = ticket(call.keys.draws, name)
     index = rung.distribution.draw(drawn)
     if call.request.by_arm:
@@ -78,7 +78,7 @@ def _draw_sticky(filling: Filling, slot: int, rung: Rung) -> Drawn:
 
 def _certain(filling: Filling, slot: int, rung: Rung) -> Drawn:
     call = filling.call
-    name = mint(call.keys.ids, filling.key, call.nonce_of(filling.name, slot))
+    name = mint(call.keys.ids, filling.key, filling.nonce(slot))
     if call.request.by_arm:
         return Drawn(_id_by_arm(filling, rung, 0), 0, None, name=name)
     return Drawn(name, 0, None)

@@ -65,7 +65,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)
     if filling.key == NOBODY:
         return  # without consent, or without knowing of it, nothing is logged under a visitor's key
-    message_id = call.nonce_of(filling.name, slot).hex() if drawn.sticky else drawn.name or drawn.decision_id
+    message_id = filling.nonce(slot).hex() if drawn.sticky else drawn.name or drawn.decision_id
     is_trial = drawn.ticket is not None and rung.tier is Tier.PERSONALISED and not filling.control
     trains = is_trial and not call.is_crawler
     features = filling.features_used
@@ -135,7 +135,7 @@ def write_kept(filling: Filling, slot: int, kept: Sticky) -> None:
     _enter(
         filling,
         DecisionMade(
-            message_id=call.nonce_of(filling.name, slot).hex(),
+            message_id=filling.nonce(slot).hex(),
             choice=choice,
             exposed=call.request.activate,
             trains=False,

@@ -224,7 +224,8 @@ def test_errors_of_the_api_pass_as_they_are(proxied: Proxied) -> None:
     "path",
     ["/metrics", "/readyz", "/healthz", "/", "/v1", "//metrics", "/v1/../metrics", "/v1/%2e%2e/metrics", "/METRICS",
      "/metrics/../v1/decide", "/v1/..%2fmetrics", "/v1/../v1/../readyz", "/v1//../../metrics",
-     "/ofrep/v1/../../metrics", "/beacon/v1/../../metrics", "/sourceConfig/../metrics"],
+     "/ofrep/v1/../../metrics", "/beacon/v1/../../metrics", "/sourceConfig/../metrics", "/personalizer/../metrics",
+     "/placements/../metrics"],
 )  # fmt: skip
 def test_what_is_for_the_inside_stays_inside(proxied: Proxied, path: str) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n"
