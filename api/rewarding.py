@@ -144,6 +144,13 @@ class Rewarder:
         taken.n_accepted = len(kept)
         return taken
 
+    async def activate_all(self, key: str, placement: str, intake: Intake) -> None:
+        """Append that all was shown that is deferred in a placement under a visitor's ``key``.
+
+        The caller has to know whose the key is, as nothing here proves it. Raises ``Unavailable``.
+        """
+        await self._append_under(intake, key, Activated(decision_id="", placement=placement))
+
     def _check_name(self, name: str) -> None:
         catalog = self._services.catalog.current.catalog
         if catalog is not self._names_of:
@@ -160,8 +167,10 @@ class Rewarder:
         return key_of(self._services.secrets.key("decision-ids"), told.decision_id)
 
     async def _append(self, intake: Intake, told: Told) -> None:
+        await self._append_under(intake, self._key(told), told)
+
+    async def _append_under(self, intake: Intake, key: str, told: Told) -> None:
         services = self._services
-        key = self._key(told)
         if not await self._admits(key, intake):
             services.metrics.unlogged.labels("consent").inc()
             return

@@ -173,9 +173,10 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
 
 
 class Activated(_Event, tag="activated", kw_only=True):
-    """A deferred decision was shown."""
+    """A deferred decision was shown, or all that are open in a ``placement``, where no id is given."""
 
     decision_id: str
+    placement: str = ""
 
 
 class Rewarded(_Event, tag="rewarded", kw_only=True):

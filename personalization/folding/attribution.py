@@ -104,6 +104,13 @@ def activate(ledger: Ledger, decision_id: str) -> None:
     offer_recent(ledger, [decision])
 
 
+def activate_all(ledger: Ledger, placement: str) -> None:
+    """All that was deferred in a placement was shown; what the visitor did since it was decided may reward it."""
+    shown = ledger.activate_all(placement)
+    if shown and ledger.folder.recent:
+        offer_recent(ledger, shown)
+
+
 def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int, *, by_page: bool = False) -> list[Credit]:
     """What the event is worth, at most once per placement: of the rules of one name the first that holds.
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import Activated, ClientEvent, DecisionMade, Merged, Offered, Rewarded
-from personalization.folding.attribution import activate, attribute, offer_recent, take_offered, take_recent
+from personalization.folding.attribution import (
+    activate,
+    activate_all,
+    attribute,
+    offer_recent,
+    take_offered,
+    take_recent,
+)
 from personalization.folding.context import FoldContext
 from personalization.folding.ledger import Ledger
 from personalization.visitor.folder_state import FolderState
@@ -72,8 +79,11 @@ def reward(fold: FoldContext, event: Rewarded) -> None:
 
 
 def show(fold: FoldContext, event: Activated) -> None:
-    """A deferred decision was shown."""
-    activate(Ledger(fold), event.decision_id)
+    """A deferred decision was shown, or all of a placement."""
+    if event.placement:
+        activate_all(Ledger(fold), event.placement)
+    else:
+        activate(Ledger(fold), event.decision_id)
 
 
 def offer(fold: FoldContext, event: Offered) -> None:

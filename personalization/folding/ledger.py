@@ -197,6 +197,27 @@ class Ledger:
         until_ms = self.now_ms + HOLD_MS
         self._reward(HeldReward(decision_id, value, final, until_ms, name, self.by_page, self.page_origin))
 
+    def activate_all(self, placement: str) -> list[OpenDecision]:
+        """All that is open in a placement was shown, and what is on its way. Gives those that were not so far."""
+        held = HeldReward("", None, False, self.now_ms + HOLD_MS, placement=placement)
+        self._hold(held)
+        shown = []
+        for decision in [each for each in self.folder.open if each.choice.placement == placement]:
+            is_new = decision.exposed_at_ms is None
+            self._apply_explicit(decision, held)
+            if is_new and decision in self.folder.open:
+                shown.append(decision)
+        return shown
+
+    def _hold(self, held: HeldReward) -> None:
+        self.folder.held.append(held)
+        while len(self.folder.held) > MAX_HELD_REWARDS:
+            self._note_orphan(self.folder.held.pop(0))
+
+    def _note_orphan(self, held: HeldReward) -> None:
+        if not held.placement:
+            self.notes.append(("orphan", "", ""))
+
     def _reward(self, held: HeldReward) -> None:
         decision_id = held.decision_id
         decision = self.find(decision_id)
@@ -206,10 +227,7 @@ class Ledger:
             if held.value is not None:
                 self.note_late(late_for_decision(self.folder, decision_id, self.catalog, self.now_ms))
         else:
-            self.folder.held.append(held)
-            while len(self.folder.held) > MAX_HELD_REWARDS:
-                self.folder.held.pop(0)
-                self.notes.append(("orphan", "", ""))
+            self._hold(held)
 
     def note_late(self, late: LateReward) -> None:
         """A reward came for a decision that is closed."""
@@ -217,6 +235,9 @@ class Ledger:
 
     def settle_held(self, decision: OpenDecision) -> None:
         """Apply the rewards that waited for this decision."""
+        for held in self.folder.held:
+            if held.placement and held.placement == decision.choice.placement:
+                self._apply_explicit(decision, held)
         trial = trial_of(decision.choice.decision_id)
         waiting = [held for held in self.folder.held if trial_of(held.decision_id) == trial]
         if not waiting:
@@ -230,9 +251,10 @@ class Ledger:
         for decision in sorted(self.folder.open, key=lambda decision: decision.due_ms):
             if decision.due_ms <= self.now_ms:
                 self.close(decision, ClosingReason.WINDOW)
-        kept = [held for held in self.folder.held if held.until_ms > self.now_ms]
-        self.notes.extend(("orphan", "", "") for _ in range(len(self.folder.held) - len(kept)))
-        self.folder.held = kept
+        for held in self.folder.held:
+            if held.until_ms <= self.now_ms:
+                self._note_orphan(held)
+        self.folder.held = [held for held in self.folder.held if held.until_ms > self.now_ms]
 
     def withdraw(self, allowed: Callable[[str], bool]) -> None:
         """Close what is open without consent, untrained and without what was known of the visitor."""
@@ -304,10 +326,7 @@ class Ledger:
             if awaited is not None:
                 self._apply_explicit(awaited, held)
             else:
-                self.folder.held.append(held)
-        while len(self.folder.held) > MAX_HELD_REWARDS:
-            self.folder.held.pop(0)
-            self.notes.append(("orphan", "", ""))
+                self._hold(held)
         return arrivals
 
     def _apply_explicit(self, decision: OpenDecision, held: HeldReward) -> None:

@@ -101,7 +101,10 @@ class OpenDecision(msgspec.Struct, array_like=True):
 
 
 class HeldReward(msgspec.Struct, array_like=True):
-    """A reward or activation that arrived before its decision; an orphan once ``until_ms`` has passed."""
+    """A reward or activation that arrived before its decision; an orphan once ``until_ms`` has passed.
+
+    One of a ``placement`` is an activation of all that is decided there until then, and never an orphan.
+    """
 
     decision_id: str
     value: float | None
@@ -110,6 +113,7 @@ class HeldReward(msgspec.Struct, array_like=True):
     name: str = ""
     by_page: bool = False
     origin: bytes = b""
+    placement: str = ""
 
 
 class Credit(msgspec.Struct, array_like=True):

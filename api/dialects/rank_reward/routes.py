@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from api.access.permissions import Permission
 from api.dialect import Dialect, Route, shown_key
+from api.dialects.rank_reward import slots
 from api.dialects.rank_reward.rank import rank
 from api.dialects.rank_reward.rewards import activate, reward
 from api.errors import ApiError, plain
@@ -50,10 +51,14 @@ def error_body(error: ApiError, request_id: str, _: Mapping[str, str]) -> bytes:
 
 def _routes(start: str) -> tuple[Route, ...]:
     event = f"{start}/events/{{event_id:path}}"
+    several = f"{start}/multislot/events/{{event_id:path}}"
     return (
         Route(_POST, f"{start}/rank", "personalizer_rank", Permission.RANK, rank),
         Route(_POST, f"{event}/reward", "personalizer_reward", Permission.RANK, reward),
         Route(_POST, f"{event}/activate", "personalizer_activate", Permission.RANK, activate),
+        Route(_POST, f"{start}/multislot/rank", "personalizer_slots_rank", Permission.RANK, slots.rank),
+        Route(_POST, f"{several}/reward", "personalizer_slots_reward", Permission.RANK, slots.reward),
+        Route(_POST, f"{several}/activate", "personalizer_slots_activate", Permission.RANK, slots.activate),
     )
 
 
