@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from azure.ai.personalizer import PersonalizerClient as NewClient
-from azure.cognitiveservices.personalizer import PersonalizerClient as OldClient
+from azure.ai import personalizer as new_sdk
+from azure.cognitiveservices import personalizer as old_sdk
 from azure.cognitiveservices.personalizer.models import ErrorResponseException, RankableAction, RankRequest
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError
@@ -22,6 +22,10 @@ from tests.integration.site import Site
 from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(120)]
+
+OldClient: Any = old_sdk.PersonalizerClient
+NewClient: Any = new_sdk.PersonalizerClient
+"""Neither has types that hold: the old one has none, the new one those of a class below it."""
 
 CATALOG = """
 placements:
@@ -46,12 +50,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def old(site: Site) -> OldClient:
+def old(site: Site) -> Any:
     return OldClient(f"{site.up.url}/placements/articles", CognitiveServicesCredentials("sk_dev"))
 
 
 @pytest.fixture
-def new(site: Site) -> Iterator[NewClient]:
+def new(site: Site) -> Iterator[Any]:
     with NewClient(f"{site.up.url}/placements/products", AzureKeyCredential("sk_dev")) as client:
         yield client
 
@@ -64,9 +68,10 @@ def event_id() -> str:
     return f"event/{next(_numbers)}"
 
 
-def request(event_id: str | None, **more: Any) -> RankRequest:
+def request(event_id: str | None, **more: Any) -> Any:
     actions = [RankableAction(**action) for action in ACTIONS]
-    return RankRequest(actions=actions, context_features=CONTEXT, event_id=event_id, **more)
+    make: Any = RankRequest
+    return make(actions=actions, context_features=CONTEXT, event_id=event_id, **more)
 
 
 def records(site: Site, event_id: str) -> list[DecisionRecord]:
@@ -90,7 +95,7 @@ def outcomes(site: Site, event_id: str) -> list[Outcome]:
 
 
 def test_the_old_client_ranks_and_its_reward_is_the_outcome_of_the_action_drawn(
-    site: Site, old: OldClient, event_id: str
+    site: Site, old: Any, event_id: str
 ) -> None:
     answer = old.rank(request(event_id))
     assert answer.event_id == event_id
@@ -110,7 +115,7 @@ def test_the_old_client_ranks_and_its_reward_is_the_outcome_of_the_action_drawn(
     assert (outcome.reward, outcome.n_rewards, outcome.trains) == (0.5, 2, True)
 
 
-def test_the_old_client_makes_no_id_and_excludes_an_action(site: Site, old: OldClient) -> None:
+def test_the_old_client_makes_no_id_and_excludes_an_action(site: Site, old: Any) -> None:
     answer = old.rank(request(None, excluded_actions=["pasta"]))
     assert (answer.ranking[0].id, answer.ranking[0].probability) == ("pasta", 0.0)
     old.events.reward(answer.event_id, 1.0)
@@ -120,7 +125,7 @@ def test_the_old_client_makes_no_id_and_excludes_an_action(site: Site, old: OldC
     assert [record.filtered for record in records(site, answer.event_id)] == [{"pasta": "excluded"}]
 
 
-def test_the_old_client_activates_what_it_deferred(site: Site, old: OldClient, event_id: str) -> None:
+def test_the_old_client_activates_what_it_deferred(site: Site, old: Any, event_id: str) -> None:
     for name in (event_id, f"{event_id}/hidden"):
         old.rank(request(name, defer_activation=True))
         old.events.reward(name, 1.0)
@@ -129,10 +134,11 @@ def test_the_old_client_activates_what_it_deferred(site: Site, old: OldClient, e
     assert [each.trains for each in outcomes(site, f"{event_id}/hidden")] == [False]
 
 
-def test_the_old_client_is_told_what_is_wrong(site: Site, old: OldClient) -> None:
+def test_the_old_client_is_told_what_is_wrong(site: Site, old: Any) -> None:
     with pytest.raises(ErrorResponseException) as refused:
         old.rank(request(None, excluded_actions=["tea"]))
-    error = refused.value.error.error
+    told: Any = refused.value.error
+    error = told.error
     assert (error.code, error.target) == ("BadRequest", "excludedActions[0]")
     assert error.inner_error.code == "unknown_name"
     unnamed = OldClient(site.up.url, CognitiveServicesCredentials("sk_dev"))
@@ -143,7 +149,7 @@ def test_the_old_client_is_told_what_is_wrong(site: Site, old: OldClient) -> Non
         page.rank(request(None))
 
 
-def test_the_new_client_ranks_rewards_and_activates(site: Site, new: NewClient, event_id: str) -> None:
+def test_the_new_client_ranks_rewards_and_activates(site: Site, new: Any, event_id: str) -> None:
     body = {"actions": ACTIONS, "contextFeatures": CONTEXT, "eventId": event_id, "deferActivation": True}
     answer = new.rank(body)
     new.activate(event_id)
@@ -154,7 +160,7 @@ def test_the_new_client_ranks_rewards_and_activates(site: Site, new: NewClient, 
     assert (outcome.reward, outcome.trains) == (0.5, True)
 
 
-def test_the_new_client_fills_slots_and_rewards_each_for_itself(site: Site, new: NewClient, event_id: str) -> None:
+def test_the_new_client_fills_slots_and_rewards_each_for_itself(site: Site, new: Any, event_id: str) -> None:
     slots = [
         {"id": "top", "baselineAction": "pasta", "excludedActions": ["juice"], "features": [{"size": "large"}]},
         {"id": "side", "baselineAction": "juice"},
@@ -175,7 +181,7 @@ def test_the_new_client_fills_slots_and_rewards_each_for_itself(site: Site, new:
     assert set(records(site, event_id)[1].arms) == {"pasta", "ice-cream", "juice"} - {chosen["top"]}
 
 
-def test_the_new_client_is_told_what_is_wrong(new: NewClient) -> None:
+def test_the_new_client_is_told_what_is_wrong(new: Any) -> None:
     with pytest.raises(HttpResponseError) as refused:
         new.rank({"actions": []})
     assert refused.value.status_code == 400
@@ -183,7 +189,7 @@ def test_the_new_client_is_told_what_is_wrong(new: NewClient) -> None:
     assert (refused.value.error.code, refused.value.error.target) == ("BadRequest", "actions")
 
 
-def test_what_is_rewarded_is_learned(site: Site, new: NewClient, event_id: str) -> None:
+def test_what_is_rewarded_is_learned(site: Site, new: Any, event_id: str) -> None:
     before = site.learned("products")
     body = {"actions": ACTIONS, "contextFeatures": CONTEXT, "eventId": event_id}
     new.rank(body)

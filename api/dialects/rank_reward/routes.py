@@ -23,8 +23,8 @@ _POST = ("POST",)
 _KEY = b"ocp-apim-subscription-key"
 _CODES = {400: "BadRequest", 404: "ResourceNotFound", 413: "BadRequest", 500: "InternalServerError"}
 
-_VERSIONS = ("/personalizer/v1.0", "/personalizer")
-"""Paths of version 1.0, and those of the previews, which name theirs in the address."""
+_VERSIONS = ("/personalizer/v1.0", "/personalizer", "/personalizer/v1.1-preview.{preview}")
+"""Paths of version 1.0, of the last preview, which names itself in the address, and of those before it."""
 
 _LOOPS = ("", "/placements/{placement:path}")
 """Whether an endpoint names its placement."""

@@ -60,6 +60,16 @@ async def test_rewards_of_slots_that_are_sent_again_count_once(ranking: Site) ->
     assert {outcome.choice.slot: outcome.reward for outcome in outcomes(ranking)} == {0: 0.5, 1: 0.25}
 
 
+@pytest.mark.parametrize("start", ["/personalizer/v1.0", "/personalizer/v1.1-preview.3", "/personalizer"])
+@pytest.mark.parametrize("loop", ["", "/placements/articles"])
+async def test_slots_are_ranked_and_rewarded_under_every_path_there_was(
+    ranking: Site, loop: str, start: str
+) -> None:
+    await ask(ranking, loop + start)
+    await say(ranking, f"{loop}{start}/multislot/events/e1/reward", {"reward": [{"slotId": "top", "value": 1}]})
+    assert [outcome.reward for outcome in outcomes(ranking)] == [1.0, 0.0]
+
+
 @pytest.mark.parametrize("overtakes", [False, True])
 async def test_one_activation_shows_every_slot_whether_it_came_before_or_behind(
     ranking: Site, overtakes: bool
