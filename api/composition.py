@@ -168,7 +168,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 raise Unavailable(f"the checkpoint cannot be read: {error}") from error
             header = stored.header
             through = {"epoch": header.epoch, "partition": partition, "offset": header.trained_through(placement)}
-            return ModelReport(book.model.report(), through)
+            return ModelReport(book.model.report(), through, book.model.imitation)
 
         needed: dict[str, Check] = {
             "catalog": lambda: no_catalog(follower),

@@ -185,6 +185,8 @@ class Decider:
         seconds = time.perf_counter() - deadline.began
         for decision in answer.decisions:
             services.metrics.decided(decision.tier, decision.placement, seconds)
+            if decision.policy_arm:
+                services.metrics.imitated(decision.placement, matched=decision.policy_arm == decision.content_id)
         return answer
 
     async def _states(self, request: DecideRequest, deadline: Deadline) -> list[VisitorState] | None:

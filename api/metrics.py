@@ -57,6 +57,12 @@ class ApiMetrics:
             "nextbest_fallbacks", "Decisions below tier personalised", ["tier", "placement"], registry=r
         )
         self.faults = Counter("nextbest_model_faults", "Models that failed to score", ["placement"], registry=r)
+        self.apprentice = Counter(
+            "nextbest_apprentice_decisions",
+            "Decisions of apprentices, by whether the policy would have shown the baseline too: yes, no",
+            ["placement", "matched"],
+            registry=r,
+        )
         self.events = Counter(
             "nextbest_events",
             "Events by what became of them at the door: accepted, rejected, dropped",
@@ -165,6 +171,10 @@ class ApiMetrics:
     def decided(self, tier: str, placement: str, seconds: float) -> None:
         """One decision answered."""
         self._latencies[tier, placement].append(seconds)
+
+    def imitated(self, placement: str, *, matched: bool) -> None:
+        """One decision of an apprentice answered, with the baseline."""
+        self.apprentice.labels(placement, "yes" if matched else "no").inc()
 
     def scored(self, seconds: float) -> None:
         """One request's choices made."""

@@ -30,6 +30,7 @@ from api.senders import Senders
 from api.slices import Turnstile
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
+from online_models.imitation import Imitation
 from online_models.placement_model import ArmReport
 from personalization.audit.record import VISITOR_PURPOSE
 from personalization.catalog.item import Item
@@ -122,6 +123,7 @@ class ModelReport:
 
     arms: list[ArmReport]
     trained_through: dict[str, int]
+    imitation: Imitation = field(default_factory=Imitation)
 
 
 @dataclass(slots=True)

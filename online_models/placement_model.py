@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from online_models.concentration import Concentration
+from online_models.imitation import Imitation
 from online_models.influence import Influence, witness_of
 from online_models.registry import make_model
 from online_models.reward_model import ARM, ARM_FEATURES
@@ -133,6 +134,8 @@ class PlacementModel:
         forgotten: times that somebody was erased."""
         self.influence = Influence()
         self.concentration = Concentration()
+        self.imitation = Imitation()
+        """Of an apprentice: how often its policy agrees with the baseline."""
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
     @property
@@ -221,6 +224,8 @@ class PlacementModel:
         statistics.squared_weights += weight * weight
         self.influence.count(outcome, amount)
         self.concentration.add(outcome, amount)
+        if outcome.choice.policy_arm:
+            self.imitation.count(shown=arm, policy_arm=outcome.choice.policy_arm)
         self.counts["learned"] += 1
         return True
 
@@ -295,6 +300,7 @@ class PlacementModel:
             "recent": b"".join(self._recent),
             "influence": self.influence.dump(),
             "concentration": self.concentration.dump(),
+            "imitation": msgspec.to_builtins(self.imitation),
         }
 
     @classmethod
@@ -310,6 +316,8 @@ class PlacementModel:
             loaded.influence = Influence.load(state["influence"])
         if "concentration" in state:
             loaded.concentration = Concentration.load(state["concentration"])
+        if "imitation" in state:
+            loaded.imitation = msgspec.convert(state["imitation"], Imitation)
         recent = state["recent"]
         loaded._recent = OrderedDict((recent[at : at + 8], None) for at in range(0, len(recent), 8))
         return loaded

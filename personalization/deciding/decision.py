@@ -41,6 +41,8 @@ class Decision(msgspec.Struct, frozen=True):
         The placement's variant that the visitor is in; empty: none.
     model
         The key of the model there.
+    policy_arm
+        Of an apprentice, what the policy would have shown; empty: what is shown it chose.
     """
 
     placement: str
@@ -56,6 +58,7 @@ class Decision(msgspec.Struct, frozen=True):
     sticky: bool = False
     variant: str = ""
     model: str = ""
+    policy_arm: str = ""
 
 
 class Answer(msgspec.Struct):

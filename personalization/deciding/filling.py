@@ -121,8 +121,9 @@ class Filling:
         self.features_used: dict[str, FeatureValue] = {}
         when = compiled.when
         self.default = self.spec.default if brought is None else brought.first
-        # What the caller brings is another choice each time.
-        self.sticky = brought is None and (self.spec.sticky or call.request.sticky)
+        # What the caller brings is another choice each time; an apprentice makes none.
+        keeps = brought is None and not self.spec.apprentice
+        self.sticky = keeps and (self.spec.sticky or call.request.sticky)
         self.open = when is None or scope.holds(when)
         if not self.open:
             self.arms: tuple[str, ...] = ()
@@ -171,6 +172,10 @@ class Filling:
         """An arm as it is answered."""
         renderer = self.candidates.renderer(arm) or self.call.catalog.renderers[arm]
         return renderer.render(self.scope)
+
+    def baseline(self, arms: tuple[str, ...]) -> str:
+        """What is shown of ``arms`` (at least one) where nobody chooses: the default, else what rules take."""
+        return self.default if self.default in arms else self.first_by_priority(arms)
 
     def first_by_priority(self, arms: tuple[str, ...]) -> str:
         """Which of ``arms`` (at least one) rules alone would take."""

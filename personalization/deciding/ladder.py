@@ -25,12 +25,15 @@ class Rung(msgspec.Struct, frozen=True, gc=False):
         Whether a ticket is drawn from it.
     reason
         For people.
+    policy
+        Of an apprentice, what its policy would have drawn from; None: that is ``distribution``.
     """
 
     distribution: ArmDistribution
     draws: bool
     tier: Tier
     reason: str
+    policy: ArmDistribution | None = None
 
 
 def climb(filling: Filling, arms: tuple[str, ...]) -> Rung | Question | None:
@@ -51,8 +54,25 @@ def climb(filling: Filling, arms: tuple[str, ...]) -> Rung | Question | None:
 
 
 def answered(filling: Filling, distribution: ArmDistribution) -> Rung:
-    """The model's rung."""
+    """The model's rung; of an apprentice the baseline, for certain, with what the model's would have been."""
+    if filling.spec.apprentice:
+        return _apprentice(filling, distribution)
     return Rung(distribution, True, _tier(filling), _drawn_by(filling, distribution))
+
+
+def _apprentice(filling: Filling, distribution: ArmDistribution) -> Rung:
+    arm = filling.baseline(distribution.arms)
+    at = distribution.arms.index(arm)
+    shown = ArmDistribution(
+        (arm,),
+        (SCALE,),
+        (distribution.means[at],),
+        (distribution.sds[at],),
+        "apprentice",
+        distribution.model_version,
+    )
+    reason = f"apprentice: the baseline, beside what {distribution.policy} would have drawn"
+    return Rung(shown, True, _tier(filling), reason, distribution)
 
 
 def failed(filling: Filling, arms: tuple[str, ...], error: Exception) -> Rung:
@@ -62,6 +82,8 @@ def failed(filling: Filling, arms: tuple[str, ...], error: Exception) -> Rung:
 
 
 def _rules(filling: Filling, arms: tuple[str, ...], obstacle: str) -> Rung:
+    if filling.spec.apprentice:
+        return _certain(filling.baseline(arms), Tier.RULES, "rules", f"{obstacle}: the baseline")
     chosen = filling.first_by_priority(arms)
     return _certain(chosen, Tier.RULES, "rules", f"{obstacle}: the first eligible by priority")
 

@@ -15,7 +15,7 @@ from personalization.events.decision_record import DecisionRecord
 
 
 class Recomputed(msgspec.Struct, frozen=True):
-    """A decision made again from its record."""
+    """A decision made again from its record; of an apprentice, what its policy would have chosen."""
 
     arm: str
     ticket: int

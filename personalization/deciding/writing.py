@@ -47,6 +47,10 @@ class Drawn(msgspec.Struct, frozen=True, gc=False):
 def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     """Answer the slot with what was drawn, and log it, as far as the visitor agreed to that."""
     call, distribution = filling.call, rung.distribution
+    asked = distribution if rung.policy is None else rung.policy
+    policy_arm = ""
+    if rung.policy is not None and drawn.ticket is not None:
+        policy_arm = rung.policy.arms[rung.policy.draw(drawn.ticket)]
     above = tuple(call.taken)
     choice = Choice(
         drawn.decision_id,
@@ -60,6 +64,7 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
         filling.control if filling.scope.state is not None else None,
         filling.placement.compiled.variant,
         filling.placement.compiled.is_shared,
+        policy_arm,
     )
     call.answer.distributions.append(distribution)
     _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)
@@ -91,14 +96,14 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
             tier=rung.tier.value,
             reason=rung.reason,
             decided_at_ms=call.now_ms,
-            arms=distribution.arms,
-            weights=distribution.weights,
-            means_f32=pack_f32(distribution.means),
-            sds_f32=pack_f32(distribution.sds),
+            arms=asked.arms,
+            weights=asked.weights,
+            means_f32=pack_f32(asked.means),
+            sds_f32=pack_f32(asked.sds),
             filtered=dict(filling.filtered),
             above=above,
             features=features if drawn.ticket is not None else {},
-            arm_features=told_of(filling.candidates, distribution.arms) if drawn.ticket is not None else {},
+            arm_features=told_of(filling.candidates, asked.arms) if drawn.ticket is not None else {},
             state_revision=call.answer.state_revision,
             state_age_ms=call.answer.state_age_ms,
             ticket=drawn.ticket,
@@ -178,5 +183,6 @@ def _answer(filling: Filling, choice: Choice, tier: Tier, reason: str, *, sticky
             sticky,
             choice.variant,
             choice.model,
+            choice.policy_arm,
         )
     )

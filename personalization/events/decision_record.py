@@ -49,7 +49,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     key
         The visitor's.
     arms, weights, means_f32, sds_f32
-        The eligible arms and what the model said of them (see ``eligible``); float32, little endian.
+        The eligible arms and what the model said of them (see ``eligible``); float32, little endian. Of an
+        apprentice the weights are its policy's, by which it did not choose: ``choice.weight`` is what it did.
     filtered
         The other arms, with the reason.
     above

@@ -32,6 +32,8 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
         The placement's variant that it was made by; empty: the placement as written.
     shared
         Whether the variant has no model of its own, and teaches the placement's.
+    policy_arm
+        Of an apprentice, the arm that the policy would have chosen; empty: what was chosen it chose itself.
     """
 
     decision_id: str
@@ -45,6 +47,7 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     holdout: bool | None = False
     variant: str = ""
     shared: bool = False
+    policy_arm: str = ""
 
     @property
     def model(self) -> str:

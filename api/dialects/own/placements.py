@@ -10,7 +10,8 @@ from msgspec import structs
 from api.answer import Answer, reply
 from api.dialect import Call, Reply
 from api.errors import not_found
-from api.services import Services
+from api.services import ModelReport, Services
+from online_models.imitation import Imitation
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot, unpack_version
 from personalization.deciding.decider_catalog import PreparedPlacement
@@ -34,6 +35,19 @@ class LearnedArm(Answer, frozen=True, kw_only=True):
     interval: list[float]
 
 
+class Apprentice(Answer, frozen=True, kw_only=True):
+    """How a policy does that is not in force yet.
+
+    Attributes
+    ----------
+    match_rate
+        How often it would have shown what was shown, of decisions that have closed; null: of none yet.
+    """
+
+    decisions: int
+    match_rate: float | None
+
+
 class Learned(Answer, frozen=True, kw_only=True):
     """What a model has learned.
 
@@ -52,6 +66,7 @@ class Learned(Answer, frozen=True, kw_only=True):
     learned: int | None
     model_age_ms: int | None
     trained_through: dict[str, int] | None
+    apprentice: Apprentice | None
 
 
 class LearnedVariant(Learned, frozen=True, kw_only=True):
@@ -124,7 +139,14 @@ async def _learned(services: Services, prepared: PreparedPlacement) -> Learned:
         learned=n_learned,
         model_age_ms=services.models.age_ms([key], services.clock_ms()),
         trained_through=book.trained_through if book else None,
+        apprentice=_apprentice(book) if prepared.compiled.spec.apprentice else None,
     )
+
+
+def _apprentice(book: ModelReport | None) -> Apprentice:
+    """How often the policy would have shown what was shown, of decisions that have closed."""
+    imitation = Imitation() if book is None else book.imitation
+    return Apprentice(decisions=imitation.n, match_rate=imitation.rate)
 
 
 def _arms(prepared: PreparedPlacement, reports: Collection[str]) -> list[str]:

@@ -116,6 +116,9 @@ class Placement(Spec, frozen=True, kw_only=True):
         Consent purposes needed to personalise.
     sticky
         Keep the first choice for the visitor's session.
+    apprentice
+        Show the baseline to everybody (the default, or what the caller brings first), and record what the policy
+        would have shown.
     variants
         What is different for shares of visitors, by name: two policies, models or sets of contents compared.
     """
@@ -146,6 +149,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     control: Literal["default", "uniform"] = "default"
     consent: tuple[str, ...] = ("personalization",)
     sticky: bool = False
+    apprentice: bool = False
     variants: dict[str, PlacementVariant] = {}
 
 
@@ -287,6 +291,7 @@ class PlacementSection(Section[Placement]):
         for kind, weight in spec.weights.items():
             check.demand(math.isfinite(weight), f"{where}.weights.{kind}", "must be a finite number")
         check.demand(len(spec.weights) <= MAX_WEIGHTS, f"{where}.weights", f"names more than {MAX_WEIGHTS}")
+        _check_apprentice(check, where, spec)
         _rewards(check, compiled, name, spec)
         when = check.of_visitor(spec.when, f"{where}.when")
         arms_of = {
@@ -364,6 +369,18 @@ def _check_brought(check: Check, where: str, spec: Placement) -> None:
     for here in written:
         message = "has no meaning where callers bring the arms; leave it out, or leave out arms: caller"
         check.fail(here, message)
+
+
+def _check_apprentice(check: Check, where: str, spec: Placement) -> None:
+    """Note what keeps the policy from ever agreeing with the baseline, or contradicts showing it to everybody."""
+    if not spec.apprentice:
+        return
+    remedy = "of an apprentice everybody sees the baseline; leave it out, or leave out apprentice"
+    check.demand(not spec.sticky, f"{where}.sticky", remedy)
+    check.demand(spec.control == "default", f"{where}.control", remedy)
+    known = spec.arms == "caller" or bool(spec.tags) or not spec.default or spec.default in spec.content
+    message = "must be one of content: an apprentice is compared with what it could have chosen itself"
+    check.demand(known, f"{where}.default", message)
 
 
 def _arms(

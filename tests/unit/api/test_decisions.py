@@ -10,6 +10,7 @@ from msgspec import structs
 
 from api.readiness import Report
 from api.services import ModelReport
+from online_models.imitation import Imitation
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
 from personalization.catalog.catalog import Placement, RewardRule
@@ -232,6 +233,27 @@ async def test_a_placements_variants_as_learned(site: Site) -> None:
     assert (same["share"], same["learn"], same["modelAgeMs"]) == (0.25, "shared", None)
     assert [arm["contentId"] for arm in same["arms"]] == ["shoes", "tents", "bags"]
     assert site.asked_of == ["home.hero@own", "home.hero", "home.hero"]
+
+
+async def test_an_apprentice_tells_how_often_its_policy_agrees(site: Site) -> None:
+    hero = structs.replace(shop().placements["home.hero"], apprentice=True)
+    site.compiled = compile_catalog(structs.replace(shop(), placements={"home.hero": hero}), 13)
+    path = "/v1/placements/home.hero"
+    body = (await site.client.get(path, headers=SERVER)).json()
+    assert body["apprentice"] == {"decisions": 0, "matchRate": None}
+    site.learned = ModelReport([], {"epoch": 1}, Imitation(n=40, weight=40.0, matched=30.0))
+    body = (await site.client.get(path, headers=SERVER)).json()
+    assert body["apprentice"] == {"decisions": 40, "matchRate": 0.75}
+    for n in range(30):
+        asked = {"visitor": {"anonymousId": f"a{n}"}, "placements": ["home.hero"]}
+        answer = (await site.client.post("/v1/decide", json=asked, headers=WRITE)).json()["decisions"][0]
+        assert (answer["contentId"], answer["probability"]) == ("shoes", 1.0)
+    text = site.metrics.exposition().decode()
+    agreed = sum(record.choice.policy_arm == "shoes" for record in site.spool.decisions())
+    assert 0 < agreed < 30
+    for matched, n in (("yes", agreed), ("no", 30 - agreed)):
+        line = f'nextbest_apprentice_decisions_total{{matched="{matched}",placement="home.hero"}} {n}.0'
+        assert line in text
 
 
 async def test_health_and_readiness(site: Site) -> None:

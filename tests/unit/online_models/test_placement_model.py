@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from online_models import checkpoint
 from online_models.placement_model import MAX_ARM_STATISTICS, PlacementModel
@@ -238,3 +239,15 @@ def test_articles_that_come_and_go_leave_a_model_of_those_that_are_read() -> Non
         ("x", "y"), {"age": 3.0}, policy=PolicySpec(), arm_features={"x": {"kind": "k0"}, "y": {"kind": "k1"}}
     )
     assert d.means[0] > d.means[1] + 0.2, "what kinds are read outlives the articles"
+
+
+def test_how_often_an_apprentices_policy_agrees_survives_a_checkpoint() -> None:
+    learner = PlacementModel("home.hero")
+    for n, arm in enumerate(("a", "b", "a", "a")):
+        made = outcome(f"d{n}")
+        learner.learn(structs.replace(made, choice=structs.replace(made.choice, weight=2**32, policy_arm=arm)))
+    learner.learn(outcome("free"))
+    kept = checkpoint.load(checkpoint.dump(learner, {}, b"secret"), b"secret", placement="home.hero")
+    assert kept.model.imitation == learner.imitation
+    assert (kept.model.imitation.n, kept.model.imitation.rate) == (4, pytest.approx(0.75, abs=0.001))
+    assert learner.report()[0].exposures == 5, "what the baseline is worth is learned as of any decision"
