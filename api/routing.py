@@ -37,7 +37,7 @@ class Routes:
         self._fixed: dict[str, dict[str, ASGIApp]] = {}
         self._owners: dict[str, Dialect] = {}
         self._routes: dict[str, list[Route]] = {}
-        self._patterns: list[tuple[re.Pattern[str], Dialect, Route, ASGIApp]] = []
+        self._patterns: list[tuple[str, re.Pattern[str], Dialect, Route, ASGIApp]] = []
         for dialect in dialects:
             for route in dialect.routes:
                 endpoint = Endpoint(dialect, route, core)
@@ -46,7 +46,8 @@ class Routes:
                     self._routes.setdefault(route.path, []).append(route)
                     self._fixed.setdefault(route.path, {}).update(dict.fromkeys(route.methods, endpoint))
                 else:
-                    self._patterns.append((_pattern(route.path), dialect, route, endpoint))
+                    begins = route.path.partition("{")[0]
+                    self._patterns.append((begins, _pattern(route.path), dialect, route, endpoint))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request."""
@@ -68,7 +69,9 @@ class Routes:
             return
         allowed = list(by_method)
         marked = _marked(scope)
-        for pattern, _, route, endpoint in self._patterns:
+        for begins, pattern, _, route, endpoint in self._patterns:
+            if not marked.startswith(begins):
+                continue
             match = pattern.fullmatch(marked)
             if match is None:
                 continue
@@ -84,7 +87,7 @@ class Routes:
         """Whether a page's key may do anything there, or nobody may."""
         marked = _marked(scope)
         routes = self._routes.get(scope["path"]) or [
-            route for pattern, _, route, _ in self._patterns if pattern.fullmatch(marked)
+            route for _, pattern, _, route, _ in self._patterns if pattern.fullmatch(marked)
         ]
         return not routes or any(route.permission in WRITE for route in routes)
 
@@ -98,7 +101,7 @@ class Routes:
         path, marked = scope["path"], _marked(scope)
         if path in self._owners:
             return self._owners[path]
-        for pattern, dialect, _, _ in self._patterns:
+        for _, pattern, dialect, _, _ in self._patterns:
             if pattern.fullmatch(marked):
                 return dialect
         looks_like = (dialect for dialect in self._dialects if path.startswith(dialect.prefix))

@@ -11,7 +11,7 @@ from typing import Any
 
 from personalization.catalog.item import MAX_ITEM_FEATURES
 from personalization.errors import InvalidInput
-from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, FeatureValue, clean
+from personalization.features import MAX_CATEGORY_CHARS, MAX_FEATURES, MAX_MAGNITUDE, FeatureValue, clean
 
 _MAX_DEPTH = 3
 """Objects within objects that are looked into; a namespace within one is one more."""
@@ -57,6 +57,8 @@ def action_features(sent: list[dict[str, Any]], field: str) -> dict[str, Feature
     InvalidInput
         Where they are too many: ``field`` is where they stand.
     """
+    if len(sent) == 1 and _is_flat(sent[0]):
+        return sent[0]
     found: dict[str, FeatureValue] = {}
     for each in sent:
         for name, value in each.items():
@@ -64,6 +66,22 @@ def action_features(sent: list[dict[str, Any]], field: str) -> dict[str, Feature
     if len(found) > MAX_ITEM_FEATURES:
         raise InvalidInput(field, f"are more than {MAX_ITEM_FEATURES}; send those that tell most", "too_many")
     return found
+
+
+def _is_flat(features: dict[str, Any]) -> bool:
+    """Whether they are what a model is told as they stand; so are most."""
+    if len(features) > MAX_ITEM_FEATURES:
+        return False
+    for name, value in features.items():
+        kind = type(value)
+        if kind is float:
+            if not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+                return False
+        elif kind is not str or not 0 < len(value) <= MAX_CATEGORY_CHARS:
+            return False
+        if not 0 < len(name) <= MAX_CATEGORY_CHARS or name[0] == "_":
+            return False
+    return True
 
 
 def _add(found: dict[str, FeatureValue], name: str, value: Any, prefix: str, most: int, depth: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from api.ids import WireId
+from api.json_check import MAX_DEPTH, trouble_in
 from api.wire import Reader, Wire
+from personalization.errors import InvalidInput
 
 
 class WireAction(Wire, frozen=True, kw_only=True):
@@ -79,7 +83,32 @@ class _AnyWorths(WireWorths, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     pass
 
 
-RANK: Reader[WireRank] = Reader(WireRank, _AnyRank)
-SLOTS: Reader[WireSlots] = Reader(WireSlots, _AnySlots)
+Ranked = TypeVar("Ranked", WireRank, WireSlots)
+
+_SHAPE_DEPTH = 5
+"""Of a feature's object: in the features of an action, among actions, in the request."""
+
+
+class ReaderOfActions(Reader[Ranked]):
+    """A reader of requests with actions, whose many brackets are no depth.
+
+    Of fifty actions each has three or more: what they account for is taken off before a text is suspected.
+    """
+
+    def read(self, text: bytes | msgspec.Raw, field: str = "") -> Ranked:
+        """The object in ``text``; raises ``InvalidInput``, see ``Reader``."""
+        found, data = self.read_outside(text, field), bytes(text)
+        n_brackets = data.count(b"{") + data.count(b"[")
+        for action in found.actions:
+            n_brackets -= 1 if action.features is None else 2 + len(action.features)
+        if b"\\u0000" in data or n_brackets > MAX_DEPTH - _SHAPE_DEPTH:
+            trouble = trouble_in(data, field)
+            if trouble is not None:
+                raise InvalidInput(*trouble)
+        return found
+
+
+RANK: Reader[WireRank] = ReaderOfActions(WireRank, _AnyRank)
+SLOTS: Reader[WireSlots] = ReaderOfActions(WireSlots, _AnySlots)
 WORTH: Reader[WireWorth] = Reader(WireWorth, _AnyWorth)
 WORTHS: Reader[WireWorths] = Reader(WireWorths, _AnyWorths)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from personalization.catalog.catalog import Placement
+from personalization.catalog.catalog import Placement, RewardRule
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.deciding.distribution import SCALE
 from personalization.events.decision_id import key_of
@@ -211,6 +211,44 @@ async def test_a_bad_request_names_the_field_and_the_remedy(ranking: Site, case:
     assert message in error["message"]
     assert error["innerError"]["code"]
     assert ranking.spool.records == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"actions":[{"id":"a","features":[{"x":%s1%s}]}]}' % (b"[" * 40, b"]" * 40),
+        b'{"actions":[{"id":"a","x":%s1%s}]}' % (b"[" * 40, b"]" * 40),
+        b'{"actions":[%s{"id":"z","features":[{"x":%s1%s}]}]}'
+        % (b"".join(b'{"id":"%d","features":[{},{}]},' % n for n in range(40)), b"[" * 28, b"]" * 28),
+        b'{"contextFeatures":[{"x":%s1%s}],"actions":[{"id":"a"}]}' % (b"[" * 40, b"]" * 40),
+        b'{"actions":[{"id":"a","features":[{"x":"\\u0000"}]}]}',
+        b'{"actions":[{"id":"a","features":[{"x":NaN}]}]}',
+        b'{"actions":[{"id":"a","features":[{"x":"\\ud800"}]}]}',
+        b'{"actions":[{"id":"a","features":[{"x":1e999}]}]}',
+        b"[]",
+        b"",
+        b"\xff",
+    ],
+)
+async def test_what_no_request_may_hold_is_refused_and_disturbs_nothing(ranking: Site, body: bytes) -> None:
+    answer = await ranking.client.post("/personalizer/v1.0/rank", content=body, headers=KEY)
+    assert answer.status_code == 400, answer.text
+    assert ranking.spool.records == []
+    assert (await ask(ranking)).status_code == 201
+
+
+async def test_many_actions_are_not_taken_for_depth(ranking: Site) -> None:
+    actions = [{"id": str(n), "features": [{"a": 1}, {"b": {"c": 2}}]} for n in range(50)]
+    assert len((await ask(ranking, actions=actions)).json()["ranking"]) == 50
+
+
+async def test_an_event_of_the_page_rewards_what_the_server_ranked(ranking: Site) -> None:
+    read = RewardRule(event="Read", arm="properties.article", value=0.5)
+    ranking.compiled = compile_catalog(loops(articles=Placement(arms="caller", rewards=(read,))), 13)
+    chosen = (await ask(ranking)).json()["rewardActionId"]
+    event = {"type": "track", "event": "Read", "anonymousId": "e1", "properties": {"article": chosen}}
+    assert (await ranking.collect(event)).status_code == 200
+    assert [(each.choice.arm, each.reward) for each in outcomes(ranking)] == [(chosen, 0.5)]
 
 
 async def test_only_who_may_bring_arms_ranks_and_rewards_by_event_id(ranking: Site) -> None:
