@@ -1,4 +1,4 @@
-"""What is learned of actions that callers bring: which suits which context, new ones included; and by an apprentice."""
+"""What is learned of actions that callers bring: which suits which context, new ones too; and by an apprentice."""
 
 from __future__ import annotations
 
