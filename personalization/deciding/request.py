@@ -15,7 +15,7 @@ from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_key import NOBODY, anonymous_key, user_key
 
 
-class SlotRequest(msgspec.Struct, frozen=True):
+class SlotRequest(msgspec.Struct, frozen=True, gc=False):
     """A slot that differs from the others of its placement.
 
     Attributes
@@ -33,7 +33,7 @@ class SlotRequest(msgspec.Struct, frozen=True):
     features: dict[str, FeatureValue] = {}
 
 
-class PlacementRequest(msgspec.Struct, frozen=True):
+class PlacementRequest(msgspec.Struct, frozen=True, gc=False):
     """One placement asked for.
 
     Attributes
