@@ -9,8 +9,12 @@ import pytest
 
 from personalization.catalog.catalog import Placement, RewardRule
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.deciding.distribution import SCALE
 from personalization.events.decision_id import key_of
+from personalization.visitor.folder_state import encode_folder
+from personalization.visitor.visitor_state import encode_visitor
+from tests.contract.dialects.folding import folded
 from tests.unit.api.dialects.ranking import ACTIONS, KEY, loops, outcomes, say
 from tests.unit.api.site import ID_KEY, SERVER, WRITE, Site, shop
 
@@ -249,6 +253,22 @@ async def test_an_event_of_the_page_rewards_what_the_server_ranked(ranking: Site
     event = {"type": "track", "event": "Read", "anonymousId": "e1", "properties": {"article": chosen}}
     assert (await ranking.collect(event)).status_code == 200
     assert [(each.choice.arm, each.reward) for each in outcomes(ranking)] == [(chosen, 0.5)]
+
+
+async def test_an_event_takes_up_little_and_goes_after_a_day(ranking: Site) -> None:
+    await ask(ranking)
+    world = folded(ranking)
+    visitor = world.visitors["a:e1"]
+
+    def n_bytes() -> int:
+        return len(encode_visitor(visitor.state)) + len(encode_folder(visitor.folder))
+
+    assert n_bytes() < 800
+    world.time_out("a:e1", after_ms=2 * MINUTE_MS)
+    assert len(world.outcomes) == 1
+    assert n_bytes() < 200
+    world.time_out("a:e1", after_ms=DAY_MS)
+    assert not visitor.is_known
 
 
 async def test_only_who_may_bring_arms_ranks_and_rewards_by_event_id(ranking: Site) -> None:
