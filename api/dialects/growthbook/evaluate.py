@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
+from api.answer import reply
 from api.dialect import Call, Reply
 from api.dialects.growthbook.client_key import check_not_exposed
 from api.dialects.growthbook.features import feature_of, fixed_feature
@@ -74,4 +73,4 @@ def _payload(features: dict[str, Any], notices: Sequence[Notice]) -> Reply:
     body: dict[str, Any] = {"status": 200, "features": features, "experiments": []}
     if notices:
         body["warnings"] = [notice.shown() for notice in notices]
-    return Reply(200, orjson.dumps(body), _NO_STORE)
+    return reply(body, headers=_NO_STORE)

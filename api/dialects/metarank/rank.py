@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import orjson
 
+from api.answer import reply
 from api.dialect import Call, Reply
 from api.dialects.metarank.fields import WireField, features_of, values_of
 from api.dialects.metarank.visitors import visitor_of
@@ -82,7 +82,7 @@ async def rank(call: Call) -> Reply:
     }
     if intake.notices:
         body["warnings"] = [notice.shown() for notice in intake.notices]
-    return Reply(200, orjson.dumps(body), _NO_STORE)
+    return reply(body, headers=_NO_STORE)
 
 
 def _shown(

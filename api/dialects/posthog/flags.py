@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from api.answer import reply
 from api.browser import with_browser
 from api.dialect import Call, Reply
 from api.dialects.posthog.decision_reason import reason_for
@@ -57,7 +58,7 @@ async def flags(call: Call) -> Reply:
     }
     if intake.notices:
         body["warnings"] = [notice.shown() for notice in intake.notices]
-    return Reply(200, orjson.dumps(body), _NO_STORE)
+    return reply(body, headers=_NO_STORE)
 
 
 def flag_of(decision: Decision, catalog_version: int) -> dict[str, Any]:
