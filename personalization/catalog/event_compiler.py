@@ -33,17 +33,19 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 def compile_events(check: Check, events: Events | None) -> CompiledEvents:
     """What events mean; notes names that stand for two things, and paths that lead nowhere."""
     if events is None:
-        by_event = {name: _mapped(meaning, PATHS_AS_EVER) for name, meaning in AS_EVER.items()}
-        usual = _mapped("", USUAL)
-        segment = PRESETS["segment"]
-        known = {name: _mapped(meaning, segment.paths) for name, meaning in segment.names.items()}
-        return CompiledEvents(by_event=known, usual=usual, commerce=by_event)
+        names, paths = PRESETS["segment"]
+        return CompiledEvents(
+            by_event={name: _mapped(meaning, paths) for name, meaning in names.items()},
+            usual=_mapped("", USUAL),
+            commerce={name: _mapped(meaning, PATHS_AS_EVER) for name, meaning in AS_EVER.items()},
+        )
     _check_terms(check, events)
-    paths: dict[str, Paths] = {}
+    paths_of: dict[str, Paths] = {}
     for preset in reversed(events.presets):
-        paths.update(dict.fromkeys(PRESETS[preset].names, PRESETS[preset].paths))
+        paths_of.update(dict.fromkeys(PRESETS[preset].names, PRESETS[preset].paths))
     found = {
-        name: _mapped(meaning, paths.get(name, USUAL), check) for name, meaning in meanings_by_name(events).items()
+        name: _mapped(meaning, paths_of.get(name, USUAL), check)
+        for name, meaning in meanings_by_name(events).items()
     }
     first: dict[str, tuple[str, str]] = {}
     for where, meaning, mapping in own_mappings(events):
@@ -57,17 +59,17 @@ def compile_events(check: Check, events: Events | None) -> CompiledEvents:
             message = f"{mapping.event!r} is itself a meaning; write it under {mapping.event}, or rename the event"
             check.fail(f"{where}.event", message, "duplicate_name")
         check.demand(bool(mapping.event.strip()), f"{where}.event", "must name an event")
-        found[mapping.event] = _own(check, where, meaning, mapping, paths.get(mapping.event, USUAL))
-    names: dict[str, list[str]] = {meaning: [meaning] for meaning in MEANINGS}
+        found[mapping.event] = _own(check, where, meaning, mapping, paths_of.get(mapping.event, USUAL))
+    named: dict[str, list[str]] = {meaning: [meaning] for meaning in MEANINGS}
     for name, mapped in found.items():
         if name != mapped.meaning:
-            names[mapped.meaning].append(name)
+            named[mapped.meaning].append(name)
     return CompiledEvents(
         is_written=True,
         by_event=found,
         usual=_mapped("", USUAL),
         commerce={name: mapped for name, mapped in found.items() if mapped.meaning in COMMERCE},
-        names_by_meaning={meaning: tuple(each) for meaning, each in names.items()},
+        names_by_meaning={meaning: tuple(each) for meaning, each in named.items()},
         currency=events.currency,
         rates=events.rates,
     )

@@ -136,6 +136,22 @@ def test_without_events_a_word_is_an_events_own_name() -> None:
     assert world.visitors["a:1"].state.affinities["category"].weights == {"hats": 1.0}
 
 
+def test_mails_are_opened_and_followed_whoever_sends_them() -> None:
+    presets: Any = ("email", "sendgrid", "mailgun", "postmark", "support", "social")
+    rules = {name: f"counts.{name} > 0.5" for name in ("email_clicked", "ticket_solved", "shared", "unsubscribed")}
+    sent = {
+        "email_clicked": ("Email Link Clicked", "click", "clicked", "Click"),
+        "unsubscribed": ("Unsubscribed", "unsubscribe", "unsubscribed", "group_unsubscribe"),
+        "ticket_solved": ("Ticket Solved", "conversation.admin.closed"),
+        "shared": ("Shared", "shared"),
+    }
+    world = world_of(Events(presets=presets), segments=rules)
+    for meaning, names in sent.items():
+        for name in names:
+            world.track(f"a:{name}", name)
+            assert scope_of(world, f"a:{name}").value("segments") == [meaning], name
+
+
 def test_a_page_may_be_a_view() -> None:
     world = world_of(own(viewed=EventMapping(event="page", category="properties.section")))
     page = Page(message_id="1", properties={"section": "sport"})
