@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check install help clean lock
+.PHONY: run test check fuzz install help clean lock
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' | expand -t 10
@@ -20,6 +20,9 @@ test: $(VENV)/.dev  ## everything that can run here; says what was skipped and w
 
 check: $(VENV)/.dev  ## format, lint, types, import arrows
 	@scripts/check
+
+fuzz: $(VENV)/.dev  ## asks the API whatever its description allows, and what it does not (N=1000 times each operation)
+	@NEXTBEST_FUZZ_EXAMPLES=$(or $(N),1000) scripts/test -q --timeout 3600 tests/contract/openapi
 
 install: $(VENV)/.dev  ## the virtual environment with everything for development
 

@@ -16,12 +16,7 @@ from personalization.errors import InvalidInput
 
 WireTime: TypeAlias = Annotated[
     str | int | float | None,
-    described(
-        {
-            "anyOf": [{"type": "string", "format": "date-time"}, {"type": ["integer", "null"]}],
-            "description": "ISO 8601, or milliseconds since 1970.",
-        }
-    ),
+    described({"type": ["string", "number", "null"], "description": "ISO 8601, or milliseconds since 1970."}),
 ]
 
 TRANSIT_MS = 5 * 60_000

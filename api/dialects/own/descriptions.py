@@ -26,11 +26,12 @@ from api.dialects.own.wire import (
     WireRewards,
     WireUnlink,
 )
+from api.errors import ErrorAnswer
 from api.taken import NotTaken, TakenAnswer
 from api.wire import WireEvent
 
 _TAKEN = json_of(TakenAnswer, what="The log has the good ones; each other one is named by its index.")
-_NONE_TAKEN = json_of(NotTaken, what="None was taken; each is named by its index.")
+_NONE_TAKEN = json_of(NotTaken, ErrorAnswer, what="None was taken; each that can be read is named.")
 _DONE = Given(what="Done.")
 _ME = {"anonymousId": "me"}
 

@@ -40,12 +40,12 @@ class WireRank(Wire, frozen=True, kw_only=True):
     activate: bool = True
 
 
-class _AnyRank(WireRank, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    pass
-
-
 class _AnyRankItem(WireRankItem, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
+
+
+class _AnyRank(WireRank, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    items: list[_AnyRankItem]  # type: ignore[assignment]  # each of them is one that WireRank has
 
 
 class _ItemsAlone(Wire, frozen=True, kw_only=True, forbid_unknown_fields=False):

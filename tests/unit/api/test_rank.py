@@ -56,6 +56,13 @@ async def test_what_is_excluded_is_not_ranked_and_recorded_so(ranking: Site) -> 
     assert ranking.spool.decisions()[0].filtered == {"i1": "excluded", "i3": "excluded"}
 
 
+async def test_what_nobody_knows_of_a_request_or_an_item_is_ignored(ranking: Site) -> None:
+    items = [{"id": "a", "colour": "red"}, {"id": "b"}]
+    response = await rank(ranking, items=items, mood="good")
+    assert response.status_code == 200, response.text
+    assert {each["id"] for each in response.json()["ranking"]} == {"a", "b"}
+
+
 async def test_content_that_was_sent_comes_back(ranking: Site) -> None:
     items = [{"id": "a", "content": {"title": "A"}}, {"id": "b"}]
     ranked = (await rank(ranking, items=items)).json()["ranking"]
