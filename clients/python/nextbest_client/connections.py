@@ -38,6 +38,7 @@ class Connections:
         self._tls = (ssl_context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._resting: deque[http.client.HTTPConnection] = deque()
+        self._ended = False
 
     def post(self, path: str, body: bytes, timeout_s: float) -> Reply:
         """Post once. On a connection that was closed while it rested it is sent again: each request counts once.
@@ -62,6 +63,11 @@ class Connections:
             except IndexError:  # another thread took the last one
                 return
 
+    def end(self) -> None:
+        """Close those that rest, and those under way once they have their answers."""
+        self._ended = True
+        self.close()
+
     def _opened(self) -> http.client.HTTPConnection:
         if self._tls is None:
             return http.client.HTTPConnection(self._host, self._port)
@@ -80,6 +86,8 @@ class Connections:
             raise
         if connection.sock is not None:
             self._resting.append(connection)
+        if self._ended:
+            self.close()
         return reply
 
 

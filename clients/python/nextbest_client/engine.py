@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import time
 import uuid
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Union
@@ -95,19 +96,19 @@ class Engine:
 
     def _event(self, kind: str, visitor: Visitor, fields: Mapping[str, Any]) -> str:
         message_id = str(fields.get("message_id") or uuid.uuid4().hex)
-        event = {"type": kind, "messageId": message_id, "timestamp": int(time.time() * 1000), **sent(visitor)}
         given = {name: value for name, value in fields.items() if value is not None and name != "message_id"}
-        self._put(EVENTS_PATH, {**event, **given})
+        event = {"type": kind, "messageId": message_id, "timestamp": int(time.time() * 1000)}
+        self._put(EVENTS_PATH, lambda: {**event, **sent(visitor), **given})
         return message_id
 
     def _about(self, decision: Decided, what: str, body: Mapping[str, Any]) -> None:
         decision_id = decision if isinstance(decision, str) else decision.decision_id
         if decision_id:
-            self._put(f"/v1/decisions/{quote(decision_id, safe='')}/{what}", body)
+            self._put(f"/v1/decisions/{quote(decision_id, safe='')}/{what}", lambda: body)
 
-    def _put(self, path: str, body: Mapping[str, Any]) -> None:
+    def _put(self, path: str, body: Callable[[], Mapping[str, Any]]) -> None:
         try:
-            text = json.dumps(body, separators=(",", ":"), allow_nan=False)
+            text = json.dumps(body(), separators=(",", ":"), allow_nan=False)
             self._outbox.put(Item(path, text.encode()))
         except Exception as error:
             self._options.tell(as_nextbest_error(error))
@@ -122,14 +123,14 @@ class Engine:
         self._options.tell(error)
         if error.code != "invalid_argument":
             for event in asked.events():
-                self._put(EVENTS_PATH, event)
+                self._put(EVENTS_PATH, functools.partial(dict, event))
         return asked.fallback(error)
 
     def _close(self) -> None:
         atexit.unregister(self._close)
         self._sender.close(self._options.close_timeout_s)
         self._threads.shutdown(wait=False)
-        self._connections.close()
+        self._connections.end()
 
 
 _alive: weakref.WeakSet[Engine] = weakref.WeakSet()

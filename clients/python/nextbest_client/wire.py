@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 from nextbest_client.errors import NextbestError
@@ -111,7 +111,15 @@ def camel(name: str) -> str:
 
 
 def sent(value: Any) -> dict[str, Any]:
-    """One of these as it is sent; what is ``None`` is left out."""
+    """One of these as it is sent; what is ``None`` is left out.
+
+    Raises
+    ------
+    TypeError
+        Where it is none of these.
+    """
+    if not is_dataclass(value):
+        raise TypeError(f"{value!r} is no Visitor; pass one such as Visitor(anonymous_id='a1')")
     named = {camel(each.name): getattr(value, each.name) for each in fields(value)}
     return {name: held for name, held in named.items() if held is not None}
 

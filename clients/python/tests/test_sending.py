@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.clients.stub_server import Stub, serving, until
@@ -178,12 +178,19 @@ def test_a_forked_process_sends_its_own_and_not_its_parents(stub: Stub, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_arguments_that_are_no_json_are_a_failure_too(opened: Opening, stub: Stub) -> None:
-    for context in ({"at": object()}, {"at": float("nan")}):
-        answer = opened().decide("hero", ANNA, default="welcome", context=context)
+def test_arguments_that_cannot_be_sent_are_a_failure_too(
+    opened: Opening, stub: Stub, told: list[NextbestError]
+) -> None:
+    client, nobody = opened(), cast(Visitor, None)
+    for visitor, context in ((ANNA, {"at": object()}), (ANNA, {"at": float("nan")}), (nobody, {})):
+        answer = client.decide("hero", visitor, default="welcome", context=context, events=[{"type": "page"}])
         assert answer.error is not None
         assert (answer["hero"].content, answer.error.code) == ("welcome", "invalid_argument")
-    assert stub.asked == []
+        client.track(visitor, "Viewed", context)
+    client.track(ANNA, "taken")
+    assert client.flush()
+    assert names(stub) == ["taken"]
+    assert [error.code for error in told] == ["invalid_argument"] * 6
 
 
 def test_other_threads_wait_no_longer_where_all_connections_are_taken(opened: Opening, stub: Stub) -> None:
