@@ -16,6 +16,7 @@ from api.openapi.schemas import Schemas, parameters_of
 
 ERROR = ErrorAnswer.__name__
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+_WORD = re.compile(r"[A-Za-z0-9]+")
 _OF_KEYS = (401, 403, 429, 503)
 _OF_BODIES = (400, 408, 413)
 _OWN = ("own", "health", "description")
@@ -94,9 +95,8 @@ def _camel(name: str) -> str:
 
 def _operation(dialect: Dialect, route: Route, method: str, schemas: Schemas) -> dict[str, Any]:
     description = route.description
-    by_method = method.lower() if len(_of_path(dialect, route)) > 1 else ""
     operation: dict[str, Any] = {
-        "operationId": _camel(f"{route.name}_{by_method}") if by_method else _camel(route.name),
+        "operationId": _operation_id(dialect, route, method),
         "tags": [dialect.name],
         **_access(route),
     }
@@ -115,9 +115,13 @@ def _operation(dialect: Dialect, route: Route, method: str, schemas: Schemas) ->
     return {**operation, "responses": {str(status): given[status] for status in sorted(given)}}
 
 
-def _of_path(dialect: Dialect, route: Route) -> list[Route]:
-    """Those that share its name: what is done is the same, in another way."""
-    return [each for each in dialect.routes if each.name == route.name]
+def _operation_id(dialect: Dialect, route: Route, method: str) -> str:
+    """A name that no other operation has: those of other protocols have several paths for one thing."""
+    if route.description is None:
+        words = _WORD.findall(route.path) + ["slash"] * route.path.endswith("/")
+        return _camel("_".join([method.lower(), *words]))
+    in_several_ways = sum(each.name == route.name for each in dialect.routes) > 1
+    return _camel(f"{route.name}_{method.lower()}" if in_several_ways else route.name)
 
 
 def _access(route: Route) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
 from msgspec import structs
 
+from api.answer import reply
 from api.collecting import Incoming, incoming
 from api.context_bounds import check_event, cut_lists
 from api.dialect import Call, Reply
@@ -73,7 +73,7 @@ async def capture(call: Call) -> Reply:
         body["rejected"] = [_rejected(index, error) for index, error in sorted(rejected, key=lambda each: each[0])]
     if warnings:
         body["warnings"] = [notice.shown(index) for index, notice in warnings]
-    return Reply(200, orjson.dumps(body))
+    return reply(body)
 
 
 async def read_captured(body: bytes, slices: Slices) -> Captured:
