@@ -201,6 +201,18 @@ def test_a_decision_and_an_event_go_through(proxied: Proxied) -> None:
     beacon = post(proxied, "/beacon/v1/batch", {"batch": [{**EVENT, "anonymousId": "beaconed"}]})
     assert beacon.json() == {"success": True}
     assert get(proxied, "/sourceConfig/").json()["source"]["writeKey"] == "pk_dev"
+    for path, body in OTHERS.items():
+        assert post(proxied, path, body).status_code == 200, path
+
+
+OTHERS: dict[str, Any] = {
+    "/api/eval/pk_dev": {"attributes": {"id": "a1"}},
+    "/flags/?v=2": {"distinct_id": "a1"},
+    "/batch/": {"batch": [{"event": "Viewed", "distinct_id": "a1"}]},
+    "/i/v0/e/": {"event": "Viewed", "distinct_id": "a1"},
+    "/feedback": {"event": "user", "id": "1", "user": "a1", "fields": []},
+}
+"""What other protocols send."""
 
 
 def post(proxied: Proxied, path: str, body: Any, **headers: str) -> httpx.Response:

@@ -9,7 +9,7 @@ import msgspec
 
 from personalization.catalog.item import MAX_ITEM_FEATURES
 from personalization.errors import InvalidInput
-from personalization.features import MAX_CATEGORY_CHARS, Attribute, clean
+from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE, Attribute, clean
 
 FieldValue: TypeAlias = str | bool | int | float | list[str | int | float | bool] | None
 
@@ -44,6 +44,14 @@ def features_of(fields: Sequence[WireField] | None, at: str) -> dict[str, Attrib
     found: dict[str, Attribute] = {}
     for index, field in enumerate(fields or ()):
         name, value = field.name, field.value
+        kind = type(value)  # nearly all are numbers in range and short texts, which stay as they are
+        if 0 < len(name) <= MAX_CATEGORY_CHARS:
+            if kind is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:  # type: ignore[operator]  # a float
+                found[name] = value  # type: ignore[assignment]
+                continue
+            if kind is str and 0 < len(value) <= MAX_CATEGORY_CHARS:  # type: ignore[arg-type]  # a text
+                found[name] = value  # type: ignore[assignment]
+                continue
         if not 0 < len(name) <= MAX_CATEGORY_CHARS:
             raise InvalidInput(f"{at}[{index}].name", f"must have 1 to {MAX_CATEGORY_CHARS} characters", "bad_text")
         if isinstance(value, list) and len(value) > MAX_ITEM_FEATURES:

@@ -125,8 +125,10 @@ def brought(wire: WireRank, services: Services) -> Candidates:
             raise InvalidInput(f"items[{index}].id", message, "duplicate_id")
         bodies[item_id] = None
         kept = services.catalog.item(item_id)
-        known = {} if kept is None else dict(kept.content.features)
-        known |= features_of(item.fields, f"items[{index}].fields")
+        known = features_of(item.fields, f"items[{index}].fields")
+        if kept is not None:
+            known = {**kept.content.features, **known}
         if known:
-            features[item_id] = flat(known)
+            has_lists = tuple in map(type, known.values())
+            features[item_id] = flat(known) if has_lists else known  # type: ignore[assignment]  # as was just seen
     return passing_candidates(bodies, features or None, {})
