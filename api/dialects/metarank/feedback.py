@@ -104,6 +104,8 @@ async def feedback(call: Call) -> Reply:
             wire = _read(raw, field)
             if wire.event == "item":
                 item_id, item = _item(wire, field, core.stock)
+                if item_id in items:
+                    item = _beside(item_id, items[item_id].item, item, field)
                 items[item_id] = Named(index, field, item)
             else:
                 told += _told(wire, bytes(raw), index, field, intake)
@@ -203,29 +205,37 @@ async def _put(call: Call, items: dict[str, Named]) -> list[tuple[int, InvalidIn
     try:
         for item_id, (place, field, item) in items.items():
             try:
-                await _keep(call, item_id, item)
+                await _keep(call, item_id, item, field)
             except InvalidInput as error:
-                left_out.append((place, _below(field, error)))
+                left_out.append((place, error))
     except Exception as error:
         await call.fail(as_api_error(error).status)
         raise
     return left_out
 
 
-async def _keep(call: Call, item_id: str, item: Item) -> None:
-    """Keep an item; what is told of it stands beside what was. Raises ``InvalidInput`` where there is no room."""
+async def _keep(call: Call, item_id: str, item: Item, field: str) -> None:
+    """Keep an item; raises ``InvalidInput`` below ``field`` where there is no room for it."""
 
     def beside(held: Item) -> Item:
-        features = {**held.content.features, **item.content.features}
-        found = structs.replace(held, content=structs.replace(held.content, features=features))
-        check_item(item_id, found)
-        return found
+        return _beside(item_id, held, item, field)
 
     if await call.core.stock.change(item_id, beside, call.caller) is not None:
         return
     done = await call.core.stock.put({item_id: item}, call.caller)
     if done[item_id] is None:
-        raise InvalidInput("item", f"there are {MAX_ITEMS:,} items already; take some out first", "no_room")
+        raise InvalidInput(f"{field}item", f"there are {MAX_ITEMS:,} items already; take some out first", "no_room")
+
+
+def _beside(item_id: str, held: Item, new: Item, field: str) -> Item:
+    """What is told of an item beside what was; raises ``InvalidInput`` below ``field`` where that is too much."""
+    features = {**held.content.features, **new.content.features}
+    found = structs.replace(held, content=structs.replace(held.content, features=features))
+    try:
+        check_item(item_id, found)
+    except InvalidInput as error:
+        raise _below(field, error) from error
+    return found
 
 
 def _told(wire: WireFeedback, text: bytes, place: int, field: str, intake: Intake) -> list[Told]:
@@ -281,9 +291,13 @@ def _incoming(one: Told, call: Call, intake: Intake) -> Incoming:
     return incoming(made, _at_ms(wire.timestamp, field, intake), who, field.rstrip("."), intake)
 
 
+_MAX_DIGITS = 16
+"""Of a time: the year 9999 has fifteen."""
+
+
 def _at_ms(sent: WireTime, field: str, intake: Intake) -> int:
     """When it happened; text of digits is a number, and small numbers are seconds."""
-    if isinstance(sent, str) and sent.isascii() and sent.isdigit():
+    if isinstance(sent, str) and len(sent) <= _MAX_DIGITS and sent.isascii() and sent.isdigit():
         sent = int(sent)
     if isinstance(sent, int | float) and 0 < sent < SECONDS_BELOW:
         sent = sent * 1000

@@ -140,6 +140,12 @@ async def test_what_is_known_of_an_item_is_kept_and_stands_beside_what_was(ranki
     assert ranking.log.records == []
 
 
+async def test_all_that_one_request_tells_of_an_item_is_kept(ranking: Site) -> None:
+    told = [[{"name": "color", "value": "red"}], [{"name": "price", "value": 9}]]
+    assert (await tell(ranking, *[event("item", item="i1", fields=each) for each in told])).json()["accepted"] == 2
+    assert ranking.items.kept["i1"].content.features == {"color": "red", "price": 9.0}
+
+
 async def test_an_item_that_does_not_fit_beside_what_is_kept_is_refused(ranking: Site) -> None:
     many = [{"name": f"f{n}", "value": n} for n in range(40)]
     await tell(ranking, event("item", item="i1", fields=many))
@@ -209,6 +215,7 @@ async def test_every_form_of_time_is_read(ranking: Site, sent: Any, at_ms: int) 
         ({"event": "user"}, "events[1].user"),
         ({"event": "user", "user": 7.5}, "events[1].user"),
         ({"event": "user", "user": "u1", "timestamp": "soon"}, "events[1].timestamp"),
+        ({"event": "user", "user": "u1", "timestamp": "9" * 5_000}, "events[1].timestamp"),
         ({"event": "user", "user": "u1", "fields": [{"value": 1}]}, "events[1].fields[0].name"),
         ({"event": "ranking", "user": "u1", "items": [{"id": "i1"}]}, "events[1].id"),
         ({"event": "ranking", "id": "r1", "user": "u1"}, "events[1].items"),
