@@ -20,9 +20,10 @@ from api.health import HEALTH, INNER
 from api.no_pages import NoPages
 from api.openapi import describing
 from api.routing import Routes
+from api.sdk import SDK
 from api.services import Services
 
-DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, RANK_REWARD, HEALTH)
+DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, RANK_REWARD, SDK, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""
 
 ANSWERED = (*DIALECTS, describing(DIALECTS))

@@ -1,0 +1,5 @@
+"""The page script, served to the pages that use it."""
+
+from api.sdk.routes import SDK
+
+__all__ = ["SDK"]

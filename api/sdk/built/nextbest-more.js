@@ -1,0 +1,1 @@
+(()=>{window.nextbest.use(e=>{e.config.switches});})();

@@ -1,0 +1,104 @@
+// The blocks of the page: found, decided in one call, filled, each once. A block keeps its default content where
+// anything fails, and where the answer comes when its reader sees the default already.
+
+import { context } from "./context.js";
+import { complain, emit, guarded } from "./hub.js";
+import { may, visitor } from "./identity.js";
+import { ask, flush } from "./transport.js";
+import { expose, watch } from "./impressions.js";
+import { trustedHtml } from "./trusted.js";
+
+const ATTRIBUTE = "data-nextbest";
+const CONTENT = "nextbest:content";
+const blocks = new Map();
+const WAIT_MS = 300;
+
+/** The block an element belongs to, if it shows what was decided. */
+export function shownBlock(element) {
+  const block = blocks.get(element.closest(`[${ATTRIBUTE}]`));
+  return block?.isShown ? block : undefined;
+}
+
+/** Decides the blocks that are new, all in one call. */
+export function scan(sinceMs) {
+  const asked = new Map();
+  for (const element of blocks.keys()) if (!element.isConnected) blocks.delete(element);
+  for (const element of document.querySelectorAll(`[${ATTRIBUTE}]`)) {
+    const placement = element.getAttribute(ATTRIBUTE);
+    if (!placement || blocks.get(element)?.placement === placement) continue;
+    const block = { element, placement, sinceMs, isCounted: may(), who: visitor() };
+    blocks.set(element, block);
+    if (isUnseen(block)) asked.set(placement, [...(asked.get(placement) || []), block]);
+  }
+  if (asked.size) decide(asked).catch(complain);
+}
+
+/** Decides every block anew, under the reader's eyes: the page asks for it. */
+export function refresh() {
+  blocks.clear();
+  scan(Infinity);
+}
+
+/** Decides anew, now that the visitor agreed, what was decided without that and nobody has seen yet. */
+export function decideAgreed() {
+  if (!blocks.size) return; // they wait for the end of the document
+  for (const [element, block] of blocks) if (!block.isCounted && isUnseen(block)) blocks.delete(element);
+  scan(0);
+}
+
+/** Calls `show` with what is decided for a placement, also if it was already: the page shows it itself. */
+export function content(placement, show) {
+  addEventListener(CONTENT, event => {
+    const { target, detail } = event;
+    if (detail.placement !== placement) return;
+    show(detail.content[detail.content.type] ?? detail.content.url, detail, target);
+    event.preventDefault();
+  });
+  for (const block of blocks.values()) if (block.decision && !block.isShown) fill(block);
+}
+
+async function decide(asked) {
+  const placements = Array.from(asked, ([placement, of]) => (of[1] ? { placement, slots: of.length } : placement));
+  const body = { visitor: visitor(), placements, context: context(), activate: false };
+  const { decisions } = await (await ask("/v1/decide", body)).json();
+  for (const decision of decisions) {
+    const block = asked.get(decision.placement)?.[decision.slot];
+    // The same element may have been given another placement, or be decided anew, since.
+    if (!block || blocks.get(block.element) !== block) continue;
+    block.decision = decision;
+    guarded(fill, block);
+  }
+  emit("decided", decisions);
+}
+
+function fill(block) {
+  const { element, decision } = block;
+  const { type, html, url } = decision.content;
+  if (!isUnseen(block)) return;
+  const event = new CustomEvent(CONTENT, { bubbles: true, cancelable: true, detail: decision });
+  if (element.dispatchEvent(event)) {
+    if (type === "redirect" && element.hasAttribute(`${ATTRIBUTE}-redirect`)) return follow(block, url);
+    if (type !== "html") return; // nobody was there who shows it
+    element.innerHTML = trustedHtml(html);
+  }
+  block.isShown = true;
+  watch(block);
+}
+
+function follow(block, url) {
+  if (new URL(url, location).href === location.href) return;
+  expose(block);
+  flush(true);
+  location.replace(url);
+}
+
+/** Whether a change of the block would be seen by nobody. */
+function isUnseen({ element, sinceMs }) {
+  // Without a first paint nobody has seen anything; what the page asked for anew may change at any time.
+  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  if (sinceMs === Infinity || !paint || !element.getClientRects().length || element.getBoundingClientRect().top >= innerHeight) return true;
+  const style = getComputedStyle(element);
+  if (style.visibility === "hidden") return true;
+  if (style.animationName.includes("nextbest")) return false; // it was hidden, and is not any more
+  return performance.now() - Math.max(sinceMs, paint.startTime) < WAIT_MS;
+}

@@ -1,0 +1,92 @@
+// The core, from its beginning: `window.nextbest`, and what the page asked of it before it was here.
+
+import * as blocks from "./blocks.js";
+import "./clicks.js";
+import { emit, guarded, on } from "./hub.js";
+import * as identity from "./identity.js";
+import "./navigation.js";
+import { loadSecond } from "./second.js";
+import { config } from "./settings.js";
+import { ask, drop, flush, send, sendEvent } from "./transport.js";
+
+const api = {
+  track(name, properties) {
+    sendEvent("track", { event: name, properties });
+  },
+  page(name, properties) {
+    sendEvent("page", { name, properties });
+  },
+  identify(userId, traits, { userToken } = {}) {
+    flush(); // what waits was done by whoever it was before
+    identity.identify(userId, userToken);
+    sendEvent("identify", { traits });
+  },
+  reset() {
+    flush();
+    if (!identity.may()) drop();
+    identity.reset();
+  },
+  consent(purposes) {
+    const told = identity.answer(purposes);
+    const isAllowed = identity.may();
+    if (!isAllowed && !identity.mayCome()) drop();
+    const collectionMethod = "page script";
+    const language = document.documentElement.lang || undefined;
+    if (told) ask("/v1/consent", { visitor: told, purposes, language, collectionMethod }, true).catch(() => {});
+    emit("consent", purposes, isAllowed);
+    flush();
+    if (isAllowed) blocks.decideAgreed();
+  },
+  content: blocks.content,
+  refresh: () => blocks.refresh(),
+  on,
+  /** Gives the second file what it hooks into. */
+  use(plug) {
+    plug({
+      config,
+      on,
+      send,
+      sendEvent,
+      flush,
+      may: identity.may,
+      visitor: identity.visitor,
+      consent: api.consent,
+    });
+  },
+};
+
+function start() {
+  const before = window.nextbest;
+  const nextbest = { push: ([name, ...given]) => nextbest[name](...given) };
+  for (const name in api) nextbest[name] = (...given) => guarded(api[name], ...given);
+  window.nextbest = nextbest;
+  if (Array.isArray(before)) before.forEach(call => guarded(nextbest.push, call));
+  identity.begin();
+  addEventListener("visibilitychange", () => document.hidden && leave());
+  addEventListener("pagehide", leave);
+  loadSecond();
+  if (document.readyState !== "loading") return look();
+  // One call decides all blocks, once they are there; a long page is not waited for.
+  addEventListener("DOMContentLoaded", look);
+  setTimeout(look, PARSED_WAIT_MS);
+}
+
+/** The last moment of which a page can be sure: it may be shown again, or never. */
+function leave() {
+  emit("hidden");
+  flush(true);
+}
+
+const PARSED_WAIT_MS = 100;
+const observer = new MutationObserver(() => guarded(blocks.scan, performance.now()));
+
+/** Decides the blocks that are there, and from now on those that appear; called again it changes nothing. */
+function look() {
+  guarded(blocks.scan, 0);
+  observer.observe(document, { childList: true, subtree: true, attributeFilter: ["data-nextbest"] });
+}
+
+if (!window.nextbest?.use && config.key) {
+  if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
+  else start();
+}
