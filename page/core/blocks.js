@@ -3,10 +3,10 @@
 
 import { context } from "./context.js";
 import { complain, emit, guarded } from "./hub.js";
-import { may, visitor } from "./identity.js";
+import { may, visitor, words } from "./identity.js";
 import { ask, flush } from "./transport.js";
 import { expose, watch } from "./impressions.js";
-import { trustedHtml } from "./trusted.js";
+import { trusted } from "./trusted.js";
 
 const ATTRIBUTE = "data-nextbest";
 const CONTENT = "nextbest:content";
@@ -22,7 +22,7 @@ export function shownBlock(element) {
 /** Decides the blocks that are new, all in one call. */
 export function scan(sinceMs) {
   const asked = new Map();
-  for (const element of blocks.keys()) if (!element.isConnected) blocks.delete(element);
+  blocks.forEach((_, element) => element.isConnected || blocks.delete(element));
   for (const element of document.querySelectorAll(`[${ATTRIBUTE}]`)) {
     const placement = element.getAttribute(ATTRIBUTE);
     if (!placement || blocks.get(element)?.placement === placement) continue;
@@ -59,7 +59,8 @@ export function content(placement, show) {
 
 async function decide(asked) {
   const placements = Array.from(asked, ([placement, of]) => (of[1] ? { placement, slots: of.length } : placement));
-  const body = { visitor: visitor(), placements, context: context(), activate: false };
+  const said = { ...context(), consent: words() };
+  const body = { visitor: visitor(), placements, context: said, activate: false };
   const { decisions } = await (await ask("/v1/decide", body)).json();
   for (const decision of decisions) {
     const block = asked.get(decision.placement)?.[decision.slot];
@@ -79,7 +80,7 @@ function fill(block) {
   if (element.dispatchEvent(event)) {
     if (type === "redirect" && element.hasAttribute(`${ATTRIBUTE}-redirect`)) return follow(block, url);
     if (type !== "html") return; // nobody was there who shows it
-    element.innerHTML = trustedHtml(html);
+    element.innerHTML = trusted("createHTML", html);
   }
   block.isShown = true;
   watch(block);

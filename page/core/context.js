@@ -1,6 +1,6 @@
 // What a request says of the page, as Segment's `context` has it. Of the device only once that is agreed to.
 
-import { may, words } from "./identity.js";
+import { may } from "./identity.js";
 
 let referrer = document.referrer;
 
@@ -14,7 +14,6 @@ export function context() {
   const said = { page: { url: href, path: pathname, search, referrer, title: document.title } };
   said.locale = navigator.language;
   said.userAgent = navigator.userAgent; // what every request says by itself
-  said.consent = words();
   if (may()) {
     said.timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     said.screen = { width: screen.width, height: screen.height };

@@ -2,7 +2,7 @@
 
 import * as blocks from "./blocks.js";
 import "./clicks.js";
-import { emit, guarded, on } from "./hub.js";
+import { complain, emit, guarded, on } from "./hub.js";
 import * as identity from "./identity.js";
 import "./navigation.js";
 import { loadSecond } from "./second.js";
@@ -23,16 +23,15 @@ const api = {
   },
   reset() {
     flush();
-    if (!identity.may()) drop();
+    drop(); // what still waits is of somebody who was not asked yet
     identity.reset();
   },
   consent(purposes) {
     const told = identity.answer(purposes);
     const isAllowed = identity.may();
-    if (!isAllowed && !identity.mayCome()) drop();
-    const collectionMethod = "page script";
-    const language = document.documentElement.lang || undefined;
-    if (told) ask("/v1/consent", { visitor: told, purposes, language, collectionMethod }, true).catch(() => {});
+    const language = document.documentElement.lang;
+    if (!identity.mayCome()) drop();
+    if (told) ask("/v1/consent", { visitor: told, purposes, language, collectionMethod: "page" }, true).catch(complain);
     emit("consent", purposes, isAllowed);
     flush();
     if (isAllowed) blocks.decideAgreed();

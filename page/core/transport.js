@@ -2,7 +2,7 @@
 // not arrive: ids are made before the first attempt, so that it counts once.
 
 import { complain, emit } from "./hub.js";
-import { freshId, may, mayCome, visitor } from "./identity.js";
+import { freshId, may, mayCome, visitor, words } from "./identity.js";
 import { context } from "./context.js";
 import { config } from "./settings.js";
 
@@ -12,7 +12,6 @@ const PATHS = { [EVENTS]: "/v1/events", decisionIds: "/v1/exposures", rewards: "
 const MAX_WAITING = 500;
 const MAX_BODY_CHARS = 30_000; // beacons and keepalive requests under way hold 64 KiB together
 const PAUSE_MS = 1_000;
-const MAX_PAUSE_MS = 60_000;
 
 let waiting = [];
 let timer = 0;
@@ -38,7 +37,7 @@ export function send(list, item) {
   timer ||= setTimeout(flush, pauseMs);
 }
 
-/** Sends an event; whose it is is settled when it goes out first: who agrees meanwhile may have been known before. */
+/** Sends an event, beside `fields` with all that it needs. */
 export function sendEvent(type, fields) {
   send(EVENTS, { type, messageId: freshId(), timestamp: new Date(), context: context(), ...fields });
 }
@@ -57,9 +56,15 @@ export function flush(isLeaving) {
   waiting = [];
   for (const list in PATHS) {
     const items = leaving.filter(each => each[0] === list).map(each => each[1]);
-    if (list === EVENTS) items.forEach(each => each.anonymousId || Object.assign(each, visitor()));
+    if (list === EVENTS) items.forEach(settle);
     deliver(list, items, isLeaving);
   }
+}
+
+/** Whose an event is, and what they agreed to, is settled as it goes out: who agrees may have been known before. */
+function settle(event) {
+  if (!event.anonymousId) Object.assign(event, visitor());
+  event.context.consent = words();
 }
 
 function deliver(list, items, isLeaving) {
@@ -84,7 +89,7 @@ function deliver(list, items, isLeaving) {
 function again(error, list, items) {
   complain(error);
   if ((error.status < 500 && error.status !== 429) || !may()) return;
-  pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
+  pauseMs *= 2;
   waiting = [...items.map(item => [list, item]), ...waiting].slice(-MAX_WAITING);
   timer ||= setTimeout(flush, pauseMs);
 }
