@@ -9,6 +9,7 @@ import { expose, watch } from "./impressions.js";
 import { trusted } from "./trusted.js";
 
 const ATTRIBUTE = "data-nextbest";
+const SHOWN = "data-nextbest-shown";
 const CONTENT = "nextbest:content";
 const blocks = new Map();
 const WAIT_MS = 300;
@@ -83,6 +84,7 @@ function fill(block) {
     element.innerHTML = trusted("createHTML", html);
   }
   block.isShown = true;
+  element.toggleAttribute(SHOWN, true); // ends the animation that hides it
   watch(block);
 }
 
@@ -94,12 +96,13 @@ function follow(block, url) {
 }
 
 /** Whether a change of the block would be seen by nobody. */
-function isUnseen({ element, sinceMs }) {
-  // Without a first paint nobody has seen anything; what the page asked for anew may change at any time.
+function isUnseen({ element, sinceMs, isShown }) {
   const paint = performance.getEntriesByName("first-contentful-paint")[0];
-  if (sinceMs === Infinity || !paint || !element.getClientRects().length || element.getBoundingClientRect().top >= innerHeight) return true;
-  const style = getComputedStyle(element);
-  if (style.visibility === "hidden") return true;
-  if (style.animationName.includes("nextbest")) return false; // it was hidden, and is not any more
-  return performance.now() - Math.max(sinceMs, paint.startTime) < WAIT_MS;
+  // Before the first paint nobody has seen anything; what the page asks for anew may change at any time.
+  if (!paint || sinceMs === Infinity || !element.getClientRects()[0]) return true;
+  if (element.getBoundingClientRect().top >= innerHeight) return true;
+  const { visibility, animationName } = getComputedStyle(element);
+  if (isShown || visibility === "hidden") return !isShown;
+  // With the style it was hidden, and is not any more.
+  return !animationName.includes("nextbest") && performance.now() - Math.max(sinceMs, paint.startTime) < WAIT_MS;
 }

@@ -6,7 +6,7 @@ import { freshId } from "./identity.js";
 import { expose } from "./impressions.js";
 import { flush, send, sendEvent } from "./transport.js";
 
-const CLICKED = "a[href],button,summary,[type=submit],[role=button],[role=link],[data-nextbest-reward]";
+const CLICKED = "a[href],button,[type=submit],[role=button],[data-nextbest-reward]";
 
 function clicked(click) {
   if (click.type === "auxclick" && click.button !== 1) return;

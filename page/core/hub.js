@@ -19,6 +19,4 @@ export function guarded(callee, ...given) {
   }
 }
 
-export function complain(what) {
-  console.warn("nextbest:", what);
-}
+export const complain = what => console.warn("nextbest:", what);

@@ -73,8 +73,8 @@ export function words() {
  * nothing new.
  */
 export function answer(purposes) {
-  const wasAllowed = may();
-  const { id, user } = known;
+  const wasNamed = known.id && may(); // else nobody was told of an id
+  const { id, user } = current();
   const kept = storage.read() || {};
   const who = { anonymousId: kept.id || id, userId: kept.user || user, userToken };
   known = { id: who.anonymousId, user: who.userId, said: { ...kept.said, ...known.said, ...purposes } };
@@ -84,7 +84,7 @@ export function answer(purposes) {
     known = { said: known.said };
     storage.forget();
     if (config.isGranted && word() === false) storage.keep(known, config.days[1]);
-    return isNew && (wasAllowed || kept.id) ? who : undefined;
+    return isNew && (wasNamed || kept.id) ? who : undefined;
   }
   keep();
   return isNew ? who : undefined;

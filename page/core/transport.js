@@ -24,7 +24,7 @@ function address(path) {
 /** The answer; a body that is text needs no preflight. Rejects where there is none, or not a good one. */
 export async function ask(path, body, isKept) {
   const text = JSON.stringify(body);
-  const answer = await fetch(address(path), { method: "POST", body: text, credentials: "omit", keepalive: isKept });
+  const answer = await fetch(address(path), { method: "POST", body: text, keepalive: isKept });
   if (!answer.ok) throw { status: answer.status, said: await answer.text() };
   return answer;
 }

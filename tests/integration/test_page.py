@@ -48,6 +48,7 @@ content:
 sources:
   shop: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}
   asked: {write_keys: [pk_asked], consent_default: denied}
+  heeding: {write_keys: [pk_heeding], consent_default: granted, gpc: [personalization]}
 """
 HERO = '<div data-nextbest="hero" style="height: 80px">default</div>'
 DECIDED = "#hero .decided, [data-nextbest=hero] .decided"
@@ -234,7 +235,6 @@ def test_a_click_is_the_reward_of_what_was_shown_and_counts_once(web: VisitedSit
     page.dblclick("[data-nextbest] button")
     page.focus("[data-nextbest] a")
     page.keyboard.press("Enter")
-    page.click("[data-nextbest] a", button="middle")
     visitor = id_of(page)
     stored = web.after(page, visitor)
     ((decision_id, decision),) = web.decisions(visitor).items()
@@ -407,11 +407,10 @@ def test_what_waited_is_sent_after_a_grant_and_dropped_after_a_refusal(web: Visi
 def test_who_agreed_is_known_again_once_the_page_says_so(web: VisitedSite, page: Page) -> None:
     agreed = '<script>(window.nextbest = window.nextbest || []).push(["consent", {personalization: true}])</script>'
     page.goto(denied(web, agreed + HERO))
-    visitor = id_of(page)
+    visitor = shown_once(web, page, 1)
     sent = posts(page)
     page.goto(denied(web, agreed + HERO))
-    shown_once(web, page, 2 if len(web.decisions(visitor)) == 2 else 1)
-    assert id_of(page) == visitor
+    assert shown_once(web, page, 2) == visitor
     assert "/v1/consent" not in [path for path, _ in sent]  # it was said before
 
 
@@ -429,6 +428,21 @@ def test_a_refusal_where_the_default_is_granted_outlasts_the_page_without_an_id(
     page.click("[data-nextbest] button")
     page.goto(web.write("<h1>away</h1>", ""))
     assert web.n_stored() == before
+
+
+@pytest.mark.parametrize(("key", "is_kept"), [("pk_heeding", False), ("pk_dev", True)])
+def test_the_browsers_own_refusal_counts_where_the_source_says_so(
+    web: VisitedSite, key: str, is_kept: bool
+) -> None:
+    context = web.visitor()
+    context.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
+    page = context.new_page()
+    page.goto(web.write(HERO, HIDDEN_LONG + web.script(key)))
+    page.wait_for_selector(DECIDED)
+    assert (kept_by(context) is not None) == is_kept
+    page.evaluate("nextbest.consent({personalization: true})")
+    assert (kept_by(context) is not None) == is_kept
+    context.close()
 
 
 # --- where it may run -----------------------------------------------------------------------------------------
