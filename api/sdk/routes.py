@@ -71,7 +71,7 @@ def _answer(call: Call, found: ScriptFile, kept: bytes) -> Reply:
         (b"vary", b"accept-encoding"),
         (b"cross-origin-resource-policy", b"cross-origin"),  # pages that isolate themselves may load it too
     ]
-    if found.tag in (header(call.scope, b"if-none-match") or b""):
+    if found.is_held_by(header(call.scope, b"if-none-match")):
         return Reply(304, headers=headers)
     if b"gzip" in (header(call.scope, b"accept-encoding") or b""):
         return Reply(200, found.zipped, _zipped(headers), JAVASCRIPT)

@@ -31,10 +31,14 @@ class ScriptFile:
         digest = hashlib.sha256(text).hexdigest()
         return cls(text, gzip.compress(text, 9, mtime=0), digest[:_HASH_CHARS])
 
+    def is_held_by(self, if_none_match: bytes | None) -> bool:
+        """Whether a header ``If-None-Match`` names this text; a proxy may have made its tag strong."""
+        return b'"%s"' % self.hash.encode() in (if_none_match or b"")
+
     @property
     def tag(self) -> bytes:
-        """Its entity tag, as the header has it."""
-        return b'"%s"' % self.hash.encode()
+        """Its entity tag, as the header has it; weak, for it is the same of both encodings."""
+        return b'W/"%s"' % self.hash.encode()
 
 
 def built(name: str) -> ScriptFile:

@@ -21,7 +21,7 @@ from tests.integration.visited_site import (
     kept_by,
     posts,
 )
-from tests.running import until
+from tests.running import ROOT, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -462,6 +462,27 @@ def test_a_page_with_a_strict_policy_and_trusted_types_is_filled(web: VisitedSit
     page.click("[data-nextbest] button")
     assert web.after(page, visitor).tracked == {"Content Clicked": 1}
     assert page.evaluate("window.violations") == []
+
+
+def test_the_page_of_the_docs_is_decided_as_it_stands_there(web: VisitedSite, page: Page) -> None:
+    docs = (ROOT / "docs" / "page.md").read_text("utf-8")
+    written = docs.split("```html\n", 1)[1].split("```", 1)[0]
+    head, block = written.split("\n…\n")
+    for theirs, ours in (("https://HOST", web.site.up.url), ("pk_…", "pk_dev"), ("300ms", "20s")):
+        assert theirs in head
+        head = head.replace(theirs, ours)
+    page.goto(web.write(block.replace("home.hero", "hero"), head))
+    page.wait_for_selector(DECIDED)
+
+
+def test_a_page_that_is_rendered_ahead_asks_once_it_is_looked_at(web: VisitedSite, page: Page) -> None:
+    page.add_init_script("Object.defineProperty(document, 'prerendering', {value: true})")
+    sent = posts(page)
+    page.goto(web.write(HERO))
+    page.wait_for_function("performance.now() > 500")
+    assert (sent, page.context.cookies()) == ([], [])
+    page.evaluate("document.dispatchEvent(new Event('prerenderingchange'))")
+    page.wait_for_selector(DECIDED)
 
 
 def test_a_page_may_pin_the_script(web: VisitedSite, page: Page) -> None:
