@@ -25,7 +25,8 @@ def settings_of(access: Access, retention: Retention) -> dict[str, Any]:
     gpcRefuses
         Whether ``Sec-GPC: 1`` refuses personalization itself.
     days
-        How long the browser keeps an anonymous id, and that of a user's browser: as long as the server does, a day at least.
+        How long the browser keeps an anonymous id, and that of a user's browser: as long as the server does, a day
+        at least.
     """
     kept_ms = (retention.anonymous_ms, retention.known_ms)
     return {
