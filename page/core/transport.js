@@ -64,7 +64,7 @@ export function flush(isLeaving) {
 /** Whose an event is, and what they agreed to, is settled as it goes out: who agrees may have been known before. */
 function settle(event) {
   if (!event.anonymousId) Object.assign(event, visitor());
-  event.context.consent = words();
+  event.context = { ...event.context, consent: words() };
 }
 
 function deliver(list, items, isLeaving) {
