@@ -13,6 +13,7 @@ from personalization.catalog.sections.variants import PlacementVariant
 from personalization.deciding.decision import Answer
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import ticket
+from personalization.deciding.draw import repeatable_decision_id
 from personalization.deciding.recompute import recompute
 from personalization.errors import InvalidInput
 from personalization.events.decision_id import key_of, trial_of
@@ -111,3 +112,13 @@ def test_a_decision_whose_secret_is_gone_is_not_made_again_with_another_ticket()
     (record, *_) = (record for record in records(BEFORE) if not record.sticky)
     with pytest.raises(InvalidInput, match="a secret that is not known here any more"):
         recompute(record, SHOP.catalog, Likes(), LONG_AFTER)
+
+
+def test_a_decision_found_by_its_requests_id_is_found_under_every_secret() -> None:
+    named = {"request_id": "r1", "placement": "drawn", "slot": "0"}
+    made = run(SHOP, ask("drawn", anonymous_id="e1", repeatable=True), keys=BEFORE).decisions[0].decision_id
+    assert repeatable_decision_id(BEFORE, key="a:e1", **named) == made
+    for keys in (ROTATED, LONG_AFTER):
+        found = repeatable_decision_id(keys, key="a:e1", **named)
+        assert (trial_of(found), key_of(keys.ids, found)) == (trial_of(made), "a:e1")
+    assert trial_of(repeatable_decision_id(BEFORE, key="a:e2", **named)) != trial_of(made)
