@@ -24,33 +24,33 @@ _NO_STORE = [(b"cache-control", b"no-store")]
 
 async def decide(call: Call) -> Reply:
     """Decide what a body asks for."""
-    wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, call.core.services.max_body_bytes)))
-    request, answer, intake = await _decided(call, wire)
+    core = call.core
+    wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, core.services.max_body_bytes)))
+    request, intake = _asked(call, wire)
+    answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
     return _whole(call, request, answer, intake)
 
 
 async def decide_by_address(call: Call) -> Reply:
     """Decide what an address asks for; with ``format`` nothing but the content is answered."""
+    core = call.core
     query = DECIDE_QUERY.read(call.scope["query_string"])
     if query.format is not None:
-        check_includable(query.format, query.placement, call.core.services.catalog.current)
+        check_includable(query.format, query.placement, core.services.catalog.current)
     wire = asked_by(query)
     wire = structs.replace(wire, context=with_browser(wire.context or {}, call.scope))
-    request, answer, intake = await _decided(call, wire, may_be_nobody=query.visitor is not None)
+    request, intake = _asked(call, wire, may_be_nobody=query.visitor is not None)
+    answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
     if query.format is not None:
         return included(query.format, answer.decisions)
     return _whole(call, request, answer, intake)
 
 
-async def _decided(
-    call: Call, wire: WireDecide, *, may_be_nobody: bool = False
-) -> tuple[DecideRequest, Answer, Intake]:
-    decider = call.core.decider
+def _asked(call: Call, wire: WireDecide, *, may_be_nobody: bool = False) -> tuple[DecideRequest, Intake]:
     call.weigh(len(wire.placements) + len(wire.events or ()))
     intake = call.intake()
-    request = decide_request(wire, call.request_id, intake, decider, call.proof, may_be_nobody=may_be_nobody)
-    answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
-    return request, answer, intake
+    decider = call.core.decider
+    return decide_request(wire, call.request_id, intake, decider, call.proof, may_be_nobody=may_be_nobody), intake
 
 
 def _whole(call: Call, request: DecideRequest, answer: Answer, intake: Intake) -> Reply:
