@@ -200,14 +200,14 @@ async def test_an_admin_reads_what_was_done_and_that_is_recorded_too() -> None:
         last = (await site.client.get("/v1/audit?trail=reads", headers=ADMIN)).json()
         bad = [
             (await site.client.get(f"/v1/audit?{query}", headers=ADMIN)).json()["field"]
-            for query in ("trail=writes", "from=x", "limit=1001", "limit=-1")
+            for query in ("trail=writes", "from=x", "limit=1001", "limit=-1", "limit=0", "form=2")
         ]
     assert [(each["n"], each["act"], each["objects"]) for each in page["records"]] == [
         (2, "put_item", ["content_id:b"])
     ]
     assert (page["next"], page["last"][:7]) == (3, "acts:3:")
     assert [each["act"] for each in last["records"]] == ["audit", "audit"], "this very read is among them"
-    assert bad == ["trail", "from", "limit", "limit"]
+    assert bad == ["trail", "from", "limit", "limit", "limit", "form"]
 
 
 async def test_a_page_is_told_of_no_audit(site: Site) -> None:
