@@ -36,7 +36,7 @@ NOT_SETTINGS = frozenset(
     {
         *("NEXTBEST_LISTEN_FD", "NEXTBEST_LIFELINE"),  # from the supervisor to its children
         *("NEXTBEST_FAILPOINT", "NEXTBEST_FAILPOINT_LOG", "NEXTBEST_FAILPOINT_OF_ONE", "NEXTBEST_UNSAFE"),
-        *("NEXTBEST_CHROMIUM", "NEXTBEST_REQUIRE_ALL", "NEXTBEST_DATA"),  # for tests
+        *("NEXTBEST_CHROMIUM", "NEXTBEST_REQUIRE_ALL", "NEXTBEST_DATA", "NEXTBEST_FUZZ_EXAMPLES"),  # for tests
         "NEXTBEST_CATALOG_DIR",  # for compose.yaml
     }
 )

@@ -19,7 +19,7 @@ _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _OF_KEYS = (401, 403, 429, 503)
 _OF_BODIES = (400, 408, 413)
-_OWN = ("own", "health", "description")
+_OWN = ("own", "sdk", "health", "description")
 
 _ABOUT = """\
 JSON, camelCase; times are integer milliseconds since 1970 (`…Ms`), durations too. Members of a body that nobody

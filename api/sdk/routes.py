@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from api.access.caller import authenticate
 from api.access.shown_key import exposed_server_key, key_in_address
+from api.description import Description, Given
 from api.dialect import Call, Dialect, Reply, Route
 from api.errors import not_found
 from api.exchange import Headers, header
@@ -83,13 +84,26 @@ def _zipped(headers: Headers) -> Headers:
 
 
 _GET = ("GET", "HEAD")
+_TEXT = {JAVASCRIPT.decode().partition(";")[0]: (str,)}
+_UNCHANGED = Given(what="It is the one whose `ETag` stands in `If-None-Match`.")
+
+SCRIPT = Description(
+    summary="The page script, with the settings of the source whose write key stands in the address",
+    given={200: Given(what="JavaScript, to be asked for again after minutes.", types=_TEXT), 304: _UNCHANGED},
+    errors=(401,),
+)
+FILE = Description(
+    summary="A file of the page script by its hash",
+    given={200: Given(what="JavaScript that stays the same for ever.", types=_TEXT), 304: _UNCHANGED},
+    errors=(404,),
+)
 
 SDK = Dialect(
     name="sdk",
     prefix="/sdk/",
     routes=(
-        Route(_GET, "/sdk/nextbest.js", "page_script", None, script),
-        Route(_GET, "/sdk/{name}", "page_file", None, file),
+        Route(_GET, "/sdk/nextbest.js", "page_script", None, script, description=SCRIPT),
+        Route(_GET, "/sdk/{name}", "page_file", None, file, description=FILE),
     ),
 )
 """What everybody may ask for: a script is loaded without any header of the page's choice."""

@@ -61,7 +61,7 @@ export function content(placement, show) {
 async function decide(asked) {
   const placements = Array.from(asked, ([placement, of]) => (of[1] ? { placement, slots: of.length } : placement));
   const said = { ...context(), consent: words() };
-  const body = { visitor: visitor(), placements, context: said, activate: false };
+  const body = { visitor: visitor(), placements, context: said, activate: false, partial: true };
   const { decisions } = await (await ask("/v1/decide", body)).json();
   for (const decision of decisions) {
     const block = asked.get(decision.placement)?.[decision.slot];

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeAlias
 
+from msgspec import structs
+
 from personalization.audience.conversion_scores import Scorers
 from personalization.deciding.call import Call, NonceSource
 from personalization.deciding.decider_catalog import PreparedCatalog
@@ -18,7 +20,7 @@ from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import ArmDistribution
 from personalization.deciding.filling import Filling
 from personalization.deciding.questions import Question
-from personalization.deciding.request import DecideRequest
+from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.deciding.reward_scorer import RewardScorer
 from personalization.deciding.slots import fill
 from personalization.errors import InvalidInput
@@ -131,30 +133,61 @@ def check(request: DecideRequest, catalog: PreparedCatalog) -> None:
     """Refuse what cannot be decided; raises ``InvalidInput`` that names the field."""
     seen: set[str] = set()
     for index, asked in enumerate(request.placements):
-        if asked.placement in seen:
-            raise InvalidInput(
-                f"placements[{index}]",
-                f"names {asked.placement[:64]!r} a second time; name each placement once, and ask for more slots",
-                "duplicate_placement",
-            )
+        trouble = _trouble_with(asked, f"placements[{index}]", seen, catalog) or _trouble_with_slots(
+            asked, f"placements[{index}].slots", request, catalog
+        )
+        if trouble is not None:
+            raise trouble
         seen.add(asked.placement)
-        if asked.placement not in catalog.placements:
-            known = ", ".join(sorted(catalog.placements)[:20])
-            name = asked.placement[:64].encode("utf-8", "replace").decode()
-            raise InvalidInput(
-                f"placements[{index}]", f"no placement {name!r}; there are: {known}", "unknown_placement"
-            )
-        brings = catalog.placements[asked.placement].compiled.spec.arms == "caller"
-        if brings is not (asked.brought is not None or bool(asked.own_slots)):
-            message = (
-                "has its arms brought by the caller; call POST /v1/rank"
-                if brings
-                else "has arms of its own; call POST /v1/decide, or write arms: caller in the catalog"
-            )
-            raise InvalidInput(f"placements[{index}]", message, "other_arms")
-        if asked.slots is not None and not 1 <= asked.slots <= MAX_SLOTS:
-            raise InvalidInput(f"placements[{index}].slots", f"must lie between 1 and {MAX_SLOTS}")
-        most = catalog.placements[asked.placement].compiled.spec.slots
-        if request.by_page and (asked.slots or 1) > most:
-            message = f"are more than the {most} of the placement; ask for fewer, or write more in the catalog"
-            raise InvalidInput(f"placements[{index}].slots", message, "too_many_slots")
+
+
+def decidable(request: DecideRequest, catalog: PreparedCatalog) -> tuple[DecideRequest, list[InvalidInput]]:
+    """The request without what cannot be decided, and why that is; of too many slots the first stay."""
+    kept: list[PlacementRequest] = []
+    troubles: list[InvalidInput] = []
+    seen: set[str] = set()
+    for index, asked in enumerate(request.placements):
+        trouble = _trouble_with(asked, f"placements[{index}]", seen, catalog)
+        if trouble is None:
+            seen.add(asked.placement)
+            trouble = _trouble_with_slots(asked, f"placements[{index}].slots", request, catalog)
+            if trouble is not None:
+                asked = structs.replace(asked, slots=None)
+            kept.append(asked)
+        if trouble is not None:
+            troubles.append(trouble)
+    return (structs.replace(request, placements=tuple(kept)), troubles) if troubles else (request, troubles)
+
+
+def _trouble_with(
+    asked: PlacementRequest, field: str, seen: set[str], catalog: PreparedCatalog
+) -> InvalidInput | None:
+    if asked.placement in seen:
+        message = f"names {asked.placement[:64]!r} a second time; name each placement once, and ask for more slots"
+        return InvalidInput(field, message, "duplicate_placement")
+    placement = catalog.placements.get(asked.placement)
+    if placement is None:
+        known = ", ".join(sorted(catalog.placements)[:20])
+        name = asked.placement[:64].encode("utf-8", "replace").decode()
+        return InvalidInput(field, f"no placement {name!r}; there are: {known}", "unknown_placement")
+    brings = placement.compiled.spec.arms == "caller"
+    if brings is (asked.brought is not None or bool(asked.own_slots)):
+        return None
+    message = (
+        "has its arms brought by the caller; call POST /v1/rank"
+        if brings
+        else "has arms of its own; call POST /v1/decide, or write arms: caller in the catalog"
+    )
+    return InvalidInput(field, message, "other_arms")
+
+
+def _trouble_with_slots(
+    asked: PlacementRequest, field: str, request: DecideRequest, catalog: PreparedCatalog
+) -> InvalidInput | None:
+    if asked.slots is not None and not 1 <= asked.slots <= MAX_SLOTS:
+        return InvalidInput(field, f"must lie between 1 and {MAX_SLOTS}")
+    most = catalog.placements[asked.placement].compiled.spec.slots
+    if request.by_page and (asked.slots or 1) > most:
+        message = f"are more than the {most} of the placement; ask for fewer, or write more in the catalog"
+        return InvalidInput(field, message, "too_many_slots")
+    return None

@@ -15,6 +15,8 @@ from api.dialects.own.decide_request import decide_request
 from api.dialects.own.include import check_includable, included
 from api.dialects.own.wire import DECIDE, WireDecide
 from api.intake import Intake
+from api.notice import Notice
+from personalization.deciding.decide import decidable
 from personalization.deciding.decision import Answer, Decision
 from personalization.deciding.request import DecideRequest
 
@@ -49,8 +51,12 @@ async def decide_by_address(call: Call) -> Reply:
 def _asked(call: Call, wire: WireDecide, *, may_be_nobody: bool = False) -> tuple[DecideRequest, Intake]:
     call.weigh(len(wire.placements) + len(wire.events or ()))
     intake = call.intake()
-    decider = call.core.decider
-    return decide_request(wire, call.request_id, intake, decider, call.proof, may_be_nobody=may_be_nobody), intake
+    core = call.core
+    request = decide_request(wire, call.request_id, intake, core.decider, call.proof, may_be_nobody=may_be_nobody)
+    if wire.partial:
+        request, troubles = decidable(request, core.services.catalog.current)
+        intake.notices += [Notice(each.field, each.code, f"{each.message}; it was left out") for each in troubles]
+    return request, intake
 
 
 def _whole(call: Call, request: DecideRequest, answer: Answer, intake: Intake) -> Reply:

@@ -39,7 +39,13 @@ class WirePlacement(msgspec.Struct, frozen=True):
 
 
 class WireDecide(Wire, frozen=True, kw_only=True):
-    """A call of the decider."""
+    """A call of the decider.
+
+    Attributes
+    ----------
+    partial
+        Placements that cannot be decided are left out, with a warning: the others are decided.
+    """
 
     visitor: WireVisitor
     placements: list[str | WirePlacement]
@@ -48,6 +54,7 @@ class WireDecide(Wire, frozen=True, kw_only=True):
     events: list[RawEvent] | None = None
     deadline_ms: int | float | None = None
     activate: bool = True
+    partial: bool = False
 
 
 class WireReward(Wire, frozen=True, kw_only=True):

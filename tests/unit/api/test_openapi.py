@@ -27,7 +27,7 @@ OPERATIONS = [
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 ]
-OURS = ("own", "health", "description")
+OURS = ("own", "sdk", "health", "description")
 
 
 def references(schema: Any) -> Iterator[str]:
