@@ -79,7 +79,7 @@ function deliver(list, items, isLeaving) {
     ask(PATHS[list], body, true).then(
       () => {
         pauseMs = PAUSE_MS;
-        emit("sent", list, items);
+        emit("tried", list, items);
       },
       error => again(error, list, items),
     );
@@ -88,6 +88,7 @@ function deliver(list, items, isLeaving) {
 
 function again(error, list, items) {
   complain(error);
+  emit("tried", list, items, error);
   if ((error.status < 500 && error.status !== 429) || !may()) return;
   pauseMs *= 2;
   waiting = [...items.map(item => [list, item]), ...waiting].slice(-MAX_WAITING);
