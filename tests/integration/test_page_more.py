@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from playwright.sync_api import Page
 from personalization.events.event import Identify
 from personalization.events.event import Page as PageEvent
 from tests.integration.visited_site import SiteBesideABrowser, VisitedSite, id_of, posts
-from tests.running import until
+from tests.running import ROOT, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -27,15 +28,16 @@ sources:
   private: {write_keys: [pk_private], consent_default: granted, gpc: [personalization]}
   asked: {write_keys: [pk_asked], consent_default: denied}
 """
+SEGMENTS = re.compile(r"^```yaml\n(segments:.*?)^```", re.MULTILINE | re.DOTALL)
 TALL = '<div style="height: {height}px">tall</div>'
-STAY = "event => event.preventDefault()"
 PAGE_LEFT = "Page Left"
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedSite]:
+    segments = SEGMENTS.findall((ROOT / "docs" / "page.md").read_text("utf-8"))
     with (
-        SiteBesideABrowser.open(tmp_path_factory, CATALOG) as site,
+        SiteBesideABrowser.open(tmp_path_factory, CATALOG + "".join(segments)) as site,
         VisitedSite.open(site, tmp_path_factory.mktemp("pages")) as web,
     ):
         yield web
@@ -66,6 +68,12 @@ def properties(web: VisitedSite, visitor: str, name: str) -> list[dict[str, Any]
 
 def views(web: VisitedSite, visitor: str) -> list[PageEvent]:
     return [each for each in web.site.events(f"a:{visitor}") if isinstance(each, PageEvent)]
+
+
+def segments(web: VisitedSite, visitor: str) -> Any:
+    """Those of the visitor, once all is folded."""
+    web.site.state(f"a:{visitor}")
+    return web.site.request("GET", f"/v1/visitors/{visitor}")[1]["segments"]
 
 
 def identified(web: VisitedSite, key: str) -> list[Identify]:
@@ -149,6 +157,7 @@ def test_the_campaign_stays_as_long_as_the_tab(web: VisitedSite, page: Page) -> 
     assert later.context["campaign"] == campaign
     until(lambda: len(views(web, visitor)) == 2, "both views are stored")
     assert [each.context["campaign"] for each in views(web, visitor)] == [campaign, campaign]
+    assert segments(web, visitor) == ["came_by_letter"]
 
 
 # --- time and scroll ------------------------------------------------------------------------------------------
@@ -162,7 +171,7 @@ def test_a_view_ends_once_with_the_time_it_was_looked_at_and_the_depth_it_was_sc
     page.goto(address)
     page.clock.run_for(200)
     page.evaluate("scrollTo(0, 1700)")  # 2,300 of 3,000 px and a margin
-    page.clock.run_for(10_000)
+    page.clock.run_for(30_000)
     page.evaluate("scrollTo(0, 0)")
     hide(page)
     page.clock.run_for(20_000)
@@ -176,7 +185,8 @@ def test_a_view_ends_once_with_the_time_it_was_looked_at_and_the_depth_it_was_sc
     page.goto(away(web))
     until(lambda: bool(properties(web, visitor, PAGE_LEFT)), "the view ended")
     (left,) = properties(web, visitor, PAGE_LEFT)
-    assert (left["url"], left["visibleSeconds"], left["scrollPercent"]) == (address, 15, 75)
+    assert (left["url"], left["visibleSeconds"], left["scrollPercent"]) == (address, 35, 75)
+    assert segments(web, visitor) == ["reads"]
 
 
 def test_nobody_reads_for_longer_than_a_minute_without_a_sign(web: VisitedSite, page: Page) -> None:
