@@ -43,6 +43,6 @@ export function campaign(core) {
   core.on("navigated", look);
   core.on("consent", (purposes, isAllowed) => (isAllowed ? keep() : forget()));
   core.on("queued", (list, item) => {
-    if (known && list === "events") item.context.campaign ||= known;
+    if (known && item.context) item.context.campaign ||= known;
   });
 }

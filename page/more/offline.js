@@ -1,6 +1,7 @@
 // `offline`: what could not be sent outlasts the page, in localStorage, where anything may be kept there. It is
 // sent when the browser is online again, or by the next page. What may arrive twice counts once, by its messageId.
 
+const NOBODY = "anonymous"; // who refused, on an earlier page without this switch perhaps
 const MAX_ITEMS = 100;
 const MAX_CHARS = 8_000; // of one
 const KEPT_MS = 24 * 3_600_000; // what is older would not count as of its time
@@ -14,6 +15,11 @@ const isOffline = () => hasFailed || !navigator.onLine;
 const isRefusal = ({ status }) => status < 500 && status !== 429;
 const keyOf = item => prefix + (item.messageId || item);
 const kept = () => Object.keys(localStorage).filter(key => key.startsWith(prefix));
+
+function wait(list, item) {
+  waiting.set(keyOf(item), [list, item]);
+  if (waiting.size > MAX_ITEMS) waiting.delete(waiting.keys().next().value);
+}
 
 function store(core, key) {
   if (!core.may() || localStorage.getItem(key)) return;
@@ -53,7 +59,7 @@ function done(items) {
 
 /** Sends what earlier pages, or other tabs, could not. */
 function resume(core) {
-  if (!core.may()) return;
+  if (!core.may()) return core.visitor().anonymousId === NOBODY && forget();
   for (const key of kept()) {
     if (waiting.has(key)) continue;
     const { atMs, list, item } = read(key) || {};
@@ -63,20 +69,30 @@ function resume(core) {
   core.flush();
 }
 
+function forget() {
+  waiting.clear();
+  for (const key of kept()) localStorage.removeItem(key);
+}
+
 function storeAll(core) {
   for (const key of waiting.keys()) store(core, key);
 }
 
 export function offline(core) {
   prefix = `nextbest/${core.config.key}/`;
+  try {
+    localStorage; // a browser that keeps nothing refuses even this
+  } catch {
+    return;
+  }
   core.on("queued", (list, item) => {
-    waiting.set(keyOf(item), [list, item]);
+    wait(list, item);
     if (isOffline()) store(core, keyOf(item));
   });
   core.on("tried", (list, items, error) => {
     hasFailed = !!error && !isRefusal(error);
     if (!hasFailed) return done(items);
-    for (const item of items) waiting.set(keyOf(item), [list, item]);
+    for (const item of items) wait(list, item);
     storeAll(core);
   });
   core.on("hidden", () => {
@@ -86,8 +102,7 @@ export function offline(core) {
   });
   core.on("consent", (purposes, isAllowed) => {
     if (isAllowed) return resume(core);
-    waiting.clear();
-    for (const key of kept()) localStorage.removeItem(key);
+    forget();
   });
   addEventListener("online", () => resume(core));
   resume(core);

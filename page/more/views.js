@@ -28,9 +28,13 @@ export function measured(given, name, measure) {
 
 /** Sends an event that is about `page`, wherever the browser is by now. */
 export function sendOf(page, type, fields) {
+  const properties = { ...page, ...fields?.properties };
   sending = page;
-  core.sendEvent(type, { ...fields, properties: { ...page, ...fields?.properties } });
-  sending = undefined;
+  try {
+    core.sendEvent(type, { ...fields, properties });
+  } finally {
+    sending = undefined;
+  }
 }
 
 function watch(given) {

@@ -430,6 +430,11 @@ def test_without_a_grant_no_switch_keeps_or_sends_anything(web: VisitedSite, pag
 
 # --- offline --------------------------------------------------------------------------------------------------
 
+KEEP = """([name, anonymousId, hours]) => {
+    const item = {type: "track", event: name, messageId: name, anonymousId, context: {}, timestamp: new Date()};
+    const atMs = Date.now() - hours * 3_600_000;
+    localStorage.setItem(`nextbest/pk_dev/${name}`, JSON.stringify({list: "events", atMs, item}));
+}"""
 KEPT = "Object.keys(localStorage).filter(key => key.startsWith('nextbest/')).length"
 
 
@@ -494,13 +499,8 @@ def test_what_waited_for_more_than_a_day_is_dropped(web: VisitedSite, page: Page
     page.goto(write(web, "offline"))
     visitor = id_of(page)
     page.goto(away(web))
-    keep = """([name, anonymousId, hours]) => {
-        const item = {type: "track", event: name, messageId: name, anonymousId, context: {}, timestamp: new Date()};
-        const atMs = Date.now() - hours * 3_600_000;
-        localStorage.setItem(`nextbest/pk_dev/${name}`, JSON.stringify({list: "events", atMs, item}));
-    }"""
-    page.evaluate(keep, ["Too old", visitor, 24.1])
-    page.evaluate(keep, ["Young", visitor, 23.9])
+    page.evaluate(KEEP, ["Too old", visitor, 24.1])
+    page.evaluate(KEEP, ["Young", visitor, 23.9])
     page.goto(write(web, "offline"))
     assert after(web, page, visitor) == {"Young": 1}
     assert page.evaluate(KEPT) == 0
@@ -508,11 +508,18 @@ def test_what_waited_for_more_than_a_day_is_dropped(web: VisitedSite, page: Page
 
 def test_a_withdrawal_deletes_what_waits(web: VisitedSite, page: Page) -> None:
     page.goto(write(web, "offline pages") + "?utm_source=letter")
+    visitor = id_of(page)
     page.context.set_offline(True)
     page.evaluate("nextbest.track('Offline')")
     page.wait_for_function(f"{KEPT} > 0")
     page.evaluate("nextbest.consent({personalization: false})")
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+    page.evaluate(KEEP, ["Left by a page without the switch", visitor, 0])
+    page.context.set_offline(False)
+    page.goto(write(web, "offline"))
+    page.wait_for_function(f"{KEPT} === 0")
+    page.goto(away(web))
+    assert web.stored(visitor).tracked.keys() <= {"Consent Updated"}
 
 
 # --- where it may run -----------------------------------------------------------------------------------------
