@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check fuzz install help clean lock
+.PHONY: run example test check fuzz install help clean lock
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' | expand -t 10
 
 run: $(VENV)/.run  ## installs, starts everything embedded, plays the demo, stays up (ARGS="--events 5000 --exit")
 	@$(BIN)/nextbest demo --up $(ARGS)
+
+example: $(VENV)/.run  ## the example shop, personalised, at http://127.0.0.1:8780 (its page: examples/shop/index.html)
+	@$(BIN)/python -m http.server 8780 --bind 127.0.0.1 --directory examples/shop & page=$$!; \
+		trap "kill $$page 2>/dev/null" EXIT; $(BIN)/nextbest up --catalog examples/shop/catalog
 
 test: $(VENV)/.dev  ## everything that can run here; says what was skipped and why
 	@scripts/check
