@@ -51,7 +51,7 @@ async def script(call: Call) -> Reply:
 
 async def file(call: Call) -> Reply:
     """A file by the hash of its text; raises ``ApiError`` (404) for one of another version."""
-    found = _BY_NAME.get(call.params["name"])
+    found = _BY_NAME.get(call.params["file"])
     if found is None:
         raise not_found(call.scope["path"])
     return _answer(call, found, _FOR_EVER)
@@ -103,7 +103,7 @@ SDK = Dialect(
     prefix="/sdk/",
     routes=(
         Route(_GET, "/sdk/nextbest.js", "page_script", None, script, description=SCRIPT),
-        Route(_GET, "/sdk/{name}", "page_file", None, file, description=FILE),
+        Route(_GET, "/sdk/{file}", "page_file", None, file, description=FILE),
     ),
 )
 """What everybody may ask for: a script is loaded without any header of the page's choice."""

@@ -26,7 +26,7 @@ from tests.integration.test_api import accepted, api, decide, settings_for, unti
 from tests.requirements import require
 from tests.unit.api.site import WRITE
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
 PAGE = {"type": "page", "anonymousId": "a1", "messageId": "m1"}
 

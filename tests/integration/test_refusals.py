@@ -152,7 +152,7 @@ async def test_a_refusal_is_waited_for_and_nothing_is_lost(
     await eventually(lambda: any(words in reason for reason in metrics.waiting.values()), f"it says {words!r}")
     assert not folding.done()
     await relent(redis, server)
-    await asyncio.wait_for(folding, 20)
+    await asyncio.wait_for(folding, 60)
     assert metrics.waiting == {}
     stored = await visitors.load([f"a:{n}" for n in range(N_VISITORS)])
     assert [each.visitor().state.event_count for each in stored.values()] == [1] * N_VISITORS

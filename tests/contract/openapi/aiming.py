@@ -7,6 +7,7 @@ from typing import Any
 
 from schemathesis import Case
 
+from api.sdk.routes import CORE
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.item import Item
@@ -20,7 +21,14 @@ from tests.unit.api.site import ID_KEY, NOW, FakeRights, Site, shop
 
 ADMIN = "admin"
 DECISION = mint(ID_KEY, "u:u1", b"123456789")
-IN_PATHS = {"decisionId": DECISION, "contentId": "x", "visitorId": "u1", "erasureId": "e1", "name": "home.hero"}
+IN_PATHS = {
+    "decisionId": DECISION,
+    "contentId": "x",
+    "visitorId": "u1",
+    "erasureId": "e1",
+    "name": "home.hero",
+    "file": f"nextbest.{CORE.hash}.js",
+}
 """A thing that is there, by what paths call it."""
 
 

@@ -22,7 +22,7 @@ from personalization.catalog.source_keys import digest_of, shown_digest
 from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, Site, open_site, shop
 
-OPEN = {"/healthz", "/openapi.json", "/docs", "/v1/consent/keys", "/sdk/nextbest.js", "/sdk/{name}"}
+OPEN = {"/healthz", "/openapi.json", "/docs", "/v1/consent/keys", "/sdk/nextbest.js", "/sdk/{file}"}
 ROUTES = [
     pytest.param(route, method, id=f"{method} {route.path}")
     for dialect in ANSWERED
@@ -71,7 +71,7 @@ async def test_every_route_answers_those_alone_who_may(route: Route, method: str
         if route.path in OPEN:
             assert route.permission is None
             told = {(await asked(site, route, method, key)).status_code for key in ("", *GRANTED)}
-            assert told == {404 if route.path == "/sdk/{name}" else 200}  # there is no file called so
+            assert told == {404 if route.path == "/sdk/{file}" else 200}  # there is no file called so
             return
         assert route.permission is not None, "a route that is open to everybody is named in OPEN"
         for who, key in NOBODY.items():
