@@ -28,6 +28,7 @@ from api.errors import ApiError, body_of, too_large
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
 from api.networks import spoken_for
+from api.slices import Slices
 from personalization.audit.record import Trail
 from personalization.errors import NextbestError
 
@@ -127,7 +128,8 @@ class Call:
         """The key in its body, under one of ``names``; raises as ``body`` does."""
         if self.scope["method"] != "POST":
             return None
-        return key_in_body(await self.body(MAX_KEYED_BODY_BYTES), names)
+        body = await self.body(MAX_KEYED_BODY_BYTES)
+        return await key_in_body(body, names, Slices(self.core.services.turnstile))
 
     def _hold(self, n_bytes: int) -> None:
         self.core.bodies.take(n_bytes)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 import msgspec
 
 from api.errors import ApiError
+from api.json_parts import NotJson, outline
+from api.slices import Slices
+from personalization.errors import InvalidInput
 
 IN_ADDRESS = ("key", "writeKey")
 """Parameters of an address that may hold a write key."""
@@ -67,14 +70,25 @@ def key_in_address(query: bytes) -> str | None:
     return next((fields[name][0] for name in IN_ADDRESS if name in fields), None)
 
 
-def key_in_body(body: bytes, names: Sequence[str]) -> str | None:
-    """The key in a body that is a JSON object; of several the first."""
+async def key_in_body(body: bytes, names: Sequence[str], slices: Slices) -> str | None:
+    """The key in a body that is a JSON object; of several the first. What else stands there is not looked at."""
     if not any(f'"{name}"'.encode() in body for name in names):
         return None
+    members: Mapping[str, bytes | msgspec.Raw]
     try:
         members = _MEMBERS.decode(body)
-        return next((_TEXT.decode(members[name]) for name in names if name in members), None)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        try:
+            members = await outline(body, slices)
+        except (NotJson, InvalidInput):
+            return None
+    return next((key for name in names if (key := _text(members.get(name))) is not None), None)
+
+
+def _text(value: bytes | msgspec.Raw | None) -> str | None:
+    try:
+        return None if value is None else _TEXT.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -19,6 +19,10 @@ class Collecting(Protocol):
         """Send them at once."""
         ...
 
+    async def send_texts(self, site: Site, *events: str) -> httpx.Response:
+        """Send them at once, as they are written."""
+        ...
+
 
 class OwnCollecting:
     """By our own dialect."""
@@ -29,6 +33,9 @@ class OwnCollecting:
     async def send(self, site: Site, *events: dict[str, Any], headers: dict[str, str] = WRITE) -> httpx.Response:
         return await site.client.post(self.path, json={"events": list(events)}, headers=headers)
 
+    async def send_texts(self, site: Site, *events: str) -> httpx.Response:
+        return await _send(site, self.path, f'{{"events": [{",".join(events)}]}}')
+
 
 class SegmentCollecting:
     """In batches on Segment's wire."""
@@ -38,6 +45,9 @@ class SegmentCollecting:
 
     async def send(self, site: Site, *events: dict[str, Any], headers: dict[str, str] = WRITE) -> httpx.Response:
         return await site.client.post(self.path, json={"batch": list(events)}, headers=headers)
+
+    async def send_texts(self, site: Site, *events: str) -> httpx.Response:
+        return await _send(site, self.path, f'{{"batch": [{",".join(events)}]}}')
 
 
 class SegmentSingly:
@@ -51,6 +61,13 @@ class SegmentSingly:
             await site.client.post(f"/v1/{event['type'][0]}", json=event, headers=headers) for event in events
         ]
         return max(answers, key=lambda answer: answer.status_code)
+
+    async def send_texts(self, site: Site, *events: str) -> httpx.Response:
+        return [await _send(site, self.path, event) for event in events][-1]
+
+
+async def _send(site: Site, path: str, body: str) -> httpx.Response:
+    return await site.client.post(path, content=body, headers=WRITE)
 
 
 COLLECTING: tuple[Collecting, ...] = (OwnCollecting(), SegmentCollecting(), SegmentSingly())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -47,6 +48,21 @@ async def test_a_bad_event_keeps_no_good_one_back_and_both_are_counted(site: Sit
     text = site.metrics.exposition().decode()
     for outcome in ("accepted", "rejected"):
         assert f'nextbest_events_total{{outcome="{outcome}"}} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    "bad", ["NaN", "-Infinity", '"\\ud83d"', "[" * 40 + "]" * 40], ids=["NaN", "infinite", "half", "deep"]
+)
+@pytest.mark.parametrize("n_good", [2, 1_000], ids=["small", "large"])
+async def test_a_value_that_json_lacks_keeps_no_good_event_back(
+    site: Site, collecting: Collecting, bad: str, n_good: int
+) -> None:
+    """Python's encoder writes ``NaN``, JavaScript cuts texts within a character; clients send many at once."""
+    good = [{**TRACK, "messageId": f"m{n}", "properties": {"n": "x" * 100}} for n in range(n_good)]
+    texts = [json.dumps(each) for each in good]
+    texts.insert(1, json.dumps({**TRACK, "properties": {"n": "BAD"}}).replace('"BAD"', bad))
+    await collecting.send_texts(site, *texts)
+    assert [of_type(Track, entry.event).message_id for _, entry in site.entries()] == [e["messageId"] for e in good]
 
 
 async def test_what_is_sent_again_counts_once(site: Site, collecting: Collecting) -> None:

@@ -71,6 +71,16 @@ async def test_a_body_without_a_good_key_is_nobodys(site: Site, body: bytes) -> 
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
 
 
+async def test_a_key_is_found_beside_what_is_no_json(site: Site) -> None:
+    """Whoever sends a bad number is told of that, and not that nobody knows the key."""
+    good = orjson.dumps(EVENT).decode()
+    body = f'{{"events":[{good},{{"type":"track","n":NaN}}],"writeKey":"pk_dev"}}'
+    answer = (await site.client.post("/v1/events", content=body)).json()
+    assert (answer["accepted"], answer["rejected"][0]["code"]) == (1, "bad_number")
+    posthog: dict[str, object] = {"api_key": None, "token": "pk_dev", "batch": []}
+    assert (await site.client.post("/batch/", json=posthog)).status_code == 200
+
+
 async def test_a_body_is_read_for_its_key_up_to_a_bound(site: Site) -> None:
     body = orjson.dumps({"writeKey": "pk_dev", "events": ["x" * MAX_KEYED_BODY_BYTES]})
     response = await site.client.post("/v1/events", content=body)
