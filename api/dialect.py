@@ -24,7 +24,7 @@ from api.access.shown_key import IN_BODY, MAX_KEYED_BODY_BYTES, key_in_body, key
 from api.auditing import TRAIL_OF, AuditedRequest
 from api.core import Core
 from api.description import Description
-from api.errors import ApiError, body_of, too_large
+from api.errors import ApiError, body_of, too_large, too_large_for_key
 from api.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.intake import Intake
 from api.networks import spoken_for
@@ -124,11 +124,14 @@ class Call:
             raise too_large(limit_bytes)
         return self._body
 
-    async def key_in_body(self, names: Sequence[str]) -> str | None:
+    async def key_in_body(self, names: Sequence[str], limit_bytes: int) -> str | None:
         """The key in its body, under one of ``names``; raises as ``body`` does."""
         if self.scope["method"] != "POST":
             return None
-        body = await self.body(MAX_KEYED_BODY_BYTES)
+        try:
+            body = await self.body(limit_bytes)
+        except ApiError as error:
+            raise (too_large_for_key(limit_bytes) if error.code == "too_large" else error) from error
         return await key_in_body(body, names, Slices(self.core.services.turnstile))
 
     def _hold(self, n_bytes: int) -> None:
@@ -283,6 +286,8 @@ class Dialect:
         be read.
     body_keys
         Members of a body that may hold the key of a request that shows none elsewhere.
+    keyed_body_bytes
+        How large such a body may be.
     error_body
         The body of an error.
     accepted_headers
@@ -299,6 +304,7 @@ class Dialect:
     error_body: ErrorBody = own_shape
     key_of: Callable[[Scope], str | None] = shown_key
     body_keys: tuple[str, ...] = IN_BODY
+    keyed_body_bytes: int = MAX_KEYED_BODY_BYTES
     accepted_headers: tuple[str, ...] = PAGE_HEADERS
     exposed_headers: tuple[str, ...] = ("x-request-id", "retry-after")
     is_for_pages: bool = True

@@ -75,7 +75,8 @@ class Endpoint:
         keys = self._core.services.keys
         key = key_in_address(call.scope["query_string"])
         if key is None:
-            return authenticate(await call.key_in_body(self._dialect.body_keys), keys)
+            dialect = self._dialect
+            return authenticate(await call.key_in_body(dialect.body_keys, dialect.keyed_body_bytes), keys)
         caller = authenticate(key, keys)
         if caller.is_server:
             raise exposed_server_key()

@@ -89,6 +89,15 @@ def too_large(limit_bytes: int) -> ApiError:
     return ApiError(413, "too_large", f"at most {limit_bytes} bytes, decompressed; send several requests", "body")
 
 
+def too_large_for_key(limit_bytes: int) -> ApiError:
+    """A body that would have to be read before anybody knows whose it is."""
+    message = (
+        f"at most {limit_bytes} bytes, decompressed, where the key stands in the body; send it as "
+        "'Authorization: Bearer KEY', or send several requests"
+    )
+    return ApiError(413, "too_large", message, "body")
+
+
 def expands_too_much(factor: int) -> ApiError:
     """A compressed body that is nearly nothing, many times."""
     message = f"the gzip becomes more than {factor} times as large, as no events do; send it uncompressed"

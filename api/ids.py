@@ -62,7 +62,7 @@ def _digits(value: WireId, field: str) -> str:
         if abs(value) >= _TOO_LARGE:
             raise _too_long(field)
         return str(value)
-    raise InvalidInput(field, f"is {value!r}; an id is text or a whole number: send it as text", "bad_id")
+    raise InvalidInput(field, "is no whole number; an id is text or a whole number: send it as text", "bad_id")
 
 
 def _too_long(field: str) -> InvalidInput:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 import msgspec
 
 from api.errors import ApiError
-from api.json_parts import NotJson, outline
+from api.json_parts import SMALL_BYTES, NotJson, outline
 from api.slices import Slices
 from personalization.errors import InvalidInput
 
@@ -74,14 +75,16 @@ async def key_in_body(body: bytes, names: Sequence[str], slices: Slices) -> str 
     """The key in a body that is a JSON object; of several the first. What else stands there is not looked at."""
     if not any(f'"{name}"'.encode() in body for name in names):
         return None
-    members: Mapping[str, bytes | msgspec.Raw]
+    if len(body) <= SMALL_BYTES:
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return _first(_MEMBERS.decode(body), names)
     try:
-        members = _MEMBERS.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        try:
-            members = await outline(body, slices)
-        except (NotJson, InvalidInput):
-            return None
+        return _first(await outline(body, slices), names)
+    except (NotJson, InvalidInput):
+        return None
+
+
+def _first(members: Mapping[str, bytes | msgspec.Raw], names: Sequence[str]) -> str | None:
     return next((key for name in names if (key := _text(members.get(name))) is not None), None)
 
 

@@ -53,7 +53,7 @@ async def capture(call: Call) -> Reply:
         if slices.is_over:
             await slices.pause()
         try:
-            parts += _parts(raw, index, captured, intake)
+            parts += _parts(raw, index, captured, call.proof, intake)
         except InvalidInput as error:
             rejected.append((index, error))
 
@@ -67,7 +67,10 @@ async def capture(call: Call) -> Reply:
     if rejected and not taken.n_accepted and len({index for index, _ in rejected}) == len(captured.events):
         first = min(rejected, key=lambda each: each[0])[1]
         raise InvalidInput(first.field, first.message, first.code)
-    warnings: list[tuple[int | None, Notice]] = [*noticed, *((parts[at].place, one) for at, one in taken.warnings)]
+    warnings: list[tuple[int | None, Notice]] = [
+        *noticed,
+        *(_warning(parts[at], one) for at, one in taken.warnings),
+    ]
     body: dict[str, Any] = {"status": 1}
     if rejected:
         body["rejected"] = [_rejected(index, error) for index, error in sorted(rejected, key=lambda each: each[0])]
@@ -99,13 +102,13 @@ async def read_captured(body: bytes, slices: Slices) -> Captured:
 _TIME: msgspec.json.Decoder[WireTime] = msgspec.json.Decoder(WireTime)
 
 
-def _parts(raw: msgspec.Raw, index: int, captured: Captured, intake: Intake) -> list[Part]:
+def _parts(raw: msgspec.Raw, index: int, captured: Captured, others: ProofSource, intake: Intake) -> list[Part]:
     text = bytes(raw)
     name = "" if captured.is_single else f"batch[{index}]"
     if len(text) > MAX_EVENT_BYTES:
         message = f"is {len(text)} bytes; at most {MAX_EVENT_BYTES} are taken"
         raise InvalidInput(name or "body", message, "too_large")
-    return list(parts_of(CAPTURE.read(text, name), index, f"{name}." if name else "", text, intake))
+    return list(parts_of(CAPTURE.read(text, name), index, f"{name}." if name else "", text, others, intake))
 
 
 def _incoming(part: Part, sent_at: WireTime, intake: Intake, others: ProofSource) -> Incoming:
@@ -144,6 +147,11 @@ def _as_sent(field: str) -> str:
     """
     first, dot, rest = field.lstrip(".").partition(".")
     return _SENT.get(first, first) + dot + rest
+
+
+def _warning(part: Part, notice: Notice) -> tuple[int, Notice]:
+    """What is to be told of a part, by its place and the field as it was sent."""
+    return part.place, notice._replace(field=part.field + _as_sent(notice.field.removeprefix(part.field)))
 
 
 def _rejected(index: int, error: InvalidInput) -> dict[str, Any]:

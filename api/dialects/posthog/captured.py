@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from api.dialects.posthog.persons import Person, person_of, sent_id
 from api.dialects.posthog.properties import context_of, own_of, page_of
 from api.ids import WireId
 from api.intake import Intake
-from api.speaking import proof_in
+from api.speaking import ProofSource, proof_in
 from api.times import WireTime
 from api.wire import Reader, WireEvent
 from personalization.errors import InvalidInput
@@ -63,10 +64,17 @@ class Part(NamedTuple):
     traits_once: dict[str, Any]
 
 
-def parts_of(wire: WireCapture, place: int, field: str, text: bytes, intake: Intake) -> Iterator[Part]:
+def parts_of(
+    wire: WireCapture, place: int, field: str, text: bytes, others: ProofSource, intake: Intake
+) -> Iterator[Part]:
     """The events of ours: what happened, and what it says of the person, each on its own.
 
     A group alone, which names nobody, is none: what is kept is kept of visitors.
+
+    Parameters
+    ----------
+    others
+        What the request as a whole proves, where the event proves nothing itself.
 
     Raises
     ------
@@ -74,8 +82,9 @@ def parts_of(wire: WireCapture, place: int, field: str, text: bytes, intake: Int
         Names the field below ``field``.
     """
     properties = dict(wire.properties or {})
-    proof = proof_in(properties)
-    person = person_of(*_ids(wire, properties), proof, field, intake)
+    own = proof_in(properties)
+    proof = own if own.is_shown else others()
+    person = _made_up(wire, properties) or person_of(*_ids(wire, properties), proof, field, intake)
     traits, once = _said_of_person(wire, properties, field)
     common: dict[str, Any] = {
         "context": context_of(properties),
@@ -100,6 +109,17 @@ def _ids(wire: WireCapture, properties: dict[str, Any]) -> tuple[WireId, WireId]
     if properties.get("$is_identified") is False:
         return own, None
     return own, sent_id(properties, "$anon_distinct_id", "$device_id")
+
+
+def _made_up(wire: WireCapture, properties: dict[str, Any]) -> Person | None:
+    """Who did something that nobody is named for: server SDKs make up an id for it, and say it is no person's."""
+    given, is_person = wire.distinct_id, properties.get("$process_person_profile")
+    if is_person is False and isinstance(given, str) and _UUID.fullmatch(given):
+        return Person(None, given)
+    return None
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 
 
 def _said_of_person(

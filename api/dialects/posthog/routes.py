@@ -14,6 +14,9 @@ from api.errors import ApiError, plain
 
 _POST = ("POST",)
 _CAPTURE = ("/batch", "/capture", "/i/v0/e", "/e")
+_KEYED_BODY_BYTES = 4 * 1024 * 1024
+"""SDKs have no other place for their key, and send up to 5 MiB at once."""
+
 _TYPES = {401: "authentication_error", 403: "authentication_error", 429: "throttled_error", 400: "validation_error"}
 
 
@@ -43,4 +46,5 @@ POSTHOG = Dialect(
     ),
     error_body=error_body,
     body_keys=("api_key", "token"),
+    keyed_body_bytes=_KEYED_BODY_BYTES,
 )

@@ -8,12 +8,14 @@ told by ``X-Strict-Mode: 1``. What is no JSON, or no batch, is refused in either
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from api.collecting import Incoming, Taken, incoming_of
 from api.dialect import Call, Handler, Reply
 from api.dialects.segment.event import Kind, event_in_batch, single_event
+from api.dialects.segment.shared_context import SharedContext, read_shared_context
 from api.exchange import header
 from api.intake import Intake
 from api.json_parts import decoded, read_elements, read_members
@@ -37,13 +39,13 @@ _TIME: msgspec.json.Decoder[WireTime] = msgspec.json.Decoder(WireTime)
 
 async def collect_batch(call: Call) -> Reply:
     """Take the events of a batch."""
-    sent, sent_at = await read_batch(await _body(call), Slices(call.core.services.turnstile))
+    sent, sent_at, common = await read_batch(await _body(call), Slices(call.core.services.turnstile))
     call.weigh(len(sent))
     intake = call.intake()
 
     def read(index: int, raw: msgspec.Raw) -> Incoming:
         field = f"batch[{index}]"
-        return incoming_of(event_in_batch(raw, field, intake), field, sent_at, intake, call.proof)
+        return incoming_of(event_in_batch(raw, field, common, intake), field, sent_at, intake, call.proof)
 
     return _answer(call, sent, await call.core.collector.take(sent, read, intake), intake)
 
@@ -86,8 +88,16 @@ def _answer(call: Call, sent: Sequence[bytes | msgspec.Raw], taken: Taken, intak
     return SUCCESS
 
 
-async def read_batch(body: bytes, slices: Slices) -> tuple[list[msgspec.Raw], WireTime]:
-    """The events of a body, each to be read by itself, and when they were sent.
+class Batch(NamedTuple):
+    """The events of a body, each to be read by itself, when they were sent, and what they have in common."""
+
+    sent: list[msgspec.Raw]
+    sent_at: WireTime
+    common: SharedContext
+
+
+async def read_batch(body: bytes, slices: Slices) -> Batch:
+    """What a body holds.
 
     Raises
     ------
@@ -98,4 +108,5 @@ async def read_batch(body: bytes, slices: Slices) -> tuple[list[msgspec.Raw], Wi
     if "batch" not in members:
         raise InvalidInput("batch", 'is missing; send {"batch": […]}', "missing_field")
     sent = await read_elements(members["batch"], slices, "batch", MAX_BATCH)
-    return sent, decoded(_TIME, members["sentAt"], "sentAt") if "sentAt" in members else None
+    sent_at = decoded(_TIME, members["sentAt"], "sentAt") if "sentAt" in members else None
+    return Batch(sent, sent_at, read_shared_context(members.get("context"), len(sent)))

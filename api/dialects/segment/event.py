@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import structs
 
+from api.dialects.segment.shared_context import SharedContext
 from api.events import read_event
 from api.intake import Intake
 from api.wire import Json, Reader, WireEvent
@@ -45,15 +46,16 @@ IN_BATCH: Reader[WireEvent] = Reader(SegmentEvent, _AnySegmentEvent)
 SINGLE: Reader[WireEvent] = Reader(SingleEvent, _AnySingleEvent)
 
 
-def event_in_batch(raw: msgspec.Raw, field: str, intake: Intake) -> WireEvent:
-    """One event of a batch.
+def event_in_batch(raw: msgspec.Raw, field: str, common: SharedContext, intake: Intake) -> WireEvent:
+    """One event of a batch, whose context holds for it as far as its own does not say otherwise.
 
     Raises
     ------
     InvalidInput
         Names the field below ``field``.
     """
-    return _in_our_words(read_event(raw, field, intake, IN_BATCH))
+    wire = read_event(raw, field, intake, IN_BATCH)
+    return _in_our_words(structs.replace(wire, context=common.beside(wire.context)) if common else wire)
 
 
 def single_event(raw: bytes, kind: Kind, intake: Intake) -> WireEvent:
@@ -80,12 +82,21 @@ def _in_our_words(wire: WireEvent) -> WireEvent:
 
 
 def _say_consents(context: dict[str, Any]) -> None:
-    """Put what a consent manager was answered where words on purposes stand; what stands there outweighs it."""
+    """Put what a consent manager was answered beside other words on purposes; said twice, the refusal holds."""
     managed, said = context["consentManagement"], context.get("consent")
-    if not isinstance(managed, dict) or not isinstance(said, dict | None):
+    if not isinstance(managed, dict):
         return
-    words: dict[str, Any] = {}
+    words: dict[str, Any] = {**said} if isinstance(said, dict) else {}
     for member, granted in _CONSENTS.items():
-        ids = managed.get(member)
-        words |= {each: granted for each in ids if isinstance(each, str)} if isinstance(ids, list) else {}
-    context["consent"] = words | (said or {})
+        for purpose in _ids_in(managed.get(member)):
+            words[purpose] = granted and words.get(purpose) is not False
+    context["consent"] = words
+
+
+def _ids_in(ids: Any) -> list[str]:
+    """
+    >>> _ids_in(["ads", 7]), _ids_in("ads"), _ids_in({"ads": "C0004"}), _ids_in(None)
+    (['ads'], ['ads'], ['ads'], [])
+    """
+    found = [ids] if isinstance(ids, str) else ids if isinstance(ids, list | dict) else ()
+    return [each for each in found if isinstance(each, str)]

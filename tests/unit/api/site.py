@@ -226,6 +226,7 @@ class Site:
     conversions: dict[str, Served] = field(default_factory=dict)
     trusted_proxies: tuple[Network, ...] = ()
     now_ms: int = NOW
+    max_body_bytes: int = 1_000_000
     rights: FakeRights = field(default_factory=FakeRights)
     client: httpx.AsyncClient = field(init=False)
 
@@ -265,7 +266,7 @@ class Site:
             readiness=lambda: self.report,
             deadline_ms=5_000,  # others use this machine too
             redis_timeout_ms=1_000,
-            max_body_bytes=1_000_000,
+            max_body_bytes=self.max_body_bytes,
         )
 
     async def decide(self, *placements: Any, headers: dict[str, str] = WRITE, **body: Any) -> httpx.Response:

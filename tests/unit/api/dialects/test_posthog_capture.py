@@ -11,10 +11,11 @@ import pytest
 from msgspec import structs
 
 from api.access.proof import identity_secret, user_hash
+from api.access.shown_key import MAX_KEYED_BODY_BYTES
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.event import Alias, Group, Identify, Link, Page, Screen, Track
 from tests.of_type import of_type
-from tests.unit.api.site import NOW, SECRETS, Site, shop
+from tests.unit.api.site import NOW, SECRETS, Site, open_site, shop
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
 
@@ -80,6 +81,33 @@ async def test_whose_an_event_is(
     (track,) = [entry.event for _, entry in site.entries() if isinstance(entry.event, Track)]
     assert (track.user_id, track.anonymous_id) == (user_id, anonymous_id)
     assert [found for found, entry in site.entries() if isinstance(entry.event, Link)] == linked
+
+
+MADE_UP = "0193a4b2-7c1d-4e5f-8a9b-0c1d2e3f4a5b"
+
+
+@pytest.mark.parametrize(
+    ("distinct_id", "is_person", "key"),
+    [(MADE_UP, False, f"a:{MADE_UP}"), (MADE_UP, True, f"u:{MADE_UP}"), ("u1", False, "u:u1")],
+)
+async def test_an_id_that_a_server_sdk_made_up_is_no_users(
+    site: Site, distinct_id: str, is_person: bool, key: str
+) -> None:
+    """Each event without a ``distinct_id`` has one of its own: kept as long as users are, they fill the store."""
+    said = {"$process_person_profile": is_person}
+    await sent(site, event(distinct_id=distinct_id, properties=said), key="sk_dev")
+    assert [found for found, _ in site.entries()] == [key]
+
+
+async def test_a_batch_of_more_than_1_mib_has_its_key_in_its_body_too() -> None:
+    """SDKs have no other place for it, and drop what is answered 413."""
+    async with open_site(max_body_bytes=4 * MAX_KEYED_BODY_BYTES) as site:
+        many = [event(uuid=f"m-{n}", properties={"x": "x" * 20_000}) for n in range(100)]
+        await sent(site, *many)
+        assert len(site.log.records) == 100
+        own = {"events": ["x" * MAX_KEYED_BODY_BYTES], "writeKey": "pk_dev"}
+        refused = await site.client.post("/v1/events", json=own)
+    assert (refused.status_code, "Authorization" in refused.json()["message"]) == (413, True)
 
 
 async def test_an_identification_gives_traits_and_joins_the_browser(site: Site) -> None:
@@ -255,6 +283,12 @@ async def test_a_user_has_to_be_proven_where_the_source_asks_for_it(site: Site) 
     await sent(site, event("C", "u1", uuid="m-3", properties={"userHash": proof}))
     found = [(key, entry.event.event) for key, entry in site.entries() if isinstance(entry.event, Track)]
     assert found == [("a:b1", "A"), ("u:u1", "B"), ("u:u1", "C")]
+    headers = {"X-User-Hash": proof}
+    body = {"api_key": "pk_dev", "batch": [event("E", "u1", uuid="m-6")]}
+    assert (await site.client.post("/batch/", json=body, headers=headers)).status_code == 200
+    assert site.entries()[-1][0] == "u:u1", "as for flags, proof may stand in a header"
+    left_out = await send(site, event("F", "u1", uuid="m-7", properties={"$device_id": "b9"}))
+    assert [each["field"] for each in left_out.json()["warnings"]] == ["batch[0].distinct_id"]
     wrong = await send(site, event("D", "u1", uuid="m-4", properties={"userHash": "00"}))
     assert (wrong.status_code, wrong.json()["code"]) == (400, "unverified_user")
     alias = event("$create_alias", "b3", uuid="m-5", properties={"distinct_id": "b3", "alias": "u1"})

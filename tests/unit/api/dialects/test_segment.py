@@ -137,6 +137,56 @@ async def test_consent_categories_are_words_on_purposes(site: Site) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "yes",
+        [],
+        {"personalization": True},
+        {"Personalization": True},
+        {"categoryPreferences": {"personalization": True}},
+    ],
+)
+@pytest.mark.parametrize("denied", [["personalization"], "personalization", {"personalization": "C0004"}])
+async def test_a_refusal_to_a_consent_manager_holds_whatever_stands_beside_it(
+    site: Site, said: Any, denied: Any
+) -> None:
+    managed = {"deniedConsentIds": denied, "allowedConsentIds": ["personalization", "ads"]}
+    context = {"consentManagement": managed, "consent": said}
+    accepted(await batch(site, {**TRACK, "context": context, "properties": {"secret": 1}}))
+    ((_, event),) = own_events(site)
+    assert (event.event, event.properties) == ("Consent Updated", {"personalization": False, "ads": True})
+
+
+async def test_the_context_of_a_batch_holds_for_its_events_as_far_as_theirs_says_nothing_else(site: Site) -> None:
+    """Segment's Java client has its library there, and callers of its HTTP API what they like."""
+    own = {"locale": "fr", "consent": {"email": True}}
+    common = {"locale": "de", "consent": {"ads": False}, "ip": "192.0.2.1"}
+    accepted(await batch(site, TRACK, {**TRACK, "messageId": "m2", "context": own}, context=common))
+    first, second = (event.context for _, event in own_events(site))
+    assert first == {"locale": "de", "consent": {"ads": False}}
+    assert second == {"locale": "fr", "consent": {"ads": False, "email": True}}
+    site.log.records.clear()
+    nothings: tuple[Any, ...] = (None, [], "x", {})
+    for nothing in nothings:
+        accepted(await batch(site, TRACK, context=nothing))
+    assert [event.context for _, event in own_events(site)] == [{}] * 4
+    site.log.records.clear()
+    accepted(await batch(site, {**TRACK, "context": {}}, context={"consent": {"personalization": False}}))
+    assert [event.event for _, event in own_events(site)] == ["Consent Updated"]
+
+
+async def test_the_context_of_a_batch_makes_no_more_of_it_than_a_body_holds(site: Site) -> None:
+    context, many = {"x": "x" * 3_000}, [{"type": "track", "event": "V", "anonymousId": "a1"}] * 2_000
+    answer = await batch(site, *many, context=context)
+    assert (answer.status_code, answer.json()["field"], answer.json()["code"]) == (400, "context", "too_large")
+    assert site.log.records == []
+    accepted(await batch(site, *many[:1_000], context=context))
+    assert len(site.log.records) == 1_000
+    assert (await batch(site, TRACK, context={"x": "x" * 33_000})).json()["field"] == "context"
+
+
 async def test_who_has_not_agreed_is_not_logged_and_told_success(site: Site) -> None:
     accepted(await batch(site, TRACK, headers={"Authorization": "Bearer pk_strict"}))
     assert site.log.records == []
@@ -152,15 +202,17 @@ async def test_a_bad_event_is_told_success_counted_by_reason_and_kept_without_wh
         "context": {"library": {"name": "analytics.js", "version": "9"}},
     }
     accepted(await batch(site, TRACK, bad, {**TRACK, "properties": {"ada@example.com": 2**70}}))
+    accepted(await batch(site, {**TRACK, "userId": 491701234567.5}))
     assert [event.message_id for _, event in own_events(site)] == ["m1"]
     assert (refused(site, "missing_field"), refused(site, "bad_number")) == (1.0, 1.0)
-    nameless, numbered = letters(site)
+    nameless, numbered, by_phone = letters(site)
+    assert by_phone.code == "bad_id"
     assert (nameless.code, numbered.code) == ("missing_field", "bad_number")
     assert (nameless.source, nameless.field, nameless.library) == ("web", "event", "analytics.js 9")
     assert nameless.members["traits"] == "object of 1"
     assert numbered.field == "properties"
     kept = b"".join(record.value for record in site.spool.records)
-    assert not any(word in kept for word in (b"ada", b"example.com", b"secret", b"a1"))
+    assert not any(word in kept for word in (b"ada", b"example.com", b"secret", b"a1", b"4917"))
 
 
 async def test_few_refused_events_are_kept_and_all_are_counted(site: Site) -> None:
