@@ -90,10 +90,11 @@ def test_python_a_flag_that_is_asked_for_is_shown_and_a_click_rewards_its_arm(
     click = uuid.uuid4()
     for _ in range(2):
         posthog.capture("clicked", distinct_id=visitor, uuid=click, properties={"contentId": hero.arm})
+    posthog.capture("cut", distinct_id=visitor, properties={"title": "half an emoji: \ud83d"})
     posthog.capture("viewed", distinct_id=visitor)
     posthog.flush()
     until(lambda: "viewed" in site.state(key).counts, "the last event is folded")
-    assert site.state(key).event_count == 3, "what was sent twice counts once"
+    assert site.state(key).event_count == 3, "what was sent twice counts once, and what is bad keeps nothing back"
     site.call(f"/v1/decisions/{hero.decision_id}/reward", {"value": 0.0, "final": True}, "sk_dev")
     until(lambda: hero.decision_id in site.outcomes("hero"), "the outcome is in the log")
     outcome = site.outcomes("hero")[hero.decision_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -174,11 +175,15 @@ def test_an_unknown_key_is_a_failure_that_no_client_sends_for_ever(site: Site, c
 def test_an_alias_takes_the_past_along_and_a_bad_event_keeps_nothing_back(
     site: Site, client: str, user: str
 ) -> None:
-    """Ids of 300 characters no client looks at, and no key of ours may hold."""
+    """Ids of 300 characters no client looks at, and no key of ours may hold; nor at what JSON lacks."""
     browser = f"browser-of-{user}"
+    is_python = client.endswith("-python")
+    half = "half an emoji: \ud83d"
     site.collect({"type": "identify", "anonymousId": browser, "traits": {"plan": "pro"}})
     messages = [
         {"type": "track", "userId": "x" * 300, "event": "Bad"},
+        {"type": "track", "userId": user, "event": "Half", "properties": {"title": half}},
+        *([{"type": "track", "userId": user, "event": "NaN", "properties": {"n": math.nan}}] if is_python else []),
         {"type": "alias", "userId": user, "previousId": browser},
         {"type": "track", "userId": user, "event": "Good"},
     ]
