@@ -169,12 +169,17 @@ def _is_bad_in_itself(text: bytes) -> bool:
     if len(text) > SMALL_BYTES:
         return False  # no event is as large
     try:
-        _RAW.decode(_BAD.sub(_mended, text))
+        _RAW.decode(mended(text))
     except RecursionError:
         return True
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
+
+
+def mended(text: bytes) -> bytes:
+    """The text with zeros for numbers that JSON lacks, and without halves of characters."""
+    return _BAD.sub(_mended, text)
 
 
 _BAD = re.compile(rb'"(?:[^"\\]|\\.)*"|-?(?:nan|inf(?:inity)?)(?![\w.+-])', re.I | re.S)

@@ -12,6 +12,7 @@ import logging
 import re
 from collections import Counter as Tally
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ import msgspec
 from msgspec import structs
 from prometheus_client import Counter
 
+from api.json_parts import mended
 from api.wire import WireEvent
 from eventlog.port import Record
 from eventlog.refused_event import RefusedEvent, refused_event_record
@@ -33,9 +35,13 @@ KEPT_OF_SOURCE = 20
 HOUR_MS = 3_600_000
 
 _SHOWN_CHARS = 64
+_LOOKED_AT_BYTES = 64 * 1024
+"""Of a member, half a millisecond: an event that is refused may have 4 MiB, and nobody is held up to keep it."""
+
 _REASON_CHARS = 300
 _IN_BATCH = re.compile(r"^\w+\[\d+\]")
 _END_OF_NAME = re.compile(r"[.\[]")
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FIELDS = frozenset(each.encode_name for each in structs.fields(WireEvent))
 """Members of an event whose name tells nothing of anybody."""
 
@@ -96,12 +102,8 @@ def looks(sent: bytes, source: str, error: InvalidInput, at_ms: int) -> RefusedE
     >>> looks(sent, "site", InvalidInput("event", "is missing", "missing_field"), 0).members
     {'type': 'text of 5', 'userId': 'number', 'traits': 'object of 1', 'others': '1'}
     """
-    try:
-        event = msgspec.json.decode(sent)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        event = None
-    read = event if isinstance(event, dict) else {}
-    context = read.get("context")
+    read = _members_of(sent)
+    context = _value(read.get("context"))
     library = context.get("library") if isinstance(context, dict) else None
     named = library if isinstance(library, dict) else {}
     members = {name: _kind(value) for name, value in read.items() if name in _FIELDS}
@@ -113,15 +115,35 @@ def looks(sent: bytes, source: str, error: InvalidInput, at_ms: int) -> RefusedE
         reason=_utf8(error.message[:_REASON_CHARS]),
         field=member(error.field),
         n_bytes=len(sent),
-        type=_text(read.get("type")),
-        event=_text(read.get("event")),
+        type=_text(_value(read.get("type"))),
+        event=_text(_value(read.get("event"))),
         library=f"{_text(named.get('name'))} {_text(named.get('version'))}".strip(),
         members={**members, **({"others": str(n_others)} if n_others else {})},
     )
 
 
-def _kind(value: Any) -> str:
-    match value:
+def _members_of(sent: bytes) -> dict[str, msgspec.Raw]:
+    for text in (sent, mended(sent) if len(sent) <= _LOOKED_AT_BYTES else b""):
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return _MEMBERS.decode(text)
+    return {}
+
+
+def _value(raw: msgspec.Raw | None) -> Any:
+    """What stands there; None where nothing does, where it cannot be read, or is larger than is looked at."""
+    if raw is None or len(bytes(raw)) > _LOOKED_AT_BYTES:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _kind(raw: msgspec.Raw) -> str:
+    n_bytes = len(bytes(raw))
+    if n_bytes > _LOOKED_AT_BYTES:
+        return f"{n_bytes} bytes"
+    match value := _value(raw):
         case None | True | False:
             return str(value)
         case str():

@@ -39,10 +39,20 @@ def refused(limit: int, as_json: bool) -> None:
         when = datetime.fromtimestamp(each.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         event = f"{each.type} {each.event}".strip()
         row = (when, each.source, each.code, each.field, event, each.library, each.reason)
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(printable(each)) for each in row))
     console = Console(highlight=False)
-    # In a file or a pipe nothing is cut off, nor broken over lines.
-    console.print(table, width=None if console.is_terminal else _WIDE)
+    if not console.is_terminal:
+        console.width = _WIDE  # in a file or a pipe nothing is cut off, nor broken over lines
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """What of a text may go to a terminal: whoever holds a page's key wrote it, and terminals obey escapes.
+
+    >>> printable("\\x1b[2JOrder\\n1")
+    '�[2JOrder�1'
+    """
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 async def _newest(settings: Settings, limit: int) -> list[RefusedEvent]:

@@ -180,7 +180,7 @@ def test_an_alias_takes_the_past_along_and_a_bad_event_keeps_nothing_back(
     is_python = client.endswith("-python")
     half = "half an emoji: \ud83d"
     site.collect({"type": "identify", "anonymousId": browser, "traits": {"plan": "pro"}})
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"type": "track", "userId": "x" * 300, "event": "Bad"},
         {"type": "track", "userId": user, "event": "Half", "properties": {"title": half}},
         *([{"type": "track", "userId": user, "event": "NaN", "properties": {"n": math.nan}}] if is_python else []),

@@ -6,6 +6,7 @@ import base64
 import gzip
 import ipaddress
 import json
+import math
 from typing import Any
 
 import httpx
@@ -213,6 +214,25 @@ async def test_a_bad_event_is_told_success_counted_by_reason_and_kept_without_wh
     assert numbered.field == "properties"
     kept = b"".join(record.value for record in site.spool.records)
     assert not any(word in kept for word in (b"ada", b"example.com", b"secret", b"a1", b"4917"))
+
+
+async def test_of_an_event_that_json_lacks_is_kept_what_it_looked_like(site: Site) -> None:
+    text = json.dumps(
+        {**TRACK, "event": "Sold", "properties": {"n": math.nan}, "context": {"library": {"name": "py"}}}
+    )
+    accepted(await site.client.post("/v1/batch", content=f'{{"batch":[{text}]}}', headers=BASIC))
+    (kept,) = letters(site)
+    assert (kept.code, kept.field, kept.event, kept.library) == ("bad_number", "properties", "Sold", "py")
+    assert kept.members["properties"] == "object of 1"
+
+
+async def test_of_a_large_event_that_was_refused_only_its_members_are_looked_at(site: Site) -> None:
+    """One of 4 MiB would hold decisions up for as long as it takes to read it."""
+    large = {**TRACK, "event": "Sold", "properties": {"n": [1] * 200_000}}
+    accepted(await site.client.post("/v1/t", json=large, headers=BASIC))
+    (kept,) = letters(site)
+    assert (kept.code, kept.event) == ("too_large", "Sold")
+    assert kept.members["properties"].endswith(" bytes")
 
 
 async def test_few_refused_events_are_kept_and_all_are_counted(site: Site) -> None:
