@@ -135,10 +135,17 @@ async def test_of_many_each_bad_one_is_refused_alone(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", [b"NaN", rb'"\ud800"'])
-async def test_of_many_none_is_kept_where_they_cannot_be_told_apart(site: Site, value: bytes) -> None:
+async def test_of_many_one_that_json_lacks_is_refused_alone(site: Site, value: bytes) -> None:
     good = b'{"id":"good","type":"html","body":"x"}'
-    answer = await send(site, "POST", "", b'{"items":[%s,{"id":"b","type":"json","body":%s}]}' % (good, value))
-    assert (answer.status_code, answer.json()["field"]) == (400, "items[1].body")
+    answer = await send(site, "POST", "", b'{"items":[{"id":"b","type":"json","body":%s},%s]}' % (value, good))
+    assert (answer.status_code, answer.json()["rejected"][0]["field"]) == (200, "items[0].body")
+    assert list(site.items.kept) == ["good"]
+
+
+async def test_of_many_none_is_kept_where_they_cannot_be_told_apart(site: Site) -> None:
+    good = b'{"id":"good","type":"html","body":"x"}'
+    answer = await send(site, "POST", "", b'{"items":[%s,{"id":"b",,"type":"html"}]}' % good)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_json")
     assert site.items.kept == {}
 
 
