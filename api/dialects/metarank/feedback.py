@@ -6,11 +6,11 @@ import time
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-import orjson
 from msgspec import structs
 
 from api.access.caller import authorise
 from api.access.permissions import Permission
+from api.answer import reply
 from api.auditing import TRAIL_OF
 from api.collecting import Incoming, incoming
 from api.context_bounds import check_event, cut_lists
@@ -134,7 +134,7 @@ async def feedback(call: Call) -> Reply:
         body["rejected"] = [_rejected(index, error) for index, error in sorted(rejected, key=lambda each: each[0])]
     if warnings:
         body["warnings"] = [notice.shown(index) for index, notice in warnings]
-    return Reply(200, orjson.dumps(body))
+    return reply(body)
 
 
 _ONE = msgspec.json.Decoder(msgspec.Raw)

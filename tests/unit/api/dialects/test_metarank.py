@@ -11,6 +11,7 @@ from msgspec import structs
 
 from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.duration import DAY_MS
 from personalization.catalog.item import Item
 from personalization.catalog.sections.content import Content
 from personalization.events.decision_id import key_of, trial_of
@@ -273,3 +274,15 @@ async def test_a_body_that_is_none_is_refused(ranking: Site, body: bytes) -> Non
     response = await ranking.client.post("/feedback", content=body, headers=SERVER)
     assert response.status_code == 400
     assert response.json()["field"] in ("body", "events", "events[0]")
+
+
+async def test_what_was_taken_but_not_as_it_was_sent_is_kept_and_its_sender_told(ranking: Site) -> None:
+    ids = [f"interaction-{n}" for n in range(2)]
+    events = [event("interaction", type="click", item="i0") | {"id": sent_id} for sent_id in ids]
+    events[1]["timestamp"] = str(NOW - 400 * DAY_MS)
+    answer = await tell(ranking, *events, headers=WRITE)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == 2
+    ((index, field),) = [(each["index"], each["field"]) for each in answer.json()["warnings"]]
+    assert (index, field) == (1, "events[1].timestamp")
+    assert [of_type(Track, entry.event).message_id for _, entry in ranking.entries()] == ids
