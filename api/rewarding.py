@@ -77,9 +77,8 @@ class Rewarder:
         Unavailable
             Where the log did not take it.
         """
-        await self._append(
-            intake, self.rewarded(decision_id, value, intake, name=name, message_id=message_id, final=final)
-        )
+        told = self.rewarded(decision_id, value, intake, name=name, message_id=message_id, final=final)
+        await self.append([told], intake)
 
     def rewarded(
         self, decision_id: str, value: float, intake: Intake, *, name: str, message_id: WireId, final: bool
@@ -104,7 +103,7 @@ class Rewarder:
 
         Raises ``InvalidInput`` for an id we did not make, ``Unavailable`` where the log did not take it.
         """
-        await self._append(intake, Activated(decision_id=decision_id))
+        await self.append([Activated(decision_id=decision_id)], intake)
 
     async def take(self, sent: Sequence[T], read: Callable[[T], Told], intake: Intake) -> Taken:
         """Take what became of several decisions, and wait until the log has it. A bad one keeps no good one back.
@@ -144,12 +143,23 @@ class Rewarder:
         taken.n_accepted = len(kept)
         return taken
 
-    async def activate_all(self, key: str, placement: str, intake: Intake) -> None:
-        """Append that all was shown that is deferred in a placement under a visitor's ``key``.
+    async def append(self, told: Sequence[Told], intake: Intake) -> None:
+        """Append what became of decisions: all of it at once, or nothing.
 
-        The caller has to know whose the key is, as nothing here proves it. Raises ``Unavailable``.
+        Raises
+        ------
+        InvalidInput
+            For an id we did not make.
+        Unavailable
+            Where the log did not take it.
         """
-        await self._append_under(intake, key, Activated(decision_id="", placement=placement))
+        keyed = [(self._key(each), each) for each in told]
+        admitted = await self._admitted({key for key, _ in keyed}, intake)
+        records = [intake.record(key, each) for key, each in keyed if key in admitted]
+        if len(records) < len(keyed):
+            self._services.metrics.unlogged.labels("consent").inc(len(keyed) - len(records))
+        if records:
+            await self._services.log.append(records)
 
     def _check_name(self, name: str) -> None:
         catalog = self._services.catalog.current.catalog
@@ -165,16 +175,6 @@ class Rewarder:
 
     def _key(self, told: Told) -> str:
         return key_of(self._services.secrets.key("decision-ids"), told.decision_id)
-
-    async def _append(self, intake: Intake, told: Told) -> None:
-        await self._append_under(intake, self._key(told), told)
-
-    async def _append_under(self, intake: Intake, key: str, told: Told) -> None:
-        services = self._services
-        if not await self._admits(key, intake):
-            services.metrics.unlogged.labels("consent").inc()
-            return
-        await services.log.append([intake.record(key, told)])
 
     async def _admits(self, key: str, intake: Intake) -> bool:
         """Whether the log may have it: decided without consent it is nobody's, and who refused since keeps none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from personalization.deciding.decision_keys import DecisionKeys
-from personalization.events.decision_id import derived_nonce, mint
+from personalization.events.decision_id import derived_nonce, mint, slot_nonce
 
 
 def sticky_draw_name(*, unit: bytes, placement: str, slot: int, replaces: str) -> str:
@@ -34,7 +34,10 @@ def sticky_decision_id(
 def repeatable_nonce(keys: DecisionKeys, *, key: str, request_id: str, placement: str, slot: str) -> bytes:
     """The nonce of a slot of a request that has an id of its own, whoever works it out, wherever and whenever."""
     named = f"{len(request_id)}:{request_id}"
-    return derived_nonce(keys.assignment, "request", key, named, placement, slot)
+    nonce = derived_nonce(keys.assignment, "request", key, named, placement, slot)
+    if not slot.startswith(_NAMED) or slot == WHOLE_CALL:
+        return nonce
+    return slot_nonce(derived_nonce(keys.assignment, "request", key, named, placement, WHOLE_CALL), nonce)
 
 
 def repeatable_decision_id(keys: DecisionKeys, *, key: str, request_id: str, placement: str, slot: str) -> str:
@@ -43,6 +46,12 @@ def repeatable_decision_id(keys: DecisionKeys, *, key: str, request_id: str, pla
     return mint(keys.ids, key, nonce)
 
 
+_NAMED = "named:"
+
+WHOLE_CALL = _NAMED
+"""Stands for all slots with a name of a placement in a request: an id for it leads to theirs (``call_of``)."""
+
+
 def named_slot(name: str) -> str:
     """What stands for a slot that its caller gave a name, where others have their number."""
-    return f"named:{name}"
+    return _NAMED + name

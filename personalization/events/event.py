@@ -173,7 +173,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
 
 
 class Activated(_Event, tag="activated", kw_only=True):
-    """A deferred decision was shown, or all that are open in a ``placement``, where no id is given."""
+    """A deferred decision was shown; with a ``placement`` all in it of the call that the id is of."""
 
     decision_id: str
     placement: str = ""

@@ -104,9 +104,9 @@ def activate(ledger: Ledger, decision_id: str) -> None:
     offer_recent(ledger, [decision])
 
 
-def activate_all(ledger: Ledger, placement: str) -> None:
-    """All that was deferred in a placement was shown; what the visitor did since it was decided may reward it."""
-    shown = ledger.activate_all(placement)
+def activate_call(ledger: Ledger, decision_id: str, placement: str) -> None:
+    """All that a call deferred was shown; what the visitor did since it was decided may reward it."""
+    shown = ledger.activate_call(decision_id, placement)
     if shown and ledger.folder.recent:
         offer_recent(ledger, shown)
 

@@ -9,7 +9,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.event import Activated, ClientEvent, DecisionMade, Merged, Offered, Rewarded
 from personalization.folding.attribution import (
     activate,
-    activate_all,
+    activate_call,
     attribute,
     offer_recent,
     take_offered,
@@ -79,9 +79,9 @@ def reward(fold: FoldContext, event: Rewarded) -> None:
 
 
 def show(fold: FoldContext, event: Activated) -> None:
-    """A deferred decision was shown, or all of a placement."""
+    """A deferred decision was shown, or all of a call."""
     if event.placement:
-        activate_all(Ledger(fold), event.placement)
+        activate_call(Ledger(fold), event.decision_id, event.placement)
     else:
         activate(Ledger(fold), event.decision_id)
 

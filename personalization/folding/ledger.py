@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from personalization import bounded
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
-from personalization.events.decision_id import trial_of
+from personalization.events.decision_id import call_of, trial_of
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import EARNED, ClosingReason, Outcome
 from personalization.features import NO_FEATURES, unpack
@@ -197,12 +197,21 @@ class Ledger:
         until_ms = self.now_ms + HOLD_MS
         self._reward(HeldReward(decision_id, value, final, until_ms, name, self.by_page, self.page_origin))
 
-    def activate_all(self, placement: str) -> list[OpenDecision]:
-        """All that is open in a placement was shown, and what is on its way. Gives those that were not so far."""
-        held = HeldReward("", None, False, self.now_ms + HOLD_MS, placement=placement)
+    def activate_call(self, decision_id: str, placement: str) -> list[OpenDecision]:
+        """All that a call decided for a placement was shown, and what is on its way. Gives what was not so far.
+
+        Parameters
+        ----------
+        decision_id
+            For the whole call (``call_of``).
+        """
+        held = HeldReward(decision_id, None, False, self.now_ms + HOLD_MS, placement=placement)
         self._hold(held)
+        return self._show_call(held)
+
+    def _show_call(self, held: HeldReward) -> list[OpenDecision]:
         shown = []
-        for decision in [each for each in self.folder.open if each.choice.placement == placement]:
+        for decision in [each for each in self.folder.open if _is_of(each, held)]:
             is_new = decision.exposed_at_ms is None
             self._apply_explicit(decision, held)
             if is_new and decision in self.folder.open:
@@ -236,7 +245,7 @@ class Ledger:
     def settle_held(self, decision: OpenDecision) -> None:
         """Apply the rewards that waited for this decision."""
         for held in self.folder.held:
-            if held.placement and held.placement == decision.choice.placement:
+            if _is_of(decision, held):
                 self._apply_explicit(decision, held)
         trial = trial_of(decision.choice.decision_id)
         waiting = [held for held in self.folder.held if trial_of(held.decision_id) == trial]
@@ -323,7 +332,10 @@ class Ledger:
             self.settle_held(decision)
         for held in other.held:
             awaited = self.find(held.decision_id)
-            if awaited is not None:
+            if held.placement:
+                self._hold(held)
+                self._show_call(held)
+            elif awaited is not None:
                 self._apply_explicit(awaited, held)
             else:
                 self._hold(held)
@@ -371,6 +383,12 @@ class Ledger:
         decision.exposed_at_ms = self.received_at_ms
         decision.due_ms = self.received_at_ms + decision.terms.window_ms
         self.notes.append(("exposed", decision.choice.placement, decision.choice.arm))
+
+
+def _is_of(decision: OpenDecision, held: HeldReward) -> bool:
+    """Whether an activation of all that a call decided is one of this decision."""
+    choice = decision.choice
+    return choice.placement == held.placement and call_of(choice.decision_id) == call_of(held.decision_id)
 
 
 def _terms(placement: CompiledPlacement | None) -> Terms:

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from personalization.audience import windows
 from personalization.bounded import short_hash
-from personalization.events.decision_id import trial_of
+from personalization.events.decision_id import call_of, trial_of
 from personalization.events.emission import DerivedEntry, Emission
 from personalization.events.entry import LOGGED_OUT, Entry, Position, Provenance
 from personalization.events.event import (
@@ -89,6 +89,9 @@ def is_of_the_next(visitor: Visitor, entry: Entry, target: str) -> bool:
         return False
     if isinstance(event, Backfilled):
         return windows.belongs(event, visitor.state)
+    if isinstance(event, Activated) and event.placement:
+        call = call_of(event.decision_id)
+        return any(call_of(each.choice.decision_id) == call for each in folder.open)
     if isinstance(event, Rewarded | Activated):
         return is_known(folder, event.decision_id)
     if isinstance(event, TimedOut):

@@ -103,7 +103,7 @@ class OpenDecision(msgspec.Struct, array_like=True):
 class HeldReward(msgspec.Struct, array_like=True):
     """A reward or activation that arrived before its decision; an orphan once ``until_ms`` has passed.
 
-    One of a ``placement`` is an activation of all that is decided there until then, and never an orphan.
+    One of a ``placement`` is an activation of all that its id's call decides there until then, and never an orphan.
     """
 
     decision_id: str

@@ -11,10 +11,10 @@ from api.dialects.rank_reward.features import context_features, merged
 from api.dialects.rank_reward.loops import placement_of
 from api.dialects.rank_reward.rewards import MAX_BODY_BYTES, decision_of, event_of, sent_as
 from api.dialects.rank_reward.wire import SLOTS, WORTHS, WireSlot
-from personalization.deciding.draw import named_slot
+from personalization.deciding.draw import WHOLE_CALL, named_slot
 from personalization.deciding.request import SlotRequest
 from personalization.errors import InvalidInput
-from personalization.visitor.visitor_key import anonymous_key
+from personalization.events.event import Activated
 
 _NO_STORE = [(b"cache-control", b"no-store")]
 
@@ -76,22 +76,24 @@ async def reward(call: Call) -> Reply:
     wire = WORTHS.read(await call.body(MAX_BODY_BYTES))
     intake = call.intake()
     event_id = event_of(call, intake)
-    named = [given_id(each.slot_id, f"reward[{n}].slotId") for n, each in enumerate(wire.reward)]
-    for n, (slot, each) in enumerate(zip(named, wire.reward, strict=True)):
-        decision_id = decision_of(call, event_id, named_slot(slot), intake)
+    rewarder = call.core.rewarder
+    call.weigh(len(wire.reward))
+    told = []
+    for n, each in enumerate(wire.reward):
+        slot = given_id(each.slot_id, f"reward[{n}].slotId")
+        decision_id, sent = decision_of(call, event_id, named_slot(slot), intake), sent_as(call, f"{n}:{slot}")
         try:
-            await call.core.rewarder.reward(
-                decision_id, each.value, intake, message_id=sent_as(call, f"{n}:{slot}")
-            )
+            told.append(rewarder.rewarded(decision_id, each.value, intake, name="", message_id=sent, final=False))
         except InvalidInput as error:
             raise InvalidInput(f"reward[{n}].{error.field}", error.message, error.code) from error
+    await rewarder.append(told, intake)
     return NO_CONTENT
 
 
 async def activate(call: Call) -> Reply:
     """Take that a deferred event was shown, every slot of it."""
     intake = call.intake()
-    event_id = event_of(call, intake)
+    decision_id = decision_of(call, event_of(call, intake), WHOLE_CALL, intake)
     placement = placement_of(call.params, intake.catalog)
-    await call.core.rewarder.activate_all(anonymous_key(event_id), placement, intake)
+    await call.core.rewarder.append([Activated(decision_id=decision_id, placement=placement)], intake)
     return NO_CONTENT

@@ -10,8 +10,9 @@ from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.eligibility import TAKEN
+from personalization.events.decision_id import key_of
 from tests.unit.api.dialects.ranking import ACTIONS, KEY, loops, outcomes, say
-from tests.unit.api.site import Site
+from tests.unit.api.site import ID_KEY, SERVER, Site
 
 SLOTS = [
     {"id": "top", "baselineAction": "sport", "features": [{"size": "large"}], "excludedActions": ["food"]},
@@ -86,6 +87,34 @@ async def test_one_activation_shows_every_slot_whether_it_came_before_or_behind(
         (1, False, False),
         (1, True, True),
     ]
+
+
+@pytest.mark.parametrize("linked_before", [False, True])
+async def test_an_activation_shows_no_other_event_of_the_user_it_was_linked_to(
+    ranking: Site, linked_before: bool
+) -> None:
+    for event_id in ("e1", "e2"):
+        await ask(ranking, eventId=event_id, deferActivation=True)
+    views = [{"type": "track", "event": "View", "anonymousId": each, "userId": "bob"} for each in ("e1", "e2")]
+    assert (await ranking.collect(*views, headers=SERVER)).status_code == 200
+    if linked_before:
+        ranking.spool.records, ranking.log.records = [*ranking.log.records, *ranking.spool.records], []
+    await say(ranking, "/personalizer/multislot/events/e1/activate")
+    exposed = {key_of(ID_KEY, each.choice.decision_id): each.exposed_at_ms for each in outcomes(ranking)}
+    assert {key: at_ms is not None for key, at_ms in exposed.items()} == {"a:e1": True, "a:e2": False}
+
+
+async def test_rewards_of_slots_are_taken_all_at_once_or_not_at_all(ranking: Site) -> None:
+    await ask(ranking)
+    path = "/personalizer/multislot/events/e1/reward"
+    rewards = [{"slotId": "top", "value": 1}, {"slotId": "side/2", "value": 1e10}]
+    answer = await ranking.client.post(path, json={"reward": rewards}, headers=KEY)
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "reward[1].value")
+    assert ranking.log.records == [], "what is sent again, mended, counts once"
+    rewards[1]["value"] = 0.5
+    await say(ranking, path, {"reward": rewards})
+    assert ranking.log.n_appends == 1
+    assert [outcome.reward for outcome in outcomes(ranking)] == [1.0, 0.5]
 
 
 async def test_one_activation_makes_the_rewards_before_it_count(ranking: Site) -> None:
