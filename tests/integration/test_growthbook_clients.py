@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import requests
 from growthbook import Experiment, GrowthBook, Result
+from growthbook.common_types import Options, UserContext
+from growthbook.growthbook_client import GrowthBookClient
 
 from tests.clients import node
 from tests.clients.browser import page_of
@@ -96,6 +99,30 @@ def test_python_gets_every_type_as_its_own_and_what_its_attributes_ask_for(site:
     assert sdk.is_on("beta")
     assert sdk.get_feature_value("theme", {}) == {"plan": "pro"}
     assert sdk.get_feature_value("search", "fallback") == "fallback", "its arms are brought by callers"
+
+
+def test_pythons_client_of_many_visitors_shows_each_what_was_decided_for_them(site: Site) -> None:
+    told: list[tuple[str, str, str]] = []
+
+    def viewed(experiment: Any, result: Any, user_context: Any) -> None:
+        told.append((user_context.attributes["id"], result.key, result.hashValue))
+
+    address: dict[str, Any] = {"api_host": site.up.url, "client_key": "pk_dev", "on_experiment_viewed": viewed}
+    visitors = [f"many-{n}" for n in range(6)]
+
+    async def ask() -> list[str]:
+        client = GrowthBookClient(Options(**address, remote_eval=True, refresh_strategy=None))
+        assert await client.initialize()
+        values = [
+            await client.get_feature_value("hero", "", UserContext(attributes={"id": each})) for each in visitors
+        ]
+        await client.close()
+        return values
+
+    values = asyncio.run(ask())
+    assert [(who, HERO[variation]) for who, variation, _ in told] == list(zip(visitors, values, strict=True))
+    for who, variation, decision_id in told:
+        assert decided(site, f"a:{who}", decision_id).choice.arm == variation
 
 
 def test_node_speaks_for_users_by_a_server_key_in_a_header(site: Site, visitor: str) -> None:

@@ -165,7 +165,17 @@ async def read_feedback(body: bytes, slices: Slices) -> tuple[list[msgspec.Raw],
     try:
         return [_ONE.decode(text)], True
     except msgspec.DecodeError as error:
-        raise refusal(error, text) from error
+        broken = [line for line in text.splitlines() if line.strip()]
+        if len(broken) > MAX_EVENTS or not any(map(_is_object, broken)):
+            raise refusal(error, text) from error
+        return [msgspec.Raw(line) for line in broken], False  # the lines that are none are refused one by one
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return bytes(_ONE.decode(line)).lstrip()[:1] == b"{"
+    except msgspec.DecodeError:
+        return False
 
 
 def _read(raw: msgspec.Raw, field: str) -> WireFeedback:

@@ -14,6 +14,7 @@ from api.dialects.metarank.fields import WireField, features_of, values_of
 from api.dialects.metarank.visitors import visitor_of
 from api.errors import ApiError
 from api.ids import WireId, check_id
+from api.json_check import holds_nul, trouble_in
 from api.ranking import ranked
 from api.services import Services
 from api.wire import Reader
@@ -43,7 +44,21 @@ class WireRank(msgspec.Struct, frozen=True, kw_only=True):
     items: list[WireItem]
 
 
-RANK: Reader[WireRank] = Reader(WireRank, WireRank)
+class ReaderOfRankings(Reader[WireRank]):
+    """A reader of rankings, of which nothing that is kept can be deep.
+
+    So nobody measures how deep they are: of many items that takes as long as reading them.
+    """
+
+    def read(self, text: bytes | msgspec.Raw, field: str = "") -> WireRank:
+        """The ranking in ``text``; raises ``InvalidInput``, see ``Reader``."""
+        found, data = self.read_outside(text, field), bytes(text)
+        if holds_nul(data) and (trouble := trouble_in(data, field)) is not None:
+            raise InvalidInput(*trouble)
+        return found
+
+
+RANK: Reader[WireRank] = ReaderOfRankings(WireRank, WireRank)
 
 
 async def rank(call: Call) -> Reply:
@@ -75,7 +90,7 @@ async def rank(call: Call) -> Reply:
         by_arm=True,
     )
     answer = await decider.decide(request, intake, decider.deadline(call.began))
-    explain = b"explain=true" in call.scope["query_string"]
+    explain = _is_explained(call.scope["query_string"])
     body: dict[str, Any] = {
         "took": int((time.perf_counter() - call.began) * 1000),
         "items": _shown(ranked(answer, candidates), candidates.features, explain),
@@ -83,6 +98,15 @@ async def rank(call: Call) -> Reply:
     if intake.notices:
         body["warnings"] = [notice.shown() for notice in intake.notices]
     return reply(body, headers=_NO_STORE)
+
+
+def _is_explained(query: bytes) -> bool:
+    """Whether the address asks for it.
+
+    >>> _is_explained(b"explain=True&x=1"), _is_explained(b"x=explain=true")
+    (True, False)
+    """
+    return b"explain" in query and b"explain=true" in query.lower().split(b"&")
 
 
 def _shown(

@@ -23,9 +23,11 @@ async def evaluate(call: Call) -> Reply:
     wire = EVALUATION.read(await evaluation_body(call))
     intake = call.intake()
     key = call.params["key"]
-    if key not in intake.catalog.placements:
-        known = ", ".join(sorted(intake.catalog.placements)[:20])
-        raise ApiError(404, "unknown_placement", f"no placement {key[:64]!r}; there are: {known}")
+    placement = intake.catalog.placements.get(key)
+    if placement is None or placement.spec.arms == "caller":
+        what = "there is no placement" if placement is None else "callers of POST /v1/rank bring the arms of"
+        known = ", ".join(sorted(flags_in(intake.catalog))[:20])
+        raise ApiError(404, "unknown_placement", f"{what} {key[:64]!r}; flags are: {known or 'none'}")
     request = evaluation(call, evaluation_context(wire.context, TARGETING_KEY, intake, call), intake, [key])
     catalog = core.services.catalog.current
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began))

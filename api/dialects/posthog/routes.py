@@ -10,9 +10,11 @@ from api.access.permissions import Permission
 from api.dialect import Dialect, Route
 from api.dialects.posthog.capture import capture
 from api.dialects.posthog.flags import flags
+from api.dialects.posthog.not_here import decide, definitions
 from api.errors import ApiError, plain
 
 _POST = ("POST",)
+_DEFINITIONS = ("/flags/definitions", "/api/feature_flag/local_evaluation")
 _CAPTURE = ("/batch", "/capture", "/i/v0/e", "/e")
 _KEYED_BODY_BYTES = 4 * 1024 * 1024
 """SDKs have no other place for their key, and send up to 5 MiB at once."""
@@ -43,6 +45,13 @@ POSTHOG = Dialect(
         ),
         Route(_POST, "/flags/", "posthog_flags", Permission.DECIDE, flags),
         Route(_POST, "/flags", "posthog_flags", Permission.DECIDE, flags),
+        *(
+            Route(("GET",), path + slash, "posthog_definitions", None, definitions)
+            for path in _DEFINITIONS
+            for slash in ("", "/")
+        ),
+        Route(_POST, "/decide/", "posthog_decide", None, decide),
+        Route(_POST, "/decide", "posthog_decide", None, decide),
     ),
     error_body=error_body,
     body_keys=("api_key", "token"),

@@ -23,6 +23,8 @@ from personalization.visitor.visitor_state import VisitorState
 from tests.unit.api.site import NOW, Site, open_site, shop
 
 OPEN = {"/healthz", "/openapi.json", "/docs", "/v1/consent/keys", "/sdk/nextbest.js", "/sdk/{file}"}
+NOT_HERE = {"/flags/definitions": 403, "/api/feature_flag/local_evaluation": 403, "/decide": 404}
+"""Of others' protocols what is refused to everybody, with a remedy."""
 ROUTES = [
     pytest.param(route, method, id=f"{method} {route.path}")
     for dialect in ANSWERED
@@ -72,6 +74,10 @@ async def test_every_route_answers_those_alone_who_may(route: Route, method: str
             assert route.permission is None
             told = {(await asked(site, route, method, key)).status_code for key in ("", *GRANTED)}
             assert told == {404 if route.path == "/sdk/{file}" else 200}  # there is no file called so
+            return
+        if (refusal := NOT_HERE.get(route.path.rstrip("/"))) is not None:
+            assert route.permission is None
+            assert {(await asked(site, route, method, key)).status_code for key in ("", *GRANTED)} == {refusal}
             return
         assert route.permission is not None, "a route that is open to everybody is named in OPEN"
         for who, key in NOBODY.items():

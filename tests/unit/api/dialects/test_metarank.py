@@ -286,3 +286,39 @@ async def test_what_was_taken_but_not_as_it_was_sent_is_kept_and_its_sender_told
     ((index, field),) = [(each["index"], each["field"]) for each in answer.json()["warnings"]]
     assert (index, field) == (1, "events[1].timestamp")
     assert [of_type(Track, entry.event).message_id for _, entry in ranking.entries()] == ids
+
+
+async def test_a_line_that_is_no_json_keeps_no_other_line_back(ranking: Site) -> None:
+    lines = [orjson.dumps(event("user", id="m0")), b'{"event":"user",', orjson.dumps(event("user", id="m2"))]
+    response = await ranking.client.post("/feedback", content=b"\n".join(lines), headers=SERVER)
+    assert response.status_code == 200, response.text
+    assert [(each["index"], each["code"]) for each in response.json()["rejected"]] == [(1, "bad_json")]
+    assert [of_type(Identify, entry.event).message_id for _, entry in ranking.entries()] == ["m0", "m2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "explained"),
+    [("explain=true", True), ("explain=True", True), ("explain=false&x=explain=true", False)],
+)
+async def test_a_ranking_is_explained_where_the_address_says_so(ranking: Site, query: str, explained: bool) -> None:
+    items = (await rank(ranking, f"/rank/search?{query}")).json()["items"]
+    assert all(("features" in item) == explained for item in items)
+
+
+@pytest.mark.parametrize("place", ["id", "user", "items", "fields"])
+async def test_no_text_of_a_ranking_holds_a_nul(ranking: Site, place: str) -> None:
+    others: dict[str, Any] = {"items": [*ITEMS, {"id": "a\0b"}], "fields": [{"name": "query", "value": "a\0b"}]}
+    more: dict[str, Any] = {place: others.get(place, "a\0b")}
+    answer = await rank(ranking, **more)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_text")
+    assert answer.json()["field"].startswith(place)
+    assert ranking.spool.records == []
+
+
+async def test_what_nobody_looks_at_in_a_ranking_may_be_deep(ranking: Site) -> None:
+    deep = "[" * 60 + "]" * 60
+    sent = orjson.dumps({"id": "r1", "user": "u1", "items": ITEMS}).decode()
+    for nested, status in ((deep, 200), ("[" * 200_000 + "]" * 200_000, 400)):
+        body = f'{sent[:-1]},"else":{nested}}}'
+        response = await ranking.client.post("/rank/search", content=body, headers=SERVER)
+        assert response.status_code == status, response.text

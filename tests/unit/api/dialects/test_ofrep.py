@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from personalization.catalog.catalog import Content
+from personalization.catalog.catalog import Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import Unavailable
 from personalization.events.decision_id import key_of
@@ -256,3 +256,13 @@ async def test_a_body_too_large_is_refused(site: Site) -> None:
 async def test_shop_has_no_sticky_placement() -> None:
     """What these tests rest on: keeping is the dialect's doing."""
     assert not any(placement.sticky for placement in shop().placements.values())
+
+
+async def test_what_callers_bring_arms_for_is_no_flag_alone_or_among_all(site: Site) -> None:
+    catalog = shop()
+    placements = {**catalog.placements, "search": Placement(arms="caller")}
+    site.compiled = compile_catalog(structs.replace(catalog, placements=placements), 13)
+    response = await evaluate(site, "search")
+    assert (response.status_code, response.json()["errorCode"]) == (404, "FLAG_NOT_FOUND")
+    assert response.json()["errorDetails"].endswith("flags are: home.hero, home.list")
+    assert [flag["key"] for flag in (await evaluate_all(site)).json()["flags"]] == ["home.hero", "home.list"]

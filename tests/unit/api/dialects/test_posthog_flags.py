@@ -111,3 +111,20 @@ async def test_bad_input_is_named_and_decides_nothing(site: Site, body: dict[str
     assert (response.status_code, response.json()["attr"]) == (400, field)
     assert response.json()["detail"].startswith(f"{field}: ")
     assert site.spool.records == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "remedy"),
+    [
+        ("GET", "/flags/definitions?token=sk_dev&send_cohorts", 403, "leave out its secret_key"),
+        ("GET", "/api/feature_flag/local_evaluation/?token=sk_dev", 403, "leave out its secret_key"),
+        ("POST", "/decide/?v=3", 404, "update yours"),
+    ],
+)
+async def test_what_is_not_here_is_refused_with_the_remedy(
+    site: Site, method: str, path: str, status: int, remedy: str
+) -> None:
+    response = await site.client.request(method, path, headers={"Authorization": "Bearer phs_any"})
+    assert (response.status_code, response.json()["attr"]) == (status, "path")
+    assert remedy in response.json()["detail"]
+    assert site.spool.records == site.log.records == []

@@ -201,6 +201,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "all excluded": ({"excludedActions": ["news", "sport", "food"]}, "excludedActions", "names every action"),
     "long event id": ({"eventId": "x" * 257}, "eventId", "longer than 256"),
     "nobody's event id": ({"eventId": "undefined"}, "eventId", "another for every ranking"),
+    "an event id that addresses swallow": ({"eventId": ".."}, "eventId", "no client could reward it"),
     "context": ({"contextFeatures": {"a": 1}}, "contextFeatures", "expected `array | null`"),
     "much context": ({"contextFeatures": [{"a": [{}] * 1000}]}, "contextFeatures", "has"),
 }
