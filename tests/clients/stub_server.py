@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections import deque
@@ -23,6 +24,7 @@ class Asked:
     body: Any
     n_bytes: int
     at_s: float
+    status: int = 0
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Stub:
     free: threading.Event = field(default_factory=threading.Event)
     trickles: bool = False
     hangs_up: bool = False
+    refuses: Callable[[list[dict[str, Any]]], tuple[int, Any] | None] = lambda _events: None
 
     def then(self, status: int, body: Any = None, **headers: str) -> Stub:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -44,13 +47,21 @@ class Stub:
     def to(self, path: str) -> list[Asked]:
         return [each for each in self.asked if each.path == path]
 
+    def taken(self) -> list[dict[str, Any]]:
+        """The events of requests that were not refused."""
+        return [event for each in self.to("/v1/events") if each.status == 200 for event in each.body["events"]]
+
     def events(self) -> list[dict[str, Any]]:
         return [event for each in self.to("/v1/events") for event in each.body["events"]]
 
 
+_TOLD = {"/v1/events": "events", "/v1/exposures": "decisionIds", "/v1/rewards": "rewards"}
+
+
 def fitting(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
-    if path == "/v1/events":
-        answer: Any = {"accepted": len(body["events"]), "rejected": [], "warnings": []}
+    answer: Any
+    if path in _TOLD:
+        answer = {"accepted": len(body[_TOLD[path]]), "rejected": [], "warnings": []}
     elif path == "/v1/decide":
         names = [each if isinstance(each, str) else each["placement"] for each in body["placements"]]
         answer = {
@@ -63,7 +74,7 @@ def fitting(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
             "warnings": [],
         }
     else:
-        return 204, {}, b""
+        return 404, {}, json.dumps({"code": "not_found", "message": f"there is nothing at {path}"}).encode()
     return 200, {}, json.dumps(answer).encode()
 
 
@@ -84,7 +95,7 @@ def decision(placement: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving() -> Iterator[Stub]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
     """A stub that listens."""
     stub = Stub()
     stub.free.set()
@@ -96,9 +107,14 @@ def serving() -> Iterator[Stub]:
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers["Content-Length"]))
             body = json.loads(text)
-            stub.asked.append(Asked(self.path, body, len(text), time.monotonic()))
+            asked = Asked(self.path, body, len(text), time.monotonic())
+            stub.asked.append(asked)
             stub.free.wait(BOUND_S)
+            refused = stub.refuses(body.get("events", []))
+            if refused is not None:
+                stub.then(*refused)
             status, headers, answer = stub.script.popleft() if stub.script else fitting(self.path, body)
+            asked.status = status
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -130,9 +146,11 @@ def serving() -> Iterator[Stub]:
             pass
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    stub.url = f"http://127.0.0.1:{server.server_port}"
+    stub.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     try:
         yield stub
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 from nextbest_client.connections import Connections, pause_s
+from nextbest_client.encoding import encoded
 from nextbest_client.errors import NextbestError, as_nextbest_error, refusal
 from nextbest_client.wire import Answer, Decision, Placement, Visitor, answer_of, sent
 
@@ -52,7 +53,7 @@ class Asked:
         }
         if self._events:
             body["events"] = self.events()
-        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        return encoded(body)
 
     def answer(self, connections: Connections, end_s: float) -> Answer:
         """What the server decides; tried again while there is time.

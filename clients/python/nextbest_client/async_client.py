@@ -48,6 +48,9 @@ class AsyncClient(Engine):
         timeout_s = self._options.timeout_s if timeout is None else timeout
         try:
             return await asyncio.wait_for(asyncio.wrap_future(self._ask(asked, timeout_s)), timeout_s)
+        except asyncio.CancelledError:
+            self._tell_events(asked)
+            raise
         except Exception as error:
             answer = self._failed(asked, error)
             if self._options.raise_errors:

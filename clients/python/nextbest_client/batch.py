@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 import uuid
 from collections import deque
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 if sys.platform != "win32":
     import fcntl
 
-EVENTS_PATH = "/v1/events"
-MAX_ITEMS = 2_000
-MAX_BYTES = 500_000 - 1_000  # what stands around the events of a request is less than the rest
+EVENTS_PATH, EXPOSURES_PATH, REWARDS_PATH = "/v1/events", "/v1/exposures", "/v1/rewards"
+_MOST = {EVENTS_PATH: 2_000, EXPOSURES_PATH: 1_000, REWARDS_PATH: 1_000}  # as the server takes them
+MAX_ITEMS = max(_MOST.values())
+MAX_BYTES = 500_000 - 1_000  # what stands around the items of a request is less than the rest
 _SUFFIX = ".events"
 
 
@@ -33,13 +36,17 @@ class Batch:
     def __init__(self, folder: Path | None = None) -> None:
         self.items: deque[Item] = deque()
         self.n_bytes = 0
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._path: Path | None = None
+        self._is_whole = True
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._path = folder / f"{uuid.uuid4().hex}{_SUFFIX}"
+            if sys.platform == "win32":  # there what is open cannot be renamed
+                self._file = FileIO(self._path, "x")
+                return
             unseen = self._path.with_suffix(".new")  # until it is locked
-            self._file = unseen.open("xb")
+            self._file = FileIO(unseen, "x")
             _lock(self._file)
             unseen.rename(self._path)
 
@@ -58,25 +65,32 @@ class Batch:
         self.items.append(item)
         self.n_bytes += len(item.body) + 1
         if self._file is not None:
-            self._file.write(item.path.encode() + b" " + item.body + b"\n")
-            self._file.flush()
+            # Unbuffered: a process that is forked meanwhile finds no lock taken, and a full disk is told at once.
+            line = item.path.encode() + b" " + item.body + b"\n"
+            try:
+                if not self._is_whole:
+                    line = b"\n" + line  # behind what was cut off
+                if self._file.write(line) != len(line):
+                    raise OSError("the disk took a part of it; it may be full")
+            except OSError:
+                self._is_whole = False
+                raise
 
-    def head(self) -> list[Item]:
-        """What goes in the next request: events together, all else one by one."""
-        head = [self.items[0]]
-        if head[0].path == EVENTS_PATH:
-            for item in list(self.items)[1:]:
-                if item.path != EVENTS_PATH:
-                    break
-                head.append(item)
-        return head
+    def head(self, n_most: int = MAX_ITEMS) -> list[Item]:
+        """What goes in the next request: the first one, and those of its kind right behind it."""
+        path = self.items[0].path
+        alike = itertools.takewhile(lambda item: item.path == path, self.items)
+        return list(itertools.islice(alike, min(n_most, _MOST[path])))
 
     def drop(self, n_items: int) -> int:
         """Forget the first ones; how many bytes they were."""
         n_bytes = sum(len(self.items.popleft().body) + 1 for _ in range(n_items))
         self.n_bytes -= n_bytes
         if not self.items and self._file is not None and self._path is not None:
-            self._path.unlink(missing_ok=True)
+            if sys.platform == "win32":  # there what is open cannot be removed
+                self.release()
+            with contextlib.suppress(OSError):  # then it is sent again by the next process, and counts once
+                self._path.unlink()
             self.release()
         return n_bytes
 
@@ -89,15 +103,15 @@ class Batch:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it outlives the process."""
-        return self._file is not None
+        """Whether all of it outlives the process."""
+        return self._file is not None and self._is_whole
 
     @classmethod
     def left_in(cls, folder: Path) -> Iterator[Batch]:
         """Those that no living process holds."""
         for path in sorted(folder.glob(f"*{_SUFFIX}")):
             try:
-                file = path.open("r+b")
+                file = FileIO(path, "r+")
             except OSError:
                 continue
             if not _lock(file) or not path.exists():
@@ -105,10 +119,11 @@ class Batch:
                 continue
             batch = cls()
             batch._path, batch._file = path, file
-            for line in file.read().split(b"\n")[:-1]:  # behind the last line end is what was being written
+            for line in file.readall().split(b"\n")[:-1]:  # behind the last line end is what was being written
                 to, _, body = line.partition(b" ")
-                with contextlib.suppress(ValueError):  # torn by a crash
+                with contextlib.suppress(ValueError, KeyError):  # torn by a crash
                     json.loads(body)
+                    _MOST[to.decode()]
                     batch.items.append(Item(to.decode(), body))
                     batch.n_bytes += len(body) + 1
             if batch.items:
@@ -117,7 +132,17 @@ class Batch:
                 batch.drop(0)
 
 
-def _lock(file: IO[bytes]) -> bool:
+def body_of(head: list[Item], now_ms: float) -> bytes:
+    """The body of a request that tells these."""
+    told = b",".join(item.body for item in head)
+    if head[0].path == EVENTS_PATH:
+        return b'{"events":[%b],"sentAt":%d}' % (told, now_ms)
+    if head[0].path == EXPOSURES_PATH:
+        return b'{"decisionIds":[%b]}' % told
+    return b'{"rewards":[%b]}' % told
+
+
+def _lock(file: FileIO) -> bool:
     if sys.platform == "win32":  # there each process needs a folder of its own
         return True
     try:

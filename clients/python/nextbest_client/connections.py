@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import random
+import socket
 import ssl
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from nextbest_client.deadlines import Until
+from nextbest_client.errors import not_reached
+
+MAX_RETRY_AFTER_S = 3600.0
+"""Whoever asks for more is asked once an hour."""
 
 
 class Reply(NamedTuple):
@@ -34,6 +42,8 @@ class Connections:
             raise ValueError(f"url is {url!r}; pass one such as https://nextbest.example.com")
         if not key or key.split() != [key]:
             raise ValueError("key is empty or holds blanks; pass it as `nextbest keys` printed it")
+        if not key.isascii():
+            raise ValueError("key holds what no key does; pass it as `nextbest keys` printed it")
         self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
         self._tls = (ssl_context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -45,15 +55,18 @@ class Connections:
 
         Raises
         ------
-        OSError, http.client.HTTPException
-            Where there is no answer.
+        NextbestError
+            ``timeout`` or ``unreachable``: there is no answer.
         """
         end = time.monotonic() + timeout_s
         try:
-            return self._exchange(self._resting.pop(), path, body, end)
-        except (ConnectionError, IndexError):
-            self.close()
-        return self._exchange(self._opened(), path, body, end)
+            try:
+                return self._exchange(self._resting.pop(), path, body, end)
+            except (ConnectionError, IndexError):
+                self.close()
+            return self._exchange(self._opened(), path, body, end)
+        except Exception as error:
+            raise not_reached(error) from error
 
     def close(self) -> None:
         """Close those that rest."""
@@ -77,6 +90,7 @@ class Connections:
         connection.timeout = left_s = max(0.001, end - time.monotonic())
         if connection.sock is not None:
             connection.sock.settimeout(left_s)
+        connection.response_class = functools.partial(_answer, end)  # type: ignore[assignment]
         try:
             connection.request("POST", self._base + path, body, self._headers)
             response = connection.getresponse()
@@ -91,8 +105,14 @@ class Connections:
         return reply
 
 
+def _answer(end_s: float, sock: socket.socket, **more: Any) -> http.client.HTTPResponse:
+    return http.client.HTTPResponse(Until(sock, end_s), **more)  # type: ignore[arg-type]
+
+
 def _seconds(retry_after: str | None) -> float:
-    return float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+    if not retry_after or not retry_after.isascii() or not retry_after.isdigit():
+        return 0.0
+    return min(float(retry_after), MAX_RETRY_AFTER_S)
 
 
 def pause_s(n_failed: int, first_s: float, longest_s: float, retry_after_s: float = 0.0) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import json
 import os
 import time
 import uuid
@@ -13,18 +12,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Union
-from urllib.parse import quote
 
 from nextbest_client.asking import Asked
-from nextbest_client.batch import EVENTS_PATH, Item
+from nextbest_client.batch import EVENTS_PATH, EXPOSURES_PATH, REWARDS_PATH, Item
 from nextbest_client.connections import Connections
-from nextbest_client.errors import as_nextbest_error
+from nextbest_client.encoding import encoded
+from nextbest_client.errors import NextbestError, as_nextbest_error
 from nextbest_client.options import Options
 from nextbest_client.outbox import Outbox
 from nextbest_client.sender import Sender
 from nextbest_client.wire import Answer, Decision, Visitor, sent
 
 Decided = Union[Decision, str]
+_SAID = {"message_id": "messageId"}
 
 
 class Engine:
@@ -87,44 +87,55 @@ class Engine:
     ) -> str:
         """Say what a decision was worth. A default has no id, and is left."""
         message_id = message_id or uuid.uuid4().hex
-        self._about(decision, "reward", {"name": name, "value": value, "messageId": message_id, "final": final})
+        told = {"name": name, "value": value, "messageId": message_id, "final": final}
+        self._about(decision, REWARDS_PATH, lambda decision_id: {"decisionId": decision_id, **told})
         return message_id
 
     def activate(self, decision: Decided) -> None:
         """Say that a decision made with ``activate=False`` is shown now."""
-        self._about(decision, "activate", {})
+        self._about(decision, EXPOSURES_PATH, lambda decision_id: decision_id)
 
     def _event(self, kind: str, visitor: Visitor, fields: Mapping[str, Any]) -> str:
-        message_id = str(fields.get("message_id") or uuid.uuid4().hex)
-        given = {name: value for name, value in fields.items() if value is not None and name != "message_id"}
+        named = {_SAID.get(name, name): value for name, value in fields.items()}
+        message_id = str(named.pop("messageId", None) or uuid.uuid4().hex)
+        given = {name: value for name, value in named.items() if value is not None}
         event = {"type": kind, "messageId": message_id, "timestamp": int(time.time() * 1000)}
         self._put(EVENTS_PATH, lambda: {**event, **sent(visitor), **given})
         return message_id
 
-    def _about(self, decision: Decided, what: str, body: Mapping[str, Any]) -> None:
+    def _about(self, decision: Decided, path: str, told: Callable[[str], Any]) -> None:
         decision_id = decision if isinstance(decision, str) else decision.decision_id
         if decision_id:
-            self._put(f"/v1/decisions/{quote(decision_id, safe='')}/{what}", lambda: body)
+            self._put(path, lambda: told(decision_id))
 
-    def _put(self, path: str, body: Callable[[], Mapping[str, Any]]) -> None:
+    def _put(self, path: str, told: Callable[[], Any]) -> None:
         try:
-            text = json.dumps(body(), separators=(",", ":"), allow_nan=False)
-            self._outbox.put(Item(path, text.encode()))
+            self._outbox.put(Item(path, encoded(told())))
         except Exception as error:
             self._options.tell(as_nextbest_error(error))
-        self._sender.start()
+        try:
+            self._sender.start()
+        except RuntimeError as error:
+            self._options.tell(NextbestError("not_sent", f"what waits is not sent: {error}"))
 
     def _ask(self, asked: Asked, timeout_s: float) -> Future[Answer]:
-        return self._threads.submit(asked.answer, self._connections, time.monotonic() + timeout_s)
+        try:
+            return self._threads.submit(asked.answer, self._connections, time.monotonic() + timeout_s)
+        except RuntimeError as error:
+            raise NextbestError("closed", f"the client, or the process, is closed: {error}") from error
 
     def _failed(self, asked: Asked, failure: Exception) -> Answer:
-        """The caller's default; what the visitor did goes to the log all the same, and counts once."""
+        """The caller's default; what the visitor did goes to the log all the same."""
         error = as_nextbest_error(failure)
         self._options.tell(error)
         if error.code != "invalid_argument":
-            for event in asked.events():
-                self._put(EVENTS_PATH, functools.partial(dict, event))
+            self._tell_events(asked)
         return asked.fallback(error)
+
+    def _tell_events(self, asked: Asked) -> None:
+        """What went with a decide nobody knows the end of; whether the server had it or not it counts once."""
+        for event in asked.events():
+            self._put(EVENTS_PATH, functools.partial(dict, event))
 
     def _close(self) -> None:
         atexit.unregister(self._close)

@@ -49,6 +49,16 @@ class NextbestError(Exception):
         """Whether the same request may be taken later."""
         return self.code in ("timeout", "unreachable") or self.status in (408, 429) or self.status >= 500
 
+    @property
+    def is_of_the_key(self) -> bool:
+        """Whether it is about the key: everything else that is sent by it is refused likewise."""
+        return self.status in (401, 403) and not self.is_of_others
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether it is the answer of something that is not nextbest, such as a proxy."""
+        return self.code.startswith("http_") or self.code == "bad_answer"
+
 
 def refusal(status: int, body: bytes) -> NextbestError:
     """What an answer that is not 2xx says.
@@ -67,7 +77,29 @@ def refusal(status: int, body: bytes) -> NextbestError:
             status=status,
         )
     except (ValueError, KeyError, TypeError):
-        return NextbestError(f"http_{status}", "something else answered: look at the address", status=status)
+        where = "leads elsewhere" if 300 <= status < 400 else "is answered by something else"
+        return NextbestError(f"http_{status}", f"the address {where}: pass that of nextbest itself", status=status)
+
+
+def not_reached(error: Exception) -> NextbestError:
+    """Why there is no answer; whatever it is (a certificate that ended, too), it may pass."""
+    if isinstance(error, _TOO_LATE):
+        return NextbestError("timeout", "no answer in time")
+    return NextbestError("unreachable", f"{type(error).__name__}: {error}")
+
+
+def is_taken(status: int, body: bytes) -> bool:
+    """Whether an answer is nextbest's, and says that what was sent is done with.
+
+    >>> is_taken(200, b'{"accepted": 1, "rejected": []}'), is_taken(200, b"<html>Log in to the network")
+    (True, False)
+    """
+    if not 200 <= status < 300:
+        return False
+    try:
+        return "accepted" in json.loads(body)
+    except (ValueError, TypeError):
+        return False
 
 
 def rejections(status: int, body: bytes) -> list[NextbestError]:
@@ -85,15 +117,13 @@ def rejections(status: int, body: bytes) -> list[NextbestError]:
             for each in said.get("rejected", ())
         ]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return [] if status != 200 else [refusal(status, b"")]
+        return []
 
 
 def as_nextbest_error(error: Exception) -> NextbestError:
     """Any failure of a call as one of ours."""
     if isinstance(error, NextbestError):
         return error
-    if isinstance(error, _TOO_LATE):
-        return NextbestError("timeout", "no answer in time")
-    if isinstance(error, (TypeError, ValueError)):
+    if isinstance(error, (TypeError, ValueError)) and not isinstance(error, OSError):
         return NextbestError("invalid_argument", str(error))
-    return NextbestError("unreachable", f"{type(error).__name__}: {error}")
+    return not_reached(error)

@@ -98,7 +98,7 @@ class Outbox:
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._n_done >= n_put, timeout_s)
 
-    def pause(self, pause_s: float, retry_after_s: float) -> bool:
+    def pause(self, pause_s: float, retry_after_s: float, *, is_tried_at_close: bool) -> bool:
         """Wait before the next try; whether there is to be one.
 
         Closing asks for one at once, unless the server said when it may be asked again.
@@ -107,6 +107,8 @@ class Outbox:
         with self._changed:
             was_open = self._closes_s is None
             closes = self._changed.wait_for(lambda: self._closes_s is not None, pause_s)
+            if closes and not is_tried_at_close:
+                return False
             if was_open and not (closes and retry_after_s):
                 return True
             if self._closes_s is not None and end_s >= self._closes_s:

@@ -38,3 +38,17 @@ async def test_who_is_cancelled_gets_no_default(held: tuple[Stub, AsyncClient]) 
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
+
+
+async def test_what_went_with_a_decide_that_is_cancelled_is_told_all_the_same(
+    held: tuple[Stub, AsyncClient],
+) -> None:
+    stub, client = held
+    asked = asyncio.create_task(client.decide("hero", ANNA, events=[{"type": "page"}], request_id="r-1"))
+    await eventually(lambda: len(stub.asked) == 1, "it is under way")
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    stub.free.set()
+    assert await client.flush()
+    assert [event["messageId"] for event in stub.events()] == ["r-1:0"]

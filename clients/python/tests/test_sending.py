@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from decimal import Decimal
+from io import FileIO
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
+from tests.certificates import Authority
 from tests.clients.stub_server import Stub, serving, until
 
 from nextbest_client import Client, NextbestError, Visitor, batch
@@ -114,7 +121,7 @@ def test_what_a_process_that_died_left_on_disk_is_sent_by_the_next(
     until(lambda: len(stub.asked) == 2, "all of it is sent")
     assert client.flush()
     assert [event["messageId"] for event in stub.events()] == ["m-0", "m-1", "m-2"]
-    assert [asked.body["messageId"] for asked in stub.to("/v1/decisions/d-1/reward")] == ["r"]
+    assert [asked.body["rewards"][0]["messageId"] for asked in stub.to("/v1/rewards")] == ["r"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -202,3 +209,104 @@ def test_other_threads_wait_no_longer_where_all_connections_are_taken(opened: Op
     assert time.monotonic() - began_s < 1
     stub.free.set()
     until(lambda: client.decide("hero", ANNA).error is None, "the server is there again")
+
+
+def test_a_certificate_that_ended_drops_nothing_until_it_is_renewed(
+    told: list[NextbestError], tmp_path: Path
+) -> None:
+    """Its error is a ``ValueError`` too, as those of arguments are."""
+    authority = Authority.make(tmp_path)
+    trusting, shown = ssl.create_default_context(cafile=authority.file), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ended, renewed = (authority.sign(str(each), "127.0.0.1", ended=each) for each in (True, False))
+    shown.load_cert_chain(ended.certificate, ended.key)
+    quick: dict[str, Any] = {"first_pause_s": 0.01, "flush_every_s": 0.01, "longest_pause_s": 0.1}
+    with serving(shown) as stub:
+        with Client(stub.url, "pk", on_error=told.append, ssl_context=trusting, **quick) as client:
+            client.track(ANNA, "one")
+            until(lambda: len(told) > 2, "tries failed")
+            shown.load_cert_chain(renewed.certificate, renewed.key)
+            assert client.flush()
+        assert names(stub) == ["one"]
+    assert {error.code for error in told} == {"unreachable"}
+
+
+def test_a_file_that_cannot_be_removed_stops_nothing(opened: Opening, stub: Stub, tmp_path: Path) -> None:
+    stub.free.clear()
+    client = opened(disk=tmp_path)
+    client.track(ANNA, "one")
+    until(lambda: bool(stub.asked), "a try is under way")
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    file.mkdir()
+    stub.free.set()
+    assert client.flush()
+    client.track(ANNA, "two")
+    assert client.flush()
+    assert names(stub) == ["one", "two"]
+
+
+def test_what_a_full_disk_did_not_take_is_no_longer_called_kept(
+    opened: Opening, stub: Stub, told: list[NextbestError], tmp_path: Path
+) -> None:
+    stub.free.clear()
+    client = opened(disk=tmp_path)
+    client.track(ANNA, "one")
+    until(lambda: bool(stub.asked), "a try is under way")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "FileIO", Full)
+        client.track(ANNA, "two")
+    client.close()
+    assert [error.code for error in told if error.code in ("disk", "not_sent")] == ["disk", "not_sent"]
+    assert told[-1].message.startswith("1 events")
+
+
+class Full(FileIO):
+    """A file on a disk that has room for its name."""
+
+    def write(self, _: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_process_that_exits_does_not_wait_for_a_server_that_trickles(stub: Stub) -> None:
+    stub.trickles = True
+    began_s = time.monotonic()
+    run(
+        """if True:
+        import sys
+        from nextbest_client import Client, Visitor
+        assert Client(sys.argv[1], "pk").decide("hero", Visitor("a1"), timeout=0.3).error.code == "timeout"
+        print("answered")""",
+        stub.url,
+    )
+    assert time.monotonic() - began_s < 6, "the answer takes 15 s"
+
+
+def test_what_json_has_no_word_for_is_written_as_everybody_reads_it(opened: Opening, stub: Stub) -> None:
+    at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    an_id = UUID("12345678-1234-5678-1234-567812345678")
+    client = opened()
+    client.track(ANNA, "Paid", {"at": at, "price": Decimal("7.5"), "id": an_id, "tags": {"new"}}, timestamp=at)
+    assert client.flush()
+    (event,) = stub.events()
+    assert event["timestamp"] == "2026-01-31T12:00:00+00:00"
+    assert event["properties"] == {
+        "at": "2026-01-31T12:00:00+00:00",
+        "price": 7.5,
+        "id": str(an_id),
+        "tags": ["new"],
+    }
+
+
+def test_a_message_id_is_the_callers_however_it_is_written(opened: Opening, stub: Stub) -> None:
+    client = opened()
+    given = [client.track(ANNA, "x", message_id="m-1"), client.track(ANNA, "x", messageId="m-2")]
+    assert client.flush()
+    assert given == [event["messageId"] for event in stub.events()] == ["m-1", "m-2"]
+
+
+def test_what_a_closed_client_is_asked_is_answered_by_the_default(opened: Opening) -> None:
+    client = opened()
+    client.close()
+    answer = client.decide("hero", ANNA, default="welcome")
+    assert answer.error is not None
+    assert (answer["hero"].content, answer.error.code) == ("welcome", "closed")

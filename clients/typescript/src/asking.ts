@@ -3,7 +3,7 @@ import { Answer } from "./answer.js";
 import type { DecideOptions } from "./client.js";
 import { asNextbestError, NextbestError, refusal } from "./errors.js";
 import type { Settled } from "./options.js";
-import { newId, platform } from "./platform.js";
+import { encoded, newId, now, platform } from "./platform.js";
 import { pauseMs, post } from "./post.js";
 import type { Placement, Visitor } from "./wire.js";
 
@@ -43,7 +43,7 @@ export class Asked {
   /** What the server decides; tried again while there is time. */
   async answer(settled: Settled, endMs: number, signal: unknown): Promise<Answer> {
     const { context, activate = true, deadlineMs, events } = this.options;
-    const body = JSON.stringify({
+    const body = encoded({
       visitor: this.visitor,
       placements: this.placements,
       requestId: this.requestId,
@@ -64,7 +64,7 @@ export class Asked {
         error = asNextbestError(failure);
       }
       const pause = pauseMs(nFailed, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, retryAfterMs);
-      if (!error.mayPass || Date.now() + pause >= endMs) throw error;
+      if (!error.mayPass || now() + pause >= endMs) throw error;
       await new Promise<void>((resume) => platform.setTimeout(resume, pause));
     }
   }

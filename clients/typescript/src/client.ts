@@ -3,8 +3,8 @@ import type { Answer } from "./answer.js";
 import { Asked, type Placements } from "./asking.js";
 import { asNextbestError, NextbestError } from "./errors.js";
 import { type Options, type Settled, settled } from "./options.js";
-import { EVENTS_PATH } from "./outbox.js";
-import { newId, platform, within } from "./platform.js";
+import type { Path } from "./outbox.js";
+import { newId, now, platform, within } from "./platform.js";
 import { Sender } from "./sender.js";
 import type { Decision, Json, Visitor } from "./wire.js";
 
@@ -53,14 +53,14 @@ export class Client {
   async decide(placements: Placements, visitor: Visitor, options: DecideOptions = {}): Promise<Answer> {
     const asked = new Asked(placements, visitor, options);
     const timeoutMs = options.timeoutMs ?? this.options.timeoutMs;
-    const endMs = Date.now() + timeoutMs;
+    const endMs = now() + timeoutMs;
     const late = () => new NextbestError("timeout", "no answer in time");
     try {
       return await within(timeoutMs, late, (signal) => asked.answer(this.options, endMs, signal));
     } catch (failure) {
       const error = asNextbestError(failure);
       this.options.onError(error);
-      if (error.code !== "invalid_argument") for (const event of asked.events()) this.sender.put(EVENTS_PATH, event);
+      if (error.code !== "invalid_argument") for (const event of asked.events()) this.sender.put("/v1/events", event);
       if (this.options.throwErrors) throw error;
       return asked.fallback(error);
     }
@@ -87,24 +87,24 @@ export class Client {
   /** Say what a decision was worth. A default has no id, and is left. */
   reward(decision: Decision | string, value = 1, options: RewardOptions = {}): string {
     const { name = "", final = false, messageId = newId() } = options;
-    this.about(decision, "reward", { name, value, messageId, final });
+    this.about(decision, "/v1/rewards", (decisionId) => ({ decisionId, name, value, messageId, final }));
     return messageId;
   }
 
   /** Say that a decision made with `activate: false` is shown now. */
   activate(decision: Decision | string): void {
-    this.about(decision, "activate", {});
+    this.about(decision, "/v1/exposures", (decisionId) => decisionId);
   }
 
   private tell(type: string, visitor: Visitor, fields: EventFields & Record<string, Json>): string {
     const messageId = fields.messageId ?? newId();
-    this.sender.put(EVENTS_PATH, { timestamp: Date.now(), ...visitor, ...fields, type, messageId });
+    this.sender.put("/v1/events", { timestamp: Date.now(), ...visitor, ...fields, type, messageId });
     return messageId;
   }
 
-  private about(decision: Decision | string, what: string, body: object): void {
+  private about(decision: Decision | string, path: Path, told: (id: string) => object | string): void {
     const id = typeof decision === "string" ? decision : decision.decisionId;
-    if (id) this.sender.put(`/v1/decisions/${encodeURIComponent(id)}/${what}`, body);
+    if (id) this.sender.put(path, told(id));
   }
 
   /** Have sent what waits now; whether it was, within the time. A Worker awaits it before it ends. */

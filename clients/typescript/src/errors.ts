@@ -25,6 +25,16 @@ export class NextbestError extends Error {
     return code === "timeout" || code === "unreachable" || status === 408 || status === 429 || status >= 500;
   }
 
+  /** Whether it is about the key: everything else that is sent by it is refused likewise. */
+  get isOfTheKey(): boolean {
+    return (this.status === 401 || this.status === 403) && !this.isOfOthers;
+  }
+
+  /** Whether it is the answer of something that is not nextbest, such as a proxy. */
+  get isOfOthers(): boolean {
+    return this.code.startsWith("http_") || this.code === "bad_answer";
+  }
+
   override toString(): string {
     return `${this.code}: ${this.field === null ? "" : `${this.field} `}${this.message}`;
   }
@@ -40,7 +50,18 @@ export function refusal(status: number, text: string): NextbestError {
   } catch {
     // no JSON, so not ours
   }
-  return new NextbestError(`http_${status}`, "something else answered: look at the address", null, null, status);
+  const where = status >= 300 && status < 400 ? "leads elsewhere" : "is answered by something else";
+  const message = `the address ${where}: pass that of nextbest itself`;
+  return new NextbestError(`http_${status}`, message, null, null, status);
+}
+
+/** Whether an answer is nextbest's, and says that what was sent is done with; the login page of a network does not. */
+export function isTaken(status: number, text: string): boolean {
+  try {
+    return status >= 200 && status < 300 && "accepted" in JSON.parse(text);
+  } catch {
+    return false;
+  }
 }
 
 /** What an answer says of events that were not taken, each by its index in `field`. */
@@ -52,7 +73,7 @@ export function rejections(status: number, text: string): NextbestError[] {
         new NextbestError(code, message, field, requestId, status),
     );
   } catch {
-    return status === 200 ? [refusal(status, "")] : [];
+    return [];
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a client may be told; the defaults fit a web server and a page. */
 import type { NextbestError } from "./errors.js";
-import { type Fetch, platform } from "./platform.js";
+import { type Fetch, now, platform } from "./platform.js";
 
 /** Where events wait too, so that they outlive the page: `localStorage`, or something like it. */
 export interface EventStorage {
@@ -45,9 +45,9 @@ const LOG_EVERY_MS = 10_000;
 function logs(): (error: NextbestError) => void {
   const said = new Map<string, number>();
   return (error) => {
-    const now = Date.now();
-    if (now - (said.get(error.code) ?? 0) >= LOG_EVERY_MS) {
-      said.set(error.code, now);
+    const atMs = now();
+    if (atMs - (said.get(error.code) ?? -Infinity) >= LOG_EVERY_MS) {
+      said.set(error.code, atMs);
       platform.console.warn(`nextbest: ${error}`);
     }
   };
@@ -58,8 +58,8 @@ export function settled(options: Options): Settled {
   if (!/^https?:\/\/[^/]/.test(url)) {
     throw new RangeError(`url is ${JSON.stringify(url)}; pass one such as https://nextbest.example.com`);
   }
-  if (!key || /\s/.test(key)) {
-    throw new RangeError("key is empty or holds blanks; pass it as `nextbest keys` printed it");
+  if (!/^[!-~]+$/.test(key)) {
+    throw new RangeError("key is empty, or holds blanks or what no key does; pass it as `nextbest keys` printed it");
   }
   return {
     timeoutMs: 500,

@@ -27,6 +27,7 @@ interface Platform {
   AbortController: new () => { readonly signal: unknown; abort(): void };
   TextEncoder: new () => { encode(text: string): { readonly length: number } };
   console: { warn(...words: unknown[]): void };
+  performance?: { now(): number };
   crypto?: { randomUUID?(): string };
   document?: { visibilityState: string; addEventListener(name: string, call: () => void): void };
   process?: { once?(name: string, call: () => void): void; off?(name: string, call: () => void): void };
@@ -37,6 +38,16 @@ export const platform = globalThis as unknown as Platform;
 const encoder = new platform.TextEncoder();
 
 export const bytesOf = (text: string): number => encoder.encode(text).length;
+
+/** JSON; half of a surrogate pair, which is no character, becomes `\ufffd`: a server refuses all that it stands in. */
+export function encoded(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!/\\ud[89a-f]/.test(text)) return text;
+  return text.replace(/\\(?:ud[89a-f]..|.)/g, (escape) => (escape.length > 2 ? "\ufffd" : escape));
+}
+
+/** In ms, from whenever; no clock that is set moves it. */
+export const now = (): number => platform.performance?.now() ?? Date.now();
 
 /** An id that nothing else has. It is no secret. */
 export function newId(): string {

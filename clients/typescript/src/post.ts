@@ -2,6 +2,9 @@
 import { NextbestError } from "./errors.js";
 import type { Settled } from "./options.js";
 
+/** Whoever asks for more is asked once an hour; beyond 24 days a timer would not wait at all. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
 export interface Reply {
   readonly status: number;
   readonly text: string;
@@ -22,7 +25,7 @@ export async function post(
     const init = { method: "POST", headers, body, ...(signal ? { signal } : {}), ...(keepalive ? { keepalive } : {}) };
     const answer = await options.fetch(options.url + path, init);
     const after = answer.headers.get("Retry-After") ?? "";
-    const retryAfterMs = /^\d+$/.test(after) ? Number(after) * 1000 : 0;
+    const retryAfterMs = /^\d+$/.test(after) ? Math.min(Number(after) * 1000, MAX_RETRY_AFTER_MS) : 0;
     return { status: answer.status, text: await answer.text(), retryAfterMs };
   } catch (failure) {
     const { message, cause } = failure as { message?: string; cause?: { message?: string } };

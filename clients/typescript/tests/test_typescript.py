@@ -82,7 +82,7 @@ def test_what_one_page_left_in_the_storage_is_sent_by_the_next(package: Path, st
     tried, sent, reward = stub.asked
     assert [event["event"] for event in sent.body["events"]] == ["one", "two", "three"]
     assert sent.body["events"] == tried.body["events"]
-    assert reward.body["messageId"] == "r"
+    assert reward.body["rewards"][0]["messageId"] == "r"
 
 
 def test_a_storage_that_is_full_is_told_and_loses_nothing(package: Path, stub: Stub) -> None:
@@ -118,3 +118,74 @@ def test_who_is_told_of_errors_and_fails_stops_nothing(package: Path, stub: Stub
 def test_it_can_be_required_too(package: Path, stub: Stub) -> None:
     (package / "script.cjs").write_text('console.log(typeof require("@nextbest/client").Client)')
     assert run(package, "node", "script.cjs").stdout == "function\n"
+
+
+def test_a_worker_sends_all_with_its_answer_though_timers_of_an_earlier_request_never_come(
+    package: Path, stub: Stub
+) -> None:
+    """In a Worker a client of the module outlives a request, and no timer does; ids are made in requests alone."""
+    code = f"""
+    delete globalThis.process;
+    const random = crypto.randomUUID;
+    crypto.randomUUID = () => {{ throw new Error("not while it is loaded"); }};
+    const client = new Client({{ url: "{stub.url}", key: "pk", flushEveryMs: 1 }});
+    crypto.randomUUID = random;
+    const timer = globalThis.setTimeout;
+    globalThis.setTimeout = () => ({{}});
+    client.track({{ anonymousId: "a1" }}, "without a flush");
+    globalThis.setTimeout = timer;
+    client.track({{ anonymousId: "a1" }}, "with one");
+    console.log(await client.flush(5000));
+    client.track({{ anonymousId: "a1" }}, "next request");
+    console.log(await client.flush(5000));
+    """
+    assert node(package, code) == "true\ntrue\n"
+    assert [event["event"] for event in stub.events()] == ["without a flush", "with one", "next request"]
+
+
+def test_a_page_that_goes_sends_no_more_bytes_than_browsers_allow_and_each_event_once(
+    package: Path, stub: Stub
+) -> None:
+    """Characters are up to four bytes."""
+    code = f"""
+    let hide;
+    globalThis.document = {{ visibilityState: "visible", addEventListener: (_, call) => (hide = call) }};
+    const sent = [];
+    const fetch = async (url, init) => {{
+      sent.push([init.keepalive ?? false, new TextEncoder().encode(init.body).length]);
+      return globalThis.fetch(url, init);
+    }};
+    const client = new Client({{ url: "{stub.url}", key: "pk", flushEveryMs: 600000, fetch }});
+    for (let n = 0; n < 5; n++) client.track({{ anonymousId: "a1" }}, String(n), {{ text: "\\u6f22".repeat(3000) }});
+    document.visibilityState = "hidden";
+    hide();
+    await client.flush();
+    console.log(JSON.stringify(sent));
+    """
+    sent = json.loads(node(package, code))
+    assert sum(n_bytes for is_kept, n_bytes in sent[:1]) < 31_000
+    assert sent[0][0] is True
+    assert sorted(event["event"] for event in stub.events())[0] == "0"
+    assert {event["event"] for event in stub.events()} == {str(n) for n in range(5)}
+
+
+def test_a_page_that_was_hidden_and_lives_on_does_not_send_again_what_was_taken(package: Path, stub: Stub) -> None:
+    code = f"""
+    let hide;
+    globalThis.document = {{ visibilityState: "hidden", addEventListener: (_, call) => (hide = call) }};
+    let answered;
+    const taken = new Promise((resolve) => (answered = resolve));
+    const fetch = async (url, init) => {{
+      const answer = await globalThis.fetch(url, init);
+      setTimeout(answered, 50);
+      return answer;
+    }};
+    const client = new Client({{ url: "{stub.url}", key: "pk", flushEveryMs: 600000, fetch }});
+    client.track({{ anonymousId: "a1" }}, "one");
+    hide();
+    await taken;
+    console.log(await client.flush());
+    await client.close();
+    """
+    assert node(package, code) == "true\n"
+    assert [event["event"] for event in stub.events()] == ["one"]

@@ -38,6 +38,7 @@ def _serving() -> Iterator[Stub]:
 def stub(_serving: Stub) -> Stub:
     _serving.asked.clear()
     _serving.hangs_up = False
+    _serving.refuses = lambda _events: None
     return _serving
 
 

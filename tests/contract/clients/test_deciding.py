@@ -128,12 +128,9 @@ def test_a_default_is_no_decision_to_reward(opened: Opening, stub: Stub) -> None
     client = opened()
     client.reward(client.decide("hero", ANNA)["hero"])
     client.reward(client.decide("hero", ANNA)["hero"], 0.5, name="click", message_id="m")
-    client.activate("d/2")
     assert client.flush()
-    assert [(asked.path, asked.body) for asked in stub.asked if asked.path != "/v1/decide"] == [
-        ("/v1/decisions/d-1/reward", {"name": "click", "value": 0.5, "messageId": "m", "final": False}),
-        ("/v1/decisions/d%2F2/activate", {}),
-    ]
+    reward = {"decisionId": "d-1", "name": "click", "value": 0.5, "messageId": "m", "final": False}
+    assert [asked.body for asked in stub.to("/v1/rewards")] == [{"rewards": [reward]}]
 
 
 def test_a_connection_that_was_closed_while_it_rested_is_no_failure(opened: Opening, stub: Stub) -> None:
