@@ -156,7 +156,8 @@ def test_a_page_that_goes_sends_no_more_bytes_than_browsers_allow_and_each_event
       return globalThis.fetch(url, init);
     }};
     const client = new Client({{ url: "{stub.url}", key: "pk", flushEveryMs: 600000, fetch }});
-    for (let n = 0; n < 5; n++) client.track({{ anonymousId: "a1" }}, String(n), {{ text: "\\u6f22".repeat(3000) }});
+    const text = "\\u6f22".repeat(3000);
+    for (let n = 0; n < 5; n++) client.track({{ anonymousId: "a1" }}, String(n), {{ text }});
     document.visibilityState = "hidden";
     hide();
     await client.flush();
