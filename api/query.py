@@ -39,6 +39,11 @@ class QueryReader(Generic[T]):
         names = {field.encode_name: types[field.name] for field in msgspec.structs.fields(parameters)}
         self._names = frozenset(names)
         self._lists = frozenset(name for name, type_ in names.items() if get_origin(type_) is list)
+        self._good = {
+            field.encode_name: good
+            for field in msgspec.inspect.type_info(parameters).fields  # type: ignore[attr-defined]
+            if (good := _good(field.type)) is not None
+        }
         self._known = ", ".join(sorted(self._names | {IN_ADDRESS[0]}))
 
     def read(self, query: bytes) -> T:
@@ -64,7 +69,13 @@ class QueryReader(Generic[T]):
         try:
             return msgspec.convert(given, self._type, strict=False)
         except msgspec.ValidationError as error:
-            raise refusal(error, b"{}") from error
+            found = refusal(error, b"{}")
+            good = None if found.code == "missing_field" else self._good.get(found.field)
+            if good is None:
+                raise found from error
+            value = str(given.get(found.field, ""))[:64]
+            message = f"is {value!r}; send {good}, or leave it out"
+            raise InvalidInput(found.field, message, found.code) from error
 
 
 def _fields(query: bytes) -> dict[str, list[str]]:
@@ -74,3 +85,22 @@ def _fields(query: bytes) -> dict[str, list[str]]:
         )
     except (UnicodeDecodeError, ValueError) as error:
         raise InvalidInput("query", f"is not a UTF-8 query string of at most {MAX_PARAMETERS} fields") from error
+
+
+def _good(type_: msgspec.inspect.Type) -> str | None:
+    """What a parameter may be, in words; ``None`` of any text."""
+    if isinstance(type_, msgspec.inspect.Metadata):
+        return _good(type_.type)
+    if isinstance(type_, msgspec.inspect.UnionType):
+        return next((good for each in type_.types if (good := _good(each)) is not None), None)
+    if isinstance(type_, msgspec.inspect.LiteralType):
+        return " or ".join(str(value) for value in type_.values if value is not None)
+    if isinstance(type_, msgspec.inspect.BoolType):
+        return "true or false"
+    if isinstance(type_, msgspec.inspect.IntType):
+        return f"a whole number{_span(type_.ge, type_.le)}"
+    return None
+
+
+def _span(least: int | None, most: int | None) -> str:
+    return ("" if least is None else f" from {least}") + ("" if most is None else f" to {most}")

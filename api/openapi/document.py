@@ -118,7 +118,7 @@ def _operation(dialect: Dialect, route: Route, method: str, schemas: Schemas) ->
 def _operation_id(dialect: Dialect, route: Route, method: str) -> str:
     """A name that no other operation has: those of other protocols have several paths for one thing."""
     if route.description is None:
-        words = _WORD.findall(route.path) + ["slash"] * route.path.endswith("/")
+        words = _WORD.findall(_path(route)) + ["slash"] * route.path.endswith("/")
         return _camel("_".join([method.lower(), *words]))
     in_several_ways = sum(each.name == route.name for each in dialect.routes) > 1
     return _camel(f"{route.name}_{method.lower()}" if in_several_ways else route.name)

@@ -69,6 +69,12 @@ def _mended(schema: Any) -> Any:
         for name, each in schema.items()
         if not (name == "additionalProperties" and each is False) and not (name == "default" and each is None)
     }
+    if mended.get("type") == "object" and "properties" not in mended:
+        mended.setdefault("additionalProperties", True)  # without a word on it, some take that for none
+    if mended.get("type") == "array":
+        mended.setdefault("items", {})
+    if "enum" in mended:  # all of ours are texts; of what has no type no name is generated
+        mended.setdefault("type", ["string", "null"] if None in mended["enum"] else "string")
     at = mended.get("$ref")
     if isinstance(at, str):
         mended["$ref"] = _AT + _name(at.removeprefix(_AT))
@@ -86,6 +92,7 @@ def _without_null(schema: Schema) -> Schema:
     kinds = [each for each in left.get("anyOf", ()) if each != {"type": "null"}]
     if "enum" in left:
         left["enum"] = [each for each in left["enum"] if each is not None]
+        left["type"] = "string"
     if len(kinds) == 1:
         del left["anyOf"]
         return {**kinds[0], **left}

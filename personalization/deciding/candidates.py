@@ -57,6 +57,7 @@ class Candidates:
     _selections: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _renderers: dict[str, Renderer] = field(default_factory=dict)
     _packed: dict[str, msgspec.Raw] = field(default_factory=dict)
+    _other_types: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def first(self) -> str:
@@ -72,6 +73,14 @@ class Candidates:
                 self._selections.clear()
             arms = self._selections[key] = tuple([arm for arm in self.arms if arm not in filtered])
         return arms
+
+    def of_other_types(self, type_: str) -> tuple[str, ...]:
+        """Those that stay and are of another type, in order; worked out once."""
+        others = self._other_types.get(type_)
+        if others is None:
+            found = [arm.id for arm in self.by_id.values() if arm.content.type != type_]
+            others = self._other_types[type_] = tuple(found)
+        return others
 
     def packed_features(self, arm: str) -> msgspec.Raw:
         """What the model is told of an arm, as it travels with a decision."""

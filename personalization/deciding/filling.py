@@ -14,7 +14,7 @@ from personalization.deciding.call import Call
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decider_catalog import PreparedPlacement
 from personalization.deciding.draw import named_slot
-from personalization.deciding.eligibility import CAP, TAKEN, capped_together, refusals
+from personalization.deciding.eligibility import CAP, TAKEN, TYPE, capped_together, refusals
 from personalization.deciding.holdout import HOLDOUT
 from personalization.features import MAX_FEATURES, FeatureValue
 from personalization.visitor.visitor_key import NOBODY
@@ -132,6 +132,8 @@ class Filling:
             self.arms = candidates.arms
             if candidates.conditional:
                 self.filtered.update(refusals(candidates.conditional, scope, call.session_start_ms))
+            if call.request.of_type is not None:
+                self.filtered |= dict.fromkeys(candidates.of_other_types(call.request.of_type), TYPE)
             if self.filtered:
                 self.arms = candidates.without(self.filtered)
 

@@ -89,6 +89,8 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
         Every placement keeps its choice for the visitor's session, as those do that the catalog calls so.
     apart
         Each placement is decided as if it were asked for alone: an offer may stand in several of them.
+    of_type
+        Only contents of that type can be shown where it is asked for, and the default is one of them; None: of any.
     by_page
         A write key asks, which everybody has: for no more slots than the placement has.
     proven
@@ -116,6 +118,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True):
     by_arm: bool = False
     sticky: bool = False
     apart: bool = False
+    of_type: str | None = None
     by_page: bool = False
     proven: bool = False
     said_lately: Words = {}

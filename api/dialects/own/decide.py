@@ -42,6 +42,8 @@ async def decide_by_address(call: Call) -> Reply:
     wire = asked_by(query)
     wire = structs.replace(wire, context=with_browser(wire.context or {}, call.scope))
     request, intake = _asked(call, wire, may_be_nobody=query.visitor is not None)
+    if query.format is not None:
+        request = structs.replace(request, of_type=query.format)
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
     if query.format is not None:
         return included(query.format, answer.decisions)

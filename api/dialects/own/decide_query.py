@@ -34,7 +34,7 @@ class DecideQuery(Query, frozen=True, kw_only=True):
     slots: Annotated[Slots | None, Meta(description="How many, of a single placement.")] = None
     format: Annotated[
         Format | None,
-        Meta(description="`html`, `json`: the content alone, of a placement whose contents are all of that type."),
+        Meta(description="`html`, `json`: the content alone, chosen among those of that type."),
     ] = None
     deadline_ms: Annotated[DeadlineMs | None, Meta(description="Answer within this.")] = None
     activate: Annotated[bool, Meta(description="`false`: it counts as shown only once that is said.")] = True

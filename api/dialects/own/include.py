@@ -9,7 +9,7 @@ import orjson
 
 from api.dialect import Reply
 from api.dialects.own.decide_query import Format
-from personalization.deciding.decider_catalog import PreparedCatalog, PreparedPlacement
+from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Decision
 from personalization.errors import InvalidInput
 
@@ -28,26 +28,26 @@ _HEADERS = [
 def check_includable(format_: Format, names: Sequence[str], catalog: PreparedCatalog) -> None:
     """Refuse what could become a content that cannot be included, before anything is decided and recorded.
 
+    Contents of another type are not eligible in an include; only the default is shown whatever is eligible.
+
     Raises
     ------
     InvalidInput
-        Where that is several placements, or one with contents of another type.
+        Where that is several placements, or one with a default of another type.
     """
     if len(names) > 1:
         raise InvalidInput("placement", f"format={format_} holds one placement; include each by itself", "too_many")
     placement = catalog.placements.get(names[0])
     if placement is None:
         return  # the decider says so
-    others = sorted(_of_other_types(format_, placement))
-    if others:
-        some = ", ".join(each[:64] for each in others[:5])
-        message = f"is {format_}, and {names[0]!r} has contents of another type: {some}; leave format out for those"
+    default = placement.compiled.spec.default
+    content = catalog.catalog.catalog.content.get(default)
+    if content is not None and content.type != format_:
+        message = (
+            f"is {format_}, and {default[:64]!r}, the default of {names[0]!r}, is {content.type}; "
+            f"write a default that is {format_}, or leave format out"
+        )
         raise InvalidInput("format", message, "other_type")
-
-
-def _of_other_types(format_: Format, placement: PreparedPlacement) -> set[str]:
-    found = {arm.id for arm in placement.candidates.by_id.values() if arm.content.type != format_}
-    return found.union(*(_of_other_types(format_, variant) for variant in placement.variants.values()))
 
 
 def included(format_: Format, decisions: Sequence[Decision]) -> Reply:

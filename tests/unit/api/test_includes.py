@@ -83,7 +83,7 @@ async def test_contents_of_json_are_a_list_of_what_they_are(site: Site) -> None:
     ("parameters", "field", "code"),
     [
         ({"placement": ["one", "banner"], "format": "html"}, "placement", "too_many"),
-        ({"placement": "home.hero", "format": "html"}, "format", "other_type"),
+        ({"placement": "settings", "format": "html"}, "format", "other_type"),
         ({"placement": "one", "format": "json"}, "format", "other_type"),
         ({"placement": "one", "format": "xml"}, "format", "invalid_field"),
         ({"placement": "nowhere", "format": "html"}, "placements[0]", "unknown_placement"),
@@ -104,6 +104,45 @@ async def test_what_cannot_be_answered_is_named_and_nothing_is_recorded(
     response = await get(site, **parameters)
     assert (response.status_code, response.json()["field"], response.json()["code"]) == (400, field, code)
     assert site.spool.records == []
+
+
+async def test_contents_of_another_type_are_not_eligible_in_an_include(site: Site) -> None:
+    for n in range(20):
+        response = await get(site, visitor=f"v{n}", placement="home.list", slots="1", format="html")
+        assert response.headers["x-nextbest-content-id"] in ("shoes", "hello")
+    records = site.spool.decisions()
+    assert {tuple(sorted(record.arms)) for record in records} == {("hello", "shoes")}
+    assert all(record.filtered == {"tents": "type", "bags": "type"} for record in records)
+    assert {sum(record.weights) for record in records} == {2**32}, "the probabilities are those among them"
+    whole = await site.client.get("/v1/decide?visitor=v0&placement=home.list", headers=WRITE)
+    assert whole.json()["decisions"][0]["reason"].endswith("from 4 eligible")
+
+
+async def test_a_visitor_held_out_is_included_the_default_whatever_is_eligible(site: Site) -> None:
+    placement = structs.replace(shop().placements["home.list"], holdout=0.9, slots=1)
+    site.compiled = compile_catalog(structs.replace(shop(), placements={"home.list": placement}), 14)
+    for n in range(20):
+        assert (await get(site, visitor=f"v{n}", placement="home.list", format="html")).status_code == 200
+    held_out = [record.choice.arm for record in site.spool.decisions() if record.choice.holdout]
+    assert len(held_out) > 5
+    assert set(held_out) == {"shoes"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "good"),
+    [
+        ("format", "xml", "html or json"),
+        ("slots", "many", "a whole number from 1 to 50"),
+        ("slots", "51", "a whole number from 1 to 50"),
+        ("deadlineMs", "", "a whole number from 0 to 10000"),
+        ("activate", "maybe", "true or false"),
+    ],
+)
+async def test_a_parameter_that_is_wrong_is_answered_with_what_is_good(
+    site: Site, parameter: str, value: str, good: str
+) -> None:
+    message = (await get(site, **{parameter: value})).json()["message"]
+    assert message == f"is {value!r}; send {good}, or leave it out"
 
 
 async def test_an_unknown_parameter_is_answered_with_those_there_are(site: Site) -> None:

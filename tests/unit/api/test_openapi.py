@@ -103,6 +103,37 @@ def test_every_parameter_that_is_told_of_is_taken_and_says_what_it_is(dialect: A
             assert all(each["description"] for each in told["parameters"] if each["in"] == "query")
 
 
+def schemas(within: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(within, dict):
+        if "type" in within or "enum" in within:
+            yield within
+        for name, each in within.items():
+            if name not in ("example", "properties"):
+                yield from schemas(each)
+        yield from (found for each in within.get("properties", {}).values() for found in schemas(each))
+    elif isinstance(within, list):
+        for each in within:
+            yield from schemas(each)
+
+
+def test_nothing_is_left_to_be_guessed_by_who_makes_types_of_it() -> None:
+    """An object without a word on its members has none to some; a list of what, and a name of what, nobody knows."""
+    kinds = {"object": 0, "array": 0, "enum": 0}
+    for schema in schemas(
+        {"paths": DOCUMENT["paths"], "schemas": list(DOCUMENT["components"]["schemas"].values())}
+    ):
+        if schema.get("type") == "object":
+            kinds["object"] += 1
+            assert "properties" in schema or "additionalProperties" in schema
+        if schema.get("type") == "array":
+            kinds["array"] += 1
+            assert "items" in schema
+        if "enum" in schema:
+            kinds["enum"] += 1
+            assert "string" in schema["type"]
+    assert min(kinds.values()) > 5
+
+
 async def test_it_is_answered_to_everybody(site: Site) -> None:
     response = await site.client.get("/openapi.json")
     assert (response.status_code, response.json()) == (200, DOCUMENT)
