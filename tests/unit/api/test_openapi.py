@@ -117,7 +117,7 @@ def schemas(within: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_nothing_is_left_to_be_guessed_by_who_makes_types_of_it() -> None:
-    """An object without a word on its members has none to some; a list of what, and a name of what, nobody knows."""
+    """An object without a word on its members has none, to some; what a list holds is not told by its name."""
     kinds = {"object": 0, "array": 0, "enum": 0}
     for schema in schemas(
         {"paths": DOCUMENT["paths"], "schemas": list(DOCUMENT["components"]["schemas"].values())}
