@@ -15,7 +15,7 @@ from api.auditing import TRAIL_OF
 from api.collecting import Incoming, incoming
 from api.context_bounds import check_event, cut_lists
 from api.dialect import Call, Reply
-from api.dialects.metarank.fields import WireField, features_of, values_of
+from api.dialects.metarank.fields import WireField, features_of, said_in
 from api.dialects.metarank.rank import WireItem
 from api.dialects.metarank.visitors import visitor_of
 from api.errors import ApiError, as_api_error, plain
@@ -249,22 +249,32 @@ def _beside(item_id: str, held: Item, new: Item, field: str) -> Item:
 
 
 def _told(wire: WireFeedback, text: bytes, place: int, field: str, intake: Intake) -> list[Told]:
-    values = values_of(wire.fields)
+    values, context = said_in(wire.fields, f"{field}fields")
     if wire.event == "user":
         if not is_given(wire.user):
             raise InvalidInput(f"{field}user", "is missing; send the visitor's id", "missing_field")
-        return [Told(place, field, text, wire, WireEvent(type="identify", traits=values, message_id=wire.id))]
+        return [
+            Told(
+                place,
+                field,
+                text,
+                wire,
+                WireEvent(type="identify", traits=values, message_id=wire.id, context=context or None),
+            )
+        ]
     if wire.event == "ranking":
-        return _shown(wire, text, place, field, intake)
+        return _shown(wire, text, place, field, intake, context)
     item_id = _needed(wire.item, f"{field}item", "the item's id")
     name = _needed(wire.type, f"{field}type", "what was done, such as click")
     properties = {**values, "itemId": item_id, "contentId": item_id}
-    event = WireEvent(type="track", event=name, properties=properties, message_id=wire.id)
+    event = WireEvent(type="track", event=name, properties=properties, message_id=wire.id, context=context or None)
     ranking_id = check_id(wire.ranking, f"{field}ranking") or ""
     return [Told(place, field, text, wire, event, ranking_id, item_id)]
 
 
-def _shown(wire: WireFeedback, text: bytes, place: int, field: str, intake: Intake) -> list[Told]:
+def _shown(
+    wire: WireFeedback, text: bytes, place: int, field: str, intake: Intake, context: dict[str, Any]
+) -> list[Told]:
     """An impression of each of the first items: of as many as are drawn."""
     ranking_id = _needed(wire.id, f"{field}id", "the id that the ranking was asked for by")
     if not wire.items:
@@ -273,7 +283,8 @@ def _shown(wire: WireFeedback, text: bytes, place: int, field: str, intake: Inta
     found = []
     for index, item in enumerate(wire.items[: max(rankings, default=0)]):
         item_id = _needed(item.id, f"{field}items[{index}].id", "the item's id")
-        event = WireEvent(type="track", event="Impression", properties={"contentId": item_id})
+        told = {"contentId": item_id}
+        event = WireEvent(type="track", event="Impression", properties=told, context=context or None)
         found.append(Told(place, field, text, wire, event, ranking_id, item_id))
     return found
 

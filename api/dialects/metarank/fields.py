@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -21,13 +21,38 @@ class WireField(msgspec.Struct, frozen=True):
     value: FieldValue = None
 
 
-def values_of(fields: Sequence[WireField] | None) -> dict[str, Any]:
-    """The values by name; of a name that stands there twice the last.
+_CONSENT = "consent."
 
-    >>> values_of([WireField("query", "jeans"), WireField("n", 3)])
-    {'query': 'jeans', 'n': 3}
+
+class Said(NamedTuple):
+    """What fields say: values by name, and apart from them what the visitor agrees to, by purpose."""
+
+    values: dict[str, Any]
+    context: dict[str, Any]
+
+
+def said_in(fields: Sequence[WireField] | None, at: str) -> Said:
+    """What fields say; of a name that stands there twice the last counts.
+
+    >>> said_in([WireField("query", "jeans"), WireField("consent.personalization", False)], "fields")
+    Said(values={'query': 'jeans'}, context={'consent': {'personalization': False}})
+
+    Raises
+    ------
+    InvalidInput
+        Names the field below ``at`` that is neither a yes nor a no.
     """
-    return {field.name: field.value for field in fields or ()}
+    values: dict[str, Any] = {}
+    consent: dict[str, bool] = {}
+    for index, field in enumerate(fields or ()):
+        if not field.name.startswith(_CONSENT):
+            values[field.name] = field.value
+        elif isinstance(field.value, bool):
+            consent[field.name.removeprefix(_CONSENT)] = field.value
+        else:
+            message = "is neither true nor false, as consent is; leave it out where nothing was asked"
+            raise InvalidInput(f"{at}[{index}].value", message, "invalid_field")
+    return Said(values, {"consent": consent} if consent else {})
 
 
 def features_of(fields: Sequence[WireField] | None, at: str) -> dict[str, Attribute]:

@@ -10,7 +10,7 @@ import msgspec
 
 from api.answer import reply
 from api.dialect import Call, Reply
-from api.dialects.metarank.fields import WireField, features_of, values_of
+from api.dialects.metarank.fields import WireField, features_of, said_in
 from api.dialects.metarank.visitors import visitor_of
 from api.errors import ApiError
 from api.ids import WireId, check_id
@@ -77,14 +77,14 @@ async def rank(call: Call) -> Reply:
     if ranking_id is None:
         raise InvalidInput("id", "is missing; send the ranking's id, by which feedback names it", "missing_field")
     user_id, anonymous_id = visitor_of(wire.user, wire.session, wire.id, "", intake, proven=False)
-    candidates = brought(wire, services)
+    candidates, said = brought(wire, services), said_in(wire.fields, "fields")
     request = decider.request(
         intake,
         ranking_id,
         (PlacementRequest(model, None, candidates),),
         user_id=user_id,
         anonymous_id=anonymous_id,
-        context=values_of(wire.fields),
+        context={**said.values, **said.context},
         activate=False,
         repeatable=True,
         by_arm=True,

@@ -322,3 +322,26 @@ async def test_what_nobody_looks_at_in_a_ranking_may_be_deep(ranking: Site) -> N
         body = f'{sent[:-1]},"else":{nested}}}'
         response = await ranking.client.post("/rank/search", content=body, headers=SERVER)
         assert response.status_code == status, response.text
+
+
+def consent(answer: Any) -> list[dict[str, Any]]:
+    return [{"name": "consent.personalization", "value": answer}]
+
+
+async def test_a_refusal_among_the_fields_is_heeded_and_recorded(ranking: Site) -> None:
+    assert (await rank(ranking, fields=consent(False))).status_code == 200
+    assert ranking.spool.decisions() == [], "nothing is decided of who refuses"
+    click = event("interaction", type="click", item="i0", ranking="r1", fields=consent(False))
+    assert (await tell(ranking, click)).status_code == 200
+    state = folded(ranking).visitors["u:u1"].state
+    assert state.event_count == 0
+    assert [word.granted for word in state.consents.values()] == [False]
+
+
+@pytest.mark.parametrize("answer", ["false", 0, None, [False]])
+async def test_what_is_neither_a_yes_nor_a_no_is_refused(ranking: Site, answer: Any) -> None:
+    ranked = await rank(ranking, fields=consent(answer))
+    told = await tell(ranking, event("user", fields=consent(answer)))
+    assert [each.status_code for each in (ranked, told)] == [400, 400]
+    assert [each.json()["field"] for each in (ranked, told)] == ["fields[0].value", "events[0].fields[0].value"]
+    assert ranking.spool.records == ranking.log.records == []
