@@ -51,7 +51,7 @@ def apply_event(
     )
     if isinstance(event, Track | Page | Screen):
         _count(state, event_name(event), occurred_at_ms, now_ms, catalog)
-    if isinstance(event, Track):
+    if isinstance(event, Track | Page | Screen):
         apply_commerce(state, event, catalog)
     elif isinstance(event, Identify):
         if event.traits_once:

@@ -126,11 +126,11 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         scores=CompiledScores(asked=tuple(name for name in catalog.scores if name in used)),
         looks_at_scores=looks_at_scores(catalog),
         events=events,
-        counted=tuple((each, events.names_by_meaning[each]) for each in MEANINGS if each in named.events)
+        counted=tuple((each, events.counted_names([each])) for each in MEANINGS if each in named.events)
         if events.is_written
         else (),
         content_features=content_features(catalog),
-        named=named._replace(events=events.all_names(named.events)),
+        named=named._replace(events=frozenset(events.counted_names(named.events))),
         promised_ms=promised_ms(catalog.privacy),
     )
     check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from personalization.catalog.event_presets import Path
 from personalization.catalog.rules import Rule
 from personalization.catalog.vocabulary import COMMERCE_VARIABLES, TRAIT_EVENTS
+from personalization.features import MAX_CATEGORY_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Field:
     Attributes
     ----------
     keys
-        Where all paths lead straight into the properties: their last steps, in the same order.
+        Where all paths lead straight into the properties, or into the entry of a list: their last steps, in the
+        same order.
     """
 
     paths: tuple[Path, ...] = ()
@@ -35,6 +36,11 @@ class Field:
         is_plain = all(len(path) == 2 and path[0] == "properties" for path in paths)
         return cls(paths, rule, tuple(path[1] for path in paths) if is_plain else ())
 
+    @classmethod
+    def in_entry(cls, paths: tuple[Path, ...]) -> Field:
+        """At these paths within an entry of a list."""
+        return cls(paths, None, tuple(path[0] for path in paths) if all(len(path) == 1 for path in paths) else ())
+
 
 NOWHERE = Field()
 
@@ -50,15 +56,15 @@ class Mapped:
     fields
         By name; ``products`` is the list of them.
     product
-        Of one of them, paths by field.
+        Of one of them, within its entry.
     """
 
     meaning: str
     fields: Mapping[str, Field]
-    product: Mapping[str, tuple[Path, ...]]
+    product: Mapping[str, Field]
 
 
-NOTHING = Mapped("", MappingProxyType({}), MappingProxyType({}))
+NOTHING = Mapped("", {}, {})
 
 
 class LeftOut:
@@ -116,6 +122,11 @@ class CompiledEvents:
         """The names of several."""
         return frozenset(name for event in events for name in self.names(event))
 
+    def counted_names(self, events: Iterable[str]) -> tuple[str, ...]:
+        """The names under which a visitor's counts have them, each once."""
+        names = (name for event in events for name in self.names(event))
+        return tuple(dict.fromkeys(name[:MAX_CATEGORY_CHARS] if self.is_written else name for name in names))
+
     def changing(self, variables: Collection[str]) -> frozenset[str]:
         """The events that change any of these ``vocabulary.STEADY_VARIABLES``."""
         found: frozenset[str] = frozenset()
@@ -130,7 +141,7 @@ class CompiledEvents:
 
     def rate(self, currency: object) -> float | None:
         """What one of ``currency`` is worth in the catalog's; None: nobody said."""
-        if not self.currency or not isinstance(currency, str) or not currency:
+        if not self.currency or currency == self.currency or not isinstance(currency, str) or not currency:
             return 1.0
         code = currency.strip().upper()
         if code == self.currency:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from types import MappingProxyType
 
 from personalization.catalog.check import Check, nearest
 from personalization.catalog.compiled_events import CompiledEvents, Field, Mapped
@@ -28,6 +27,8 @@ from personalization.catalog.sections.events import (
 from personalization.catalog.vocabulary import FIELDS, SENT_VARIABLES
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
+
+_WITHOUT_PROPERTIES = frozenset({"alias", "group", "identify"})
 
 
 def compile_events(check: Check, events: Events | None) -> CompiledEvents:
@@ -58,7 +59,7 @@ def compile_events(check: Check, events: Events | None) -> CompiledEvents:
         if mapping.event in MEANINGS and mapping.event != meaning:
             message = f"{mapping.event!r} is itself a meaning; write it under {mapping.event}, or rename the event"
             check.fail(f"{where}.event", message, "duplicate_name")
-        check.demand(bool(mapping.event.strip()), f"{where}.event", "must name an event")
+        _check_name(check, f"{where}.event", meaning, mapping.event)
         found[mapping.event] = _own(check, where, meaning, mapping, paths_of.get(mapping.event, USUAL))
     named: dict[str, list[str]] = {meaning: [meaning] for meaning in MEANINGS}
     for name, mapped in found.items():
@@ -100,6 +101,19 @@ def _check_terms(check: Check, events: Events) -> None:
                 check.fail(f"events.presets[{index}]", message, "duplicate_name")
 
 
+def _check_name(check: Check, where: str, meaning: str, name: str) -> None:
+    check.demand(bool(name.strip()), where, "must name an event")
+    check.demand(
+        name == name.strip(),
+        where,
+        f"{name!r} has blanks at its ends, and names match to the letter; take them out",
+    )
+    message = (
+        f"{name!r} says who somebody is, and has nothing that is bought; name an event that tells of the {meaning}"
+    )
+    check.demand(meaning not in COMMERCE or name not in _WITHOUT_PROPERTIES, where, message)
+
+
 def _is_currency(text: str) -> bool:
     return _CURRENCY.fullmatch(text) is not None
 
@@ -109,8 +123,8 @@ def _mapped(meaning: str, paths: Paths, check: Check | None = None) -> Mapped:
     for name, source in paths.calculated.items():
         rule = (check or Check()).of_event(source, f"events.{meaning}.{name}", SENT_VARIABLES)
         fields[name] = Field.at(fields[name].paths, rule)
-    product = {name: _split(each) for name, each in paths.product.items()}
-    return Mapped(meaning, MappingProxyType(fields), MappingProxyType(product))
+    product = {name: Field.in_entry(_split(each)) for name, each in paths.product.items()}
+    return Mapped(meaning, fields, product)
 
 
 def _own(check: Check, where: str, meaning: str, mapping: EventMapping, paths: Paths) -> Mapped:
@@ -121,7 +135,7 @@ def _own(check: Check, where: str, meaning: str, mapping: EventMapping, paths: P
             fields[name] = _field(check, f"{where}.{name}", source)
     if mapping.products and _leads_into_an_event(check, f"{where}.products", mapping.products):
         fields["products"] = Field.at((tuple(mapping.products.split(".")),))
-    return Mapped(meaning, MappingProxyType(fields), usual.product)
+    return Mapped(meaning, fields, usual.product)
 
 
 def _field(check: Check, where: str, source: str) -> Field:

@@ -106,6 +106,10 @@ class Paths(NamedTuple):
 USUAL = Paths()
 """Where senders usually put them: what a mapping that names no path looks at."""
 
+_GA4 = USUAL._replace(
+    revenue=("properties.value",),
+    product=MappingProxyType({**USUAL.product, "id": (*USUAL.product["id"], "item_name")}),
+)
 _SHOPIFY = Paths(
     id=("properties.productVariant.product.id", "properties.cartLine.merchandise.product.id"),
     category=("properties.productVariant.product.type", "properties.cartLine.merchandise.product.type"),
@@ -118,12 +122,16 @@ _SHOPIFY = Paths(
         "properties.productVariant.price.currencyCode",
         "properties.cartLine.merchandise.price.currencyCode",
     ),
-    products=("properties.checkout.lineItems",),
+    products=(
+        "properties.checkout.lineItems",
+        "properties.collection.productVariants",
+        "properties.searchResult.productVariants",
+    ),
     product=MappingProxyType(
         {
-            "id": ("variant.product.id",),
-            "category": ("variant.product.type",),
-            "price": ("variant.price.amount",),
+            "id": ("variant.product.id", "product.id"),
+            "category": ("variant.product.type", "product.type"),
+            "price": ("variant.price.amount", "price.amount"),
             "quantity": ("quantity",),
         }
     ),
@@ -185,7 +193,7 @@ PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
                 "sign_up": "signed_up",
                 "login": "signed_in",
             },
-            USUAL._replace(revenue=("properties.value",)),
+            _GA4,
         ),
         "shopify": PresetEvents(
             {

@@ -6,9 +6,12 @@ import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from personalization.catalog.compiled_events import NOWHERE, CompiledEvents, Mapped
+import msgspec
+
+from personalization.catalog.compiled_events import NOWHERE, CompiledEvents, Field, Mapped
+from personalization.catalog.event_presets import PAYING
 from personalization.catalog.rules import Rule, Scope
 from personalization.events.event import ClientEvent, event_name
 from personalization.events.event_paths import at_sent_path, sent_variable, within
@@ -21,19 +24,31 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MAX_NUMBER_CHARS = 32
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+)", re.ASCII)
 
+_SELLING = PAYING | {"refunded", ""}
 _AMOUNTS = frozenset({"price", "revenue"})
 _NUMBERS = _AMOUNTS | {"quantity", "rating"}
 
 
-class Product(NamedTuple):
-    """A product of an event, and what so many of it cost."""
+class Product(msgspec.Struct, frozen=True, gc=False):
+    """A product of an event.
+
+    Attributes
+    ----------
+    amount
+        What so many of it cost.
+    is_counted
+        Whether the event says both what one costs and how many they are.
+    """
 
     id: str
     amount: float
+    is_counted: bool = False
 
-    def times(self, rate: float) -> Product:
-        """The same in another currency."""
-        return Product(self.id, self.amount * rate)
+    def times(self, rate: float | None) -> Product:
+        """The same in another currency; None: in one of which nobody knows what it is worth."""
+        if rate is None:
+            return Product(self.id, 0.0)
+        return Product(self.id, self.amount * rate, self.is_counted)
 
 
 def read_number(value: Any) -> float | None:
@@ -77,17 +92,30 @@ def field(event: ClientEvent, mapped: Mapped, name: str, *, past_nulls: bool = T
         Whether a path that leads to null leads to nothing.
     """
     found = mapped.fields.get(name, NOWHERE)
-    if found.keys and past_nulls:
-        properties = getattr(event, "properties", None) or _NOTHING
+    if past_nulls:
+        return _found(event, found, _properties(event))
+    for path in found.paths:
+        value = at_sent_path(event, path)
+        if value is not None or _is_null(event, path):
+            return value
+    return None if found.rule is None else _calculated(event, found.rule)
+
+
+def _properties(event: ClientEvent) -> Mapping[str, Any]:
+    return getattr(event, "properties", None) or _NOTHING
+
+
+def _found(event: ClientEvent, found: Field, properties: Mapping[str, Any]) -> Any:
+    if found.keys:
         for key in found.keys:
             value = properties.get(key)
             if value is not None:
                 return value
-        return None if found.rule is None else _calculated(event, found.rule)
-    for path in found.paths:
-        value = at_sent_path(event, path)
-        if value is not None or (not past_nulls and _is_null(event, path)):
-            return value
+    else:
+        for path in found.paths:
+            value = at_sent_path(event, path)
+            if value is not None:
+                return value
     return None if found.rule is None else _calculated(event, found.rule)
 
 
@@ -100,32 +128,50 @@ def _is_null(event: ClientEvent, path: tuple[str, ...]) -> bool:
     return isinstance(held, dict) and path[-1] in held
 
 
-def own_product(event: ClientEvent, mapped: Mapped, *, lenient: bool = True) -> list[Product]:
-    """The one product that the event itself is about; none where it names none."""
-    product = field(event, mapped, "id")
-    if not isinstance(product, str | int):
-        return []
-    price = amount(field(event, mapped, "price"), lenient=lenient)
-    n = amount(field(event, mapped, "quantity"), 1.0, lenient=lenient)
-    return [Product(str(product)[:MAX_CATEGORY_CHARS], price * max(1.0, n))]
-
-
 def products_of(event: ClientEvent, mapped: Mapped) -> list[Product]:
-    """Those of its list that have an id."""
+    """Those of its list that have an id, else the one that the event itself is about; none where it names none."""
+    fields, properties = mapped.fields, _properties(event)
+    listed = _found(event, fields["products"], properties)
     found = []
-    for entry in _listed(event, mapped):
-        product = _of_entry(entry, mapped, "id")
-        if isinstance(product, str | int):
-            price = amount(_of_entry(entry, mapped, "price"))
-            n = amount(_of_entry(entry, mapped, "quantity"), 1.0)
-            found.append(Product(str(product)[:MAX_CATEGORY_CHARS], price * max(1.0, n)))
+    if isinstance(listed, list):
+        at = mapped.product
+        for entry in listed[:MAX_PRODUCTS]:
+            product = read_id(_in_entry(entry, at["id"]))
+            if product is not None:
+                found.append(_product(product, _in_entry(entry, at["price"]), _in_entry(entry, at["quantity"])))
+    if not found:
+        product = read_id(_found(event, fields["id"], properties))
+        if product is not None:
+            price = _found(event, fields["price"], properties)
+            found.append(_product(product, price, _found(event, fields["quantity"], properties)))
     return found
 
 
+def _product(product: str, price: Any, quantity: Any) -> Product:
+    one = read_number(price)
+    n = None if quantity is None else read_number(quantity)
+    if one is None or n is None:
+        return Product(product, one or 0.0)
+    return Product(product, one * n if n > 1.0 else one, True)
+
+
+def read_id(value: Any) -> str | None:
+    """An id as it is kept; whole numbers are ids too, nothing else is.
+
+    >>> [read_id(value) for value in ("p7", 7, 7.0, "", True, 7.5)]
+    ['p7', '7', '7', None, None, None]
+    """
+    if type(value) is str:
+        return value[:MAX_CATEGORY_CHARS] or None
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return str(int(value))[:MAX_CATEGORY_CHARS]
+    return None
+
+
 def revenue_of(event: ClientEvent, mapped: Mapped) -> float | None:
-    """What an order brought: what it says, else what its products cost; None: it says neither."""
+    """What an order brought: what it says, else what its products cost; None: it says neither, or is no order."""
     said = read_number(field(event, mapped, "revenue"))
-    if said is not None:
+    if said is not None or mapped.meaning not in _SELLING:
         return said
     products = products_of(event, mapped)
     return min(MAX_MAGNITUDE, sum(product.amount for product in products)) if products else None
@@ -141,7 +187,7 @@ def field_value(event: ClientEvent, events: CompiledEvents, name: str) -> Any:
     if name in _AMOUNTS:
         own = revenue_of(event, mapped) if name == "revenue" else _own_value(event, mapped, name)
         rate = rate_of(event, mapped, events) if own is not None else None
-        return None if own is None or rate is None else own * rate
+        return None if own is None or rate is None else max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, own * rate))
     return _own_value(event, mapped, name)
 
 
@@ -153,7 +199,8 @@ def rate_of(event: ClientEvent, mapped: Mapped, events: CompiledEvents) -> float
 def _own_value(event: ClientEvent, mapped: Mapped, name: str) -> Any:
     value = field(event, mapped, name)
     if value is None and name in mapped.product:
-        listed = [_read(name, _of_entry(entry, mapped, name)) for entry in _listed(event, mapped)]
+        at = mapped.product[name]
+        listed = [_read(name, _in_entry(entry, at)) for entry in _listed(event, mapped)]
         known = [each for each in listed if each is not None]
         if name not in _NUMBERS:
             return known or None
@@ -164,9 +211,7 @@ def _own_value(event: ClientEvent, mapped: Mapped, name: str) -> Any:
 def _read(name: str, value: Any) -> Any:
     if name in _NUMBERS:
         return read_number(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value
+    return read_id(value) if isinstance(value, int | float) else value
 
 
 def _listed(event: ClientEvent, mapped: Mapped) -> list[Any]:
@@ -174,8 +219,14 @@ def _listed(event: ClientEvent, mapped: Mapped) -> list[Any]:
     return products[:MAX_PRODUCTS] if isinstance(products, list) else []
 
 
-def _of_entry(entry: Any, mapped: Mapped, name: str) -> Any:
-    for path in mapped.product.get(name, ()):
+def _in_entry(entry: Any, found: Field) -> Any:
+    if found.keys and isinstance(entry, dict):
+        for key in found.keys:
+            value = entry.get(key)
+            if value is not None:
+                return value
+        return None
+    for path in found.paths:
         value = within(entry, path)
         if value is not None:
             return value

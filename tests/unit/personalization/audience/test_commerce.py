@@ -11,7 +11,8 @@ import pytest
 from personalization.audience.commerce import apply_commerce
 from personalization.catalog.catalog import EventMapping, Events
 from personalization.catalog.rule_errors import rule_errors
-from personalization.events.event import Track
+from personalization.events.event import Page, Track
+from personalization.events.event_fields import field_value
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
 from personalization.visitor.visitor_state import MAX_CART, VisitorState
 from tests.unit.personalization.events_world import own, world_of
@@ -254,3 +255,66 @@ def test_a_catalog_that_says_nothing_folds_as_ever() -> None:
             before.revenue,
             before.n_orders,
         ), (name, properties)
+
+
+def test_so_many_of_a_product_are_taken_out_as_the_event_says() -> None:
+    line = {"cartLine": {"merchandise": SHOPIFY_VARIANT, "quantity": 3}}
+    added = ("product_added_to_cart", line)
+    one = ("product_removed_from_cart", {"cartLine": {**line["cartLine"], "quantity": 1}})
+    all_ = ("product_removed_from_cart", {"cartLine": {"merchandise": {"product": {"id": "p1"}}}})
+    events = Events(presets=("shopify",))
+    assert bought(events, added, one).cart == {"p1": 40.0}
+    assert bought(events, added, one, one, one).cart == {}
+    assert bought(events, added, all_).cart == {}, "which says no number takes all of them"
+
+
+def test_what_is_left_by_rounding_is_no_product() -> None:
+    one = {"product_id": "p", "price": 19.99, "quantity": 1}
+    sent = [("Product Added", one)] * 3 + [("Product Removed", {**one, "quantity": 3})]
+    assert bought(Events(), *sent).cart == {}
+
+
+def test_what_is_taken_out_in_an_unknown_currency_is_all_of_it() -> None:
+    line = {"product_id": "p", "price": 20, "quantity": 3}
+    taken_out = ("Product Removed", {**line, "quantity": 1, "currency": "GBP"})
+    assert bought(Events(currency="EUR"), ("Product Added", line), taken_out).cart == {}
+
+
+def test_a_refund_that_is_sent_as_a_negative_amount_is_a_refund() -> None:
+    assert bought(Events(), ("Order Completed", {"total": 50}), ("Order Refunded", {"total": -20})).revenue == 30.0
+
+
+def test_an_order_of_one_product_without_a_total_brought_what_that_costs() -> None:
+    sent = ("Order Completed", {"product_id": "p", "price": "20", "quantity": 2})
+    assert bought(Events(), sent).revenue == 40.0
+    assert bought(None, sent).revenue == 0.0, "as ever"
+
+
+def test_a_page_may_be_an_order() -> None:
+    world = world_of(own(ordered=EventMapping(event="page")))
+    world.send("a:1", Page(message_id="1", properties={"total": 5}))
+    state = world.visitors["a:1"].state
+    assert (state.revenue, state.n_orders) == (5.0, 1)
+
+
+def test_a_ga4_item_without_an_id_goes_by_its_name() -> None:
+    item = {"item_name": "Tee", "price": 5}
+    assert bought(Events(presets=("ga4",)), ("add_to_cart", {"items": [item]})).cart == {"Tee": 5.0}
+
+
+@pytest.mark.parametrize("sent", ["", True, 7.5, [], {}])
+def test_what_can_be_no_id_is_no_product(sent: Any) -> None:
+    assert bought(Events(), ("Product Added", {"product_id": sent, "price": 5})).cart == {}
+
+
+def test_an_id_that_is_calculated_may_be_a_number() -> None:
+    added = EventMapping(event="Put in", id="properties.line * 10.0")
+    assert bought(own(added=added), ("Put in", {"line": 7, "price": 5})).cart == {"70": 5.0}
+
+
+def test_no_rate_makes_an_amount_endless() -> None:
+    events = Events(currency="EUR", rates={"USD": 1e308})
+    sent = {"total": 1e9, "currency": "USD"}
+    event = Track(message_id="m", event="Order Completed", properties=sent)
+    assert field_value(event, world_of(events).catalog.events, "revenue") == MAX_MAGNITUDE
+    assert bought(events, ("Order Completed", sent)).revenue == MAX_MAGNITUDE

@@ -229,6 +229,8 @@ def test_fields_are_found_where_senders_usually_put_them(event: ClientEvent, nam
             "'viewed' already, at events.viewed; keep one",
         ),
         (own(ordered=EventMapping(event="viewed")), "events.ordered.event", "write it under viewed"),
+        (own(ordered=EventMapping(event=" Sold")), "events.ordered.event", "take them out"),
+        (own(ordered=EventMapping(event="identify")), "events.ordered.event", "tells of the ordered"),
         (Events(currency="Euro"), "events.currency", "such as EUR"),
         (Events(rates={"USD": 1.0}), "events.rates", "write currency: EUR"),
         (Events(currency="EUR", rates={"USD": 0.0}), "events.rates.USD", "above 0"),
@@ -256,3 +258,22 @@ def test_each_meaning_can_be_written_and_is_had_by_some_preset() -> None:
     had = {meaning for preset in PRESETS.values() for meaning in preset.names.values()}
     assert had == set(MEANINGS) >= COMMERCE
     assert [name for name in Events.__struct_fields__ if name in MEANINGS] == list(MEANINGS)
+
+
+def test_a_name_longer_than_counts_keep_is_counted_for_its_meaning() -> None:
+    name = "Article about the longest name that anybody ever gave to an event was read"
+    world = world_of(own(viewed=EventMapping(event=name)), segments={"reads": "counts.viewed > 0.5"})
+    world.track("a:1", name)
+    assert scope_of(world).value("segments") == ["reads"]
+
+
+@pytest.mark.parametrize(
+    ("name", "holder"), [("collection_viewed", "collection"), ("search_submitted", "searchResult")]
+)
+def test_what_a_shopify_list_shows_has_categories(name: str, holder: str) -> None:
+    variants = [{"id": "1", "product": {"id": "7", "type": "shirt"}, "price": {"amount": 50}}]
+    event = Track(message_id="m", event=name, properties={holder: {"productVariants": variants}})
+    events = world_of(Events(presets=("shopify",))).catalog.events
+    assert field_value(event, events, "category") == ["shirt"]
+    assert field_value(event, events, "id") == ["7"]
+    assert field_value(event, events, "revenue") is None, "nothing was bought"
