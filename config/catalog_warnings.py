@@ -11,22 +11,26 @@ from config.rule_warnings import rule_warnings
 from config.template_checks import template_warnings
 from personalization.catalog.catalog import Catalog, Placement
 from personalization.catalog.cel_parser import Unreadable, parse
-from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.cel_tree import Name, entries_of, walk
 from personalization.catalog.check import nearest
+from personalization.catalog.compiled_windows import series_of
 from personalization.catalog.duration import DAY_MS, in_days
 from personalization.catalog.event_presets import PRESETS
 from personalization.catalog.kept_open import kept_open
-from personalization.catalog.sections.events import MEANINGS, meanings_by_name
+from personalization.catalog.sections.events import ANY, MEANINGS, meanings_by_name, sometimes
 from personalization.catalog.sections.variants import as_varied
 from personalization.catalog.source_keys import keys_of
 from personalization.catalog.vocabulary import VISITOR, Variable
-from personalization.catalog.walk import events_of, rules_of
+from personalization.catalog.walk import events_of, features_of, rules_of
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-\w{1,8})*", re.ASCII)
 """The shape of a language tag of BCP 47 whose language has a code of two or three letters: every one in use."""
 
 ENDS_SOON_MS = 14 * DAY_MS
 """Of a key that ends within this is warned: two weeks are time for somebody to come back from theirs."""
+
+_AMOUNTS_OF_VISITORS = frozenset({"cart", "cart_value", "revenue"})
+_AMOUNTS_OF_EVENTS = frozenset({"price", "revenue"})
 
 EXAMPLE_KEYS = frozenset({"sk_dev"})
 """Server keys of the catalogs that come with nextbest: known to everyone."""
@@ -76,6 +80,7 @@ def catalog_warnings(
                 yield rule.path, message, "rule"
     yield from _events(catalog)
     yield from _meanings(catalog)
+    yield from _currency(catalog)
     yield from _sources(catalog, written, is_example)
     yield from _ending_keys(catalog, now_ms)
     yield from _unverified(catalog)
@@ -206,6 +211,7 @@ def _events(catalog: Catalog) -> Iterator[Problem]:
 def _meanings(catalog: Catalog) -> Iterator[Problem]:
     """Meanings that are named, and that no event has."""
     had = {meaning for name, meaning in meanings_by_name(catalog.events).items() if name != meaning}
+    had |= {one.meaning for one in sometimes(catalog.events)}
     meanings = _meanings_of(catalog)
     for path, event in _named_events(catalog):
         if event in meanings - had:
@@ -216,6 +222,41 @@ def _meanings(catalog: Catalog) -> Iterator[Problem]:
                 f"{event}: NAME under events",
                 "meaning",
             )
+
+
+def _currency(catalog: Catalog) -> Iterator[Problem]:
+    """Amounts that are looked at, in whatever currency they come."""
+    if catalog.events is None or catalog.events.currency:
+        return
+    for path in _amounts(catalog):
+        yield (
+            "events",
+            f"{path} looks at amounts, and those of all currencies are added up; write which is counted, such as "
+            f"currency: EUR, or currency: {ANY} if they only ever come in one",
+            "currency",
+        )
+        return
+
+
+def _amounts(catalog: Catalog) -> Iterator[str]:
+    """Where what somebody paid, or has in the cart, is looked at."""
+    for path, names in features_of(catalog):
+        if not _AMOUNTS_OF_VISITORS.isdisjoint(names):
+            yield path
+    for series in series_of(catalog):
+        if series.of.removeprefix("fields.") in _AMOUNTS_OF_EVENTS:
+            yield f"sum({series.event!r}, of={series.of!r})"
+    for rule in rules_of(catalog):
+        try:
+            tree = parse(rule.source)
+        except Unreadable:
+            continue
+        if rule.variables is VISITOR:
+            looks = any(isinstance(node, Name) and node.name in _AMOUNTS_OF_VISITORS for node in walk(tree))
+        else:
+            looks = not _AMOUNTS_OF_EVENTS.isdisjoint(entries_of(tree, "fields")[0])
+        if looks:
+            yield rule.path
 
 
 def _meanings_of(catalog: Catalog) -> frozenset[str]:

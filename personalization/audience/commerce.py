@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_events import CompiledEvents, Mapped
+from personalization.catalog.event_presets import PAYING
 from personalization.events.event import ClientEvent, Page, Screen, Track, event_name
 from personalization.events.event_fields import (
     Product,
     amount,
     field,
+    mapped_sometimes,
     products_of,
     rate_of,
     revenue_of,
@@ -24,6 +26,8 @@ def apply_commerce(state: VisitorState, event: Track | Page | Screen, catalog: C
     """Take the event into cart, revenue and orders."""
     events = catalog.events
     mapped = events.commerce.get(event_name(event))
+    if events.conditions:
+        mapped = mapped_sometimes(event, events) or mapped
     if mapped is None:
         return
     match mapped.meaning:
@@ -34,7 +38,7 @@ def apply_commerce(state: VisitorState, event: Track | Page | Screen, catalog: C
             state.cart = {}
         case "refunded":
             state.revenue = max(0.0, state.revenue - abs(_revenue(event, mapped, events)))
-        case meaning:
+        case meaning if meaning in PAYING:
             state.revenue = min(MAX_MAGNITUDE, state.revenue + max(0.0, _revenue(event, mapped, events)))
             state.n_orders += 1
             if meaning == "ordered":

@@ -14,7 +14,8 @@ from personalization.audience import tallies, windows
 from personalization.audience.commerce import apply_commerce
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rules import Scope
-from personalization.events.event import ClientEvent, Group, Identify, Page, Screen, Track, event_name
+from personalization.events.event import ClientEvent, Group, Identify, Page, Screen, Track
+from personalization.events.event_fields import name_in
 from personalization.events.event_scope import at_path, event_scope
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
 from personalization.visitor import decay
@@ -50,7 +51,7 @@ def apply_event(
         state, now_ms, spec.session_gap_ms, view=isinstance(event, Page | Screen)
     )
     if isinstance(event, Track | Page | Screen):
-        _count(state, event_name(event), occurred_at_ms, now_ms, catalog)
+        _count(state, name_in(event, catalog.events), occurred_at_ms, now_ms, catalog)
     if isinstance(event, Track | Page | Screen):
         apply_commerce(state, event, catalog)
     elif isinstance(event, Identify):
@@ -83,7 +84,7 @@ def _count(state: VisitorState, name: str, occurred_at_ms: int, now_ms: int, cat
 def _apply_affinities(
     state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalog: CompiledCatalog
 ) -> None:
-    rules = catalog.affinities_by_event.get(event_name(event))
+    rules = catalog.affinities_by_event.get(name_in(event, catalog.events))
     if not rules:
         return
     scope: Scope | None = None

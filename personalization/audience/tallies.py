@@ -14,7 +14,8 @@ from personalization.catalog.compiled_scores import CompiledScore, Tally
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.rules import Scope
 from personalization.catalog.sections.scores import Repeat
-from personalization.events.event import ClientEvent, event_name
+from personalization.events.event import ClientEvent
+from personalization.events.event_fields import name_in
 from personalization.events.event_scope import event_scope
 from personalization.visitor import times
 from personalization.visitor.visitor_state import Points, Tallies, VisitorState
@@ -35,7 +36,7 @@ _EVER = -1
 
 def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalog: CompiledCatalog) -> None:
     """Count the event, if a score asks for it."""
-    wanted = catalog.scores.tallies_by_event.get(event_name(event))
+    wanted = catalog.scores.tallies_by_event.get(name_in(event, catalog.events))
     if not wanted:
         return
     scope: Scope | None = None

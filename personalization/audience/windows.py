@@ -18,7 +18,8 @@ from personalization.catalog.duration import DAY_MS
 from personalization.catalog.measures import Measure
 from personalization.catalog.rules import Scope
 from personalization.catalog.windows import MAX_AMOUNTS, Window, shown_key
-from personalization.events.event import Backfilled, ClientEvent, event_name
+from personalization.events.event import Backfilled, ClientEvent
+from personalization.events.event_fields import name_in
 from personalization.events.event_scope import at_path, event_scope
 from personalization.features import MAX_MAGNITUDE
 from personalization.visitor import times
@@ -41,7 +42,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 def observe(state: VisitorState, event: ClientEvent, occurred_at_ms: int, catalog: CompiledCatalog) -> None:
     """Keep when the event happened, if a window looks at it."""
-    wanted = catalog.series_by_event.get(event_name(event))
+    wanted = catalog.series_by_event.get(name_in(event, catalog.events))
     if not wanted:
         return
     scope: Scope | None = None

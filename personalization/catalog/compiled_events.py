@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from personalization.catalog.event_presets import Path
 from personalization.catalog.rules import Rule
@@ -67,6 +68,22 @@ class Mapped:
 NOTHING = Mapped("", {}, {})
 
 
+class Condition(NamedTuple):
+    """What an event means where a rule over it holds."""
+
+    rule: Rule
+    mapped: Mapped
+
+
+class Latest:
+    """The latest event that conditions were asked of, and what it means: the fold asks several times of each."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: tuple[object, Mapped | None] = (None, None)
+
+
 class LeftOut:
     """Amounts that were left out since nobody said what their currency is worth.
 
@@ -85,6 +102,35 @@ class LeftOut:
         self.currency = ""
 
 
+class Mixed:
+    """Amounts that were added to those of another currency, since nobody said which is counted.
+
+    Attributes
+    ----------
+    n
+        How many.
+    first, other
+        The currency that came first, and the latest that was not it.
+    """
+
+    __slots__ = ("first", "n", "other")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.first = self.other = ""
+
+    def note(self, currency: object) -> None:
+        """Such an amount was added."""
+        if currency == self.first or not isinstance(currency, str) or not currency:
+            return
+        code = currency.strip().upper()[:8]
+        if not self.first:
+            self.first = code
+        elif code != self.first:
+            self.n += 1
+            self.other = code
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledEvents:
     """What the events of a catalog mean.
@@ -99,6 +145,8 @@ class CompiledEvents:
         Where the fields of all other events stand.
     commerce
         Of ``by_event`` what changes cart, revenue or orders.
+    conditions
+        By the event's name what it means sometimes, asked in this order and before ``by_event``.
     names_by_meaning
         The events that have each meaning, its own name first.
     currency, rates
@@ -109,10 +157,13 @@ class CompiledEvents:
     by_event: Mapping[str, Mapped] = field(default_factory=dict)
     usual: Mapped = NOTHING
     commerce: Mapping[str, Mapped] = field(default_factory=dict)
+    conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
     names_by_meaning: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     currency: str = ""
     rates: Mapping[str, float] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=LeftOut)
+    mixed: Mixed = field(default_factory=Mixed)
+    latest: Latest = field(default_factory=Latest)
 
     def names(self, event: str) -> tuple[str, ...]:
         """The names under which an event arrives that the catalog calls ``event``: those it is a meaning of."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 from personalization.catalog.check import Check, nearest
-from personalization.catalog.compiled_events import CompiledEvents, Field, Mapped
+from personalization.catalog.compiled_events import CompiledEvents, Condition, Field, Mapped
 from personalization.catalog.event_presets import (
     AS_EVER,
     COMMERCE,
@@ -17,12 +18,14 @@ from personalization.catalog.event_presets import (
     Paths,
 )
 from personalization.catalog.sections.events import (
+    ANY,
     MEANINGS,
     EventMapping,
     Events,
     is_path,
     meanings_by_name,
     own_mappings,
+    sometimes,
 )
 from personalization.catalog.vocabulary import FIELDS, SENT_VARIABLES
 
@@ -34,7 +37,7 @@ _WITHOUT_PROPERTIES = frozenset({"alias", "group", "identify"})
 def compile_events(check: Check, events: Events | None) -> CompiledEvents:
     """What events mean; notes names that stand for two things, and paths that lead nowhere."""
     if events is None:
-        names, paths = PRESETS["segment"]
+        names, paths, _ = PRESETS["segment"]
         return CompiledEvents(
             by_event={name: _mapped(meaning, paths) for name, meaning in names.items()},
             usual=_mapped("", USUAL),
@@ -43,24 +46,28 @@ def compile_events(check: Check, events: Events | None) -> CompiledEvents:
     _check_terms(check, events)
     paths_of: dict[str, Paths] = {}
     for preset in reversed(events.presets):
-        paths_of.update(dict.fromkeys(PRESETS[preset].names, PRESETS[preset].paths))
+        spoken = PRESETS[preset]
+        paths_of.update(dict.fromkeys((*spoken.names, *spoken.sometimes), spoken.paths))
     found = {
         name: _mapped(meaning, paths_of.get(name, USUAL), check)
         for name, meaning in meanings_by_name(events).items()
     }
-    first: dict[str, tuple[str, str]] = {}
+    first: dict[tuple[str, str | None], tuple[str, str]] = {}
     for where, meaning, mapping in own_mappings(events):
-        if mapping.event in first:
-            other, at = first[mapping.event]
+        one = mapping.event, mapping.when
+        if one in first:
+            other, at = first[one]
             says = "twice" if other == meaning else f"{other!r} already, at {at}"
-            check.fail(where, f"{mapping.event!r} means {says}; keep one of them", "duplicate_name")
+            remedy = "" if mapping.when else ", or say by when: which events it is for"
+            check.fail(where, f"{mapping.event!r} means {says}; keep one of them{remedy}", "duplicate_name")
             continue
-        first[mapping.event] = meaning, where
+        first[one] = meaning, where
         if mapping.event in MEANINGS and mapping.event != meaning:
             message = f"{mapping.event!r} is itself a meaning; write it under {mapping.event}, or rename the event"
             check.fail(f"{where}.event", message, "duplicate_name")
         _check_name(check, f"{where}.event", meaning, mapping.event)
-        found[mapping.event] = _own(check, where, meaning, mapping, paths_of.get(mapping.event, USUAL))
+        if mapping.when is None:
+            found[mapping.event] = _own(check, where, meaning, mapping, paths_of.get(mapping.event, USUAL))
     named: dict[str, list[str]] = {meaning: [meaning] for meaning in MEANINGS}
     for name, mapped in found.items():
         if name != mapped.meaning:
@@ -70,22 +77,39 @@ def compile_events(check: Check, events: Events | None) -> CompiledEvents:
         by_event=found,
         usual=_mapped("", USUAL),
         commerce={name: mapped for name, mapped in found.items() if mapped.meaning in COMMERCE},
+        conditions=_conditions(check, events, paths_of),
         names_by_meaning={meaning: tuple(each) for meaning, each in named.items()},
-        currency=events.currency,
+        currency="" if events.currency == ANY else events.currency,
         rates=events.rates,
     )
 
 
+def _conditions(check: Check, events: Events, paths_of: Mapping[str, Paths]) -> dict[str, tuple[Condition, ...]]:
+    found: dict[str, list[Condition]] = {}
+    for one in sometimes(events):
+        rule = check.of_event(one.when, f"{one.where}.when", SENT_VARIABLES)
+        paths = paths_of.get(one.event, USUAL)
+        mapped = (
+            _mapped(one.meaning, paths, check)
+            if one.own is None
+            else _own(check, one.where, one.meaning, one.own, paths)
+        )
+        if rule is not None:
+            found.setdefault(one.event, []).append(Condition(rule, mapped))
+    return {name: tuple(each) for name, each in found.items()}
+
+
 def _check_terms(check: Check, events: Events) -> None:
     written = "is no currency; write its three letters, such as EUR"
-    check.demand(not events.currency or _is_currency(events.currency), "events.currency", written)
+    is_said = events.currency not in ("", ANY)
+    check.demand(not is_said or _is_currency(events.currency), "events.currency", f"{events.currency!r} {written}")
     check.demand(
-        bool(events.currency) or not events.rates,
+        is_said or not events.rates,
         "events.rates",
         "need the currency that they lead to; write currency: EUR beside them",
     )
     for name, rate in events.rates.items():
-        check.demand(_is_currency(name), f"events.rates.{name}", written)
+        check.demand(_is_currency(name), f"events.rates.{name}", f"{name!r} {written}")
         message = f"must be what one {name} is worth in {events.currency or 'currency'}, above 0"
         check.demand(rate > 0 and math.isfinite(rate), f"events.rates.{name}", message)
     for index, preset in enumerate(events.presets):

@@ -143,6 +143,10 @@ _HOTEL = Paths(
     quantity=("properties.nights", *USUAL.quantity),
     calculated=MappingProxyType({"revenue": "double(properties.nights) * double(properties.rate)"}),
 )
+_UNSUBSCRIBED = (
+    'properties.SuppressSending == true && !(properties.SuppressionReason in ["HardBounce", "SpamComplaint"])'
+)
+_SUPPORT = USUAL._replace(rating=(*USUAL.rating, "properties.conversation_rating.rating"))
 _SUBSCRIPTION = USUAL._replace(
     id=("properties.plan_id", "properties.planId", "properties.plan", *USUAL.id),
     revenue=(*USUAL.revenue, "properties.amount", *USUAL.price),
@@ -150,10 +154,17 @@ _SUBSCRIPTION = USUAL._replace(
 
 
 class PresetEvents(NamedTuple):
-    """A preset: meanings by the name of the event, and where the fields stand."""
+    """A preset: meanings by the name of the event, and where the fields stand.
+
+    Attributes
+    ----------
+    sometimes
+        By the name of an event, what it means where a condition holds: CEL over the event.
+    """
 
     names: Mapping[str, Meaning]
     paths: Paths = USUAL
+    sometimes: Mapping[str, Mapping[str, Meaning]] = MappingProxyType({})
 
 
 PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
@@ -257,7 +268,8 @@ PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
                 "permanent_fail": "email_bounced",
                 "complained": "email_complained",
                 "unsubscribed": "unsubscribed",
-            }
+            },
+            sometimes={"failed": {'properties.severity == "permanent"': "email_bounced"}},
         ),
         "postmark": PresetEvents(
             {
@@ -266,7 +278,12 @@ PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
                 "Click": "email_clicked",
                 "Bounce": "email_bounced",
                 "SpamComplaint": "email_complained",
-            }
+            },
+            sometimes={
+                "SubscriptionChange": {
+                    _UNSUBSCRIBED: "unsubscribed",
+                }
+            },
         ),
         "support": PresetEvents(
             {
@@ -278,7 +295,13 @@ PRESETS: Mapping[str, PresetEvents] = MappingProxyType(
                 "conversation.user.created": "ticket_opened",
                 "conversation.admin.closed": "ticket_solved",
                 "conversation.rating.added": "rated",
-            }
+                "ticket.created": "ticket_opened",
+                "zen:event-type:ticket.created": "ticket_opened",
+            },
+            _SUPPORT,
+            sometimes={
+                "zen:event-type:ticket.status_changed": {'properties.event.current == "SOLVED"': "ticket_solved"}
+            },
         ),
         "social": PresetEvents(
             {

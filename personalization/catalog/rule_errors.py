@@ -41,18 +41,25 @@ def rule_errors(catalog: CompiledCatalog) -> dict[str, RuleErrors]:
         path: RuleErrors(rule.n_errors, rule.last_error)
         for path, rule in rules_of(catalog).items()
         if rule.n_errors
-    } | _left_out(catalog)
+    } | _currencies(catalog)
 
 
-def _left_out(catalog: CompiledCatalog) -> dict[str, RuleErrors]:
+def _currencies(catalog: CompiledCatalog) -> dict[str, RuleErrors]:
     """Amounts in a currency whose worth the catalog does not say."""
-    left_out = catalog.events.left_out
-    if not left_out.n:
-        return {}
-    said = (
-        f"an amount in {left_out.currency} was left out; say what one is worth: rates: {{{left_out.currency}: 1.0}}"
-    )
-    return {"events.rates": RuleErrors(left_out.n, said)}
+    found, left_out, mixed = {}, catalog.events.left_out, catalog.events.mixed
+    if left_out.n:
+        said = (
+            f"an amount in {left_out.currency} was left out: amounts are counted in {catalog.events.currency}; say "
+            f"what one is worth in it (rates: {{{left_out.currency}: …}}), or write another currency"
+        )
+        found["events.rates"] = RuleErrors(left_out.n, said)
+    if mixed.n:
+        said = (
+            f"an amount in {mixed.other} was added to amounts in {mixed.first}; write which is counted, and what "
+            f"one of the other is worth: currency: {mixed.first}, rates: {{{mixed.other}: …}}"
+        )
+        found["events.currency"] = RuleErrors(mixed.n, said)
+    return found
 
 
 class RuleErrorTotals:
@@ -88,6 +95,10 @@ def _rules(catalog: CompiledCatalog) -> Iterator[Rule]:
         yield from (arm.when for arm in placement.all_arms().values() if arm.when is not None)
     for mapped in catalog.events.by_event.values():
         yield from (found.rule for found in mapped.fields.values() if found.rule is not None)
+    for conditions in catalog.events.conditions.values():
+        for each in conditions:
+            yield each.rule
+            yield from (found.rule for found in each.mapped.fields.values() if found.rule is not None)
     for rewards in catalog.rewards_by_event.values():
         for reward in rewards:
             yield from (rule for rule in (reward.when, reward.value, reward.arm) if isinstance(rule, Rule))

@@ -15,7 +15,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.rule_cost import BUDGET_US, cost_us
 from personalization.catalog.scored import looks_at_scores
 from personalization.catalog.section import RuleAt
-from personalization.catalog.sections.events import meanings_by_name
+from personalization.catalog.sections.events import meanings_by_name, sometimes
 from personalization.catalog.vocabulary import EVENT, VISITOR
 from personalization.catalog.walk import conditions_of, written_rules
 from personalization.catalog.windows import windows_of
@@ -66,11 +66,14 @@ def of_event(catalog: Catalog) -> dict[str, list[Cost]]:
         ):
             always.append(rule)
     meanings = meanings_by_name(catalog.events)
+    means_sometimes: dict[str, set[str]] = {}
+    for one in sometimes(catalog.events):
+        means_sometimes.setdefault(one.event, set()).add(one.meaning)
     asked_of = {"", *(rule.event for rule in of_events)}
-    names = asked_of | {name for name, meaning in meanings.items() if meaning in asked_of}
+    names = asked_of | {name for name, meaning in meanings.items() if meaning in asked_of} | means_sometimes.keys()
     found = {}
     for name in sorted(names):
-        known_as = {"", name, meanings.get(name, name)}
+        known_as = {"", name, meanings.get(name, name), *means_sometimes.get(name, ())}
         found[name] = _costliest(
             (rule, 1) for rule in (*always, *(each for each in of_events if each.event in known_as))
         )

@@ -83,6 +83,37 @@ def amount(value: Any, default: float = 0.0, *, lenient: bool = True) -> float:
     return default if number is None else number
 
 
+def name_in(event: ClientEvent, events: CompiledEvents) -> str:
+    """The name by which rules and counts have an event: its own, else the meaning that it has by a condition."""
+    if events.conditions:
+        mapped = mapped_sometimes(event, events)
+        if mapped is not None:
+            return mapped.meaning
+    return event_name(event)
+
+
+def mapped_sometimes(event: ClientEvent, events: CompiledEvents) -> Mapped | None:
+    """What the event means by the first condition that holds; None: there is none that does."""
+    conditions = events.conditions.get(event_name(event))
+    if conditions is None:
+        return None
+    asked, mapped = events.latest.found
+    if asked is not event:
+        scope = Scope(lambda each: sent_variable(event, each))
+        mapped = next((each.mapped for each in conditions if each.rule.holds(scope)), None)
+        events.latest.found = event, mapped
+    return mapped
+
+
+def mapped_of(event: ClientEvent, events: CompiledEvents) -> Mapped:
+    """What the event means, and where its fields stand."""
+    if events.conditions:
+        mapped = mapped_sometimes(event, events)
+        if mapped is not None:
+            return mapped
+    return events.by_event.get(event_name(event), events.usual)
+
+
 def field(event: ClientEvent, mapped: Mapped, name: str, *, past_nulls: bool = True) -> Any:
     """What the event has at the first path of a field that leads to something, else what its rule gives.
 
@@ -183,7 +214,7 @@ def field_value(event: ClientEvent, events: CompiledEvents, name: str) -> Any:
     Numbers are numbers, texts are texts; ``id`` and ``category`` of an event with a list of products are lists.
     Amounts are in the catalog's currency: in one that it does not know they are nothing.
     """
-    mapped = events.by_event.get(event_name(event), events.usual)
+    mapped = mapped_of(event, events)
     if name in _AMOUNTS:
         own = revenue_of(event, mapped) if name == "revenue" else _own_value(event, mapped, name)
         rate = rate_of(event, mapped, events) if own is not None else None
@@ -193,7 +224,12 @@ def field_value(event: ClientEvent, events: CompiledEvents, name: str) -> Any:
 
 def rate_of(event: ClientEvent, mapped: Mapped, events: CompiledEvents) -> float | None:
     """What one of the event's currency is worth in the catalog's; None: nobody said."""
-    return events.rate(field(event, mapped, "currency")) if events.currency else 1.0
+    currency = field(event, mapped, "currency")
+    if events.currency:
+        return events.rate(currency)
+    if events.is_written:
+        events.mixed.note(currency)
+    return 1.0
 
 
 def _own_value(event: ClientEvent, mapped: Mapped, name: str) -> Any:

@@ -8,9 +8,9 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.rules import Scope
 from personalization.catalog.vocabulary import FIELDS
 from personalization.events.event import ClientEvent
-from personalization.events.event_content import content_of
+from personalization.events.event_content import content_feature, content_of
 from personalization.events.event_fields import field_value
-from personalization.events.event_paths import at_sent_path, sent_variable, within
+from personalization.events.event_paths import at_sent_path, sent_variable
 
 _FOUND = frozenset({"content", "fields"})
 
@@ -43,7 +43,7 @@ def at_path(event: ClientEvent, path: tuple[str, ...], catalog: CompiledCatalog)
     """The value at a dotted path into the event, None where there is none."""
     first = path[0]
     if first == "content":
-        return within(content_of(event, catalog), path[1:])
+        return content_feature(event, path[1:], catalog)
     if first == "fields":
         return field_value(event, catalog.events, path[1]) if len(path) == 2 else None
     return at_sent_path(event, path)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.decision_id import trial_of
-from personalization.events.event import ClientEvent, Event, Track, event_name
+from personalization.events.event import ClientEvent, Event, Track
+from personalization.events.event_fields import name_in
 from personalization.events.event_scope import event_scope
 from personalization.folding.closed_memory import is_closed, late_for_credit, late_for_decision
 from personalization.folding.ledger import Ledger
@@ -121,7 +122,7 @@ def worth(event: ClientEvent, catalog: CompiledCatalog, now_ms: int, *, by_page:
     by_page
         Whether a write key says that it happened.
     """
-    rules = catalog.rewards_by_event.get(event_name(event))
+    rules = catalog.rewards_by_event.get(name_in(event, catalog.events))
     if not rules:
         return []
     scope = event_scope(event, catalog)

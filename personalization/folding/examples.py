@@ -15,7 +15,8 @@ from personalization.audience.variables import VisitorScope
 from personalization.bounded import short_hash
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Position
-from personalization.events.event import ClientEvent, Merged, event_name
+from personalization.events.event import ClientEvent, Merged
+from personalization.events.event_fields import name_in
 from personalization.events.event_scope import event_scope
 from personalization.events.example import Example, Stage, example_key
 from personalization.folding.context import FoldContext
@@ -44,7 +45,7 @@ class OpenExamples:
 
         What begins the session is no conversion of its own example: it came before there was a question.
         """
-        rules = self.catalog.conversions_by_event.get(event_name(event))
+        rules = self.catalog.conversions_by_event.get(name_in(event, self.catalog.events))
         if rules:
             scope = event_scope(event, self.catalog)
             for conversion in rules:

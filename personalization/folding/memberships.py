@@ -14,7 +14,8 @@ from personalization.audience import windows
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_windows import FollowedSegment
-from personalization.events.event import ClientEvent, Merged, SegmentChanged, event_name
+from personalization.events.event import ClientEvent, Merged, SegmentChanged
+from personalization.events.event_fields import name_in
 from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import ALL, FolderState, Memberships
 from personalization.visitor.purposes import PERSONALISING, may
@@ -37,7 +38,7 @@ class Segments:
             _look_soon(fold, kept)
         elif kept.rules != followed.hash:
             _look_anew(fold, kept)
-        elif touched := followed.by_event.get(event_name(event)):
+        elif touched := followed.by_event.get(name_in(event, fold.catalog.events)):
             touched = [segment for segment in touched if not _is_settled(segment, kept)]
             if touched:
                 _look(fold, touched, kept)

@@ -17,7 +17,8 @@ from personalization.audience.variables import VisitorScope
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.catalog.compiled_scores import CompiledScore
 from personalization.catalog.rules import Rule
-from personalization.events.event import ClientEvent, Merged, TierChanged, event_name
+from personalization.events.event import ClientEvent, Merged, TierChanged
+from personalization.events.event_fields import name_in
 from personalization.folding.context import FoldContext
 from personalization.visitor.folder_state import ALL, FolderState, WatchedTiers
 from personalization.visitor.purposes import PERSONALISING, may
@@ -43,7 +44,7 @@ class Tiers:
         if catalog.version > kept.version:
             _look_anew(fold, kept)
             return
-        name = event_name(event)
+        name = name_in(event, catalog.events)
         if touched := catalog.scores.watched_by_event.get(name):
             moved = [score for score in touched if not _is_settled(fold, score, kept, name)]
             if moved:

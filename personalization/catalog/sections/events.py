@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from personalization.catalog.event_presets import PRESETS, Meaning, Preset
 from personalization.catalog.section import RuleAt
@@ -12,6 +12,9 @@ from personalization.catalog.spec import Cel, Spec
 from personalization.catalog.vocabulary import EVENT, FIELDS, Kind
 
 MEANINGS: tuple[str, ...] = get_args(Meaning)
+
+ANY = "any"
+"""Stands for all currencies."""
 
 _TEXTS = frozenset({"id", "category", "currency"})
 
@@ -27,6 +30,8 @@ class EventMapping(Spec, frozen=True, kw_only=True):
     ----------
     event
         Its name, as it is sent.
+    when
+        Which of them, if not all: CEL over the event. Those go by the meaning's name instead of their own.
     id
         Of the product, or whatever it is about.
     category
@@ -49,6 +54,7 @@ class EventMapping(Spec, frozen=True, kw_only=True):
     short_schema: ClassVar[dict[str, Any]] = {"type": "string", "examples": ["Booking Confirmed", "purchase"]}
 
     event: str
+    when: Cel | None = None
     id: Cel = ""
     category: Cel = ""
     price: Cel = ""
@@ -72,8 +78,8 @@ class Events(Spec, frozen=True, kw_only=True):
     presets
         Whose events come: known names of events, and where their fields stand. `segment` if absent.
     currency
-        What amounts are counted in, such as EUR; amounts in another one are left out unless `rates` has it. If
-        absent all are added up, whatever their currency.
+        What amounts are counted in, such as EUR; amounts in another one are left out unless `rates` has it. `any`,
+        and none at all: they are added up as they come.
     rates
         By currency, what one of it is worth in `currency`.
     viewed
@@ -199,8 +205,10 @@ def own_mappings(events: Events | None) -> Iterator[tuple[str, str, EventMapping
 
 
 def event_rules(events: Events | None) -> Iterator[RuleAt]:
-    """Every field that is calculated."""
+    """Every field that is calculated, and which events a mapping is for."""
     for where, _, mapping in own_mappings(events):
+        if mapping.when is not None:
+            yield RuleAt(f"{where}.when", mapping.when, EVENT, "yes_no", mapping.event)
         for name in FIELDS:
             source = getattr(mapping, name)
             if source and not is_path(source):
@@ -209,11 +217,49 @@ def event_rules(events: Events | None) -> Iterator[RuleAt]:
 
 
 def meanings_by_name(events: Events | None) -> dict[str, str]:
-    """What each event means that stands for a meaning: own mappings before presets, and each meaning itself."""
+    """What each event means always, own mappings before presets; each meaning means itself."""
     if events is None:
         return {}
     found: dict[str, str] = dict(zip(MEANINGS, MEANINGS, strict=True))
     for preset in events.presets:
         found.update((name, meaning) for name, meaning in PRESETS[preset].names.items() if name not in MEANINGS)
-    found.update((mapping.event, meaning) for _, meaning, mapping in own_mappings(events))
+    found.update((mapping.event, meaning) for _, meaning, mapping in own_mappings(events) if mapping.when is None)
     return found
+
+
+class Sometimes(NamedTuple):
+    """An event that means something where a condition holds.
+
+    Attributes
+    ----------
+    where
+        Where that is written.
+    own
+        The mapping; None: a preset says so.
+    """
+
+    event: str
+    when: str
+    meaning: str
+    where: str
+    own: EventMapping | None = None
+
+
+def sometimes(events: Events | None) -> Iterator[Sometimes]:
+    """Those events, in the order in which their conditions are asked: own mappings before presets.
+
+    A preset's is left out where an own mapping says what that event always means.
+    """
+    if events is None:
+        return
+    always = set()
+    for where, meaning, mapping in own_mappings(events):
+        if mapping.when is None:
+            always.add(mapping.event)
+        else:
+            yield Sometimes(mapping.event, mapping.when, meaning, where, mapping)
+    for preset in events.presets:
+        for name, conditions in PRESETS[preset].sometimes.items():
+            if name not in always:
+                for when, meaning in conditions.items():
+                    yield Sometimes(name, when, meaning, f"events.{meaning}")

@@ -82,3 +82,14 @@ async def test_an_event_sent_along_with_a_decision_has_it_too(newsroom: Site) ->
     records = [record for record in newsroom.spool.records if record.topic == VISITOR_LOG]
     sent = [decode_entry(record.value) for record in records]
     assert [entry.event.item for entry in sent if isinstance(entry.event, Track)] == [{"section": "sport"}]
+
+
+async def test_of_several_items_the_texts_of_each_are_logged_within_bounds(newsroom: Site) -> None:
+    newsroom.items.kept["i2"] = Item(content=Content(features={"section": ("sport", "arts"), "minutes": 3.0}))
+    arm = next(iter(newsroom.compiled.arms))
+    newsroom.items.kept[arm] = Item(content=Content(features={"section": "other"}))
+    products = [{"product_id": each} for each in ("i1", "gone", arm, "i2")]
+    await newsroom.collect(
+        {**CLICK, "properties": {"products": products}}, {**CLICK, "properties": {"products": products[:1] * 40}}
+    )
+    assert logged(newsroom) == [{"section": ("sport", "sport", "arts")}, {"section": ("sport",) * 32}]

@@ -88,3 +88,35 @@ def test_of_a_meaning_that_no_event_has_it_is_warned(tmp_path: Path) -> None:
 
 def test_a_meaning_is_no_other_spelling_of_an_event(tmp_path: Path) -> None:
     assert warnings(write(tmp_path, "  ordered: Ordered")) == []
+
+
+def about_events(folder: Path) -> list[str]:
+    return [each.message for each in check_catalog(folder).warnings if each.path == "events"]
+
+
+def test_of_amounts_of_all_currencies_it_is_warned_where_amounts_are_looked_at(tmp_path: Path) -> None:
+    (said,) = about_events(write(tmp_path, "  presets: [segment]"))
+    assert said.startswith("placements.hero.rewards[0].value looks at amounts, and those of all currencies")
+    assert "currency: EUR, or currency: any" in said
+    for written in ("  currency: EUR", "  currency: any"):
+        assert about_events(write(tmp_path, written)) == []
+    catalog = write(tmp_path, "  presets: [segment]") / "shop.yaml"
+    catalog.write_text(catalog.read_text().replace("fields.revenue / 100.0", "fields.rating"))
+    assert about_events(tmp_path) == [], "nothing looks at amounts"
+    for looking in (
+        "features: [cart_value]",
+        "segments: {rich: revenue > 100}",
+        'segments: {rich: \'sum("ordered", of="fields.revenue", within="7d") > 100\'}',
+    ):
+        catalog.write_text(catalog.read_text() + looking + "\n")
+        assert len(about_events(tmp_path)) == 1, looking
+        catalog.write_text(catalog.read_text().replace(looking + "\n", ""))
+
+
+def test_an_event_that_means_something_sometimes_is_written_with_a_condition(tmp_path: Path) -> None:
+    written = "  currency: any\n  ordered: {event: page, when: properties.path == '/thanks'}"
+    (mapping,) = load_catalog(write(tmp_path, written)).events.ordered  # type: ignore[union-attr]  # it has some
+    assert (mapping.event, mapping.when) == ("page", "properties.path == '/thanks'")
+    assert warnings(tmp_path) == [], "a page has the meaning"
+    mistakes = [str(each) for each in check_catalog(write(tmp_path, written.replace("==", "+"))).mistakes]
+    assert any("events.ordered.when: gives text, not true or false" in each for each in mistakes), mistakes

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.catalog import (
@@ -22,6 +23,7 @@ from personalization.catalog.catalog import (
 )
 from personalization.catalog.compiled_catalog import InvalidCatalog, compile_catalog
 from personalization.catalog.event_presets import COMMERCE, PRESETS
+from personalization.catalog.rule_errors import rule_errors
 from personalization.catalog.rules import EVENT_VARIABLES, Rule
 from personalization.catalog.sections.events import MEANINGS
 from personalization.catalog.sections.scores import EventPoints
@@ -277,3 +279,141 @@ def test_what_a_shopify_list_shows_has_categories(name: str, holder: str) -> Non
     assert field_value(event, events, "category") == ["shirt"]
     assert field_value(event, events, "id") == ["7"]
     assert field_value(event, events, "revenue") is None, "nothing was bought"
+
+
+def mailed(*, rules: dict[str, str], presets: Any = ("mailgun", "postmark", "support"), **own_: Any) -> World:
+    return world_of(Events(presets=presets, **own_), segments=rules)
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "meaning"),
+    [
+        ("failed", {"severity": "permanent"}, "email_bounced"),
+        ("failed", {"severity": "temporary"}, ""),
+        ("failed", {}, ""),
+        ("SubscriptionChange", {"SuppressSending": True, "SuppressionReason": "ManualSuppression"}, "unsubscribed"),
+        ("SubscriptionChange", {"SuppressSending": True, "SuppressionReason": "HardBounce"}, ""),
+        ("SubscriptionChange", {"SuppressSending": False, "SuppressionReason": None}, ""),
+        ("zen:event-type:ticket.status_changed", {"event": {"current": "SOLVED"}}, "ticket_solved"),
+        ("zen:event-type:ticket.status_changed", {"event": {"current": "OPEN"}}, ""),
+    ],
+)
+def test_an_event_may_mean_something_where_a_condition_holds(
+    name: str, properties: dict[str, Any], meaning: str
+) -> None:
+    rules = {each: f"counts.{each} > 0.5" for each in ("email_bounced", "unsubscribed", "ticket_solved")}
+    world = mailed(rules=rules)
+    world.track("a:1", name, **properties)
+    assert scope_of(world).value("segments") == ([meaning] if meaning else [])
+    assert set(world.visitors["a:1"].state.counts) == {meaning or name}, "it is counted once, as what it is"
+
+
+def test_a_condition_decides_what_every_part_of_the_fold_makes_of_an_event() -> None:
+    paid = EventMapping(event="page", when='properties.path == "/thanks"', revenue="properties.sum")
+    likes = AffinityRule(event="ordered", key="properties.section")
+    hero = Placement(
+        content=("red",),
+        default="red",
+        attribution="last_exposed",
+        window_ms=30 * MINUTE,
+        rewards=(RewardRule(event="ordered", value="fields.revenue / 100.0"),),
+    )
+    world = world_of(
+        own(ordered=paid),
+        placements={"hero": hero},
+        affinities={"section": AffinitySpec(rules=(likes,), half_life_ms=None)},
+        segments={"bought": 'count("ordered", within="7d") >= 1', "browsed": 'count("page", within="7d") >= 1'},
+        scores={"worth": Score(events=(EventPoints(event="ordered", points=2.0),), tiers={"low": 0, "high": 2})},
+        conversions={"buys": Conversion(event="ordered")},
+    )
+    world.decide("a:1", "d1")
+
+    def see(path: str) -> None:
+        world.send("a:1", Page(message_id=path, properties={"path": path, "sum": 40, "section": "sport"}))
+
+    see("/")
+    state = world.visitors["a:1"].state
+    assert (state.n_orders, scope_of(world).value("segments"), state.affinities) == (0, ["browsed"], {})
+    see("/thanks")
+    state = world.visitors["a:1"].state
+    assert (state.revenue, state.n_orders) == (40.0, 1)
+    assert set(scope_of(world).value("segments")) == {"bought", "browsed"}
+    assert state.affinities["section"].weights == {"sport": 1.0}
+    assert [each.event.tier for _, each in told(world) if hasattr(each.event, "tier")] == ["high"]
+    world.time_out("a:1", after_ms=30 * MINUTE)
+    assert [outcome.reward for outcome in world.outcomes] == [0.4]
+
+
+def test_of_several_conditions_the_first_that_holds_decides_and_else_what_the_event_always_means() -> None:
+    events = Events(
+        viewed=(EventMapping(event="Sent"),),
+        ordered=(EventMapping(event="Sent", when="properties.n > 1"), EventMapping(event="Sent", when="true")),
+        refunded=(EventMapping(event="Sent", when="properties.n > 1"),),
+    )
+    assert mistakes(events) == {"events.refunded": events_mistake()}
+    events = structs.replace(events, refunded=(), ordered=events.ordered[:1])
+    world = world_of(events)
+    world.track("a:1", "Sent", n=2, total=5)
+    world.track("a:1", "Sent", n=1, total=5)
+    world.track("a:1", "Sent", total=5)
+    state = world.visitors["a:1"].state
+    assert (state.revenue, {name: round(each.value) for name, each in state.counts.items()}) == (
+        5.0,
+        {"ordered": 1, "Sent": 2},
+    )
+
+
+def events_mistake() -> str:
+    return "'Sent' means 'ordered' already, at events.ordered[0]; keep one of them"
+
+
+def test_an_own_mapping_goes_before_the_condition_of_a_preset() -> None:
+    world = mailed(rules={}, email_bounced=(EventMapping(event="failed"),))
+    world.track("a:1", "failed", severity="temporary")
+    assert world.catalog.events.meaning("failed") == "email_bounced"
+    assert world.catalog.events.conditions.keys() == {"SubscriptionChange", "zen:event-type:ticket.status_changed"}
+
+
+@pytest.mark.parametrize(
+    ("when", "remedy"),
+    [("fields.price > 1", "known here"), ("properties.paid ==", "CEL"), ("segments.size() > 1", "unknown name")],
+)
+def test_a_condition_looks_at_what_was_sent_alone(when: str, remedy: str) -> None:
+    found = mistakes(own(ordered=EventMapping(event="B", when=when)))
+    assert list(found) == ["events.ordered.when"]
+    assert remedy in found["events.ordered.when"]
+
+
+def test_an_event_of_several_products_raises_the_affinity_for_each() -> None:
+    likes = AffinitySpec(rules=(AffinityRule(event="ordered", key="content.features.section"),), half_life_ms=None)
+    content = {
+        "red": Content(),
+        "t1": Content(features={"section": ("sport", "news")}),
+        "t2": Content(features={"section": "sport"}),
+    }
+    world = world_of(Events(), content=content, affinities={"section": likes})
+    products = [{"product_id": name} for name in ("t1", "t2", "gone")]
+    world.send(
+        "a:1",
+        Track(
+            message_id="i", event="Order Completed", properties={"products": products}, item={"section": ("arts",)}
+        ),
+    )
+    assert world.visitors["a:1"].state.affinities["section"].weights == {"sport": 2.0, "news": 1.0, "arts": 1.0}
+
+
+def test_a_content_is_named_by_a_number_too() -> None:
+    content = {"7": Content(features={"section": "sport"})}
+    world = world_of(Events(), content={"red": Content(), **content})
+    event = Track(message_id="m", event="x", properties={"contentId": 7, "product_id": "other"})
+    assert at_path(event, ("content", "features", "section"), world.catalog) == "sport"
+
+
+def test_amounts_of_two_currencies_that_are_added_up_are_told_of() -> None:
+    for currency in ("", "any"):
+        world = world_of(Events(currency=currency))
+        for sent, total in (("EUR", 10), ("eur", 10), (None, 1), ("USD", 5)):
+            world.track("a:1", "Order Completed", total=total, currency=sent)
+        assert world.visitors["a:1"].state.revenue == 26.0
+        mixed = rule_errors(world.catalog)["events.currency"]
+        assert (mixed.n_errors, "currency: EUR, rates: {USD: …}" in mixed.last_error) == (1, True)
