@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,13 @@ from rich.table import Table
 
 from config.scalars import write_duration
 from personalization.catalog.catalog import Cap, Catalog, Content, Placement, Score
+from personalization.catalog.cel_parser import Unreadable, parse
+from personalization.catalog.cel_tree import entries_of
+from personalization.catalog.sections.events import MEANINGS, meanings_by_name, own_mappings, sometimes
 from personalization.catalog.sections.variants import as_varied
-from personalization.catalog.walk import SECTIONS, entries
+from personalization.catalog.vocabulary import VISITOR
+from personalization.catalog.walk import SECTIONS, entries, events_of, rules_of
+from personalization.catalog.windows import windows_of
 
 
 def counts(catalog: Catalog) -> dict[str, int]:
@@ -42,6 +48,7 @@ def _tables(catalog: Catalog) -> Iterator[Table]:
     yield _placements(catalog)
     yield _variants(catalog)
     yield _contents(catalog)
+    yield _events(catalog)
     table = _table("segment", "who")
     for name, rule in catalog.segments.items():
         table.add_row(name, escape(rule))
@@ -103,6 +110,52 @@ def _contents(catalog: Catalog) -> Table:
         languages = " ".join(content.locales)
         table.add_row(name, content.type, languages, escape(content.when or ""), _schedule(content), cap)
     return table
+
+
+def _events(catalog: Catalog) -> Table:
+    """Of each meaning that does something: which events have it, and what for."""
+    table = _table("meaning", "events that have it", "changes", "looked at by")
+    sent: dict[str, list[str]] = {}
+    for one in sometimes(catalog.events):
+        sent.setdefault(one.meaning, []).append(f"{one.event} ({one.when})")
+    for name, meaning in meanings_by_name(catalog.events).items():
+        if name != meaning:
+            sent.setdefault(meaning, []).append(name)
+    looking = _looked_at(catalog)
+    own = {meaning for _, meaning, _ in own_mappings(catalog.events)}
+    for meaning in MEANINGS:
+        changes = _CHANGES.get(meaning, "")
+        if meaning in sent and (changes or meaning in looking or meaning in own):
+            table.add_row(meaning, escape(", ".join(sent[meaning])), changes, escape(", ".join(looking[meaning])))
+    return table
+
+
+_CHANGES = {
+    "added": "cart",
+    "removed": "cart",
+    "cart_cleared": "cart",
+    "ordered": "cart, revenue, orders",
+    "subscribed": "revenue, orders",
+    "renewed": "revenue, orders",
+    "refunded": "revenue",
+}
+
+
+def _looked_at(catalog: Catalog) -> defaultdict[str, list[str]]:
+    """What names each event, or meaning, by its name."""
+    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for path, event in events_of(catalog):
+        if not path.startswith("events."):
+            found[event][path.partition("[")[0].rpartition(".")[0]] = None
+    for rule in rules_of(catalog):
+        if rule.variables is VISITOR:
+            try:
+                named = {*entries_of(parse(rule.source), "counts")[0]}
+            except Unreadable:
+                continue
+            for event in sorted(named | {window.series.event for window in windows_of([rule.source])}):
+                found[event][rule.path] = None
+    return defaultdict(list, {event: [*paths] for event, paths in found.items()})
 
 
 def _made_of(score: Score) -> str:

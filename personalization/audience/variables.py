@@ -118,8 +118,23 @@ def _affinities(scope: VisitorScope, state: VisitorState) -> dict[str, dict[str,
     return now
 
 
+def counts_by_event(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
+    """How often each event happened, faded, by its own name."""
+    return decay.all_decayed(state.counts, scope.now_ms, scope.catalog.catalog.count_half_life_ms)
+
+
+def counts_by_meaning(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
+    """The same by meaning; nothing where the catalog does not say what events mean."""
+    counts, found = counts_by_event(scope, state), {}
+    for meaning in scope.catalog.events.names_by_meaning:
+        named = [counts[name] for name in scope.catalog.events.counted_names([meaning]) if name in counts]
+        if named:
+            found[meaning] = sum(named)
+    return found
+
+
 def _counts(scope: VisitorScope, state: VisitorState) -> dict[str, float]:
-    counts = decay.all_decayed(state.counts, scope.now_ms, scope.catalog.catalog.count_half_life_ms)
+    counts = counts_by_event(scope, state)
     for meaning, names in scope.catalog.counted:
         found = [counts[name] for name in names if name in counts]
         if found:

@@ -14,7 +14,7 @@ from personalization.catalog.retention import Retention
 from personalization.catalog.sections.affinities import AffinityRule, AffinitySpec
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
-from personalization.catalog.sections.events import EventMapping, Events
+from personalization.catalog.sections.events import EventMapping, Events, ListedProduct
 from personalization.catalog.sections.placements import Placement, RewardRule
 from personalization.catalog.sections.privacy import Privacy
 from personalization.catalog.sections.scores import Score
@@ -30,6 +30,7 @@ __all__ = [
     "Conversion",
     "EventMapping",
     "Events",
+    "ListedProduct",
     "Placement",
     "PublishedCatalog",
     "Retention",

@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from personalization.catalog.check import Check, nearest
 from personalization.catalog.compiled_events import CompiledEvents, Condition, Field, Mapped
 from personalization.catalog.event_presets import (
@@ -22,6 +24,7 @@ from personalization.catalog.sections.events import (
     MEANINGS,
     EventMapping,
     Events,
+    ListedProduct,
     is_path,
     meanings_by_name,
     own_mappings,
@@ -159,7 +162,22 @@ def _own(check: Check, where: str, meaning: str, mapping: EventMapping, paths: P
             fields[name] = _field(check, f"{where}.{name}", source)
     if mapping.products and _leads_into_an_event(check, f"{where}.products", mapping.products):
         fields["products"] = Field.at((tuple(mapping.products.split(".")),))
-    return Mapped(meaning, fields, usual.product)
+    return Mapped(meaning, fields, {**usual.product, **_own_entries(check, f"{where}.product", mapping.product)})
+
+
+def _own_entries(check: Check, where: str, product: ListedProduct | None) -> dict[str, Field]:
+    found = {}
+    for name in structs.asdict(product) if product is not None else ():
+        if path := getattr(product, name):
+            begins_outside = path.startswith("properties.")
+            check.demand(
+                is_path(path) and not begins_outside,
+                f"{where}.{name}",
+                f"{path!r} is no path within one product; write it from there on, such as "
+                f"{path.rpartition('.')[2] if begins_outside else name}",
+            )
+            found[name] = Field.in_entry((tuple(path.split(".")),))
+    return found
 
 
 def _field(check: Check, where: str, source: str) -> Field:

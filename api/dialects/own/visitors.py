@@ -17,7 +17,7 @@ from api.services import Services
 from personalization.audience.conversion_scores import Scores
 from personalization.audience.merge import merge_states
 from personalization.audience.score_report import score_report
-from personalization.audience.variables import VisitorScope
+from personalization.audience.variables import VisitorScope, counts_by_event, counts_by_meaning
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_key import anonymous_key, is_registered, user_key
 from personalization.visitor.visitor_state import VisitorState
@@ -61,6 +61,12 @@ class VisitorAnswer(Answer, frozen=True, kw_only=True):
         When they were heard of last; null: only things were done to them.
     scores
         Conversions and scores of the catalog, by name, with what made them.
+    cart
+        What is in it, and what so many of each cost.
+    counts
+        Of each event how often lately, by its name: faded.
+    meanings
+        The same by what events mean, where the catalog says so.
     """
 
     visitor_id: str
@@ -72,6 +78,12 @@ class VisitorAnswer(Answer, frozen=True, kw_only=True):
     segments: list[str]
     scores: dict[str, dict[str, Any]]
     affinities: dict[str, Any]
+    cart: dict[str, float]
+    cart_value: float
+    revenue: float
+    n_orders: int
+    counts: dict[str, float]
+    meanings: dict[str, float]
     consent: dict[str, bool]
     assignments: dict[str, Side]
     open_decisions: int
@@ -126,6 +138,12 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
         segments=scope.value("segments"),
         scores={**shown, **score_report(scope, likely)},
         affinities=scope.value("affinities"),
+        cart=state.cart,
+        cart_value=scope.value("cart_value"),
+        revenue=state.revenue,
+        n_orders=state.n_orders,
+        counts=counts_by_event(scope, state),
+        meanings=counts_by_meaning(scope, state),
         consent={purpose: word.granted for purpose, word in state.consents.items()},
         assignments={
             name: Side(control=side.control, since_ms=side.first_ms, crossover=side.crossover)

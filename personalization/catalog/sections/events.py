@@ -21,6 +21,29 @@ _TEXTS = frozenset({"id", "category", "currency"})
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
+class ListedProduct(Spec, frozen=True, kw_only=True):
+    """Where the fields of one product stand within its entry of a list: dotted paths into the entry.
+
+    What is not written stands where the preset has it, else where it usually does.
+
+    Attributes
+    ----------
+    id
+        Of the product.
+    category
+        Its category.
+    price
+        What one costs.
+    quantity
+        How many.
+    """
+
+    id: str = ""
+    category: str = ""
+    price: str = ""
+    quantity: str = ""
+
+
 class EventMapping(Spec, frozen=True, kw_only=True):
     """An event of a site's own, and where its fields stand: dotted paths into it, or CEL that calculates.
 
@@ -48,6 +71,8 @@ class EventMapping(Spec, frozen=True, kw_only=True):
         How content somebody was.
     products
         The list of products, if there are several.
+    product
+        Where the fields of each stand in that list.
     """
 
     short_form: ClassVar[str] = "Booking Confirmed"
@@ -63,6 +88,7 @@ class EventMapping(Spec, frozen=True, kw_only=True):
     currency: Cel = ""
     rating: Cel = ""
     products: str = ""
+    product: ListedProduct | None = None
 
     @classmethod
     def from_short(cls, text: str) -> EventMapping | None:

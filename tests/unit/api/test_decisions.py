@@ -13,7 +13,7 @@ from api.services import ModelReport
 from online_models.imitation import Imitation
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
-from personalization.catalog.catalog import Placement, RewardRule
+from personalization.catalog.catalog import Events, Placement, RewardRule
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.sections.variants import PlacementVariant
 from personalization.errors import LogFull
@@ -21,7 +21,7 @@ from personalization.events.decision_id import mint
 from personalization.events.event import Activated, DecisionMade, Rewarded
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_key import NOBODY
-from personalization.visitor.visitor_state import Affinity, Holdout, VisitorState
+from personalization.visitor.visitor_state import Affinity, Decayed, Holdout, VisitorState
 from state.model_store import Followed
 from tests.of_type import of_type
 from tests.unit.api.site import ID_KEY, NOW, SERVER, WRITE, Site, shop
@@ -165,9 +165,12 @@ async def test_a_full_log_is_told(site: Site) -> None:
 async def test_a_visitor_as_known(site: Site) -> None:
     site.visitors.states["a:a1"] = VisitorState(
         revision=9, event_count=8, last_ms=NOW - 5, n_orders=1, traits={"age": 3},
-        consents={"ads": Word(False, NOW)},
+        consents={"ads": Word(False, NOW)}, cart={"boots": 40.0, "tent": 2.5}, revenue=99.0,
+        counts={"view_item": Decayed(1.0, NOW), "Product Viewed": Decayed(2.0, NOW), "Sung": Decayed(1.0, NOW)},
         affinities={"category": Affinity(NOW, {"shoes": 2.0})}, holdouts={"home.hero": Holdout(True, NOW)},
     )  # fmt: skip
+    catalog = structs.replace(site.compiled.catalog, events=Events(presets=("segment", "ga4")))
+    site.compiled = compile_catalog(catalog, 12)
     response = await site.client.get("/v1/visitors/a1", headers=SERVER)
     assert response.json() == {
         "visitorId": "a1",
@@ -179,6 +182,12 @@ async def test_a_visitor_as_known(site: Site) -> None:
         "segments": ["buyers"],
         "scores": {},
         "affinities": {"category": {"shoes": 2.0}},
+        "cart": {"boots": 40.0, "tent": 2.5},
+        "cartValue": 42.5,
+        "revenue": 99.0,
+        "nOrders": 1,
+        "counts": {"view_item": 1.0, "Product Viewed": 2.0, "Sung": 1.0},
+        "meanings": {"viewed": 3.0},
         "consent": {"ads": False},
         "assignments": {"home.hero": {"control": True, "sinceMs": NOW, "crossover": False}},
         "openDecisions": 4,

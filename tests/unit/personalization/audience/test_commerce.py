@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from personalization.audience.commerce import apply_commerce
-from personalization.catalog.catalog import EventMapping, Events
+from personalization.catalog.catalog import EventMapping, Events, ListedProduct
 from personalization.catalog.rule_errors import rule_errors
 from personalization.events.event import Page, Track
 from personalization.events.event_fields import field_value
@@ -318,3 +318,10 @@ def test_no_rate_makes_an_amount_endless() -> None:
     event = Track(message_id="m", event="Order Completed", properties=sent)
     assert field_value(event, world_of(events).catalog.events, "revenue") == MAX_MAGNITUDE
     assert bought(events, ("Order Completed", sent)).revenue == MAX_MAGNITUDE
+
+
+def test_a_list_of_ones_own_is_read_as_its_mapping_says() -> None:
+    lines = ListedProduct(id="art.nr", price="preis")
+    sold = EventMapping(event="In den Korb", products="properties.zeilen", product=lines)
+    rows = [{"art": {"nr": 7}, "preis": "2.50", "quantity": 2}, {"preis": 1}, {"art": {"nr": "b"}, "preis": 4}]
+    assert bought(own(added=sold), ("In den Korb", {"zeilen": rows})).cart == {"7": 5.0, "b": 4.0}
