@@ -10,12 +10,15 @@ from personalization.events.event_fields import (
     Product,
     amount,
     field,
+    mapped_of,
     mapped_sometimes,
     products_of,
     rate_of,
+    read_id,
     revenue_of,
 )
 from personalization.features import MAX_CATEGORY_CHARS, MAX_MAGNITUDE
+from personalization.visitor.degenerate_id import is_degenerate
 from personalization.visitor.visitor_state import MAX_CART, VisitorState
 
 _LEAST_REST = 1e-9
@@ -43,6 +46,16 @@ def apply_commerce(state: VisitorState, event: Track | Page | Screen, catalog: C
             state.n_orders += 1
             if meaning == "ordered":
                 state.cart = {}
+
+
+def order_of(event: ClientEvent, catalog: CompiledCatalog) -> str | None:
+    """The id of the order that the event tells of; None: it tells of none, or names no id."""
+    events = catalog.events
+    if not events.is_written:
+        return None
+    mapped = mapped_of(event, events)
+    order = read_id(field(event, mapped, "order")) if mapped.meaning == "ordered" else None
+    return None if order is None or is_degenerate(order) else order
 
 
 def _products(event: ClientEvent, mapped: Mapped, events: CompiledEvents) -> list[Product]:

@@ -33,12 +33,23 @@ from personalization.visitor.visitor_state import (
 
 
 def apply_event(
-    state: VisitorState, event: ClientEvent, occurred_at_ms: int, now_ms: int, catalog: CompiledCatalog
+    state: VisitorState,
+    event: ClientEvent,
+    occurred_at_ms: int,
+    now_ms: int,
+    catalog: CompiledCatalog,
+    *,
+    is_known_order: bool = False,
 ) -> bool:
     """Apply one client event in place: counts, session, affinities, basket, traits, revision.
 
     Returns whether it is the first event of a session. One that is older than the gap between sessions was sent
     late: it neither begins a session nor keeps one going.
+
+    Parameters
+    ----------
+    is_known_order
+        Whether it tells of an order that was told of before: cart, revenue and orders stay.
     """
     spec = catalog.catalog
     state.revision += 1
@@ -53,7 +64,8 @@ def apply_event(
     if isinstance(event, Track | Page | Screen):
         _count(state, name_in(event, catalog.events), occurred_at_ms, now_ms, catalog)
     if isinstance(event, Track | Page | Screen):
-        apply_commerce(state, event, catalog)
+        if not is_known_order:
+            apply_commerce(state, event, catalog)
     elif isinstance(event, Identify):
         if event.traits_once:
             _apply_traits(state, _not_held(state, event.traits_once), catalog)

@@ -91,6 +91,7 @@ class Paths(NamedTuple):
     revenue: tuple[str, ...] = ("properties.revenue", "properties.total", "properties.value")
     currency: tuple[str, ...] = ("properties.currency",)
     rating: tuple[str, ...] = ("properties.rating", "properties.score")
+    order: tuple[str, ...] = ("properties.order_id", "properties.orderId", "properties.transaction_id")
     products: tuple[str, ...] = ("properties.products", "properties.items")
     calculated: Mapping[str, str] = MappingProxyType({})
     product: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -122,6 +123,7 @@ _SHOPIFY = Paths(
         "properties.productVariant.price.currencyCode",
         "properties.cartLine.merchandise.price.currencyCode",
     ),
+    order=("properties.checkout.order.id", "properties.checkout.token"),
     products=(
         "properties.checkout.lineItems",
         "properties.collection.productVariants",
@@ -141,6 +143,7 @@ _HOTEL = Paths(
     category=("properties.room_type", "properties.roomType", *USUAL.category),
     price=("properties.rate", *USUAL.price),
     quantity=("properties.nights", *USUAL.quantity),
+    order=("properties.booking_id", "properties.bookingId", *USUAL.order),
     calculated=MappingProxyType({"revenue": "double(properties.nights) * double(properties.rate)"}),
 )
 _UNSUBSCRIBED = (

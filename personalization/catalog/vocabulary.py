@@ -88,6 +88,7 @@ FIELDS: Mapping[str, Variable] = MappingProxyType(
         "category": ANYTHING,  # a text, or a list of texts
         "currency": _TEXT,
         "id": ANYTHING,
+        "order": _TEXT,
         "price": _NUMBER,
         "quantity": _NUMBER,
         "rating": _NUMBER,

@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 from msgspec import structs
 
 from personalization.audience import windows
+from personalization.audience.commerce import order_of
 from personalization.audience.consent import answerable, record, words_of
 from personalization.audience.merge import merge_states
 from personalization.audience.profile import apply_event
+from personalization.bounded import contains, push, short_hash
 from personalization.events.event import (
     CLIENT_EVENTS,
     TOLD,
@@ -29,7 +31,7 @@ from personalization.folding import decisions
 from personalization.folding.context import FoldContext
 from personalization.folding.ledger import Ledger
 from personalization.folding.parts import PARTS
-from personalization.visitor.folder_state import decode_folder, encode_folder
+from personalization.visitor.folder_state import MAX_MESSAGE_IDS, MESSAGE_ID_BYTES, decode_folder, encode_folder
 from personalization.visitor.purposes import PERSONALISING, may, recorded
 from personalization.visitor.visitor_key import is_registered
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor, record_of
@@ -51,10 +53,26 @@ def client_event(fold: FoldContext, event: ClientEvent) -> str | None:
             return None if said_something else NO_CONSENT
         if said_something:
             _withdraw(fold)
-    first = apply_event(state, event, entry.occurred_at_ms, state.now_ms, fold.catalog)
+    is_known_order = _is_known_order(fold, event)
+    first = apply_event(
+        state, event, entry.occurred_at_ms, state.now_ms, fold.catalog, is_known_order=is_known_order
+    )
     for part in PARTS:
         part.observe(fold, event, first=first)
     return None
+
+
+def _is_known_order(fold: FoldContext, event: ClientEvent) -> bool:
+    """Whether the order was told of before, by whatever event; remembers it beside the ids of messages."""
+    order = order_of(event, fold.catalog)
+    if order is None:
+        return False
+    digest = short_hash(f"order\x1f{order}", MESSAGE_ID_BYTES)
+    ids = fold.folder.message_ids
+    if contains(ids, digest):
+        return True
+    fold.folder.message_ids = push(ids, digest, MAX_MESSAGE_IDS, MESSAGE_ID_BYTES)
+    return False
 
 
 def decision_made(fold: FoldContext, event: DecisionMade) -> str | None:

@@ -16,7 +16,7 @@ MEANINGS: tuple[str, ...] = get_args(Meaning)
 ANY = "any"
 """Stands for all currencies."""
 
-_TEXTS = frozenset({"id", "category", "currency"})
+_TEXTS = frozenset({"id", "category", "currency", "order"})
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -69,6 +69,8 @@ class EventMapping(Spec, frozen=True, kw_only=True):
         Three letters, such as EUR.
     rating
         How content somebody was.
+    order
+        The id of the order: one that is sent again adds nothing to revenue and orders.
     products
         The list of products, if there are several.
     product
@@ -87,6 +89,7 @@ class EventMapping(Spec, frozen=True, kw_only=True):
     revenue: Cel = ""
     currency: Cel = ""
     rating: Cel = ""
+    order: Cel = ""
     products: str = ""
     product: ListedProduct | None = None
 

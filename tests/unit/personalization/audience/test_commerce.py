@@ -325,3 +325,35 @@ def test_a_list_of_ones_own_is_read_as_its_mapping_says() -> None:
     sold = EventMapping(event="In den Korb", products="properties.zeilen", product=lines)
     rows = [{"art": {"nr": 7}, "preis": "2.50", "quantity": 2}, {"preis": 1}, {"art": {"nr": "b"}, "preis": 4}]
     assert bought(own(added=sold), ("In den Korb", {"zeilen": rows})).cart == {"7": 5.0, "b": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "properties"),
+    [
+        ("purchase", {"transaction_id": 4711, "value": 45}),
+        ("Order Completed", {"order_id": "4711", "total": 45}),
+        ("checkout_completed", {"checkout": {"order": {"id": "4711"}, "totalPrice": {"amount": 45}}}),
+    ],
+)
+def test_an_order_that_is_sent_again_counts_once(name: str, properties: dict[str, Any]) -> None:
+    world = world_of(Events(presets=("segment", "ga4", "shopify")))
+    first = ("Order Completed", {"orderId": "4711", "total": 45})
+    for event, sent in (
+        first,
+        ("Product Added", {"product_id": "p", "price": 3}),
+        (name, properties),
+        ("Order Refunded", {"order_id": "4711", "total": 5}),
+        ("Order Completed", {"order_id": "4712", "total": 1}),
+        ("Order Completed", {"order_id": "undefined", "total": 1}),
+        ("Order Completed", {"order_id": "undefined", "total": 1}),
+        ("Order Completed", {"total": 1}),
+    ):
+        world.track("a:1", event, **sent)
+        if event == name and sent is properties:
+            assert world.visitors["a:1"].state.cart == {"p": 3.0}, "what came since is not of that order"
+    state = world.visitors["a:1"].state
+    assert (state.revenue, state.n_orders, state.event_count) == (44.0, 5, 8)
+
+
+def test_without_events_an_order_counts_as_often_as_it_is_sent() -> None:
+    assert bought(None, *[("Order Completed", {"order_id": "1", "total": 1})] * 2).n_orders == 2

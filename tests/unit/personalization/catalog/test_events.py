@@ -330,7 +330,7 @@ def test_a_condition_decides_what_every_part_of_the_fold_makes_of_an_event() -> 
         affinities={"section": AffinitySpec(rules=(likes,), half_life_ms=None)},
         segments={"bought": 'count("ordered", within="7d") >= 1', "browsed": 'count("page", within="7d") >= 1'},
         scores={"worth": Score(events=(EventPoints(event="ordered", points=2.0),), tiers={"low": 0, "high": 2})},
-        conversions={"buys": Conversion(event="ordered")},
+        conversions={"buys": Conversion(event="ordered", horizon_ms=30 * MINUTE)},
     )
     world.decide("a:1", "d1")
 
@@ -346,8 +346,11 @@ def test_a_condition_decides_what_every_part_of_the_fold_makes_of_an_event() -> 
     assert set(scope_of(world).value("segments")) == {"bought", "browsed"}
     assert state.affinities["section"].weights == {"sport": 1.0}
     assert [each.event.tier for _, each in told(world) if hasattr(each.event, "tier")] == ["high"]
+    entered = [each.event.segment for _, each in told(world) if hasattr(each.event, "entered")]
+    assert entered == ["browsed", "bought"]
     world.time_out("a:1", after_ms=30 * MINUTE)
     assert [outcome.reward for outcome in world.outcomes] == [0.4]
+    assert [example.label for example in world.examples] == [False, True]
 
 
 def test_of_several_conditions_the_first_that_holds_decides_and_else_what_the_event_always_means() -> None:
