@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, TypeAlias
 
 from config.catalog_errors import did_you_mean
-from config.rule_kinds import kind_mistakes
+from config.rule_kinds import gives_yes_no, kind_mistakes
 from config.template_checks import template_mistakes
 from personalization.audience.conversion_features import OF_THE_MOMENT
 from personalization.catalog.catalog import Catalog, Conversion, Placement
@@ -129,6 +129,12 @@ def _rule(defined: Definitions, rule: RuleAt) -> Iterator[Problem]:
                 yield rule.path, f"no {noun} {name!r}; {did_you_mean(name, known)}", "unknown_name"
     for mistake in kind_mistakes(tree, rule.variables, rule.gives):
         yield rule.path, mistake, "bad_expression"
+    if rule.path.startswith("events.") and rule.gives != "yes_no" and gives_yes_no(tree, rule.variables):
+        yield (
+            rule.path,
+            "is true or false, which is no field of an event; write what the field is",
+            "bad_expression",
+        )
     cost = cost_us(tree)
     if cost > BUDGET_US:
         yield (

@@ -65,6 +65,11 @@ def kind_mistakes(tree: Node, variables: Mapping[str, Variable], wanted: Kind) -
     return list(dict.fromkeys(kinds.mistakes))
 
 
+def gives_yes_no(tree: Node, variables: Mapping[str, Variable]) -> bool:
+    """Whether a rule can only be true or false."""
+    return _Kinds(variables, bound_names(tree)).of(tree).kind == "yes_no"
+
+
 class _Kinds:
     """Works out the kind of every part of one rule, and notes what does not fit."""
 

@@ -191,7 +191,8 @@ def _leads_into_an_event(check: Check, where: str, path: str) -> bool:
     if is_path(path) and first in SENT_VARIABLES and (rest or first in ("event", "type")):
         return True
     remedy = nearest(first, sorted(SENT_VARIABLES), "") if rest else ""
-    otherwise = f"write it whole, as in properties.{path if not rest else path.rpartition('.')[2]}"
+    last = path.rpartition(".")[2]
+    otherwise = f"write it whole, as in properties.{'total' if last == 'properties' else last}"
     check.fail(where, f"{path!r} is no path into an event; {remedy or otherwise}")
     return False
 

@@ -17,6 +17,7 @@ events:
   presets: [segment, ga4, shopify]
   currency: EUR
   rates: {USD: 0.5}
+  ordered: {event: page, when: properties.path == "/thanks", order: properties.order, revenue: properties.sum}
 placements:
   hero:
     content: [full, keen]
@@ -79,7 +80,7 @@ def test_whoever_sends_it_the_visitor_is_known_and_the_choice_is_rewarded(site: 
     assert site.decide(visitor, "hero")["contentId"] == "keen"
     shown = site.decide(visitor, "hero", events=[added])
     assert shown["contentId"] == "full", "an event that is sent along counts at once"
-    assert site.state(key).cart == {"p": 20.0}
+    until(lambda: site.state(key).cart == {"p": 20.0}, "what was sent along is logged a moment later, and folded")
     site.collect(ordered)
     state = site.state(key)
     assert (state.revenue, state.n_orders, state.cart) == (20.0, 1, {})
@@ -101,3 +102,17 @@ def test_a_click_on_an_item_raises_the_affinity_for_its_section_also_when_the_it
     site.collect(click)
     site.up.call("DELETE", "/v1/content/derby")
     assert site.state("a:reader").affinities["section"].weights == {"sport": before + 1.0}
+
+
+def test_an_order_counts_once_whoever_tells_of_it_and_how_often(site: Site) -> None:
+    thanks = {"path": "/thanks", "order": "4711", "sum": "30.00"}
+    page = {"type": "page", "anonymousId": "buyer", "properties": thanks}
+    told = {"type": "track", "anonymousId": "buyer", "event": "purchase"}
+    site.collect(page, page, {**page, "properties": {"path": "/"}})
+    site.collect({**told, "properties": {"transaction_id": 4711, "value": 30}})
+    site.collect({**told, "properties": {"transaction_id": 4712, "value": 5, "currency": "USD"}})
+    assert site.state("a:buyer").event_count == 5
+    known = site.up.call("GET", "/v1/visitors/buyer")
+    assert (known["revenue"], known["nOrders"]) == (32.5, 2)
+    assert {name: round(n) for name, n in known["counts"].items()} == {"ordered": 2, "page": 1, "purchase": 2}
+    assert {name: round(n) for name, n in known["meanings"].items()} == {"ordered": 4}

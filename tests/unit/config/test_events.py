@@ -68,6 +68,12 @@ def test_a_single_preset_and_a_single_event_stand_alone(tmp_path: Path) -> None:
         ),
         ("  ordered: Sold\n  viewed: Sold", "'Sold' means 'viewed' already, at events.viewed; keep one of them"),
         ("  ordered: {event: Sold, revenue: '\"x\" - 1'}", "events.ordered.revenue: "),
+        (
+            "  ordered: {event: Sold, revenue: properties}",
+            "'properties' is no path into an event; write it whole, as in properties.total",
+        ),
+        ("  ordered: {event: Sold, revenue: properties.a == 1}", "events.ordered.revenue: is true or false"),
+        ("  ordered: {event: Sold, id: '!properties.a'}", "events.ordered.id: "),
         ("  viewed: {revenue: properties.x}", "events.viewed.event: is missing"),
     ],
 )
