@@ -25,8 +25,8 @@ _ABOUT = """\
 JSON, camelCase; times are integer milliseconds since 1970 (`…Ms`), durations too. Members of a body that nobody
 knows are ignored, and counted; parameters of an address that nobody knows are refused. Every error has one shape,
 and names the field and the remedy. In a path an id is percent-encoded as a whole: `%2F` is a slash of the id, and
-separates nothing. Paths without a description of their bodies are those of other protocols, which say
-themselves what they hold."""
+separates nothing. Paths without a description of their bodies are those of other protocols; each is a tag, which
+says where it is described. A body is JSON, and so is an answer unless its type is told."""
 
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`."},
@@ -80,7 +80,8 @@ def _types(descriptions: Iterable[Description]) -> list[Any]:
 def _tag(dialect: Dialect) -> dict[str, Any]:
     tag: dict[str, Any] = {"name": dialect.name}
     if dialect.name not in _OWN:
-        tag["description"] = f"A protocol of others: `docs/dialects/{dialect.name}.md`."
+        page = f"docs/dialects/{dialect.name}.md"
+        tag["description"] = f"`{page}` of nextbest's documentation says what is sent and answered."
     return tag
 
 

@@ -13,7 +13,8 @@ from typing import Any
 STYLE = """\
 :root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}
-h2{margin-top:2.5rem;border-top:1px solid;padding-top:1rem;overflow-wrap:anywhere}
+h2,p,li,td:last-child{overflow-wrap:anywhere}
+h2{margin-top:2.5rem;border-top:1px solid;padding-top:1rem}
 h3{margin-bottom:.25rem}
 code,pre{font-family:ui-monospace,monospace;font-size:.9em}
 pre{padding:.75rem;border:1px solid;overflow:auto}
@@ -44,14 +45,17 @@ def page(document: Mapping[str, Any]) -> str:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    sections = "".join(_operation(*each) for each in operations)
+    ours = [each for each in operations if "summary" in each[2]]
+    sections = "".join(_operation(*each) for each in ours)
+    of_others = "".join(_protocol(tag, operations) for tag in document["tags"] if "description" in tag)
     components = "".join(_component(name, each) for name, each in document["components"]["schemas"].items())
     title = f"{escape(info['title'])}: the HTTP API"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><main>'
         f"<h1>{title}</h1><p>{_text(info['summary'])}</p><p>{_text(info['description'])}</p>{_keys(document)}"
-        f"<h2>What can be called</h2><ul>{''.join(_link(*each) for each in operations)}</ul>{sections}"
+        f"<h2>What can be called</h2><ul>{''.join(_link(*each) for each in ours)}</ul>{sections}"
+        f'<h2 id="protocols">Protocols of others</h2>{of_others}'
         f"<h2>What is sent and answered</h2>{components}</main></body></html>\n"
     )
 
@@ -67,10 +71,20 @@ def _keys(document: Mapping[str, Any]) -> str:
 
 def _link(method: str, path: str, operation: Mapping[str, Any]) -> str:
     name = f"{method.upper()} {path}"
-    summary = operation.get("summary", "")
     return (
-        f'<li><a href="#{escape(operation["operationId"])}"><code>{escape(name)}</code></a> {_text(summary)}</li>'
+        f'<li><a href="#{escape(operation["operationId"])}"><code>{escape(name)}</code></a> '
+        f"{_text(operation['summary'])}</li>"
     )
+
+
+def _protocol(tag: Mapping[str, Any], operations: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
+    """A protocol of others: its paths, and where it is described."""
+    paths = "".join(
+        f"<li><code>{method.upper()} {escape(path)}</code></li>"
+        for method, path, operation in operations
+        if tag["name"] in operation["tags"]
+    )
+    return f"<h3>{escape(tag['name'])}</h3><p>{_text(tag['description'])}</p><ul>{paths}</ul>"
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
@@ -85,11 +99,11 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
         for each in operation.get("parameters", ())
     ]
     answers = [
-        (status, _answered(each), _text(each["description"])) for status, each in operation["responses"].items()
+        (", ".join(statuses), body, ", ".join(words)) for body, (statuses, words) in _by_body(operation).items()
     ]
     return (
         f'<h2 id="{escape(operation["operationId"])}"><code>{method.upper()} {escape(path)}</code></h2>'
-        f"<p>{_text(operation.get('summary', ''))}</p><p>{_text(operation['description'])}</p>"
+        f"<p>{_text(operation['summary'])}</p><p>{_text(operation['description'])}</p>"
         + _table("Parameters", ("name", "what", ""), parameters)
         + (f"<p>Body: {_type(body['schema'])}</p>" if body else "")
         + (f"<pre>{escape(example)}</pre>" if example else "")
@@ -97,9 +111,20 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     )
 
 
+def _by_body(operation: Mapping[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
+    """Answers by their body: statuses, and what each says. Errors are all alike."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for status, answer in operation["responses"].items():
+        statuses, words = found.setdefault(_answered(answer), ([], []))
+        statuses.append(status)
+        words.append(_text(answer["description"]))
+    return found
+
+
 def _answered(answer: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{_type(each['schema'])} ({escape(media_type)})" for media_type, each in answer.get("content", {}).items()
+        _type(each["schema"]) + ("" if media_type == "application/json" else f" ({escape(media_type)})")
+        for media_type, each in answer.get("content", {}).items()
     )
 
 

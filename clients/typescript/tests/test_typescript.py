@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.schema_types import typescript
 from tests.clients.stub_server import Stub, serving
 from tests.clients.typescript import built, run
+from tests.servers import ROOT
 
 STORAGE = """
 class Storage extends Map {
@@ -190,3 +192,32 @@ def test_a_page_that_was_hidden_and_lives_on_does_not_send_again_what_was_taken(
     """
     assert node(package, code) == "true\n"
     assert [event["event"] for event in stub.events()] == ["one"]
+
+
+def test_the_types_of_the_wire_are_those_that_the_api_describes(package: Path) -> None:
+    """What is answered is what the client says, and has no member that it does not know; what it sends is taken."""
+    parts = json.loads((ROOT / "docs" / "openapi.json").read_text())["components"]["schemas"]
+    told = "".join(
+        f"type Told{name} = {typescript(parts[name], parts)};\n"
+        for name in ("DecideAnswer", "DecisionAnswer", "Warned", "Visitor", "Placement")
+    )
+    (package / "wire.ts").write_text(
+        'import type { AnswerFields, Decision, Placement, Visitor, Warned } from "@nextbest/client";\n'
+        + told
+        + """
+        type Unknown<Told, Known> = Exclude<keyof Told, keyof Known>;
+        declare const told: { answer: ToldDecideAnswer, visitor: Visitor, placement: Placement };
+        export const answer: AnswerFields = told.answer;
+        export const visitor: Required<{ [name in keyof ToldVisitor]: unknown }> = {} as Required<Visitor>;
+        export const sentVisitor: { [name in keyof Visitor]?: ToldVisitor[name] | undefined } = told.visitor;
+        export const sentPlacement: ToldPlacement = told.placement;
+        export const none: never[] = [] as (Unknown<ToldDecideAnswer, AnswerFields>
+            | Unknown<ToldDecisionAnswer, Decision> | Exclude<Unknown<ToldWarned, Warned>, "index">)[];
+        // @ts-expect-error: of a default it is null, and of the server's never
+        export const decision: ToldDecisionAnswer = {} as Decision;
+        """
+    )
+    (package / "package.json").write_text('{"type": "module"}')
+    options = ["--strict", "--noEmit", "--module", "NodeNext", "--target", "ES2022", "--lib", "ES2022"]
+    compiled = run(package, "tsc", *options, "wire.ts")
+    assert (compiled.stdout, compiled.returncode) == ("", 0)

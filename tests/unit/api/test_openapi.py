@@ -144,9 +144,18 @@ async def test_the_page_shows_all_of_it_and_its_policy_allows_nothing_but_its_ow
     response = await site.client.get("/docs")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     tree = html5lib.parse(response.text, namespaceHTMLElements=False)
+    told = {
+        f"{method.upper()} {path}": each
+        for path, some in DOCUMENT["paths"].items()
+        for method, each in some.items()
+    }
+    ours = {name for name, operation in told.items() if operation["tags"][0] in OURS}
     headings = {"".join(each.itertext()) for each in tree.iter("h2")}
-    assert {f"{method.upper()} {path}" for path, each in DOCUMENT["paths"].items() for method in each} <= headings
-    assert {each.get("id") for each in tree.iter("h3")} == set(DOCUMENT["components"]["schemas"])
+    assert {heading for heading in headings if " /" in heading} == ours
+    assert {"".join(each.itertext()) for each in tree.iter("code")} >= told.keys()
+    assert {each.get("id") for each in tree.iter("h3")} - {None} == set(DOCUMENT["components"]["schemas"])
+    protocols = {"".join(each.itertext()) for each in tree.iter("h3") if each.get("id") is None}
+    assert protocols == {dialect.name for dialect in ANSWERED} - set(OURS)
     links = [each.get("href") for each in tree.iter("a")]
     ids = {each.get("id") for each in tree.iter()}
     assert [link for link in links if link is None or link[:1] != "#" or link[1:] not in ids] == []
