@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+SITE ?= shop
 
-.PHONY: run example test check fuzz install help clean lock
+.PHONY: run example lighthouse test check fuzz install help clean lock
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' | expand -t 10
@@ -14,9 +15,11 @@ help:  ## what can be made
 run: $(VENV)/.run  ## installs, starts everything embedded, plays the demo, stays up (ARGS="--events 5000 --exit")
 	@$(BIN)/nextbest demo --up $(ARGS)
 
-example: $(VENV)/.run  ## the example shop, personalised, at http://127.0.0.1:8780 (its page: examples/shop/index.html)
-	@$(BIN)/python -m http.server 8780 --bind 127.0.0.1 --directory examples/shop & page=$$!; \
-		trap "kill $$page 2>/dev/null" EXIT; $(BIN)/nextbest up --catalog examples/shop/catalog
+example: $(VENV)/.run  ## an example site, personalised, at http://127.0.0.1:8780 (SITE=shop or SITE=news, in examples/)
+	@test -d examples/$(SITE)/catalog || { echo "there is no example $(SITE): SITE=shop or SITE=news"; exit 1; }
+	@$(BIN)/python -m http.server 8780 --bind 127.0.0.1 --directory examples/$(SITE) & page=$$!; \
+		trap "kill $$page 2>/dev/null" EXIT; \
+		$(BIN)/nextbest up --catalog examples/$(SITE)/catalog --data-dir .nextbest/example-$(SITE)
 
 test: $(VENV)/.dev  ## everything that can run here; says what was skipped and why
 	@scripts/check
@@ -27,6 +30,9 @@ check: $(VENV)/.dev  ## format, lint, types, import arrows
 
 fuzz: $(VENV)/.dev  ## asks the API whatever its description allows, and what it does not (N=1000 times each operation)
 	@NEXTBEST_FUZZ_EXAMPLES=$(or $(N),1000) scripts/test -q --timeout 3600 tests/contract/openapi
+
+lighthouse: $(VENV)/.dev  ## what Lighthouse says of the example sites, with the page script and without it
+	@$(BIN)/python -m benchmarks.lighthouse $(ARGS)
 
 install: $(VENV)/.dev  ## the virtual environment with everything for development
 

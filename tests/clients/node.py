@@ -20,27 +20,33 @@ RUN_TIMEOUT_S = 60
 
 def installed() -> Path:
     """The folder with the packages and our scripts (several checkouts or workers may ask at the same time)."""
+    install(HERE, INSTALLED)
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, INSTALLED / script.name)  # Node looks for packages beside the script
+    return INSTALLED
+
+
+def install(asked: Path, target: Path) -> None:
+    """Install what ``package.json`` and the lock file beside it ask for, once."""
     require("node")
     require("npm")
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    with (INSTALLED / "lock").open("w") as lock:
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done, wanted = INSTALLED / "complete", (HERE / "package-lock.json").read_text()
-        if not done.exists() or done.read_text() != wanted:
-            done.unlink(missing_ok=True)
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, INSTALLED / name)
-            # esbuild's program comes as a package of its own: no script has to fetch anything.
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-            install = subprocess.run(
-                command, cwd=INSTALLED, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
-            )
-            if install.returncode:
-                missing("the JavaScript clients", f"npm could not install them: {install.stderr[-500:]}")
-            done.write_text(wanted)
-        for script in HERE.glob("*.mjs"):
-            shutil.copy(script, INSTALLED / script.name)  # Node looks for packages beside the script
-    return INSTALLED
+        done, wanted = target / "complete", (asked / "package-lock.json").read_text()
+        if done.exists() and done.read_text() == wanted:
+            return
+        done.unlink(missing_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(asked / name, target / name)
+        # esbuild's program comes as a package of its own: no script has to fetch anything.
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        ran = subprocess.run(
+            command, cwd=target, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
+        )
+        if ran.returncode:
+            missing("what npm installs", f"npm could not install {asked / 'package.json'}: {ran.stderr[-500:]}")
+        done.write_text(wanted)
 
 
 def run(script: str, instructions: Any) -> Any:

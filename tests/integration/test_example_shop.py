@@ -1,42 +1,53 @@
-"""The example shop as a visitor meets it: what its marked lines do, and whether everybody can use it."""
+"""The example shop: what its marked lines do, what it learns, and whether everybody can use it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from scipy.stats import binom
 
-from tests.integration.visited_site import SiteBesideABrowser, VisitedSite, id_of
-from tests.running import ROOT, until
+from tests.example_visits import Visits
+from tests.integration.example_site import (
+    assert_everybody_can_use,
+    example,
+    example_site,
+    marked_lines,
+    open_page,
+    reload_undecided,
+)
+from tests.integration.visited_site import VisitedSite, id_of
+from tests.running import until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
-EXAMPLE = ROOT / "examples" / "shop"
-HTML = (EXAMPLE / "index.html").read_text("utf-8")
-MARK = "<!-- nextbest -->"
+N = 60
+HEROES = 3
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedSite]:
-    folder = tmp_path_factory.mktemp("pages")
-    with (
-        SiteBesideABrowser.open(tmp_path_factory, (EXAMPLE / "catalog" / "shop.yaml").read_text("utf-8")) as site,
-        VisitedSite.open(site, folder) as web,
-    ):
-        (folder / "index.html").write_text(HTML.replace("http://127.0.0.1:8700", site.up.url), "utf-8")
+    with example_site(tmp_path_factory, "shop") as web:
         yield web
 
 
 def test_five_lines_personalise_it() -> None:
-    lines = HTML.splitlines()
-    assert sum(MARK in line for line in lines) == 5
-    assert all("nextbest" not in line or MARK in line or "<footer" in line for line in lines)
+    assert marked_lines(example("shop") / "index.html") == 5
 
 
-def test_both_blocks_are_decided_and_what_is_bought_is_stored(web: VisitedSite) -> None:
-    page = web.visitor(viewport={"width": 1200, "height": 1000}).new_page()  # nothing is scrolled out of sight
-    page.goto(f"{web.origin}/index.html")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_everybody_can_use_it(web: VisitedSite, width: int, scheme: Literal["light", "dark"]) -> None:
+    page = open_page(web, "", width, scheme)
+    page.wait_for_selector(".strip[data-nextbest-shown]")
+    assert_everybody_can_use(page)
+    reload_undecided(page)
+    assert_everybody_can_use(page)
+
+
+def test_both_blocks_are_decided_and_what_is_bought_rewards_what_was_shown(web: VisitedSite) -> None:
+    page = open_page(web, "")  # nothing is scrolled out of sight
     page.wait_for_selector(".hero[data-nextbest-shown]")
     page.wait_for_selector(".strip[data-nextbest-shown]")
     page.click("text=Add Ridge")
@@ -45,14 +56,19 @@ def test_both_blocks_are_decided_and_what_is_bought_is_stored(web: VisitedSite) 
     until(lambda: web.stored(visitor).tracked == {"Product Added": 1}, "what was bought is stored")
     (added,) = web.stored(visitor).tracks
     assert added.properties == {"value": 129, "currency": "EUR"}
+    (hero,) = (id for id, choice in web.decisions(visitor).items() if choice.placement == "home.hero")
+    until(lambda: hero in web.site.outcomes("home.hero"), "the hero's outcome is known")
+    assert web.site.outcomes("home.hero")[hero].reward == 1.0
     assert page.evaluate("window.shifts") <= 0.05
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_everybody_can_use_it(web: VisitedSite, width: int) -> None:
-    page = web.visitor(viewport={"width": width, "height": 900}).new_page()
-    page.goto(f"{web.origin}/index.html")
-    page.wait_for_selector(".strip[data-nextbest-shown]")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def test_after_learning_a_stranger_is_greeted_with_what_those_like_them_buy(web: VisitedSite) -> None:
+    """By chance one of three heroes is right; a count beyond ``beyond_chance`` comes once in a million."""
+    visits = Visits(web.site.up.url)
+    beyond_chance = binom.ppf(1 - 1e-6, N, 1 / HEROES)
+    before = sum(visits.shop("first", N))
+    visits.wait_learned("home.hero", N)
+    visits.shop("second", N)
+    visits.wait_learned("home.hero", 2 * N)
+    after = sum(visits.shop("stranger", N))
+    assert before <= beyond_chance < after

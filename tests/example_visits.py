@@ -1,0 +1,142 @@
+"""Visitors of the example pages, made up: each sends what the script would, and clicks what they care for."""
+
+from __future__ import annotations
+
+import json
+import random
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.clients.browser import AGENT
+from tests.running import until
+
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/141.0.0.0 Mobile Safari/537.36"
+)
+SECTIONS = ("politics", "sport", "culture", "science")
+GROUNDS = {"trail": AGENT, "road": PHONE}
+"""What shoppers of the example run on, and what they open the page with."""
+
+CARES = 0.7
+CARES_NOT = 0.03
+
+
+@dataclass
+class Visits:
+    """Visitors of one site, who come in groups of one name.
+
+    Attributes
+    ----------
+    url
+        The API's.
+    rng
+        Decides who clicks.
+    """
+
+    url: str
+    rng: random.Random = field(default_factory=lambda: random.Random(90))
+
+    def read_the_news(self, name: str, n: int) -> list[bool]:
+        """``n`` readers open a section of the newspaper, and then its front page.
+
+        Returns
+        -------
+        Of each reader, whether the front page led with the section they had read.
+        """
+        readers = {f"{name}-{number}": SECTIONS[number % len(SECTIONS)] for number in range(n)}
+        self._events({"type": "page", "anonymousId": reader, "properties": {"path": f"/{section}/"}}
+                     for reader, section in readers.items())  # fmt: skip
+        for reader in readers:
+            until(lambda reader=reader: self._knows(reader), f"what {reader} read is folded")  # type: ignore[misc]
+        shown = {
+            reader: self._open(reader, AGENT, ["front.lead", {"placement": "front.more", "slots": 2}])
+            for reader in readers
+        }
+        self._call("/v1/exposures", {"decisionIds": [each["decisionId"] for of in shown.values() for each in of]})
+        self._events(
+            _click(reader, decision)
+            for reader, of in shown.items()
+            for decision in of
+            if self._likes(_section(decision) == readers[reader])
+        )
+        return [_section(shown[reader][0]) == section for reader, section in readers.items()]
+
+    def shop(self, name: str, n: int) -> list[bool]:
+        """``n`` shoppers open the shop, by phone who runs on roads, and buy if they are shown what they run on.
+
+        Returns
+        -------
+        Of each shopper, whether the shop greeted them with that.
+        """
+        grounds = tuple(GROUNDS)
+        shoppers = {f"{name}-{number}": grounds[number % len(grounds)] for number in range(n)}
+        shown = {
+            shopper: self._open(shopper, GROUNDS[ground], ["home.hero", "home.strip"])
+            for shopper, ground in shoppers.items()
+        }
+        self._call("/v1/exposures", {"decisionIds": [each["decisionId"] for of in shown.values() for each in of]})
+        right = {shopper: of[0]["contentId"] == f"hero.{shoppers[shopper]}" for shopper, of in shown.items()}
+        self._events(
+            {"event": "Product Added", "anonymousId": shopper, "properties": {"value": 129, "currency": "EUR"}}
+            for shopper, is_right in right.items()
+            if self._likes(is_right)
+        )
+        return list(right.values())
+
+    def wait_learned(self, placement: str, n_outcomes: int) -> None:
+        """Wait until whoever decides has learned so many outcomes."""
+        until(lambda: self._n_learned(placement) >= n_outcomes, f"{placement} has learned {n_outcomes} outcomes")
+
+    def _likes(self, cares: bool) -> bool:
+        return self.rng.random() < (CARES if cares else CARES_NOT)
+
+    def _open(self, visitor: str, agent: str, placements: list[Any]) -> list[dict[str, Any]]:
+        body = {
+            "visitor": {"anonymousId": visitor},
+            "placements": placements,
+            "context": {"userAgent": agent, "page": {"path": "/"}},
+            "activate": False,
+            "partial": True,
+        }
+        return list(self._call("/v1/decide", body)["decisions"])
+
+    def _events(self, events: Any) -> None:
+        made = [{"type": "track", **event} for event in events]
+        if made:
+            answer = self._call("/v1/events", {"events": made})
+            assert answer["accepted"] == len(made), answer
+
+    def _knows(self, visitor: str) -> bool:
+        try:
+            return bool(self._call(f"/v1/visitors/{visitor}", key="sk_dev")["eventCount"])
+        except urllib.error.HTTPError as error:
+            if error.code in (404, 503):  # not folded yet; a busy machine
+                return False
+            raise
+
+    def _n_learned(self, placement: str) -> int:
+        arms = self._call(f"/v1/placements/{placement}", key="sk_dev")["arms"]
+        return int(sum(arm["exposures"] for arm in arms))
+
+    def _call(self, path: str, body: Any = None, key: str = "pk_dev") -> Any:
+        request = urllib.request.Request(
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            # Of a person's browser: programs that read pages teach nothing.
+            headers={"Authorization": f"Bearer {key}", "User-Agent": AGENT, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+
+def _section(decision: dict[str, Any]) -> str:
+    """The section that a story of the newspaper leads to: it stands in its link."""
+    return next((each for each in SECTIONS if f'href="{each}/"' in decision["content"]["html"]), "")
+
+
+def _click(visitor: str, decision: dict[str, Any]) -> dict[str, Any]:
+    said = {name: decision[name] for name in ("decisionId", "contentId", "placement")}
+    return {"event": "Content Clicked", "anonymousId": visitor, "properties": said}
