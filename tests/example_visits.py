@@ -6,7 +6,9 @@ import json
 import random
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tests.clients.browser import AGENT
@@ -20,8 +22,18 @@ SECTIONS = ("politics", "sport", "culture", "science")
 GROUNDS = {"trail": AGENT, "road": PHONE}
 """What shoppers of the example run on, and what they open the page with."""
 
+AT_ONCE = 10
+"""Visitors between whose decisions and clicks no others come: nobody clicks after the window of what they saw."""
+
 CARES = 0.7
 CARES_NOT = 0.03
+
+
+def batched(visitors: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Groups of that size, the last one smaller (``itertools.batched`` came with Python 3.12)."""
+    left = iter(visitors)
+    while some := list(islice(left, size)):
+        yield some
 
 
 @dataclass
@@ -50,19 +62,22 @@ class Visits:
         self._events({"type": "page", "anonymousId": reader, "properties": {"path": f"/{section}/"}}
                      for reader, section in readers.items())  # fmt: skip
         for reader in readers:
-            until(lambda reader=reader: self._knows(reader), f"what {reader} read is folded")  # type: ignore[misc]
-        shown = {
-            reader: self._open(reader, AGENT, ["front.lead", {"placement": "front.more", "slots": 2}])
-            for reader in readers
-        }
-        self._call("/v1/exposures", {"decisionIds": [each["decisionId"] for of in shown.values() for each in of]})
-        self._events(
-            _click(reader, decision)
-            for reader, of in shown.items()
-            for decision in of
-            if self._likes(_section(decision) == readers[reader])
-        )
-        return [_section(shown[reader][0]) == section for reader, section in readers.items()]
+            until(lambda reader=reader: self.knows(reader), f"what {reader} read is folded")  # type: ignore[misc]
+        right: list[bool] = []
+        for some in batched(readers, AT_ONCE):
+            shown = {
+                reader: self._open(reader, AGENT, ["front.lead", {"placement": "front.more", "slots": 2}])
+                for reader in some
+            }
+            self._show(shown)
+            self._events(
+                _click(reader, decision)
+                for reader, of in shown.items()
+                for decision in of
+                if self._likes(_section(decision) == readers[reader])
+            )
+            right += [_section(shown[reader][0]) == readers[reader] for reader in some]
+        return right
 
     def shop(self, name: str, n: int) -> list[bool]:
         """``n`` shoppers open the shop, by phone who runs on roads, and buy if they are shown what they run on.
@@ -73,17 +88,24 @@ class Visits:
         """
         grounds = tuple(GROUNDS)
         shoppers = {f"{name}-{number}": grounds[number % len(grounds)] for number in range(n)}
-        shown = {
-            shopper: self._open(shopper, GROUNDS[ground], ["home.hero", "home.strip"])
-            for shopper, ground in shoppers.items()
-        }
-        self._call("/v1/exposures", {"decisionIds": [each["decisionId"] for of in shown.values() for each in of]})
-        right = {shopper: of[0]["contentId"] == f"hero.{shoppers[shopper]}" for shopper, of in shown.items()}
-        self._events(
-            {"event": "Product Added", "anonymousId": shopper, "properties": {"value": 129, "currency": "EUR"}}
-            for shopper, is_right in right.items()
-            if self._likes(is_right)
-        )
+        right: dict[str, bool] = {}
+        for some in batched(shoppers, AT_ONCE):
+            shown = {
+                shopper: self._open(shopper, GROUNDS[shoppers[shopper]], ["home.hero", "home.strip"])
+                for shopper in some
+            }
+            self._show(shown)
+            greeted = {who: of[0]["contentId"] == f"hero.{shoppers[who]}" for who, of in shown.items()}
+            self._events(
+                {
+                    "event": "Product Added",
+                    "anonymousId": who,
+                    "properties": {"value": 129, "currency": "EUR"},
+                }
+                for who, is_right in greeted.items()
+                if self._likes(is_right)
+            )
+            right |= greeted
         return list(right.values())
 
     def wait_learned(self, placement: str, n_outcomes: int) -> None:
@@ -103,13 +125,17 @@ class Visits:
         }
         return list(self._call("/v1/decide", body)["decisions"])
 
+    def _show(self, decided: Mapping[str, list[dict[str, Any]]]) -> None:
+        self._call("/v1/exposures", {"decisionIds": [each["decisionId"] for of in decided.values() for each in of]})
+
     def _events(self, events: Any) -> None:
         made = [{"type": "track", **event} for event in events]
         if made:
             answer = self._call("/v1/events", {"events": made})
             assert answer["accepted"] == len(made), answer
 
-    def _knows(self, visitor: str) -> bool:
+    def knows(self, visitor: str) -> bool:
+        """Whether something that the visitor did is folded."""
         try:
             return bool(self._call(f"/v1/visitors/{visitor}", key="sk_dev")["eventCount"])
         except urllib.error.HTTPError as error:
@@ -118,8 +144,7 @@ class Visits:
             raise
 
     def _n_learned(self, placement: str) -> int:
-        arms = self._call(f"/v1/placements/{placement}", key="sk_dev")["arms"]
-        return int(sum(arm["exposures"] for arm in arms))
+        return int(self._call(f"/v1/placements/{placement}", key="sk_dev")["learned"])
 
     def _call(self, path: str, body: Any = None, key: str = "pk_dev") -> Any:
         request = urllib.request.Request(

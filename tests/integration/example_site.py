@@ -16,8 +16,8 @@ from tests.integration.visited_site import SiteBesideABrowser, VisitedSite, held
 from tests.running import ROOT
 
 MARK = "<!-- nextbest -->"
-WINDOW = "1s"
-"""Of rewards here: nobody waits 30 s for an example to learn."""
+WINDOW = "4s"
+"""Of rewards here: nobody waits 30 s for an example to learn. What nobody has seen by then teaches nothing."""
 
 
 def example(name: str) -> Path:
@@ -26,24 +26,28 @@ def example(name: str) -> Path:
 
 @contextmanager
 def example_site(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[VisitedSite]:
-    """An example, with rewards that are due at once."""
-    (catalog,) = (example(name) / "catalog").glob("*.yaml")
-    told = catalog.read_text("utf-8")
-    assert "window: 30s" in told
+    """An example that runs."""
     folder = tmp_path_factory.mktemp("pages") / name
-    with SiteBesideABrowser.open(tmp_path_factory, told.replace("window: 30s", f"window: {WINDOW}")) as site:
-        put_pages(name, folder, site.up.url)
-        for page in folder.rglob("*.html"):  # other programs use this machine too
-            page.write_text(page.read_text("utf-8").replace("300ms step-end", "20s step-end"), "utf-8")
+    with SiteBesideABrowser.open(tmp_path_factory, catalog_of(name)) as site:
+        put_pages(name, folder, site.up.url, wait="20s")  # other programs use this machine too
         with VisitedSite.open(site, folder) as web:
             yield web
 
 
-def put_pages(name: str, folder: Path, api: str) -> None:
-    """An example's pages in a folder of their own, with the address of another API."""
+def put_pages(name: str, folder: Path, api: str, wait: str = "300ms") -> None:
+    """An example's pages in a folder of their own, for another API and with blocks that wait as long."""
     copytree(example(name), folder)
     for page in folder.rglob("*.html"):
-        page.write_text(page.read_text("utf-8").replace("http://127.0.0.1:8700", api), "utf-8")
+        told = page.read_text("utf-8").replace("http://127.0.0.1:8700", api)
+        page.write_text(told.replace("300ms step-end", f"{wait} step-end"), "utf-8")
+
+
+def catalog_of(name: str) -> str:
+    """An example's catalog, with rewards that are due soon."""
+    (catalog,) = (example(name) / "catalog").glob("*.yaml")
+    told = catalog.read_text("utf-8")
+    assert "window: 30s" in told
+    return told.replace("window: 30s", f"window: {WINDOW}")
 
 
 def marked_lines(page: Path) -> int:
@@ -55,7 +59,7 @@ def marked_lines(page: Path) -> int:
 
 def open_page(web: VisitedSite, path: str, width: int = 1200, scheme: Literal["light", "dark"] = "light") -> Page:
     """A page, opened by somebody who was never here."""
-    page = web.visitor(viewport={"width": width, "height": 1000}, color_scheme=scheme).new_page()
+    page = web.visitor(viewport={"width": width, "height": 1500}, color_scheme=scheme).new_page()
     page.goto(f"{web.origin}/{path}")
     return page
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import pytest
 from scipy.stats import binom
@@ -36,10 +35,9 @@ def test_five_lines_personalise_it() -> None:
     assert marked_lines(example("shop") / "index.html") == 5
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_everybody_can_use_it(web: VisitedSite, width: int, scheme: Literal["light", "dark"]) -> None:
-    page = open_page(web, "", width, scheme)
+def test_everybody_can_use_it(web: VisitedSite, width: int) -> None:
+    page = open_page(web, "", width)
     page.wait_for_selector(".strip[data-nextbest-shown]")
     assert_everybody_can_use(page)
     reload_undecided(page)
