@@ -120,23 +120,11 @@ def _readme(answers: Answers, example: Example) -> str:
             "placement": example.placement,
             "decide": _json({"visitor": {"anonymousId": "me"}, "placements": [example.placement], **context}),
             "event": _json(event),
-            "visitor_js": _VISITOR_JS[answers.users],
-            "context_js": _CONTEXT_JS[answers.consent],
             "consent": _filled(f"common/{answers.consent}.md", {}).rstrip("\n"),
             "events": "\n".join(_row(event) for event in example.events),
             "more": "".join(f"\n{part}" for part in more),
         },
     )
-
-
-_VISITOR_JS = {
-    False: "  const visitor = {anonymousId};",
-    True: '  const visitor = {anonymousId};  // logged in: {anonymousId, userId, userToken}, see "Your users"',
-}
-_CONTEXT_JS = {
-    "denied": "  const context = {locale: navigator.language, consent: {personalization: true}};  // they agreed",
-    "granted": "  const context = {locale: navigator.language};",
-}
 
 
 def _row(event: ExampleEvent) -> str:

@@ -120,8 +120,8 @@ def test_what_the_readme_tries_is_in_the_visitors_state(begun: Begun) -> None:
     events = begun.site.events("a:me")
     (made,) = (event for event in events if isinstance(event, DecisionMade))
     assert made.choice.placement == "home.hero"
-    assert [event.properties for event in events if isinstance(event, Track) and event.event == "Promotion Clicked"]
-    assert "Promotion Clicked" in begun.site.state("a:me").counts
+    assert [event.properties for event in events if isinstance(event, Track) and event.event == "Content Clicked"]
+    assert "Content Clicked" in begun.site.state("a:me").counts
     # Nothing more comes: what the click was worth is learned.
     rewarded = f"/v1/decisions/{made.choice.decision_id}/reward"
     begun.site.call(rewarded, {"value": 0, "final": True}, begun.write_key)
@@ -149,7 +149,9 @@ def answered(begun: Begun, origin: str) -> bool:
 def test_the_page_of_the_readme_shows_what_was_decided_and_tells_of_the_click(begun: Begun, tmp_path: Path) -> None:
     program = chromium()
     no_icon = '<link rel="icon" href="data:,">'
-    (tmp_path / "index.html").write_text(f"<!doctype html>{no_icon}{begun.block('html', '/v1/decide')}")
+    (tmp_path / "index.html").write_text(
+        f"<!doctype html>{no_icon}{begun.block('html', 'consent')}{begun.block('html', 'content')}"
+    )
     with served(tmp_path) as origin, sync_playwright() as playwright:
         add_origin(begun, origin)
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
@@ -158,20 +160,21 @@ def test_the_page_of_the_readme_shows_what_was_decided_and_tells_of_the_click(be
             errors: list[str] = []
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(f"{origin}/index.html")
-            page.wait_for_selector("#nextbest", state="visible")
-            shown = page.inner_text("#nextbest h2")
-            visitor = page.evaluate("localStorage.visitor")
-            page.click("#nextbest a")
+            page.wait_for_selector("[data-nextbest-shown]")
+            shown = page.inner_text("[data-nextbest] h2")
+            visitor = page.evaluate("JSON.parse(decodeURIComponent(document.cookie.split('nextbest=')[1])).id")
+            page.click("[data-nextbest] a")
             page.wait_for_url(lambda url: not url.endswith("/index.html"))
-            until(lambda: "Promotion Clicked" in counted(begun, f"a:{visitor}"), "the click is told")
+            until(lambda: "Content Clicked" in counted(begun, f"a:{visitor}"), "the click is told")
             assert errors == []
         finally:
             browser.close()
     events = begun.site.events(f"a:{visitor}")
     (made,) = (event for event in events if isinstance(event, DecisionMade))
-    (clicked,) = (event for event in events if isinstance(event, Track) and event.event == "Promotion Clicked")
-    assert clicked.properties == {
-        "position": "home.hero",
+    (clicked,) = (event for event in events if isinstance(event, Track) and event.event == "Content Clicked")
+    told = {name: clicked.properties[name] for name in ("placement", "contentId", "decisionId")}
+    assert told == {
+        "placement": "home.hero",
         "contentId": made.choice.arm,
         "decisionId": made.choice.decision_id,
     }
