@@ -11,17 +11,20 @@ import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from nextbest_client.asking import Asked
 from nextbest_client.batch import EVENTS_PATH, EXPOSURES_PATH, REWARDS_PATH, Item
 from nextbest_client.connections import Connections
 from nextbest_client.encoding import encoded
 from nextbest_client.errors import NextbestError, as_nextbest_error
-from nextbest_client.options import Options
+from nextbest_client.options import OptionFields, Options
 from nextbest_client.outbox import Outbox
 from nextbest_client.sender import Sender
-from nextbest_client.wire import Answer, Decision, Visitor, sent
+from nextbest_client.wire import Answer, Decision, EventFields, Visitor, sent
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 Decided = Union[Decision, str]
 _SAID = {"message_id": "messageId"}
@@ -38,7 +41,7 @@ class Engine:
         Fields of ``Options``, beside those of ``options``.
     """
 
-    def __init__(self, url: str, key: str, options: Options | None = None, **more: Any) -> None:
+    def __init__(self, url: str, key: str, options: Options | None = None, **more: Unpack[OptionFields]) -> None:
         self._options = replace(options or Options(), **more)
         self._connections = Connections(url, key, self._options.ssl_context)
         self._begin()
@@ -58,20 +61,28 @@ class Engine:
         self._outbox.leave()
         self._begin()
 
-    def track(self, visitor: Visitor, event: str, properties: Mapping[str, Any] | None = None, **more: Any) -> str:
-        """Say what the visitor did; ``more`` are fields of the event, such as ``context`` or ``timestamp`` (ms).
+    def track(
+        self, visitor: Visitor, event: str, properties: Mapping[str, Any] | None = None, **more: Unpack[EventFields]
+    ) -> str:
+        """Say what the visitor did; ``more`` are other fields of the event, such as ``context`` or ``timestamp``.
 
         Like all that follow it waits for nothing and raises nothing: the event is sent behind the call, until the
         server took it. The message id, by which it counts once.
         """
         return self._event("track", visitor, {"event": event, "properties": properties, **more})
 
-    def identify(self, visitor: Visitor, traits: Mapping[str, Any] | None = None, **more: Any) -> str:
+    def identify(
+        self, visitor: Visitor, traits: Mapping[str, Any] | None = None, **more: Unpack[EventFields]
+    ) -> str:
         """Say who the visitor is, and what is known of them."""
         return self._event("identify", visitor, {"traits": traits, **more})
 
     def page(
-        self, visitor: Visitor, name: str | None = None, properties: Mapping[str, Any] | None = None, **more: Any
+        self,
+        visitor: Visitor,
+        name: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        **more: Unpack[EventFields],
     ) -> str:
         """Say that the visitor looks at a page."""
         return self._event("page", visitor, {"name": name, "properties": properties, **more})

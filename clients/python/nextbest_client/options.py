@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from nextbest_client.errors import NextbestError
 
@@ -26,6 +27,23 @@ def logs() -> Callable[[NextbestError], None]:
             _LOG.warning("%s", error)
 
     return on_error
+
+
+class OptionFields(TypedDict, total=False):
+    """The fields of ``Options``, as arguments."""
+
+    timeout_s: float
+    raise_errors: bool
+    on_error: Callable[[NextbestError], None]
+    disk: str | Path | None
+    max_queue_bytes: int
+    flush_every_s: float
+    send_timeout_s: float
+    first_pause_s: float
+    longest_pause_s: float
+    close_timeout_s: float
+    n_connections: int
+    ssl_context: ssl.SSLContext | None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar
 
 from nextbest_client.errors import NextbestError
 
@@ -98,6 +99,20 @@ class Answer:
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.decisions)
+
+
+class EventFields(TypedDict, total=False):
+    """Fields of an event beside those that its call names.
+
+    Attributes
+    ----------
+    timestamp
+        In ms since 1970, or a ``datetime``; now, unless given.
+    """
+
+    message_id: str
+    timestamp: int | datetime | None
+    context: Mapping[str, Any] | None
 
 
 def camel(name: str) -> str:

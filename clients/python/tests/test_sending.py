@@ -299,7 +299,7 @@ def test_what_json_has_no_word_for_is_written_as_everybody_reads_it(opened: Open
 
 def test_a_message_id_is_the_callers_however_it_is_written(opened: Opening, stub: Stub) -> None:
     client = opened()
-    given = [client.track(ANNA, "x", message_id="m-1"), client.track(ANNA, "x", messageId="m-2")]
+    given = [client.track(ANNA, "x", message_id="m-1"), client.track(ANNA, "x", **cast(Any, {"messageId": "m-2"}))]
     assert client.flush()
     assert given == [event["messageId"] for event in stub.events()] == ["m-1", "m-2"]
 
