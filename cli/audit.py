@@ -84,8 +84,9 @@ def show(trail: Trail, from_n: int | None, limit: int, visitor: str | None, as_j
             *(escape("\n".join(record.objects)), _outcome(record)),
         )
     console = Console(highlight=False)
-    # In a file or a pipe nothing is cut off, nor broken over lines.
-    console.print(table, width=None if console.is_terminal else _WIDE)
+    if not console.is_terminal:
+        console.width = _WIDE  # in a file or a pipe nothing is cut off, nor broken over lines
+    console.print(table)
 
 
 def _outcome(record: AuditRecord) -> str:
