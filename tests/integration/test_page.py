@@ -209,6 +209,24 @@ def test_what_content_throws_harms_no_other_block(web: VisitedSite, page: Page) 
     assert errors  # they were thrown
 
 
+LESS_MOTION = """<style>@media (prefers-reduced-motion: reduce) {
+*, *::before, *::after { animation-duration: 0.01ms !important; animation-iteration-count: 1 !important }
+}</style>"""
+"""As many sites have it."""
+
+
+def test_who_wants_less_motion_is_shown_what_was_decided(web: VisitedSite) -> None:
+    context = web.visitor(reduced_motion="reduce")
+    page = context.new_page()
+    waiting = held(page, "/v1/decide")
+    with page.expect_request("**/v1/decide*"):
+        page.goto(web.write("<h1>painted</h1>" + HERO, LESS_MOTION + HIDDEN_LONG + web.script()))
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length === 1")
+    waiting[0].continue_()
+    page.wait_for_selector(DECIDED)
+    context.close()
+
+
 def test_without_the_style_a_block_is_filled_in_time_or_not_at_all(web: VisitedSite, page: Page) -> None:
     context = web.visitor()
     context.add_init_script("performance.getEntriesByName = () => []")  # nothing was painted yet

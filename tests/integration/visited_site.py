@@ -24,7 +24,7 @@ from tests.integration.site import Site
 from tests.running import until
 
 HIDDEN_LONG = """<style>
-[data-nextbest]:not([data-nextbest-shown]) { animation: nextbest 20s step-end }
+[data-nextbest]:not([data-nextbest-shown]) { animation: nextbest 20s step-end !important }
 @keyframes nextbest { from { visibility: hidden } }
 </style>"""
 """Of a page whose blocks wait longer than ours tell sites to: other programs use this machine too."""

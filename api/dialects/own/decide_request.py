@@ -18,6 +18,7 @@ from api.speaking import Named, ProofSource, beyond_doubt, named, proof_in
 from api.wire import WireEvent
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import InvalidInput
+from personalization.visitor.purposes import PERSONALISING, said, spoken
 
 MAX_PLACEMENTS = 50
 MAX_EVENTS = 100
@@ -32,7 +33,7 @@ def decide_request(
     *,
     may_be_nobody: bool = False,
 ) -> DecideRequest:
-    """The request, checked. Where its only id is nobody's, it is for nobody.
+    """The request, checked. Where its only id is nobody's, or the visitor refused to have one, it is for nobody.
 
     Parameters
     ----------
@@ -54,10 +55,13 @@ def decide_request(
     user_id = intake.id(wire.visitor.user_id, "visitor.userId")
     anonymous_id = intake.id(wire.visitor.anonymous_id, "visitor.anonymousId")
     proof = Proof(wire.visitor.user_hash, wire.visitor.user_token)
-    visitor = _Visitor(user_id, anonymous_id, may_be_nobody or _is_tried(wire.visitor), proof)
+    visitor = _Visitor(
+        user_id, anonymous_id, may_be_nobody or _is_tried(wire.visitor) or _refuses(wire.context), proof
+    )
     read = _read(wire.events, visitor, intake) if wire.events else []
     if not wire.events and visitor.is_missing:
-        raise InvalidInput("visitor", "names nobody; send an anonymousId, a userId or both", "missing_visitor")
+        remedy = "send an anonymousId, a userId or both; of who refused, context.consent.personalization: false"
+        raise InvalidInput("visitor", f"names nobody; {remedy}", "missing_visitor")
     who = _who(visitor, wire.context, shown, intake)
     events = _sent_along(read, visitor, who, named, intake)
     if len(wire.placements) > MAX_PLACEMENTS:
@@ -82,6 +86,11 @@ def _placement(asked: str | WirePlacement) -> PlacementRequest:
 
 def _is_tried(wire: WireVisitor | WireEvent) -> bool:
     return is_given(wire.user_id) or is_given(wire.anonymous_id)
+
+
+def _refuses(context: dict[str, Any] | None) -> bool:
+    """Whether it says that the visitor refused to be known: such a one needs no id."""
+    return context is not None and spoken(said(context), PERSONALISING) is False
 
 
 @dataclass(slots=True)

@@ -135,6 +135,22 @@ async def test_a_decide_that_names_no_id_at_all_is_refused(site: Site, visitor: 
     assert (response.status_code, response.json()["code"]) == (400, "missing_visitor")
 
 
+@pytest.mark.parametrize(
+    "consent", [{"personalization": False}, {"*": False}, {"Personalization": False, "ads": True}]
+)
+async def test_who_refused_to_be_known_is_decided_for_without_an_id(site: Site, consent: dict[str, bool]) -> None:
+    response = await site.decide(visitor={}, context={"consent": consent})
+    assert (response.status_code, response.json()["warnings"]) == (200, [])
+    assert response.json()["decisions"][0]["contentId"] in {"shoes", "tents", "bags"}
+    assert (site.spool.entries(), site.visitors.asked, counted(site)) == ([], [], 0)
+
+
+@pytest.mark.parametrize("consent", [{}, {"personalization": True}, {"ads": False}, "no"])
+async def test_who_did_not_refuse_is_asked_for_an_id(site: Site, consent: Any) -> None:
+    response = await site.decide(visitor={}, context={"consent": consent})
+    assert (response.status_code, response.json()["code"]) == (400, "missing_visitor")
+
+
 async def test_ids_that_are_none_are_counted_by_source_and_told_once_an_hour(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
