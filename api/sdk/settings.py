@@ -22,7 +22,7 @@ def settings_of(access: Access, retention: Retention) -> dict[str, Any]:
     ----------
     consent
         What counts for visitors who were never asked.
-    gpcRefuses
+    gpc
         Whether ``Sec-GPC: 1`` refuses personalization itself.
     days
         How long the browser keeps an anonymous id, and that of a user's browser: as long as the server does, a day
@@ -31,7 +31,7 @@ def settings_of(access: Access, retention: Retention) -> dict[str, Any]:
     kept_ms = (retention.anonymous_ms, retention.known_ms)
     return {
         "consent": access.consent_default,
-        "gpcRefuses": PERSONALISING in access.gpc,
+        "gpc": PERSONALISING in access.gpc,
         "days": [min(LONGEST_DAYS, max(1, length_ms // DAY_MS)) for length_ms in kept_ms],
     }
 
@@ -40,6 +40,6 @@ def preamble(settings: dict[str, Any]) -> bytes:
     """The statement that hands them to the script.
 
     >>> preamble({"consent": "denied"})
-    b'var nextbestSettings={"consent":"denied"};\\n'
+    b'window.nextbestSettings={"consent":"denied"};\\n'
     """
-    return b"var nextbestSettings=%s;\n" % orjson.dumps(settings)
+    return b"window.nextbestSettings=%s;\n" % orjson.dumps(settings)

@@ -4,24 +4,22 @@
 import { context } from "./context.js";
 import { complain, emit, guarded } from "./hub.js";
 import { may, visitor, words } from "./identity.js";
+import { blocks, expose, isIntact, watch } from "./impressions.js";
 import { ask, flush } from "./transport.js";
-import { expose, watch } from "./impressions.js";
 import { trusted } from "./trusted.js";
 
 const ATTRIBUTE = "data-nextbest";
-const SHOWN = "data-nextbest-shown";
 const CONTENT = "nextbest:content";
-const blocks = new Map();
-const WAIT_MS = 300;
 
 /** The block an element belongs to, if it shows what was decided. */
 export function shownBlock(element) {
   const block = blocks.get(element.closest(`[${ATTRIBUTE}]`));
-  return block?.isShown ? block : undefined;
+  return block?.isShown && isIntact(block) ? block : undefined;
 }
 
 /** Decides the blocks that are new, all in one call. */
 export function scan(sinceMs) {
+  const MAX_ASKED = 50; // placements of one call
   const asked = new Map();
   blocks.forEach((_, element) => element.isConnected || blocks.delete(element));
   for (const element of document.querySelectorAll(`[${ATTRIBUTE}]`)) {
@@ -29,9 +27,10 @@ export function scan(sinceMs) {
     if (!placement || blocks.get(element)?.placement === placement) continue;
     const block = { element, placement, sinceMs, isCounted: may(), who: visitor() };
     blocks.set(element, block);
-    if (isUnseen(block)) asked.set(placement, [...(asked.get(placement) || []), block]);
+    if (isUnseen(block)) asked.get(placement)?.push(block) || asked.set(placement, [block]);
   }
-  if (asked.size) decide(asked).catch(complain);
+  const all = [...asked];
+  while (all[0]) decide(all.splice(0, MAX_ASKED), asked).catch(complain);
 }
 
 /** Decides every block anew, under the reader's eyes: the page asks for it. */
@@ -58,11 +57,12 @@ export function content(placement, show) {
   for (const block of blocks.values()) if (block.decision && !block.isShown) fill(block);
 }
 
-async function decide(asked) {
-  const placements = Array.from(asked, ([placement, of]) => (of[1] ? { placement, slots: of.length } : placement));
+async function decide(some, asked) {
+  const placements = some.map(([placement, { length }]) => (length > 1 ? { placement, slots: length } : placement));
   const said = { ...context(), consent: words() };
   const body = { visitor: visitor(), placements, context: said, activate: false, partial: true };
-  const { decisions } = await (await ask("/v1/decide", body)).json();
+  const { decisions, warnings } = await (await ask("decide", body)).json();
+  if (warnings[0]) complain(warnings); // of a placement that nobody knows, or that has fewer slots
   for (const decision of decisions) {
     const block = asked.get(decision.placement)?.[decision.slot];
     // The same element may have been given another placement, or be decided anew, since.
@@ -82,9 +82,10 @@ function fill(block) {
     if (type === "redirect" && element.hasAttribute(`${ATTRIBUTE}-redirect`)) return follow(block, url);
     if (type !== "html") return; // nobody was there who shows it
     element.innerHTML = trusted("createHTML", html);
+    block.nodes = [...element.childNodes];
   }
   block.isShown = true;
-  element.toggleAttribute(SHOWN, true); // ends the animation that hides it
+  element.toggleAttribute(`${ATTRIBUTE}-shown`, true); // ends the animation that hides it
   watch(block);
 }
 
@@ -97,12 +98,13 @@ function follow(block, url) {
 
 /** Whether a change of the block would be seen by nobody. */
 function isUnseen({ element, sinceMs, isShown }) {
+  const WAIT_MS = 300;
   const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  const top = element.getClientRects()[0]?.top;
   // Before the first paint nobody has seen anything; what the page asks for anew may change at any time.
-  if (!paint || sinceMs === Infinity || !element.getClientRects()[0]) return true;
-  if (element.getBoundingClientRect().top >= innerHeight) return true;
+  if (!paint || sinceMs === Infinity || !(top < innerHeight)) return true;
   const { visibility, animationName } = getComputedStyle(element);
-  if (isShown || visibility === "hidden") return !isShown;
+  const isInTime = performance.now() - Math.max(sinceMs, paint.startTime) < WAIT_MS;
   // With the style it was hidden, and is not any more.
-  return !animationName.includes("nextbest") && performance.now() - Math.max(sinceMs, paint.startTime) < WAIT_MS;
+  return !isShown && (visibility === "hidden" || (isInTime && !animationName.includes("nextbest")));
 }

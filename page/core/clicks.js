@@ -9,7 +9,7 @@ import { flush, send, sendEvent } from "./transport.js";
 const CLICKED = "a[href],button,[type=submit],[role=button],[data-nextbest-reward]";
 
 function clicked(click) {
-  if (click.type === "auxclick" && click.button !== 1) return;
+  if (click.button > 1) return; // of the others, the middle one opens links
   const element = click.composedPath().find(each => each.matches?.(CLICKED));
   const block = element && shownBlock(click.target);
   if (block) count(block, element);

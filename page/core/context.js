@@ -2,21 +2,15 @@
 
 import { may } from "./identity.js";
 
-let referrer = document.referrer;
-
-/** The page that led here, also within one document. */
-export function cameFrom(address) {
-  referrer = address;
-}
-
 export function context() {
   const { href, pathname, search } = location;
-  const said = { page: { url: href, path: pathname, search, referrer, title: document.title } };
-  said.locale = navigator.language;
-  said.userAgent = navigator.userAgent; // what every request says by itself
+  const { referrer, title } = document;
+  const { language: locale, userAgent } = navigator; // what every request says by itself
+  const said = { page: { url: href, path: pathname, search, referrer, title }, locale, userAgent };
   if (may()) {
     said.timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    said.screen = { width: screen.width, height: screen.height };
+    const { width, height } = screen;
+    said.screen = { width, height };
   }
   return said;
 }

@@ -6,30 +6,34 @@
 import { config } from "./settings.js";
 import * as storage from "./storage.js";
 
-const NOBODY = "anonymous"; // an id that the server takes for none: a refusal needs no name
-
 /** id, user, said (consent by purpose): of this page until they may be stored. */
 let known = {};
 let userToken;
+let isKept;
 
 /** An id nobody can guess: 128 bits of the browser's cryptographic randomness. */
 export function freshId() {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
-/** What they said of personalization: true, false, or undefined. */
+/** What they, or their browser, said of personalization: true, false, or undefined. */
 function word() {
   const { personalization, "*": others } = known.said || {};
-  return personalization ?? others;
+  return config.isRefusedByBrowser ? false : (personalization ?? others);
 }
 
 function isAllowed() {
-  return !config.isRefusedByBrowser && (word() ?? config.isGranted);
+  return word() ?? config.isGranted;
 }
 
 /** The visitor as of now: another tab may have logged out, or refused, since. */
 function current() {
-  if (isAllowed()) known = storage.read() || known;
+  if (isAllowed()) {
+    const kept = storage.read();
+    // What was kept and is gone was withdrawn: what this page heard before holds no longer.
+    if (kept || isKept) known = kept || {};
+    isKept = kept;
+  }
   known.id ||= freshId();
   return known;
 }
@@ -52,42 +56,48 @@ export function may() {
 
 /** Whether that may still come: what they do meanwhile waits in memory. */
 export function mayCome() {
-  return may() || (word() === undefined && !config.isRefusedByBrowser);
+  return may() || word() === undefined;
 }
 
-/** The ids of this moment, as a decision's `visitor` has them. */
+function ids({ id, user }) {
+  return { anonymousId: id, userId: user, userToken };
+}
+
+/** The ids of this moment, as a decision's `visitor` has them; none of who refused. */
 export function visitor() {
-  const { id, user } = current();
-  return mayCome() ? { anonymousId: id, userId: user, userToken } : { anonymousId: NOBODY };
+  return mayCome() ? ids(current()) : {};
 }
 
-/** What they said, purpose by purpose. */
+/** What they said, purpose by purpose; the browser's word is theirs. */
 export function words() {
-  return current().said;
+  const { said } = current();
+  return mayCome() ? said : { ...said, personalization: false };
 }
 
 /**
  * Takes what the visitor answered.
  *
- * Returns who has to be told to the server: the visitor it is about, or undefined where it knows of nobody, or of
+ * Returns who has to be told to the server: the visitor it is about, or nothing where it knows of nobody, or of
  * nothing new.
  */
 export function answer(purposes) {
   const wasNamed = known.id && may(); // else nobody was told of an id
   const { id, user } = current();
-  const kept = storage.read() || {};
-  const who = { anonymousId: kept.id || id, userId: kept.user || user, userToken };
-  known = { id: who.anonymousId, user: who.userId, said: { ...kept.said, ...known.said, ...purposes } };
-  const isNew = JSON.stringify(known.said) !== JSON.stringify(kept.said);
-  if (!isAllowed()) {
-    // What was stored goes. A refusal is remembered, without an id, where it would not be clear by itself.
-    known = { said: known.said };
-    storage.forget();
-    if (config.isGranted && word() === false) storage.keep(known, config.days[1]);
-    return isNew && (wasNamed || kept.id) ? who : undefined;
+  known.said = { ...known.said, ...purposes };
+  // A word on something else is no reason to look at what is stored.
+  const kept = ((config.isGranted || word() !== undefined) && storage.read()) || {};
+  known = { id, user, ...kept, said: { ...kept.said, ...known.said } };
+  const told = JSON.stringify(known.said) !== JSON.stringify(kept.said) && ids(known);
+  if (isAllowed()) {
+    keep();
+    return told;
   }
-  keep();
-  return isNew ? who : undefined;
+  if (word() === undefined) return undefined;
+  // What was stored goes. A refusal is remembered, without an id, where it would not be clear by itself.
+  known = { said: known.said };
+  storage.forget();
+  if (config.isGranted && !config.isRefusedByBrowser) storage.keep(known, config.days[1]);
+  return (wasNamed || kept.id) && told;
 }
 
 export function identify(user, token) {

@@ -3,47 +3,45 @@
 import { emit } from "./hub.js";
 import { send } from "./transport.js";
 
-const IN_SIGHT_MS = 1_000;
 const SHARE = 0.5;
-const blocks = new WeakMap();
-const inSight = new Set();
+
+/** The blocks of the page by their elements, as they were decided last. */
+export const blocks = new Map();
 
 const observer = new IntersectionObserver(
   seen => {
-    for (const { target, isIntersecting, intersectionRatio, intersectionRect } of seen) {
-      const block = blocks.get(target);
-      const isTall = intersectionRect.height >= SHARE * innerHeight;
-      inSight[isIntersecting && (intersectionRatio >= SHARE || isTall) ? "add" : "delete"](block);
+    for (const { target, intersectionRatio, intersectionRect } of seen) {
+      const block = blocks.get(target) || {};
+      block.isInSight = intersectionRatio >= SHARE || intersectionRect.height >= SHARE * innerHeight;
       time(block);
     }
   },
   { threshold: [0, 0.1, 0.2, 0.3, 0.4, SHARE] },
 );
 
-export function watch(block) {
-  forget(blocks.get(block.element) || block); // one that was decided before for the same element
-  blocks.set(block.element, block);
-  observer.observe(block.element);
-}
-
-function forget(block) {
-  clearTimeout(block.timer);
-  observer.unobserve(block.element);
-  inSight.delete(block);
+export function watch({ element }) {
+  observer.unobserve(element); // it may have been watched for what was decided before
+  observer.observe(element);
 }
 
 function time(block) {
+  const IN_SIGHT_MS = 1_000;
   clearTimeout(block.timer);
-  if (inSight.has(block) && !document.hidden) block.timer = setTimeout(expose, IN_SIGHT_MS, block);
+  if (block.isInSight && !document.hidden) block.timer = setTimeout(expose, IN_SIGHT_MS, block);
 }
 
-addEventListener("visibilitychange", () => inSight.forEach(time));
+addEventListener("visibilitychange", () => blocks.forEach(time));
+
+/** Whether it still holds what was decided: frameworks that take a page over put in what is theirs. */
+export function isIntact(block) {
+  const { element, nodes } = block;
+  return blocks.get(element) === block && (!nodes?.[0] || nodes.some(node => element.contains(node)));
+}
 
 /** Says that it was shown, once. */
 export function expose(block) {
-  if (block.isExposed) return;
+  if (block.isExposed || !isIntact(block)) return;
   block.isExposed = true;
-  forget(block);
   if (block.isCounted) send("decisionIds", block.decision.decisionId);
   emit("shown", block);
 }

@@ -2,12 +2,11 @@
 
 import * as blocks from "./blocks.js";
 import "./clicks.js";
-import { complain, emit, guarded, on } from "./hub.js";
+import { emit, guarded, on } from "./hub.js";
 import * as identity from "./identity.js";
-import "./navigation.js";
 import { loadSecond } from "./second.js";
 import { config } from "./settings.js";
-import { ask, drop, flush, send, sendEvent } from "./transport.js";
+import { drop, flush, send, sendEvent, tell } from "./transport.js";
 
 const api = {
   track(name, properties) {
@@ -16,34 +15,42 @@ const api = {
   page(name, properties) {
     sendEvent("page", { name, properties });
   },
-  identify(userId, traits, { userToken } = {}) {
+  identify(userId, traits, proof) {
     flush(); // what waits was done by whoever it was before
-    identity.identify(userId, userToken);
-    sendEvent("identify", { traits });
+    const isNamed = userId && typeof userId !== "object"; // else traits stand in its place, or nobody is logged in
+    if (isNamed) identity.identify(userId, proof?.userToken);
+    sendEvent("identify", { traits: isNamed ? traits : userId || traits });
   },
   reset() {
     flush();
     drop(); // what still waits is of somebody who was not asked yet
     identity.reset();
   },
-  consent(purposes) {
+  consent(answers) {
+    const purposes = {};
+    for (const purpose in answers) {
+      const word = answers[purpose];
+      // Who was not asked yet has not answered; what is no yes is a no.
+      if (word != null) purposes[purpose.toLowerCase()] = /^(true|granted)$/.test(word);
+    }
     const told = identity.answer(purposes);
     const isAllowed = identity.may();
     const language = document.documentElement.lang;
     if (!identity.mayCome()) drop();
-    if (told) ask("/v1/consent", { visitor: told, purposes, language, collectionMethod: "page" }, true).catch(complain);
+    if (told) tell({ visitor: told, purposes, language, collectionMethod: "page" });
     emit("consent", purposes, isAllowed);
     flush();
     if (isAllowed) blocks.decideAgreed();
   },
   content: blocks.content,
-  refresh: () => blocks.refresh(),
+  refresh: blocks.refresh,
   on,
   /** Gives the second file what it hooks into. */
   use(plug) {
     plug({
       config,
       on,
+      emit,
       send,
       sendEvent,
       flush,
@@ -56,16 +63,18 @@ const api = {
 
 function start() {
   const before = window.nextbest;
-  const nextbest = { push: ([name, ...given]) => nextbest[name](...given) };
+  if (before?.use) return; // another tag was quicker
+  const nextbest = { push: (...calls) => calls.forEach(([name, ...given]) => guarded(api[name], ...given)) };
   for (const name in api) nextbest[name] = (...given) => guarded(api[name], ...given);
   window.nextbest = nextbest;
-  if (Array.isArray(before)) before.forEach(call => guarded(nextbest.push, call));
+  if (Array.isArray(before)) nextbest.push(...before);
   identity.begin();
   addEventListener("visibilitychange", () => document.hidden && leave());
   addEventListener("pagehide", leave);
   loadSecond();
   if (document.readyState !== "loading") return look();
   // One call decides all blocks, once they are there; a long page is not waited for.
+  const PARSED_WAIT_MS = 100;
   addEventListener("DOMContentLoaded", look);
   setTimeout(look, PARSED_WAIT_MS);
 }
@@ -76,7 +85,6 @@ function leave() {
   flush(true);
 }
 
-const PARSED_WAIT_MS = 100;
 const observer = new MutationObserver(() => guarded(blocks.scan, performance.now()));
 
 /** Decides the blocks that are there, and from now on those that appear; called again it changes nothing. */
@@ -85,7 +93,7 @@ function look() {
   observer.observe(document, { childList: true, subtree: true, attributeFilter: ["data-nextbest"] });
 }
 
-if (!window.nextbest?.use && config.key) {
-  if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
+if (config.key) {
+  if (document.prerendering) document.addEventListener("prerenderingchange", start);
   else start();
 }

@@ -6,10 +6,8 @@ import { trusted } from "./trusted.js";
 /* global SECOND_FILE, SECOND_INTEGRITY */
 export function loadSecond() {
   if (!config.switches) return;
-  const script = document.createElement("script");
-  script.src = trusted("createScriptURL", `${config.host}/sdk/${SECOND_FILE}`);
-  script.integrity = SECOND_INTEGRITY;
-  script.crossOrigin = "";
-  script.nonce = config.script.nonce;
-  document.head.append(script);
+  const { nonce } = config.script;
+  const src = trusted("createScriptURL", `${config.host}/sdk/${SECOND_FILE}`);
+  const script = { src, integrity: SECOND_INTEGRITY, crossOrigin: "", nonce };
+  document.head.append(Object.assign(document.createElement("script"), script));
 }

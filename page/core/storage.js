@@ -2,10 +2,11 @@
 
 const NAME = "nextbest";
 
-/** undefined where nothing is kept, and in frames that may have no cookies. */
+/** undefined where nothing is kept that we wrote, and in frames that may have no cookies. */
 export function read() {
   try {
-    return JSON.parse(decodeURIComponent(document.cookie.match(`(?:^|; )${NAME}=([^;]+)`)[1]));
+    const kept = JSON.parse(decodeURIComponent(document.cookie.match(`(?:^|; )${NAME}=([^;]+)`)[1]));
+    return kept.said || /^\d+-/.test(kept.id) ? kept : undefined;
   } catch {
     return undefined;
   }
@@ -13,7 +14,7 @@ export function read() {
 
 export function keep(value, days) {
   const text = encodeURIComponent(JSON.stringify(value));
-  const secure = location.protocol === "https:" ? ";secure" : "";
+  const secure = location.protocol[4] === "s" ? ";secure" : ""; // https
   try {
     document.cookie = `${NAME}=${text};path=/;samesite=lax;max-age=${days * 86400}${secure}`;
   } catch {

@@ -8,32 +8,52 @@ import { config } from "./settings.js";
 
 const EVENTS = "events";
 /** Where each kind of thing goes, and the list it goes in. */
-const PATHS = { [EVENTS]: "/v1/events", decisionIds: "/v1/exposures", rewards: "/v1/rewards" };
-const MAX_WAITING = 500;
-const MAX_BODY_CHARS = 30_000; // beacons and keepalive requests under way hold 64 KiB together
+const PATHS = { [EVENTS]: EVENTS, decisionIds: "exposures", rewards: "rewards" };
+const MAX_BODY_CHARS = 20_000; // beacons and keepalive requests under way hold 64 KiB together: of three bytes each
 const PAUSE_MS = 1_000;
 
-let waiting = [];
+/** By kind. */
+let waiting = {};
 let timer = 0;
 let pauseMs = PAUSE_MS;
 
 function address(path) {
-  return `${config.host}${path}?key=${encodeURIComponent(config.key)}`;
+  return `${config.host}/v1/${path}?key=${encodeURIComponent(config.key)}`;
 }
 
 /** The answer; a body that is text needs no preflight. Rejects where there is none, or not a good one. */
 export async function ask(path, body, isKept) {
   const text = JSON.stringify(body);
-  const answer = await fetch(address(path), { method: "POST", body: text, keepalive: isKept });
+  const keepalive = isKept && text.length <= MAX_BODY_CHARS;
+  const answer = await fetch(address(path), { method: "POST", body: text, keepalive });
   if (!answer.ok) throw { status: answer.status, said: await answer.text() };
   return answer;
+}
+
+/** Tells an answer, until it was heard: a withdrawal that nobody hears of is none. */
+export function tell(answer, waitMs = PAUSE_MS) {
+  ask("consent", answer, true).catch(error => {
+    complain(error);
+    if (isPassing(error)) setTimeout(tell, waitMs, answer, 2 * waitMs);
+  });
+}
+
+/** Whether a later attempt may succeed. */
+function isPassing({ status }) {
+  return !(status < 500 && status !== 429);
 }
 
 /** Puts one thing into the next batch of its kind; nothing where the visitor refused. */
 export function send(list, item) {
   if (!mayCome()) return;
-  waiting = [...waiting, [list, item]].slice(-MAX_WAITING);
+  item = JSON.parse(JSON.stringify(item)); // as it is now; what is no JSON harms nothing that waits
+  wait(list, waiting[list], [item]);
   emit("queued", list, item);
+}
+
+function wait(list, first = [], last = []) {
+  const MAX_WAITING = 500; // of a kind
+  waiting[list] = [...first, ...last].slice(-MAX_WAITING);
   timer ||= setTimeout(flush, pauseMs);
 }
 
@@ -44,7 +64,7 @@ export function sendEvent(type, fields) {
 
 /** Nothing of what waits is sent, now or later. */
 export function drop() {
-  waiting = [];
+  waiting = {};
 }
 
 /** Sends what waits, if it may be sent; as beacons where the page may be gone in a moment. */
@@ -53,29 +73,24 @@ export function flush(isLeaving) {
   timer = 0;
   if (!may()) return;
   const leaving = waiting;
-  waiting = [];
-  for (const list in PATHS) {
-    const items = leaving.filter(each => each[0] === list).map(each => each[1]);
-    if (list === EVENTS) items.forEach(settle);
-    deliver(list, items, isLeaving);
+  drop();
+  for (const list in leaving) {
+    if (list === EVENTS) leaving[list].forEach(settle);
+    deliver(list, leaving[list], isLeaving);
   }
 }
 
 /** Whose an event is, and what they agreed to, is settled as it goes out: who agrees may have been known before. */
 function settle(event) {
   if (!event.anonymousId) Object.assign(event, visitor());
-  event.context = { ...event.context, consent: words() };
+  (event.context ||= {}).consent = words();
 }
 
 function deliver(list, items, isLeaving) {
-  if (!items[0]) return;
   const body = { [list]: items, sentAt: list === EVENTS ? new Date() : undefined };
   const text = JSON.stringify(body);
-  const half = items.length >> 1;
-  if (half && text.length > MAX_BODY_CHARS) {
-    deliver(list, items.slice(0, half), isLeaving);
-    deliver(list, items.slice(half), isLeaving);
-  } else if (!isLeaving || !navigator.sendBeacon(address(PATHS[list]), text)) {
+  if (items[1] && text.length > MAX_BODY_CHARS) halve(list, items, isLeaving);
+  else if (!isLeaving || !navigator.sendBeacon?.(address(PATHS[list]), text))
     ask(PATHS[list], body, true).then(
       () => {
         pauseMs = PAUSE_MS;
@@ -83,14 +98,20 @@ function deliver(list, items, isLeaving) {
       },
       error => again(error, list, items),
     );
-  }
+}
+
+function halve(list, items, isLeaving) {
+  const half = items.length >> 1;
+  deliver(list, items.slice(0, half), isLeaving);
+  deliver(list, items.slice(half), isLeaving);
 }
 
 function again(error, list, items) {
+  const MAX_PAUSE_MS = 60_000;
   complain(error);
+  if (error.status === 400 && items[1]) return halve(list, items); // for one that is wrong all were refused
   emit("tried", list, items, error);
-  if ((error.status < 500 && error.status !== 429) || !may()) return;
-  pauseMs *= 2;
-  waiting = [...items.map(item => [list, item]), ...waiting].slice(-MAX_WAITING);
-  timer ||= setTimeout(flush, pauseMs);
+  if (!isPassing(error) || !may()) return;
+  pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
+  wait(list, items, waiting[list]);
 }

@@ -12,7 +12,7 @@ function read() {
   const found = {};
   for (const name in NAMES) {
     const value = asked.get(`utm_${name}`);
-    if (value) found[NAMES[name]] = value.slice(0, MAX_CHARS);
+    if (value) found[NAMES[name]] = [...value].slice(0, MAX_CHARS).join("");
   }
   if (Object.keys(found)[0]) known = found;
 }

@@ -23,7 +23,7 @@ export function valueOf(field) {
   if (type === "checkbox") return field.checked;
   if (type === "radio" && !field.checked) return undefined;
   if (type === "select-multiple") return Array.from(field.selectedOptions, option => option.value);
-  const text = (field.value ?? "").trim().slice(0, MAX_CHARS);
+  const text = [...(field.value ?? "").trim()].slice(0, MAX_CHARS).join("");
   if (!text || isCard(text)) return undefined;
   return type === "number" || type === "range" ? Number(text) : text;
 }

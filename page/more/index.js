@@ -5,6 +5,7 @@ import { consent } from "./consent.js";
 import { conversions } from "./conversions.js";
 import { forms } from "./forms.js";
 import { links } from "./links.js";
+import { navigation } from "./navigation.js";
 import { offline } from "./offline.js";
 import { pages } from "./pages.js";
 import { scroll } from "./scroll.js";
@@ -15,6 +16,7 @@ const SWITCHES = { consent, pages, time, scroll, forms, conversions, links, offl
 
 window.nextbest.use(core => {
   const asked = core.config.switches;
+  guarded(navigation, core);
   for (const name in SWITCHES) if (asked.includes(name)) guarded(SWITCHES[name], core);
   const unknown = asked.filter(name => name && !SWITCHES[name]);
   if (unknown[0]) complain(`data-with: no switch is called ${unknown.join(", ")}; there are ${Object.keys(SWITCHES).join(", ")}`);

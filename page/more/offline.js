@@ -1,7 +1,6 @@
 // `offline`: what could not be sent outlasts the page, in localStorage, where anything may be kept there. It is
 // sent when the browser is online again, or by the next page. What may arrive twice counts once, by its messageId.
 
-const NOBODY = "anonymous"; // who refused, on an earlier page without this switch perhaps
 const MAX_ITEMS = 100;
 const MAX_CHARS = 8_000; // of one
 const KEPT_MS = 24 * 3_600_000; // what is older would not count as of its time
@@ -59,7 +58,8 @@ function done(items) {
 
 /** Sends what earlier pages, or other tabs, could not. */
 function resume(core) {
-  if (!core.may()) return core.visitor().anonymousId === NOBODY && forget();
+  // Who has no id refused, on an earlier page without this switch perhaps.
+  if (!core.may()) return core.visitor().anonymousId || forget();
   for (const key of kept()) {
     if (waiting.has(key)) continue;
     const { atMs, list, item } = read(key) || {};

@@ -159,7 +159,23 @@ def test_blocks_that_appear_later_are_decided_once_each(web: VisitedSite, page: 
 # --- what fails -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", ["no script", "error", "cut", "gone", "unknown key"])
+def test_a_placement_that_nobody_knows_leaves_the_others(web: VisitedSite, page: Page) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.extend(str(each.json_value()) for each in message.args))
+    unknown = "".join(
+        f'<div data-nextbest="unknown-{n}">default {n}</div>' for n in range(60)
+    )  # more than one call takes
+    sent = posts(page)
+    page.goto(web.write(HERO + unknown))
+    page.wait_for_selector(DECIDED)
+    page.wait_for_function("document.readyState === 'complete'")
+    shown_once(web, page, 1)
+    assert page.text_content("[data-nextbest=unknown-59]") == "default 59"
+    assert [len(body["placements"]) for path, body in sent if path == "/v1/decide"] == [50, 11]
+    assert any("unknown-7" in each for each in said)
+
+
+@pytest.mark.parametrize("failure", ["no script", "slow script", "error", "cut", "gone", "unknown key"])
 def test_the_default_content_stays_whatever_fails(web: VisitedSite, page: Page, failure: str) -> None:
     def fail(route: Route) -> None:
         if failure == "error":
@@ -169,13 +185,23 @@ def test_the_default_content_stays_whatever_fails(web: VisitedSite, page: Page, 
         else:
             route.abort()
 
-    page.route("**/sdk/*" if failure == "no script" else "**/v1/decide*", fail)
+    slow: list[Route] = held(page, "/sdk/") if failure == "slow script" else []
+    if failure != "slow script":
+        page.route("**/sdk/*" if failure == "no script" else "**/v1/decide*", fail)
     key = "pk_nobodys" if failure == "unknown key" else "pk_dev"
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(web.write(HERO, STYLE + web.script(key)))
+    page.goto(web.write(HERO, STYLE + web.script(key)), wait_until="domcontentloaded")
     page.wait_for_function("document.getAnimations().length === 0")
     assert (is_seen(page), text(page)) == (True, "default")
+    for route in slow:
+        route.continue_()
+    if slow:
+        sent = posts(page)
+        page.wait_for_function("window.nextbest && document.readyState === 'complete'")
+        web.after(page, id_of(page))
+        assert text(page) == "default"
+        assert [path for path, _ in sent] == ["/v1/events"]
     assert errors == []
 
 
@@ -243,6 +269,21 @@ def test_without_the_style_a_block_is_filled_in_time_or_not_at_all(web: VisitedS
         waiting[0].continue_()
     page.evaluate("new Promise(requestAnimationFrame)")
     assert text(page) == "default"
+
+
+def test_what_a_framework_put_in_its_place_counts_as_nothing(web: VisitedSite, page: Page) -> None:
+    page.goto(web.write(HERO))
+    page.wait_for_selector(DECIDED)
+    # What hydration does where the page is not what the framework rendered: it puts in its own, or renders anew.
+    page.evaluate("""document.querySelector("[data-nextbest]").innerHTML = '<button>default</button>'""")
+    page.click("[data-nextbest] button")
+    page.evaluate("new Promise(done => setTimeout(done, 1500))")  # longer than an impression needs
+    visitor = id_of(page)
+    stored = web.after(page, visitor)
+    assert (text(page), stored.shown, stored.tracked) == ("default", {}, {})
+    page.evaluate("html => { document.body.innerHTML = html }", HERO)
+    page.wait_for_selector(DECIDED)
+    shown_once(web, page, 1)
 
 
 # --- what is clicked ------------------------------------------------------------------------------------------
@@ -347,6 +388,36 @@ def test_what_did_not_arrive_is_sent_again_and_counts_once(web: VisitedSite, pag
     assert web.site.state(f"a:{visitor}").counts["Order Completed"].value == pytest.approx(1, rel=0.01)
 
 
+def test_what_cannot_be_sent_harms_nothing_else(web: VisitedSite, page: Page) -> None:
+    page.goto(web.write(HERO))
+    page.wait_for_selector(DECIDED)
+    page.evaluate("""() => {
+        const circle = {}, cart = {total: 1};
+        circle.circle = circle;
+        nextbest.track("Good");
+        nextbest.track("Circular", circle);
+        nextbest.track("Half a letter", {text: "\\ud83d"});
+        nextbest.track("Large", {text: "x".repeat(70_000)});
+        nextbest.track();
+        nextbest.push(["no such call"]);
+        nextbest.track("Cart", cart);
+        cart.total = 2;
+    }""")
+    visitor = shown_once(web, page, 1)
+    until(lambda: len(web.stored(visitor).tracked) == 2, "what is good is stored")
+    stored = web.after(page, visitor)
+    assert stored.tracked == {"Good": 1, "Cart": 1}
+    assert [each.properties for each in stored.tracks if each.event == "Cart"] == [{"total": 1}]
+
+
+def test_a_browser_without_beacons_loses_nothing(web: VisitedSite, page: Page) -> None:
+    page.add_init_script("delete Navigator.prototype.sendBeacon")
+    page.goto(web.write(HERO))
+    page.wait_for_selector(DECIDED)
+    page.click("[data-nextbest] button")
+    assert web.after(page, id_of(page)).tracked == {"Content Clicked": 1}
+
+
 # --- who it is ------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +431,26 @@ def test_who_logs_in_is_the_user_and_who_logs_out_is_somebody_new(web: VisitedSi
     kept = kept_by(page.context) or {}
     assert kept["id"] != before
     assert "user" not in kept
+
+
+@pytest.mark.parametrize("said", ["{plan: 'pro'}", "undefined, {plan: 'pro'}", "'', {plan: 'pro'}, null"])
+def test_traits_without_an_id_are_the_visitors_own(web: VisitedSite, page: Page, said: str) -> None:
+    page.goto(web.write(HERO))
+    visitor = id_of(page)
+    page.evaluate(f"nextbest.identify({said})")
+    web.after(page, visitor)
+    assert web.site.state(f"a:{visitor}").traits["plan"] == "pro"
+    assert "user" not in (kept_by(page.context) or {})
+
+
+@pytest.mark.parametrize(
+    "value", ["5", "%22text%22", "%7Bbad", "%7B%22id%22%3A%7B%7D%7D", "%7B%22id%22%3A%22null%22%7D"]
+)
+def test_a_cookie_that_another_program_wrote_names_nobody(web: VisitedSite, page: Page, value: str) -> None:
+    page.context.add_cookies([{"name": "nextbest", "value": value, "url": web.origin}])
+    page.goto(web.write(HERO))
+    page.wait_for_selector(DECIDED)
+    assert id_of(page).count("-") == 3
 
 
 def test_the_same_browser_is_the_same_visitor_on_the_next_page(web: VisitedSite, page: Page) -> None:
@@ -422,6 +513,54 @@ def test_what_waited_is_sent_after_a_grant_and_dropped_after_a_refusal(web: Visi
     assert web.stored(visitor).tracked["After"] == 0
 
 
+def test_a_withdrawal_in_one_tab_holds_in_all(web: VisitedSite, page: Page) -> None:
+    page.goto(denied(web))
+    page.evaluate("nextbest.consent({personalization: true})")
+    visitor = id_of(page)
+    until(lambda: web.site.granted(f"a:{visitor}") == {"personalization": True}, "the grant is stored")
+    other = page.context.new_page()
+    other.goto(denied(web))
+    other.evaluate("nextbest.consent({personalization: false})")
+    until(lambda: web.site.granted(f"a:{visitor}") == {"personalization": False}, "the withdrawal is stored")
+    sent = posts(page)
+    page.evaluate("nextbest.track('After')")
+    page.evaluate("nextbest.refresh()")
+    page.goto(web.write("<h1>away</h1>", ""))
+    assert [body["visitor"]["anonymousId"] != visitor for _, body in sent] == [
+        True
+    ]  # the decision alone, for another
+    assert web.site.granted(f"a:{visitor}") == {"personalization": False}
+
+
+def test_a_withdrawal_is_told_until_it_was_heard(web: VisitedSite, page: Page) -> None:
+    page.goto(web.write(HERO))
+    visitor = shown_once(web, page, 1)
+    page.route("**/v1/consent*", lambda route: route.fulfill(status=503, body="{}"), times=1)
+    with page.expect_response(lambda answer: "/v1/consent" in answer.url and answer.ok):
+        page.evaluate("nextbest.consent({personalization: false})")
+    until(lambda: web.site.granted(f"a:{visitor}")["personalization"] is False, "the withdrawal is stored")
+
+
+@pytest.mark.parametrize("word", ["'denied'", "'no'", "0", "undefined", "null", "{}"])
+def test_what_is_no_yes_grants_nothing(web: VisitedSite, page: Page, word: str) -> None:
+    before = web.n_stored()
+    page.goto(denied(web))
+    page.wait_for_selector(DECIDED)
+    page.evaluate(f"nextbest.track('Waits'); nextbest.consent({{personalization: {word}}})")
+    page.goto(web.write("<h1>away</h1>", ""))
+    assert (page.context.cookies(), web.n_stored()) == ([], before)
+
+
+def test_a_word_on_another_purpose_is_no_reason_to_look_at_the_device(web: VisitedSite, page: Page) -> None:
+    page.goto(denied(web))
+    page.evaluate("nextbest.consent({Personalization: 'granted'})")
+    visitor = id_of(page)
+    page.goto(denied(web))
+    page.evaluate("nextbest.consent({advertising: false, personalization: undefined})")
+    assert page.evaluate("window.reads") == []
+    assert (kept_by(page.context) or {})["id"] == visitor
+
+
 def test_who_agreed_is_known_again_once_the_page_says_so(web: VisitedSite, page: Page) -> None:
     agreed = '<script>(window.nextbest = window.nextbest || []).push(["consent", {personalization: true}])</script>'
     page.goto(denied(web, agreed + HERO))
@@ -441,10 +580,12 @@ def test_a_refusal_where_the_default_is_granted_outlasts_the_page_without_an_id(
     assert kept_by(page.context) == {"said": {"personalization": False}}
     until(lambda: web.site.granted(f"a:{visitor}")["personalization"] is False, "the refusal is stored")
     before = web.n_stored()
+    sent = posts(page)
     page.goto(web.write(HERO))
     page.wait_for_selector(DECIDED)
     page.click("[data-nextbest] button")
     page.goto(web.write("<h1>away</h1>", ""))
+    assert [body["visitor"] for _, body in sent] == [{}]
     assert web.n_stored() == before
 
 
@@ -480,6 +621,37 @@ def test_a_page_with_a_strict_policy_and_trusted_types_is_filled(web: VisitedSit
     page.click("[data-nextbest] button")
     assert web.after(page, visitor).tracked == {"Content Clicked": 1}
     assert page.evaluate("window.violations") == []
+
+
+WAYS = {
+    "a module": '<script type="module" src="{src}"></script>',
+    "twice": '<script async src="{src}"></script><script src="{src}"></script>',
+    "late": """<script>addEventListener("load", () => {{ const tag = document.createElement("script");
+        tag.src = "{src}"; document.head.append(tag) }})</script>""",
+    "as text": """<script type="text/plain" src="{src}"></script><script>
+        fetch("{src}").then(answer => answer.text()).then(text => {{
+            const tag = document.createElement("script"); tag.text = text; document.head.append(tag)
+        }})</script>""",
+    "with the API's address": '<script async src="{src}" data-host="{host}/"></script>',
+}
+"""How pages and tag managers put it in."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_it_is_put_in_it_decides_once(web: VisitedSite, page: Page, way: str) -> None:
+    host = web.site.up.url
+    sent = posts(page)
+    page.goto(web.write(HERO + WAYS[way].format(src=f"{host}/sdk/nextbest.js?key=pk_dev", host=host), HIDDEN_LONG))
+    page.wait_for_selector(DECIDED)
+    shown_once(web, page, 1)
+    assert [path for path, _ in sent].count("/v1/decide") == 1
+
+
+def test_a_frame_that_may_keep_nothing_is_filled(web: VisitedSite, page: Page) -> None:
+    sent = posts(page)
+    with page.expect_response(lambda answer: "/v1/exposures" in answer.url and answer.ok):
+        page.goto(web.write(f'<iframe sandbox="allow-scripts" src="{web.write(HERO)}"></iframe>', ""))
+    assert [path for path, _ in sent] == ["/v1/decide", "/v1/exposures"]
 
 
 def test_the_page_of_the_docs_is_decided_as_it_stands_there(web: VisitedSite, page: Page) -> None:

@@ -17,7 +17,7 @@ SCRIPT = "/sdk/nextbest.js"
 
 def settings_in(answer: httpx.Response) -> dict[str, Any]:
     first = answer.text.split("\n", 1)[0]
-    found = json.loads(first.removeprefix("var nextbestSettings=").removesuffix(";"))
+    found = json.loads(first.removeprefix("window.nextbestSettings=").removesuffix(";"))
     assert isinstance(found, dict)
     return found
 
@@ -25,7 +25,7 @@ def settings_in(answer: httpx.Response) -> dict[str, Any]:
 @pytest.mark.parametrize(("key", "default"), [("pk_dev", "granted"), ("pk_strict", "denied")])
 async def test_the_settings_of_the_source_stand_before_the_script(site: Site, key: str, default: str) -> None:
     answer = await site.client.get(SCRIPT, params={"key": key})
-    assert settings_in(answer) == {"consent": default, "gpcRefuses": False, "days": [30, 395]}
+    assert settings_in(answer) == {"consent": default, "gpc": False, "days": [30, 395]}
     assert answer.content.endswith(CORE.text)
 
 
