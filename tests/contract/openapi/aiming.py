@@ -72,7 +72,8 @@ def filled() -> Site:
 
 def aimed(case: Case[Any]) -> None:
     """Put names of what there is where the request has made-up ones."""
-    for name, value in IN_PATHS.items():
+    script = {"name": f"nextbest.{CORE.hash}.js"} if case.path == "/sdk/{name}" else {}
+    for name, value in {**IN_PATHS, **script}.items():
         if name in (case.path_parameters or {}):
             case.path_parameters[name] = value
     if "placement" in case.query:
