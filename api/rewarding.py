@@ -183,6 +183,8 @@ class Rewarder:
     async def _admitted(self, keys: Iterable[str], intake: Intake) -> set[str]:
         """Those of the keys under which the log may have it; what is asked at once is read at once."""
         asked, admitted = list(keys), set()
+        if len(asked) == 1:  # so nearly always
+            return set(asked) if await self._admits(asked[0], intake) else set()
         for some in (asked[at : at + _READ_AT_ONCE] for at in range(0, len(asked), _READ_AT_ONCE)):
             answers = await asyncio.gather(*[self._admits(key, intake) for key in some])
             admitted |= {key for key, may in zip(some, answers, strict=True) if may}
