@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.core import Core
 from api.dialects.growthbook import GROWTHBOOK
 from api.dialects.metarank import METARANK
 from api.dialects.ofrep import OFREP
@@ -17,11 +16,12 @@ from api.dialects.posthog import POSTHOG
 from api.dialects.rank_reward import RANK_REWARD
 from api.dialects.segment import SEGMENT
 from api.health import HEALTH, INNER
-from api.no_pages import NoPages
+from api.http.no_pages import NoPages
+from api.http.routing import Routes
 from api.openapi import describing
-from api.routing import Routes
 from api.sdk import SDK
-from api.services import Services
+from api.services.core import Core
+from api.services.ports import Services
 
 DIALECTS = (OWN, OFREP, SEGMENT, GROWTHBOOK, POSTHOG, METARANK, RANK_REWARD, SDK, HEALTH)
 """What is spoken; the first one refuses what is nobody's."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.outages import outage_of
+from api.process.outages import outage_of
 from personalization.catalog.permissions import GRANTED, Permission, Role
 from personalization.errors import InvalidInput, NextbestError, Refused, Unavailable
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from api.browser import with_browser
-from api.dialect import Call
-from api.ids import WireId, is_given
-from api.intake import Intake
-from api.speaking import Named, beyond_doubt, named, proof_in
+from api.http.browser import with_browser
+from api.http.dialect import Call
+from api.reading.ids import WireId, is_given
+from api.services.intake import Intake
+from api.services.speaking import Named, beyond_doubt, named, proof_in
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.errors import InvalidInput

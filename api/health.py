@@ -6,9 +6,9 @@ from typing import Literal
 
 import orjson
 
-from api.answer import Answer
-from api.description import Description, json_of
-from api.dialect import Call, Dialect, Reply, Route
+from api.http.answer import Answer
+from api.http.description import Description, json_of
+from api.http.dialect import Call, Dialect, Reply, Route
 
 _GET = ("GET", "HEAD")
 

@@ -13,9 +13,9 @@ from functools import partial
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from api.door import Bounds, Door
-from api.http_protocol import JoiningProtocol
-from api.metrics import MULTIPROCESS_DIR
+from api.http.door import Bounds, Door
+from api.http.http_protocol import JoiningProtocol
+from api.process.metrics import MULTIPROCESS_DIR
 from background.ports import free_port
 from config.settings import Settings
 
@@ -23,8 +23,8 @@ from config.settings import Settings
 def create_app() -> object:
     """The application of this process, by the settings in its environment."""
     from api.app import Application
-    from api.composition import open_services
-    from api.inner import inner_listener
+    from api.http.inner import inner_listener
+    from api.process.composition import open_services
 
     settings = Settings.from_environment()
     shared = settings.api_processes > 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from api.answer import Answer, reply
-from api.collecting import Taken
-from api.dialect import Call, Reply
 from api.errors import ErrorAnswer, plain
-from api.notice import Warned
+from api.http.answer import Answer, reply
+from api.http.dialect import Call, Reply
+from api.reading.notice import Warned
+from api.services.collecting import Taken
 
 FieldOf: TypeAlias = Callable[[int, str], str]
 """Where a field stands in the body, given the place of the thing it belongs to and its name."""

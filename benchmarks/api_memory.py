@@ -12,12 +12,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from api.access.key_ring import Access
-from api.buckets import MAX_BUCKETS, Buckets, Pace
-from api.consent_gate import MAX_SAID, ConsentGate
-from api.intake import Intake
-from api.linker import MAX_LINKED, Linker
-from api.proven_pairs import MAX_PROVEN, ProvenPairs
-from api.senders import MAX_SENDERS, Senders
+from api.limits.buckets import MAX_BUCKETS, Buckets, Pace
+from api.services.consent_gate import MAX_SAID, ConsentGate
+from api.services.intake import Intake
+from api.services.linker import MAX_LINKED, Linker
+from api.services.proven_pairs import MAX_PROVEN, ProvenPairs
+from api.services.senders import MAX_SENDERS, Senders
 from personalization.visitor.purposes import PERSONALISING
 
 ID = "visitor-{:024d}"

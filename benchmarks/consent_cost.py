@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from api.receipt_claims import Answered, receipt_claims
-from api.receipts import ReceiptKeys
+from api.services.receipt_claims import Answered, receipt_claims
+from api.services.receipts import ReceiptKeys
 from benchmarks.body_cost import cpu_us
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.sections.privacy import Controller, Privacy, Purpose

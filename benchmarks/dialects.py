@@ -26,7 +26,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Scope
 
 from api.app import Application
-from api.services import Services
+from api.services.ports import Services
 from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import compile_catalog

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from api.catalog import PreparedInForce
+from api.process.catalog import PreparedInForce
 from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import Arm, CompiledCatalog, compile_catalog
 from personalization.catalog.item import Item

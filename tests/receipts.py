@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.receipt_claims import Answered, receipt_claims
-from api.receipts import ReceiptKeys
+from api.services.receipt_claims import Answered, receipt_claims
+from api.services.receipts import ReceiptKeys
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.sections.privacy import Controller, Privacy, Purpose
 from personalization.key_derivation import Secrets

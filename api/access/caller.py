@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from api.access.key_ring import Access, KeyRing
 from api.access.permissions import Permission
-from api.catalog import CatalogInForce
 from api.errors import forbidden, key_ended, unauthorized
+from api.process.catalog import CatalogInForce
 from personalization.catalog.catalog import PublishedCatalog
 from personalization.catalog.compiled_catalog import CompiledCatalog
 

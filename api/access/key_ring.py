@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.access.permissions import GRANTED, Permission, Role
-from api.buckets import Pace
+from api.limits.buckets import Pace
 from personalization.catalog.catalog import Source
 from personalization.catalog.source_keys import HeldKey, digest_of, keys_of, shown_digest
 from personalization.visitor.purposes import normal

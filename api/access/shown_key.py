@@ -15,8 +15,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from api.errors import ApiError
-from api.json_parts import SMALL_BYTES, NotJson, outline
-from api.slices import Slices
+from api.limits.slices import Slices
+from api.reading.json_parts import SMALL_BYTES, NotJson, outline
 from personalization.errors import InvalidInput
 
 IN_ADDRESS = ("key", "writeKey")

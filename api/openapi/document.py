@@ -9,9 +9,9 @@ from typing import Any
 
 from api.access.permissions import GRANTED, WRITE
 from api.access.shown_key import IN_ADDRESS
-from api.description import Description, Given
-from api.dialect import Dialect, Route
 from api.errors import ErrorAnswer
+from api.http.description import Description, Given
+from api.http.dialect import Dialect, Route
 from api.openapi.schemas import Schemas, parameters_of
 
 ERROR = ErrorAnswer.__name__

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from api.description import Description, Given
-from api.dialect import Call, Dialect, Reply, Route
+from api.http.description import Description, Given
+from api.http.dialect import Call, Dialect, Reply, Route
 from api.openapi.document import document
 from api.openapi.page import CONTENT_SECURITY_POLICY, page
 

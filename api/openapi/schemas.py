@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.own.decide_answer import CONTENT, HtmlContent, JsonContent, RedirectContent
-from api.json_schema import INSTEAD
+from api.reading.json_schema import INSTEAD
 from config.catalog_shape import attribute_docs
 
 Schema = dict[str, Any]

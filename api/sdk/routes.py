@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from api.access.caller import authenticate
 from api.access.shown_key import exposed_server_key, key_in_address
-from api.description import Description, Given
-from api.dialect import Call, Dialect, Reply, Route
 from api.errors import not_found
-from api.exchange import Headers, header
+from api.http.description import Description, Given
+from api.http.dialect import Call, Dialect, Reply, Route
+from api.http.exchange import Headers, header
 from api.sdk.script_file import ScriptFile, built
 from api.sdk.settings import preamble, settings_of
 

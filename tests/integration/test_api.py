@@ -18,7 +18,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.app import Application
-from api.composition import open_services
+from api.process.composition import open_services
 from background.ports import free_port
 from config.settings import RedisUrl, Secret, Settings
 from eventlog.opening import open_log

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api import composition
+from api.process import composition
 from eventlog.port import Record
 from eventlog.spool import Spool
 from state.embedded import EmbeddedRedis

@@ -11,7 +11,7 @@ from msgspec import structs
 from redis.asyncio import Redis
 
 from api.app import Application
-from api.composition import open_services
+from api.process.composition import open_services
 from cli.live_catalog import live_catalog
 from config.development_keys import keys_problem
 from personalization.catalog.catalog import Catalog, Source

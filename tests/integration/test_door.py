@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from api.body_room import MIN_ROOM_BYTES
+from api.limits.body_room import MIN_ROOM_BYTES
 from tests.integration.site import Site
 from tests.running import ROOT, until
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from redis.asyncio import Redis
 
 from api.app import Application
-from api.composition import open_services
+from api.process.composition import open_services
 from cli.catalog_commands import publish, rollback
 from cli.keys_commands import keys
 from config.loader import load_catalog

@@ -16,7 +16,7 @@ from msgspec import structs
 from redis.asyncio import Redis
 
 from api.app import Application
-from api.composition import open_services
+from api.process.composition import open_services
 from config.settings import Secret
 from eventlog.topics import VISITOR_LOG
 from installation.redis_clients import worker_client

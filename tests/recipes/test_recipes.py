@@ -234,9 +234,9 @@ from typing import Any
 import orjson
 
 from api.access.permissions import Permission
-from api.dialect import Call, Dialect, Reply, Route
-from api.ids import WireId
-from api.wire import Reader, Wire
+from api.http.dialect import Call, Dialect, Reply, Route
+from api.reading.ids import WireId
+from api.reading.wire import Reader, Wire
 from personalization.deciding.request import PlacementRequest
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.types import Scope
 
 from api.access.shown_key import exposed_server_key
-from api.dialect import Call, shown_key
+from api.http.dialect import Call, shown_key
 
 
 def client_key(scope: Scope) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from api.answer import reply
-from api.dialect import Call, Reply
 from api.dialects.growthbook.client_key import check_not_exposed
 from api.dialects.growthbook.features import feature_of, fixed_feature
 from api.dialects.growthbook.remote_eval import (
@@ -17,8 +15,10 @@ from api.dialects.growthbook.remote_eval import (
     forced_features,
 )
 from api.evaluating import evaluation, evaluation_body, evaluation_context, flags_in, value_of
-from api.intake import Intake
-from api.notice import Notice
+from api.http.answer import reply
+from api.http.dialect import Call, Reply
+from api.reading.notice import Notice
+from api.services.intake import Intake
 from personalization.audience.variables import VisitorScope
 from personalization.deciding.decider_catalog import PreparedCatalog
 

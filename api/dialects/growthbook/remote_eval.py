@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from api.evaluating import FlagId
-from api.wire import Reader, Wire
+from api.reading.wire import Reader, Wire
 from personalization.errors import InvalidInput
 from personalization.free_json import check_free_json
 

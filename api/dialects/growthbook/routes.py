@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import orjson
 
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route
 from api.dialects.growthbook.client_key import client_key
 from api.dialects.growthbook.evaluate import evaluate, features
 from api.errors import ApiError, plain
+from api.http.dialect import Dialect, Route
 
 
 def error_body(error: ApiError, request_id: str, _: Mapping[str, str]) -> bytes:

@@ -10,25 +10,25 @@ from msgspec import structs
 
 from api.access.caller import authorise
 from api.access.permissions import Permission
-from api.answer import reply
-from api.auditing import TRAIL_OF
-from api.collecting import Incoming, incoming
-from api.context_bounds import check_event, cut_lists
-from api.dialect import Call, Reply
 from api.dialects.metarank.fields import WireField, features_of, said_in
 from api.dialects.metarank.rank import WireItem
 from api.dialects.metarank.visitors import visitor_of
 from api.errors import ApiError, as_api_error, plain
-from api.events import MAX_EVENT_BYTES, MAX_EVENTS, client_event
-from api.ids import WireId, check_id, is_given
-from api.intake import Intake
-from api.json_parts import read_elements
-from api.notice import Notice
-from api.slices import Slices
-from api.speaking import named
-from api.stocking import Stock
-from api.times import SECONDS_BELOW, WireTime, occurred_at_ms
-from api.wire import Reader, WireEvent, refusal
+from api.http.answer import reply
+from api.http.dialect import Call, Reply
+from api.limits.context_bounds import check_event, cut_lists
+from api.limits.slices import Slices
+from api.reading.events import MAX_EVENT_BYTES, MAX_EVENTS, client_event
+from api.reading.ids import WireId, check_id, is_given
+from api.reading.json_parts import read_elements
+from api.reading.notice import Notice
+from api.reading.times import SECONDS_BELOW, WireTime, occurred_at_ms
+from api.reading.wire import Reader, WireEvent, refusal
+from api.services.auditing import TRAIL_OF
+from api.services.collecting import Incoming, incoming
+from api.services.intake import Intake
+from api.services.speaking import named
+from api.services.stocking import Stock
 from personalization.catalog.item import MAX_ITEMS, Item, check_item
 from personalization.catalog.sections.content import Content
 from personalization.deciding.draw import decision_id_by_arm

@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-from api.answer import reply
-from api.dialect import Call, Reply
 from api.dialects.metarank.fields import WireField, features_of, said_in
 from api.dialects.metarank.visitors import visitor_of
 from api.errors import ApiError
-from api.ids import WireId, check_id
-from api.json_check import holds_nul, trouble_in
-from api.ranking import ranked
-from api.services import Services
-from api.wire import Reader
+from api.http.answer import reply
+from api.http.dialect import Call, Reply
+from api.reading.ids import WireId, check_id
+from api.reading.json_check import holds_nul, trouble_in
+from api.reading.wire import Reader
+from api.services.ports import Services
+from api.services.ranking import ranked
 from personalization.deciding.candidates import MAX_CANDIDATES, Candidates, passing_candidates
 from personalization.deciding.request import PlacementRequest
 from personalization.errors import InvalidInput

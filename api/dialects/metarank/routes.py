@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route
 from api.dialects.metarank.feedback import feedback
 from api.dialects.metarank.rank import rank
+from api.http.dialect import Dialect, Route
 
 METARANK = Dialect(
     name="metarank",

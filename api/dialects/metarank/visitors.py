@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from api.ids import WireId, is_given
-from api.intake import Intake
+from api.reading.ids import WireId, is_given
+from api.services.intake import Intake
 
 
 class Visitor(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.evaluating import FlagId
-from api.wire import Reader, Wire
+from api.reading.wire import Reader, Wire
 
 MISSING_KEY = "missing_targeting_key"
 TARGETING_KEY = FlagId("targetingKey", "context", MISSING_KEY)

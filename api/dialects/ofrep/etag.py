@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import orjson
 
-from api.intake import Intake
+from api.services.intake import Intake
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest
 from personalization.keyed_hash import hmac_sha256

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import orjson
 
-from api.dialect import Call, Reply
 from api.dialects.ofrep.context import EVALUATION, TARGETING_KEY
 from api.dialects.ofrep.etag import etag_of, tags_in
 from api.dialects.ofrep.flags import flag_of
 from api.errors import ApiError
 from api.evaluating import evaluation, evaluation_body, evaluation_context, flags_in
-from api.exchange import header
+from api.http.dialect import Call, Reply
+from api.http.exchange import header
 from personalization.deciding.decision import Answer
 
 _NO_STORE = (b"cache-control", b"no-store")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.evaluating import value_of
-from api.notice import Notice
+from api.reading.notice import Notice
 from personalization.deciding.decider_catalog import PreparedCatalog, PreparedPlacement
 from personalization.deciding.decision import Decision, Tier
 

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 
 from api.access.permissions import Permission
-from api.dialect import PAGE_HEADERS, Dialect, Route
 from api.dialects.ofrep.context import MISSING_KEY
 from api.dialects.ofrep.evaluate import evaluate, evaluate_all
 from api.errors import ApiError, plain
+from api.http.dialect import PAGE_HEADERS, Dialect, Route
 
 _POST = ("POST",)
 _CODES = {404: "FLAG_NOT_FOUND", 400: "PARSE_ERROR"}

@@ -6,10 +6,10 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, MsgspecError
 
-from api.answer import Answer, reply
-from api.dialect import Call, Reply
-from api.json_schema import described
-from api.query import Query, QueryReader
+from api.http.answer import Answer, reply
+from api.http.dialect import Call, Reply
+from api.http.query import Query, QueryReader
+from api.reading.json_schema import described
 from personalization.audit.chain import SignedRecord, decode, note_of
 from personalization.audit.record import Outcome, Trail
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from api.collecting import Incoming, incoming_of
-from api.dialect import Call, Reply
 from api.dialects.own.wire import BATCH, WireBatch
-from api.events import MAX_EVENTS, read_event
-from api.json_parts import decoded, read_elements, read_members
-from api.slices import Slices
+from api.http.dialect import Call, Reply
+from api.limits.slices import Slices
+from api.reading.events import MAX_EVENTS, read_event
+from api.reading.json_parts import decoded, read_elements, read_members
+from api.reading.times import WireTime
+from api.services.collecting import Incoming, incoming_of
 from api.taken import answer
-from api.times import WireTime
 from personalization.errors import InvalidInput
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import orjson
 
 from api.access.proof import Proof
-from api.answer import Answer, reply
-from api.dialect import Call, Reply
 from api.dialects.own.visitors import find_visitor
 from api.dialects.own.wire import CONSENT, WireVisitor
-from api.intake import Intake
-from api.notice import Warned
-from api.speaking import Named, named
+from api.http.answer import Answer, reply
+from api.http.dialect import Call, Reply
+from api.reading.notice import Warned
+from api.services.intake import Intake
+from api.services.speaking import Named, named
 from personalization.errors import InvalidInput
 from personalization.visitor.purposes import Words, merge
 

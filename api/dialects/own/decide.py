@@ -6,16 +6,16 @@ import msgspec
 import orjson
 from msgspec import structs
 
-from api.answer import reply
-from api.browser import with_browser
-from api.dialect import Call, Reply
 from api.dialects.own.decide_answer import DecideAnswer, DecisionAnswer
 from api.dialects.own.decide_query import DECIDE_QUERY, asked_by
 from api.dialects.own.decide_request import decide_request
 from api.dialects.own.include import check_includable, included
 from api.dialects.own.wire import DECIDE, WireDecide
-from api.intake import Intake
-from api.notice import Notice
+from api.http.answer import reply
+from api.http.browser import with_browser
+from api.http.dialect import Call, Reply
+from api.reading.notice import Notice
+from api.services.intake import Intake
 from personalization.deciding.decide import decidable
 from personalization.deciding.decision import Answer, Decision
 from personalization.deciding.request import DecideRequest

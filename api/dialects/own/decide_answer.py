@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from api.answer import Answer
-from api.json_schema import component
-from api.notice import Warned
+from api.http.answer import Answer
+from api.reading.json_schema import component
+from api.reading.notice import Warned
 from personalization.deciding.decision import Tier
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from api.dialects.own.wire import WireDecide, WirePlacement, WireVisitor
-from api.query import Query, QueryReader
+from api.http.query import Query, QueryReader
 from personalization.errors import InvalidInput
 
 Format: TypeAlias = Literal["html", "json"]

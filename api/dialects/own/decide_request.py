@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from api.access.proof import Proof
-from api.deciding import Decider
 from api.dialects.own.wire import WireDecide, WirePlacement, WireVisitor
-from api.events import client_event, event_time_ms, ids_of, nobody, own_record, proof_of, read_event
-from api.ids import is_given
-from api.intake import Intake
-from api.notice import Notice
-from api.speaking import Named, ProofSource, beyond_doubt, named, proof_in
-from api.wire import WireEvent
+from api.reading.events import client_event, event_time_ms, ids_of, nobody, own_record, proof_of, read_event
+from api.reading.ids import is_given
+from api.reading.notice import Notice
+from api.reading.wire import WireEvent
+from api.services.deciding import Decider
+from api.services.intake import Intake
+from api.services.speaking import Named, ProofSource, beyond_doubt, named, proof_in
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
 from personalization.errors import InvalidInput
 from personalization.visitor.purposes import PERSONALISING, said, spoken

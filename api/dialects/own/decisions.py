@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.wire import NAMED_REWARD, REWARD
-from api.json_parts import decoded, read_elements, read_members
-from api.slices import Slices
+from api.http.dialect import NO_CONTENT, Call, Reply
+from api.limits.slices import Slices
+from api.reading.json_parts import decoded, read_elements, read_members
 from api.taken import answer
 from personalization.errors import InvalidInput
 from personalization.events.event import Activated, Rewarded

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.description import Description, Given, json_of
 from api.dialects.own.audit import AuditAnswer, AuditQuery, AuditRecord, UnreadableRecord
 from api.dialects.own.consent import ConsentAnswer, JwkSet, KeptConsent
 from api.dialects.own.decide_answer import DecideAnswer
@@ -27,8 +26,9 @@ from api.dialects.own.wire import (
     WireUnlink,
 )
 from api.errors import ErrorAnswer
+from api.http.description import Description, Given, json_of
+from api.reading.wire import WireEvent
 from api.taken import NotTaken, TakenAnswer
-from api.wire import WireEvent
 
 _TAKEN = json_of(TakenAnswer, what="The log has the good ones; each other one is named by its index.")
 _NONE_TAKEN = json_of(NotTaken, ErrorAnswer, what="None was taken; each that can be read is named.")

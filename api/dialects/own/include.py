@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import orjson
 
-from api.dialect import Reply
 from api.dialects.own.decide_query import Format
+from api.http.dialect import Reply
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Decision
 from personalization.errors import InvalidInput

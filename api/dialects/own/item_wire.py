@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType, structs
 
-from api.answer import Answer
-from api.json_schema import component
-from api.times import WireTime, time_ms
-from api.wire import Reader, T, Wire
+from api.http.answer import Answer
+from api.reading.json_schema import component
+from api.reading.times import WireTime, time_ms
+from api.reading.wire import Reader, T, Wire
 from personalization.catalog.catalog import Content
 from personalization.catalog.item import MAX_ITEM_FEATURES, Item, check_bodies, check_item
 from personalization.errors import InvalidInput

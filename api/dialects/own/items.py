@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from api.answer import Answer, reply
-from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
 from api.errors import ApiError, not_found, plain
-from api.json_parts import read_elements, read_members
-from api.slices import Slices
+from api.http.answer import Answer, reply
+from api.http.dialect import NO_CONTENT, Call, Reply
+from api.limits.slices import Slices
+from api.reading.json_parts import read_elements, read_members
 from api.taken import Rejected
 from personalization.catalog.item import MAX_ITEM_BYTES, MAX_ITEMS, Item, check_item_id
 from personalization.errors import InvalidInput

@@ -7,10 +7,10 @@ from typing import Literal
 
 from msgspec import structs
 
-from api.answer import Answer, reply
-from api.dialect import Call, Reply
 from api.errors import not_found
-from api.services import ModelReport, Services
+from api.http.answer import Answer, reply
+from api.http.dialect import Call, Reply
+from api.services.ports import ModelReport, Services
 from online_models.imitation import Imitation
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot, unpack_version

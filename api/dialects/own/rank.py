@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from api.answer import Answer as Told
-from api.answer import reply
-from api.dialect import Call, Reply
 from api.dialects.own.rank_request import brought, read_rank
-from api.ids import is_given
-from api.notice import Warned
-from api.ranking import ranked
+from api.http.answer import Answer as Told
+from api.http.answer import reply
+from api.http.dialect import Call, Reply
+from api.reading.ids import is_given
+from api.reading.notice import Warned
+from api.services.ranking import ranked
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decision import Answer, Tier
 from personalization.deciding.request import PlacementRequest

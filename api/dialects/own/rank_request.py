@@ -9,8 +9,8 @@ import orjson
 
 from api.dialects.own.item_wire import ReaderOfFeatures, WireAttribute, flat_features
 from api.dialects.own.wire import WireVisitor
-from api.ids import WireId, check_id
-from api.wire import Reader, Wire
+from api.reading.ids import WireId, check_id
+from api.reading.wire import Reader, Wire
 from personalization.deciding.candidates import MAX_CANDIDATES, Candidates, passing_candidates
 from personalization.deciding.eligibility import EXCLUDED
 from personalization.errors import InvalidInput

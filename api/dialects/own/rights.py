@@ -8,11 +8,11 @@ from typing import Any, Literal
 import orjson
 from msgspec import UNSET, UnsetType
 
-from api.answer import Answer, reply
-from api.dialect import Call, Reply
 from api.dialects.own.visitors import KIND_QUERY
 from api.errors import not_found
-from api.ids import check_id
+from api.http.answer import Answer, reply
+from api.http.dialect import Call, Reply
+from api.reading.ids import check_id
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_key import is_registered, raw_id
 from state.erasure_store import Erasure, Remaining

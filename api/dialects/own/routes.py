@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route, own_shape
 from api.dialects.own import (
     audit,
     collect,
@@ -18,6 +17,7 @@ from api.dialects.own import (
     visitors,
 )
 from api.dialects.own import descriptions as told
+from api.http.dialect import Dialect, Route, own_shape
 
 DECIDE_PATH = "/v1/decide"
 _VISITOR = "/v1/visitors/{visitor_id:path}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.own.wire import UNLINK
-from api.ids import check_id
+from api.http.dialect import NO_CONTENT, Call, Reply
+from api.reading.ids import check_id
 
 MAX_BODY_BYTES = 16 * 1024
 

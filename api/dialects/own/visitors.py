@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from api.answer import Answer, reply
-from api.conversions import shown_scores
-from api.dialect import Call, Reply
 from api.errors import not_found
-from api.ids import check_id
-from api.query import Query, QueryReader
-from api.rights import Kind
-from api.services import Services
+from api.http.answer import Answer, reply
+from api.http.dialect import Call, Reply
+from api.http.query import Query, QueryReader
+from api.process.conversions import shown_scores
+from api.reading.ids import check_id
+from api.services.ports import Services
+from api.services.rights import Kind
 from personalization.audience.conversion_scores import Scores
 from personalization.audience.merge import merge_states
 from personalization.audience.score_report import score_report

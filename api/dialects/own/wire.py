@@ -7,10 +7,10 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from api.ids import WireId
-from api.json_schema import component
-from api.times import WireTime
-from api.wire import Reader, Wire
+from api.reading.ids import WireId
+from api.reading.json_schema import component
+from api.reading.times import WireTime
+from api.reading.wire import Reader, Wire
 
 RawEvent: TypeAlias = Annotated[msgspec.Raw, component("WireEvent")]
 

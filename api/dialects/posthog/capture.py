@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import structs
 
-from api.answer import reply
-from api.collecting import Incoming, incoming
-from api.context_bounds import check_event, cut_lists
-from api.dialect import Call, Reply
 from api.dialects.posthog.captured import CAPTURE, Part, parts_of
 from api.errors import plain
-from api.events import MAX_EVENT_BYTES, MAX_EVENTS, client_event, event_time_ms
-from api.intake import Intake
-from api.json_parts import decoded, read_elements, read_members
-from api.notice import Notice
-from api.slices import Slices
-from api.speaking import Named, ProofSource, named
-from api.times import WireTime
+from api.http.answer import reply
+from api.http.dialect import Call, Reply
+from api.limits.context_bounds import check_event, cut_lists
+from api.limits.slices import Slices
+from api.reading.events import MAX_EVENT_BYTES, MAX_EVENTS, client_event, event_time_ms
+from api.reading.json_parts import decoded, read_elements, read_members
+from api.reading.notice import Notice
+from api.reading.times import WireTime
+from api.services.collecting import Incoming, incoming
+from api.services.intake import Intake
+from api.services.speaking import Named, ProofSource, named
 from personalization.errors import InvalidInput
 from personalization.events.event import Identify
 

@@ -12,11 +12,11 @@ from api.access.proof import Proof
 from api.dialects.posthog.decision_reason import decision_in
 from api.dialects.posthog.persons import Person, person_of, sent_id
 from api.dialects.posthog.properties import context_of, own_of, page_of
-from api.ids import WireId
-from api.intake import Intake
-from api.speaking import ProofSource, proof_in
-from api.times import WireTime
-from api.wire import Reader, WireEvent
+from api.reading.ids import WireId
+from api.reading.times import WireTime
+from api.reading.wire import Reader, WireEvent
+from api.services.intake import Intake
+from api.services.speaking import ProofSource, proof_in
 from personalization.errors import InvalidInput
 from personalization.free_json import check_free_json
 

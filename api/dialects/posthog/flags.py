@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 import orjson
 
-from api.answer import reply
-from api.browser import with_browser
-from api.dialect import Call, Reply
 from api.dialects.posthog.decision_reason import reason_for
 from api.dialects.posthog.persons import person_of
 from api.dialects.posthog.properties import context_of, own_of
 from api.evaluating import EvaluationContext, evaluation, evaluation_body, flags_in, value_of
-from api.ids import WireId, is_given
-from api.intake import Intake
-from api.speaking import beyond_doubt, named, proof_in
-from api.wire import Reader
+from api.http.answer import reply
+from api.http.browser import with_browser
+from api.http.dialect import Call, Reply
+from api.reading.ids import WireId, is_given
+from api.reading.wire import Reader
+from api.services.intake import Intake
+from api.services.speaking import beyond_doubt, named, proof_in
 from personalization.deciding.decision import Decision
 from personalization.errors import InvalidInput
 

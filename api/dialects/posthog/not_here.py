@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from api.dialect import Call, Reply
 from api.errors import ApiError
+from api.http.dialect import Call, Reply
 
 
 async def definitions(_: Call) -> Reply:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from api.access.proof import Proof
-from api.ids import WireId
-from api.intake import Intake
+from api.reading.ids import WireId
+from api.services.intake import Intake
 
 DISTINCT_ID = "distinct_id"
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import orjson
 
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route
 from api.dialects.posthog.capture import capture
 from api.dialects.posthog.flags import flags
 from api.dialects.posthog.not_here import decide, definitions
 from api.errors import ApiError, plain
+from api.http.dialect import Dialect, Route
 
 _POST = ("POST",)
 _DEFINITIONS = ("/flags/definitions", "/api/feature_flag/local_evaluation")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from api.dialects.rank_reward.features import action_features
 from api.dialects.rank_reward.wire import WireAction
-from api.ids import WireId, check_id
+from api.reading.ids import WireId, check_id
 from personalization.deciding.candidates import Candidates, passing_candidates
 from personalization.deciding.eligibility import EXCLUDED
 from personalization.errors import InvalidInput

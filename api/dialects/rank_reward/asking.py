@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from api.dialect import Call
 from api.dialects.rank_reward.events import event_id_of
 from api.dialects.rank_reward.features import context_features, merged
 from api.dialects.rank_reward.loops import placement_of
-from api.ids import WireId
-from api.intake import Intake, storable
+from api.http.dialect import Call
+from api.reading.ids import WireId
+from api.services.intake import Intake, storable
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import PlacementRequest, SlotRequest

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.ids import WireId
-from api.intake import Intake
+from api.reading.ids import WireId
+from api.services.intake import Intake
 from personalization.errors import InvalidInput
 
 _STEPS = frozenset({".", ".."})

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from api.dialect import Call, Reply
 from api.dialects.rank_reward.actions import actions_of, excluded_of
 from api.dialects.rank_reward.asking import Asked, body_of, ranked
 from api.dialects.rank_reward.wire import RANK
+from api.http.dialect import Call, Reply
 from personalization.deciding.candidates import Candidates
 from personalization.deciding.decision import Answer
 from personalization.deciding.distribution import SCALE

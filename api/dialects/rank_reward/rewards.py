@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.rank_reward.events import event_id_of
 from api.dialects.rank_reward.loops import placement_of
 from api.dialects.rank_reward.wire import WORTH
-from api.exchange import header
-from api.intake import Intake
+from api.http.dialect import NO_CONTENT, Call, Reply
+from api.http.exchange import header
+from api.services.intake import Intake
 from personalization.deciding.draw import repeatable_decision_id
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_key import anonymous_key

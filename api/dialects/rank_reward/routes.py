@@ -12,12 +12,12 @@ import orjson
 from starlette.types import Scope
 
 from api.access.permissions import Permission
-from api.dialect import Dialect, Route, shown_key
 from api.dialects.rank_reward import slots
 from api.dialects.rank_reward.rank import rank
 from api.dialects.rank_reward.rewards import activate, reward
 from api.errors import ApiError, plain
-from api.exchange import header
+from api.http.dialect import Dialect, Route, shown_key
+from api.http.exchange import header
 
 _POST = ("POST",)
 _KEY = b"ocp-apim-subscription-key"

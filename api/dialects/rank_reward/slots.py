@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import orjson
 
-from api.dialect import NO_CONTENT, Call, Reply
 from api.dialects.rank_reward.actions import Actions, actions_of, excluded_of, given_id, known_action
 from api.dialects.rank_reward.asking import Asked, body_of, ranked
 from api.dialects.rank_reward.features import context_features, merged
 from api.dialects.rank_reward.loops import placement_of
 from api.dialects.rank_reward.rewards import MAX_BODY_BYTES, decision_of, event_of, sent_as
 from api.dialects.rank_reward.wire import SLOTS, WORTHS, WireSlot
+from api.http.dialect import NO_CONTENT, Call, Reply
 from personalization.deciding.draw import WHOLE_CALL, named_slot
 from personalization.deciding.request import SlotRequest
 from personalization.errors import InvalidInput

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api.ids import WireId
-from api.json_check import MAX_DEPTH, trouble_in
-from api.wire import Reader, Wire
+from api.reading.ids import WireId
+from api.reading.json_check import MAX_DEPTH, trouble_in
+from api.reading.wire import Reader, Wire
 from personalization.errors import InvalidInput
 
 

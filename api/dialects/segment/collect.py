@@ -1,8 +1,8 @@
 """Events in batches and one by one: 200 ``{"success":true}`` once the log has the good ones.
 
 A client sends again what was not answered by 200, and these protocols have no way to say which event of a batch was
-bad. So bad events are answered by 200 too, counted and kept (``api.refused_events``), unless the caller asks to be
-told by ``X-Strict-Mode: 1``. What is no JSON, or no batch, is refused in either mode.
+bad. So bad events are answered by 200 too, counted and kept (``api.services.refused_events``), unless the caller
+asks to be told by ``X-Strict-Mode: 1``. What is no JSON, or no batch, is refused in either mode.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from api.collecting import Incoming, Taken, incoming_of
-from api.dialect import Call, Handler, Reply
 from api.dialects.segment.event import Kind, event_in_batch, single_event
 from api.dialects.segment.shared_context import SharedContext, read_shared_context
-from api.exchange import header
-from api.intake import Intake
-from api.json_parts import decoded, read_elements, read_members
-from api.slices import Slices
-from api.speaking import UNVERIFIED
+from api.http.dialect import Call, Handler, Reply
+from api.http.exchange import header
+from api.limits.slices import Slices
+from api.reading.json_parts import decoded, read_elements, read_members
+from api.reading.times import WireTime
+from api.services.collecting import Incoming, Taken, incoming_of
+from api.services.intake import Intake
+from api.services.speaking import UNVERIFIED
 from api.taken import refusal
-from api.times import WireTime
 from personalization.errors import InvalidInput
 
 MAX_BATCH = 2_500

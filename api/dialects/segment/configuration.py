@@ -6,10 +6,10 @@ import re
 
 import orjson
 
+from api.access.networks import lies_in
 from api.access.shown_key import exposed_server_key
-from api.dialect import Call, Reply
-from api.exchange import header
-from api.networks import lies_in
+from api.http.dialect import Call, Reply
+from api.http.exchange import header
 from personalization.errors import InvalidInput
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")

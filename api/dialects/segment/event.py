@@ -8,9 +8,9 @@ import msgspec
 from msgspec import structs
 
 from api.dialects.segment.shared_context import SharedContext
-from api.events import read_event
-from api.intake import Intake
-from api.wire import Json, Reader, WireEvent
+from api.reading.events import read_event
+from api.reading.wire import Json, Reader, WireEvent
+from api.services.intake import Intake
 
 Kind: TypeAlias = Literal["track", "identify", "page", "screen", "group", "alias"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from starlette.types import Scope
 
 from api.access.permissions import Permission
-from api.dialect import PAGE_HEADERS, Dialect, Route, shown_key
 from api.dialects.segment.collect import collect_batch, collect_single
 from api.dialects.segment.configuration import settings, source_config
 from api.dialects.segment.event import Kind
+from api.http.dialect import PAGE_HEADERS, Dialect, Route, shown_key
 
 _POST, _GET = ("POST",), ("GET", "HEAD")
 _KINDS: dict[str, Kind] = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from api.context_bounds import bounded_context
-from api.json_check import trouble_in
-from api.json_parts import decoded
+from api.limits.context_bounds import bounded_context
+from api.reading.json_check import trouble_in
+from api.reading.json_parts import decoded
 from personalization.errors import InvalidInput
 
 MAX_COPIES_BYTES = 4 * 1024 * 1024

@@ -10,7 +10,7 @@ import uvicorn
 
 from api.app import Application
 from api.main import server_config
-from api.services import Services
+from api.services.ports import Services
 from background.ports import free_port
 from config.settings import Settings
 from tests.running import until

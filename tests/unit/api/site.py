@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 
 from api.access.caller import KeysInForce
+from api.access.networks import Network
 from api.app import Application
-from api.catalog import PreparedInForce
-from api.metrics import ApiMetrics
-from api.models import ModelsInMemory
-from api.networks import Network
-from api.readiness import Report
-from api.rights import Kind
-from api.services import ModelReport, Services
+from api.process.catalog import PreparedInForce
+from api.process.metrics import ApiMetrics
+from api.process.models import ModelsInMemory
+from api.process.readiness import Report
+from api.services.ports import ModelReport, Services
+from api.services.rights import Kind
 from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served

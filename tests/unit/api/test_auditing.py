@@ -12,11 +12,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from api.access.permissions import Permission
 from api.app import DIALECTS
-from api.auditing import NOT_RECORDED, TRAIL_OF
-from api.core import Core
-from api.dialect import NO_CONTENT, Call, Dialect, Reply, Route
-from api.refused_acts import EVERY_S, RefusedActs
-from api.routing import Routes
+from api.http.dialect import NO_CONTENT, Call, Dialect, Reply, Route
+from api.http.routing import Routes
+from api.services.auditing import NOT_RECORDED, TRAIL_OF
+from api.services.core import Core
+from api.services.refused_acts import EVERY_S, RefusedActs
 from personalization.audit.chain import decode
 from personalization.audit.record import Act, visitor_mark
 from personalization.catalog.compiled_catalog import compile_catalog

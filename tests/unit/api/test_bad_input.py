@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.json_check import find_trouble, trouble_in
+from api.reading.json_check import find_trouble, trouble_in
 from tests.of_type import of_type
 from tests.unit.api.site import SERVER, WRITE, Site
 

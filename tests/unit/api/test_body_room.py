@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from api.body_room import BodyRoom
-from api.core import Core
-from api.dialect import NO_CONTENT, Call, Dialect, Reply, Route
-from api.endpoint import Endpoint
-from api.metrics import ApiMetrics
+from api.http.dialect import NO_CONTENT, Call, Dialect, Reply, Route
+from api.http.endpoint import Endpoint
+from api.limits.body_room import BodyRoom
+from api.process.metrics import ApiMetrics
+from api.services.core import Core
 
 LIMIT = 16 * 1024 * 1024
 PART = b"x" * 1024 * 1024

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from redis.exceptions import ResponseError
 
-from api.bounded_log import BoundedLog
+from api.process.bounded_log import BoundedLog
 from eventlog.port import LogPosition, Record
 from personalization.errors import Refused, Unavailable
 from tests.unit.api.site import FakeLog, Site

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from api.buckets import LONGEST_DEBT_S, Buckets, Pace
+from api.limits.buckets import LONGEST_DEBT_S, Buckets, Pace
 from personalization.catalog.rate import Rate
 
 NAME = ("shop", "192.0.2.7")

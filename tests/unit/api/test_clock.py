@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio as redis_asyncio
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
-from api.clock import CollectorClock
+from api.process.clock import CollectorClock
 from state.redis_watch import RedisWatch
 from tests.unit.api.site import NOW
 

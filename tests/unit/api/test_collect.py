@@ -191,7 +191,7 @@ async def test_broken_gzip_is_named(site: Site, body: bytes) -> None:
 
 
 async def test_unknown_fields_are_ignored_and_counted(site: Site) -> None:
-    from api.wire import EVENT
+    from api.reading.wire import EVENT
 
     before = EVENT.n_unknown
     assert (await site.collect({**TRACK, "channel": "web"})).json()["accepted"] == 1

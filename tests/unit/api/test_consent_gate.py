@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from api.consent_gate import GRANT_FOLDED_WITHIN_MS, REFUSAL_FOLDED_WITHIN_MS
+from api.services.consent_gate import GRANT_FOLDED_WITHIN_MS, REFUSAL_FOLDED_WITHIN_MS
 from personalization.catalog.catalog import Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.decision_id import mint

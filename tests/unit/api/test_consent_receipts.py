@@ -20,7 +20,7 @@ from joserfc.jwt import decode as joserfc_decode
 from msgspec import structs
 
 from api.access.proof import identity_secret, user_hash
-from api.receipts import ReceiptKeys
+from api.services.receipts import ReceiptKeys
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.duration import DAY_MS
 from personalization.errors import Unavailable
@@ -167,7 +167,7 @@ def test_a_receipt_that_was_verified_before_is_held_to_time_and_visitor_again(
     keys = ReceiptKeys(SECRETS.key("receipts"))
     receipt = signed(SECRETS, "a:a1", NOW)
     first = keys.read(receipt, ["a:a1"], NOW)
-    monkeypatch.setattr("api.receipts.jwt.decode", None)
+    monkeypatch.setattr("api.services.receipts.jwt.decode", None)
     assert keys.read(receipt, ["a:a1"], NOW) == first
     assert "another visitor" in str(keys.read(receipt, ["a:a2"], NOW))
     assert "has expired" in str(keys.read(receipt, ["a:a1"], NOW + 396 * DAY_MS))

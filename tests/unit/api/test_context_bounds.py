@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.context_bounds import MAX_BYTES, MAX_ENTRIES, MAX_EVENT_VALUES, MAX_VALUES, bounded_context
+from api.limits.context_bounds import MAX_BYTES, MAX_ENTRIES, MAX_EVENT_VALUES, MAX_VALUES, bounded_context
 from personalization.errors import InvalidInput
 from personalization.events.event import Identify, Track
 from tests.of_type import of_type

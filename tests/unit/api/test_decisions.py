@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from msgspec import structs
 
-from api.readiness import Report
-from api.services import ModelReport
+from api.process.readiness import Report
+from api.services.ports import ModelReport
 from online_models.imitation import Imitation
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot

@@ -12,8 +12,8 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from api.door import Bounds, Door
-from api.http_protocol import JoiningProtocol
+from api.http.door import Bounds, Door
+from api.http.http_protocol import JoiningProtocol
 from api.main import server_config
 from config.settings import InvalidSettings, Settings, networks_of
 

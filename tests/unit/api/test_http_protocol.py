@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from api.http_protocol import JoinedWrites
+from api.http.http_protocol import JoinedWrites
 
 
 class Written:

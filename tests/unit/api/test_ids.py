@@ -168,8 +168,8 @@ async def test_ids_that_are_none_are_counted_by_source_and_told_once_an_hour(
 
 
 def test_the_log_is_told_again_after_an_hour(caplog: pytest.LogCaptureFixture) -> None:
-    from api.ids import LOG_EVERY_MS, DegenerateIds
-    from api.metrics import ApiMetrics
+    from api.process.metrics import ApiMetrics
+    from api.reading.ids import LOG_EVERY_MS, DegenerateIds
 
     ids = DegenerateIds(ApiMetrics().degenerate_ids)
     with caplog.at_level(logging.WARNING):

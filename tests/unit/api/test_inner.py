@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.app import Application
-from api.inner import inner_listener
+from api.http.inner import inner_listener
 from personalization.errors import Refused
 from tests.of_type import of_type
 from tests.unit.api.site import WRITE, Site

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from api import json_parts
-from api.json_parts import MAX_MEMBERS, read_elements, read_members
-from api.slices import Slices, Turnstile
+from api.limits.slices import Slices, Turnstile
+from api.reading import json_parts
+from api.reading.json_parts import MAX_MEMBERS, read_elements, read_members
 from personalization.errors import InvalidInput
 
 

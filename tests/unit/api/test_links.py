@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.linker import RECENT_MS, Linked, Linker
+from api.services.linker import RECENT_MS, Linked, Linker
 from personalization.events.event import DecisionMade, Identify, Link, Page, Track
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import VisitorState

@@ -10,7 +10,7 @@ from pathlib import Path
 SAY = """
 import sys
 from prometheus_client import CollectorRegistry
-from api.metrics import ApiMetrics
+from api.process.metrics import ApiMetrics
 metrics = ApiMetrics(CollectorRegistry())
 metrics.spool_depth.set(7)
 metrics.requests.labels("decide", "200").inc(3)

@@ -16,8 +16,8 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from api.app import ANSWERED
+from api.http.query import QueryReader
 from api.openapi.document import document
-from api.query import QueryReader
 from tests.servers import ROOT
 from tests.unit.api.site import Site
 

@@ -8,8 +8,8 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from api.outages import in_public_words, outage_of
-from api.readiness import Readiness, Report
+from api.process.outages import in_public_words, outage_of
+from api.process.readiness import Readiness, Report
 from background import supervisor
 from background.supervisor import TaskSupervisor
 from personalization.errors import LogFull, StorageFull, Unavailable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from api.scoring import CoalescedScoring
+from api.services.scoring import CoalescedScoring
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.decide import Deciding
 from personalization.deciding.decision import Answer

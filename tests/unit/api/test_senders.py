@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.app import Application
-from api.senders import origin_of
+from api.services.senders import origin_of
 from personalization.events.decision_id import mint
 from personalization.events.entry import Sender
 from personalization.events.event import Page

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from api import slices as module
-from api.slices import Turnstile
+from api.limits import slices as module
+from api.limits.slices import Turnstile
 from eventlog.port import Record
 from personalization.events.event import Track
 from tests.of_type import of_type

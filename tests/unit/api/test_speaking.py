@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from api.access.proof import identity_secret, user_hash
-from api.proven_pairs import FOLDED_WITHIN_MS, PROVEN_FOR_MS
+from api.services.proven_pairs import FOLDED_WITHIN_MS, PROVEN_FOR_MS
 from personalization.catalog.catalog import Source
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.event import Alias, DecisionMade, Identify, Link, Track

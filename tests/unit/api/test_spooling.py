@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api import spooling
-from api.spooling import SpoolWatch
+from api.process import spooling
+from api.process.spooling import SpoolWatch
 from background.supervisor import TaskSupervisor
 from eventlog.port import LogPosition, Record
 from eventlog.spool import Spool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from api.door import Bounds
+from api.http.door import Bounds
 from config.settings import Settings
 from tests.servers import ROOT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.metrics import ApiMetrics
+from api.process.metrics import ApiMetrics
 from stream.conversion_training import ConversionMetrics
 from stream.influence_watch import InfluenceWatch
 from stream.metrics import FolderMetrics, LearnerMetrics

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from msgspec import structs
 
-from api.receipt_claims import Answered, receipt_claims
+from api.services.receipt_claims import Answered, receipt_claims
 from eventlog.topics import Topics
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.entry import Entry, Position, Sender

@@ -8,7 +8,7 @@ import timeit
 import pytest
 
 from api.access.key_ring import MAX_KEY_CHARS, KeyRing
-from api.buckets import Pace
+from api.limits.buckets import Pace
 from personalization.catalog.catalog import Source
 from personalization.catalog.sections.sources import Key, KeyBefore
 from personalization.catalog.source_keys import digest_of

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from api.access.permissions import GRANTED, WRITE, Permission, Role
 from api.app import ANSWERED
-from api.dialect import Route
+from api.http.dialect import Route
 from personalization.catalog.catalog import Catalog, PublishedCatalog, Source
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.sections.sources import Key, KeyBefore

@@ -173,7 +173,7 @@ async def test_what_is_kept_of_an_item_is_known_when_it_is_ranked(
     ranking: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = {"i1": Item(content=Content(features={"color": ("red",), "relevancy": 9.0}))}
-    monkeypatch.setattr("api.catalog.NoItems.get", lambda _, item_id: kept.get(item_id))
+    monkeypatch.setattr("api.process.catalog.NoItems.get", lambda _, item_id: kept.get(item_id))
     await rank(ranking)
     record = ranking.spool.decisions()[0]
     assert record.arm_features["i1"] == {"color.red": 1.0, "relevancy": 1.9}, "what is sent now counts"

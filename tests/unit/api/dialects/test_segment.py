@@ -13,9 +13,9 @@ import httpx
 import pytest
 from msgspec import structs
 
+from api.access.networks import Network
 from api.access.proof import identity_secret, user_hash
-from api.networks import Network
-from api.wire import n_unknown
+from api.reading.wire import n_unknown
 from eventlog.refused_event import RefusedEvent, refused_event_of
 from eventlog.topics import DEAD_LETTERS
 from personalization.catalog.compiled_catalog import compile_catalog
