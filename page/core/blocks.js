@@ -42,7 +42,7 @@ export function refresh() {
 /** Decides anew, now that the visitor agreed, what was decided without that and nobody has seen yet. */
 export function decideAgreed() {
   if (!blocks.size) return; // they wait for the end of the document
-  for (const [element, block] of blocks) if (!block.isCounted && isUnseen(block)) blocks.delete(element);
+  blocks.forEach((block, element) => block.isCounted || !isUnseen(block) || blocks.delete(element));
   scan(0);
 }
 
@@ -54,7 +54,7 @@ export function content(placement, show) {
     show(detail.content[detail.content.type] ?? detail.content.url, detail, target);
     event.preventDefault();
   });
-  for (const block of blocks.values()) if (block.decision && !block.isShown) fill(block);
+  blocks.forEach(block => block.decision && !block.isShown && fill(block));
 }
 
 async function decide(some, asked) {
@@ -82,10 +82,10 @@ function fill(block) {
     if (type === "redirect" && element.hasAttribute(`${ATTRIBUTE}-redirect`)) return follow(block, url);
     if (type !== "html") return; // nobody was there who shows it
     element.innerHTML = trusted("createHTML", html);
-    block.nodes = [...element.childNodes];
+    if (html) block.nodes = [...element.childNodes];
   }
   block.isShown = true;
-  element.toggleAttribute(`${ATTRIBUTE}-shown`, true); // ends the animation that hides it
+  element.setAttribute(`${ATTRIBUTE}-shown`, ""); // ends the animation that hides it
   watch(block);
 }
 

@@ -35,7 +35,7 @@ addEventListener("visibilitychange", () => blocks.forEach(time));
 /** Whether it still holds what was decided: frameworks that take a page over put in what is theirs. */
 export function isIntact(block) {
   const { element, nodes } = block;
-  return blocks.get(element) === block && (!nodes?.[0] || nodes.some(node => element.contains(node)));
+  return blocks.get(element) === block && (nodes || [element]).some(node => element.contains(node));
 }
 
 /** Says that it was shown, once. */

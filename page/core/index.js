@@ -67,7 +67,7 @@ function start() {
   const nextbest = { push: (...calls) => calls.forEach(([name, ...given]) => guarded(api[name], ...given)) };
   for (const name in api) nextbest[name] = (...given) => guarded(api[name], ...given);
   window.nextbest = nextbest;
-  if (Array.isArray(before)) nextbest.push(...before);
+  if (before?.forEach) nextbest.push(...before);
   identity.begin();
   addEventListener("visibilitychange", () => document.hidden && leave());
   addEventListener("pagehide", leave);

@@ -26,7 +26,8 @@ export async function ask(path, body, isKept) {
   const text = JSON.stringify(body);
   const keepalive = isKept && text.length <= MAX_BODY_CHARS;
   const answer = await fetch(address(path), { method: "POST", body: text, keepalive });
-  if (!answer.ok) throw { status: answer.status, said: await answer.text() };
+  const { ok, status } = answer;
+  if (!ok) throw { status, said: await answer.text() };
   return answer;
 }
 
