@@ -68,10 +68,21 @@ export function visitor() {
   return mayCome() ? ids(current()) : {};
 }
 
-/** What they said, purpose by purpose; the browser's word is theirs. */
+/**
+ * What they said, purpose by purpose; the browser's word is theirs.
+ *
+ * A yes that the server has heard is not said again: what they took back elsewhere since would be granted anew.
+ */
 export function words() {
-  const { said } = current();
-  return mayCome() ? said : { ...said, personalization: false };
+  const { said, isHeard } = current();
+  if (!mayCome()) return { ...said, personalization: false };
+  return isHeard ? undefined : said;
+}
+
+/** The server has heard what they said. */
+export function heard() {
+  current().isHeard = 1;
+  keep();
 }
 
 /**
@@ -88,6 +99,7 @@ export function answer(purposes) {
   const kept = ((config.isGranted || word() !== undefined) && storage.read()) || {};
   known = { id, user, ...kept, said: { ...kept.said, ...known.said } };
   const told = JSON.stringify(known.said) !== JSON.stringify(kept.said) && ids(known);
+  if (told) known.isHeard = 0;
   if (isAllowed()) {
     keep();
     return told;

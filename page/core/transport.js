@@ -2,7 +2,7 @@
 // not arrive: ids are made before the first attempt, so that it counts once.
 
 import { complain, emit } from "./hub.js";
-import { freshId, may, mayCome, visitor, words } from "./identity.js";
+import { freshId, heard, may, mayCome, visitor, words } from "./identity.js";
 import { context } from "./context.js";
 import { config } from "./settings.js";
 
@@ -33,7 +33,7 @@ export async function ask(path, body, isKept) {
 
 /** Tells an answer, until it was heard: a withdrawal that nobody hears of is none. */
 export function tell(answer, waitMs = PAUSE_MS) {
-  ask("consent", answer, true).catch(error => {
+  ask("consent", answer, true).then(heard, error => {
     complain(error);
     if (isPassing(error)) setTimeout(tell, waitMs, answer, 2 * waitMs);
   });

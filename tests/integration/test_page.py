@@ -532,6 +532,27 @@ def test_a_withdrawal_in_one_tab_holds_in_all(web: VisitedSite, page: Page) -> N
     assert web.site.granted(f"a:{visitor}") == {"personalization": False}
 
 
+def test_a_yes_that_was_heard_undoes_no_withdrawal_from_another_device(web: VisitedSite, page: Page) -> None:
+    page.goto(denied(web))
+    with page.expect_response(lambda answer: "/v1/consent" in answer.url and answer.ok):
+        page.evaluate("nextbest.consent({personalization: true})")
+    visitor = id_of(page)
+    until(lambda: web.site.granted(f"a:{visitor}") == {"personalization": True}, "the grant is stored")
+    elsewhere = {"visitor": {"anonymousId": visitor}, "purposes": {"personalization": False}}
+    web.site.call("/v1/consent", elsewhere, "sk_dev")
+    until(lambda: web.site.granted(f"a:{visitor}") == {"personalization": False}, "the withdrawal is stored")
+    before = web.n_stored()
+    with page.expect_response(lambda answer: "/v1/events" in answer.url):
+        page.evaluate("nextbest.track('After')")
+    with page.expect_response(lambda answer: "/v1/decide" in answer.url):
+        page.evaluate("nextbest.refresh()")
+    page.goto(denied(web, HERO))
+    page.evaluate("nextbest.consent({personalization: true})")  # as its banner says on every page
+    page.wait_for_selector(DECIDED)
+    page.goto(web.write("<h1>away</h1>", ""))
+    assert (web.site.granted(f"a:{visitor}"), web.n_stored()) == ({"personalization": False}, before)
+
+
 def test_a_withdrawal_is_told_until_it_was_heard(web: VisitedSite, page: Page) -> None:
     page.goto(web.write(HERO))
     visitor = shown_once(web, page, 1)
