@@ -21,6 +21,7 @@ from config.loader import load_catalog
 from personalization.events.event import DecisionMade, Track
 from tests.clients.browser import CHROMIUM_FLAGS, chromium, served
 from tests.integration.site import NAMESPACE, Site
+from tests.integration.visited_site import HIDDEN_LONG
 from tests.requirements import require
 from tests.running import ROOT, start, stop, until
 
@@ -150,7 +151,7 @@ def test_the_page_of_the_readme_shows_what_was_decided_and_tells_of_the_click(be
     program = chromium()
     no_icon = '<link rel="icon" href="data:,">'
     (tmp_path / "index.html").write_text(
-        f"<!doctype html>{no_icon}{begun.block('html', 'consent')}{begun.block('html', 'content')}"
+        f"<!doctype html>{no_icon}{HIDDEN_LONG}{begun.block('html', 'consent')}{begun.block('html', 'content')}"
     )
     with served(tmp_path) as origin, sync_playwright() as playwright:
         add_origin(begun, origin)

@@ -193,8 +193,12 @@ def is_bulk(response: Response) -> bool:
 
 
 def enter(page: Page, context: dict[str, Any]) -> Response:
-    """Change the page's context; the answer that this brings."""
-    with page.expect_response(is_bulk) as answered:
+    """Change the page's context; the answer that this brings, not that of a poll that was on its way."""
+
+    def asks_in(response: Response) -> bool:
+        return is_bulk(response) and (response.request.post_data_json or {}).get("context") == context
+
+    with page.expect_response(asks_in) as answered:
         page.evaluate("context => window.enter(context)", context)
     return answered.value
 

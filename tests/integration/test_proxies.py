@@ -201,7 +201,7 @@ def test_a_decision_and_an_event_go_through(proxied: Proxied) -> None:
     beacon = post(proxied, "/beacon/v1/batch", {"batch": [{**EVENT, "anonymousId": "beaconed"}]})
     assert beacon.json() == {"success": True}
     assert get(proxied, "/sourceConfig/").json()["source"]["writeKey"] == "pk_dev"
-    assert "/v1/decide" in get(proxied, "/sdk/nextbest.js").text
+    assert "data-nextbest" in get(proxied, "/sdk/nextbest.js").text
     for path, body in OTHERS.items():
         assert post(proxied, path, body).status_code == 200, path
 
