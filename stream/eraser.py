@@ -25,7 +25,7 @@ from personalization.catalog.duration import DAY_MS
 from personalization.errors import InvalidInput
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import Entry, decode_entry, encode_entry
-from personalization.events.event import Erased
+from personalization.events.event import Erased, TimedOut
 from state.erasure_store import Erasure, ErasureStore, Remaining
 from state.keys import Keys
 from state.people import People, home_of, units_of
@@ -52,12 +52,15 @@ class _Work:
     ----------
     fences
         Where their keys' entries stand that say that they are erased: nothing behind is theirs who asked.
+    timers_gone_ms
+        When the last of their timers was taken away; 0: not by this process.
     """
 
     erasure: Erasure
     states: dict[str, Stored] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     erased_ms: int = 0
+    timers_gone_ms: int = 0
     owned: Owned = field(init=False)
     person: Person = field(init=False)
     units: frozenset[bytes] = frozenset()
@@ -95,9 +98,13 @@ class _Work:
         if found.offset <= self.fences.get(found.key, -1):
             return True
         try:
-            return decode_entry(found.value).received_at_ms <= self.erased_ms
+            entry = decode_entry(found.value)
         except InvalidInput:
             return False
+        if isinstance(entry.event, TimedOut):
+            # Of a timer that was theirs: it may have been on its way while it was taken away.
+            return entry.event.due_ms <= max(self.timers_gone_ms, self.erased_ms)
+        return entry.received_at_ms <= self.erased_ms
 
 
 class Eraser:
@@ -264,6 +271,7 @@ class Eraser:
         await self._until_folded()
         for work, key in of_work:
             work.removed["timers"] = work.removed.get("timers", 0) + await self._timers.remove_all([key])
+            work.timers_gone_ms = self._now_ms()
 
     async def _until_folded(self) -> None:
         """Wait until all is folded, and committed, that the log holds by now; however long that takes."""
