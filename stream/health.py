@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from background.pages import refused_to_browsers
 
@@ -36,10 +36,13 @@ async def health_server(
     """Serve while the block runs; gives the port (``port`` 0: any free one).
 
     ``/healthz`` answers as long as the event loop turns; ``/readyz`` is 503 with the reason while the worker
-    has no partitions, lags, or waits for a part of the house, and lists what is not well in either case.
+    has no partitions, lags, or waits for a part of the house, and lists what is not well in either case;
+    ``/metrics`` counts these warnings.
     """
+    n_warnings = Gauge("nextbest_warnings", "Warnings that /readyz lists", registry=registry)
 
     async def metrics(_: web.Request) -> web.Response:
+        n_warnings.set(len(warnings()))  # looks anew at what its gauges tell, too
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthy(_: web.Request) -> web.Response:
