@@ -24,6 +24,7 @@ from api.services.item_features import ItemOf, no_item
 from api.services.linker import Linker
 from api.services.proven_pairs import ProvenPairs
 from api.services.receipts import ReceiptKeys
+from api.services.records import NoRecords, Records
 from api.services.refused_acts import RefusedActs
 from api.services.refused_events import RefusedEvents
 from api.services.rights import Kind
@@ -148,6 +149,8 @@ class Services:
         The conversion models in memory, by conversion; one that has learned nothing yet is absent.
     learned
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
+    records
+        Finds what was recorded of decisions.
     audit
         Where acts and reads are recorded; without one none is done.
     turnstile
@@ -173,6 +176,7 @@ class Services:
     items: Items | None = None
     item_of: ItemOf = no_item
     audit: Audit = field(default_factory=NoAudit)
+    records: Records = field(default_factory=NoRecords)
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
     deadline_ms: int = 50

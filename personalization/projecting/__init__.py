@@ -1,0 +1,1 @@
+"""What happened, added up: decisions and outcomes folded into small read models, which instruments read."""
