@@ -64,7 +64,7 @@ def redis_part(data_dir: Path, socket_path: Path, memory_bytes: int = 0) -> Chil
 def worker_part(
     role: str, number: int, environment: Mapping[str, str], host: str = LOOPBACK, port: int | None = None
 ) -> ChildSpec:
-    """A folder or a learner; ready once its ``/readyz`` on ``port`` (else a free one) says so."""
+    """A folder, a learner or a projector; ready once its ``/readyz`` on ``port`` (else a free one) says so."""
     port = port or free_port(host)
     asked = reachable(host)
 
@@ -125,15 +125,16 @@ METRICS_PORT_STEP = 1_000
 def metrics_ports(host: str, api_port: int, n_folders: int, first: int = 0) -> dict[str, int]:
     """Ports of ``/metrics`` by process: folder, learner and API, the API's own port + 1,000, + 2,000 and + 3,000.
 
-    One that is taken is replaced by a free one. Of several API processes each has a port, and the first tells the
-    metrics of all.
+    Those of further folders follow, and the projector's is the last: + 4,000 if there is one folder. One that is
+    taken is replaced by a free one. Of several API processes each has a port, and the first tells the metrics of
+    all.
 
     Parameters
     ----------
     first
         Port of the folder, instead of the API's + 1,000; the learner's is 1 above, and so on. 0: not given.
     """
-    names = ["folder", "learner", "api", *(f"folder-{n}" for n in range(1, n_folders))]
+    names = ["folder", "learner", "api", *(f"folder-{n}" for n in range(1, n_folders)), "projector"]
     wanted = {name: first + n if first else api_port + METRICS_PORT_STEP * (n + 1) for n, name in enumerate(names)}
     return {name: free_port_near(host, port) for name, port in wanted.items()}
 

@@ -17,10 +17,11 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 COMMANDS = {
     "init": ("cli.init:init", "Five questions, and a catalog of your own to start with."),
-    "up": ("cli.up:up", "Start everything on this machine: Redis, folder, learner, API."),
+    "up": ("cli.up:up", "Start everything on this machine: Redis, workers, API."),
     "demo": ("cli.demo.command:demo", "Replay real people's film ratings through the API and watch it learn."),
     "folder": ("cli.roles:folder", "Run one folder: the visitor log into visitor states."),
     "learner": ("cli.roles:learner", "Run one learner: outcomes into models."),
+    "projector": ("cli.roles:projector", "Run one projector: what happened, added up and found again."),
     "api": ("cli.roles:api", "Run the HTTP API: collect events, decide."),
     "check": ("cli.catalog_commands:check", "Check a catalog; say what is in it or everything that is wrong."),
     "publish": ("cli.catalog_commands:publish", "Check a catalog and put it in force."),

@@ -1,4 +1,4 @@
-"""Each role as a process of its own: ``nextbest folder``, ``nextbest learner``, ``nextbest api``."""
+"""Each role as a process of its own: ``nextbest folder``, ``learner``, ``projector``, ``api``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ def learner() -> None:
     lifeline.hold()
     settings = Settings.from_environment()
     from stream.learner_main import run
+
+    _use_uvloop()
+    _see_that_servers_let_us_in(settings)
+    run(settings)
+
+
+@click.command(short_help="Run one projector: what happened, added up and found again.")
+def projector() -> None:
+    """Add up decisions and outcomes, and note where their records stand, until stopped."""
+    lifeline.hold()
+    settings = Settings.from_environment()
+    from stream.projector_main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)

@@ -43,7 +43,7 @@ class UpOptions:
     workers: int
 
 
-@click.command(short_help="Start everything on this machine: Redis, folder, learner, API.")
+@click.command(short_help="Start everything on this machine: Redis, workers, API.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port of the API.  [default: 8700]")
 @click.option(
     "--data-dir",
@@ -68,7 +68,7 @@ class UpOptions:
 def up(
     port: int | None, data_dir: Path | None, catalog: Path | None, api_processes: int | None, workers: int
 ) -> None:
-    """Start Redis, folder, learner and API, wait until all are ready, and keep them running.
+    """Start Redis, folder, learner, projector and API, wait until all are ready, and keep them running.
 
     With NEXTBEST_REDIS or NEXTBEST_KAFKA set, those servers are used instead of an embedded Redis. Ctrl-C
     stops everything; what was learned is there again at the next start.
@@ -211,6 +211,7 @@ async def running(
             workers = await supervisor.spawn(
                 *(worker_part("folder", n, environment, inner, ports[_folder(n)]) for n in range(options.workers)),
                 worker_part("learner", 0, environment, inner, ports["learner"]),
+                worker_part("projector", 0, environment, inner, ports["projector"]),
             )
             apis = await supervisor.spawn(
                 *(

@@ -29,6 +29,7 @@ MIN_SECRET_CHARS = 32
 
 MIN_REDIS_BYTES = 16 * 1024 * 1024
 MIN_AUDIT_RECORDS = 1_000
+MIN_ROWS_BYTES = 1024 * 1024
 
 MAKE_A_SECRET = "`openssl rand -hex 32`"
 
@@ -204,6 +205,11 @@ class Settings:
         604_800_000,
         "age after which entries go from the log once they are folded and learned; on Redis a 64th later at most",
     )
+    record_rows_bytes: int = _row(
+        67_108_864,
+        "what the rows may take up in Redis by which the records of decisions, outcomes and visitors' entries are "
+        "found in the log, 1 MiB or more: beyond it the oldest records are not found any more",
+    )
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
     max_connections: int = _row(
         0,
@@ -228,7 +234,7 @@ class Settings:
     metrics_port: int = _row(
         0,
         "port of /metrics, /healthz and /readyz; 0: any free one. Under `nextbest up` it is the folder's, those of "
-        "learner and API are 1 and 2 above; 0: the API's port + 1000, + 2000 and + 3000",
+        "learner, API and projector are 1, 2 and 3 above; 0: the API's port + 1000, + 2000, + 3000 and + 4000",
     )
 
     @classmethod
@@ -338,6 +344,8 @@ def _problems(settings: Settings) -> list[InvalidInput]:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
     if 0 < settings.redis_memory_bytes < MIN_REDIS_BYTES:
         found.append(InvalidInput(PREFIX + "REDIS_MEMORY_BYTES", f"must be 0, or {MIN_REDIS_BYTES} or more"))
+    if settings.record_rows_bytes < MIN_ROWS_BYTES:
+        found.append(InvalidInput(PREFIX + "RECORD_ROWS_BYTES", f"must be {MIN_ROWS_BYTES} or more"))
     if settings.audit_records < MIN_AUDIT_RECORDS:
         message = f"must be {MIN_AUDIT_RECORDS} or more, so that what was done can be found some time later"
         found.append(InvalidInput(PREFIX + "AUDIT_RECORDS", message))

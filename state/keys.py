@@ -140,3 +140,15 @@ class Keys:
     def log_identity(self) -> str:
         """Which log the states were folded from."""
         return f"{self.namespace}:folded-log"
+
+    def projected(self, epoch: int) -> str:
+        """How far the projector has read each partition of each topic."""
+        return f"{self.namespace}:projected:{epoch}"
+
+    def record_rows(self, epoch: int, topic: str, partition: int, column: str, segment: int) -> str:
+        """Rows that tell where entries of the log stand (``personalization.projecting.record_rows``)."""
+        return f"{self.namespace}:rows:{epoch}:{topic}:{partition}:{column}:{segment}"
+
+    def sums(self, bucket: str) -> str:
+        """What the projector adds up, by read model and span of time."""
+        return f"{self.namespace}:sums:{bucket}"

@@ -1,4 +1,4 @@
-"""What both workers need before they can start: the log and its identity, Redis, the catalog."""
+"""What workers need before they can start: the log and its identity, Redis, the catalog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eventlog.opening import default_partitions
 from eventlog.port import LogIdentity, check_resumption
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.sealing import opened_value
-from eventlog.topics import OUTCOMES, VISITOR_LOG
+from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
 from installation.encryption import cipher_of, load_data_key
 from installation.redis_clients import worker_client
 from installation.visitor_log import WORKERS_HEADROOM, log_of
@@ -40,12 +40,12 @@ CATALOG_POLL_S = 0.25
 LOOKED_AT = 4
 """Partitions whose next entry is looked at before a worker starts: on Kafka each costs a connection."""
 
-TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES}
+TOPIC_OF = {"folder": VISITOR_LOG, "learner": OUTCOMES, "projector": DECISIONS}
 
 
 @dataclass(slots=True)
 class House:
-    """The parts both workers stand on."""
+    """The parts that workers stand on."""
 
     settings: Settings
     log: RedisStreamsLog | KafkaLog
@@ -95,7 +95,8 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
         n_partitions = settings.partitions or default_partitions(log)
         identity = await until_done(lambda: log.create(n_partitions), _say_waiting)
         await _check_resumption(log, identity, redis, keys, role)
-        await until_done(lambda: _check_readable(log, cipher, keys, role), _say_waiting)
+        if role != "projector":  # it counts what it cannot read, and goes on
+            await until_done(lambda: _check_readable(log, cipher, keys, role), _say_waiting)
         async with CatalogFollower(CatalogStore(redis, settings.namespace)) as catalogs:
             await _first_catalog(catalogs)
             yield House(settings, log, identity, redis, keys, catalogs, failpoints, cipher)

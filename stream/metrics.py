@@ -1,4 +1,4 @@
-"""What folder and learner count and time, in a registry of their own, under names of the field.
+"""What folder, learner and projector count and time, in a registry of their own, under names of the field.
 
 The rule *Adding up* is checked against these: received = applied + duplicate + forwarded + dead_letter + dropped;
 ``redelivered`` and ``stale_epoch`` are entries the log gave a second time.
@@ -7,6 +7,7 @@ The rule *Adding up* is checked against these: received = applied + duplicate + 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, Summary
 
@@ -19,7 +20,7 @@ _BATCH = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class WorkerMetrics:
-    """What both workers show.
+    """What all workers show.
 
     Parameters
     ----------
@@ -212,4 +213,34 @@ class LearnerMetrics(WorkerMetrics):
             "Outcomes a model that caught up did not find in the log any more",
             ["key"],
             registry=r,
+        )
+
+
+class ProjectorMetrics(WorkerMetrics):
+    """What the projector shows on ``/metrics``.
+
+    Parameters
+    ----------
+    behind_s
+        How far its sums and rows are behind the log.
+    """
+
+    def __init__(self, behind_s: Callable[[], float], registry: CollectorRegistry | None = None) -> None:
+        super().__init__("Entries not projected yet", registry)
+        r = self.registry
+        behind = Gauge(
+            "nextbest_projector_behind_seconds",
+            "How far the projector's sums and rows are behind the log, at most",
+            registry=r,
+        )
+        behind.set_function(behind_s)
+        self.projected = Counter(
+            "nextbest_projected_entries",
+            "Entries that the projector has read, by topic and what became of them: projected, duplicate (a copy "
+            "of one before), unreadable",
+            ["topic", "result"],
+            registry=r,
+        )
+        self.rows_bytes = Gauge(
+            "nextbest_record_rows_bytes", "Bytes of the rows that tell where records stand, about", registry=r
         )

@@ -12,7 +12,8 @@ Handlers have one shape::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from yarl import URL
 from eventlog.kafka import KafkaLog
 from eventlog.port import LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
+from stream.transports.log_reader import BulkReader
 from stream.transports.offsets import OffsetPolicy
 
 START_TIMEOUT_S = 30.0
@@ -73,11 +75,14 @@ class WorkerApp(faust.App):
         The log it reads, and which one that was when the app was made.
     offset_policy
         Where reading starts and whether acks are committed; the learner changes both.
+    in_bulk
+        Takes what is read in place of agents; None: agents do.
     """
 
     event_log: RedisStreamsLog | KafkaLog
     log_identity: LogIdentity
     offset_policy: OffsetPolicy
+    in_bulk: BulkReader | None = None
 
     def _create_directories(self) -> None:
         """None: Faust would make three below the current directory, for RocksDB tables. We keep no tables."""
@@ -113,9 +118,19 @@ class WorkerApp(faust.App):
         """The numbers of the partitions this worker owns now."""
         return [tp.partition for tp in self.owned_partitions()]
 
+    def subscribe_in_bulk(self, topics: Iterable[str], bulk: BulkReader) -> None:
+        """Read ``topics`` for ``bulk``: the agents that make Faust subscribe to them are given nothing."""
+        self.in_bulk = bulk
+        for topic in topics:
+            self.agent(self.channel_of(topic), name=f"{self.conf.id}.{topic}")(_wait_for_nothing)
+
     async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
         """Commit now what was reached under ``generation``; false when that ownership is over."""
         return bool(await self.consumer.commit_offsets(offsets, generation))
+
+
+async def _wait_for_nothing(stream: Any) -> None:
+    await asyncio.Event().wait()
 
 
 def make_app(
@@ -131,7 +146,7 @@ def make_app(
     Parameters
     ----------
     role
-        ``folder`` or ``learner``.
+        ``folder``, ``learner`` or ``projector``.
     log
         Where it reads; on Redis Streams its URL and namespace are the transport's too.
     identity

@@ -32,6 +32,7 @@ class Up:
     said: list[str]
     catalog: Path = Path()
     data_dir: Path = Path()
+    kafka: str = ""
 
     def call(self, method: str, path: str, body: Any = None, key: str = "sk_dev") -> Any:
         request = urllib.request.Request(

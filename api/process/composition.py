@@ -52,6 +52,7 @@ from state.item_store import ItemStore
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.people import People
+from state.records import RecordFinder
 from state.redis_memory import RedisMemory
 from state.redis_watch import RedisWatch
 from state.visitor_reader import VisitorReader
@@ -203,6 +204,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             clock_ms=clock.now_ms,
             open_decisions=open_decisions,
             learned=learned,
+            records=RecordFinder(background, keys, log, secrets),
             decision_keys=decision_keys,
             rights=rights,
             trusted_proxies=networks_of(settings.trusted_proxies),

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from personalization.errors import Unavailable
 from personalization.events.decision_record import DecisionRecord
-from personalization.events.entry import Entry
+from personalization.events.logged_entry import LoggedEntry as LoggedEntry
 from personalization.events.outcome import Outcome
-
-
-class LoggedEntry(NamedTuple):
-    """An entry of the visitor log, and where it stands."""
-
-    partition: int
-    offset: int
-    key: str
-    entry: Entry
 
 
 class Records(Protocol):

@@ -18,11 +18,12 @@ them at once: a worker once behind would stay a second behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faust.types import TP
 
+from stream.transports.log_reader import BulkReader
 from stream.transports.offsets import OffsetPolicyMixin
 
 READ_WAIT_S = 1.0
@@ -112,6 +113,9 @@ class DrainingMixin(OffsetPolicyMixin):
             await asyncio.sleep(min(timeout_s, UNASSIGNED_WAIT_S))
             return
         found = await self.read_from(offsets, timeout_s)
+        if self.app.in_bulk is not None:
+            await self._hand_over_in_bulk(self.app.in_bulk, found, offsets)
+            return
         for n_read, (tp, record) in enumerate(self.scheduler.iterate(found), 1):
             if self._succession != succession:
                 return
@@ -125,6 +129,22 @@ class DrainingMixin(OffsetPolicyMixin):
             self._go_on(tp, record.offset)
             if n_read % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
+
+    async def _hand_over_in_bulk(
+        self, bulk: BulkReader, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]
+    ) -> None:
+        """Hand over all that was read at once, and look again after a while if there was no more of it."""
+        succession = self._succession
+        if found:
+            reached = await bulk.take(found, offsets)
+            if self._succession != succession:
+                return
+            self._next.update(reached)
+            for tp, records in found.items():
+                if n_missing := records[-1].offset + 1 - offsets[tp] - len(records):
+                    self.app.offset_policy.on_gap(tp.partition, n_missing)
+        if all(len(records) < self.most_at_once(len(offsets)) for records in found.values()):
+            await self.sleep(bulk.pause_s)
 
     def _go_on(self, tp: TP, offset: int) -> None:
         """``offset`` was handed over; what is missing in front of it is missing in the log."""

@@ -134,6 +134,9 @@ class _Consumer(driver.Consumer, LogReader):
     async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[Any]]:
         return await self._thread.read_from(offsets, timeout_s)
 
+    def most_at_once(self, n_partitions: int) -> int:
+        return int(self.app.conf.broker_max_poll_records or 500)
+
 
 class Consumer(DrainingMixin, _Consumer):
     """The consumer Faust runs."""

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from faust.types import TP
+
+
+class BulkReader(Protocol):
+    """Takes what was read as it came, all partitions together, in place of agents that take messages one by one."""
+
+    @property
+    def pause_s(self) -> float:
+        """How long what comes waits for others before it is looked for."""
+        ...
+
+    async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Take the entries found from ``offsets`` on; the offsets that are read next."""
+        ...
 
 
 class LogReader(ABC):
@@ -22,6 +35,10 @@ class LogReader(ABC):
 
         An offset that is missing between the one asked for and the last one given is missing in the log.
         """
+
+    @abstractmethod
+    def most_at_once(self, n_partitions: int) -> int:
+        """How many entries of one partition ``read_from`` gives at most, of so many that it reads."""
 
 
 if TYPE_CHECKING:

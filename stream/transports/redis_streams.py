@@ -121,7 +121,7 @@ class _Consumer(base.Consumer, LogReader):
         streams: Any = {self._streams[tp]: f"0-{offset}" for tp, offset in offsets.items()}
         try:
             # COUNT is per stream: all together should fit the agents' buffers.
-            count = max(1, self._max_records // len(streams))
+            count = self.most_at_once(len(streams))
             found: Any = await self._redis.xread(streams, count=count, block=max(1, int(timeout_s * 1000)))
         except (RedisError, OSError) as error:
             self.log.warning("cannot read from Redis: %s", error)
@@ -133,6 +133,10 @@ class _Consumer(base.Consumer, LogReader):
             batch = records[tp] = [_Record(offset_of(i), f[b"k"], f[b"v"]) for i, f in entries]
             self._ends[tp] = max(self._ends.get(tp, 0), batch[-1].offset + 1)
         return records
+
+    def most_at_once(self, n_partitions: int) -> int:
+        """See ``LogReader``."""
+        return max(1, self._max_records // n_partitions)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[_Record]]:
         raise NotImplementedError("entries are read with read_from")

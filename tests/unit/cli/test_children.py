@@ -109,7 +109,7 @@ def test_metrics_have_fixed_ports_and_a_taken_one_is_replaced() -> None:
     with contextlib.closing(listening_socket("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         ports = metrics_ports("127.0.0.1", taken - 1_000, 3)
-        assert list(ports) == ["folder", "learner", "api", "folder-1", "folder-2"]
+        assert list(ports) == ["folder", "learner", "api", "folder-1", "folder-2", "projector"]
         assert ports["folder"] != taken
         assert 0 < ports["folder"] < 65_536
     assert metrics_ports("127.0.0.1", taken - 1_000, 1)["folder"] == taken, "it is free again"

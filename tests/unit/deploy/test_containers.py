@@ -119,7 +119,7 @@ def test_without_a_secret_and_a_catalog_nothing_starts() -> None:
 
 
 def test_compose_runs_every_role() -> None:
-    assert {SERVICES[name]["command"][0] for name in OURS} == {"publish", "folder", "learner", "api"}
+    assert {SERVICES[name]["command"][0] for name in OURS} == {"publish", "folder", "learner", "projector", "api"}
 
 
 @pytest.mark.parametrize("name", OURS)

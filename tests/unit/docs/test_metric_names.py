@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from api.process.metrics import ApiMetrics
 from stream.conversion_training import ConversionMetrics
 from stream.influence_watch import InfluenceWatch
-from stream.metrics import FolderMetrics, LearnerMetrics
+from stream.metrics import FolderMetrics, LearnerMetrics, ProjectorMetrics
 from tests.servers import ROOT
 
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "nextbest_" in path.read_text())
@@ -24,8 +24,9 @@ def shown() -> set[str]:
     learner = CollectorRegistry()
     ConversionMetrics(learner)
     InfluenceWatch(learner)
+    workers = [FolderMetrics(), LearnerMetrics(learner), ProjectorMetrics(lambda: 0.0)]
     names = set()
-    for registry in (ApiMetrics().registry, FolderMetrics().registry, LearnerMetrics(learner).registry):
+    for registry in (ApiMetrics().registry, *(worker.registry for worker in workers)):
         for family in registry.collect():
             names.add(family.name + ("_total" if family.type == "counter" else ""))
     return names

@@ -1,0 +1,175 @@
+"""What the projector keeps in Redis: how far it has read, the sums up to there, and rows of where records stand.
+
+Sums and position of a partition are written by one script, which compares the position first: what was written
+already is not added again, whoever tries it, and however late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+from redis.asyncio import Redis
+
+from personalization.projecting.record_rows import Column, RowsOfBatch
+from personalization.projecting.sums import Sums
+from state.keys import Keys
+
+_ADVANCE = """
+-- KEYS: positions; a hash of sums per bucket. ARGV: whose position, where it has to stand ('': nowhere), where it
+-- stands then; per bucket: when it may go, how many sums, and name and what is added of each.
+-- Returns where the position stands now; '' if nowhere.
+local stands = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if stands ~= ARGV[2] then return stands end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local a = 4
+for k = 2, #KEYS do
+  local until_ms, n = ARGV[a], tonumber(ARGV[a + 1])
+  a = a + 2
+  for _ = 1, n do
+    redis.call('HINCRBYFLOAT', KEYS[k], ARGV[a], ARGV[a + 1])
+    a = a + 2
+  end
+  redis.call('PEXPIREAT', KEYS[k], until_ms)
+end
+return ARGV[3]
+"""
+
+
+class Place(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(slots=True)
+class Step:
+    """A succession of entries of one partition, as it is written.
+
+    Attributes
+    ----------
+    stands
+        Where the position has to stand; None: nowhere yet.
+    reached
+        Where it stands then: the offset that is read next.
+    """
+
+    place: Place
+    stands: int | None
+    reached: int
+    rows: Mapping[Column, RowsOfBatch] = field(default_factory=dict)
+    sums: Sums = field(default_factory=dict)
+
+
+class ProjectionStore:
+    """What the projector keeps of one epoch of the log.
+
+    Parameters
+    ----------
+    rows_ms
+        Rows that nobody writes any more go after this time.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, epoch: int, rows_ms: int = 0) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._epoch = epoch
+        self._rows_ms = rows_ms
+
+    async def begin(self) -> None:
+        """Note that a projector is at work."""
+        await cast("Any", self._redis.hsetnx(self._keys.projected(self._epoch), "begun", "1"))
+
+    async def positions(self) -> dict[Place, int] | None:
+        """By partition, the offset that is read next; one never read is absent. None: no projector began."""
+        found: dict[bytes, bytes] = await cast("Any", self._redis.hgetall(self._keys.projected(self._epoch)))
+        if not found:
+            return None
+        return {place: int(value) for name, value in found.items() if (place := _place_of(name.decode()))}
+
+    async def advance(self, steps: Sequence[Step]) -> list[int | None]:
+        """Write steps; where each position stands then, which is elsewhere if somebody else has written.
+
+        A step that was written before is not written again, and answered as if it had been now.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        n_before = 0
+        for step in steps:  # rows first: who finds a position finds the rows below it
+            for column, rows in step.rows.items():
+                for segment, at, data in rows.segments():
+                    name = self._keys.record_rows(self._epoch, *step.place, column, segment)
+                    pipeline.setrange(name, at, cast("Any", data))
+                    n_before += 1
+                    if self._rows_ms:
+                        pipeline.pexpire(name, self._rows_ms)
+                        n_before += 1
+        for step in steps:
+            names = [self._keys.projected(self._epoch), *(self._keys.sums(each.name) for each in step.sums)]
+            stands = "" if step.stands is None else str(step.stands)
+            arguments: list[Any] = [_name_of(step.place), stands, step.reached]
+            for bucket, sums in step.sums.items():
+                arguments += [bucket.until_ms, len(sums)]
+                for name, value in sums.items():
+                    arguments += [name, repr(value)]
+            pipeline.eval(_ADVANCE, len(names), *names, *arguments)
+        replies = (await cast("Any", pipeline.execute()))[n_before:]
+        return [int(reply) if reply else None for reply in replies]
+
+    async def begin_rows(self, place: Place, segment: int) -> None:
+        """Note that no rows stand before ``segment``, unless it is noted where they begin."""
+        name = _kept_name(place)
+        await cast("Any", self._redis.hsetnx(self._keys.projected(self._epoch), name, str(segment)))
+
+    async def keep_rows_from(self, place: Place, columns: Iterable[Column], segment: int) -> None:
+        """Let the rows of all segments before ``segment`` go."""
+        kept_from = await self.kept_from(place)
+        if segment <= kept_from:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for each in range(kept_from, segment):
+            pipeline.unlink(*(self._keys.record_rows(self._epoch, *place, column, each) for column in columns))
+        pipeline.hset(self._keys.projected(self._epoch), _kept_name(place), str(segment))
+        await cast("Any", pipeline.execute())
+
+    async def kept_from(self, place: Place) -> int:
+        """The first segment of rows that is kept of a partition."""
+        name = _kept_name(place)
+        return int(await cast("Any", self._redis.hget(self._keys.projected(self._epoch), name)) or 0)
+
+    async def rows(self, column: Column, segments: Sequence[tuple[Place, int]]) -> list[bytes]:
+        """The rows of segments; nothing of those that went."""
+        if not segments:
+            return []
+        names = [self._keys.record_rows(self._epoch, *place, column, segment) for place, segment in segments]
+        found: list[bytes | None] = await cast("Any", self._redis.mget(names))
+        return [rows or b"" for rows in found]
+
+    async def read_sums(self, buckets: Sequence[str]) -> list[dict[str, float]]:
+        """The sums of buckets, by name; none of those that went, or that nothing was added to."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for bucket in buckets:
+            pipeline.hgetall(self._keys.sums(bucket))
+        found: list[dict[bytes, bytes]] = await cast("Any", pipeline.execute())
+        return [
+            {name.decode("utf-8", "surrogatepass"): float(value) for name, value in sums.items()} for sums in found
+        ]
+
+
+def _name_of(place: Place) -> str:
+    return f"{place.topic}:{place.partition}"
+
+
+def _kept_name(place: Place) -> str:
+    return f"{_name_of(place)}:kept"
+
+
+def _place_of(name: str) -> Place | None:
+    """The partition whose position has this name; None of what is no position.
+
+    >>> _place_of("visitor-log:3"), _place_of("visitor-log:3:kept")
+    (Place(topic='visitor-log', partition=3), None)
+    """
+    topic, _, partition = name.rpartition(":")
+    return Place(topic, int(partition)) if partition.isdecimal() else None
