@@ -147,14 +147,19 @@ class ProjectionStore:
         return [rows or b"" for rows in found]
 
     async def read_sums(self, buckets: Sequence[str]) -> list[dict[str, float]]:
-        """The sums of buckets, by name; none of those that went, or that nothing was added to."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for bucket in buckets:
-            pipeline.hgetall(self._keys.sums(bucket))
-        found: list[dict[bytes, bytes]] = await cast("Any", pipeline.execute())
-        return [
-            {name.decode("utf-8", "surrogatepass"): float(value) for name, value in sums.items()} for sums in found
-        ]
+        """See ``read_sums``."""
+        return await read_sums(self._redis, self._keys, buckets)
+
+
+async def read_sums(redis: Redis, keys: Keys, buckets: Sequence[str]) -> list[dict[str, float]]:
+    """The sums of buckets, by name; none of those that went, or that nothing was added to."""
+    if not buckets:
+        return []
+    pipeline = redis.pipeline(transaction=False)
+    for bucket in buckets:
+        pipeline.hgetall(keys.sums(bucket))
+    found: list[dict[bytes, bytes]] = await cast("Any", pipeline.execute())
+    return [{name.decode("utf-8", "surrogatepass"): float(value) for name, value in sums.items()} for sums in found]
 
 
 def _name_of(place: Place) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
-from personalization.errors import InvalidInput
+from personalization.errors import InvalidInput, Unavailable
 from personalization.events.example import conversion_of
 from personalization.events.forgotten import is_forgotten
 from personalization.projecting.facts import decode_decision_fact, decode_outcome_fact
@@ -29,6 +29,7 @@ from personalization.projecting.record_rows import (
 )
 from personalization.projecting.sums import no_sums
 from state.projection_store import Place, ProjectionStore, Step
+from stream.clock import wall_clock_ms
 from stream.metrics import ProjectorMetrics
 from stream.patience import Patience
 
@@ -115,6 +116,8 @@ class Projector:
             Where each of them ends.
         """
         await self._patiently("positions", self._store.begin)
+        for model in self._models:
+            model.remember(await self._patiently("sums", self._store.read_sums, model.begin(wall_clock_ms())))
         positions = await self._patiently("positions", self._store.positions) or {}
         self._stands = {place: positions.get(place) for place in ends}
         self._known.clear()
@@ -189,8 +192,12 @@ class Projector:
         for entry in entries:
             try:
                 result = project(step, entry)
-            except InvalidInput:
+            except Unavailable:
+                raise  # the data key was not read yet
+            except Exception as error:  # whatever an entry holds, the others are projected
                 result = "unreadable"
+                if not isinstance(error, InvalidInput):
+                    logger.error("entry_not_projected", extra={"offset": entry.offset, "reason": repr(error)})
             results[result] = results.get(result, 0) + 1
         for result, n_entries in results.items():
             self._metrics.projected.labels(place.topic, result).inc(n_entries)

@@ -12,7 +12,7 @@ from background.supervisor import TaskSupervisor
 from config.settings import Settings
 from installation.secrets_of import secrets_of
 from personalization.errors import EpochClosed, Refused
-from personalization.projecting.read_models import READ_MODELS
+from personalization.projecting.read_models import read_models
 from state.projection_store import Place, ProjectionStore
 from state.records import ROWS_PURPOSE
 from state.redis_memory import RedisMemory
@@ -72,7 +72,7 @@ async def main(settings: Settings) -> None:
         metrics = ProjectorMetrics(lambda: lag.behind_s())
         projector = Projector(
             ProjectionStore(house.redis, house.keys, house.identity.epoch, 2 * settings.log_age_ms),
-            READ_MODELS,
+            read_models(),
             lambda topic, entry: _opened(house, topic, entry),
             secrets_of(settings).key(ROWS_PURPOSE),
             house.identity.n_partitions,

@@ -52,6 +52,7 @@ from state.item_store import ItemStore
 from state.keys import Keys
 from state.model_store import ModelFollower
 from state.people import People
+from state.read_models import ReadModels
 from state.records import RecordFinder
 from state.redis_memory import RedisMemory
 from state.redis_watch import RedisWatch
@@ -205,6 +206,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             open_decisions=open_decisions,
             learned=learned,
             records=RecordFinder(background, keys, log, secrets),
+            read_models=ReadModels(background, keys),
             decision_keys=decision_keys,
             rights=rights,
             trusted_proxies=networks_of(settings.trusted_proxies),

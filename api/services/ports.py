@@ -23,6 +23,7 @@ from api.services.intake import Intake
 from api.services.item_features import ItemOf, no_item
 from api.services.linker import Linker
 from api.services.proven_pairs import ProvenPairs
+from api.services.read_models import NoReadModels, ReadModels
 from api.services.receipts import ReceiptKeys
 from api.services.records import NoRecords, Records
 from api.services.refused_acts import RefusedActs
@@ -151,6 +152,8 @@ class Services:
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
     records
         Finds what was recorded of decisions.
+    read_models
+        What the projector has added up.
     audit
         Where acts and reads are recorded; without one none is done.
     turnstile
@@ -177,6 +180,7 @@ class Services:
     item_of: ItemOf = no_item
     audit: Audit = field(default_factory=NoAudit)
     records: Records = field(default_factory=NoRecords)
+    read_models: ReadModels = field(default_factory=NoReadModels)
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
     deadline_ms: int = 50

@@ -86,6 +86,8 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
     if trains:
         made.features = pack(features)
         made.arm_features = filling.candidates.packed_features(choice.arm)
+        if not policy_arm:
+            made.predicted = distribution.means[drawn.arm_index]
     _enter(filling, made)
     call.answer.records.append(
         DecisionRecord(

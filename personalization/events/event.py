@@ -158,7 +158,8 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     ``message_id`` names this answer: a sticky repeat has the same choice and another ``message_id``, and adds an
     exposure, never a trial. ``replaces`` is the trial of the choice that a sticky one replaces, ``unit`` the
     person's (``VisitorState.unit``). ``trains`` says whether it may be learned from, as far as the decider knows.
-    Features are packed (``personalization.features.pack``).
+    Features are packed (``personalization.features.pack``). ``predicted`` is the reward that the model expected;
+    None: no policy chose by a model.
     """
 
     message_id: str
@@ -170,6 +171,7 @@ class DecisionMade(_Event, tag="decision", kw_only=True):
     sticky: bool = False
     replaces: str = ""
     unit: bytes = b""
+    predicted: float | None = None
 
 
 class Activated(_Event, tag="activated", kw_only=True):

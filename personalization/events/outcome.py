@@ -63,6 +63,10 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         Only a reward says that it was shown: of such decisions none is known that failed.
     free
         The catalog bounds nobody's influence.
+    predicted
+        The reward that the model expected when a policy chose by it; None: none did.
+    reward_range
+        What the reward is clipped to.
     """
 
     choice: Choice
@@ -84,6 +88,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     rules: bytes = b""
     shown_by_reward: bool = False
     free: bool = False
+    predicted: float | None = None
+    reward_range: tuple[float, float] = (0.0, 1.0)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -116,6 +116,7 @@ class Ledger:
             arm_features=made.arm_features,
             trains=made.trains and agreed,
             lineage=self._lineage(placement),
+            predicted=made.predicted,
         )
         self.folder.open.append(decision)
         if not agreed:
@@ -189,6 +190,8 @@ class Ledger:
                 rules=lineage.rules,
                 shown_by_reward=bool(decision.by_reward),
                 free=self.catalog.catalog.influence == "free",
+                predicted=decision.predicted,
+                reward_range=(decision.terms.low, decision.terms.high),
             )
         )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from personalization.data_cipher import unreadable
+from personalization.errors import InvalidInput
 from personalization.events.outcome import ClosingReason
 from personalization.visitor.choice import Choice
 
@@ -30,6 +33,8 @@ class OutcomeFact(msgspec.Struct, frozen=True, gc=False):
     trains: bool = True
     sample_weight: float = 1.0
     shown_by_reward: bool = False
+    predicted: float | None = None
+    reward_range: tuple[float, float] = (0.0, 1.0)
 
 
 _decision_decoder = msgspec.msgpack.Decoder(DecisionFact)
@@ -47,6 +52,11 @@ def decode_decision_fact(data: bytes) -> DecisionFact:
 def decode_outcome_fact(data: bytes) -> OutcomeFact:
     """What became of a decision; raises ``InvalidInput`` where the bytes are no outcome."""
     try:
-        return _outcome_decoder.decode(data)
+        fact = _outcome_decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise unreadable(data, "outcome", f"not an outcome: {error}", "bad_outcome") from error
+    if not math.isfinite(fact.reward + fact.sample_weight + (fact.predicted or 0.0)):
+        raise InvalidInput(
+            "outcome", "a number of it is infinite or none, and can be added to nothing", "bad_outcome"
+        )
+    return fact

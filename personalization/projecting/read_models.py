@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from personalization.projecting.arms import Arms
 from personalization.projecting.facts import DecisionFact, OutcomeFact
 from personalization.projecting.sums import Sums
 
@@ -11,11 +13,23 @@ from personalization.projecting.sums import Sums
 class ReadModel(Protocol):
     """Adds what happened to sums; which sums, and for how long they are kept, it says itself."""
 
+    def begin(self, now_ms: int) -> list[str]:
+        """The buckets whose sums it has to be told before it adds to any."""
+        ...
+
+    def remember(self, buckets: Iterable[Mapping[str, float]]) -> None:
+        """These are the sums of the buckets that it asked for."""
+        ...
+
     def decided(self, fact: DecisionFact, sums: Sums) -> None:
         """Add a decision."""
+        ...
 
     def closed(self, fact: OutcomeFact, sums: Sums) -> None:
         """Add an outcome."""
+        ...
 
 
-READ_MODELS: tuple[ReadModel, ...] = ()
+def read_models() -> tuple[ReadModel, ...]:
+    """One of each."""
+    return (Arms(),)

@@ -98,6 +98,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """Names of the rewards that calls of pages brought: each counts once."""
     rewarded_from: bytes = b""
     """The network of a page that rewarded it; empty: none did, or it is not known."""
+    predicted: float | None = None
+    """The reward that the model expected; None: no policy chose by a model."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import urllib.error
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from config.settings import RedisUrl, Settings
+from eventlog.topics import DECISIONS, OUTCOMES
 from installation.opened import open_installation
 from installation.records import records_of
+from personalization.events.decision_record import decode_record
 from personalization.events.event import DecisionMade
+from personalization.events.outcome import decode_outcome
 from state.records import RecordFinder
 from tests.requirements import require
 from tests.running import Up, start, stop, until
@@ -116,3 +123,96 @@ def test_a_decision_that_nobody_made_is_not_found(up: Up) -> None:
     assert look(up, lambda records: records.decision("bm90LW9uZS1vZi1vdXJz")) is None
     assert look(up, lambda records: records.decisions_of(["a:never-seen"], 10)) == []
     assert look(up, lambda records: records.decisions_of_request("never-asked")) == []
+
+
+def arms(up: Up, over: str = "1h") -> dict[str, dict[str, Any]]:
+    answer = up.call("GET", f"/v1/placements/home.hero/arms?over={over}")
+    return {arm["contentId"]: arm for arm in answer["arms"]}
+
+
+def counted(up: Up) -> dict[str, tuple[float, float, float]]:
+    """By arm, decisions, outcomes and rewards as the log itself tells, counted one by one."""
+    settings = Settings(
+        redis=RedisUrl(up.redis_url()), namespace=NAMESPACE, data_dir=str(up.data_dir), kafka=up.kafka
+    )
+
+    async def read(topic: str) -> list[bytes]:
+        async with open_installation(settings) as installation:
+            log = installation.log
+            n_partitions = (await log.identity()).n_partitions
+            return [e.value for p in range(n_partitions) async for e in log.read(topic, p, 0)]
+
+    records = {record.choice.decision_id: record for record in map(decode_record, asyncio.run(read(DECISIONS)))}
+    found: dict[str, tuple[float, float, float]] = {}
+    for record in records.values():
+        n, n_outcomes, rewards = found.get(record.choice.arm, (0.0, 0.0, 0.0))
+        found[record.choice.arm] = (n + 1, n_outcomes, rewards)
+    closed = {outcome.choice.decision_id: outcome for outcome in map(decode_outcome, asyncio.run(read(OUTCOMES)))}
+    for outcome in closed.values():
+        n, n_outcomes, rewards = found.get(outcome.choice.arm, (0.0, 0.0, 0.0))
+        found[outcome.choice.arm] = (n, n_outcomes + 1, rewards + outcome.reward)
+    return found
+
+
+def added_up(up: Up) -> dict[str, tuple[float, float, float]]:
+    return {name: (arm["decisions"], arm["outcomes"], arm["rewards"]) for name, arm in arms(up).items()}
+
+
+def serve(up: Up, visitors: range) -> None:
+    """Decide for each visitor, and reward every third."""
+    for number in visitors:
+        decision = decide(up, f"visitor-{number}")
+        if number % 3 == 0:
+            up.call("POST", f"/v1/decisions/{decision['decisionId']}/reward", {"value": 1.0})
+
+
+def n_closed(up: Up) -> float:
+    return sum(n_outcomes for _, n_outcomes, _ in counted(up).values())
+
+
+def projector_pid(up: Up) -> int:
+    """The projector's, while it runs; 0: it does not."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if words[-2:-1] == [b"projector"] and parent == up.process.pid:
+            return int(folder.name)
+    return 0
+
+
+def test_arms_show_what_was_decided_and_what_came_of_it(up: Up) -> None:
+    before = n_closed(up)
+    serve(up, range(12))
+    until(lambda: n_closed(up) >= before + 12 and added_up(up) == counted(up), "all is added up")
+    found = arms(up)
+    assert sum(arm["share"] for arm in found.values()) == pytest.approx(1.0)
+    for arm in found.values():
+        low, high = arm["interval"]
+        assert low <= arm["reward"] <= high
+        assert sum(each["outcomes"] for each in arm["calibration"]) <= arm["outcomes"]
+    assert any(arm["calibration"] for arm in found.values()), "predictions stand beside what came"
+    assert arms(up, "24h").keys() == arms(up, "90d").keys() == found.keys()
+
+
+@pytest.mark.parametrize("over", ["soon", "1s", "91d"])
+def test_a_length_of_time_that_is_none_is_refused_with_a_remedy(up: Up, over: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        arms(up, over)
+    with refused.value as error:
+        assert error.code == 400
+        assert "from a minute to ninety days" in error.read().decode()
+
+
+def test_a_projector_that_is_killed_under_load_counts_everything_once(up: Up) -> None:
+    before = n_closed(up)
+    for first in (100, 200, 300):
+        serve(up, range(first, first + 20))
+        killed = projector_pid(up)
+        os.kill(killed, signal.SIGKILL)
+        serve(up, range(first + 20, first + 40))
+        until(lambda killed=killed: projector_pid(up) not in (0, killed), "the projector runs again")  # type: ignore[misc]
+    until(lambda: n_closed(up) >= before + 120, "all has closed")
+    until(lambda: added_up(up) == counted(up), "sums are what the log says")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.dialects.own.arms import ArmsAnswer, OverQuery
 from api.dialects.own.audit import AuditAnswer, AuditQuery, AuditRecord, UnreadableRecord
 from api.dialects.own.consent import ConsentAnswer, JwkSet, KeptConsent
 from api.dialects.own.decide_answer import DecideAnswer
@@ -231,6 +232,13 @@ AUDIT = Description(
     query=AuditQuery,
     parts=(AuditRecord, UnreadableRecord),
     given={200: json_of(AuditAnswer, what="Records, in order.")},
+)
+
+ARMS = Description(
+    summary="What each arm of a placement was chosen, shown and worth lately",
+    query=OverQuery,
+    given={200: json_of(ArmsAnswer, what="As far as the projector has read.")},
+    errors=(404,),
 )
 
 PLACEMENT = Description(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.access.permissions import Permission
 from api.dialects.own import (
+    arms,
     audit,
     collect,
     consent,
@@ -86,6 +87,7 @@ _BY_SERVERS = (
     Route(_GET, f"{_VISITOR}/consent", "kept_consent", _VISITORS, consent.kept, description=told.KEPT_CONSENT),
     Route(_GET, _VISITOR, "visitor", _VISITORS, visitors.show, description=told.VISITOR),
     Route(_GET, "/v1/audit", "audit", Permission.AUDIT, audit.show, description=told.AUDIT),
+    Route(_GET, "/v1/placements/{name:path}/arms", "arms", _READ, arms.show, description=told.ARMS),
     Route(_GET, "/v1/placements/{name:path}", "placement", _READ, placements.show, description=told.PLACEMENT),
 )
 

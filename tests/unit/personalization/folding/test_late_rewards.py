@@ -110,7 +110,11 @@ def test_a_folder_state_without_the_fields_at_the_end_still_loads() -> None:
     ]
     places = {name: index for index, name in enumerate(_without(FolderState))}
     for name, struct, added in (
-        ("open", OpenDecision, ("by_name", "lineage", "by_reward", "sample_weight", "called", "rewarded_from")),
+        (
+            "open",
+            OpenDecision,
+            ("by_name", "lineage", "by_reward", "sample_weight", "called", "rewarded_from", "predicted"),
+        ),
         ("held", HeldReward, ("name", "by_page", "origin")),
         ("recent", Credit, ("decision_id", "origin")),
     ):

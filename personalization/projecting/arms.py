@@ -1,0 +1,244 @@
+"""What the arms of each placement were chosen, shown and worth, by span of time and by side of the experiment.
+
+A side is ``control`` for who is held out, a variant's name, empty for the placement as it is written, or
+``unknown`` where the visitor's side was not known. An outcome counts as often as its ``sample_weight`` says. Of
+outcomes whose arm a policy chose by a model, the prediction is added up beside the reward, in ten bins of the
+reward's range: of a model that is calibrated the two agree in each bin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
+from personalization.events.outcome import EARNED
+from personalization.projecting.facts import DecisionFact, OutcomeFact
+from personalization.projecting.sums import Bucket, Sums
+from personalization.visitor.choice import Choice
+
+MAX_ARMS = 50
+"""Of a placement and side that are told apart; what others bring is added up under ``OTHER_ARMS``."""
+
+OTHER_ARMS: Final = "…other"
+CONTROL: Final = "control"
+UNKNOWN_SIDE: Final = "unknown"
+
+N_BINS = 10
+
+_SEPARATOR = "\x1f"
+
+
+class Span(NamedTuple):
+    """Buckets of one length."""
+
+    letter: str
+    length_ms: int
+    kept_ms: int
+
+
+SPANS = (
+    Span("m", MINUTE_MS, HOUR_MS),
+    Span("h", HOUR_MS, 2 * DAY_MS),
+    Span("d", DAY_MS, 90 * DAY_MS),
+)
+"""By minute for an hour, by hour for two days, by day for ninety."""
+
+MAX_OVER_MS = SPANS[-1].kept_ms
+
+
+class ArmOfSide(NamedTuple):
+    """An arm of a placement, on one side of its experiment."""
+
+    placement: str
+    side: str
+    arm: str
+
+
+@dataclass(slots=True)
+class CalibrationBin:
+    """Outcomes whose prediction lay in a tenth of the reward's range.
+
+    Attributes
+    ----------
+    n
+        How many outcomes, by weight.
+    predicted, reward
+        The sums of what was predicted and of what came.
+    """
+
+    n: float = 0.0
+    predicted: float = 0.0
+    reward: float = 0.0
+
+
+@dataclass(slots=True)
+class ArmSums:
+    """What an arm was chosen, shown and worth.
+
+    Attributes
+    ----------
+    n_decisions, n_exposures
+        How often it was chosen, and shown.
+    n_outcomes
+        How many of its decisions were shown and have closed with all that they earned, by weight.
+    n_squares
+        The sum of their squared weights: ``n_outcomes² / n_squares`` outcomes of equal weight tell as much.
+    reward, reward_squares
+        The sums of their rewards and of the squares of these, by weight.
+    """
+
+    n_decisions: float = 0.0
+    n_exposures: float = 0.0
+    n_outcomes: float = 0.0
+    n_squares: float = 0.0
+    reward: float = 0.0
+    reward_squares: float = 0.0
+    calibration: list[CalibrationBin] = field(default_factory=lambda: [CalibrationBin() for _ in range(N_BINS)])
+
+
+_PLAIN = {
+    "decisions": "n_decisions",
+    "exposures": "n_exposures",
+    "outcomes": "n_outcomes",
+    "squares": "n_squares",
+    "reward": "reward",
+    "reward2": "reward_squares",
+}
+"""Name of a sum → the attribute that it is read into. Of bin 3 the names are ``3n``, ``3p`` and ``3r``."""
+
+_OF_BIN = {"n": "n", "p": "predicted", "r": "reward"}
+
+
+class Arms:
+    """The read model: adds decisions and outcomes to the sums of their arms."""
+
+    def __init__(self, max_arms: int = MAX_ARMS) -> None:
+        self._max_arms = max_arms
+        self._told_apart: dict[tuple[str, str], set[str]] = {}
+        self._day = 0
+
+    def decided(self, fact: DecisionFact, sums: Sums) -> None:
+        """Add a decision, and that it was shown if it was so at once."""
+        what = {"decisions": 1.0, "exposures": 1.0} if fact.exposed else {"decisions": 1.0}
+        self._add(fact.choice, fact.decided_at_ms, what, sums)
+
+    def closed(self, fact: OutcomeFact, sums: Sums) -> None:
+        """Add an outcome, and that it was shown if that was later than its decision."""
+        weight, reward = fact.sample_weight, fact.reward
+        if fact.exposed_at_ms is None:
+            return
+        if fact.exposed_at_ms > fact.decided_at_ms:
+            self._add(fact.choice, fact.exposed_at_ms, {"exposures": weight}, sums)
+        if fact.reason not in EARNED or fact.shown_by_reward:
+            return
+        what = {
+            "outcomes": weight,
+            "squares": weight * weight,
+            "reward": weight * reward,
+            "reward2": weight * reward * reward,
+        }
+        if fact.predicted is not None:
+            at = bin_of(fact.predicted, fact.reward_range)
+            what[f"{at}n"] = weight
+            what[f"{at}p"] = weight * fact.predicted
+            what[f"{at}r"] = weight * reward
+        self._add(fact.choice, fact.closed_at_ms, what, sums)
+
+    def begin(self, now_ms: int) -> list[str]:
+        """The buckets whose sums it has to be told before it adds to any: which arms are told apart."""
+        return [bucket_name(SPANS[-1], now_ms - DAY_MS), bucket_name(SPANS[-1], now_ms)]
+
+    def remember(self, buckets: Iterable[Mapping[str, float]]) -> None:
+        """Tell the arms apart that these sums tell apart."""
+        for sums in buckets:
+            for name in sums:
+                of, _ = _split(name)
+                if of.arm != OTHER_ARMS:
+                    self._told_apart.setdefault((of.placement, of.side), set()).add(of.arm)
+
+    def _add(self, choice: Choice, at_ms: int, what: Mapping[str, float], sums: Sums) -> None:
+        side = side_of(choice)
+        prefix = _SEPARATOR.join((choice.placement, side, self._name_of(choice.placement, side, choice.arm, at_ms)))
+        for span in SPANS:
+            begins_ms = at_ms - at_ms % span.length_ms
+            bucket = sums[Bucket(bucket_name(span, at_ms), begins_ms + span.length_ms + span.kept_ms)]
+            for name, value in what.items():
+                bucket[f"{prefix}{_SEPARATOR}{name}"] += value
+
+    def _name_of(self, placement: str, side: str, arm: str, at_ms: int) -> str:
+        """The arm, or what those are called that are too many; each day they are told apart anew."""
+        if at_ms // DAY_MS > self._day:
+            self._told_apart = {} if self._day else self._told_apart
+            self._day = at_ms // DAY_MS
+        told_apart = self._told_apart.setdefault((placement, side), set())
+        if arm not in told_apart:
+            if len(told_apart) >= self._max_arms:
+                return OTHER_ARMS
+            told_apart.add(arm)
+        return arm
+
+
+def side_of(choice: Choice) -> str:
+    """The side of its placement's experiment that a choice was made on."""
+    if choice.holdout is None:
+        return UNKNOWN_SIDE
+    return CONTROL if choice.holdout else choice.variant
+
+
+def bin_of(predicted: float, reward_range: tuple[float, float]) -> int:
+    """The tenth of the reward's range that a prediction lies in; what lies beyond is in the outermost.
+
+    >>> [bin_of(p, (0.0, 1.0)) for p in (-0.2, 0.0, 0.19, 0.95, 1.0)], bin_of(5.0, (-10.0, 10.0))
+    ([0, 0, 1, 9, 9], 7)
+    """
+    low, high = reward_range
+    return min(N_BINS - 1, max(0, int(N_BINS * (predicted - low) / (high - low))))
+
+
+def bucket_name(span: Span, at_ms: int) -> str:
+    """The name of the bucket that a moment lies in.
+
+    >>> bucket_name(SPANS[0], 120_500)
+    'arms:m:2'
+    """
+    return f"arms:{span.letter}:{at_ms // span.length_ms}"
+
+
+def buckets_over(over_ms: int, now_ms: int) -> list[str]:
+    """The buckets of the last ``over_ms``: the shortest that are kept so long, the one that it begins in included.
+
+    >>> buckets_over(MINUTE_MS, 10 * MINUTE_MS + 1), len(buckets_over(DAY_MS, 0)), len(buckets_over(90 * DAY_MS, 0))
+    (['arms:m:9', 'arms:m:10'], 25, 91)
+    """
+    span = next((each for each in SPANS if over_ms <= each.kept_ms), SPANS[-1])
+    first = (now_ms - over_ms) // span.length_ms
+    return [f"arms:{span.letter}:{at}" for at in range(first, now_ms // span.length_ms + 1)]
+
+
+def arms_in(buckets: Iterable[Mapping[str, float]], placement: str) -> dict[ArmOfSide, ArmSums]:
+    """What the sums of buckets say of the arms of a placement."""
+    found: dict[ArmOfSide, ArmSums] = {}
+    for of, name, value in _of_placement(buckets, placement):
+        arm = found.setdefault(of, ArmSums())
+        if attribute := _PLAIN.get(name):
+            setattr(arm, attribute, getattr(arm, attribute) + value)
+        elif name[:1].isdecimal() and name[1:] in _OF_BIN:
+            bin_, attribute = arm.calibration[int(name[0])], _OF_BIN[name[1:]]
+            setattr(bin_, attribute, getattr(bin_, attribute) + value)
+    return found
+
+
+def _of_placement(buckets: Iterable[Mapping[str, float]], placement: str) -> Iterator[tuple[ArmOfSide, str, float]]:
+    beginning = placement + _SEPARATOR
+    for sums in buckets:
+        for name, value in sums.items():
+            if name.startswith(beginning):
+                yield *_split(name), value
+
+
+def _split(name: str) -> tuple[ArmOfSide, str]:
+    placement, side, rest = name.split(_SEPARATOR, 2)
+    arm, _, sum_ = rest.rpartition(_SEPARATOR)
+    return ArmOfSide(placement, side, arm), sum_

@@ -1,0 +1,33 @@
+"""What the projector has added up, for people: read in one round trip, never from the log."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from personalization.errors import Unavailable
+from personalization.projecting.arms import ArmOfSide, ArmSums, arms_in, buckets_over
+from state.keys import Keys
+from state.projection_store import read_sums
+
+
+class ReadModels:
+    """Reads sums; each look raises ``Unavailable`` if Redis does not answer."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def arms(self, placement: str, over_ms: int, now_ms: int) -> dict[ArmOfSide, ArmSums]:
+        """What the arms of a placement were chosen, shown and worth in the last ``over_ms``.
+
+        Spans of time are whole minutes for up to an hour, hours for up to two days, else days: the one that
+        ``over_ms`` ago lies in counts whole.
+        """
+        return arms_in(await self._sums(buckets_over(over_ms, now_ms)), placement)
+
+    async def _sums(self, buckets: list[str]) -> list[dict[str, float]]:
+        try:
+            return await read_sums(self._redis, self._keys, buckets)
+        except (RedisError, OSError) as error:
+            raise Unavailable(f"what was added up cannot be read: {error}") from error
