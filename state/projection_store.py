@@ -1,39 +1,61 @@
 """What the projector keeps in Redis: how far it has read, the sums up to there, and rows of where records stand.
 
-Sums and position of a partition are written by one script, which compares the position first: what was written
-already is not added again, whoever tries it, and however late.
+Sums and positions are written by one script, which compares the positions first: what was written already is not
+added again, whoever tries it, and however late.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from redis.asyncio import Redis
 
 from personalization.projecting.record_rows import Column, RowsOfBatch
-from personalization.projecting.sums import Sums
+from personalization.projecting.sums import ReadSums, Sums
 from state.keys import Keys
 
 _ADVANCE = """
--- KEYS: positions; a hash of sums per bucket. ARGV: whose position, where it has to stand ('': nowhere), where it
--- stands then; per bucket: when it may go, how many sums, and name and what is added of each.
--- Returns where the position stands now; '' if nowhere.
-local stands = redis.call('HGET', KEYS[1], ARGV[1]) or ''
-if stands ~= ARGV[2] then return stands end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-local a = 4
+-- KEYS: positions; a hash of sums per bucket. ARGV: how many positions; of each its name, where it has to stand
+-- ('': nowhere), and where it stands then; per bucket: when it may go, how many sums, and name and numbers of each
+-- (doubles, little endian), which are added to those that are there.
+-- Returns where the positions stand now, '' for nowhere. Nothing is written unless all stood where they had to.
+local n = tonumber(ARGV[1])
+local names, stands, as_they_should = {}, {}, true
+for i = 1, n do names[i] = ARGV[3 * i - 1] end
+for i, now in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
+  stands[i] = now or ''
+  if stands[i] ~= ARGV[3 * i] then as_they_should = false end
+end
+if not as_they_should then return stands end
+for i = 1, n do
+  stands[i] = ARGV[3 * i + 1]
+  redis.call('HSET', KEYS[1], names[i], stands[i])
+end
+local a = 3 * n + 2
 for k = 2, #KEYS do
-  local until_ms, n = ARGV[a], tonumber(ARGV[a + 1])
+  local until_ms, n_sums = ARGV[a], tonumber(ARGV[a + 1])
   a = a + 2
-  for _ = 1, n do
-    redis.call('HINCRBYFLOAT', KEYS[k], ARGV[a], ARGV[a + 1])
+  for _ = 1, n_sums do
+    local name, more = ARGV[a], ARGV[a + 1]
     a = a + 2
+    local sum = redis.call('HGET', KEYS[k], name)
+    if sum then
+      local n_bytes = math.max(#sum, #more)
+      local form = '<' .. string.rep('d', n_bytes / 8)
+      local x = {struct.unpack(form, sum .. string.rep('\\0', n_bytes - #sum))}
+      local y = {struct.unpack(form, more .. string.rep('\\0', n_bytes - #more))}
+      for i = 1, n_bytes / 8 do x[i] = x[i] + y[i] end
+      more = struct.pack(form, unpack(x, 1, n_bytes / 8))
+    end
+    redis.call('HSET', KEYS[k], name, more)
   end
   redis.call('PEXPIREAT', KEYS[k], until_ms)
 end
-return ARGV[3]
+return stands
 """
 
 
@@ -60,7 +82,6 @@ class Step:
     stands: int | None
     reached: int
     rows: Mapping[Column, RowsOfBatch] = field(default_factory=dict)
-    sums: Sums = field(default_factory=dict)
 
 
 class ProjectionStore:
@@ -89,33 +110,31 @@ class ProjectionStore:
             return None
         return {place: int(value) for name, value in found.items() if (place := _place_of(name.decode()))}
 
-    async def advance(self, steps: Sequence[Step]) -> list[int | None]:
-        """Write steps; where each position stands then, which is elsewhere if somebody else has written.
+    async def advance(self, steps: Sequence[Step], sums: Sums) -> list[int | None]:
+        """Write steps, and add what they add to sums; where each position stands then.
 
-        A step that was written before is not written again, and answered as if it had been now.
+        Unless all positions stood where they had to, nothing is added and none moves: somebody else has written. If
+        that was the same, because an answer was lost, they stand where they should all the same.
         """
         pipeline = self._redis.pipeline(transaction=False)
-        n_before = 0
         for step in steps:  # rows first: who finds a position finds the rows below it
             for column, rows in step.rows.items():
                 for segment, at, data in rows.segments():
                     name = self._keys.record_rows(self._epoch, *step.place, column, segment)
                     pipeline.setrange(name, at, cast("Any", data))
-                    n_before += 1
                     if self._rows_ms:
                         pipeline.pexpire(name, self._rows_ms)
-                        n_before += 1
+        names = [self._keys.projected(self._epoch), *(self._keys.sums(bucket.name) for bucket in sums)]
+        arguments: list[Any] = [len(steps)]
         for step in steps:
-            names = [self._keys.projected(self._epoch), *(self._keys.sums(each.name) for each in step.sums)]
-            stands = "" if step.stands is None else str(step.stands)
-            arguments: list[Any] = [_name_of(step.place), stands, step.reached]
-            for bucket, sums in step.sums.items():
-                arguments += [bucket.until_ms, len(sums)]
-                for name, value in sums.items():
-                    arguments += [name, repr(value)]
-            pipeline.eval(_ADVANCE, len(names), *names, *arguments)
-        replies = (await cast("Any", pipeline.execute()))[n_before:]
-        return [int(reply) if reply else None for reply in replies]
+            arguments += [_name_of(step.place), "" if step.stands is None else step.stands, step.reached]
+        for bucket, of_bucket in sums.items():
+            arguments += [bucket.until_ms, len(of_bucket)]
+            for name, numbers in of_bucket.items():
+                arguments += [name, _doubles(len(numbers)).pack(*numbers)]
+        pipeline.eval(_ADVANCE, len(names), *names, *arguments)
+        *_, stands = await cast("Any", pipeline.execute())
+        return [int(each) if each else None for each in stands]
 
     async def begin_rows(self, place: Place, segment: int) -> None:
         """Note that no rows stand before ``segment``, unless it is noted where they begin."""
@@ -146,12 +165,12 @@ class ProjectionStore:
         found: list[bytes | None] = await cast("Any", self._redis.mget(names))
         return [rows or b"" for rows in found]
 
-    async def read_sums(self, buckets: Sequence[str]) -> list[dict[str, float]]:
+    async def read_sums(self, buckets: Sequence[str]) -> list[ReadSums]:
         """See ``read_sums``."""
         return await read_sums(self._redis, self._keys, buckets)
 
 
-async def read_sums(redis: Redis, keys: Keys, buckets: Sequence[str]) -> list[dict[str, float]]:
+async def read_sums(redis: Redis, keys: Keys, buckets: Sequence[str]) -> list[ReadSums]:
     """The sums of buckets, by name; none of those that went, or that nothing was added to."""
     if not buckets:
         return []
@@ -159,7 +178,15 @@ async def read_sums(redis: Redis, keys: Keys, buckets: Sequence[str]) -> list[di
     for bucket in buckets:
         pipeline.hgetall(keys.sums(bucket))
     found: list[dict[bytes, bytes]] = await cast("Any", pipeline.execute())
-    return [{name.decode("utf-8", "surrogatepass"): float(value) for name, value in sums.items()} for sums in found]
+    return [
+        {name.decode(): _doubles(len(numbers) // 8).unpack(numbers) for name, numbers in sums.items()}
+        for sums in found
+    ]
+
+
+@lru_cache(64)
+def _doubles(n_numbers: int) -> struct.Struct:
+    return struct.Struct(f"<{n_numbers}d")
 
 
 def _name_of(place: Place) -> str:

@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 
 from personalization.errors import Unavailable
 from personalization.projecting.arms import ArmOfSide, ArmSums, arms_in, buckets_over
+from personalization.projecting.sums import ReadSums
 from state.keys import Keys
 from state.projection_store import read_sums
 
@@ -26,7 +27,7 @@ class ReadModels:
         """
         return arms_in(await self._sums(buckets_over(over_ms, now_ms)), placement)
 
-    async def _sums(self, buckets: list[str]) -> list[dict[str, float]]:
+    async def _sums(self, buckets: list[str]) -> list[ReadSums]:
         try:
             return await read_sums(self._redis, self._keys, buckets)
         except (RedisError, OSError) as error:

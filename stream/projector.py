@@ -27,7 +27,7 @@ from personalization.projecting.record_rows import (
     RowsOfBatch,
     row_of,
 )
-from personalization.projecting.sums import no_sums
+from personalization.projecting.sums import Sums, no_sums
 from state.projection_store import Place, ProjectionStore, Step
 from stream.clock import wall_clock_ms
 from stream.metrics import ProjectorMetrics
@@ -134,21 +134,23 @@ class Projector:
 
     async def take(self, found: Mapping[Place, Sequence[Logged]]) -> dict[Place, int]:
         """Project entries that follow on what was read; the offsets that are read next."""
+        sums = no_sums()
         steps = []
         for place, entries in found.items():
             if place not in self._known:
                 await self._patiently("rows", self._begin, place, entries[0].offset)
-            steps.append(self._step(place, entries))
-        stands = await self._patiently("projection", self._store.advance, steps)
+            steps.append(self._step(place, entries, sums))
+        stands = await self._patiently("projection", self._store.advance, steps, sums)
         for step, now in zip(steps, stands, strict=True):
-            if now != step.reached:
-                logger.warning(
-                    "projected_by_another",
-                    extra={"topic": step.place.topic, "partition": step.place.partition, "reached": now},
-                )
-                self._known.pop(step.place, None)
             self._stands[step.place] = now
-        return {step.place: step.reached if now is None else now for step, now in zip(steps, stands, strict=True)}
+        if stands == [step.reached for step in steps]:
+            return {step.place: step.reached for step in steps}
+        logger.warning("projected_by_another", extra={"n_partitions": len(steps)})
+        self._known.clear()  # nothing was added: what is read again is no copy
+        return {
+            step.place: found[step.place][0].offset if now is None else now
+            for step, now in zip(steps, stands, strict=True)
+        }
 
     async def tidy(self, earliest: Mapping[Place, int]) -> None:
         """Let rows go of what the log has let go, and the oldest beyond the room there is.
@@ -183,15 +185,15 @@ class Projector:
         await self._store.begin_rows(place, offset // SEGMENT_ROWS)
         self._known[place] = known
 
-    def _step(self, place: Place, entries: Sequence[Logged]) -> Step:
+    def _step(self, place: Place, entries: Sequence[Logged], sums: Sums) -> Step:
         first = entries[0].offset
         rows = {column: RowsOfBatch(first) for column in COLUMNS[place.topic]}
-        step = Step(place, self._stands.get(place), entries[-1].offset + 1, rows, no_sums())
+        step = Step(place, self._stands.get(place), entries[-1].offset + 1, rows)
         project = {DECISIONS: self._decided, OUTCOMES: self._closed, VISITOR_LOG: self._happened}[place.topic]
         results: dict[str, int] = {}
         for entry in entries:
             try:
-                result = project(step, entry)
+                result = project(step, entry, sums)
             except Unavailable:
                 raise  # the data key was not read yet
             except Exception as error:  # whatever an entry holds, the others are projected
@@ -203,7 +205,7 @@ class Projector:
             self._metrics.projected.labels(place.topic, result).inc(n_entries)
         return step
 
-    def _decided(self, step: Step, entry: Logged) -> str:
+    def _decided(self, step: Step, entry: Logged, sums: Sums) -> str:
         fact = decode_decision_fact(self._opened(DECISIONS, entry))
         row = row_of(self._row_key, fact.choice.decision_id)
         step.rows[Column.DECISION].put(entry.offset, row)
@@ -212,10 +214,10 @@ class Projector:
         if self._is_copy(step.place, row):
             return "duplicate"
         for model in self._models:
-            model.decided(fact, step.sums)
+            model.decided(fact, sums)
         return "projected"
 
-    def _closed(self, step: Step, entry: Logged) -> str:
+    def _closed(self, step: Step, entry: Logged, sums: Sums) -> str:
         value = self._opened(OUTCOMES, entry)
         if conversion_of(_text(entry.key)) is not None or is_forgotten(value):
             return "projected"  # what is told of conversions and of the erased is no outcome
@@ -225,10 +227,10 @@ class Projector:
         if self._is_copy(step.place, row):
             return "duplicate"
         for model in self._models:
-            model.closed(fact, step.sums)
+            model.closed(fact, sums)
         return "projected"
 
-    def _happened(self, step: Step, entry: Logged) -> str:
+    def _happened(self, step: Step, entry: Logged, sums: Sums) -> str:
         step.rows[Column.VISITOR].put(entry.offset, row_of(self._row_key, _text(entry.key)))
         return "projected"
 

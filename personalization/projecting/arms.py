@@ -8,14 +8,14 @@ reward's range: of a model that is calibrated the two agree in each bin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
 from personalization.events.outcome import EARNED
 from personalization.projecting.facts import DecisionFact, OutcomeFact
-from personalization.projecting.sums import Bucket, Sums
+from personalization.projecting.sums import Bucket, ReadSums, Sums, add
 from personalization.visitor.choice import Choice
 
 MAX_ARMS = 50
@@ -98,31 +98,22 @@ class ArmSums:
     calibration: list[CalibrationBin] = field(default_factory=lambda: [CalibrationBin() for _ in range(N_BINS)])
 
 
-_PLAIN = {
-    "decisions": "n_decisions",
-    "exposures": "n_exposures",
-    "outcomes": "n_outcomes",
-    "squares": "n_squares",
-    "reward": "reward",
-    "reward2": "reward_squares",
-}
-"""Name of a sum → the attribute that it is read into. Of bin 3 the names are ``3n``, ``3p`` and ``3r``."""
-
-_OF_BIN = {"n": "n", "p": "predicted", "r": "reward"}
-
-
 class Arms:
-    """The read model: adds decisions and outcomes to the sums of their arms."""
+    """The read model: adds decisions and outcomes to the sums of their arms.
+
+    The sum of an arm is called by its placement, its side and itself, and has the numbers of ``ArmSums`` in their
+    order; that of one of its bins is called by the bin besides, and has those of ``CalibrationBin``.
+    """
 
     def __init__(self, max_arms: int = MAX_ARMS) -> None:
         self._max_arms = max_arms
         self._told_apart: dict[tuple[str, str], set[str]] = {}
         self._day = 0
+        self._buckets: tuple[int, tuple[Bucket, ...]] = (-1, ())
 
     def decided(self, fact: DecisionFact, sums: Sums) -> None:
         """Add a decision, and that it was shown if it was so at once."""
-        what = {"decisions": 1.0, "exposures": 1.0} if fact.exposed else {"decisions": 1.0}
-        self._add(fact.choice, fact.decided_at_ms, what, sums)
+        self._add(fact.choice, fact.decided_at_ms, (1.0, float(fact.exposed), 0.0, 0.0, 0.0, 0.0), sums)
 
     def closed(self, fact: OutcomeFact, sums: Sums) -> None:
         """Add an outcome, and that it was shown if that was later than its decision."""
@@ -130,27 +121,22 @@ class Arms:
         if fact.exposed_at_ms is None:
             return
         if fact.exposed_at_ms > fact.decided_at_ms:
-            self._add(fact.choice, fact.exposed_at_ms, {"exposures": weight}, sums)
+            self._add(fact.choice, fact.exposed_at_ms, (0.0, weight, 0.0, 0.0, 0.0, 0.0), sums)
         if fact.reason not in EARNED or fact.shown_by_reward:
             return
-        what = {
-            "outcomes": weight,
-            "squares": weight * weight,
-            "reward": weight * reward,
-            "reward2": weight * reward * reward,
-        }
+        earned = weight * reward
+        self._add(
+            fact.choice, fact.closed_at_ms, (0.0, 0.0, weight, weight * weight, earned, earned * reward), sums
+        )
         if fact.predicted is not None:
-            at = bin_of(fact.predicted, fact.reward_range)
-            what[f"{at}n"] = weight
-            what[f"{at}p"] = weight * fact.predicted
-            what[f"{at}r"] = weight * reward
-        self._add(fact.choice, fact.closed_at_ms, what, sums)
+            bin_ = bin_of(fact.predicted, fact.reward_range)
+            self._add(fact.choice, fact.closed_at_ms, (weight, weight * fact.predicted, earned), sums, str(bin_))
 
     def begin(self, now_ms: int) -> list[str]:
         """The buckets whose sums it has to be told before it adds to any: which arms are told apart."""
         return [bucket_name(SPANS[-1], now_ms - DAY_MS), bucket_name(SPANS[-1], now_ms)]
 
-    def remember(self, buckets: Iterable[Mapping[str, float]]) -> None:
+    def remember(self, buckets: Iterable[ReadSums]) -> None:
         """Tell the arms apart that these sums tell apart."""
         for sums in buckets:
             for name in sums:
@@ -158,14 +144,20 @@ class Arms:
                 if of.arm != OTHER_ARMS:
                     self._told_apart.setdefault((of.placement, of.side), set()).add(of.arm)
 
-    def _add(self, choice: Choice, at_ms: int, what: Mapping[str, float], sums: Sums) -> None:
+    def _add(self, choice: Choice, at_ms: int, numbers: Sequence[float], sums: Sums, bin_: str = "") -> None:
         side = side_of(choice)
-        prefix = _SEPARATOR.join((choice.placement, side, self._name_of(choice.placement, side, choice.arm, at_ms)))
-        for span in SPANS:
-            begins_ms = at_ms - at_ms % span.length_ms
-            bucket = sums[Bucket(bucket_name(span, at_ms), begins_ms + span.length_ms + span.kept_ms)]
-            for name, value in what.items():
-                bucket[f"{prefix}{_SEPARATOR}{name}"] += value
+        arm = self._name_of(choice.placement, side, choice.arm, at_ms)
+        name = _SEPARATOR.join((choice.placement, side, arm, bin_))
+        for bucket in self._buckets_of(at_ms):
+            add(sums[bucket], name, numbers)
+
+    def _buckets_of(self, at_ms: int) -> tuple[Bucket, ...]:
+        minute = at_ms // MINUTE_MS
+        if minute != self._buckets[0]:
+            until_ms = [at_ms - at_ms % span.length_ms + span.length_ms + span.kept_ms for span in SPANS]
+            names = [bucket_name(span, at_ms) for span in SPANS]
+            self._buckets = minute, tuple(map(Bucket, names, until_ms))
+        return self._buckets[1]
 
     def _name_of(self, placement: str, side: str, arm: str, at_ms: int) -> str:
         """The arm, or what those are called that are too many; each day they are told apart anew."""
@@ -217,28 +209,33 @@ def buckets_over(over_ms: int, now_ms: int) -> list[str]:
     return [f"arms:{span.letter}:{at}" for at in range(first, now_ms // span.length_ms + 1)]
 
 
-def arms_in(buckets: Iterable[Mapping[str, float]], placement: str) -> dict[ArmOfSide, ArmSums]:
+def arms_in(buckets: Iterable[ReadSums], placement: str) -> dict[ArmOfSide, ArmSums]:
     """What the sums of buckets say of the arms of a placement."""
     found: dict[ArmOfSide, ArmSums] = {}
-    for of, name, value in _of_placement(buckets, placement):
-        arm = found.setdefault(of, ArmSums())
-        if attribute := _PLAIN.get(name):
-            setattr(arm, attribute, getattr(arm, attribute) + value)
-        elif name[:1].isdecimal() and name[1:] in _OF_BIN:
-            bin_, attribute = arm.calibration[int(name[0])], _OF_BIN[name[1:]]
-            setattr(bin_, attribute, getattr(bin_, attribute) + value)
+    beginning = placement + _SEPARATOR
+    for sums in buckets:
+        for name, numbers in sums.items():
+            if name.startswith(beginning):
+                of, bin_ = _split(name)
+                arm = found.setdefault(of, ArmSums())
+                _take_up(arm.calibration[int(bin_)] if bin_ else arm, numbers)
     return found
 
 
-def _of_placement(buckets: Iterable[Mapping[str, float]], placement: str) -> Iterator[tuple[ArmOfSide, str, float]]:
-    beginning = placement + _SEPARATOR
-    for sums in buckets:
-        for name, value in sums.items():
-            if name.startswith(beginning):
-                yield *_split(name), value
+def _take_up(to: ArmSums | CalibrationBin, numbers: Sequence[float]) -> None:
+    for name, number in zip(_NUMBERS[type(to)], numbers, strict=False):
+        setattr(to, name, getattr(to, name) + number)
+
+
+_NUMBERS: Mapping[type, tuple[str, ...]] = {
+    ArmSums: ("n_decisions", "n_exposures", "n_outcomes", "n_squares", "reward", "reward_squares"),
+    CalibrationBin: ("n", "predicted", "reward"),
+}
+"""What the numbers of a sum are, in their order."""
 
 
 def _split(name: str) -> tuple[ArmOfSide, str]:
+    """The arm that a sum is about, and its bin; empty: the arm as such."""
     placement, side, rest = name.split(_SEPARATOR, 2)
-    arm, _, sum_ = rest.rpartition(_SEPARATOR)
-    return ArmOfSide(placement, side, arm), sum_
+    arm, _, bin_ = rest.rpartition(_SEPARATOR)
+    return ArmOfSide(placement, side, arm), bin_

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 from personalization.projecting.arms import Arms
 from personalization.projecting.facts import DecisionFact, OutcomeFact
-from personalization.projecting.sums import Sums
+from personalization.projecting.sums import ReadSums, Sums
 
 
 class ReadModel(Protocol):
@@ -17,7 +17,7 @@ class ReadModel(Protocol):
         """The buckets whose sums it has to be told before it adds to any."""
         ...
 
-    def remember(self, buckets: Iterable[Mapping[str, float]]) -> None:
+    def remember(self, buckets: Iterable[ReadSums]) -> None:
         """These are the sums of the buckets that it asked for."""
         ...
 

@@ -15,6 +15,7 @@ from personalization.events.decision_record import DecisionRecord, encode_record
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from personalization.projecting.arms import Arms, arms_in, buckets_over
 from personalization.projecting.record_rows import SEGMENT_ROWS, Column, places_of, row_of
+from personalization.projecting.sums import no_sums
 from personalization.visitor.choice import Choice
 from state.keys import Keys
 from state.projection_store import Place, ProjectionStore
@@ -98,13 +99,27 @@ async def test_one_that_slept_past_its_lease_adds_nothing_and_is_sent_on(redis: 
     assert await n_decisions(redis) == 8
 
 
+async def test_where_one_partition_was_projected_by_another_the_others_are_read_again(redis: Redis) -> None:
+    other_place = Place(DECISIONS, 1)
+    sleeper, successor = projector(redis), projector(redis)
+    await sleeper.assigned({AT: 10, other_place: 10})
+    await successor.assigned({AT: 10})
+    await successor.take({AT: entries(0, 5)})
+    both = {AT: entries(0, 3), other_place: [decision(offset, f"other-{offset}") for offset in range(3)]}
+    assert await sleeper.take(both) == {AT: 5, other_place: 0}
+    assert await n_decisions(redis) == 5
+    assert await sleeper.take({other_place: both[other_place]}) == {other_place: 3}
+    assert await n_decisions(redis) == 8
+
+
 async def test_a_step_whose_answer_was_lost_is_not_added_again(redis: Redis) -> None:
     store, ours = ProjectionStore(redis, KEYS, 1), projector(redis)
     await ours.assigned({AT: 10})
     await ours.take({AT: entries(0, 1)})
-    step = ours._step(AT, entries(1, 3))
-    assert await store.advance([step]) == [4]
-    assert await store.advance([step]) == [4]
+    sums = no_sums()
+    step = ours._step(AT, entries(1, 3), sums)
+    assert await store.advance([step], sums) == [4]
+    assert await store.advance([step], sums) == [4]
     assert await n_decisions(redis) == 4
 
 

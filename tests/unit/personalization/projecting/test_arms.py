@@ -21,7 +21,7 @@ from personalization.projecting.arms import (
     side_of,
 )
 from personalization.projecting.facts import DecisionFact, OutcomeFact
-from personalization.projecting.sums import Sums, no_sums
+from personalization.projecting.sums import Sums, add, no_sums
 from personalization.visitor.choice import Choice
 
 NOW_MS = 100 * DAY_MS + 12 * HOUR_MS
@@ -92,12 +92,14 @@ def test_the_order_and_the_batches_that_records_come_in_change_nothing(
     in_batches, arms = no_sums(), Arms()
     for first in range(0, len(shuffled), size):
         for bucket, sums in added(shuffled[first : first + size], arms).items():
-            for name, value in sums.items():
-                in_batches[bucket][name] += value
+            for name, numbers in sums.items():
+                add(in_batches[bucket], name, numbers)
     at_once = added(facts)
     assert in_batches.keys() == at_once.keys()
     for bucket, sums in at_once.items():
-        assert in_batches[bucket] == pytest.approx(sums)
+        assert in_batches[bucket].keys() == sums.keys()
+        for name, numbers in sums.items():
+            assert in_batches[bucket][name] == pytest.approx(numbers)
 
 
 @given(st.lists(_facts, max_size=30))
