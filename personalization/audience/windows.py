@@ -124,7 +124,7 @@ def _last(window: Window, series: CompiledSeries, kept: Times | None, state: Vis
 
 def _latest_possible_ms(series: CompiledSeries, kept: Times, state: VisitorState) -> int:
     """The latest time at which it can have happened last: that seen, or just before the window was declared."""
-    if _reaches_back(kept.newest_ms, series, state):
+    if reaches_back(kept.newest_ms, series, state):
         return kept.newest_ms
     return max(kept.newest_ms, series.declared_ms)
 
@@ -159,7 +159,7 @@ def _count(
             changes_ms = next_ms + within_ms
         elif as_many and nth_ms is not None and operator_ not in (">", "<="):
             changes_ms = nth_ms + within_ms
-    if not _reaches_back(after_ms, series, state):
+    if not reaches_back(after_ms, series, state):
         if within_ms is not None:  # from then on all of the window was seen
             changes_ms = min(changes_ms, series.declared_ms + within_ms)
         return _if_no_less(window.operator, as_many, more), changes_ms
@@ -186,7 +186,7 @@ def _sum(
     n_inside = sum(at_ms > after_ms for at_ms in moments)
     found = math.fsum(amounts[:n_inside])
     changes_ms: float = moments[n_inside - 1] + within_ms if n_inside else math.inf
-    if n_inside < MAX_AMOUNTS and _reaches_back(after_ms, series, state):
+    if n_inside < MAX_AMOUNTS and reaches_back(after_ms, series, state):
         return _COMPARE[window.operator](found, window.constant), changes_ms
     if series.declared_ms > after_ms:
         changes_ms = min(changes_ms, series.declared_ms + within_ms)
@@ -225,7 +225,7 @@ def measured(measure: Measure, series: CompiledSeries, state: VisitorState, now_
     """What a feature that looks at a window is at ``now_ms``: times, an amount, or days; None: it is not known."""
     kept = state.windows.get(series.key)
     if measure.kind == "since":
-        if kept is None or not _reaches_back(kept.newest_ms, series, state):
+        if kept is None or not reaches_back(kept.newest_ms, series, state):
             return None
         return max(0, now_ms - kept.newest_ms) / DAY_MS
     after_ms = now_ms - measure.within_ms
@@ -235,7 +235,7 @@ def measured(measure: Measure, series: CompiledSeries, state: VisitorState, now_
         return measure.most
     if measure.kind == "sum" and n_inside >= MAX_AMOUNTS:
         return None
-    return found if _reaches_back(after_ms, series, state) else None
+    return found if reaches_back(after_ms, series, state) else None
 
 
 def count(kept: Times | None, after_ms: int) -> int:
@@ -258,7 +258,7 @@ def shown(state: VisitorState, name: str, now_ms: int, catalog: CompiledCatalog)
         forget(state, catalog)
 
 
-def _reaches_back(after_ms: float, series: CompiledSeries, state: VisitorState) -> bool:
+def reaches_back(after_ms: float, series: CompiledSeries, state: VisitorState) -> bool:
     """Whether all that happened after ``after_ms`` was seen: by the window, or since the visitor's first event."""
     declared_ms = series.declared_ms
     return after_ms >= declared_ms or not state.first_ms or state.born_ms >= declared_ms

@@ -107,6 +107,8 @@ class Rule:
         The names it may use.
     looks_back
         Whether it may look at windows of the visitor's past (``catalog.windows``).
+    calculates
+        Whether every number is a fraction to it though it does no arithmetic: it is a part of a rule that does.
 
     Attributes
     ----------
@@ -129,11 +131,11 @@ class Rule:
     """
 
     __slots__ = (
-        "_calculates",
         "_equality",
         "_known",
         "_program",
         "_reads",
+        "calculates",
         "field",
         "last_error",
         "n_errors",
@@ -144,7 +146,15 @@ class Rule:
         "windows",
     )
 
-    def __init__(self, source: str, field: str, variables: Collection[str], *, looks_back: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        field: str,
+        variables: Collection[str],
+        *,
+        looks_back: bool = False,
+        calculates: bool = False,
+    ) -> None:
         self.source, self.field = source, field
         self.tree, self.windows = self._read(looks_back)
         try:
@@ -160,8 +170,8 @@ class Rule:
         functions = {name for name in self._program.references()["functions"] if name.isidentifier()}
         for name in sorted(functions - FUNCTIONS):
             raise InvalidInput(field, f"unknown function {name!r}; {_nearest(name, FUNCTIONS)}", "unknown_name")
-        self._calculates = cel_numbers.calculates(self.tree)
-        if self._calculates:
+        self.calculates = calculates or cel_numbers.calculates(self.tree)
+        if self.calculates:
             self._program = cel.compile(cel_tree.text_of(cel_numbers.with_fractions(self.tree)))
         self._equality = cel_tree.equality_of(self.tree)
         self._reads = reads_of(self.tree)
@@ -284,12 +294,12 @@ class Rule:
             return None
 
     def _evaluated(self, scope: Scope) -> Any:
-        if not self._reads and not self._calculates:
+        if not self._reads and not self.calculates:
             return self._program.execute(scope.plain())
         outer = scope.reads  # a rule that names `segments` has others evaluated within
         scope.reads = self._reads
         try:
-            return self._program.execute(scope.fractions() if self._calculates else scope.parts())
+            return self._program.execute(scope.fractions() if self.calculates else scope.parts())
         finally:
             scope.reads = outer
 

@@ -33,6 +33,8 @@ FUNCTIONS = frozenset({"count", "last", "never", "since", "sum"})
 Kind: TypeAlias = OneOf["count", "last", "since", "sum"]
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+COMPARISONS = frozenset(_MIRRORED)
+
 _KEYWORDS = {
     "count": {"within", "where"},
     "sum": {"within", "where", "of"},
