@@ -6,10 +6,23 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from api.dialects.own.visitor_parts import (
+    CapAnswer,
+    ExposureAnswer,
+    ReasonAnswer,
+    SessionAnswer,
+    WindowAnswer,
+    cap_answers,
+    exposure_answers,
+    segment_answers,
+    session_answer,
+    window_answers,
+)
 from api.errors import not_found
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.http.query import Query, QueryReader
+from api.limits.slices import Slices
 from api.process.conversions import shown_scores
 from api.reading.ids import check_id
 from api.services.ports import Services
@@ -67,6 +80,16 @@ class VisitorAnswer(Answer, frozen=True, kw_only=True):
         Of each event how often lately, by its name: faded.
     meanings
         The same by what events mean, where the catalog says so.
+    session
+        The visit going on; null: there is none.
+    segment_reasons
+        Why they are in each segment of the catalog, or are not.
+    windows
+        What the windows of its rules and features say of them.
+    exposures
+        What was shown to them, as caps count it.
+    caps
+        Those of which they have used some, those with least left first.
     """
 
     visitor_id: str
@@ -87,6 +110,11 @@ class VisitorAnswer(Answer, frozen=True, kw_only=True):
     consent: dict[str, bool]
     assignments: dict[str, Side]
     open_decisions: int
+    session: SessionAnswer | None
+    segment_reasons: dict[str, ReasonAnswer]
+    windows: list[WindowAnswer]
+    exposures: list[ExposureAnswer]
+    caps: list[CapAnswer]
 
 
 async def show(call: Call) -> Reply:
@@ -126,6 +154,7 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
         merge_states(state, other, catalog)
     known, conversions = is_registered(canonical), services.conversions
     scope = VisitorScope(state, {}, catalog, services.clock_ms(), known, Scores(conversions, []))
+    reasons = await segment_answers(scope, Slices(services.turnstile))
     shown = shown_scores(conversions, scope)
     likely = {name: score["probability"] for name, score in shown.items()}
     return VisitorAnswer(
@@ -150,4 +179,9 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
             for name, side in state.holdouts.items()
         },
         open_decisions=await services.open_decisions(canonical),
+        session=session_answer(scope),
+        segment_reasons=reasons,
+        windows=window_answers(scope),
+        exposures=exposure_answers(scope),
+        caps=cap_answers(scope),
     )
