@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from config.body_checks import unsafe_bodies
 from config.catalog_errors import CatalogMistake, CatalogWarning, Mistakes, Place
@@ -111,44 +112,82 @@ def check_catalog(
 
     Of keys is warned by ``now_ms``, milliseconds since 1970; None: the time it is.
     """
+    known = _Known(check_model, check_policy, check_conversion_model)
+    is_example = folder.resolve() in (shipped_catalog().resolve(), demo_catalog().resolve())
+    return _check(
+        folder.name, lambda mistakes: _read_folder(folder, mistakes), known, now_ms, is_example=is_example
+    )
+
+
+def check_files(files: Mapping[str, bytes], *, now_ms: int | None = None) -> CheckedCatalog:
+    """Check a catalog that lies in no folder, as ``check_catalog`` does.
+
+    Parameters
+    ----------
+    files
+        The text of each file, by the name that mistakes in it are told by.
+    """
+    return _check("catalog", lambda mistakes: _parsed(sorted(files.items()), mistakes), _Known(), now_ms)
+
+
+class _Known(NamedTuple):
+    """What a placement or a conversion may use; None: what the registries know."""
+
+    model: CheckModel | None = None
+    policy: CheckPolicy | None = None
+    conversion_model: CheckModel | None = None
+
+
+def _check(
+    name: str,
+    read: Callable[[Mistakes], list[Tree]],
+    known: _Known,
+    now_ms: int | None,
+    *,
+    is_example: bool = False,
+) -> CheckedCatalog:
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     converter = Converter()
     try:
-        trees = _read_folder(folder, converter.mistakes)
+        trees = read(converter.mistakes)
     except InvalidCatalog:
         return CheckedCatalog(None, converter.mistakes.in_file_order(), ())
     # A file that could not be read may define what the others name: say nothing about missing names then.
     whole = not converter.mistakes.found
-    catalog = _combine(trees, converter, Place(folder.name or str(folder)), whole)
+    catalog = _combine(trees, converter, Place(name or "."), whole)
     misshapen = {_as_single(mistake.path) for mistake in converter.mistakes.found}
     for path, message, code in [
         *_compile_errors(catalog),
         *check_names(
             catalog,
-            check_model or known_model,
-            check_policy or known_policy,
-            check_conversion_model or known_conversion_model,
+            known.model or known_model,
+            known.policy or known_policy,
+            known.conversion_model or known_conversion_model,
         ),
     ]:
         if (whole or code != "unknown_name") and not _follows_from(path, code, misshapen):
-            place = _place_of(path, converter.places, Place(folder.name))
+            place = _place_of(path, converter.places, Place(name))
             converter.mistakes.add(place, path, message, code)
     for path, line, message in unsafe_bodies(catalog):
         if not _follows_from(path, "unsafe_body", misshapen):
-            converter.mistakes.add(*_on_line(line, path, message, converter, Place(folder.name)), "unsafe_body")
+            converter.mistakes.add(*_on_line(line, path, message, converter, Place(name)), "unsafe_body")
     mistakes = converter.mistakes.in_file_order()
-    warnings = _warnings(folder, catalog, converter, mistakes, now_ms) if whole else ()
+    warnings = _warnings(name, catalog, converter, mistakes, now_ms, is_example) if whole else ()
     return CheckedCatalog(None if mistakes else catalog, mistakes, warnings)
 
 
 def _warnings(
-    folder: Path, catalog: Catalog, converter: Converter, mistakes: Collection[CatalogMistake], now_ms: int
+    name: str,
+    catalog: Catalog,
+    converter: Converter,
+    mistakes: Collection[CatalogMistake],
+    now_ms: int,
+    is_example: bool,
 ) -> tuple[CatalogWarning, ...]:
     """Every warning that is not about what is wrong anyway."""
     wrong = {_as_single(mistake.path) for mistake in mistakes}
-    is_example = folder.resolve() in (shipped_catalog().resolve(), demo_catalog().resolve())
     found = [
-        CatalogWarning(_place_of(path, converter.places, Place(folder.name)), path, message, code)
+        CatalogWarning(_place_of(path, converter.places, Place(name)), path, message, code)
         for path, message, code in catalog_warnings(catalog, converter.places, is_example=is_example, now_ms=now_ms)
         if not _follows_from(path, code, wrong)
     ]
@@ -185,13 +224,21 @@ def _read_folder(folder: Path, mistakes: Mistakes) -> list[Tree]:
     files = sorted(_yaml_files(folder, mistakes))
     if not files and not mistakes.found:
         mistakes.add(Place(name), "", "holds no .yaml file; 'nextbest check' shows the example shop", "empty")
-    trees = []
+    texts = []
     for file in files:
         label = file.relative_to(folder).as_posix()
         try:
-            tree = parse_yaml(label, file.read_bytes())
+            texts.append((label, file.read_bytes()))
         except OSError as error:
             mistakes.add(Place(label), "", f"cannot be read: {error.strerror or error}", "unreadable")
+    return _parsed(texts, mistakes)
+
+
+def _parsed(texts: Iterable[tuple[str, bytes]], mistakes: Mistakes) -> list[Tree]:
+    trees = []
+    for label, text in texts:
+        try:
+            tree = parse_yaml(label, text)
         except CatalogMistake as mistake:
             mistakes.found.append(mistake)
         else:

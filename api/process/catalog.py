@@ -29,6 +29,10 @@ class CatalogInForce(Protocol):
         """An item at hand, whichever placements take it."""
         ...
 
+    def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
+        """Another catalog than the one in force, ready to decide, with the items at hand."""
+        ...
+
 
 class Compiled(Protocol):
     """What follows the published versions (``state.catalog_store``)."""
@@ -70,6 +74,21 @@ class NoItems:
         return {}
 
 
+class NotInForce:
+    """A catalog that was never published, where one in force is asked for."""
+
+    def __init__(self, catalog: PreparedCatalog) -> None:
+        self.current = catalog
+
+    def item(self, item_id: str) -> Item | None:
+        """None."""
+        return None
+
+    def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
+        """The other, without items."""
+        return prepare(compiled)
+
+
 class PreparedInForce:
     """Prepares each version once, when first asked for after it changed, and anew when items changed.
 
@@ -104,6 +123,11 @@ class PreparedInForce:
     def item(self, item_id: str) -> Item | None:
         """An item at hand, whichever placements take it."""
         return self._items.get(item_id)
+
+    def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
+        """Another catalog than the one in force, ready to decide, with the items at hand."""
+        taken = self._taken(compiled)
+        return with_items(prepare(compiled), taken) if taken else prepare(compiled)
 
     def items_changed(self) -> None:
         """Others are at hand: they are prepared in a moment."""

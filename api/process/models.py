@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from api.process.catalog import CatalogInForce
+from api.process.catalog import CatalogInForce, NotInForce
 from online_models.snapshot import ModelSnapshot
+from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.reward_scorer import RewardScorer
 from state.model_store import Followed
 
@@ -55,6 +56,10 @@ class ModelsInMemory(Mapping[str, RewardScorer]):
 
     def __len__(self) -> int:
         return len(self._catalog.current.catalog.models)
+
+    def under(self, catalog: PreparedCatalog) -> ModelsInMemory:
+        """The same models, as a catalog that is not in force would ask them."""
+        return ModelsInMemory(self._follower, NotInForce(catalog))
 
     def age_ms(self, placements: list[str], now_ms: int) -> int | None:
         """Since the oldest of these placements' models was published; None where all are priors."""

@@ -7,14 +7,16 @@ from api.limits.rate_limits import RateLimiter
 from api.services.collecting import Collector
 from api.services.consenting import ConsentTaker
 from api.services.deciding import Decider
+from api.services.drafts import Drafts
 from api.services.ports import Services
+from api.services.previewing import Previewer
 from api.services.rewarding import Rewarder
 from api.services.stocking import Stock
 from api.services.unlinking import Unlinker
 
 
 class Core:
-    """Decider, collector, taker of consents, rewarder, unlinker and stock of a process, and what is only read.
+    """All that a process does for its callers, and what is only read.
 
     Attributes
     ----------
@@ -31,7 +33,9 @@ class Core:
         "collector",
         "consents",
         "decider",
+        "drafts",
         "limiter",
+        "previewer",
         "rewarder",
         "services",
         "stock",
@@ -43,8 +47,10 @@ class Core:
         self.bodies = BodyRoom(services.max_body_bytes)
         self.limiter = RateLimiter(services.metrics, services.trusted_proxies)
         self.decider = Decider(services)
+        self.drafts = Drafts(services)
         self.collector = Collector(services)
         self.consents = ConsentTaker(services, self.collector)
+        self.previewer = Previewer(services)
         self.rewarder = Rewarder(services)
         self.stock = Stock(services)
         self.unlinker = Unlinker(services)

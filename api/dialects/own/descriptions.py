@@ -12,6 +12,8 @@ from api.dialects.own.decide_query import DecideQuery
 from api.dialects.own.item_wire import ItemAnswer, WireItem, WireItems, WireNamedItem
 from api.dialects.own.items import ItemsAnswer
 from api.dialects.own.placements import PlacementAnswer
+from api.dialects.own.preview_answer import MistakenDraftAnswer, PreviewAnswer
+from api.dialects.own.preview_wire import WirePreview
 from api.dialects.own.rank import RankAnswer
 from api.dialects.own.rank_request import WireRank
 from api.dialects.own.rights import ErasureAnswer, ExportAnswer
@@ -121,6 +123,20 @@ KEPT_CONSENT = Description(
     query=KindQuery,
     given={200: json_of(KeptConsent, what="By purpose.")},
     errors=(404,),
+)
+
+PREVIEW = Description(
+    summary="Says what a visitor would see, and why; nothing of it is kept",
+    body=(WirePreview,),
+    given={
+        200: json_of(PreviewAnswer, what="By placement."),
+        400: json_of(MistakenDraftAnswer, ErrorAnswer, what="Of a draft, each mistake with file and line."),
+    },
+    example={
+        "visitor": {"userId": "user-7"},
+        "placements": ["home.hero"],
+        "facts": {"traits": {"plan": "pro"}, "device": "mobile", "events": [{"event": "Viewed", "ago": "2d"}]},
+    },
 )
 
 UNLINK = Description(

@@ -1,0 +1,203 @@
+"""A preview says what a decision would be, and leaves no trace of itself."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+from prometheus_client import generate_latest
+
+from api.process.draft_check import CheckedDraft, checked
+from api.services.drafts import Drafts
+from personalization.catalog.catalog import Cap
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.visitor.purposes import Word
+from personalization.visitor.visitor_state import Exposure, VisitorState
+from tests.unit.api.site import NOW, SERVER, WRITE, Site, open_site, shop
+
+DRAFT = {
+    "placements.yaml": "placements:\n  home.hero:\n    content: [shoes, boots]\n    default: shoes\n",
+    "content.yaml": (
+        "content:\n  shoes: {type: html, body: <b>Shoes</b>}\n"
+        '  boots: {type: html, body: <b>Boots</b>, when: \'count("Viewed", within="7d") >= 1\'}\n'
+    ),
+}
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with open_site() as opened:
+        catalog = shop()
+        content = {
+            **catalog.content,
+            "tents": structs.replace(catalog.content["tents"], when="traits.plan == 'pro'"),
+            "bags": structs.replace(catalog.content["bags"], cap=(Cap(limit=1, per="visitor"),)),
+            "shoes": structs.replace(catalog.content["shoes"], when="device == 'mobile' || 'buyers' in segments"),
+        }
+        opened.compiled = compile_catalog(structs.replace(catalog, content=content), 12)
+        yield opened
+
+
+async def asked(site: Site, headers: Mapping[str, str] = SERVER, **body: Any) -> httpx.Response:
+    return await site.client.post("/v1/preview", json={"placements": ["home.hero"], **body}, headers=dict(headers))
+
+
+async def previewed(site: Site, **body: Any) -> dict[str, Any]:
+    response = await asked(site, **body)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def arms(found: dict[str, Any]) -> list[str]:
+    return [arm["contentId"] for arm in found["placements"][0]["slots"][0]["arms"]]
+
+
+def refused(found: dict[str, Any]) -> dict[str, str]:
+    return {arm["contentId"]: arm["reason"] for arm in found["placements"][0]["refused"]}
+
+
+async def test_a_visitor_is_shown_what_they_could_be_shown_and_why_nothing_else(site: Site) -> None:
+    site.visitors.states["a:a1"] = VisitorState(
+        event_count=3,
+        first_ms=NOW - 5,
+        traits={"plan": "free"},
+        n_orders=2,
+        exposures={"bags": Exposure(1, 0, 1, 1, NOW - 5)},
+    )
+    found = await previewed(site, visitor={"anonymousId": "a1"})
+    assert found["known"] is True
+    assert arms(found) == ["shoes"]
+    assert refused(found) == {"tents": "rule", "bags": "cap"}
+    tents = found["placements"][0]["refused"][0]
+    assert tents["rule"]["failing"] == ["traits.plan == 'pro' does not hold: traits.plan is 'free'"]
+    assert "traits.plan is 'free'" in tents["words"]
+
+
+async def test_a_preview_draws_from_what_a_decision_draws_from(site: Site) -> None:
+    site.visitors.states["a:a1"] = VisitorState(event_count=3, first_ms=NOW - 5, traits={"plan": "pro"}, n_orders=1)
+    found = await previewed(site, visitor={"anonymousId": "a1"}, placements=["home.hero", "home.list"])
+    await site.decide("home.hero", {"placement": "home.list"})
+    for record in site.spool.decisions():
+        placement = next(each for each in found["placements"] if each["placement"] == record.choice.placement)
+        slot = placement["slots"][record.choice.slot]
+        if not record.above:  # what stands above was drawn anew
+            assert [arm["contentId"] for arm in slot["arms"]] == list(record.arms)
+            assert [arm["probability"] for arm in slot["arms"]] == [weight / 2**32 for weight in record.weights]
+
+
+async def test_facts_are_laid_over_what_is_known(site: Site) -> None:
+    site.visitors.states["a:a1"] = VisitorState(event_count=3, first_ms=NOW - 5, traits={"plan": "free"})
+    who = {"anonymousId": "a1"}
+    assert refused(await previewed(site, visitor=who)) == {"tents": "rule", "shoes": "rule"}
+    facts = {"traits": {"plan": "pro"}, "device": "mobile"}
+    assert refused(await previewed(site, visitor=who, facts=facts)) == {}
+    facts = {"traits": {"plan": None}, "segments": {"buyers": True}}
+    assert refused(await previewed(site, visitor=who, facts=facts)) == {"tents": "rule"}
+
+
+async def test_somebody_made_up_is_nobody_that_is_known(site: Site) -> None:
+    found = await previewed(site, facts={"nOrders": 1})
+    assert found["known"] is False
+    assert refused(found) == {"tents": "rule"}
+    assert site.visitors.asked == []
+
+
+async def test_somebody_made_up_is_held_out_nowhere(site: Site) -> None:
+    catalog = structs.replace(site.compiled.catalog, holdout=0.5)
+    site.compiled = compile_catalog(catalog, 13)
+    found = await previewed(site, facts={"nOrders": 1})
+    assert found["placements"][0]["holdout"] is False
+
+
+async def test_who_refused_is_shown_what_rules_show(site: Site) -> None:
+    site.visitors.states["a:a1"] = VisitorState(event_count=3, consents={"personalization": Word(True, NOW)})
+    found = await previewed(site, visitor={"anonymousId": "a1"}, facts={"consent": {"personalization": False}})
+    [placement] = found["placements"]
+    assert placement["missingConsent"] == "personalization"
+    assert placement["slots"][0]["tier"] in ("rules", "default")
+
+
+async def test_a_preview_leaves_no_trace(site: Site) -> None:
+    state = VisitorState(event_count=3, first_ms=NOW - 5, traits={"plan": "pro"})
+    site.visitors.states["a:a1"] = state
+    before, metrics = copy.deepcopy(state), decided(site)
+    facts = {"traits": {"plan": "free"}, "events": [{"event": "Viewed"}], "consent": {"personalization": True}}
+    await previewed(site, visitor={"anonymousId": "a1", "userId": "u1"}, placements=None, facts=facts)
+    assert site.visitors.states == {"a:a1": before}
+    assert (site.spool.records, site.log.records) == ([], [])
+    assert decided(site) == metrics
+    [act] = site.audit.acts
+    assert (act.trail, act.act) == ("reads", "preview"), "who looked at whom is on record, and nothing else"
+
+
+def decided(site: Site) -> list[str]:
+    """What is counted of decisions, events and links."""
+    lines = generate_latest(site.metrics.registry).decode().splitlines()
+    return [line for line in lines if not line.startswith("#") and "http" not in line and "process_" not in line]
+
+
+async def test_a_write_key_may_not_preview(site: Site) -> None:
+    assert (await asked(site, WRITE, visitor={"anonymousId": "a1"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"visitor": {}}, "visitor"),
+        ({"placements": ["nope"]}, "placements[0]"),
+        ({"facts": {"events": [{"event": "Viewed", "ago": "soon"}]}}, "facts.events[0].ago"),
+        ({"facts": {"now": "whenever"}}, "facts.now"),
+        ({"facts": {"device": "fridge"}}, "facts.device"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_by_its_field(site: Site, body: dict[str, Any], field: str) -> None:
+    response = await asked(site, **body)
+    assert (response.status_code, response.json()["field"]) == (400, field)
+
+
+async def test_a_draft_is_previewed_before_it_is_published() -> None:
+    async with open_site() as site:
+        draft = {"catalog": {"files": DRAFT}}
+        found = await previewed(site, **draft)
+        assert found["catalogVersion"] is None
+        assert refused(found) == {"boots": "rule"}
+        seen = await previewed(site, **draft, facts={"events": [{"event": "Viewed", "ago": "1h"}]})
+        assert arms(seen) == ["shoes", "boots"]
+        assert list(site.compiled.placements["home.hero"].spec.content) == ["shoes", "tents", "bags"]
+
+
+async def test_a_draft_is_checked_once(site: Site) -> None:
+    checks = []
+
+    async def check(files: Mapping[str, bytes]) -> CheckedDraft:
+        checks.append(sorted(files))
+        return checked(dict(files))
+
+    drafts = Drafts(site.services(), check)
+    first = await drafts.prepared(DRAFT, NOW)
+    assert await drafts.prepared(dict(reversed(DRAFT.items())), NOW) is first
+    await drafts.prepared({**DRAFT, "more.yaml": "# nothing"}, NOW)
+    assert len(checks) == 2
+
+
+async def test_of_a_window_that_a_draft_brings_nothing_is_known(site: Site) -> None:
+    """Nobody looked at it so far: how often it happened is not known, which is not the same as never."""
+    site.visitors.states["a:a1"] = VisitorState(event_count=3, first_ms=NOW - 5)
+    rule = {"content.yaml": DRAFT["content.yaml"].replace(">= 1", "== 0")}
+    who = {"anonymousId": "a1"}
+    assert refused(await previewed(site, visitor=who, catalog={"files": {**DRAFT, **rule}})) == {"boots": "rule"}
+
+
+async def test_a_mistaken_draft_is_refused_with_file_and_line(site: Site) -> None:
+    files = {**DRAFT, "placements.yaml": DRAFT["placements.yaml"].replace("boots", "bots")}
+    response = await asked(site, catalog={"files": files})  # by a process of its own
+    assert response.status_code == 400
+    told = response.json()
+    assert told["code"] == "mistaken_draft"
+    assert [(each["file"], each["line"]) for each in told["mistakes"]] == [("placements.yaml", 3)]
+    assert "bots" in told["message"]
