@@ -136,6 +136,10 @@ class Keys:
         """What the fold tells of by itself, as of the last walk over all visitors."""
         return f"{self.namespace}:swept"
 
+    def segment_sizes(self, partition: int) -> str:
+        """How many visitors of a partition are in each segment."""
+        return f"{self.namespace}:segment-sizes:{partition}"
+
     @property
     def log_identity(self) -> str:
         """Which log the states were folded from."""

@@ -24,6 +24,7 @@ from api.process.log_creation import LogCreation
 from api.process.metrics import ApiMetrics
 from api.process.models import ModelsInMemory
 from api.process.readiness import Check, Readiness
+from api.process.segments import SegmentsInRedis
 from api.process.spooling import SpoolWatch
 from api.services.ports import ModelReport, Services
 from api.services.rights import Rights
@@ -56,6 +57,7 @@ from state.read_models import ReadModels
 from state.records import RecordFinder
 from state.redis_memory import RedisMemory
 from state.redis_watch import RedisWatch
+from state.segment_store import SegmentStore
 from state.visitor_reader import VisitorReader
 from state.visitor_store import UnreadableState
 
@@ -194,6 +196,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catalog=catalog,
             items=items.store,
             item_of=items.get,
+            segments=SegmentsInRedis(SegmentStore(background, keys, visitors), log),
             audit=AuditStore(background, settings.namespace, secrets, settings.audit_records, clock.now_ms),
             keys=KeysInForce(catalog, clock.now_ms),
             models=ModelsInMemory(models, catalog),

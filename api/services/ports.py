@@ -29,6 +29,7 @@ from api.services.records import NoRecords, Records
 from api.services.refused_acts import RefusedActs
 from api.services.refused_events import RefusedEvents
 from api.services.rights import Kind
+from api.services.segments import NoWalk, SegmentWalk
 from api.services.senders import Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
@@ -154,6 +155,8 @@ class Services:
         Finds what was recorded of decisions.
     read_models
         What the projector has added up.
+    segments
+        The sizes of segments, and the walk over visitors that lists who is in one.
     audit
         Where acts and reads are recorded; without one none is done.
     turnstile
@@ -179,6 +182,7 @@ class Services:
     items: Items | None = None
     item_of: ItemOf = no_item
     audit: Audit = field(default_factory=NoAudit)
+    segments: SegmentWalk = field(default_factory=NoWalk)
     records: Records = field(default_factory=NoRecords)
     read_models: ReadModels = field(default_factory=NoReadModels)
     conversions: Mapping[str, Served] = field(default_factory=dict)

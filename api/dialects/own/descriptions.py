@@ -17,6 +17,7 @@ from api.dialects.own.preview_wire import WirePreview
 from api.dialects.own.rank import RankAnswer
 from api.dialects.own.rank_request import WireRank
 from api.dialects.own.rights import ErasureAnswer, ExportAnswer
+from api.dialects.own.segments import MembersAnswer, PageQuery, SegmentsAnswer
 from api.dialects.own.visitors import KindQuery, VisitorAnswer
 from api.dialects.own.wire import (
     WireBatch,
@@ -137,6 +138,18 @@ PREVIEW = Description(
         "placements": ["home.hero"],
         "facts": {"traits": {"plan": "pro"}, "device": "mobile", "events": [{"event": "Viewed", "ago": "2d"}]},
     },
+)
+
+SEGMENTS = Description(
+    summary="How large each segment is",
+    given={200: json_of(SegmentsAnswer, what="As they were counted last, in the order of the catalog.")},
+)
+
+SEGMENT_VISITORS = Description(
+    summary="Who is in a segment",
+    query=PageQuery,
+    given={200: json_of(MembersAnswer, what="Some hundred of them; a page may be empty and not the last.")},
+    errors=(404,),
 )
 
 UNLINK = Description(

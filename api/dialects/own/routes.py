@@ -15,6 +15,7 @@ from api.dialects.own import (
     preview,
     rank,
     rights,
+    segments,
     unlink,
     visitors,
 )
@@ -95,6 +96,15 @@ _BY_SERVERS = (
         preview.preview,
         names_in_body=True,
         description=told.PREVIEW,
+    ),
+    Route(_GET, "/v1/segments", "segments", _READ, segments.show, description=told.SEGMENTS),
+    Route(
+        _GET,
+        "/v1/segments/{name:path}/visitors",
+        "segment_visitors",
+        _VISITORS,
+        segments.members,
+        description=told.SEGMENT_VISITORS,
     ),
     Route(_GET, "/v1/audit", "audit", Permission.AUDIT, audit.show, description=told.AUDIT),
     Route(_GET, "/v1/placements/{name:path}/arms", "arms", _READ, arms.show, description=told.ARMS),

@@ -285,8 +285,8 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(**terms: Any) -> AsyncIterator[Site]:
-    site = Site(**terms)
+async def open_site(kind: type[Site] = Site, **terms: Any) -> AsyncIterator[Site]:
+    site = kind(**terms)
 
     @asynccontextmanager
     async def services() -> AsyncIterator[Services]:
