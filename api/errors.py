@@ -63,6 +63,12 @@ def forbidden(role: Role, permission: Permission) -> ApiError:
     return ApiError(403, "forbidden", message, "authorization")
 
 
+def not_proven(doubt: str) -> ApiError:
+    """Somebody who did not prove to be the user they name; ``doubt`` says why."""
+    message = f"{doubt}; send userHash or userToken beside it, made by your server"
+    return ApiError(403, "unverified_user", message, "userId")
+
+
 def forbidden_origin(source: str, origin: str) -> ApiError:
     """A page of another origin than those of the source."""
     return ApiError(

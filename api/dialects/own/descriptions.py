@@ -11,6 +11,7 @@ from api.dialects.own.decide_answer import DecideAnswer
 from api.dialects.own.decide_query import DecideQuery
 from api.dialects.own.item_wire import ItemAnswer, WireItem, WireItems, WireNamedItem
 from api.dialects.own.items import ItemsAnswer
+from api.dialects.own.person import PersonAnswer
 from api.dialects.own.placements import PlacementAnswer
 from api.dialects.own.preview_answer import MistakenDraftAnswer, PreviewAnswer
 from api.dialects.own.preview_wire import WirePreview
@@ -24,6 +25,7 @@ from api.dialects.own.wire import (
     WireConsent,
     WireDecide,
     WireExposures,
+    WireMe,
     WireNamedReward,
     WireReward,
     WireRewards,
@@ -124,6 +126,21 @@ KEPT_CONSENT = Description(
     query=KindQuery,
     given={200: json_of(KeptConsent, what="By purpose.")},
     errors=(404,),
+)
+
+EXPLAIN_VISITOR = Description(
+    summary="What to tell a person of the automated decisions made about them",
+    query=KindQuery,
+    given={200: json_of(PersonAnswer, what="In plain words.")},
+    errors=(404,),
+)
+
+EXPLAIN_TO_ME = Description(
+    summary="Tells a person of the automated decisions made about them",
+    body=(WireMe,),
+    given={200: json_of(PersonAnswer, what="In plain words.")},
+    errors=(403, 404),
+    example={"userId": "user-7", "userHash": "…"},
 )
 
 PREVIEW = Description(

@@ -11,6 +11,7 @@ from api.dialects.own import (
     decide,
     decisions,
     items,
+    person,
     placements,
     preview,
     rank,
@@ -41,6 +42,7 @@ _BY_PAGES = (
     Route(_POST, "/v1/exposures", "exposures", _COLLECT, decisions.exposures, description=told.EXPOSURES),
     Route(_POST, "/v1/rewards", "rewards", _COLLECT, decisions.rewards, description=told.REWARDS),
     Route(_POST, "/v1/consent", "consent", _COLLECT, consent.answer, description=told.CONSENT),
+    Route(_POST, "/v1/me/explain", "explain_to_me", _DECIDE, person.explain_to_me, description=told.EXPLAIN_TO_ME),
     Route(_GET, "/v1/consent/keys", "consent_keys", None, consent.keys, description=told.CONSENT_KEYS),
 )
 
@@ -85,6 +87,14 @@ _BY_SERVERS = (
         rights.erasure,
         is_look=True,
         description=told.ERASURE,
+    ),
+    Route(
+        _POST,
+        f"{_VISITOR}/explain",
+        "explain_visitor",
+        _VISITORS,
+        person.explain,
+        description=told.EXPLAIN_VISITOR,
     ),
     Route(_GET, f"{_VISITOR}/consent", "kept_consent", _VISITORS, consent.kept, description=told.KEPT_CONSENT),
     Route(_GET, _VISITOR, "visitor", _VISITORS, visitors.show, description=told.VISITOR),

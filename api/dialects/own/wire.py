@@ -101,6 +101,18 @@ class WireConsent(Wire, frozen=True, kw_only=True):
     collection_method: str | None = None
 
 
+class WireMe(Wire, frozen=True, kw_only=True):
+    """Who the caller is, and what proves it."""
+
+    user_id: WireId = None
+    user_hash: str | None = None
+    user_token: str | None = None
+
+
+class _AnyMe(WireMe, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
 class _AnyBatch(WireBatch, frozen=True, kw_only=True, forbid_unknown_fields=False):
     pass
 
@@ -131,3 +143,4 @@ REWARD: Reader[WireReward] = Reader(WireReward, _AnyReward)
 NAMED_REWARD: Reader[WireNamedReward] = Reader(WireNamedReward, _AnyNamedReward)
 UNLINK: Reader[WireUnlink] = Reader(WireUnlink, _AnyUnlink)
 CONSENT: Reader[WireConsent] = Reader(WireConsent, _AnyConsent)
+ME: Reader[WireMe] = Reader(WireMe, _AnyMe)
