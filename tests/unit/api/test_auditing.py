@@ -34,6 +34,7 @@ RECORDED = [
 ]
 BODIES: dict[str, Any] = {
     "unlink": {"anonymousId": "a1", "userId": "u1"},
+    "preview": {"visitor": {"anonymousId": "a1"}},
     "put_items": {"items": [{"id": "x", "body": {"title": "X"}}]},
     "put_item": {"body": {"title": "X"}},
     "patch_item": {"body": {"title": "X"}},
