@@ -28,6 +28,8 @@ COMMANDS = {
     "rollback": ("cli.catalog_commands:rollback", "Put an earlier version of the catalog in force again."),
     "history": ("cli.catalog_commands:history", "List published versions of the catalog: who, when, what."),
     "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
+    "preview": ("cli.preview:preview", "What a visitor would see, and why, by the catalog in force or a draft."),
+    "segments": ("cli.segments:segments", "How many visitors are in each segment."),
     "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
     "replay": ("cli.replay:replay", "Fold the log anew: compare, or write states and models anew."),
     "backtest": (
@@ -45,7 +47,7 @@ COMMANDS = {
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused")
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused", "segments")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

@@ -130,6 +130,14 @@ def check_files(files: Mapping[str, bytes], *, now_ms: int | None = None) -> Che
     return _check("catalog", lambda mistakes: _parsed(sorted(files.items()), mistakes), _Known(), now_ms)
 
 
+def catalog_files(folder: Path) -> dict[str, bytes]:
+    """The text of each file of a catalog, by its path in ``folder``; raises ``InvalidCatalog`` if one is unread."""
+    mistakes = Mistakes()
+    texts = _read_texts(folder, mistakes)
+    mistakes.raise_any()
+    return dict(texts)
+
+
 class _Known(NamedTuple):
     """What a placement or a conversion may use; None: what the registries know."""
 
@@ -216,6 +224,10 @@ def known_policy(spec: PolicySpec, field: str, arms: Collection[str]) -> Iterabl
 
 
 def _read_folder(folder: Path, mistakes: Mistakes) -> list[Tree]:
+    return _parsed(_read_texts(folder, mistakes), mistakes)
+
+
+def _read_texts(folder: Path, mistakes: Mistakes) -> list[tuple[str, bytes]]:
     name = folder.name or str(folder)
     if not folder.is_dir():
         what = "is a file; give the folder it lies in" if folder.exists() else "there is no such folder"
@@ -231,7 +243,7 @@ def _read_folder(folder: Path, mistakes: Mistakes) -> list[Tree]:
             texts.append((label, file.read_bytes()))
         except OSError as error:
             mistakes.add(Place(label), "", f"cannot be read: {error.strerror or error}", "unreadable")
-    return _parsed(texts, mistakes)
+    return texts
 
 
 def _parsed(texts: Iterable[tuple[str, bytes]], mistakes: Mistakes) -> list[Tree]:
