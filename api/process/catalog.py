@@ -29,7 +29,7 @@ class CatalogInForce(Protocol):
         """An item at hand, whichever placements take it."""
         ...
 
-    def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
+    async def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
         """Another catalog than the one in force, ready to decide, with the items at hand."""
         ...
 
@@ -84,9 +84,9 @@ class NotInForce:
         """None."""
         return None
 
-    def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
+    async def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
         """The other, without items."""
-        return prepare(compiled)
+        return await asyncio.to_thread(prepare, compiled)
 
 
 class PreparedInForce:
@@ -124,10 +124,11 @@ class PreparedInForce:
         """An item at hand, whichever placements take it."""
         return self._items.get(item_id)
 
-    def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
+    async def prepared(self, compiled: CompiledCatalog) -> PreparedCatalog:
         """Another catalog than the one in force, ready to decide, with the items at hand."""
         taken = self._taken(compiled)
-        return with_items(prepare(compiled), taken) if taken else prepare(compiled)
+        prepared = await asyncio.to_thread(prepare, compiled)
+        return await asyncio.to_thread(with_items, prepared, taken) if taken else prepared
 
     def items_changed(self) -> None:
         """Others are at hand: they are prepared in a moment."""

@@ -99,7 +99,7 @@ class Drafts:
                 if checked.catalog is None:
                     raise MistakenDraft(checked.mistakes)
                 compiled = await asyncio.to_thread(_compiled, checked.catalog, in_force, now_ms)
-                kept = self._kept[digest] = self._services.catalog.prepared(compiled)
+                kept = self._kept[digest] = await self._services.catalog.prepared(compiled)
                 if len(self._kept) > MAX_KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(digest)

@@ -1,0 +1,145 @@
+"""Previews and sizes of segments through real servers: what is asked about leaves no trace in Redis or the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import RedisUrl, Settings
+from eventlog.topics import DECISIONS, VISITOR_LOG
+from installation.redis_clients import worker_client
+from installation.visitors import visitors_of
+from personalization.catalog.compiled_catalog import CompiledCatalog
+from state.catalog_follower import CatalogFollower
+from state.catalog_store import CatalogStore
+from state.segment_store import SegmentStore
+from stream.segment_census import SegmentCensus
+from tests.integration.site import NAMESPACE, Site
+from tests.running import until
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
+
+CATALOG = """
+placements:
+  hero:
+    content: [pro, capped, plain]
+    default: plain
+  kept:
+    content: [plain, capped]
+    default: plain
+    sticky: true
+content:
+  pro: {type: html, body: <p>pro</p>, when: traits.plan == "pro"}
+  capped: {type: html, body: <p>capped</p>, cap: 3 per visitor}
+  plain: {type: html, body: <p>plain</p>}
+segments:
+  readers: count("Read", within="7d") >= 2
+  phones: device == "mobile"
+sources:
+  site:
+    write_keys: [pk_dev]
+    server_keys: [sk_dev]
+    consent_default: granted
+"""
+VISITOR = {"anonymousId": "p1"}
+N_PARTITIONS = 4
+OURS = re.compile(r"nextbest_(decision|events|fallbacks|model_faults|apprentice|unlogged|spool|scoring)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site.open(tmp_path_factory, CATALOG) as site:
+        for n in range(2):
+            site.collect({"type": "track", "event": "Read", "messageId": f"r{n}", **VISITOR})
+        site.collect({"type": "identify", "traits": {"plan": "free"}, "messageId": "i", **VISITOR})
+        site.decide(VISITOR, "hero")
+        until(lambda: site.up.event_count("p1") == 3, "all is folded")
+        site.state("a:p1")
+        yield site
+
+
+def kept(site: Site) -> dict[str, Any]:
+    """All that stands of visitors in Redis, the log, the spool, and what the API counted of decisions."""
+    names = [
+        name
+        for kind in ("visitor", "folder", "timers", "aliases")
+        for name in site.redis.scan_iter(match=f"{NAMESPACE}:{kind}:*")
+    ]
+    (address,) = re.findall(r"api (http://\S+/metrics)", "".join(site.up.said))
+    with urllib.request.urlopen(address, timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return {
+        "redis": {name: site.redis.dump(name) for name in sorted(names)},
+        "log": [site.raw(VISITOR_LOG), site.raw(DECISIONS)],
+        "spool": sorted(
+            path.stat().st_size for path in Path(site.up.data_dir, "spool").rglob("*") if path.is_file()
+        ),
+        "metrics": [line for line in lines if OURS.match(line)],
+    }
+
+
+def test_a_preview_leaves_all_as_it_was(site: Site, tmp_path: Path) -> None:
+    before = kept(site)
+    assert all([before["redis"], *before["log"], before["metrics"]]), "there is something that could change"
+    pro = {"traits": {"plan": "pro"}, "events": [{"event": "Read"}]}
+    for body in (
+        {"visitor": VISITOR},
+        {"visitor": {**VISITOR, "userId": "u1"}, "facts": pro},
+        {"facts": {"consent": {"personalization": True}}},
+        {"visitor": VISITOR, "catalog": {"files": {"shop.yaml": CATALOG.replace("free", "gratis")}}},
+    ):
+        found = site.call("/v1/preview", body, "sk_dev")
+        assert [each["placement"] for each in found["placements"]] == ["hero", "kept"]
+    assert kept(site) == before
+
+
+def test_a_command_previews_files_that_are_not_published(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "draft.yaml").write_text(CATALOG.replace('traits.plan == "pro"', 'traits.plan == "free"'))
+    (tmp_path / "key").write_text("sk_dev")
+    asked = ["--visitor", "p1", "--kind", "anonymous", "--placement", "hero", "--api", site.up.url]
+    asked += ["--key-file", str(tmp_path / "key")]
+    by_catalog, by_draft = site.command("preview", *asked), site.command("preview", str(tmp_path), *asked)
+    assert (
+        "not pro: its rule does not hold: traits.plan == \"pro\" does not hold: traits.plan is 'free'" in by_catalog
+    )
+    assert "not pro" not in by_draft
+    assert "pro (" in by_draft
+
+
+def test_sizes_are_counted_listed_and_printed(site: Site) -> None:
+    assert "not yet" in site.command("segments")
+    assert asyncio.run(counted(site))
+    rows = {row["name"]: row for row in map(json.loads, site.command("segments", "--json").splitlines())}
+    assert (rows["readers"]["size"], rows["readers"]["of"]) == (1, 1)
+    assert rows["phones"]["size"] is None
+    _, sizes = site.request("GET", "/v1/segments")
+    assert [each["size"] for each in sizes["segments"]] == [1, None]
+    status, page = site.request("GET", "/v1/segments/readers/visitors")
+    assert (status, page["visitors"], page["cursor"]) == (200, [{"kind": "anonymous", "id": "p1"}], None)
+
+
+async def counted(site: Site) -> bool:
+    """One walk of the census over what is stored."""
+    settings = Settings(redis=RedisUrl(site.log_url), namespace=NAMESPACE, data_dir=str(site.up.data_dir))
+    redis = worker_client(settings.redis)
+    try:
+        follower = CatalogFollower(CatalogStore(redis, NAMESPACE))
+        task = asyncio.create_task(follower.run())
+        assert await follower.wait_ready(10)
+        current: CompiledCatalog = follower.current
+        visitors = visitors_of(settings, redis, site.keys, site.cipher)
+        census = SegmentCensus(
+            SegmentStore(redis, site.keys, visitors), follower, lambda: range(N_PARTITIONS), N_PARTITIONS, 1.0
+        )
+        done = await census.count(current)
+        task.cancel()
+        return done
+    finally:
+        await redis.aclose()
