@@ -17,6 +17,7 @@ from personalization.deciding.decision import Tier
 from personalization.deciding.distribution import SCALE
 from personalization.events.decision_record import DecisionRecord
 from personalization.explaining import person_words as words
+from personalization.explaining.exposure_report import exposures_of
 from personalization.explaining.rule_values import Look, looks_of, see
 from personalization.visitor.purposes import PERSONALISING, may
 
@@ -148,7 +149,7 @@ def _looks(catalog: CompiledCatalog) -> dict[str, Look]:
 
 def _value(name: str, looks: Mapping[str, Look], scope: VisitorScope) -> Any:
     if name == words.CAPS:
-        return None if scope.state is None else {of: seen.total for of, seen in scope.state.exposures.items()}
+        return {f"{seen.of} {seen.name}": seen.total for seen in exposures_of(scope)}
     if name.replace("[", ".").split(".")[0] in OF_REQUESTS:
         return None  # this is no request of theirs
     look = looks.get(name)

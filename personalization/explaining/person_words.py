@@ -102,11 +102,17 @@ def data_words(name: str) -> tuple[str, str]:
 def placement_words(placement: str, n_contents: int, *, learns: bool) -> str:
     """What is decided in one place.
 
+    Parameters
+    ----------
+    n_contents
+        Of the catalog; 0: the site brings them at each visit.
+
     >>> placement_words("home.hero", 3, learns=True)
     "In the place “home.hero” one of 3 contents is chosen, by rules and a model that learns."
     """
-    by = "by rules and a model that learns" if learns else "by rules and a model that only watches"
-    return f"In the place “{placement}” one of {n_contents} contents is chosen, {by}."
+    by = "by rules and a model that learns" if learns else "by rules, while a model only watches"
+    among = f"one of {n_contents} contents" if n_contents else "one of the contents that the site brings"
+    return f"In the place “{placement}” {among} is chosen, {by}."
 
 
 def decision_words(content: str, placement: str, at_ms: int, how: str) -> str:

@@ -18,9 +18,10 @@ from personalization.catalog.sections.privacy import Controller, Privacy
 from personalization.events.decision_record import DecisionRecord
 from personalization.visitor.choice import Choice
 from personalization.visitor.purposes import Word
-from personalization.visitor.visitor_state import VisitorState
+from personalization.visitor.visitor_state import Exposure, VisitorState
 from tests.unit.api.site import NOW, SECRETS, SERVER, WRITE, Site, open_site, shop
 
+SHOWN = {"bags": Exposure(2, 0, 2, 2, NOW - 5)}
 HASH = user_hash(identity_secret(SECRETS, "web"), "u1")
 
 
@@ -62,7 +63,9 @@ async def site() -> AsyncIterator[Shop]:
     compiled = compile_catalog(structs.replace(catalog, content=content, privacy=privacy, segments=segments), 12)
     async with open_site(Shop, compiled=compiled) as opened:
         assert isinstance(opened, Shop)
-        opened.visitors.states["u:u1"] = VisitorState(first_ms=NOW - 9, traits={"plan": "free"}, n_orders=2)
+        opened.visitors.states["u:u1"] = VisitorState(
+            first_ms=NOW - 9, traits={"plan": "free"}, n_orders=2, exposures=SHOWN
+        )
         yield opened
 
 
@@ -104,6 +107,7 @@ async def test_each_decision_names_the_data_it_looks_at_with_their_values(site: 
     assert data["n_orders"]["value"] == 2
     assert data['count("Viewed", within="7d")']["value"] == 0
     assert data["device"]["value"] is None
+    assert data["exposures"]["value"] == {"content bags": 2}
 
 
 async def test_the_latest_decisions_are_told_in_a_sentence_each(site: Shop) -> None:
