@@ -108,7 +108,7 @@ def placement_words(placement: str, n_contents: int, *, learns: bool) -> str:
         Of the catalog; 0: the site brings them at each visit.
 
     >>> placement_words("home.hero", 3, learns=True)
-    "In the place “home.hero” one of 3 contents is chosen, by rules and a model that learns."
+    'In the place “home.hero” one of 3 contents is chosen, by rules and a model that learns.'
     """
     by = "by rules and a model that learns" if learns else "by rules, while a model only watches"
     among = f"one of {n_contents} contents" if n_contents else "one of the contents that the site brings"

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import structs
-from prometheus_client import generate_latest
 
 from api.process.draft_check import CheckedDraft, checked
 from api.services.drafts import Drafts
@@ -137,8 +136,8 @@ async def test_a_preview_leaves_no_trace(site: Site) -> None:
 
 def decided(site: Site) -> list[str]:
     """What is counted of decisions, events and links."""
-    lines = generate_latest(site.metrics.registry).decode().splitlines()
-    return [line for line in lines if not line.startswith("#") and "http" not in line and "process_" not in line]
+    lines = site.metrics.exposition().decode().splitlines()
+    return [line for line in lines if line.startswith("nextbest_") and "nextbest_requests" not in line]
 
 
 async def test_a_write_key_may_not_preview(site: Site) -> None:
