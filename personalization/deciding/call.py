@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from personalization.audience.consent import record, words_of
 from personalization.audience.conversion_scores import Scorers, Scores
@@ -22,6 +23,9 @@ from personalization.visitor.purposes import merge as merge_words
 from personalization.visitor.session import session_at
 from personalization.visitor.visitor_state import VisitorState
 
+if TYPE_CHECKING:
+    from personalization.deciding.watching import Watch
+
 NonceSource = Callable[[], bytes]
 """Gives ``decision_id.NONCE_BYTES`` that were never given before."""
 
@@ -35,6 +39,8 @@ class Call:
         The contents that the answer shows, in order.
     is_crawler
         It comes from a program that reads pages.
+    watch
+        Is told of each slot when it is filled; None: nobody asks.
     counted
         How often it shows what caps count together, by its name (``catalog.caps``).
     """
@@ -50,6 +56,7 @@ class Call:
         nonce: NonceSource,
         out_of_time: Callable[[], bool],
         scorers: Scorers,
+        watch: Watch | None = None,
     ) -> None:
         self.request = request
         self.catalog = catalog
@@ -57,6 +64,7 @@ class Call:
         self.keys = keys
         self.nonce = nonce
         self.out_of_time = out_of_time
+        self.watch = watch
         self.now_ms = now_ms
         self.key = request.key
         self.is_crawler = is_crawler(request.context)

@@ -9,11 +9,28 @@ receipt grants may be logged.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 from personalization.deciding.request import DecideRequest
 from personalization.events.decision_record import Agreed
 from personalization.visitor.purposes import Word, Words, recorded, said, spoken
 from personalization.visitor.visitor_state import VisitorState
+
+By: TypeAlias = Literal["recorded", "receipt", "request", "browser", "default"]
+"""Where a word on a purpose stands: kept of the visitor, in the receipt or the words of the request, in what its
+browser refuses, or nowhere, so that the source's ``consent_default`` holds."""
+
+
+class ConsentWord(NamedTuple):
+    """The word on a purpose that holds for a request; ``at_ms`` is None where nobody ever said one."""
+
+    purpose: str
+    granted: bool
+    by: By
+    at_ms: int | None = None
+    verified: bool = False
+    receipt: str = ""
+
 
 _NOTHING_SAID: dict[str, Agreed] = {}
 
@@ -49,6 +66,19 @@ class Consents:
         if held is None:
             return True if word else self._default
         return held.granted
+
+    def word(self, purpose: str, now_ms: int) -> ConsentWord:
+        """By which word ``granted`` answers; it says the same."""
+        said_now = spoken(self._said, purpose) if self._said else None
+        held = recorded(self._recorded, purpose)
+        if said_now is False or (said_now and held is None):
+            by: By = "browser" if said_now is False and purpose in self._by_browser else "request"
+            return ConsentWord(purpose, said_now, by, now_ms, self._trusted)
+        if held is None:
+            return ConsentWord(purpose, self._default, "default")
+        receipt = self._named_by(purpose, held)
+        by = "receipt" if receipt else "recorded"
+        return ConsentWord(purpose, held.granted, by, held.at_ms, held.verified, receipt)
 
     def signed(self, purposes: tuple[str, ...]) -> bool:
         """Whether the request brings a receipt that grants each of ``purposes``."""

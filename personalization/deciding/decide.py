@@ -23,6 +23,7 @@ from personalization.deciding.questions import Question
 from personalization.deciding.request import DecideRequest, PlacementRequest
 from personalization.deciding.reward_scorer import RewardScorer
 from personalization.deciding.slots import fill
+from personalization.deciding.watching import Watch
 from personalization.errors import InvalidInput
 from personalization.visitor.visitor_state import VisitorState
 
@@ -48,6 +49,7 @@ def decide(
     nonce: NonceSource,
     out_of_time: Callable[[], bool] = _never,
     scorers: Scorers = NO_SCORERS,
+    watch: Watch | None = None,
 ) -> Answer:
     """Decide every slot asked for.
 
@@ -62,6 +64,8 @@ def decide(
         Asked before each scoring; once true, rules answer the rest.
     scorers
         By conversion; asked only where a rule or a feature names its score.
+    watch
+        Is told of each slot when it is filled; None: nobody asks.
 
     Raises
     ------
@@ -79,6 +83,7 @@ def decide(
         nonce=nonce,
         out_of_time=out_of_time,
         scorers=scorers,
+        watch=watch,
     )
     try:
         question = next(steps)
@@ -105,9 +110,10 @@ def deciding(
     nonce: NonceSource,
     out_of_time: Callable[[], bool] = _never,
     scorers: Scorers = NO_SCORERS,
+    watch: Watch | None = None,
 ) -> Deciding:
     """``decide`` step by step, for a request that was checked: each question to a model is handed out."""
-    call = Call(request, states, catalog, models, now_ms, keys, nonce, out_of_time, scorers)
+    call = Call(request, states, catalog, models, now_ms, keys, nonce, out_of_time, scorers, watch)
     for asked in request.placements:
         if request.apart:
             call.taken.clear()

@@ -9,6 +9,7 @@ from personalization.deciding.draw import decision_id_by_arm, sticky_decision_id
 from personalization.deciding.filling import Filling
 from personalization.deciding.ladder import Rung, answered, climb, failed
 from personalization.deciding.questions import Question
+from personalization.deciding.watching import filled_slot
 from personalization.deciding.writing import Drawn, write, write_kept
 from personalization.events.decision_id import mint, trial_of
 
@@ -19,14 +20,20 @@ def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bo
     if filling.sticky and _keep(filling, slot, arms):
         return True
     rung = climb(filling, arms)
+    scorer = None
     if isinstance(rung, Question):
+        scorer = rung.scorer
         try:
             rung = answered(filling, (yield rung))
         except Exception as error:
             rung = failed(filling, arms, error)
+            scorer = None
     if rung is None:
         return False
-    write(filling, slot, rung, _draw(filling, slot, rung) if rung.draws else _certain(filling, slot, rung))
+    drawn = _draw(filling, slot, rung) if rung.draws else _certain(filling, slot, rung)
+    if filling.call.watch is not None:
+        filling.call.watch(filled_slot(filling, slot, arms, rung=rung, drawn=drawn, scorer=scorer))
+    write(filling, slot, rung, drawn)
     return True
 
 
@@ -39,6 +46,8 @@ def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:
         return False
     if kept.arm in filling.call.taken:
         return False
+    if filling.call.watch is not None:
+        filling.call.watch(filled_slot(filling, slot, arms, kept=kept))
     write_kept(filling, slot, kept)
     return True
 

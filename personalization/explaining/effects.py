@@ -1,0 +1,97 @@
+"""What the features of the context did to the estimates: asked of the model, where it can say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from personalization.explaining.explanation import Effects, ExplainedArm
+from personalization.features import Features
+
+
+class Contributions(Protocol):
+    """An estimate taken apart: ``estimate`` − ``mean_estimate`` is the sum of ``by_feature``."""
+
+    @property
+    def mean_estimate(self) -> float:
+        """What is expected of the arm in the mean context, reward units."""
+        ...
+
+    @property
+    def estimate(self) -> float:
+        """What is expected of it here."""
+        ...
+
+    @property
+    def by_feature(self) -> Mapping[str, float]:
+        """What each feature adds, with a sign."""
+        ...
+
+
+@runtime_checkable
+class ExplainsEstimates(Protocol):
+    """A model that can take an estimate apart."""
+
+    def contributions(
+        self, arm: str, features: Features, arm_features: Mapping[str, Features] | None = None
+    ) -> Contributions:
+        """The parts of the estimate of ``arm`` in this context; ``arm_features`` are by arm."""
+        ...
+
+
+class Asked(NamedTuple):
+    """A model, and what it was told.
+
+    Attributes
+    ----------
+    version
+        The model's own.
+    decided_by
+        The version that decided.
+    """
+
+    scorer: object | None
+    version: int
+    decided_by: int
+    features: Features
+    arm_features: Mapping[str, Features] | None
+
+
+def compared(shown: str, arms: Sequence[ExplainedArm]) -> list[str]:
+    """The arms whose estimates are taken apart: what was shown, and the best of the others."""
+    others = [arm for arm in arms if arm.arm != shown and arm.estimate is not None]
+    known = any(arm.arm == shown and arm.estimate is not None for arm in arms)
+    best = max(others, key=lambda arm: arm.estimate or 0.0, default=None)
+    return [*([shown] if known else []), *([best.arm] if best is not None else [])]
+
+
+def effects_on(names: Sequence[str], asked: Asked) -> tuple[list[Effects], str | None]:
+    """What the features did to the estimates of the arms ``names``, and what is to be said of that."""
+    if not names:
+        return [], None
+    if asked.scorer is None:
+        return [], "The model that decided is not at hand, so nothing tells what each feature did."
+    if not isinstance(asked.scorer, ExplainsEstimates):
+        return [], "This model cannot tell what each feature did."
+    found = []
+    for arm in names:
+        try:
+            parts = asked.scorer.contributions(arm, asked.features, asked.arm_features)
+        except Exception as error:  # whatever a model may raise: the rest of the explanation stands
+            return [], f"The model failed to tell what each feature did ({type(error).__name__})."
+        strongest = sorted(parts.by_feature.items(), key=lambda part: (-abs(part[1]), part[0]))
+        found.append(
+            Effects(
+                arm=arm,
+                mean_context_estimate=parts.mean_estimate,
+                estimate=parts.estimate,
+                by_feature=dict(strongest),
+                model_version=asked.version,
+            )
+        )
+    if asked.version == asked.decided_by:
+        return found, None
+    return found, (
+        f"What the features did is told by version {asked.version} of the model: version {asked.decided_by}, which "
+        "decided, is not in memory any more."
+    )

@@ -1,0 +1,69 @@
+"""A feature of the context as a sentence about the visitor."""
+
+from __future__ import annotations
+
+from personalization.features import Features, FeatureValue
+
+_PLAIN = {
+    "cart_value": "the cart is worth {}",
+    "days_since_first": "the first visit was {} days ago",
+    "days_since_last": "the last visit was {} days ago",
+    "device": "the device is {}",
+    "event_count": "{} events are known of the visitor",
+    "hour": "it is {} o'clock",
+    "n_orders": "the visitor has ordered {} times",
+    "revenue": "the visitor has spent {}",
+    "session.n_events": "this visit has had {} events",
+    "session.n_views": "this visit has had {} page views",
+    "session.number": "it is visit number {}",
+    "session.seconds": "this visit has taken {} seconds",
+}
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_OF_ENTRIES = {
+    "affinities": "the liking for {} is {}",
+    "context": "the request's {} is {}",
+    "counts": "{} was counted {} times lately",
+    "scores": "the score {} is {}",
+    "tiers": "the tier of {} is {}",
+    "traits": "the visitor's {} is {}",
+    "trends": "the score {} is {}",
+}
+
+
+def feature_words(name: str, features: Features) -> str:
+    """What a feature says of the visitor.
+
+    >>> known = {"affinities.category.shoes": 2.41, "device": "mobile", "counts.Viewed": 3.0, "weekday": 0.0}
+    >>> feature_words("affinities.category.shoes", known), feature_words("device", known)
+    ('the liking for shoes (category) is 2.4', 'the device is mobile')
+    >>> feature_words("counts.Viewed", known), feature_words("weekday", known)
+    ('Viewed was counted 3 times lately', 'it is Monday')
+    >>> feature_words("traits.plan", known), feature_words("segments.vip", {"segments.vip": 1.0})
+    ('nothing is known of traits.plan', 'the visitor is in the segment vip')
+    """
+    value = features.get(name)
+    if value is None:
+        return f"nothing is known of {name}"
+    if name == "known":
+        return "the visitor is logged in" if value else "the visitor is not logged in"
+    if name == "weekday" and isinstance(value, float) and value in range(7):
+        return f"it is {_WEEKDAYS[int(value)]}"
+    first, _, rest = name.partition(".")
+    if first == "segments" and rest:
+        return f"the visitor is in the segment {rest}"
+    if name in _PLAIN:
+        return _PLAIN[name].format(_said(value))
+    if rest and first in _OF_ENTRIES:
+        return _OF_ENTRIES[first].format(_entry(first, rest), _said(value))
+    return f"{name} is {_said(value)}"
+
+
+def _entry(first: str, rest: str) -> str:
+    family, _, key = rest.partition(".")
+    return f"{key} ({family})" if first == "affinities" and key else rest
+
+
+def _said(value: FeatureValue) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"

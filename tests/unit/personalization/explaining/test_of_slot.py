@@ -1,0 +1,260 @@
+"""An explanation says what decided, and nothing else: its numbers are the record's, and no arm is left out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from personalization.catalog.catalog import Cap, Catalog, Content, Placement
+from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.catalog.sections.variants import PlacementVariant
+from personalization.deciding.decider_catalog import PreparedCatalog, prepare
+from personalization.deciding.distribution import SCALE
+from personalization.deciding.request import DecideRequest, PlacementRequest
+from personalization.explaining.explanation import Explanation
+from personalization.features import Features
+from personalization.visitor.purposes import Word
+from personalization.visitor.visitor_state import Exposure, Holdout, Session, Sticky, VisitorState
+from tests.unit.personalization.explaining.watched import watched, why
+from tests.unit.personalization.scenes import NOW, Broken, Likes, ask, catalog, run
+
+MINUTE = 60_000
+ARMS = tuple("abcdef")
+RULES = (
+    None,
+    "traits.plan == 'pro'",
+    "n_orders > 1",
+    "device == 'mobile'",
+    "counts['Viewed'] > 2.0 && known",
+    'count("Viewed", within="7d") >= 2',
+)
+CAPS = (
+    (),
+    (Cap(limit=1),),
+    (Cap(limit=2, per="day"),),
+    (Cap(limit=1, per="visitor"),),
+    (Cap(limit=1, of="placement"),),
+    (Cap(limit=2, within_ms=7 * 86_400_000),),
+    (Cap(limit=1, per="day", of="group"),),
+)
+
+
+@st.composite
+def contents(draw: st.DrawFn) -> Content:
+    starts, ends = draw(st.sampled_from([(None, None), (NOW + 1, None), (None, NOW - 1), (NOW - 1, NOW + 1)]))
+    return Content(
+        body={"title": "x"},
+        when=draw(st.sampled_from(RULES)),
+        cap=draw(st.sampled_from(CAPS)),
+        group="promos",
+        starts_ms=starts,
+        ends_ms=ends,
+        priority=draw(st.integers(0, 2)),
+        features=draw(st.sampled_from([{}, {"category": "shoes"}])),
+    )
+
+
+@st.composite
+def placements(draw: st.DrawFn) -> Placement:
+    apprentice = draw(st.sampled_from([False, False, False, True]))
+    return Placement(
+        content=draw(st.sampled_from([ARMS, ARMS[:3]])),
+        default="a",
+        slots=1 if apprentice else draw(st.integers(1, 3)),
+        when=draw(st.sampled_from((None, None, *RULES))),
+        holdout=draw(st.sampled_from([0.0, 0.5])),
+        control="default" if apprentice else draw(st.sampled_from(["default", "uniform"])),
+        sticky=not apprentice and draw(st.booleans()),
+        apprentice=apprentice,
+        variants={"v": PlacementVariant(share=0.5)} if draw(st.booleans()) and not apprentice else {},
+    )
+
+
+@st.composite
+def shops(draw: st.DrawFn) -> PreparedCatalog:
+    spec = Catalog(
+        content={arm: draw(contents()) for arm in ARMS},
+        placements={name: draw(placements()) for name in ("hero", "list")},
+        segments={"buyers": "n_orders > 0"},
+        holdout=draw(st.sampled_from([0.0, 0.2])),
+    )
+    return prepare(compile_catalog(spec, 3))
+
+
+@st.composite
+def visitors(draw: st.DrawFn) -> VisitorState:
+    exposures = {
+        arm: Exposure(n, NOW // 86_400_000, n, n, NOW - MINUTE)
+        for arm, n in draw(st.dictionaries(st.sampled_from(ARMS), st.integers(1, 3))).items()
+    }
+    sticky = draw(st.sampled_from(["", "a", "c"]))
+    return VisitorState(
+        revision=draw(st.integers(1, 9)),
+        now_ms=NOW - MINUTE,
+        first_ms=NOW - 9 * MINUTE,
+        last_ms=NOW - MINUTE,
+        session=Session(1, NOW - 9 * MINUTE, NOW - MINUTE, 3, 1),
+        traits=draw(st.sampled_from([{}, {"plan": "free"}, {"plan": "pro"}])),
+        n_orders=draw(st.integers(0, 3)),
+        consents=draw(
+            st.sampled_from(
+                [{}, {"personalization": Word(True, NOW - 5)}, {"personalization": Word(False, NOW - 5)}]
+            )
+        ),
+        exposures=exposures,
+        sticky={"hero/0": Sticky("kept", sticky, SCALE // 2, NOW - 2 * MINUTE)} if sticky else {},
+        holdouts=draw(st.sampled_from([{}, {"hero": Holdout(True, NOW - 5)}, {"list": Holdout(False, NOW - 5)}])),
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> DecideRequest:
+    return ask(
+        *draw(st.sampled_from([("hero",), ("hero", "list"), (PlacementRequest("list", 3), "hero")])),
+        user_id=draw(st.sampled_from([None, "u1"])),
+        context={
+            "userAgent": draw(st.sampled_from(["", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)"]))
+        },
+        consent_default=draw(st.booleans()),
+        activate=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    shops(),
+    requests(),
+    st.one_of(st.none(), st.just([]), visitors().map(lambda state: [state])),
+    st.sampled_from([Likes(), Likes(a=1, b=9, c=0.01), Broken(), None]),
+)
+def test_an_explanation_is_what_decided(
+    shop: PreparedCatalog, request: DecideRequest, states: list[VisitorState] | None, model: Any
+) -> None:
+    models: Mapping[str, Any] = {} if model is None else dict.fromkeys(shop.catalog.models, model)
+    unwatched = run(shop, request, copy.deepcopy(states), models)
+    answer, explained = watched(shop, request, states, models)
+    assert answer.decisions == unwatched.decisions, "nobody is shown another thing for being watched"
+    assert answer.records == unwatched.records
+    assert len(explained) == len(answer.decisions)
+    records = {record.choice.decision_id: record for record in answer.records}
+    for decision, why_it in zip(answer.decisions, explained, strict=True):
+        assert (why_it.decision_id, why_it.placement, why_it.slot) == (
+            decision.decision_id,
+            decision.placement,
+            decision.slot,
+        )
+        assert (why_it.shown, why_it.probability) == (decision.content_id, decision.probability)
+        assert (why_it.tier, why_it.policy, why_it.reason) == (decision.tier, decision.policy, decision.reason)
+        held_out = bool(why_it.holdout and why_it.holdout.control)
+        assert (why_it.variant or "", held_out) == (decision.variant, decision.holdout)
+        _leaves_no_arm_out(why_it, shop)
+        if why_it.kept is None or not why_it.kept.repeated:
+            assert sum(arm.weight or 0 for arm in why_it.arms) == SCALE
+        record = records.get(why_it.decision_id)
+        if record is not None and record.ticket is not None:
+            _equals_the_record(why_it, record)
+
+
+def _leaves_no_arm_out(explained: Explanation, shop: PreparedCatalog) -> None:
+    placement = shop.placements[explained.placement]
+    could = {arm.arm for arm in explained.arms}
+    could_not = {arm.arm for arm in explained.refused}
+    assert could | could_not == set(placement.candidates.arms)
+    assert could & could_not <= {explained.shown}, "only what is shown for want of anything else is both"
+    for refused in explained.refused:
+        assert refused.words
+        assert refused.arm in explained.words or len(explained.refused) > 5 or explained.placement_rule
+
+
+def _equals_the_record(explained: Explanation, record: Any) -> None:
+    eligible = record.eligible()
+    assert [(arm.arm, arm.weight) for arm in explained.arms] == [(arm.arm, arm.weight) for arm in eligible]
+    if not record.choice.holdout:
+        assert [(arm.estimate, arm.uncertainty) for arm in explained.arms] == [(a.mean, a.sd) for a in eligible]
+    assert explained.drawn is not None
+    assert explained.drawn.ticket == record.ticket
+    (fell_on,) = [arm.arm for arm in explained.arms if _takes(arm.from_ticket, arm.to_ticket, record.ticket)]
+    assert fell_on == explained.drawn.arm == (record.choice.policy_arm or record.choice.arm)
+    assert explained.weight == record.choice.weight
+    assert explained.versions.model == record.choice.model_version
+    assert explained.versions.state_revision == record.state_revision
+    assert {refused.arm: refused.reason for refused in explained.refused} == record.filtered
+    agreed = {word.purpose for word in explained.consent if word.by != "default"}
+    assert agreed == set(record.agreed)
+
+
+def _takes(begin: int | None, end: int | None, ticket: int) -> bool:
+    return begin is not None and end is not None and begin <= ticket < end
+
+
+class Additive(Likes):
+    """A model whose estimates are sums of features."""
+
+    def contributions(
+        self, arm: str, features: Features, arm_features: Mapping[str, Features] | None = None
+    ) -> Any:
+        return SimpleNamespace(
+            mean_estimate=0.1, estimate=0.4, by_feature={"device": -0.02, "affinities.category.shoes": 0.32}
+        )
+
+
+def test_contributions_are_of_what_was_shown_and_of_the_next_best() -> None:
+    explained = why(catalog(), models={"hero": Additive(red=5, green=3, blue=1)})
+    others = {"red": "green", "green": "red", "blue": "red"}
+    assert [each.arm for each in explained.effects] == [explained.shown, others[explained.shown]]
+    assert list(explained.effects[0].by_feature) == ["affinities.category.shoes", "device"], "the strongest first"
+    assert explained.effects[0].model_version == 7
+
+
+def test_a_model_that_cannot_tell_says_so() -> None:
+    explained = why(catalog(), models={"hero": Likes()})
+    assert (explained.effects, explained.effects_note) == (
+        [],
+        "This model cannot tell what each feature did.",
+    )
+
+
+def test_a_model_that_fails_to_tell_takes_nothing_else_away() -> None:
+    class Failing(Likes):
+        def contributions(self, *_: Any) -> Any:
+            raise ZeroDivisionError
+
+    explained = why(catalog(), models={"hero": Failing()})
+    assert explained.effects_note == "The model failed to tell what each feature did (ZeroDivisionError)."
+    assert len(explained.arms) == 3
+
+
+def test_the_holdout_says_which_it_is_and_since_when() -> None:
+    shop = catalog(hero=Placement(content=("red", "green"), default="red", holdout=0.999999))
+    first = why(shop, states=[VisitorState()]).holdout
+    assert first is not None
+    assert (first.control, first.layer, first.since_ms) == (True, "placement", None)
+    state = VisitorState(holdouts={"hero": Holdout(True, NOW - 5)})
+    recorded = why(shop, states=[state]).holdout
+    assert recorded is not None
+    assert (recorded.control, recorded.since_ms) == (True, NOW - 5)
+
+
+@pytest.mark.parametrize(
+    ("terms", "state", "told"),
+    [
+        ({}, VisitorState(), (True, "default", None)),
+        (
+            {"context": {"consent": {"personalization": True}}, "consent_default": False},
+            None,
+            (True, "request", NOW),
+        ),
+        ({}, VisitorState(consents={"personalization": Word(True, 5, True)}), (True, "recorded", 5)),
+        ({"context": {"consent": {"personalization": False}}}, VisitorState(), (False, "request", NOW)),
+        ({"refused": ("personalization",)}, VisitorState(), (False, "browser", NOW)),
+    ],
+)
+def test_consent_is_told_by_its_word(terms: Any, state: VisitorState | None, told: tuple[Any, ...]) -> None:
+    (word,) = why(catalog(), ask(**terms), [state] if state is not None else []).consent
+    assert (word.granted, word.by, word.at_ms) == told
