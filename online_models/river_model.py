@@ -19,7 +19,7 @@ from river import base
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.guarded_estimator import GuardedEstimator
 from online_models.noise import coin_sd
-from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Float32Array, Scores
+from online_models.reward_model import ARM, ARM_FEATURES, Estimates, Float32Array, FloatArray, Scores
 
 CLIP_GRADIENT = 10.0
 """River's own default (1e12) clips nothing."""
@@ -161,6 +161,25 @@ class RiverModel(GuardedEstimator[Lesson]):
     def mean_reward(self) -> float:
         """Of all that was learned; 0 before."""
         return self.reward_sum / self.n_learned if self.n_learned else 0.0
+
+    # For who takes an estimate apart
+
+    def predict_encoded(self, arm: str, z: Float32Array) -> float:
+        """The reward expected of ``arm`` at an encoded context, shape (d,)."""
+        return self._predict(self._features(arm, self._inputs(z), self.n))
+
+    def weights_of(self, arm: str, n_dims: int) -> FloatArray | None:
+        """Of a linear estimator the weight of each dimension for ``arm``, shape (d,); None of any other.
+
+        Linear is what answers a function of weights times inputs, which are z-scores.
+        """
+        weights = getattr(self.estimator, "weights", None)
+        if "linear_model" not in type(self.estimator).__module__ or not isinstance(weights, Mapping):
+            return None
+        if not isinstance(weights.get(f"arm={arm}"), float):  # weights by class
+            return None
+        found = [weights.get(f"z{i}", 0.0) + weights.get(f"{arm}*z{i}", 0.0) for i in range(n_dims)]
+        return np.array(found, dtype=np.float64)
 
     # Input and output guards
 

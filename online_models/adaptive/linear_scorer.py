@@ -215,27 +215,33 @@ class LinearScorer:
         n = self.n if whole else self.n.take(rows, mode="clip") if len(self.arms) else np.zeros(len(key))
         if unknown is not None:
             n[unknown] = 0.0
-        bases = None
-        if self.base is not None:
-            n_arm_features = self.base.shape[0] - 1
-            known = np.zeros((len(key), n_arm_features), np.float32)
-            if self.arm_features is not None:
-                known[rows >= 0] = self.arm_features[rows[rows >= 0]]
-            if self.arm_encoder is not None and arm_features is not None:
-                told = [at for at in np.flatnonzero(rows < 0) if arm_features.get(key[at])]
-                if told:
-                    known[told] = encode_arms(self.arm_encoder, [arm_features[key[at]] for at in told])
-            bases = _bases(self.base, known)
-            if self.matching is not None and self.matching.pairs and self.slopes is not None:
-                about = [terms(arm_features.get(arm)) if arm_features else NO_TERMS for arm in key]
-                matches = self.matching.places(self.features.encoder, about)
-                coefficients = self.matching.coefficients(self.features, matches)
-                bases += (coefficients * self.slopes[:, None]).sum(axis=1)
+        bases = self.bases(key, rows, arm_features)
         selection = _Selection(places, n, bases, arm_features)
         if len(self._selections) >= MAX_CACHED_SELECTIONS:
             self._selections.clear()
         self._selections[key] = selection
         return selection
+
+    def bases(
+        self, arms: Sequence[str], rows: NDArray[np.intp], arm_features: Mapping[str, Any] | None
+    ) -> Float32Array | None:
+        """What arms have in common, as weights of φ[: 1 + L] of each of K arms, shape (K, 1 + L); None: nothing."""
+        if self.base is None:
+            return None
+        known = np.zeros((len(arms), self.base.shape[0] - 1), np.float32)
+        if self.arm_features is not None:
+            known[rows >= 0] = self.arm_features[rows[rows >= 0]]
+        if self.arm_encoder is not None and arm_features is not None:
+            told = [at for at in np.flatnonzero(rows < 0).tolist() if arm_features.get(arms[at])]
+            if told:
+                known[told] = encode_arms(self.arm_encoder, [arm_features[arms[at]] for at in told])
+        bases = _bases(self.base, known)
+        if self.matching is not None and self.matching.pairs and self.slopes is not None:
+            about = [terms(arm_features.get(arm)) if arm_features else NO_TERMS for arm in arms]
+            matches = self.matching.places(self.features.encoder, about)
+            coefficients = self.matching.coefficients(self.features, matches)
+            bases += (coefficients * self.slopes[:, None]).sum(axis=1)
+        return bases
 
 
 def _bases(base: Float32Array, arm_features: Float32Array) -> Float32Array:
