@@ -22,6 +22,7 @@ from api.services.scoring import CoalescedScoring
 from personalization.deciding.decide import check, deciding
 from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest, PlacementRequest, SentEvent
+from personalization.deciding.watching import Watch
 from personalization.errors import Unavailable
 from personalization.visitor.purposes import Words, merge
 from personalization.visitor.receipt import Receipt
@@ -131,6 +132,7 @@ class Decider:
         intake: Intake,
         deadline: Deadline,
         is_held: Callable[[Answer], bool] | None = None,
+        watch: Watch | None = None,
     ) -> Answer:
         """The answer; it is given whatever of Redis, models or the log is away.
 
@@ -139,6 +141,8 @@ class Decider:
         is_held
             Says whether the caller holds this very answer already, and will be told no more than that. Then no
             decision of it is recorded: nobody would ever see its ids.
+        watch
+            Is told of each slot when it is filled; None: nobody asks.
 
         Raises
         ------
@@ -148,7 +152,7 @@ class Decider:
         turnstile = self._services.turnstile
         turnstile.n_hurried += 1
         try:
-            return await self._decide(request, intake, deadline, is_held)
+            return await self._decide(request, intake, deadline, is_held, watch)
         finally:
             turnstile.n_hurried -= 1
 
@@ -158,6 +162,7 @@ class Decider:
         intake: Intake,
         deadline: Deadline,
         is_held: Callable[[Answer], bool] | None,
+        watch: Watch | None,
     ) -> Answer:
         services = self._services
         catalog = services.catalog.current
@@ -175,6 +180,7 @@ class Decider:
             nonce=services.nonce,
             out_of_time=lambda: time.perf_counter() > until,
             scorers=services.conversions,
+            watch=watch,
         )
         answer = await self._scoring.run(steps)
         services.metrics.scored(time.perf_counter() - reading_done)

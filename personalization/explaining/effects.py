@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, cast
 
+from personalization.explaining.contributions import ContributionsOf
 from personalization.explaining.explanation import Effects, ExplainedArm
 from personalization.features import Features
-
-
-class Contributions(Protocol):
-    """An estimate taken apart: ``estimate`` − ``mean_estimate`` is the sum of ``by_feature``."""
-
-    @property
-    def mean_estimate(self) -> float:
-        """What is expected of the arm in the mean context, reward units."""
-        ...
-
-    @property
-    def estimate(self) -> float:
-        """What is expected of it here."""
-        ...
-
-    @property
-    def by_feature(self) -> Mapping[str, float]:
-        """What each feature adds, with a sign."""
-        ...
-
-
-@runtime_checkable
-class ExplainsEstimates(Protocol):
-    """A model that can take an estimate apart."""
-
-    def contributions(
-        self, arm: str, features: Features, arm_features: Mapping[str, Features] | None = None
-    ) -> Contributions:
-        """The parts of the estimate of ``arm`` in this context; ``arm_features`` are by arm."""
-        ...
 
 
 class Asked(NamedTuple):
@@ -71,12 +42,13 @@ def effects_on(names: Sequence[str], asked: Asked) -> tuple[list[Effects], str |
         return [], None
     if asked.scorer is None:
         return [], "The model that decided is not at hand, so nothing tells what each feature did."
-    if not isinstance(asked.scorer, ExplainsEstimates):
+    if not hasattr(asked.scorer, "contributions"):
         return [], "This model cannot tell what each feature did."
+    scorer = cast(ContributionsOf, asked.scorer)
     found = []
     for arm in names:
         try:
-            parts = asked.scorer.contributions(arm, asked.features, asked.arm_features)
+            parts = scorer.contributions(arm, asked.features, asked.arm_features)
         except Exception as error:  # whatever a model may raise: the rest of the explanation stands
             return [], f"The model failed to tell what each feature did ({type(error).__name__})."
         strongest = sorted(parts.by_feature.items(), key=lambda part: (-abs(part[1]), part[0]))

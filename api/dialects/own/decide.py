@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 import msgspec
 import orjson
 from msgspec import structs
@@ -9,6 +12,7 @@ from msgspec import structs
 from api.dialects.own.decide_answer import DecideAnswer, DecisionAnswer
 from api.dialects.own.decide_query import DECIDE_QUERY, asked_by
 from api.dialects.own.decide_request import decide_request
+from api.dialects.own.explain import let_explain
 from api.dialects.own.include import check_includable, included
 from api.dialects.own.wire import DECIDE, WireDecide
 from api.http.answer import reply
@@ -19,6 +23,9 @@ from api.services.intake import Intake
 from personalization.deciding.decide import decidable
 from personalization.deciding.decision import Answer, Decision
 from personalization.deciding.request import DecideRequest
+from personalization.deciding.watching import FilledSlot
+from personalization.explaining.explanation import Explanation
+from personalization.explaining.of_slot import explain_slot
 
 MAX_BODY_BYTES = 1024 * 1024
 _NO_STORE = [(b"cache-control", b"no-store")]
@@ -29,6 +36,8 @@ async def decide(call: Call) -> Reply:
     core = call.core
     wire = DECIDE.read(await call.body(min(MAX_BODY_BYTES, core.services.max_body_bytes)))
     request, intake = _asked(call, wire)
+    if wire.explain:
+        return await _explained(call, wire, request, intake)
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
     return _whole(call, request, answer, intake)
 
@@ -44,6 +53,8 @@ async def decide_by_address(call: Call) -> Reply:
     request, intake = _asked(call, wire, may_be_nobody=query.visitor is not None)
     if query.format is not None:
         request = structs.replace(request, of_type=query.format)
+    if wire.explain:
+        return await _explained(call, wire, request, intake)
     answer = await core.decider.decide(request, intake, core.decider.deadline(call.began, wire.deadline_ms))
     if query.format is not None:
         return included(query.format, answer.decisions)
@@ -61,18 +72,38 @@ def _asked(call: Call, wire: WireDecide, *, may_be_nobody: bool = False) -> tupl
     return request, intake
 
 
-def _whole(call: Call, request: DecideRequest, answer: Answer, intake: Intake) -> Reply:
+async def _explained(call: Call, wire: WireDecide, request: DecideRequest, intake: Intake) -> Reply:
+    await let_explain(call, wire.preview, request)
+    decider = call.core.decider
+    slots: list[FilledSlot] = []
+    # Its time begins now: that it is looked at is recorded first, and who wants to know why can wait.
+    deadline = decider.deadline(time.perf_counter(), wire.deadline_ms)
+    answer = await decider.decide(request, intake, deadline, watch=slots.append)
+    return _whole(call, request, answer, intake, [explain_slot(slot) for slot in slots])
+
+
+def _whole(
+    call: Call,
+    request: DecideRequest,
+    answer: Answer,
+    intake: Intake,
+    explanations: Sequence[Explanation] = (),
+) -> Reply:
     models = call.core.services.models
-    told = DecideAnswer(
+    decisions = [_shown(decision) for decision in answer.decisions]
+    if explanations:
+        told = zip(decisions, explanations, strict=True)
+        decisions = [structs.replace(decision, explanation=why) for decision, why in told]
+    answered = DecideAnswer(
         request_id=request.request_id,
-        decisions=[_shown(decision) for decision in answer.decisions],
+        decisions=decisions,
         state_age_ms=answer.state_age_ms,
         state_revision=answer.state_revision,
         model_age_ms=models.age_ms([d.model for d in answer.decisions], intake.received_at_ms),
         catalog_version=intake.catalog.version,
         warnings=[notice.shown() for notice in intake.notices],
     )
-    return reply(told, headers=_NO_STORE)
+    return reply(answered, headers=_NO_STORE)
 
 
 def _shown(decision: Decision) -> DecisionAnswer:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.http.answer import Answer
 from api.reading.json_schema import component
 from api.reading.notice import Warned
 from personalization.deciding.decision import Tier
+from personalization.explaining.explanation import Explanation
 
 
 class HtmlContent(Answer, frozen=True, kw_only=True):
@@ -50,6 +52,8 @@ class DecisionAnswer(msgspec.Struct, rename="camel", frozen=True, gc=False):
         What the choice rests on.
     variant
         Of the placement; null: none.
+    explanation
+        Why; only if it was asked for.
     """
 
     placement: str
@@ -63,6 +67,7 @@ class DecisionAnswer(msgspec.Struct, rename="camel", frozen=True, gc=False):
     reason: str
     holdout: bool
     variant: str | None
+    explanation: Explanation | UnsetType = UNSET
 
 
 class DecideAnswer(Answer, frozen=True, kw_only=True):

@@ -38,6 +38,8 @@ class DecideQuery(Query, frozen=True, kw_only=True):
     ] = None
     deadline_ms: Annotated[DeadlineMs | None, Meta(description="Answer within this.")] = None
     activate: Annotated[bool, Meta(description="`false`: it counts as shown only once that is said.")] = True
+    explain: Annotated[bool, Meta(description="`true`: the answer says why, to those who may see it.")] = False
+    preview: Annotated[str | None, Meta(description="The token of a preview link, for `explain`.")] = None
     locale: Annotated[str | None, Meta(description="As `context.locale`; else what the browser says.")] = None
     user_agent: Annotated[str | None, Meta(description="As `context.userAgent`; else what the browser says.")] = (
         None
@@ -58,10 +60,12 @@ def asked_by(query: DecideQuery) -> WireDecide:
     Raises
     ------
     InvalidInput
-        Where it says how many of several placements.
+        Where it says how many of several placements, or asks to explain what answers with a content alone.
     """
     if query.slots is not None and len(query.placement) > 1:
         raise InvalidInput("slots", "is of one placement; ask for several by POST /v1/decide", "invalid_field")
+    if query.explain and query.format is not None:
+        raise InvalidInput("explain", "has no place beside the content alone; leave out format", "invalid_field")
     return WireDecide(
         visitor=WireVisitor(query.visitor, query.user_id, query.user_hash, query.user_token),
         request_id=query.request_id,
@@ -69,6 +73,8 @@ def asked_by(query: DecideQuery) -> WireDecide:
         context=_context(query),
         deadline_ms=query.deadline_ms,
         activate=query.activate,
+        explain=query.explain,
+        preview=query.preview,
     )
 
 

@@ -9,6 +9,7 @@ from api.dialects.own.audit import AuditAnswer, AuditQuery, AuditRecord, Unreada
 from api.dialects.own.consent import ConsentAnswer, JwkSet, KeptConsent
 from api.dialects.own.decide_answer import DecideAnswer
 from api.dialects.own.decide_query import DecideQuery
+from api.dialects.own.explain import PreviewLinkAnswer, WirePreviewLink
 from api.dialects.own.item_wire import ItemAnswer, WireItem, WireItems, WireNamedItem
 from api.dialects.own.items import ItemsAnswer
 from api.dialects.own.person import PersonAnswer
@@ -35,6 +36,7 @@ from api.errors import ErrorAnswer
 from api.http.description import Description, Given, json_of
 from api.reading.wire import WireEvent
 from api.taken import NotTaken, TakenAnswer
+from personalization.explaining.explanation import Explanation
 
 _TAKEN = json_of(TakenAnswer, what="The log has the good ones; each other one is named by its index.")
 _NONE_TAKEN = json_of(NotTaken, ErrorAnswer, what="None was taken; each that can be read is named.")
@@ -285,6 +287,19 @@ ARMS = Description(
     query=OverQuery,
     given={200: json_of(ArmsAnswer, what="As far as the projector has read.")},
     errors=(404,),
+)
+
+EXPLAINED = Description(
+    summary="Why a recorded decision was made",
+    given={200: json_of(Explanation, what="By its record, and by the visitor as they are now.")},
+    errors=(404,),
+)
+
+PREVIEW_LINK = Description(
+    summary="Makes a preview link: its token lets a page see why its decisions are made",
+    body=(WirePreviewLink,),
+    given={200: json_of(PreviewLinkAnswer, what="The token, and when it ends.")},
+    example={"placements": ["home.hero"], "validMs": 86_400_000},
 )
 
 PLACEMENT = Description(

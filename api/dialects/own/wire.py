@@ -45,6 +45,10 @@ class WireDecide(Wire, frozen=True, kw_only=True):
     ----------
     partial
         Placements that cannot be decided are left out, with a warning: the others are decided.
+    explain
+        The answer says why; by a server key that may read visitors, or with a preview link.
+    preview
+        The token of one.
     """
 
     visitor: WireVisitor
@@ -55,6 +59,8 @@ class WireDecide(Wire, frozen=True, kw_only=True):
     deadline_ms: int | float | None = None
     activate: bool = True
     partial: bool = False
+    explain: bool = False
+    preview: str | None = None
 
 
 class WireReward(Wire, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from api.process.metrics import ApiMetrics
 from api.process.models import ModelsInMemory
 from api.process.readiness import Report
 from api.services.ports import ModelReport, Services
+from api.services.records import NoRecords, Records
 from api.services.rights import Kind
 from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
@@ -228,6 +229,7 @@ class Site:
     now_ms: int = NOW
     max_body_bytes: int = 1_000_000
     rights: FakeRights = field(default_factory=FakeRights)
+    records: Records = field(default_factory=NoRecords)
     client: httpx.AsyncClient = field(init=False)
 
     @property
@@ -256,6 +258,7 @@ class Site:
             items=self.items,
             item_of=self.items.kept.get,
             audit=self.audit,
+            records=self.records,
             metrics=self.metrics,
             clock_ms=lambda: self.now_ms,
             open_decisions=open_decisions,

@@ -36,6 +36,7 @@ BODIES: dict[str, Any] = {
     "unlink": {"anonymousId": "a1", "userId": "u1"},
     "preview": {"visitor": {"anonymousId": "a1"}},
     "put_items": {"items": [{"id": "x", "body": {"title": "X"}}]},
+    "make_preview_link": {"placements": ["home.hero"]},
     "put_item": {"body": {"title": "X"}},
     "patch_item": {"body": {"title": "X"}},
 }

@@ -1,0 +1,122 @@
+"""Explanations: of decisions as they are made, and of those that were recorded; and who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from api.access.caller import Caller
+from api.access.permissions import Permission
+from api.errors import ApiError, forbidden
+from api.services.ports import Services
+from personalization.audience.merge import merge_states
+from personalization.deciding.request import DecideRequest
+from personalization.deciding.reward_scorer import RewardScorer
+from personalization.errors import Unavailable
+from personalization.events.decision_record import DecisionRecord
+from personalization.explaining import preview_link
+from personalization.explaining.explanation import Explanation
+from personalization.explaining.of_record import Surroundings, explain_record
+from personalization.visitor.visitor_state import VisitorState
+
+
+class Explainer:
+    """Explains what was recorded."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def of_decision(self, decision_id: str) -> Explanation | None:
+        """Why a recorded decision was made; None: it is recorded nowhere.
+
+        Raises
+        ------
+        Unavailable
+            If records cannot be looked up. A visitor's state that cannot be read is told as missing.
+        """
+        record = await self._services.records.decision(decision_id)
+        return None if record is None else await self.of_record(record)
+
+    async def latest(self, keys: Collection[str], placement: str, limit: int = 200) -> Explanation | None:
+        """Why the latest decision for ``placement`` was made; None: none of the last ``limit`` is for it."""
+        for record in await self._services.records.decisions_of(list(keys), limit):
+            if record.choice.placement == placement:
+                return await self.of_record(record)
+        return None
+
+    async def of_record(self, record: DecisionRecord) -> Explanation:
+        """Why it was made."""
+        services = self._services
+        around = Surroundings(
+            catalog=services.catalog.current,
+            state=await self._state(record.key),
+            scorer=self._scorer(record.choice.model),
+            secret=services.decision_keys().assignment,
+            now_ms=services.clock_ms(),
+        )
+        return explain_record(record, around)
+
+    async def _state(self, key: str) -> VisitorState | None:
+        services = self._services
+        try:
+            _, states = await services.visitors.read_canonical(key)
+        except Unavailable:
+            return None
+        if not states:
+            return None
+        for other in states[1:]:
+            merge_states(states[0], other, services.catalog.current.catalog)
+        return states[0]
+
+    def _scorer(self, model: str) -> RewardScorer | None:
+        try:
+            return self._services.models[model]
+        except KeyError:
+            return None
+
+
+def see_that_may_explain(caller: Caller, preview: str | None, request: DecideRequest, services: Services) -> None:
+    """See that a caller may be told why a request is decided as it is.
+
+    A key that may read visitors may. Any other needs a preview link for all of the placements; whoever comes with
+    one names no user without proof, as a page's key is everybody's.
+
+    Raises
+    ------
+    ApiError
+        403 without that; the message says how to get it.
+    """
+    if caller.access.may(Permission.VISITORS):
+        return
+    if preview is None:
+        if caller.is_server:
+            raise forbidden(caller.access.role, Permission.VISITORS)
+        raise _may_not(
+            "an explanation tells what is known of a visitor: ask with a server key (sk_…), or send the token of a "
+            "preview link as preview (`nextbest preview-link` makes one)",
+            "explain",
+        )
+    link = preview_link.read(preview, services.secrets.key(preview_link.PURPOSE))
+    if link is None:
+        raise _may_not(
+            "the preview link was not signed by this installation; send its token as it was made", "preview"
+        )
+    trouble = link.trouble([each.placement for each in request.placements], services.clock_ms())
+    if trouble is not None:
+        raise _may_not(trouble, "preview")
+    if request.user_id is not None and not request.proven:
+        raise _may_not(
+            "by a preview link a user is explained with their proof alone: send userToken or userHash, or leave "
+            "the user out",
+            "visitor.userId",
+        )
+
+
+def made_link(placements: Sequence[str], valid_ms: int, services: Services) -> tuple[str, preview_link.PreviewLink]:
+    """The token of a new preview link, and what it allows; raises ``InvalidInput``."""
+    known = list(services.catalog.current.placements)
+    link = preview_link.link_for(placements, known, valid_ms, services.clock_ms())
+    return preview_link.sign(link, services.secrets.key(preview_link.PURPOSE)), link
+
+
+def _may_not(message: str, field: str) -> ApiError:
+    return ApiError(403, "explain_forbidden", message, field)
