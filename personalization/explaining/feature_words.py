@@ -9,12 +9,12 @@ _PLAIN = {
     "days_since_first": "the first visit was {} days ago",
     "days_since_last": "the last visit was {} days ago",
     "device": "the device is {}",
-    "event_count": "{} events are known of the visitor",
+    "event_count": "the number of events known of the visitor is {}",
     "hour": "it is {} o'clock",
-    "n_orders": "the visitor has ordered {} times",
+    "n_orders": "the number of orders is {}",
     "revenue": "the visitor has spent {}",
-    "session.n_events": "this visit has had {} events",
-    "session.n_views": "this visit has had {} page views",
+    "session.n_events": "the number of events of this visit is {}",
+    "session.n_views": "the number of page views of this visit is {}",
     "session.number": "it is visit number {}",
     "session.seconds": "this visit has taken {} seconds",
 }
@@ -22,7 +22,7 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 _OF_ENTRIES = {
     "affinities": "the liking for {} is {}",
     "context": "the request's {} is {}",
-    "counts": "{} was counted {} times lately",
+    "counts": "the count of {} is {}",
     "scores": "the score {} is {}",
     "tiers": "the tier of {} is {}",
     "traits": "the visitor's {} is {}",
@@ -37,7 +37,7 @@ def feature_words(name: str, features: Features) -> str:
     >>> feature_words("affinities.category.shoes", known), feature_words("device", known)
     ('the liking for shoes (category) is 2.4', 'the device is mobile')
     >>> feature_words("counts.Viewed", known), feature_words("weekday", known)
-    ('Viewed was counted 3 times lately', 'it is Monday')
+    ('the count of Viewed is 3', 'it is Monday')
     >>> feature_words("traits.plan", known), feature_words("segments.vip", {"segments.vip": 1.0})
     ('nothing is known of traits.plan', 'the visitor is in the segment vip')
     """

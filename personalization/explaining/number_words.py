@@ -11,14 +11,16 @@ from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
 def percent(probability: float) -> str:
     """A probability as people say it.
 
-    >>> percent(0.62), percent(1.0), percent(0.999), percent(0.004), percent(0.00001)
-    ('62 %', '100 %', '99.9 %', '0.4 %', 'less than 0.1 %')
+    >>> percent(0.62), percent(1.0), percent(0.999), percent(0.004), percent(0.00001), percent(0.99999)
+    ('62 %', '100 %', '99.9 %', '0.4 %', 'less than 0.1 %', 'more than 99.9 %')
     """
     share = probability * 100
     if 0 < share < 0.1:
         return "less than 0.1 %"
+    if 99.9 < share < 100:
+        return "more than 99.9 %"
     if 0 < share < 1 or 99 < share < 100:
-        return f"{min(share, 99.9):.1f} %"
+        return f"{share:.1f} %"
     return f"{share:.0f} %"
 
 
