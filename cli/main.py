@@ -43,11 +43,28 @@ COMMANDS = {
     "keys": ("cli.keys_commands:keys", "Make, list, rotate and revoke keys; print what proves users."),
     "audit": ("cli.audit:audit", "Who did what; and see that nobody has changed it."),
     "refused": ("cli.refused:refused", "Events that were refused though their sender was told 200."),
+    "why": ("cli.why:why", "Why a visitor was shown what they were shown, or would be now."),
+    "preview-link": (
+        "cli.preview_link:preview_link",
+        "Make a preview link: a page that has it sees why its decisions are made.",
+    ),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
 BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused", "segments")
+BESIDE_UP = (
+    "publish",
+    "rollback",
+    "history",
+    "retrain",
+    "epoch",
+    "keys",
+    "audit",
+    "refused",
+    "why",
+    "preview-link",
+)
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from api.access.caller import Caller
 from api.access.permissions import Permission
 from api.errors import ApiError, forbidden
-from api.services.ports import Services
+from api.process.catalog import CatalogInForce
+from api.services.ports import Services, Visitors
+from api.services.records import Records
 from personalization.audience.merge import merge_states
+from personalization.deciding.decider_catalog import PreparedCatalog
+from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.request import DecideRequest
 from personalization.deciding.reward_scorer import RewardScorer
 from personalization.errors import Unavailable
@@ -18,12 +23,56 @@ from personalization.explaining.explanation import Explanation
 from personalization.explaining.of_record import Surroundings, explain_record
 from personalization.visitor.visitor_state import VisitorState
 
+CatalogOf: TypeAlias = Callable[[int], Awaitable[PreparedCatalog | None]]
+"""Gives a version of the catalog, None if it is not at hand."""
+
+
+class Sources(Protocol):
+    """What explanations are made of; the services of a process are such."""
+
+    @property
+    def records(self) -> Records:
+        """Finds what was recorded of decisions."""
+        ...
+
+    @property
+    def catalog(self) -> CatalogInForce:
+        """The catalog in force."""
+        ...
+
+    @property
+    def visitors(self) -> Visitors:
+        """Reads visitors."""
+        ...
+
+    @property
+    def models(self) -> Mapping[str, RewardScorer]:
+        """The models in memory, by key."""
+        ...
+
+    @property
+    def decision_keys(self) -> Callable[[], DecisionKeys]:
+        """What decisions are made under."""
+        ...
+
+    @property
+    def clock_ms(self) -> Callable[[], int]:
+        """Wall clock, milliseconds since 1970."""
+        ...
+
 
 class Explainer:
-    """Explains what was recorded."""
+    """Explains what was recorded.
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    Parameters
+    ----------
+    catalog_of
+        Looks up the catalog that a decision was made under; None: the one in force stands for all.
+    """
+
+    def __init__(self, sources: Sources, catalog_of: CatalogOf | None = None) -> None:
+        self._sources = sources
+        self._catalog_of = catalog_of
 
     async def of_decision(self, decision_id: str) -> Explanation | None:
         """Why a recorded decision was made; None: it is recorded nowhere.
@@ -33,43 +82,46 @@ class Explainer:
         Unavailable
             If records cannot be looked up. A visitor's state that cannot be read is told as missing.
         """
-        record = await self._services.records.decision(decision_id)
+        record = await self._sources.records.decision(decision_id)
         return None if record is None else await self.of_record(record)
 
     async def latest(self, keys: Collection[str], placement: str, limit: int = 200) -> Explanation | None:
         """Why the latest decision for ``placement`` was made; None: none of the last ``limit`` is for it."""
-        for record in await self._services.records.decisions_of(list(keys), limit):
+        for record in await self._sources.records.decisions_of(list(keys), limit):
             if record.choice.placement == placement:
                 return await self.of_record(record)
         return None
 
     async def of_record(self, record: DecisionRecord) -> Explanation:
         """Why it was made."""
-        services = self._services
+        sources = self._sources
+        catalog = sources.catalog.current
+        if self._catalog_of is not None and record.choice.catalog_version != catalog.catalog.version:
+            catalog = await self._catalog_of(record.choice.catalog_version) or catalog
         around = Surroundings(
-            catalog=services.catalog.current,
+            catalog=catalog,
             state=await self._state(record.key),
             scorer=self._scorer(record.choice.model),
-            secret=services.decision_keys().assignment,
-            now_ms=services.clock_ms(),
+            secret=sources.decision_keys().assignment,
+            now_ms=sources.clock_ms(),
         )
         return explain_record(record, around)
 
     async def _state(self, key: str) -> VisitorState | None:
-        services = self._services
+        sources = self._sources
         try:
-            _, states = await services.visitors.read_canonical(key)
+            _, states = await sources.visitors.read_canonical(key)
         except Unavailable:
             return None
         if not states:
             return None
         for other in states[1:]:
-            merge_states(states[0], other, services.catalog.current.catalog)
+            merge_states(states[0], other, sources.catalog.current.catalog)
         return states[0]
 
     def _scorer(self, model: str) -> RewardScorer | None:
         try:
-            return self._services.models[model]
+            return self._sources.models[model]
         except KeyError:
             return None
 
