@@ -31,9 +31,6 @@ from personalization.explaining.rule_reasons import explain_rule
 CLOSED = "placement_rule"
 """The rule of the placement itself does not hold: none of its arms may be shown."""
 
-NOT_CHOSEN = "not_recorded"
-"""Nothing was drawn, so no record says whether it might have been shown."""
-
 OF_REQUEST = frozenset({"context", "device", "hour", "known", "weekday"})
 """Variables of a request, which no record holds."""
 
@@ -121,7 +118,6 @@ _PLAIN = {
     ENDED: "it had ended",
     NO_STATE: "the visitor's state could not be read, and it is not for everybody",
     TYPE: "another type was asked for",
-    NOT_CHOSEN: "nothing was drawn here, and no record says whether it might have been shown",
 }
 
 

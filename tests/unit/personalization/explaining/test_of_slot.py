@@ -17,12 +17,14 @@ from personalization.catalog.sections.variants import PlacementVariant
 from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.request import DecideRequest, PlacementRequest
+from personalization.events.decision_record import DecisionRecord, decode_record, encode_record
 from personalization.explaining.explanation import Explanation
+from personalization.explaining.of_record import Surroundings, explain_record
 from personalization.features import Features
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import Exposure, Holdout, Session, Sticky, VisitorState
 from tests.unit.personalization.explaining.watched import watched, why
-from tests.unit.personalization.scenes import NOW, Broken, Likes, ask, catalog, run
+from tests.unit.personalization.scenes import KEYS, NOW, Broken, Likes, ask, catalog, run
 
 MINUTE = 60_000
 ARMS = tuple("abcdef")
@@ -136,6 +138,7 @@ def requests(draw: st.DrawFn) -> DecideRequest:
 def test_an_explanation_is_what_decided(
     shop: PreparedCatalog, request: DecideRequest, states: list[VisitorState] | None, model: Any
 ) -> None:
+    before = copy.deepcopy(states)
     models: Mapping[str, Any] = {} if model is None else dict.fromkeys(shop.catalog.models, model)
     unwatched = run(shop, request, copy.deepcopy(states), models)
     answer, explained = watched(shop, request, states, models)
@@ -157,8 +160,34 @@ def test_an_explanation_is_what_decided(
         if why_it.kept is None or not why_it.kept.repeated:
             assert sum(arm.weight or 0 for arm in why_it.arms) == SCALE
         record = records.get(why_it.decision_id)
-        if record is not None and record.ticket is not None:
+        if record is None:
+            continue
+        again = _by_record(record, shop, before, models)
+        _leaves_no_arm_out(again, shop)
+        assert sum(arm.weight or 0 for arm in again.arms) == SCALE
+        assert again.consent == why_it.consent
+        if record.ticket is not None:
             _equals_the_record(why_it, record)
+            _equals_the_record(again, record)
+        live = {refused.arm: refused for refused in why_it.refused}
+        for refused in again.refused:
+            assert refused.reason == live[refused.arm].reason
+            if refused.as_of == "decision":
+                assert refused == live[refused.arm], "only what decided is told as that"
+
+
+def _by_record(
+    record: DecisionRecord, shop: PreparedCatalog, states: list[VisitorState] | None, models: Mapping[str, Any]
+) -> Explanation:
+    """What the record alone tells, an hour later, of a visitor who has done nothing since."""
+    state = states[0] if states else None
+    if state is not None:
+        state.now_ms = max(state.now_ms, record.decided_at_ms)  # as the fold of the decision leaves it
+    scorer = models.get(record.choice.model)
+    if isinstance(scorer, Broken):
+        scorer = None
+    kept = decode_record(encode_record(record))
+    return explain_record(kept, Surroundings(shop, state, scorer, KEYS.assignment, NOW + 60 * MINUTE))
 
 
 def _leaves_no_arm_out(explained: Explanation, shop: PreparedCatalog) -> None:
@@ -172,7 +201,7 @@ def _leaves_no_arm_out(explained: Explanation, shop: PreparedCatalog) -> None:
         assert refused.arm in explained.words or len(explained.refused) > 5 or explained.placement_rule
 
 
-def _equals_the_record(explained: Explanation, record: Any) -> None:
+def _equals_the_record(explained: Explanation, record: DecisionRecord) -> None:
     eligible = record.eligible()
     assert [(arm.arm, arm.weight) for arm in explained.arms] == [(arm.arm, arm.weight) for arm in eligible]
     if not record.choice.holdout:
