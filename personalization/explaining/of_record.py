@@ -17,7 +17,7 @@ from personalization.catalog.rules import Rule
 from personalization.deciding.candidates import features_by_arm
 from personalization.deciding.decider_catalog import PreparedCatalog, PreparedPlacement
 from personalization.deciding.distribution import SCALE
-from personalization.deciding.eligibility import RULE
+from personalization.deciding.eligibility import NO_STATE, RULE
 from personalization.deciding.reward_scorer import RewardScorer
 from personalization.events.decision_record import DecisionRecord
 from personalization.explaining.arms import drawn_arms, undrawn_arms
@@ -196,7 +196,7 @@ def _refused(
     candidates = None if placement is None else placement.candidates
     for name, reason in record.filtered.items():
         arm = None if candidates is None else candidates.by_id.get(name)
-        rule = arm.when if arm is not None and reason == RULE else None
+        rule = arm.when if arm is not None and reason in (RULE, NO_STATE) else None
         told.append(refused_arm(name, reason, arm, _circumstances(record, around, rule)))
     if closed is not None and candidates is not None and _is_of(record, around.catalog):
         told += [

@@ -46,7 +46,7 @@ class Circumstances:
     as_of
         Whether ``scope`` is what decided, or the visitor as they are now.
     lacks_request
-        There is no request in ``scope``: what rules read of one is not known.
+        The rule that refused read something of the request, and there is none in ``scope``.
     counted
         How often the answer showed before what caps count together, by its name.
     missing
@@ -152,7 +152,7 @@ def _by_rule(name: str, reason: str, rule: Rule, whose: str, found: Circumstance
     asks = f"{whose} asks for {rule.source}"
     if found.scope.state is None and not rule.variables <= OF_REQUEST:
         return _refused(name, reason, f"{asks}, and {_unknown(found.missing)}", rule=rule.source)
-    if found.lacks_request and any(rule.mentions(variable) for variable in OF_REQUEST):
+    if found.lacks_request:
         words = f"{asks}; that looks at the request too, which no record holds"
         return _refused(name, reason, words, rule=rule.source)
     why = explain_rule(rule, found.scope)

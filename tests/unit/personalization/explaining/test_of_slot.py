@@ -287,3 +287,15 @@ def test_the_holdout_says_which_it_is_and_since_when() -> None:
 def test_consent_is_told_by_its_word(terms: Any, state: VisitorState | None, told: tuple[Any, ...]) -> None:
     (word,) = why(catalog(), ask(**terms), [state] if state is not None else []).consent
     assert (word.granted, word.by, word.at_ms) == told
+
+
+def test_a_kept_choice_has_the_probability_of_its_draw_and_the_others_none() -> None:
+    shop = catalog(hero=Placement(content=("red", "green"), default="red", sticky=True))
+    state = VisitorState(
+        session=Session(1, NOW - MINUTE, NOW), sticky={"hero/0": Sticky("kept", "green", 12345, NOW - 1)}
+    )
+    explained = why(shop, states=[state])
+    assert [(arm.arm, arm.weight) for arm in explained.arms] == [("red", None), ("green", 12345)]
+    assert (explained.decision_id, explained.weight, explained.drawn) == ("kept", 12345, None)
+    assert explained.kept is not None
+    assert (explained.kept.repeated, explained.kept.since_ms) == (True, NOW - 1)
