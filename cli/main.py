@@ -32,6 +32,10 @@ COMMANDS = {
     "segments": ("cli.segments:segments", "How many visitors are in each segment."),
     "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
     "replay": ("cli.replay:replay", "Fold the log anew: compare, or write states and models anew."),
+    "replay-decision": (
+        "cli.replay_decision:replay_decision",
+        "Make one decision again, bit for bit, from its record and the log.",
+    ),
     "backtest": (
         "cli.backtest:backtest",
         "Predict each row of a history, then learn it: what a conversion model would have been worth live.",

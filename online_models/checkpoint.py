@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from online_models.build import this_build
 from online_models.envelope import Body, Envelope, payload_refused, river_version
 from online_models.placement_model import PlacementModel
 from online_models.reward_model import ARM
@@ -29,6 +30,8 @@ class CheckpointBody(Body, frozen=True):
         Partition → first offset *not* trained yet.
     payload
         ``PlacementModel.dump()`` in MessagePack.
+    build
+        What it was learned with last (``build``); empty: a release before wrote it.
     """
 
     schema_hash: bytes
@@ -38,6 +41,7 @@ class CheckpointBody(Body, frozen=True):
     n_learned: int
     offsets: dict[int, int]
     payload: bytes
+    build: str = ""
 
 
 ENVELOPE = Envelope(MAGIC, FORMAT, CheckpointBody, "a model checkpoint", "replay the outcomes")
@@ -45,12 +49,13 @@ ENVELOPE = Envelope(MAGIC, FORMAT, CheckpointBody, "a model checkpoint", "replay
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded checkpoint: the learner, and where in ``outcomes`` it goes on."""
+    """A loaded checkpoint: the learner, where in ``outcomes`` it goes on, and what it was learned with."""
 
     model: PlacementModel
     offsets: dict[int, int]
     epoch: str
     generation: int
+    build: str = ""
 
 
 def dump(
@@ -67,6 +72,7 @@ def dump(
         model.n_learned,
         dict(offsets),
         msgspec.msgpack.encode(model.dump()),
+        this_build(),
     )
     return ENVELOPE.seal(body, secret)
 
@@ -133,7 +139,7 @@ def _loaded(body: CheckpointBody) -> Checkpoint:
         raise payload_refused(error, ENVELOPE.remedy) from error
     if _schema_hash(loaded) != body.schema_hash:
         raise Refused("the checkpoint's payload is not what its schema says: replay the outcomes")
-    return Checkpoint(loaded, body.offsets, body.epoch, body.generation)
+    return Checkpoint(loaded, body.offsets, body.epoch, body.generation, body.build)
 
 
 def _schema_hash(model: PlacementModel) -> bytes:

@@ -59,12 +59,23 @@ def recompute(
         )
         if distribution.model_version != choice.model_version:
             raise InvalidInput("model_version", f"the record needs model {choice.model_version}")
+    drawn = ticket_of(record, keys)
+    return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)
+
+
+def ticket_of(record: DecisionRecord, keys: DecisionKeys) -> int:
+    """The ticket of a drawn decision, in [0, 2³²), from what names the draw and the installation's secret alone.
+
+    Raises
+    ------
+    InvalidInput
+        Where the secret that it was drawn under is not known.
+    """
     if record.sticky:
+        choice = record.choice
         name = sticky_draw_name(
             unit=record.unit, placement=choice.placement, slot=choice.slot, replaces=record.replaces
         )
-        drawn = ticket(keys.assignment, name)
-    else:
-        # The message is named as the draw was; so is the decision, unless its id follows from the arm.
-        drawn = ticket(keys.draw_key(record.message_id), record.message_id)
-    return Recomputed(distribution.arms[distribution.draw(drawn)], drawn, distribution)
+        return ticket(keys.assignment, name)
+    # The message is named as the draw was; so is the decision, unless its id follows from the arm.
+    return ticket(keys.draw_key(record.message_id), record.message_id)

@@ -1,0 +1,89 @@
+"""``nextbest replay-decision``: a decision is made again bit for bit, from its record and what was learned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.integration.site import Site
+from tests.running import stop, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.redis]
+
+CATALOG = """
+influence: free
+placements:
+  home.hero:
+    content: [red, green, blue]
+    default: red
+    window: 400ms
+    rewards:
+      - event: Clicked
+    features: [traits.team, traits.age]
+content:
+  red: {type: html, body: <p>red</p>}
+  green: {type: html, body: <p>green</p>}
+  blue: {type: html, body: <p>blue</p>}
+sources:
+  site:
+    write_keys: [pk_dev]
+    server_keys: [sk_dev]
+    consent_default: granted
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    # A checkpoint comes after so many outcomes: the last decisions lie behind one, the first before the oldest.
+    with Site.open(tmp_path_factory, CATALOG, NEXTBEST_CHECKPOINT_OUTCOMES="60") as site:
+        yield site
+
+
+def decide(site: Site, n: int) -> dict[str, Any]:
+    team = "north" if n % 2 else "south"
+    visitor = {"anonymousId": f"v{n}"}
+    identify = {"type": "identify", **visitor, "traits": {"team": team, "age": 20 + n % 50}}
+    decision = site.decide(visitor, "home.hero", events=[identify])
+    if decision["contentId"] == ("green" if team == "north" else "blue"):
+        site.reward(decision)
+    return decision
+
+
+def is_learned(site: Site, n: int) -> bool:
+    return site.learned("home.hero")[0] >= n
+
+
+def replayed(site: Site, decision: dict[str, Any], *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        site.command("replay-decision", decision["decisionId"], "--json", *arguments)
+    )
+    return found
+
+
+def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stopped(site: Site) -> None:
+    prior = decide(site, 0)
+    again = replayed(site, prior)
+    assert (again["choice"], again["scores"], again["learned"]) == ("same", "same", 0)
+
+    made = []
+    for batch in range(8):
+        made += [decide(site, 1 + 40 * batch + n) for n in range(40)]
+        until(partial(is_learned, site, len(made) - 70), "most is learned and saved")
+    last = [decide(site, 1_000 + n) for n in range(5)]
+    for decision in (made[10], made[150], made[-1], *last):
+        again = replayed(site, decision)
+        assert (again["choice"], again["scores"], again["arm"]) == ("same", "same", decision["contentId"])
+        assert again["largest_difference"] == 0.0
+    assert again["learned"] > 200, "the last ones were decided by a model that had learned"
+    assert again["begun_at"] > 0, "and it is made again from a stored copy"
+    assert again["build_then"] == again["build_now"] != ""
+
+    stop(site.up)
+    again = replayed(site, last[-1], "--data-dir", str(site.up.data_dir))
+    assert (again["choice"], again["scores"]) == ("same", "same")
+    words = site.command("replay-decision", last[-1]["decisionId"], "--data-dir", str(site.up.data_dir))
+    assert "bit for bit" in words
