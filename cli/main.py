@@ -46,6 +46,7 @@ COMMANDS = {
     ),
     "keys": ("cli.keys_commands:keys", "Make, list, rotate and revoke keys; print what proves users."),
     "audit": ("cli.audit:audit", "Who did what; and see that nobody has changed it."),
+    "model": ("cli.model:model", "What a placement's model goes by: weights, what matters, how its arms fare."),
     "refused": ("cli.refused:refused", "Events that were refused though their sender was told 200."),
     "why": ("cli.why:why", "Why a visitor was shown what they were shown, or would be now."),
     "preview-link": (
@@ -69,6 +70,7 @@ BESIDE_UP = (
     "why",
     "preview-link",
 )
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused", "model")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

@@ -47,6 +47,8 @@ class ArmStatistics(msgspec.Struct):
         Sum of their squares: how much of that was really seen.
     control_exposures, control_reward_sum
         The same of the holdout's control group.
+    last_closed_ms, first_closed_ms
+        Of its outcomes; 0: it had none, or a release before did not keep the first.
     """
 
     exposures: float = 0.0
@@ -55,6 +57,7 @@ class ArmStatistics(msgspec.Struct):
     control_exposures: float = 0.0
     control_reward_sum: float = 0.0
     last_closed_ms: int = 0
+    first_closed_ms: int = 0
 
     @property
     def n_effective(self) -> float:
@@ -212,6 +215,8 @@ class PlacementModel:
                 self.model.learn_one(x, scaled, outcome.training_weight, outcome.unit, witness_of(outcome))
         self._remember(key)
         statistics = self._statistics(arm)
+        if not statistics.last_closed_ms:
+            statistics.first_closed_ms = outcome.closed_at_ms
         statistics.last_closed_ms = max(statistics.last_closed_ms, outcome.closed_at_ms)
         if outcome.choice.holdout and outcome.exposed_at_ms is not None:
             statistics.control_exposures += weight

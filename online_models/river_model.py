@@ -168,6 +168,10 @@ class RiverModel(GuardedEstimator[Lesson]):
         """The reward expected of ``arm`` at an encoded context, shape (d,)."""
         return self._predict(self._features(arm, self._inputs(z), self.n))
 
+    def n_by_arm(self) -> dict[str, int]:
+        """Outcomes learned of each arm."""
+        return dict(self.n)
+
     def weights_of(self, arm: str, n_dims: int) -> FloatArray | None:
         """Of a linear estimator the weight of each dimension for ``arm``, shape (d,); None of any other.
 

@@ -31,14 +31,14 @@ from api.services.rights import Rights
 from background.supervisor import TaskSupervisor
 from config.development_keys import keys_problem
 from config.settings import Settings, networks_of
-from eventlog.partition import partition_of
 from eventlog.spool import Spool
 from installation.encryption import cipher_of, load_data_key
 from installation.redis_clients import background_client, decider_client, fetch_with
 from installation.secrets_of import secrets_of
+from installation.stored_models import StoredModel, stored_model
 from installation.visitor_log import log_of
 from installation.visitors import visitors_of
-from online_models import checkpoint
+from online_models.insight import ModelInsight, insight_of
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from state.assignment_store import AssignmentStore
@@ -158,21 +158,23 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         checkpoints = CheckpointStore(background, keys, cipher)
 
-        async def learned(placement: str) -> ModelReport | None:
+        async def stored(placement: str) -> StoredModel | None:
             try:
-                async with asyncio.timeout(REPORT_S):
-                    partition = partition_of(placement, (await log.identity()).n_partitions)
-                    stored = await checkpoints.load(partition)
-                blob = stored.blobs.get(placement) if stored is not None else None
-                if stored is None or blob is None:
-                    return None
-                # Off the loop: a large model takes milliseconds to load.
-                book = await asyncio.to_thread(checkpoint.load, blob, models_key, placement=placement)
+                return await stored_model(checkpoints, log, placement, models_key, REPORT_S)
             except (RedisError, OSError, msgspec.DecodeError) as error:
                 raise Unavailable(f"the checkpoint cannot be read: {error}") from error
-            header = stored.header
+
+        async def learned(placement: str) -> ModelReport | None:
+            found = await stored(placement)
+            if found is None:
+                return None
+            book, header, partition = found
             through = {"epoch": header.epoch, "partition": partition, "offset": header.trained_through(placement)}
-            return ModelReport(book.model.report(), through, book.model.imitation)
+            return ModelReport(book.report(), through, book.imitation)
+
+        async def insight(placement: str) -> ModelInsight | None:
+            found = await stored(placement)
+            return None if found is None else await asyncio.to_thread(insight_of, found.book)
 
         needed: dict[str, Check] = {
             "catalog": lambda: no_catalog(follower),
@@ -210,6 +212,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             learned=learned,
             records=RecordFinder(background, keys, log, secrets),
             read_models=ReadModels(background, keys),
+            insight=insight,
             decision_keys=decision_keys,
             rights=rights,
             trusted_proxies=networks_of(settings.trusted_proxies),

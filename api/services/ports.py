@@ -34,6 +34,7 @@ from api.services.senders import Senders
 from eventlog.port import LogPosition, Record
 from online_models.conversion.checkpoint import Served
 from online_models.imitation import Imitation
+from online_models.insight import ModelInsight
 from online_models.placement_model import ArmReport
 from personalization.audit.record import VISITOR_PURPOSE
 from personalization.catalog.item import Item
@@ -129,6 +130,11 @@ class ModelReport:
     imitation: Imitation = field(default_factory=Imitation)
 
 
+async def no_insight(_: str) -> ModelInsight | None:
+    """Nothing was learned."""
+    return None
+
+
 @dataclass(slots=True)
 class Services:
     """One process's parts.
@@ -151,6 +157,8 @@ class Services:
         The conversion models in memory, by conversion; one that has learned nothing yet is absent.
     learned
         What the learner's last durable checkpoint says of a placement; raises ``Unavailable``.
+    insight
+        What a placement's model of that checkpoint goes by; raises as ``learned`` does.
     records
         Finds what was recorded of decisions.
     read_models
@@ -185,6 +193,7 @@ class Services:
     segments: SegmentWalk = field(default_factory=NoWalk)
     records: Records = field(default_factory=NoRecords)
     read_models: ReadModels = field(default_factory=NoReadModels)
+    insight: Callable[[str], Awaitable[ModelInsight | None]] = no_insight
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
     deadline_ms: int = 50

@@ -74,6 +74,9 @@ MAX_WEIGHT = 100.0
 INFLATION = 1.4
 START = Profile(1 / 30, 0.0, shared=False, optimism=2.0)
 
+LATE = 1_024
+"""Outcomes that say which arms are learned of late."""
+
 SETTLED_ROWS = 1_024
 """Rows of a fit behind which the scaling of features is good for ever."""
 
@@ -292,6 +295,25 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
                 arm_index=self._arm_index,
             )
         return self._scorer
+
+    # For who looks into it
+
+    def n_by_arm(self) -> dict[str, int]:
+        """Outcomes that each arm's estimate rests on."""
+        return dict(zip(self._arms.names, map(int, self._arms.n), strict=True))
+
+    def recent_contexts(self, n: int) -> Float32Array:
+        """The last ``n`` contexts that are kept, encoded as they would be now, shape (≤ n, d)."""
+        buffer = self._buffer
+        raw, arm, _ = buffer.rows(max(buffer.oldest, self._first_row, buffer.n - n), buffer.n)
+        return self._frozen.scale(raw[arm >= 0].astype(np.float64))
+
+    def shares_of_late(self) -> dict[str, float]:
+        """Of the last ``LATE`` outcomes that are kept, which share was each arm's."""
+        buffer = self._buffer
+        _, arm, _ = buffer.rows(max(buffer.oldest, self._first_row, buffer.n - LATE), buffer.n)
+        counts = np.bincount(arm[arm >= 0], minlength=len(self._arms))
+        return dict(zip(self._arms.names, (counts / max(1, int(counts.sum()))).tolist(), strict=True))
 
     # Learning
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from online_models.adaptive.feature_map import FeatureMap
 from online_models.adaptive.linear_scorer import LinearScorer
-from online_models.reward_model import FloatArray
+from online_models.reward_model import Float32Array, FloatArray
 
 TOLERANCE = 1e-9
 """Of what the sum may lack, on the scale [0, 1] of rewards."""
@@ -60,6 +60,19 @@ def integrated_gradients(
     curve = _Curve.of(features, slopes, z)
     at_mean, at_z = curve.at(0.0), curve.at(1.0)
     return Integrated(mean + at_mean, estimate + at_z, linear + curve.integrated(at_z - at_mean))
+
+
+def estimates_at(scorer: LinearScorer, arms: tuple[str, ...], z: Float32Array) -> FloatArray:
+    """Estimates of K arms in n encoded contexts, shape (n, d) → (n, K): for looking, not for deciding."""
+    features = scorer.features
+    slopes = _slopes(scorer, arms, None)
+    found: FloatArray = (
+        scorer.offset + features.intercept * slopes[:, 0] + features.linear * (z @ slopes[:, 1 : 1 + z.shape[1]].T)
+    )
+    if len(features.landmarks):
+        curved = features.landmarks.features_of_many(z)
+        found += features.amplitude * (curved @ slopes[:, 1 + features.width :].T)
+    return found
 
 
 def _slopes(scorer: LinearScorer, arms: tuple[str, ...], arm_features: Mapping[str, Any] | None) -> FloatArray:

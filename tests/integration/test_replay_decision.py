@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.site import Site
+from eventlog.redis_keys import partition_keys
+from eventlog.topics import OUTCOMES, Topics
+from tests.integration.site import NAMESPACE, Site
 from tests.running import stop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.redis]
@@ -57,6 +60,16 @@ def is_learned(site: Site, n: int) -> bool:
     return site.learned("home.hero")[0] >= n
 
 
+def let_go(site: Site, n: int) -> None:
+    """As the log does once outcomes are older than it keeps them: it holds those from offset ``n`` on."""
+    on_server = Topics(prefix=f"{NAMESPACE}.").on_server(OUTCOMES, 1)
+    for partition in range(64):
+        keys = partition_keys(on_server, partition)
+        if site.redis.exists(keys.stream):
+            site.redis.xtrim(keys.stream, minid=f"0-{n + 1}", approximate=False)
+            site.redis.lset(keys.segments, 0, f"{n} 0 0")
+
+
 def replayed(site: Site, decision: dict[str, Any], *arguments: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
         site.command("replay-decision", decision["decisionId"], "--json", *arguments)
@@ -64,7 +77,9 @@ def replayed(site: Site, decision: dict[str, Any], *arguments: str) -> dict[str,
     return found
 
 
-def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stopped(site: Site) -> None:
+def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stopped(
+    site: Site, tmp_path: Path
+) -> None:
     prior = decide(site, 0)
     again = replayed(site, prior)
     assert (again["choice"], again["scores"], again["learned"]) == ("same", "same", 0)
@@ -73,17 +88,37 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
     for batch in range(8):
         made += [decide(site, 1 + 40 * batch + n) for n in range(40)]
         until(partial(is_learned, site, len(made) - 70), "most is learned and saved")
+        if batch == 4:
+            base = tmp_path / "base"
+            site.command("replay", "--save-base", str(base))
     last = [decide(site, 1_000 + n) for n in range(5)]
     for decision in (made[10], made[150], made[-1], *last):
         again = replayed(site, decision)
         assert (again["choice"], again["scores"], again["arm"]) == ("same", "same", decision["contentId"])
         assert again["largest_difference"] == 0.0
     assert again["learned"] > 200, "the last ones were decided by a model that had learned"
-    assert again["begun_at"] > 0, "and it is made again from a stored copy"
+
+    # The log has let go of the first outcomes: what came after the base can be made again, and nothing before.
+    let_go(site, 40)
+    first = replayed(site, made[10])
+    assert (first["choice"], first["scores"]) == ("same", "not made")
+    assert "lies before what is kept" in first["scores_words"]
+    again = replayed(site, last[-1], "--base", str(base))
+    assert (again["choice"], again["scores"]) == ("same", "same")
+    assert 0 < again["begun_at"] < again["learned"], "it is begun from a copy"
     assert again["build_then"] == again["build_now"] != ""
 
+    told = json.loads(site.command("model", "home.hero", "--json"))
+    assert {arm["arm"] for arm in told["arms"]} == {"red", "green", "blue"}
+    assert told["matters"][0]["feature"] == "traits.team"
+    assert told["n_learned"] == sum(arm["held"] for arm in told["arms"]) > 200
+    shown = site.up.call("GET", "/v1/placements/home.hero/model")
+    assert shown["matters"][0]["feature"] == "traits.team"
+    assert "what matters" in site.command("model", "home.hero")
+    assert site.ran("model", "nowhere").returncode == 1
+
     stop(site.up)
-    again = replayed(site, last[-1], "--data-dir", str(site.up.data_dir))
+    stopped = ("--data-dir", str(site.up.data_dir), "--base", str(base))
+    again = replayed(site, last[-1], *stopped)
     assert (again["choice"], again["scores"]) == ("same", "same")
-    words = site.command("replay-decision", last[-1]["decisionId"], "--data-dir", str(site.up.data_dir))
-    assert "bit for bit" in words
+    assert "bit for bit" in site.command("replay-decision", last[-1]["decisionId"], *stopped)

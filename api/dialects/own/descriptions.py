@@ -13,6 +13,7 @@ from api.dialects.own.explain import PreviewLinkAnswer, WirePreviewLink
 from api.dialects.own.item_wire import ItemAnswer, WireItem, WireItems, WireNamedItem
 from api.dialects.own.items import ItemsAnswer
 from api.dialects.own.person import PersonAnswer
+from api.dialects.own.model import ModelAnswer, ModelQuery
 from api.dialects.own.placements import PlacementAnswer
 from api.dialects.own.preview_answer import MistakenDraftAnswer, PreviewAnswer
 from api.dialects.own.preview_wire import WirePreview
@@ -300,6 +301,13 @@ PREVIEW_LINK = Description(
     body=(WirePreviewLink,),
     given={200: json_of(PreviewLinkAnswer, what="The token, and when it ends.")},
     example={"placements": ["home.hero"], "validMs": 86_400_000},
+)
+
+MODEL = Description(
+    summary="What a placement's model goes by: weights, what matters, how its arms fare",
+    query=ModelQuery,
+    given={200: json_of(ModelAnswer, what="As of the last durable checkpoint.")},
+    errors=(404,),
 )
 
 PLACEMENT = Description(

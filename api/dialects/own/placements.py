@@ -94,9 +94,7 @@ async def show(call: Call) -> Reply:
     """Show one placement: what each arm brought as of the last durable checkpoint, and the model that decides."""
     services = call.core.services
     name = call.params["name"]
-    prepared = services.catalog.current.placements.get(name)
-    if prepared is None:
-        raise not_found(call.scope["path"])
+    prepared = found_placement(call)
     variants = {}
     for variant, spec in prepared.compiled.spec.variants.items():
         learned = await _learned(services, prepared.variants[variant])
@@ -108,6 +106,14 @@ async def show(call: Call) -> Reply:
         **structs.asdict(await _learned(services, prepared)),
     )
     return reply(told)
+
+
+def found_placement(call: Call) -> PreparedPlacement:
+    """The placement that the path names; a 404 where there is none."""
+    prepared = call.core.services.catalog.current.placements.get(call.params["name"])
+    if prepared is None:
+        raise not_found(call.scope["path"])
+    return prepared
 
 
 async def _learned(services: Services, prepared: PreparedPlacement) -> Learned:

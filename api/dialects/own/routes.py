@@ -13,6 +13,7 @@ from api.dialects.own import (
     explain,
     items,
     person,
+    model,
     placements,
     preview,
     rank,
@@ -135,6 +136,7 @@ _BY_SERVERS = (
     ),
     Route(_GET, "/v1/audit", "audit", Permission.AUDIT, audit.show, description=told.AUDIT),
     Route(_GET, "/v1/placements/{name:path}/arms", "arms", _READ, arms.show, description=told.ARMS),
+    Route(_GET, "/v1/placements/{name:path}/model", "model", _READ, model.show, description=told.MODEL),
     Route(_GET, "/v1/placements/{name:path}", "placement", _READ, placements.show, description=told.PLACEMENT),
 )
 

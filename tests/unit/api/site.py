@@ -23,6 +23,7 @@ from api.services.rights import Kind
 from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
 from online_models.conversion.checkpoint import Served
+from online_models.insight import ModelInsight
 from personalization.audit.chain import AuditKeys, Head, SignedRecord
 from personalization.audit.record import Act, Trail
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
@@ -223,6 +224,7 @@ class Site:
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     report: Report = field(default_factory=Report)
     learned: ModelReport | None = None
+    insight: ModelInsight | None = None
     asked_of: list[str] = field(default_factory=list)
     conversions: dict[str, Served] = field(default_factory=dict)
     trusted_proxies: tuple[Network, ...] = ()
@@ -246,6 +248,10 @@ class Site:
             self.asked_of.append(key)
             return self.learned
 
+        async def insight(key: str) -> ModelInsight | None:
+            self.asked_of.append(key)
+            return self.insight
+
         return Services(
             rights=self.rights,
             secrets=SECRETS,
@@ -263,6 +269,7 @@ class Site:
             clock_ms=lambda: self.now_ms,
             open_decisions=open_decisions,
             learned=learned,
+            insight=insight,
             decision_keys=lambda: DecisionKeys.of(SECRETS),
             trusted_proxies=self.trusted_proxies,
             conversions=self.conversions,

@@ -11,6 +11,7 @@ from msgspec import structs
 from api.process.readiness import Report
 from api.services.ports import ModelReport
 from online_models.imitation import Imitation
+from online_models.insight import ArmInsight, Effect, Matter, ModelInsight
 from online_models.placement_model import ArmReport
 from online_models.snapshot import ModelSnapshot
 from personalization.catalog.catalog import Events, Placement, RewardRule
@@ -242,6 +243,38 @@ async def test_a_placements_variants_as_learned(site: Site) -> None:
     assert (same["share"], same["learn"], same["modelAgeMs"]) == (0.25, "shared", None)
     assert [arm["contentId"] for arm in same["arms"]] == ["shoes", "tents", "bags"]
     assert site.asked_of == ["home.hero@own", "home.hero", "home.hero"]
+
+
+async def test_a_placements_model_says_what_it_goes_by(site: Site) -> None:
+    variants = {"own": PlacementVariant(share=0.5, content=("tents", "bags"))}
+    hero = structs.replace(shop().placements["home.hero"], variants=variants)
+    site.compiled = compile_catalog(structs.replace(shop(), placements={"home.hero": hero}), 13)
+    path = "/v1/placements/home.hero/model"
+    body = (await site.client.get(path, headers=SERVER)).json()
+    assert (body["placement"], body["variant"], body["learned"], body["arms"]) == ("home.hero", None, 0, [])
+    tents = ArmInsight("tents", 12.0, 9, 5, 7, 0.25, 0.4, [Effect("device=phone", 0.1)])
+    site.insight = ModelInsight(
+        "default", 12, [tents], [Matter("device", 0.08)], "recent contexts", 3, 0, {"rebuilds": 1}, 2
+    )
+    body = (await site.client.get(path, params={"variant": "own"}, headers=SERVER)).json()
+    assert body["arms"] == [
+        {
+            "contentId": "tents",
+            "exposures": 12.0,
+            "held": 9,
+            "firstMs": 5,
+            "lastMs": 7,
+            "shareOfLate": 0.25,
+            "meanEstimate": 0.4,
+            "effects": [{"what": "device=phone", "change": 0.1}],
+        }
+    ]
+    assert (body["matters"], body["forgotten"]) == ([{"feature": "device", "moves": 0.08}], 2)
+    assert site.asked_of == ["home.hero", "home.hero@own"]
+    refused = await site.client.get(path, params={"variant": "none"}, headers=SERVER)
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_variant")
+    assert (await site.client.get("/v1/placements/nowhere/model", headers=SERVER)).status_code == 404
+    assert (await site.client.get(path, headers=WRITE)).status_code == 403
 
 
 async def test_an_apprentice_tells_how_often_its_policy_agrees(site: Site) -> None:
