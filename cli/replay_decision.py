@@ -12,7 +12,7 @@ from cli.replay_target import target
 from config.settings import Settings
 from installation.opened import open_installation
 from operations.redeciding import Redecided, redecide
-from operations.redeciding_record import record_in_log
+from operations.redeciding_record import find_record
 from operations.replay.base import read_base
 from personalization.errors import Refused
 
@@ -51,7 +51,7 @@ def replay_decision(decision_id: str, base_file: Path | None, data_dir: Path | N
 
 async def _redecided(settings: Settings, decision_id: str, base_file: Path | None) -> Redecided:
     async with open_installation(settings) as opened:
-        record = await record_in_log(opened, decision_id)
+        record = await find_record(opened, decision_id)
         if record is None:
             raise Refused(
                 f"the log has no record of decision {decision_id}: it was made without consent, or the log has let "
