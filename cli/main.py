@@ -57,7 +57,6 @@ COMMANDS = {
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused", "segments")
 BESIDE_UP = (
     "publish",
     "rollback",
@@ -67,6 +66,7 @@ BESIDE_UP = (
     "keys",
     "audit",
     "refused",
+    "segments",
     "why",
     "preview-link",
 )

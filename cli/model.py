@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 import click
@@ -18,8 +19,10 @@ from installation.secrets_of import secrets_of
 from installation.stored_models import stored_model
 from online_models.insight import ArmInsight, Effect, ModelInsight, insight_of
 from personalization.errors import Refused
+from personalization.projecting.calibration import OVER_MS, Calibrated, calibration
 from personalization.visitor.choice import model_key
 from state.checkpoint_store import CheckpointStore
+from state.read_models import ReadModels
 
 _WIDE = 200
 _SHOWN_EFFECTS = 4
@@ -36,30 +39,39 @@ def model(placement: str, variant: str, as_json: bool) -> None:
     What matters is the mean size of each feature's contribution to estimates. Of an arm it shows what a standard
     deviation more of a number changes, and what a level of a category changes against the mean context.
     """
-    insight = asyncio.run(_insight(Settings.from_environment(), placement, variant))
+    insight, calibrated = asyncio.run(_insight(Settings.from_environment(), placement, variant))
     if as_json:
-        click.echo(msgspec.json.encode(insight).decode())
+        told = {**msgspec.to_builtins(insight), "calibration": [each._asdict() for each in calibrated]}
+        click.echo(msgspec.json.encode(told).decode())
         return
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    _show(console, placement, insight)
+    _show(console, placement, insight, calibrated)
 
 
-async def _insight(settings: Settings, placement: str, variant: str) -> ModelInsight:
+async def _insight(settings: Settings, placement: str, variant: str) -> tuple[ModelInsight, list[Calibrated]]:
     async with open_installation(settings) as opened:
-        key = await _key(opened, placement, variant)
+        key, reward_range = await _key(opened, placement, variant)
         checkpoints = CheckpointStore(opened.redis, opened.keys, opened.cipher)
         found = await stored_model(checkpoints, opened.log, key, secrets_of(settings).key("models"))
+        now_ms = time.time_ns() // 1_000_000
+        arms = await ReadModels(opened.redis, opened.keys).arms(placement, OVER_MS, now_ms)
     if found is None:
         raise Refused(
             f"nothing of {placement} is learned and saved yet: a checkpoint comes every ten seconds or so"
         )
-    return insight_of(found.book)
+    return insight_of(found.book), calibration(arms, variant, reward_range)
 
 
-async def _key(opened: Installation, placement: str, variant: str) -> str:
-    """The key of the model; raises ``Refused`` where the catalog in force has no such placement or variant."""
+async def _key(opened: Installation, placement: str, variant: str) -> tuple[str, tuple[float, float]]:
+    """The key of the model, and the range of its rewards.
+
+    Raises
+    ------
+    Refused
+        Where the catalog in force has no such placement or variant.
+    """
     version = await opened.catalogs.latest_version()
     catalog = await opened.catalogs.published(version) if version else None
     if catalog is None:
@@ -71,10 +83,11 @@ async def _key(opened: Installation, placement: str, variant: str) -> str:
     if variant and variant not in spec.variants:
         known = ", ".join(sorted(spec.variants)) or "none"
         raise Refused(f"{placement} has no variant {variant!r}: it has {known}")
-    return model_key(placement, variant, shared=bool(variant) and spec.variants[variant].learn == "shared")
+    shared = bool(variant) and spec.variants[variant].learn == "shared"
+    return model_key(placement, variant, shared=shared), spec.reward_range
 
 
-def _show(console: Console, placement: str, insight: ModelInsight) -> None:
+def _show(console: Console, placement: str, insight: ModelInsight, calibrated: list[Calibrated]) -> None:
     curved = f", curved at {insight.n_landmarks} contexts" if insight.n_landmarks else ""
     console.print(
         f"{escape(placement)}: {escape(insight.model)}, {insight.n_learned:,} learned, "
@@ -93,6 +106,15 @@ def _show(console: Console, placement: str, insight: ModelInsight) -> None:
     for arm in insight.arms:
         arms.add_row(*_row(arm))
     console.print(arms)
+    if not calibrated:
+        console.print(
+            "Whether predictions came true is added up by `nextbest projector`: nothing of it is there yet."
+        )
+        return
+    came = Table("predicted", "observed", "outcomes of seven days", box=None, pad_edge=False)
+    for tenth in calibrated:
+        came.add_row(f"{tenth.predicted:.4g}", f"{tenth.observed:.4g}", f"{tenth.n:,.0f}")
+    console.print(came)
 
 
 def _row(arm: ArmInsight) -> list[str]:

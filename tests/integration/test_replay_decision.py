@@ -60,6 +60,11 @@ def is_learned(site: Site, n: int) -> bool:
     return site.learned("home.hero")[0] >= n
 
 
+def is_compared(site: Site, n: int) -> bool:
+    compared = site.up.call("GET", "/v1/placements/home.hero/model")["calibration"]
+    return n <= sum(float(each["outcomes"]) for each in compared)
+
+
 def let_go(site: Site, n: int) -> None:
     """As the log does once outcomes are older than it keeps them: it holds those from offset ``n`` on."""
     on_server = Topics(prefix=f"{NAMESPACE}.").on_server(OUTCOMES, 1)
@@ -114,6 +119,7 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
     assert told["n_learned"] == sum(arm["held"] for arm in told["arms"]) > 200
     shown = site.up.call("GET", "/v1/placements/home.hero/model")
     assert shown["matters"][0]["feature"] == "traits.team"
+    until(partial(is_compared, site, 200), "the projector has compared predictions with what came")
     assert "what matters" in site.command("model", "home.hero")
     assert site.ran("model", "nowhere").returncode == 1
 

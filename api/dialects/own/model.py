@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from api.dialects.own.placements import found_placement
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.http.query import Query, QueryReader
 from online_models.insight import ArmInsight, ModelInsight
-from personalization.errors import InvalidInput
+from personalization.errors import InvalidInput, Unavailable
+from personalization.projecting.calibration import OVER_MS, Calibrated, calibration
 
 
 class ModelQuery(Query, frozen=True, kw_only=True):
-    """Of which model.
+    """Of which model."""
 
-    Attributes
-    ----------
-    variant
-        Of this variant of the placement; empty: of the placement as it is written.
-    """
-
-    variant: str = ""
+    variant: Annotated[str, Meta(description="Of this variant; empty: of the placement as it is written.")] = ""
 
 
 class EffectAnswer(Answer, frozen=True, kw_only=True):
@@ -71,6 +70,16 @@ class ModelArm(Answer, frozen=True, kw_only=True):
     effects: list[EffectAnswer]
 
 
+class CalibratedAnswer(Answer, frozen=True, kw_only=True):
+    """What was predicted when outcomes were decided, and what came, of a tenth of the reward's range."""
+
+    low: float
+    high: float
+    outcomes: float
+    predicted: float
+    observed: float
+
+
 class ModelAnswer(Answer, frozen=True, kw_only=True):
     """What a model says of itself.
 
@@ -82,6 +91,9 @@ class ModelAnswer(Answer, frozen=True, kw_only=True):
         What the model did about itself, counted: rebuilds, drift_resets, forgotten_arms …
     forgotten
         Times that it forgot somebody.
+    calibration
+        Of the last seven days, by tenths of the reward's range; empty before the projector has added any up;
+        null: it cannot be read.
     """
 
     placement: str
@@ -95,6 +107,7 @@ class ModelAnswer(Answer, frozen=True, kw_only=True):
     landmarks: int
     adaptations: dict[str, int]
     forgotten: int
+    calibration: list[CalibratedAnswer] | None
 
 
 MODEL_QUERY: QueryReader[ModelQuery] = QueryReader(ModelQuery)
@@ -110,14 +123,23 @@ async def show(call: Call) -> Reply:
             known = ", ".join(sorted(prepared.variants)) or "none"
             raise InvalidInput("variant", f"{name} has no variant {variant!r}; it has {known}", "unknown_variant")
         prepared = prepared.variants[variant]
+    services = call.core.services
     spec = prepared.compiled.spec
-    insight = await call.core.services.insight(prepared.compiled.model)
+    insight = await services.insight(prepared.compiled.model)
     if insight is None:
         insight = ModelInsight(spec.model, 0, [], [], "mean ± deviation", 0, 0, {}, 0)
-    return reply(answer_of(insight, name, variant or None))
+    try:
+        arms = await services.read_models.arms(name, OVER_MS, services.clock_ms())
+    except Unavailable:  # what the model itself says stands without it
+        calibrated = None
+    else:
+        calibrated = calibration(arms, variant, spec.reward_range)
+    return reply(answer_of(insight, name, variant or None, calibrated))
 
 
-def answer_of(insight: ModelInsight, placement: str, variant: str | None) -> ModelAnswer:
+def answer_of(
+    insight: ModelInsight, placement: str, variant: str | None, calibrated: list[Calibrated] | None
+) -> ModelAnswer:
     """An insight as callers get it."""
     return ModelAnswer(
         placement=placement,
@@ -131,6 +153,13 @@ def answer_of(insight: ModelInsight, placement: str, variant: str | None) -> Mod
         landmarks=insight.n_landmarks,
         adaptations=insight.adaptations,
         forgotten=insight.n_forgotten,
+        calibration=None if calibrated is None else [_calibrated(each) for each in calibrated],
+    )
+
+
+def _calibrated(each: Calibrated) -> CalibratedAnswer:
+    return CalibratedAnswer(
+        low=each.low, high=each.high, outcomes=each.n, predicted=each.predicted, observed=each.observed
     )
 
 
