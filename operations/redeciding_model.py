@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from state.checkpoint_store import CheckpointHeader, CheckpointStore, ModelCopy
 from state.model_store import ModelPublisher
 from stream.held_model import NOTHING
 from stream.placement_training import PlacementTraining, model_spec
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,11 @@ class _Search:
                     self._training.relearn(book, read.value)
                 except InvalidInput:  # a dead letter then, too
                     continue
+                except Exception as error:  # the learner gave it up after some tries; nothing of it was learned
+                    logger.warning(
+                        "outcome_passed_over",
+                        extra={"offset": read.offset, "reason": f"{type(error).__name__}: {error}"},
+                    )
                 if book.n_learned == self._wanted:
                     break
         if book.n_learned != self._wanted:
