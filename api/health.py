@@ -32,8 +32,9 @@ async def readyz(call: Call) -> Reply:
 
 async def metrics(call: Call) -> Reply:
     """Show the metrics, for Prometheus."""
-    text = call.core.services.metrics.exposition()
-    return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
+    accept = next((value for name, value in call.scope["headers"] if name == b"accept"), b"")
+    text, media_type = call.core.services.metrics.exposition_for(accept.decode("latin-1"))
+    return Reply(200, text, media_type=media_type.encode())
 
 
 class Health(Answer, frozen=True, kw_only=True):

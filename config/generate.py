@@ -13,13 +13,15 @@ SETTINGS_PAGE = _DOCS / "settings.md"
 POLICIES_PAGE = _DOCS / "policies.md"
 ACCESS_PAGE = _DOCS / "access.md"
 DESCRIPTION_FILE = _DOCS / "openapi.json"
+METRICS_PAGE = _DOCS / "metrics.md"
 
 
 def generated() -> dict[Path, str]:
     """Each generated file and what should stand in it."""
-    # The API, of all that stands above: whoever loads a catalog needs none.
+    # The API and the metrics, of all that stands above: whoever loads a catalog needs none.
     from api.access_page import access_page
     from api.description_file import description_file
+    from operations.metrics_page import metrics_page
 
     return {
         SCHEMA_FILE: catalog_schema_text(),
@@ -27,6 +29,7 @@ def generated() -> dict[Path, str]:
         POLICIES_PAGE: policies_page(),
         ACCESS_PAGE: access_page(),
         DESCRIPTION_FILE: description_file(),
+        METRICS_PAGE: metrics_page(),
     }
 
 

@@ -10,8 +10,9 @@ import asyncio
 import logging
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
+from background.metrics import Counter, Gauge
 from online_models.conversion import checkpoint
 from online_models.conversion.book import ConversionBook
 from online_models.snapshot import pack_version

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
+from background.metrics import exposition
 from background.pages import refused_to_browsers
+from stream.metrics import WorkerMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ async def _no_pages(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @asynccontextmanager
 async def health_server(
-    registry: CollectorRegistry, host: str, port: int, not_ready: NotReady, warnings: Warnings = list
+    metrics: WorkerMetrics, host: str, port: int, not_ready: NotReady, warnings: Warnings = list
 ) -> AsyncIterator[int]:
     """Serve while the block runs; gives the port (``port`` 0: any free one).
 
@@ -39,11 +40,11 @@ async def health_server(
     has no partitions, lags, or waits for a part of the house, and lists what is not well in either case;
     ``/metrics`` counts these warnings.
     """
-    n_warnings = Gauge("nextbest_warnings", "Warnings that /readyz lists", registry=registry)
 
-    async def metrics(_: web.Request) -> web.Response:
-        n_warnings.set(len(warnings()))  # looks anew at what its gauges tell, too
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def shown(request: web.Request) -> web.Response:
+        metrics.n_warnings.set(len(warnings()))  # looks anew at what its gauges tell, too
+        text, media_type = exposition(metrics.registry, request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": media_type})
 
     async def healthy(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -55,7 +56,7 @@ async def health_server(
         return web.json_response({"status": "waiting", "reason": reason, "warnings": warnings()}, status=503)
 
     app = web.Application(middlewares=[_no_pages])
-    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthy), web.get("/readyz", ready)])
+    app.add_routes([web.get("/metrics", shown), web.get("/healthz", healthy), web.get("/readyz", ready)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
+from background.metrics import Gauge
 from online_models.concentration import ArmShares, Share
 from online_models.influence import OF_NETWORK
 from online_models.placement_model import PlacementModel

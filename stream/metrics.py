@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, Summary
+from prometheus_client import CollectorRegistry, ProcessCollector
 
+from background.metrics import Counter, Gauge, Histogram, Summary, show_build
 from personalization.events.outcome import EARNED, Outcome
 
 logger = logging.getLogger(__name__)
@@ -26,11 +27,15 @@ class WorkerMetrics:
     ----------
     behind
         What ``lag`` counts.
+    role
+        What the worker does: folder, learner.
     """
 
-    def __init__(self, behind: str, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, behind: str, role: str, registry: CollectorRegistry | None = None) -> None:
         self.registry = r = registry if registry is not None else CollectorRegistry()
         ProcessCollector(registry=r)
+        show_build(r, role)
+        self.n_warnings = Gauge("nextbest_warnings", "Warnings that /readyz lists", registry=r)
         self.retries = Counter(
             "nextbest_retries", "Attempts that failed for a transient reason", ["part"], registry=r
         )
@@ -71,7 +76,7 @@ class FolderMetrics(WorkerMetrics):
     """What the folder shows on ``/metrics``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        super().__init__("Entries not folded yet", registry)
+        super().__init__("Entries not folded yet", "folder", registry)
         r = self.registry
         self.entries = Counter(
             "nextbest_entries",
@@ -146,7 +151,7 @@ class LearnerMetrics(WorkerMetrics):
     """What the learner shows on ``/metrics``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        super().__init__("Outcomes not learned yet", registry)
+        super().__init__("Outcomes not learned yet", "learner", registry)
         r = self.registry
         self.outcomes = Counter(
             "nextbest_outcomes",

@@ -103,7 +103,7 @@ class Worker(Generic[MessageT]):
         self.tasks.keep("redis-memory", self._memory.run)
         settings = self._house.settings
         health = health_server(
-            self._metrics.registry, settings.metrics_host, settings.metrics_port, self.not_ready, self.warnings
+            self._metrics, settings.metrics_host, settings.metrics_port, self.not_ready, self.warnings
         )
         async with health:
             await run_together(run_app(self._app, stop), self._agent.until_ended(), self.tasks.until_fatal())

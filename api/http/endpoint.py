@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from starlette.types import Receive, Scope, Send
 
@@ -36,6 +37,7 @@ class Endpoint:
         route, services = self._route, self._core.services
         call = Call(scope, receive, self._core)
         readers = self._dialect.anybody
+        services.metrics.n_open += 1
         try:
             if self._permission is not None:
                 key = self._dialect.key_of(scope)
@@ -64,11 +66,9 @@ class Endpoint:
             del known
         finally:
             call.let_go()
+            services.metrics.n_open -= 1
         await respond(send, reply.status, reply.body, reply.media_type, reply.headers, readers)
-        if reply.status == 200:
-            services.metrics.answered(route.name)
-        else:
-            services.metrics.requests.labels(route.name, str(reply.status)).inc()
+        services.metrics.answered(route.name, reply.status, time.perf_counter() - call.began)
 
     async def _openly(self, call: Call) -> Caller:
         """Whoever shows a key in the address, or in the body; raises ``ApiError`` where nobody does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 
@@ -54,9 +55,12 @@ class Housekeeper:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             self.look()
+            due_s = loop.time() + EVERY_S
             await pause(EVERY_S)
+            self._services.metrics.loop_delay_seconds.observe(max(0.0, loop.time() - due_s))
 
     def look(self) -> None:
         """Bring everything up to date, and what was observed into its histograms."""

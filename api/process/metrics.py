@@ -9,20 +9,31 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from pathlib import Path
+from typing import TypeAlias
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-_FAST_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+from background.metrics import SPAN_S, Counter, Gauge, Histogram, exposition, show_build
+from personalization.deciding.decision import Decision, Tier
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+STAGES = ("read", "score", "answer")
+"""Parts of a decision request, one after the other."""
+
+_CAUSES = (
+    ("the deadline has passed", "deadline"),
+    ("no model could be read", "model"),
+    ("the model failed", "model"),
+    ("visitor state unreadable", "state"),
+    ("no visitor is named", "nobody"),
+    ("no consent", "consent"),
+)
+"""How the ladder's reasons begin, and what of them is a label; all others are rules of the catalog."""
+
+_Decided: TypeAlias = tuple[str, Tier, str, bool, str]
+"""Placement, tier, variant, whether held out, and why below tier personalised."""
 
 
 class ApiMetrics:
@@ -34,27 +45,65 @@ class ApiMetrics:
             "nextbest_decision_seconds",
             "A decision request within the process, by the tier that answered",
             ["tier", "placement"],
-            buckets=_FAST_S,
+            buckets=SPAN_S,
             registry=r,
         )
         self.redis_seconds = Histogram(
             "nextbest_redis_read_seconds",
             "One coalesced read of visitors",
             ["outcome"],
-            buckets=_FAST_S,
+            buckets=SPAN_S,
             registry=r,
         )
-        self.scoring_seconds = Histogram(
-            "nextbest_scoring_seconds",
-            "Choosing for one request: eligibility, models, draws",
-            buckets=_FAST_S,
+        self.stage_seconds = Histogram(
+            "nextbest_decision_stage_seconds",
+            "Parts of a decision request: read (the request understood and the visitor read), score (eligibility, "
+            "models, draws), answer (what happened queued for the log)",
+            ["stage"],
+            buckets=SPAN_S,
+            registry=r,
+        )
+        self.decisions = Counter(
+            "nextbest_decisions",
+            "Decisions by the tier that answered, the variant (empty: the placement as it is written) and whether "
+            "the visitor is held out",
+            ["placement", "tier", "variant", "holdout"],
+            registry=r,
+        )
+        self.deadline_misses = Counter(
+            "nextbest_deadline_misses",
+            "Decisions that were made after the deadline of their request",
+            ["placement"],
+            registry=r,
+        )
+        self.request_seconds = Histogram(
+            "nextbest_request_seconds",
+            "From the head of a request until its answer is handed to the connection, by endpoint",
+            ["endpoint"],
+            buckets=SPAN_S,
+            registry=r,
+        )
+        self.requests_open = Gauge(
+            "nextbest_requests_open",
+            "Requests that are not answered yet",
+            multiprocess_mode="livesum",
+            registry=r,
+        )
+        self.loop_delay_seconds = Histogram(
+            "nextbest_event_loop_delay_seconds",
+            "By how much a look that was due twice a second came late: for so long nothing else was begun",
+            buckets=SPAN_S,
             registry=r,
         )
         self.requests = Counter(
             "nextbest_requests", "Requests by endpoint and status", ["endpoint", "status"], registry=r
         )
         self.fallbacks = Counter(
-            "nextbest_fallbacks", "Decisions below tier personalised", ["tier", "placement"], registry=r
+            "nextbest_fallbacks",
+            "Decisions below tier personalised, by cause: model, deadline and state (it could not be read) are "
+            "faults; nobody (no visitor is named), consent and rule are as they should be",
+            ["tier", "placement", "cause"],
+            registry=r,
         )
         self.faults = Counter("nextbest_model_faults", "Models that failed to score", ["placement"], registry=r)
         self.apprentice = Counter(
@@ -152,14 +201,18 @@ class ApiMetrics:
         )
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=r)
-        self._latencies: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        self._scorings: list[float] = []
-        self._n_answered: defaultdict[str, int] = defaultdict(int)
+        show_build(r, "api")
+        self.n_open = 0
+        """Requests of this process that are not answered yet."""
+        self._decided: defaultdict[_Decided, list[float]] = defaultdict(list)
+        self._exemplars: dict[tuple[str, str], tuple[float, str]] = {}
+        self._stages: tuple[list[float], list[float], list[float]] = ([], [], [])
+        self._answered: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self._n_events: defaultdict[str, int] = defaultdict(int)
 
-    def answered(self, endpoint: str) -> None:
-        """One request answered with 200."""
-        self._n_answered[endpoint] += 1
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        """One request answered."""
+        self._answered[endpoint, status].append(seconds)
 
     def collected(self, n_accepted: int, n_rejected: int, n_unlogged: int) -> None:
         """What became of the events of one request; ``n_unlogged`` for want of consent."""
@@ -168,17 +221,24 @@ class ApiMetrics:
         counts["rejected"] += n_rejected
         counts["dropped"] += n_unlogged
 
-    def decided(self, tier: str, placement: str, seconds: float) -> None:
-        """One decision answered."""
-        self._latencies[tier, placement].append(seconds)
+    def decided(self, decision: Decision, seconds: float, trace_id: str = "") -> None:
+        """One decision answered, of a request that is traced under ``trace_id``; empty: it is not."""
+        tier = decision.tier
+        why = "" if tier == Tier.PERSONALISED else decision.reason
+        self._decided[decision.placement, tier, decision.variant, decision.holdout, why].append(seconds)
+        if trace_id:
+            self._exemplars[tier, decision.placement] = (seconds, trace_id)
+
+    def staged(self, read: float, scored: float, answered: float) -> None:
+        """How long the parts of one decision request took, in seconds."""
+        reads, scorings, answers = self._stages
+        reads.append(read)
+        scorings.append(scored)
+        answers.append(answered)
 
     def imitated(self, placement: str, *, matched: bool) -> None:
         """One decision of an apprentice answered, with the baseline."""
         self.apprentice.labels(placement, "yes" if matched else "no").inc()
-
-    def scored(self, seconds: float) -> None:
-        """One request's choices made."""
-        self._scorings.append(seconds)
 
     def redis_read(self, seconds: float, worked: bool) -> None:
         """One round trip to Redis."""
@@ -190,17 +250,27 @@ class ApiMetrics:
         self.redis_limit_bytes.set(limit_bytes)
 
     def flush(self) -> None:
-        """Hand what was collected to the histograms; some microseconds per thousand."""
-        collected, self._latencies = self._latencies, defaultdict(list)
-        for (tier, placement), seconds in collected.items():
-            _observe_all(self.decision_seconds.labels(tier, placement), seconds)
-            if tier != "personalised":
-                self.fallbacks.labels(tier, placement).inc(len(seconds))
-        scorings, self._scorings = self._scorings, []
-        _observe_all(self.scoring_seconds, scorings)
-        answered, self._n_answered = self._n_answered, defaultdict(int)
-        for endpoint, n_requests in answered.items():
-            self.requests.labels(endpoint, "200").inc(n_requests)
+        """Hand what was collected to counters and histograms; a fraction of a microsecond each."""
+        self.requests_open.set(self.n_open)
+        decided, self._decided = self._decided, defaultdict(list)
+        exemplars, self._exemplars = self._exemplars, {}
+        for (placement, tier, variant, held_out, why), seconds in decided.items():
+            self.decisions.labels(placement, tier, variant, "yes" if held_out else "no").inc(len(seconds))
+            if tier != Tier.PERSONALISED:
+                self.fallbacks.labels(tier, placement, cause_of(why)).inc(len(seconds))
+            histogram = self.decision_seconds.labels(tier, placement)
+            example = exemplars.pop((tier, placement), None)
+            if example is not None and example[0] in seconds:
+                seconds.remove(example[0])
+                histogram.observe(example[0], {"trace_id": example[1]})
+            histogram.observe_all(seconds)
+        stages, self._stages = self._stages, ([], [], [])
+        for stage, took in zip(STAGES, stages, strict=True):
+            self.stage_seconds.labels(stage).observe_all(took)
+        answered, self._answered = self._answered, defaultdict(list)
+        for (endpoint, status), took in answered.items():
+            self.requests.labels(endpoint, str(status)).inc(len(took))
+            self.request_seconds.labels(endpoint).observe_all(took)
         events, self._n_events = self._n_events, defaultdict(int)
         for outcome, n_events in events.items():
             self.events.labels(outcome).inc(n_events)
@@ -208,15 +278,31 @@ class ApiMetrics:
             self.unlogged.labels("consent").inc(events["dropped"])
 
     def exposition(self) -> bytes:
-        """The metrics as text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""
+        """The metrics as Prometheus's text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""
+        return self.exposition_for("")[0]
+
+    def exposition_for(self, accept: str) -> tuple[bytes, str]:
+        """The metrics as text for whoever accepts ``accept``, and its media type.
+
+        Exemplars are shown of a process that serves alone, to whoever accepts OpenMetrics.
+        """
         self.flush()
         folder = os.environ.get(MULTIPROCESS_DIR)
         if folder is not None:
             forget_the_dead(Path(folder))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-            return generate_latest(registry)
-        return generate_latest(self.registry)
+            return exposition(registry, accept)
+        return exposition(self.registry, accept)
+
+
+def cause_of(reason: str) -> str:
+    """Why a decision is below tier personalised, as a label: what its reason begins with.
+
+    >>> cause_of("the deadline has passed: the first eligible by priority")
+    'deadline'
+    """
+    return next((cause for beginning, cause in _CAUSES if reason.startswith(beginning)), "rule")
 
 
 def forget_the_dead(folder: Path) -> None:
@@ -229,8 +315,3 @@ def forget_the_dead(folder: Path) -> None:
             os.kill(pid, 0)
         except (ProcessLookupError, PermissionError):  # ended; or its number is a stranger's by now
             mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # nor here
-
-
-def _observe_all(histogram: Histogram, values: list[float]) -> None:
-    for value in values:
-        histogram.observe(value)

@@ -183,16 +183,20 @@ class Decider:
             watch=watch,
         )
         answer = await self._scoring.run(steps)
-        services.metrics.scored(time.perf_counter() - reading_done)
+        scoring_done = time.perf_counter()
         if is_held is not None and is_held(answer):
             answer.entries.clear()
             answer.records.clear()
         self._recorder.record(request, states, answer, intake)
-        seconds = time.perf_counter() - deadline.began
+        done = time.perf_counter()
+        metrics = services.metrics
+        metrics.staged(reading_done - deadline.began, scoring_done - reading_done, done - scoring_done)
         for decision in answer.decisions:
-            services.metrics.decided(decision.tier, decision.placement, seconds)
+            metrics.decided(decision, done - deadline.began)
             if decision.policy_arm:
-                services.metrics.imitated(decision.placement, matched=decision.policy_arm == decision.content_id)
+                metrics.imitated(decision.placement, matched=decision.policy_arm == decision.content_id)
+            if done > until:
+                metrics.deadline_misses.labels(decision.placement).inc()
         return answer
 
     async def _states(self, request: DecideRequest, deadline: Deadline) -> list[VisitorState] | None:

@@ -228,7 +228,7 @@ async def test_metrics_tell_latency_by_tier_and_placement(site: Site) -> None:
     await site.decide()
     text = (await site.client.get("http://inner/metrics")).text
     assert 'nextbest_decision_seconds_count{placement="home.hero",tier="personalised"} 1.0' in text
-    assert 'nextbest_fallbacks_total{placement="home.hero",tier="contextual"} 1.0' in text
+    assert 'nextbest_fallbacks_total{cause="state",placement="home.hero",tier="contextual"} 1.0' in text
 
 
 async def test_a_spool_that_raises_keeps_no_answer_back(site: Site) -> None:

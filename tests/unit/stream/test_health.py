@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import httpx
-from prometheus_client import CollectorRegistry
 
 from stream.health import health_server
+from stream.metrics import WorkerMetrics
 
 
 async def test_readyz_tells_what_stops_the_worker_and_what_is_not_well() -> None:
     reason: str | None = None
     warnings: list[str] = []
     async with (
-        health_server(CollectorRegistry(), "127.0.0.1", 0, lambda: reason, lambda: warnings) as port,
+        health_server(WorkerMetrics("", "folder"), "127.0.0.1", 0, lambda: reason, lambda: warnings) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         answer = await client.get("/readyz")
@@ -29,7 +29,7 @@ async def test_readyz_tells_what_stops_the_worker_and_what_is_not_well() -> None
 
 async def test_a_worker_without_warnings_need_not_say_so() -> None:
     async with (
-        health_server(CollectorRegistry(), "127.0.0.1", 0, lambda: None) as port,
+        health_server(WorkerMetrics("", "folder"), "127.0.0.1", 0, lambda: None) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         assert (await client.get("/readyz")).json() == {"status": "ready", "warnings": []}
@@ -37,7 +37,7 @@ async def test_a_worker_without_warnings_need_not_say_so() -> None:
 
 async def test_no_page_may_read_it() -> None:
     async with (
-        health_server(CollectorRegistry(), "127.0.0.1", 0, lambda: None) as port,
+        health_server(WorkerMetrics("", "folder"), "127.0.0.1", 0, lambda: None) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         for path in ("/metrics", "/readyz", "/healthz"):
