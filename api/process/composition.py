@@ -137,7 +137,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         items.on_change = catalog.items_changed
         tasks.keep("items", items.run)
         tasks.keep("items-ready", catalog.run)
-        spool = Spool(log, Path(settings.data_dir) / "spool", cipher=cipher)
+        data_dir = Path(settings.data_dir)
+        spool = Spool(log, data_dir / "spool", cipher=cipher)
         spool_watch = SpoolWatch(spool)
         tasks.keep("spool", spool.run, may_return=True)
         stack.push_async_callback(spool.drain, DRAIN_S)
@@ -222,7 +223,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             max_body_bytes=settings.max_body_bytes,
         )
         tasks.keep("refused-acts", services.refused_acts.run)
-        tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models).run)
+        tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models, data_dir).run)
         with contextlib.suppress(Unavailable):
             await reader.read(["a:-"], None)  # connects before the first visitor waits for it
         # What is here now stays: the collector need not look through all modules again at each full round. And

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from pathlib import Path
 
 from prometheus_client import Counter
 
@@ -38,13 +39,16 @@ class Total:
 
 
 class Housekeeper:
-    """Keeps the metrics of a process current."""
+    """Keeps the metrics of a process current; ``data_dir`` is where it writes."""
 
-    def __init__(self, services: Services, spool: Spool, watch: SpoolWatch, models: ModelFollower) -> None:
+    def __init__(
+        self, services: Services, spool: Spool, watch: SpoolWatch, models: ModelFollower, data_dir: Path
+    ) -> None:
         self._services = services
         self._spool = spool
         self._watch = watch
         self._models = models
+        self._data_dir = data_dir
         self._warned: set[str] = set()
         self._dropped = Total(services.metrics.spool_dropped)
         self._unknown = Total(services.metrics.unknown_fields, n_unknown())
@@ -66,6 +70,7 @@ class Housekeeper:
         """Bring everything up to date, and what was observed into its histograms."""
         services, metrics = self._services, self._services.metrics
         metrics.flush()
+        metrics.disk(self._data_dir)
         metrics.spool_depth.set(self._spool.n_waiting)
         self._dropped.reached(self._spool.n_dropped)
         self._unknown.reached(n_unknown())

@@ -6,7 +6,9 @@ path, since one ``observe`` costs as much as a look-up of all rules.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import TypeAlias
@@ -154,6 +156,18 @@ class ApiMetrics:
             multiprocess_mode="livemax",
             registry=r,
         )
+        self.disk_free_bytes = Gauge(
+            "nextbest_disk_free_bytes",
+            "Room left on the disk of the data folder, where the spool is; also Redis's, under nextbest up",
+            multiprocess_mode="livemin",
+            registry=r,
+        )
+        self.disk_size_bytes = Gauge(
+            "nextbest_disk_size_bytes",
+            "Size of the disk of the data folder",
+            multiprocess_mode="livemin",
+            registry=r,
+        )
         self.connections_closed = Counter(
             "nextbest_connections_closed",
             "Connections closed at a bound of the door, by the bound",
@@ -248,6 +262,13 @@ class ApiMetrics:
         """How full Redis is."""
         self.redis_used_bytes.set(used_bytes)
         self.redis_limit_bytes.set(limit_bytes)
+
+    def disk(self, folder: Path) -> None:
+        """How full the disk is that holds ``folder``; nothing is said while it cannot be told."""
+        with contextlib.suppress(OSError):
+            found = shutil.disk_usage(folder)
+            self.disk_free_bytes.set(found.free)
+            self.disk_size_bytes.set(found.total)
 
     def flush(self) -> None:
         """Hand what was collected to counters and histograms; a fraction of a microsecond each."""

@@ -1,0 +1,141 @@
+"""What Prometheus is told: it is read, every alert fires and falls silent, and leads to its entry."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry, Gauge
+
+from background.metrics import exposition
+from operations.metrics_page import metric_names, registries
+from tests.requirements import require
+from tests.servers import ROOT
+
+FOLDER = ROOT / "deploy" / "prometheus"
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+CONFIGS = sorted(FOLDER.glob("prometheus*.yml"))
+CASES = sorted((FOLDER / "tests").glob("*.yml"))
+OF_PROMETHEUS = {"up", "process_start_time_seconds"}
+"""What a rule may name beside our own metrics: Prometheus's, and what its client shows of a process."""
+
+
+def rules(file: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load((FOLDER / file).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules("alerts.rules.yml")}
+RECORDED = {rule["record"]: rule for rule in rules("recording.rules.yml")}
+
+
+def promtool(*arguments: str | Path, said: bytes = b"") -> str:
+    require("promtool")
+    done = subprocess.run(
+        ["promtool", *map(str, arguments)], input=said, capture_output=True, timeout=120, check=False
+    )
+    told = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, told
+    return told
+
+
+def named(expression: str) -> set[str]:
+    """The series an expression reads."""
+    return set(selected(promql_parser.parse(expression)))
+
+
+def selected(node: Any) -> Iterator[str]:
+    if isinstance(node, promql_parser.VectorSelector):
+        yield node.name
+    for child in ("expr", "lhs", "rhs", "vector_selector", "vs", "param"):
+        if getattr(node, child, None) is not None:
+            yield from selected(getattr(node, child))
+    for argument in getattr(node, "args", None) or ():
+        yield from selected(argument)
+
+
+def entries() -> set[str]:
+    """The anchors of the runbook's headings."""
+    return {heading.lower().replace(" ", "-") for heading in re.findall(r"^### (.+)$", RUNBOOK, re.M)}
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_prometheus_reads_its_configuration_and_the_rules(config: Path) -> None:
+    assert "valid prometheus config" in promtool("check", "config", config)
+    assert {job["job_name"] for job in yaml.safe_load(config.read_text())["scrape_configs"]} >= registries().keys()
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_alerts_fire_and_are_silent_where_they_should(cases: Path) -> None:
+    promtool("test", "rules", cases)
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() -> None:
+    fires, silent = set(), set()
+    for path in CASES:
+        for case in yaml.safe_load(path.read_text())["tests"]:
+            alert, _, what = case["name"].partition(" ")
+            (expected,) = case["promql_expr_test"]
+            found = {re.findall(r'"(\w+)"', sample["labels"])[0] for sample in expected["exp_samples"]}
+            if what.startswith("fires"):
+                assert alert in found, case["name"]
+                fires.add(alert)
+            else:
+                assert alert not in found, case["name"]
+                assert case["input_series"], case["name"]
+                silent.add(alert)
+    assert fires == silent == ALERTS.keys()
+
+
+@pytest.mark.parametrize("role", registries())
+def test_metrics_follow_the_conventions(role: str) -> None:
+    text, _ = exposition(registries()[role], "")
+    assert promtool("check", "metrics", said=text) == ""
+
+
+@pytest.mark.parametrize(
+    "rule", [*ALERTS.values(), *RECORDED.values()], ids=lambda r: r.get("alert") or r["record"]
+)
+def test_a_rule_reads_what_some_process_shows(rule: dict[str, Any]) -> None:
+    found = named(rule["expr"])
+    assert found
+    assert found - metric_names() - RECORDED.keys() - OF_PROMETHEUS == set()
+
+
+def test_what_a_rule_reads_is_found_wherever_it_stands() -> None:
+    assert named('(sum by (a) (rate(x{b="c"}[5m])) or vector(0)) / scalar(-y) > (z unless z offset 5m)') == set(
+        "xyz"
+    )
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_whether_it_wakes_somebody_and_which_entry_says_what_to_do(name: str) -> None:
+    alert = ALERTS[name]
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    assert alert["annotations"]["summary"]
+    page, _, anchor = alert["annotations"]["runbook"].partition("#")
+    assert page == "docs/runbook.md"
+    assert anchor == re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+    assert anchor in entries()
+
+
+def test_the_runbooks_table_of_alarms_is_that_of_the_rules() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\(#([\w-]+)\) \| (page|ticket) \|", RUNBOOK, re.M)
+    told = {name: (f"docs/runbook.md#{anchor}", severity) for name, anchor, severity in rows}
+    assert told == {
+        name: (alert["annotations"]["runbook"], alert["labels"]["severity"]) for name, alert in ALERTS.items()
+    }
+
+
+def test_a_metric_that_breaks_a_convention_is_found() -> None:
+    require("promtool")
+    registry = CollectorRegistry()
+    Gauge("nextbest_age_total", "A gauge that is named as a counter", registry=registry)
+    with pytest.raises(AssertionError):
+        promtool("check", "metrics", said=exposition(registry, "")[0])
