@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Gauge
 
 from background.metrics import exposition
 from operations.metrics_page import metric_names, registries
+from tests.promql import named
 from tests.requirements import require
 from tests.servers import ROOT
 
@@ -43,21 +42,6 @@ def promtool(*arguments: str | Path, said: bytes = b"") -> str:
     told = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, told
     return told
-
-
-def named(expression: str) -> set[str]:
-    """The series an expression reads."""
-    return set(selected(promql_parser.parse(expression)))
-
-
-def selected(node: Any) -> Iterator[str]:
-    if isinstance(node, promql_parser.VectorSelector):
-        yield node.name
-    for child in ("expr", "lhs", "rhs", "vector_selector", "vs", "param"):
-        if getattr(node, child, None) is not None:
-            yield from selected(getattr(node, child))
-    for argument in getattr(node, "args", None) or ():
-        yield from selected(argument)
 
 
 def entries() -> set[str]:

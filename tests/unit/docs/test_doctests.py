@@ -13,4 +13,4 @@ def test_the_doctests_of_every_package_are_run() -> None:
     options = project["tool"]["pytest"]["ini_options"]
     assert set(packages) <= set(options["testpaths"])
     assert "--doctest-modules" in options["addopts"]
-    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks", "tests"} == set(packages)
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks", "dashboards", "tests"} == set(packages)
