@@ -25,8 +25,10 @@ def create_app() -> object:
     from api.app import Application
     from api.http.inner import inner_listener
     from api.process.composition import open_services
+    from installation.process_log import set_up_logging
 
     settings = Settings.from_environment()
+    set_up_logging(settings.log)  # also where uvicorn has started it as one of several
     shared = settings.api_processes > 1
     return Application(
         lambda: open_services(settings),
@@ -48,6 +50,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         access_log=False,
+        log_config=None,  # uvicorn's lines go where ours do, and look like them
         proxy_headers=False,
         server_header=False,
         date_header=False,

@@ -73,6 +73,7 @@ class ChildSpec:
 # Ours read "… WARNING name …". redis-server marks by "#" what it wants seen, its every start and stop included.
 _ALARMING = re.compile(
     r"^\S+ \S+ (WARNING|ERROR|CRITICAL) |^nextbest: |^\d+:\w .{20,30} # (?i:.*(error|fail|can't|corrupt))"
+    r'|^{"time":"[^"]+","level":"(WARNING|ERROR|CRITICAL)"'
 )
 _ADVICE = " WARNING Memory overcommit"
 
@@ -82,6 +83,8 @@ def alarming(line: str) -> bool:
 
     >>> alarming("2026-01-01 10:00:00,000 WARNING stream.folder lease lost"), alarming("… INFO api ready")
     (True, False)
+    >>> alarming('{"time":"2026-01-01T10:00:00.000Z","level":"WARNING","event":"lease_lost"}')
+    True
     >>> alarming("7:M 01 Jan 2026 10:00:00.000 # Server initialized")
     False
     >>> alarming("7:M 01 Jan 2026 10:00:00.000 # Error writing to the AOF file: No space left on device")

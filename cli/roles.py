@@ -9,8 +9,8 @@ import socket
 import click
 
 from cli import lifeline
-from cli.process_log import set_up_logging
 from config.settings import Settings
+from installation.process_log import set_up_logging
 
 LISTEN_FD = "NEXTBEST_LISTEN_FD"
 """Number of the supervisor's listening socket, shared by its API processes.
@@ -60,7 +60,7 @@ def api() -> None:
     """Serve the HTTP API, until stopped."""
     lifeline.hold()
     settings = Settings.from_environment()
-    set_up_logging()
+    set_up_logging(settings.log)
     _see_that_servers_let_us_in(settings)
     listening = os.environ.pop(LISTEN_FD, "")
     if not listening:

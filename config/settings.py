@@ -226,6 +226,17 @@ class Settings:
         100_000,
         "records that each trail of the audit keeps, acts and reads; the oldest go first. 420 bytes each, or more",
     )
+    log: str = _row("text", "how processes write their log: `text`, or `json` (an object a line)")
+    log_requests: str = _row(
+        "0",
+        "share of the API's requests that have a line in the log, from 0 (none) to 1 (all); SIGUSR1 to an API "
+        "process begins with them, and ends with them",
+    )
+    traces: str = _row(
+        "auto",
+        "whether traces are handed to an OpenTelemetry collector: `auto` (if OTEL_EXPORTER_OTLP_ENDPOINT names "
+        "one), `otlp`, `off` ([how](traces.md))",
+    )
     metrics_host: str = _row(
         "127.0.0.1",
         "address that every process serves /metrics, /healthz and /readyz on: this machine's own, or one that only "
@@ -350,6 +361,23 @@ def _problems(settings: Settings) -> list[InvalidInput]:
         message = f"must be {MIN_AUDIT_RECORDS} or more, so that what was done can be found some time later"
         found.append(InvalidInput(PREFIX + "AUDIT_RECORDS", message))
     found.extend(_door_problems(settings))
+    found.extend(_log_problems(settings))
+    return found
+
+
+def _log_problems(settings: Settings) -> list[InvalidInput]:
+    found = []
+    if settings.log not in ("text", "json"):
+        found.append(InvalidInput(PREFIX + "LOG", f"must be text or json, not {settings.log!r}"))
+    if settings.traces not in ("auto", "otlp", "off"):
+        found.append(InvalidInput(PREFIX + "TRACES", f"must be auto, otlp or off, not {settings.traces!r}"))
+    try:
+        share = float(settings.log_requests)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        message = f"must be a share from 0 (none) to 1 (all), such as 0.01, not {settings.log_requests!r}"
+        found.append(InvalidInput(PREFIX + "LOG_REQUESTS", message))
     return found
 
 

@@ -32,12 +32,14 @@ from state.visitor_store import ABSENT, FENCE, Stored, VisitorStore
 from stream.clock import wall_clock_ms
 from stream.emitter import Emitter
 from stream.failpoints import Failpoint, Failpoints, Safeguard
+from stream.fold_traces import batch_trace, trace_closing
 from stream.folding import Folding, Message, Pending, Work
 from stream.isolation import CODE as GIVEN_UP
 from stream.log_lines import SparseLine
 from stream.metrics import FolderMetrics
 from stream.patience import Patience
 from stream.sampling import Share
+from tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,8 @@ class Folder:
         The log that is folded: what it gives belongs into no other (``EventLog.append``).
     on_late_decision
         Told of visitors who were erased before one of their decisions came, and when that was made.
+    tracer
+        Records the traces that entries carry; None: nobody does.
     """
 
     def __init__(
@@ -88,7 +92,9 @@ class Folder:
         share: Share | None = None,
         only_in: LogIdentity | None = None,
         on_late_decision: Callable[[str, int], Awaitable[object]] = _nothing,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._on_late_decision = on_late_decision
         self._visitors = visitors
         self._timers = timers
@@ -121,6 +127,7 @@ class Folder:
         started_s = time.perf_counter()
         dead: list[tuple[Message, str, str]] = []
         pending = self._decode(messages, dead)
+        trace = batch_trace(self._tracer, pending)
         catalogs = await self._catalogs_of(pending)
         n_visitors = len(pending)
         facts = self._facts(pending) if self._failpoints.armed else {}
@@ -129,6 +136,7 @@ class Folder:
         attempt = 0
         while pending or dead:
             stored = await self._patiently("load", self._visitors.load, list(pending))
+            trace.mark("read")
             self._failpoints.hit(Failpoint.LOADED, **facts)
             if self._failpoints.armed and any(
                 isinstance(each.entry.event, Merged) for entries in pending.values() for each in entries
@@ -139,7 +147,9 @@ class Folder:
             dead = []
             # Both must be there before the write; neither waits for the other.
             await asyncio.gather(self._emit_before_write(work, facts), self._add_timers(work, facts))
+            trace.mark("fold and append")
             lost = set(await self._patiently("save", self._visitors.save, work.changes))
+            trace.mark("write")
             self._failpoints.hit(Failpoint.WRITTEN, **facts)
             if not self._emit_first:
                 await self._emit(work)
@@ -159,6 +169,7 @@ class Folder:
         self._failpoints.hit(Failpoint.TIMERS_REMOVED, **facts)
         for message in messages:
             self.reached[message.partition] = message.offset
+        trace.end(len(messages))
         self._metrics.batch_entries.observe(len(messages))
         self._metrics.batch_visitors.observe(n_visitors)
         self._metrics.batch_seconds.observe(time.perf_counter() - started_s)
@@ -241,6 +252,8 @@ class Folder:
                 for emission in done.emissions:
                     if isinstance(emission, Outcome):
                         self._metrics.closed(emission)
+                        if emission.trace and self._tracer is not None:
+                            trace_closing(self._tracer, emission, now_ms)
                 for late in done.late:
                     self._late_line.write(**late._asdict())
         return removed

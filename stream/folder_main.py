@@ -7,6 +7,7 @@ import asyncio
 from background.cancelling import pause
 from config.settings import Settings
 from eventlog.topics import VISITOR_LOG
+from installation.process_log import set_up_logging
 from installation.visitors import visitors_of
 from state.erasure_store import ErasureStore
 from state.people import People
@@ -17,7 +18,6 @@ from stream.failpoints import Safeguard
 from stream.folder import Folder
 from stream.folding import Message
 from stream.house import House, open_house, worker_settings
-from stream.log_lines import set_up_logging
 from stream.log_trimmer import LogTrimmer
 from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
@@ -75,6 +75,7 @@ async def main(settings: Settings) -> None:
             sampling.share,
             house.identity,
             lambda key, at_ms: erasures.ask((key,), wall_clock_ms(), before_ms=at_ms),
+            house.tracer(metrics),
         )
         worker = Worker(
             house=house,
@@ -108,5 +109,5 @@ async def _look_at_rules(folder: Folder, house: House) -> None:
 
 def run(settings: Settings) -> None:
     """The process."""
-    set_up_logging()
+    set_up_logging(settings.log)
     asyncio.run(main(settings))

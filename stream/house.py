@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,9 @@ from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.transient import until_done
 from stream.failpoints import Failpoints
+from stream.metrics import WorkerMetrics
 from stream.worker_app import WorkerSettings
+from tracing.tracer import Tracer, open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,17 @@ class House:
     catalogs: CatalogFollower
     failpoints: Failpoints
     cipher: DataCipher
+    role: str
+    ending: ExitStack
+
+    def tracer(self, metrics: WorkerMetrics) -> Tracer | None:
+        """What records the traces of this worker; None if nobody asks for them."""
+        tracer = open_tracer(
+            self.settings.traces, self.role, lambda outcome, n: metrics.spans.labels(outcome).inc(n)
+        )
+        if tracer is not None:
+            self.ending.callback(tracer.close)
+        return tracer
 
     def message_value(self, topic: str, message: Any) -> bytes:
         """The value of one of Faust's messages in the clear, or as it is where it cannot be opened."""
@@ -99,7 +112,8 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
             await until_done(lambda: _check_readable(log, cipher, keys, role), _say_waiting)
         async with CatalogFollower(CatalogStore(redis, settings.namespace)) as catalogs:
             await _first_catalog(catalogs)
-            yield House(settings, log, identity, redis, keys, catalogs, failpoints, cipher)
+            with ExitStack() as ending:
+                yield House(settings, log, identity, redis, keys, catalogs, failpoints, cipher, role, ending)
     finally:
         await log.close()
         await redis.aclose()

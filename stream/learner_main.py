@@ -9,6 +9,7 @@ from faust.types import TP
 
 from config.settings import Settings
 from eventlog.topics import OUTCOMES
+from installation.process_log import set_up_logging
 from installation.secrets_of import secrets_of
 from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
@@ -16,7 +17,6 @@ from state.model_store import ModelPublisher
 from stream.conversion_training import ConversionTraining
 from stream.house import open_house, worker_settings
 from stream.learner import LearnedMessage, Learner
-from stream.log_lines import set_up_logging
 from stream.metrics import LearnerMetrics
 from stream.partitions import Partitions
 from stream.placement_training import PlacementTraining
@@ -49,7 +49,12 @@ async def main(settings: Settings) -> None:
 
         key = secrets_of(settings).key("models")
         trainings = Trainings(
-            PlacementTraining(ModelPublisher(house.redis, house.keys, key, house.cipher), key, metrics.registry),
+            PlacementTraining(
+                ModelPublisher(house.redis, house.keys, key, house.cipher),
+                key,
+                metrics.registry,
+                house.tracer(metrics),
+            ),
             ConversionTraining(
                 ConversionPublisher(house.redis, house.keys, house.cipher),
                 key,
@@ -110,5 +115,5 @@ async def _finish(stop: asyncio.Event, stopping: asyncio.Event, learner: Learner
 
 def run(settings: Settings) -> None:
     """The process."""
-    set_up_logging()
+    set_up_logging(settings.log)
     asyncio.run(main(settings))

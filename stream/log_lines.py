@@ -1,20 +1,10 @@
-"""How workers write their log: one line per event, fields as ``name=value``."""
+"""Lines of the log about what may happen thousands of times a second."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable
-
-
-def set_up_logging() -> None:
-    """One line per event on standard error: time, level, name, fields."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_FieldFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("faust", "mode", "aiokafka", "kafka"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class SparseLine:
@@ -57,15 +47,3 @@ class SparseLine:
         self._logger.info(self._event, extra={**fields, "left_out": self._n_left_out})
         self._n_left_out = 0
         return True
-
-
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-class _FieldFormatter(logging.Formatter):
-    """Appends a record's extra fields as ``name=value``."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        fields = [f"{name}={value}" for name, value in vars(record).items() if name not in _STANDARD]
-        return " ".join([super().format(record), *fields])

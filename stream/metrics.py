@@ -51,7 +51,12 @@ class WorkerMetrics:
             ["partition"],
             registry=r,
         )
-
+        self.spans = Counter(
+            "nextbest_spans",
+            "Spans of traces by what became of them: sent, dropped, failed",
+            ["outcome"],
+            registry=r,
+        )
         self.redis_used_bytes = Gauge(
             "nextbest_redis_memory_used_bytes", "Memory of Redis as it counts for its bound", registry=r
         )

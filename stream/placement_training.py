@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from prometheus_client import CollectorRegistry
 
@@ -16,7 +17,9 @@ from personalization.events.forgotten import decode_forgotten, is_forgotten
 from personalization.events.outcome import Outcome, decode_outcome
 from state.model_store import ModelPublisher, Published
 from stream.influence_watch import InfluenceWatch
+from stream.learn_traces import trace_learning
 from stream.training import Learned, Place
+from tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +27,14 @@ logger = logging.getLogger(__name__)
 class PlacementTraining:
     """``Training`` of placements."""
 
-    def __init__(self, publisher: ModelPublisher, secret: bytes, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        publisher: ModelPublisher,
+        secret: bytes,
+        registry: CollectorRegistry | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._tracer = tracer
         self._publisher = publisher
         self._secret = secret
         self._influence = InfluenceWatch(registry or CollectorRegistry())
@@ -60,6 +70,7 @@ class PlacementTraining:
                 return Learned("forgotten", changed=False)
             self._publisher.forget(book.placement)  # the next publish is a whole one: no old part of it stays
             return Learned("forgotten", changed=True)
+        began_ns = 0 if self._tracer is None else time.perf_counter_ns()
         outcome = self._outcome(book, value)
         before, resets = dict(book.counts), book.drift_resets
         book.learn(outcome)
@@ -67,6 +78,8 @@ class PlacementTraining:
             arm = book.let_go if book.let_go is not None else "all"
             logger.warning("drift_reset", extra={"placement": book.placement, "arm": arm})
         result = next(kind for kind, n in book.counts.items() if n != before.get(kind, 0))
+        if self._tracer is not None and outcome.trace:
+            trace_learning(self._tracer, outcome, result, began_ns)
         return Learned(result, result == "learned", outcome.closed_at_ms if result == "learned" else None)
 
     def relearn(self, book: PlacementModel, value: bytes) -> None:

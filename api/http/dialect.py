@@ -24,13 +24,18 @@ from api.access.proof import Proof
 from api.access.shown_key import IN_BODY, MAX_KEYED_BODY_BYTES, key_in_body, key_in_headers
 from api.errors import ApiError, body_of, too_large, too_large_for_key
 from api.http.description import Description
-from api.http.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
+from api.http.exchange import JSON, NO_HEADERS, Headers, read_body
+from api.http.request_names import request_names
+from api.http.tracing_requests import request_trace
 from api.limits.slices import Slices
 from api.services.auditing import TRAIL_OF, AuditedRequest
 from api.services.core import Core
 from api.services.intake import Intake
 from personalization.audit.record import Trail
 from personalization.errors import NextbestError
+from tracing.request_trace import RequestTrace
+from tracing.trace_context import traceparent_of
+from tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +61,11 @@ class Call:
     params
         What stands in the variable parts of the path.
     request_id
-        Made for this request; every error carries it.
+        What its caller calls it, or made for it; every answer carries it.
     began
         When it came, on the clock of ``time.perf_counter``.
+    trace
+        Records it; None where nobody does.
     """
 
     __slots__ = (
@@ -67,12 +74,15 @@ class Call:
         "_body",
         "_caller",
         "_held_bytes",
+        "_intake",
+        "_names",
         "_receive",
         "began",
         "core",
         "params",
         "request_id",
         "scope",
+        "trace",
     )
 
     def __init__(self, scope: Scope, receive: Receive, core: Core) -> None:
@@ -80,7 +90,10 @@ class Call:
         self.scope = scope
         self.core = core
         self.params: Mapping[str, str] = scope.get("path_params", _NO_PARAMS)
-        self.request_id = new_request_id()
+        self._names = names = request_names(scope)
+        self.request_id = names.request_id
+        self.trace: RequestTrace | None = None
+        self._intake: Intake | None = None
         self._receive = receive
         self._caller: Caller | None = None
         self._audited: AuditedRequest | None = None
@@ -98,6 +111,30 @@ class Call:
     @caller.setter
     def caller(self, caller: Caller) -> None:
         self._caller = caller
+
+    @property
+    def source(self) -> str:
+        """The source whose key it shows; empty if it shows none that is one."""
+        return "" if self._caller is None else self._caller.access.source
+
+    @property
+    def tiers(self) -> list[str]:
+        """By which tier each of its decisions was answered."""
+        answer = None if self._intake is None else self._intake.answer
+        return [] if answer is None else [decision.tier for decision in answer.decisions]
+
+    def begin_trace(self, tracer: Tracer) -> None:
+        """Record it, if it is among those that are recorded."""
+        self.trace = request_trace(tracer, self._names, self.caller)
+
+    def named(self, headers: Headers) -> Headers:
+        """The headers of its answer, with what it is called."""
+        named = (b"x-request-id", self.request_id.encode())
+        if self.trace is not None:
+            return [named, (b"traceparent", traceparent_of(self.trace.context)), *headers]
+        if self._names.parent is not None:
+            return [named, (b"traceparent", traceparent_of(self._names.parent)), *headers]
+        return [named, *headers]
 
     @property
     def address(self) -> str:
@@ -152,7 +189,10 @@ class Call:
         """What stamps all that this request brings."""
         caller = self.caller
         refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in self.scope["headers"]
-        return self.core.services.intake(caller, self.address, gpc=refuses)
+        made = self.core.services.intake(caller, self.address, gpc=refuses)
+        made.trace = self.trace
+        self._intake = made
+        return made
 
     def audited_as(self, trail: Trail, act: str) -> AuditedRequest:
         """Begin to record it; whoever answers it reaches the record by ``audited``."""
@@ -241,7 +281,16 @@ class Route:
         return "{" not in self.path
 
 
-PAGE_HEADERS = ("authorization", "content-type", "content-encoding", "x-api-key", "x-user-hash", "x-user-token")
+PAGE_HEADERS = (
+    "authorization",
+    "content-type",
+    "content-encoding",
+    "x-api-key",
+    "x-user-hash",
+    "x-user-token",
+    "x-request-id",
+    "traceparent",
+)
 """What every dialect takes of a page of another origin."""
 
 ErrorBody: TypeAlias = Callable[[ApiError, str, Mapping[str, str]], bytes]

@@ -14,9 +14,11 @@ from api.access.shown_key import exposed_server_key, key_in_address
 from api.errors import ApiError, as_api_error, headers_of
 from api.http.dialect import Call, Dialect, Reply, Route
 from api.http.exchange import respond
+from api.http.request_log import write_line
 from api.services.core import Core
 from personalization.audit.record import Trail
 from personalization.errors import NextbestError
+from tracing.span import Attribute
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Endpoint:
                     authorise(caller, self._permission)
                 else:
                     await self._admit(call, self._permission, self._trail)
+                if services.tracer is not None:
+                    call.begin_trace(services.tracer)
             reply = await route.handle(call)
             if self._trail is not None and not call.audited.has_begun:
                 raise NextbestError(f"{route.name} was answered without a record in the audit")
@@ -67,8 +71,26 @@ class Endpoint:
         finally:
             call.let_go()
             services.metrics.n_open -= 1
-        await respond(send, reply.status, reply.body, reply.media_type, reply.headers, readers)
+        await respond(send, reply.status, reply.body, reply.media_type, call.named(reply.headers), readers)
         services.metrics.answered(route.name, reply.status, time.perf_counter() - call.began)
+        if call.trace is not None:
+            self._end_trace(call, reply.status)
+        if services.request_lines.share and services.request_lines.wants_one():
+            write_line(call, route, reply.status)
+
+    def _end_trace(self, call: Call, status: int) -> None:
+        trace, route = call.trace, self._route
+        assert trace is not None
+        told: dict[str, Attribute] = {
+            "http.request.method": call.scope["method"],
+            "http.route": route.path,
+            "http.response.status_code": status,
+            "nextbest.request_id": call.request_id,
+            "nextbest.source": call.source,
+        }
+        if tiers := call.tiers:
+            told["nextbest.tiers"] = ",".join(tiers)
+        trace.end(route.name, call.began, "" if status < 500 else f"answered {status}", told)
 
     async def _openly(self, call: Call) -> Caller:
         """Whoever shows a key in the address, or in the body; raises ``ApiError`` where nobody does."""
@@ -96,5 +118,5 @@ class Endpoint:
 
 def refusal(dialect: Dialect, error: ApiError, call: Call) -> Reply:
     """An error as the dialect says it, readable for pages of any origin."""
-    headers = [(b"x-request-id", call.request_id.encode()), *dialect.readable, *headers_of(error)]
+    headers = [*dialect.readable, *headers_of(error)]
     return Reply(error.status, dialect.error_body(error, call.request_id, call.params), headers)

@@ -93,8 +93,10 @@ class Routes:
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
         dialect = self._dialect_of(scope)
-        reply = refusal(dialect, error, Call(scope, receive, self._core))
-        await respond(send, reply.status, reply.body, reply.media_type, reply.headers, dialect.anybody)
+        call = Call(scope, receive, self._core)
+        reply = refusal(dialect, error, call)
+        headers = call.named(reply.headers)
+        await respond(send, reply.status, reply.body, reply.media_type, headers, dialect.anybody)
 
     def _dialect_of(self, scope: Scope) -> Dialect:
         """The dialect that has the path, else the one it looks like."""

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import functools
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,7 @@ from api.process.readiness import Check, Readiness
 from api.process.segments import SegmentsInRedis
 from api.process.spooling import SpoolWatch
 from api.services.ports import ModelReport, Services
+from api.services.request_lines import RequestLines
 from api.services.rights import Rights
 from background.supervisor import TaskSupervisor
 from config.development_keys import keys_problem
@@ -60,6 +62,7 @@ from state.redis_watch import RedisWatch
 from state.segment_store import SegmentStore
 from state.visitor_reader import VisitorReader
 from state.visitor_store import UnreadableState
+from tracing.tracer import open_tracer
 
 DRAIN_S = 5.0
 """For the last records at the end; what remains is kept on disk, and goes first the next time."""
@@ -192,6 +195,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             "conversions": lambda: refused(conversions.refused),
         }
         people = People(background, keys, visitors)
+        lines = RequestLines(float(settings.log_requests))
+        stack.enter_context(_toggled_by_signal(lines))
+        tracer = open_tracer(settings.traces, "api", lambda outcome, n: metrics.spans.labels(outcome).inc(n))
+        if tracer is not None:
+            stack.callback(tracer.close)
         rights = Rights(people, ErasureStore(background, keys), log, clock.now_ms)
         readiness = Readiness(needed, watched, tasks)
         services = Services(
@@ -218,6 +226,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             rights=rights,
             trusted_proxies=networks_of(settings.trusted_proxies),
             readiness=readiness.report,
+            tracer=tracer,
+            request_lines=lines,
             deadline_ms=settings.deadline_ms,
             redis_timeout_ms=settings.redis_timeout_ms,
             max_body_bytes=settings.max_body_bytes,
@@ -232,3 +242,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         yield services
+
+
+@contextmanager
+def _toggled_by_signal(lines: RequestLines) -> Iterator[None]:
+    """SIGUSR1 begins with lines of requests, and ends with them, while the block runs."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lines.toggle)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)

@@ -193,6 +193,12 @@ class ApiMetrics:
             "nextbest_spool_records", "Records waiting for the log", multiprocess_mode="livesum", registry=r
         )
         self.spool_dropped = Counter("nextbest_spool_dropped_records", "Records lost for want of room", registry=r)
+        self.spans = Counter(
+            "nextbest_spans",
+            "Spans of traces by what became of them: sent, dropped, failed",
+            ["outcome"],
+            registry=r,
+        )
         self.task_restarts = Counter(
             "nextbest_task_restarts", "Background tasks that ended and were started again", ["task"], registry=r
         )

@@ -28,6 +28,7 @@ from personalization.visitor.purposes import Words, merge
 from personalization.visitor.receipt import Receipt
 from personalization.visitor.visitor_key import anonymous_key, user_key
 from personalization.visitor.visitor_state import VisitorState
+from tracing.span import Kind
 
 MAX_DEADLINE_MS = 10_000
 _READ_SHARE = 0.6
@@ -167,6 +168,7 @@ class Decider:
         services = self._services
         catalog = services.catalog.current
         check(request, catalog)
+        reading_began = time.perf_counter()
         states = await self._states(request, deadline)
         reading_done = time.perf_counter()
         until = deadline.until
@@ -191,6 +193,11 @@ class Decider:
         done = time.perf_counter()
         metrics = services.metrics
         metrics.staged(reading_done - deadline.began, scoring_done - reading_done, done - scoring_done)
+        intake.answer = answer
+        if intake.trace is not None:
+            intake.trace.stage("read", reading_began, reading_done, Kind.CLIENT)
+            intake.trace.stage("score", reading_done, scoring_done)
+            intake.trace.stage("record", scoring_done, done)
         for decision in answer.decisions:
             metrics.decided(decision, done - deadline.began)
             if decision.policy_arm:

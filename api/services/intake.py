@@ -15,9 +15,11 @@ from api.services.senders import Senders
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.deciding.decision import Answer
 from personalization.events.entry import Entry, Sender, encode_entry
 from personalization.events.event import Event
 from personalization.visitor.degenerate_id import is_degenerate
+from tracing.request_trace import RequestTrace
 
 
 class Intake:
@@ -35,11 +37,16 @@ class Intake:
         Say who may speak for which user.
     notices
         What its sender is told.
+    trace
+        Records the request; None where nobody does.
+    answer
+        What was decided last for it; None: nothing.
     """
 
     __slots__ = (
         "_degenerate",
         "_item_of",
+        "answer",
         "caller",
         "catalog",
         "identities",
@@ -47,6 +54,7 @@ class Intake:
         "received_at_ms",
         "refused",
         "sender",
+        "trace",
     )
 
     def __init__(
@@ -70,6 +78,8 @@ class Intake:
         self._degenerate = degenerate
         self.identities = identities
         self._item_of = item_of
+        self.trace: RequestTrace | None = None
+        self.answer: Answer | None = None
 
     def id(self, value: WireId, field: str) -> str | None:
         """An id as sent, None where there is none; one that is nobody's is none, counted and told of.
@@ -123,6 +133,7 @@ class Intake:
             event=event,
             sender=structs.replace(self.sender, verified=True) if proven else self.sender,
             agreed=agreed,
+            trace=b"" if self.trace is None else self.trace.carried,
         )
         return Record(VISITOR_LOG, key, encode_entry(entry))
 

@@ -28,6 +28,7 @@ from api.services.receipts import ReceiptKeys
 from api.services.records import NoRecords, Records
 from api.services.refused_acts import RefusedActs
 from api.services.refused_events import RefusedEvents
+from api.services.request_lines import RequestLines
 from api.services.rights import Kind
 from api.services.segments import NoWalk, SegmentWalk
 from api.services.senders import Senders
@@ -45,6 +46,7 @@ from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
 from state.erasure_store import Erasure
 from state.visitor_store import Stored
+from tracing.tracer import Tracer
 
 
 class Visitors(Protocol):
@@ -171,6 +173,10 @@ class Services:
         Where long work waits for its turn.
     readiness
         How the process is: what it lacks, and what is not well.
+    tracer
+        Records traces; None where nobody asks for them.
+    request_lines
+        Says which requests have a line in the log.
     """
 
     secrets: Secrets
@@ -196,6 +202,8 @@ class Services:
     insight: Callable[[str], Awaitable[ModelInsight | None]] = no_insight
     conversions: Mapping[str, Served] = field(default_factory=dict)
     readiness: Callable[[], Report] = Report
+    tracer: Tracer | None = None
+    request_lines: RequestLines = field(default_factory=RequestLines)
     deadline_ms: int = 50
     redis_timeout_ms: int = 20
     max_body_bytes: int = 4_194_304

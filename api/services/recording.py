@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from msgspec import structs
+
 from api.reading.events import event_records, link_records
 from api.services.consent_gate import refused_besides, sent_events
 from api.services.intake import Intake
@@ -34,6 +36,8 @@ class Recorder:
         dropped = self._events(request, states, answer, intake) if request.events or answer.words else 0
         if request.names_pair and request.placements:
             dropped += self._link(request, answer, intake)
+        if intake.trace is not None:
+            _carry(intake.trace.carried, answer)
         key = answer.key
         for entry in answer.entries:
             entry.sender = intake.sender
@@ -100,3 +104,10 @@ class Recorder:
         except Exception:  # the answer stands: what cannot be logged is counted, and never keeps it back
             logger.exception("spool_failed")
             return False
+
+
+def _carry(trace: bytes, answer: Answer) -> None:
+    """Let what is logged of the answer carry the trace of its request."""
+    for entry in answer.entries:
+        entry.trace = trace
+    answer.records[:] = [structs.replace(record, trace=trace) for record in answer.records]

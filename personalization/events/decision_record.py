@@ -74,6 +74,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     agreed
         The words of consent that it was made by, by purpose. A purpose that the placement needs and that is not
         here was granted by the source's ``consent_default``: nobody said anything of it.
+    trace
+        The recorded trace of its request, see ``personalization.events.entry.Entry``; empty: none was recorded.
     """
 
     choice: Choice
@@ -102,6 +104,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     replaces: str = ""
     crawler: bool = False
     agreed: dict[str, Agreed] = {}
+    trace: bytes = b""
 
     def eligible(self) -> list[EligibleArm]:
         """The eligible arms, in order."""

@@ -85,6 +85,9 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     agreed
         The visitor agreed, by a word that may not stand under this key yet: it was said under another of their
         ids, or is on its way.
+    trace
+        The recorded trace that it is a part of: the trace's id, 16 bytes, and its request's span, 8; empty: none is
+        recorded.
     """
 
     received_at_ms: int
@@ -94,6 +97,7 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     provenance: Provenance | None = None
     sender: Sender | None = None
     agreed: bool = False
+    trace: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

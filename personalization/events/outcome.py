@@ -67,6 +67,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         The reward that the model expected when a policy chose by it; None: none did.
     reward_range
         What the reward is clipped to.
+    trace
+        The recorded trace of the decision, see ``personalization.events.entry.Entry``; empty: none was recorded.
     """
 
     choice: Choice
@@ -90,6 +92,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     free: bool = False
     predicted: float | None = None
     reward_range: tuple[float, float] = (0.0, 1.0)
+    trace: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -117,6 +117,7 @@ class Ledger:
             trains=made.trains and agreed,
             lineage=self._lineage(placement),
             predicted=made.predicted,
+            trace=self._fold.entry.trace or None,
         )
         self.folder.open.append(decision)
         if not agreed:
@@ -192,6 +193,7 @@ class Ledger:
                 free=self.catalog.catalog.influence == "free",
                 predicted=decision.predicted,
                 reward_range=(decision.terms.low, decision.terms.high),
+                trace=b"" if nobodys else decision.trace or b"",
             )
         )
 

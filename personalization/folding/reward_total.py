@@ -78,6 +78,7 @@ def unite(decision: OpenDecision, other: OpenDecision) -> None:
         add_reward(decision, other.by_name or other.reward)
     decision.n_rewards = n_rewards
     decision.rewarded_from = decision.rewarded_from or other.rewarded_from
+    decision.trace = decision.trace or other.trace
     decision.called = sorted({*decision.called, *other.called})
     decision.sample_weight = max(decision.sample_weight, other.sample_weight)
 

@@ -100,6 +100,8 @@ class OpenDecision(msgspec.Struct, array_like=True):
     """The network of a page that rewarded it; empty: none did, or it is not known."""
     predicted: float | None = None
     """The reward that the model expected; None: no policy chose by a model."""
+    trace: bytes | None = None
+    """The recorded trace it was made in, for its outcome to carry on; None: none was recorded."""
 
 
 class HeldReward(msgspec.Struct, array_like=True):

@@ -8,6 +8,7 @@ from api.dialects.rank_reward.events import event_id_of
 from api.dialects.rank_reward.features import context_features, merged
 from api.dialects.rank_reward.loops import placement_of
 from api.http.dialect import Call
+from api.http.exchange import new_request_id
 from api.reading.ids import WireId
 from api.services.intake import Intake, storable
 from personalization.deciding.candidates import Candidates
@@ -56,7 +57,7 @@ async def ranked(call: Call, intake: Intake, asked: Asked) -> Ranked:
         404 where it is not known which placement is meant.
     """
     placement = placement_of(call.params, intake.catalog)
-    event_id = event_id_of(asked.event_id, "eventId", intake) or call.request_id
+    event_id = event_id_of(asked.event_id, "eventId", intake) or new_request_id()
     context = storable(merged(asked.context or []))
     told = context_features(context, "context", _NO_FEATURES)
     decider = call.core.decider

@@ -19,6 +19,7 @@ from api.process.models import ModelsInMemory
 from api.process.readiness import Report
 from api.services.ports import ModelReport, Services
 from api.services.records import NoRecords, Records
+from api.services.request_lines import RequestLines
 from api.services.rights import Kind
 from eventlog.port import LogPosition, Record
 from eventlog.topics import VISITOR_LOG
@@ -39,6 +40,7 @@ from personalization.visitor.visitor_state import VisitorState
 from state.erasure_store import Erasure
 from state.model_store import Followed
 from state.visitor_store import Stored
+from tracing.tracer import Tracer
 
 SECRETS = Secrets(b"test-secret")
 ID_KEY = SECRETS.key("decision-ids")
@@ -230,6 +232,8 @@ class Site:
     trusted_proxies: tuple[Network, ...] = ()
     now_ms: int = NOW
     max_body_bytes: int = 1_000_000
+    tracer: Tracer | None = None
+    request_lines: RequestLines = field(default_factory=RequestLines)
     rights: FakeRights = field(default_factory=FakeRights)
     records: Records = field(default_factory=NoRecords)
     client: httpx.AsyncClient = field(init=False)
@@ -277,6 +281,8 @@ class Site:
             deadline_ms=5_000,  # others use this machine too
             redis_timeout_ms=1_000,
             max_body_bytes=self.max_body_bytes,
+            tracer=self.tracer,
+            request_lines=self.request_lines,
         )
 
     async def decide(self, *placements: Any, headers: dict[str, str] = WRITE, **body: Any) -> httpx.Response:

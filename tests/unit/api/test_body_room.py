@@ -15,6 +15,7 @@ from api.http.endpoint import Endpoint
 from api.limits.body_room import BodyRoom
 from api.process.metrics import ApiMetrics
 from api.services.core import Core
+from api.services.request_lines import RequestLines
 
 LIMIT = 16 * 1024 * 1024
 PART = b"x" * 1024 * 1024
@@ -24,7 +25,8 @@ class Desk:
     """A route that reads bodies, and keeps each until it is told to answer."""
 
     def __init__(self) -> None:
-        core = SimpleNamespace(services=SimpleNamespace(metrics=ApiMetrics()), bodies=BodyRoom(LIMIT))
+        services = SimpleNamespace(metrics=ApiMetrics(), tracer=None, request_lines=RequestLines())
+        core = SimpleNamespace(services=services, bodies=BodyRoom(LIMIT))
         route = Route(("POST",), "/", "desk", None, self.handle)
         self.endpoint = Endpoint(Dialect("desk", "/", (route,)), route, cast(Core, core))
         self.may_answer = asyncio.Event()

@@ -113,7 +113,7 @@ def test_a_folder_state_without_the_fields_at_the_end_still_loads() -> None:
         (
             "open",
             OpenDecision,
-            ("by_name", "lineage", "by_reward", "sample_weight", "called", "rewarded_from", "predicted"),
+            ("by_name", "lineage", "by_reward", "sample_weight", "called", "rewarded_from", "predicted", "trace"),
         ),
         ("held", HeldReward, ("name", "by_page", "origin")),
         ("recent", Credit, ("decision_id", "origin")),

@@ -1,0 +1,117 @@
+"""Spans of the folder: of each entry that carries a trace, of the batch it came in, of the outcome it leads to."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+
+from personalization.events.outcome import Outcome
+from stream.folding import Pending
+from tracing.span import Attribute, Kind, Span, wall_offset_ns
+from tracing.trace_context import SPAN_ID_BYTES, TRACE_ID_BYTES, TraceContext, derived_span_id, of_carried
+from tracing.tracer import Tracer
+
+FOLD, CLOSE = "fold", "close"
+MS_NS = 1_000_000
+
+
+class BatchTrace:
+    """Times one batch for its entries that carry a trace.
+
+    Each of them has a span ``fold`` in its own trace, with what the batch waited for as parts, and a link to the
+    batch's span, which is a trace of its own: a batch belongs to many.
+    """
+
+    __slots__ = ("_began_ns", "_entries", "_marks", "_tracer")
+
+    def __init__(self, tracer: Tracer, entries: list[Pending]) -> None:
+        self._tracer = tracer
+        self._entries = entries
+        self._began_ns = time.perf_counter_ns()
+        self._marks: list[tuple[str, int]] = []
+
+    def mark(self, part: str) -> None:
+        """``part`` is done, which began where the one before it ended."""
+        self._marks.append((part, time.perf_counter_ns()))
+
+    def end(self, n_entries: int) -> None:
+        """The batch is folded and written."""
+        offset_ns, ended_ns = wall_offset_ns(), time.perf_counter_ns()
+        batch = TraceContext(os.urandom(TRACE_ID_BYTES), os.urandom(SPAN_ID_BYTES), sampled=True)
+        began_ns, ended_ns = self._began_ns + offset_ns, ended_ns + offset_ns
+        told = {"nextbest.entries": n_entries}
+        put = self._tracer.put
+        put(Span("fold batch", batch.trace_id, batch.span_id, b"", began_ns, ended_ns, attributes=told))
+        for message, entry in self._entries:
+            place = of_carried(entry.trace)
+            if place is None:
+                continue
+            where: dict[str, Attribute] = {
+                "nextbest.event": type(entry.event).__name__,
+                "nextbest.partition": message.partition,
+                "nextbest.offset": message.offset,
+            }
+            # A batch that is folded twice gives these the same ids.
+            span_id = derived_span_id(place.trace_id, FOLD, message.partition, message.offset)
+            put(
+                Span(
+                    *(FOLD, place.trace_id, span_id, place.span_id, began_ns, ended_ns, Kind.CONSUMER),
+                    attributes=where,
+                    links=(batch,),
+                )
+            )
+            part_began_ns = began_ns
+            for n, (part, at_ns) in enumerate(self._marks):
+                part_id = derived_span_id(place.trace_id, part, n, message.partition, message.offset)
+                put(Span(part, place.trace_id, part_id, span_id, part_began_ns, at_ns + offset_ns, Kind.CLIENT))
+                part_began_ns = at_ns + offset_ns
+
+
+class NoBatchTrace:
+    """Of a batch that nobody records."""
+
+    __slots__ = ()
+
+    def mark(self, part: str) -> None:
+        """Nothing."""
+
+    def end(self, n_entries: int) -> None:
+        """Nothing."""
+
+
+NOT_TRACED = NoBatchTrace()
+
+
+def batch_trace(tracer: Tracer | None, pending: Mapping[str, Iterable[Pending]]) -> BatchTrace | NoBatchTrace:
+    """What times a batch: nothing, if none of its entries carries a trace."""
+    if tracer is None:
+        return NOT_TRACED
+    traced = [each for entries in pending.values() for each in entries if each.entry.trace]
+    return BatchTrace(tracer, traced) if traced else NOT_TRACED
+
+
+def trace_closing(tracer: Tracer, outcome: Outcome, closed_at_ms: int) -> None:
+    """The span of a decision that was closed: from when it was made until its outcome stands in the log."""
+    place = of_carried(outcome.trace)
+    if place is None:
+        return
+    told: dict[str, Attribute] = {
+        "nextbest.decision_id": outcome.choice.decision_id,
+        "nextbest.placement": outcome.choice.placement,
+        "nextbest.arm": outcome.choice.arm,
+        "nextbest.reward": outcome.reward,
+        "nextbest.reason": outcome.reason.value,
+    }
+    tracer.put(
+        Span(
+            *(CLOSE, place.trace_id, closing_span_id(place.trace_id, outcome), place.span_id),
+            *(outcome.decided_at_ms * MS_NS, closed_at_ms * MS_NS, Kind.CONSUMER),
+            attributes=told,
+        )
+    )
+
+
+def closing_span_id(trace_id: bytes, outcome: Outcome) -> bytes:
+    """The id of that span, which the learner's is a child of."""
+    return derived_span_id(trace_id, CLOSE, outcome.choice.decision_id)
