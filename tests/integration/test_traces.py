@@ -1,0 +1,128 @@
+"""One trace from the request through the log to the folder, the outcome and the model, on either log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.integration.collector import Collector, Taken, collecting
+from tests.requirements import require
+from tests.running import Up, start, stop, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CATALOG = """
+placements:
+  hero:
+    content: [red, green]
+    default: red
+    window: 300ms
+content:
+  red: {type: html, body: <p>red</p>}
+  green: {type: html, body: <p>green</p>}
+sources:
+  site:
+    write_keys: [pk_dev]
+    server_keys: [sk_dev]
+    consent_default: granted
+"""
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module", params=["redis_streams", pytest.param("kafka", marks=pytest.mark.kafka)])
+def up(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collector: Collector
+) -> Iterator[Up]:
+    require("redis")
+    catalog = tmp_path_factory.mktemp("catalog")
+    (catalog / "hero.yaml").write_text(CATALOG)
+    settings = {
+        "NEXTBEST_REDIS_TIMEOUT_MS": "1000",  # others use this machine too
+        "NEXTBEST_DEADLINE_MS": "5000",
+        "NEXTBEST_LOG": "json",
+        "NEXTBEST_LOG_REQUESTS": "1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_TRACES_SAMPLER": "parentbased_always_off",  # those alone that a server asks for
+    }
+    if request.param == "kafka":
+        settings["NEXTBEST_KAFKA"] = request.getfixturevalue("kafka_server")
+        settings["NEXTBEST_PARTITIONS"] = "4"
+        settings["NEXTBEST_NAMESPACE"] = "traces"
+    running = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog), **settings)
+    yield running
+    stop(running)
+
+
+def decide(up: Up, visitor: str, **headers: str) -> tuple[dict[str, Any], dict[str, str]]:
+    body = {"visitor": {"userId": visitor}, "placements": ["hero"]}
+    request = Request(
+        up.url + "/v1/decide",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": "Bearer sk_dev", **headers},
+    )
+    with urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read()), {name.lower(): value for name, value in answer.headers.items()}
+
+
+def test_one_trace_goes_from_the_request_to_the_model(up: Up, collector: Collector) -> None:
+    collector.spans.clear()
+    body, headers = decide(up, "u1", traceparent=f"00-{TRACE}-{SPAN}-01", **{"x-request-id": "proxy-1"})
+    decide(up, "u2")  # nobody asks for a trace of this one
+    assert headers["x-request-id"] == body["requestId"] == "proxy-1"
+    wanted = {"decide", "read", "score", "record", "fold", "fold and append", "write", "close", "learn"}
+    until(lambda: {span.name for span in collector.of_trace(TRACE)} >= wanted, f"spans {sorted(wanted)}")
+    spans = collector.of_trace(TRACE)
+    (request,) = named(spans, "decide")
+    assert (request.parent, request.service) == (SPAN, "nextbest-api")
+    assert headers["traceparent"] == f"00-{TRACE}-{request.id}-01"
+    assert request.attributes["nextbest.request_id"] == "proxy-1"
+    for name in ("score", "record"):
+        assert [span.parent for span in named(spans, name)] == [request.id]
+    (fold,) = named(spans, "fold")
+    assert (fold.parent, fold.service) == (request.id, "nextbest-folder")
+    assert fold.attributes["nextbest.event"] == "DecisionMade"
+    assert [span.parent for span in named(spans, "write")] == [fold.id]
+    (close,) = named(spans, "close")
+    decision_id = body["decisions"][0]["decisionId"]
+    assert (close.parent, close.attributes["nextbest.decision_id"]) == (request.id, decision_id)
+    (learn,) = named(spans, "learn")
+    assert (learn.parent, learn.service) == (close.id, "nextbest-learner")
+    assert learn.attributes["nextbest.result"] == "learned"
+    others = {span.trace for span in collector.spans} - {TRACE}
+    assert others == set(fold.links)  # the batch, and nothing of what nobody asked for
+
+
+def test_every_process_logs_objects_that_name_the_request_and_nobody(up: Up) -> None:
+    decide(up, "jane.roe", **{"x-request-id": "proxy-2"})
+    until(lambda: bool(of_request(up, "proxy-2")), "the request has its line")
+    (line,) = of_request(up, "proxy-2")
+    assert (line["path"], line["status"], line["tiers"]) == ("/v1/decide", 200, "personalised")
+    lines = logged(up)
+    assert {line["level"] for line in lines} <= {"INFO", "WARNING"}
+    assert "jane" not in json.dumps(lines)
+
+
+def of_request(up: Up, request_id: str) -> list[dict[str, Any]]:
+    return [line for line in logged(up) if line["event"] == "request" and line["request_id"] == request_id]
+
+
+def logged(up: Up) -> list[dict[str, Any]]:
+    """Every whole line of every process of ours; each must be an object."""
+    paths = [path for path in (up.data_dir / "logs").glob("*.log") if not path.name.startswith("redis")]
+    assert len(paths) == 3
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines(True) if line.endswith("\n")]
+
+
+def named(spans: list[Taken], name: str) -> list[Taken]:
+    return [span for span in spans if span.name == name]
