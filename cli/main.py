@@ -47,6 +47,8 @@ COMMANDS = {
     "keys": ("cli.keys_commands:keys", "Make, list, rotate and revoke keys; print what proves users."),
     "audit": ("cli.audit:audit", "Who did what; and see that nobody has changed it."),
     "model": ("cli.model:model", "What a placement's model goes by: weights, what matters, how its arms fare."),
+    "log": ("cli.log:log", "What happened to one visitor, in order."),
+    "trace": ("cli.trace:trace", "What one request decided, and what became of it."),
     "refused": ("cli.refused:refused", "Events that were refused though their sender was told 200."),
     "why": ("cli.why:why", "Why a visitor was shown what they were shown, or would be now."),
     "preview-link": (
@@ -71,6 +73,7 @@ BESIDE_UP = (
     "preview-link",
 )
 BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused", "model")
+BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "log", "trace", "refused")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

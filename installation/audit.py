@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from installation.secrets_of import installed_secrets
-from personalization.audit.record import Act
+from personalization.audit.record import Act, Trail
 from personalization.errors import NextbestError
 from personalization.key_derivation import Secrets
 from state.assignment_store import AssignmentStore
@@ -40,8 +40,15 @@ async def audit_of(redis: Redis, settings: Settings, earlier: Iterable[Secrets] 
 
 
 @contextlib.asynccontextmanager
-async def recorded(settings: Settings, redis: Redis, act: str, *objects: str) -> AsyncIterator[None]:
+async def recorded(
+    settings: Settings, redis: Redis, act: str, *objects: str, trail: Trail = "acts"
+) -> AsyncIterator[None]:
     """Record what the block does before it does it; and that it failed, if it raises.
+
+    Parameters
+    ----------
+    trail
+        ``reads`` for what is only looked at.
 
     Raises
     ------
@@ -50,12 +57,12 @@ async def recorded(settings: Settings, redis: Redis, act: str, *objects: str) ->
         secret is looked at, whoever opened it puts into words.
     """
     audit = await audit_of(redis, settings)
-    said = Act(trail="acts", actor=f"command line: {login()}", act=act, objects=objects)
+    said = Act(trail=trail, actor=f"command line: {login()}", act=act, objects=objects)
     n = await audit.append(said)
     try:
         yield
     except BaseException:
-        failed = Act(trail="acts", actor=said.actor, act=act, objects=objects, outcome="failed", of=n)
+        failed = Act(trail=trail, actor=said.actor, act=act, objects=objects, outcome="failed", of=n)
         with contextlib.suppress(NextbestError):  # what failed is told, and that it was begun is recorded
             await audit.append(failed)
         raise

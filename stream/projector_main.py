@@ -10,6 +10,7 @@ from faust.types import TP
 
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
+from installation.process_log import set_up_logging
 from installation.secrets_of import secrets_of
 from personalization.errors import EpochClosed, Refused
 from personalization.projecting.read_models import read_models
@@ -18,7 +19,6 @@ from state.records import ROWS_PURPOSE
 from state.redis_memory import RedisMemory
 from stream.health import health_server
 from stream.house import House, open_house
-from stream.log_lines import set_up_logging
 from stream.metrics import ProjectorMetrics
 from stream.projector import COLUMNS, Logged, Projector
 from stream.projector_lag import ProjectorLag
@@ -131,5 +131,5 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
 
 def run(settings: Settings) -> None:
     """The process."""
-    set_up_logging()
+    set_up_logging(settings.log)
     asyncio.run(main(settings))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 from urllib.request import Request, urlopen
@@ -11,7 +14,7 @@ import pytest
 
 from tests.integration.collector import Collector, Taken, collecting
 from tests.requirements import require
-from tests.running import Up, start, stop, until
+from tests.running import ROOT, Up, start, stop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -50,6 +53,7 @@ def up(
     settings = {
         "NEXTBEST_REDIS_TIMEOUT_MS": "1000",  # others use this machine too
         "NEXTBEST_DEADLINE_MS": "5000",
+        "NEXTBEST_CHECKPOINT_MS": "500",
         "NEXTBEST_LOG": "json",
         "NEXTBEST_LOG_REQUESTS": "1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -120,9 +124,81 @@ def of_request(up: Up, request_id: str) -> list[dict[str, Any]]:
 def logged(up: Up) -> list[dict[str, Any]]:
     """Every whole line of every process of ours; each must be an object."""
     paths = [path for path in (up.data_dir / "logs").glob("*.log") if not path.name.startswith("redis")]
-    assert len(paths) == 3
+    assert {path.name for path in paths} >= {"api.log", "folder.log", "learner.log", "projector.log"}
     return [json.loads(line) for path in paths for line in path.read_text().splitlines(True) if line.endswith("\n")]
 
 
 def named(spans: list[Taken], name: str) -> list[Taken]:
     return [span for span in spans if span.name == name]
+
+
+def command(up: Up, *arguments: str) -> str:
+    done = ran(up, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ran(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command beside it, which finds it by its data folder."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "cli", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NEXTBEST_DATA_DIR": str(up.data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def told(up: Up, *arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in command(up, *arguments, "--json").splitlines()]
+
+
+def test_a_visitor_and_a_request_are_told_from_the_records_and_the_audit_knows_who_asked(up: Up) -> None:
+    trace = TRACE[:-1] + "d"
+    body, _ = decide(up, "watched", traceparent=f"00-{trace}-{SPAN}-01")
+    decision_id = body["decisions"][0]["decisionId"]
+    event = {
+        "type": "track",
+        "event": "Product Viewed",
+        "userId": "watched",
+        "properties": {"note": "private words"},
+    }
+    up.call("POST", "/v1/events", event)
+    up.call("POST", f"/v1/decisions/{decision_id}/reward", {"value": 1.0, "name": "click"})
+
+    def story() -> dict[str, Any]:
+        done = ran(up, "trace", trace, "--json")
+        return {} if done.returncode else dict(json.loads(done.stdout))
+
+    until(lambda: story().get("learned") is True, "the request's decision is learned, and in the checkpoint")
+    found = story()
+    assert (found["decision_id"], found["placement"], found["trace_id"]) == (decision_id, "hero", trace)
+    assert (found["reward"], found["trains"], found["folded"]) == (1.0, True, True)
+    assert "learned, and in the checkpoint" in command(up, "trace", trace)
+
+    moments = told(up, "log", "watched")
+    assert [moment["kind"] for moment in moments if moment["kind"] != "time_out"] == [
+        "decision",
+        "event",
+        "reward",
+        "outcome",
+    ]
+    assert moments[0]["trace_id"] == moments[-1]["trace_id"] == trace
+    assert moments[0]["request_id"] == trace
+    assert (moments[-1]["decision_id"], moments[-1]["reward"]) == (decision_id, 1.0)
+    text = command(up, "log", "watched")
+    assert "Product Viewed" in text
+    assert "private words" not in text
+
+    reads = told(up, "audit", "show", "--trail", "reads", "--visitor", "watched")
+    assert [read["act"] for read in reads] == ["log", "log"]
+    assert all(read["actor"].startswith("command line") for read in reads)
+    acts = {read["act"] for read in told(up, "audit", "show", "--trail", "reads")}
+    assert acts >= {"log", "trace"}
+
+
+def test_what_nobody_asked_for_is_not_found(up: Up) -> None:
+    done = ran(up, "trace", "never-asked")
+    assert done.returncode == 1
+    assert "nothing is found of never-asked" in done.stderr
