@@ -24,7 +24,7 @@ from api.access.proof import Proof
 from api.access.shown_key import IN_BODY, MAX_KEYED_BODY_BYTES, key_in_body, key_in_headers
 from api.errors import ApiError, body_of, too_large, too_large_for_key
 from api.http.description import Description
-from api.http.exchange import JSON, NO_HEADERS, Headers, read_body
+from api.http.exchange import JSON, NO_HEADERS, Headers, new_request_id, read_body
 from api.http.request_names import request_names
 from api.http.tracing_requests import request_trace
 from api.limits.slices import Slices
@@ -91,7 +91,7 @@ class Call:
         self.core = core
         self.params: Mapping[str, str] = scope.get("path_params", _NO_PARAMS)
         self._names = names = request_names(scope)
-        self.request_id = names.request_id
+        self.request_id = names.request_id or new_request_id()
         self.trace: RequestTrace | None = None
         self._intake: Intake | None = None
         self._receive = receive
@@ -125,7 +125,7 @@ class Call:
 
     def begin_trace(self, tracer: Tracer) -> None:
         """Record it, if it is among those that are recorded."""
-        self.trace = request_trace(tracer, self._names, self.caller)
+        self.trace = request_trace(tracer, self._names, self.request_id, self.caller)
 
     def named(self, headers: Headers) -> Headers:
         """The headers of its answer, with what it is called."""

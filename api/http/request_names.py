@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from api.http.exchange import new_request_id
 from tracing.trace_context import TraceContext, parse_traceparent
 
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
@@ -19,36 +18,34 @@ _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
 class RequestNames(NamedTuple):
-    """What a request is called.
+    """What a caller calls its request.
 
     Attributes
     ----------
     request_id
-        As its caller says, if that can be one; else the id of the caller's trace; else one made for it.
+        As its caller says, if that can be one; else the id of the caller's trace; None if it says neither.
     parent
         The caller's place in a trace; None if none was sent, or it was malformed.
-    is_made
-        Whether the request's id was made for it: 16 hexadecimal digits.
     """
 
-    request_id: str
+    request_id: str | None = None
     parent: TraceContext | None = None
-    is_made: bool = False
+
+
+NAMELESS = RequestNames()
 
 
 def request_names(scope: Scope) -> RequestNames:
-    """What a request is called; what is malformed counts as not sent."""
+    """What a caller calls its request; what is malformed counts as not sent."""
     sent_id = sent_trace = None
-    for name, value in scope["headers"]:
+    for name, value in scope["headers"]:  # of every request: nothing is made for those that have neither
         if name == b"x-request-id":
             sent_id = value
         elif name == b"traceparent":
             sent_trace = b"" if sent_trace is not None else value  # two of them are none
     if sent_id is None and sent_trace is None:
-        return RequestNames(new_request_id(), None, True)
+        return NAMELESS
     parent = parse_traceparent(sent_trace) if sent_trace else None
     if sent_id is not None and _REQUEST_ID.fullmatch(sent_id):
         return RequestNames(sent_id.decode(), parent)
-    if parent is not None:
-        return RequestNames(parent.trace_id.hex(), parent)
-    return RequestNames(new_request_id(), None, True)
+    return RequestNames(parent.trace_id.hex(), parent) if parent is not None else NAMELESS

@@ -12,7 +12,7 @@ _upper = Randomness(8)
 _whole = Randomness(16)
 
 
-def request_trace(tracer: Tracer, names: RequestNames, caller: Caller) -> RequestTrace | None:
+def request_trace(tracer: Tracer, names: RequestNames, request_id: str, caller: Caller) -> RequestTrace | None:
     """The trace of a request, if it is recorded.
 
     The id of a trace that begins here ends in the request's own id, so that either leads to it. A server's word on
@@ -21,7 +21,7 @@ def request_trace(tracer: Tracer, names: RequestNames, caller: Caller) -> Reques
     """
     sampler, parent = tracer.sampler, names.parent
     if parent is None:
-        trace_id = _upper() + bytes.fromhex(names.request_id) if names.is_made else _whole()
+        trace_id = _whole() if names.request_id else _upper() + bytes.fromhex(request_id)
         return RequestTrace(tracer, trace_id) if sampler.records(trace_id) else None
     if caller.is_server:
         recorded = parent.sampled if sampler.follows_caller else sampler.records(parent.trace_id)
