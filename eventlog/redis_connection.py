@@ -6,12 +6,14 @@ in Python, argument by argument: a fifth of what a small batch costs a worker.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.connection import HiredisRespSerializer
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from background.redis_url import apart
 from background.tls import TlsFiles
@@ -30,6 +32,35 @@ class _Packing(AbstractConnection):
         """
         packed: list[bytes] = self._serializer.pack(*args)
         return packed
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> asyncio.WriteTransport:
+        """The transport of a connection that was made; what arrives goes to ``protocol`` from now on."""
+        if self._writer is None:
+            raise RedisConnectionError("the connection was closed")
+        transport = self._writer.transport
+        transport.set_protocol(protocol)
+        return transport
+
+    def let_go(self) -> None:
+        """Close at once, whatever is under way."""
+        self._parser.on_disconnect()  # type: ignore[no-untyped-call]
+        self._close()  # type: ignore[no-untyped-call]
+
+
+class HandedOver(Protocol):
+    """A connection that redis-py makes, and whose transport somebody else uses."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """The bytes of one command."""
+
+    async def connect(self) -> None:
+        """Connect, with password, TLS and database; raises ``RedisError`` or ``OSError``."""
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> asyncio.WriteTransport:
+        """The transport; what arrives goes to ``protocol``."""
+
+    def let_go(self) -> None:
+        """Close at once."""
 
 
 class PackedConnection(_Packing, Connection):

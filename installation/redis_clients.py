@@ -6,7 +6,8 @@ The settings refuse a Redis Cluster (``redis+cluster://``): the log, catalogs, m
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -14,28 +15,22 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from eventlog.redis_connection import redis_client
-from state.visitor_reader import Fetch
-
-DECIDER_CONNECTIONS = 32
-"""While Redis hangs a read begins every two milliseconds and ends with its timeout, else one is in use.
-
-What comes beyond them fails at once. A pool whose callers wait for a free one costs a third more per read.
-"""
+from eventlog.redis_pipeline import Asked, RedisPipeline
 
 
-def decider_client(url: str, timeout_ms: int) -> Redis:
-    """The decider's client does not try again: a decision has a deadline."""
-    return redis_client(
-        url,
-        max_connections=DECIDER_CONNECTIONS,
-        socket_connect_timeout=timeout_ms / 1000,
-        retry=Retry(NoBackoff(), 0),
-    )
+class DeciderReads:
+    """The decider's reads; see ``state.visitor_reader.Fetch``. It does not try again: a decision has a deadline."""
 
+    def __init__(self, url: str, timeout_ms: int) -> None:
+        self._pipeline = RedisPipeline(url, timeout_ms / 1000)
 
-def fetch_with(client: Redis) -> Fetch:
-    """One round trip: the values of several keys, in order."""
-    return cast("Fetch", client.mget)
+    def __call__(self, names: list[str], then: Callable[[Any], None]) -> Asked:
+        """Ask for the values of several keys, in order."""
+        return self._pipeline.ask(then, "MGET", *names)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._pipeline.aclose()
 
 
 def background_client(url: str) -> Redis:

@@ -1,9 +1,9 @@
-"""The decider's read of visitors: all requests of one loop tick share one MGET, and a Redis that is away costs
-microseconds.
+"""The decider's read of visitors: a request that is alone is read at once, those in flight share one MGET, and a
+Redis that is away costs microseconds.
 
-One command costs about 65 µs of CPU in asyncio whatever it fetches, so requests in flight are read together, and
-what arrives while a read is under way goes with the next: the busier, the cheaper. Nobody waits for a slow read
-for longer than ``HOLD_S``.
+One command costs the same whatever it fetches, so what arrives while a read is under way goes with the next; and
+after a read that several shared, those of one turn of the loop are gathered: the busier, the cheaper. Nobody waits
+for a slow read for longer than ``HOLD_S``.
 No retries: a decision has a deadline, and a rung below it on the ladder.
 """
 
@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 from redis.exceptions import RedisError
 
+from eventlog.deadlines import Deadlines
 from personalization.data_cipher import CLEAR, DataCipher
 from personalization.errors import Unavailable
 from personalization.visitor.identity import may_follow
@@ -28,8 +30,17 @@ from state.visitor_store import UnreadableState, opened_visitor, unpack_visitor
 
 logger = logging.getLogger(__name__)
 
-Fetch: TypeAlias = Callable[[list[str]], Awaitable[Sequence[bytes | None]]]
-"""Values by name, in order; raises ``RedisError``, ``OSError`` or ``TimeoutError``."""
+
+class Asked(Protocol):
+    """A question that is under way."""
+
+    def leave(self) -> None:
+        """Nobody waits for its answer any more."""
+
+
+Fetch: TypeAlias = Callable[[list[str], Callable[[Any], None]], Asked]
+"""Asks for values by name. What it is given besides is told them, in order, or the error that came instead: a
+``RedisError`` or an ``OSError``."""
 
 MAX_REDIRECTS = 4
 """Chains are rewritten to their end when folded; a longer one is still on its way."""
@@ -73,7 +84,9 @@ class VisitorReader:
         self._breaker = breaker or CircuitBreaker(time.monotonic)
         self._waiting: list[tuple[list[str], asyncio.Future[list[bytes | None]]]] = []
         self._next: asyncio.Handle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathers = False
+        self._under_way: set[_RoundTrip] = set()
+        self._deadlines = Deadlines(timeout_s, self._expire)
         self._error: BaseException | None = None
         self._failed_s = 0.0
 
@@ -156,52 +169,77 @@ class VisitorReader:
         if not self._breaker.allows():
             answer.set_exception(Unavailable("Redis failed several times in a row; it is asked again shortly"))
             return answer
-        if self._next is None:
-            self._next = loop.call_later(HOLD_S, self._send) if self._tasks else loop.call_soon(self._send)
         self._waiting.append((names, answer))
+        if self._next is None:
+            if self._under_way:
+                self._next = loop.call_later(HOLD_S, self._send)
+            elif self._gathers:
+                self._next = loop.call_soon(self._send)
+            else:
+                self._send()
         return answer
 
     def _send(self) -> None:
         self._next = None
-        waiting, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._round_trip(waiting))
-        self._tasks.add(task)
-        task.add_done_callback(self._returned)
+        trip = _RoundTrip(self._waiting, asyncio.get_running_loop().create_future())
+        self._waiting = []
+        self._gathers = len(trip.waiting) > 1
+        self._under_way.add(trip)
+        self._deadlines.add(trip)
+        trip.asked = self._fetch(list(trip.places), partial(self._returned, trip))
 
-    def _returned(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if self._next is not None and not self._tasks:
+    def _expire(self, trip: _RoundTrip) -> None:
+        if trip.asked is not None:
+            trip.asked.leave()
+        self._returned(trip, TimeoutError(f"no answer within {self._timeout_s:g} s"))
+
+    def _returned(self, trip: _RoundTrip, outcome: Sequence[bytes | None] | Exception) -> None:
+        if trip.done.done():
+            return
+        trip.done.set_result(None)
+        self._under_way.discard(trip)
+        worked = not isinstance(outcome, Exception)
+        self._observe(time.perf_counter() - trip.began, worked)
+        if isinstance(outcome, Exception):  # a decision has a rung below it, whatever went wrong here
+            if not isinstance(outcome, RedisError | OSError):
+                logger.error("visitor_read_failed", exc_info=outcome)
+            self._breaker.failed()
+            self._error, self._failed_s = outcome, time.monotonic()
+            trip.fail(outcome)
+        else:
+            self._breaker.succeeded()
+            trip.settle(outcome)
+        if self._next is not None and not self._under_way:
             self._next.cancel()
             self._send()
 
-    async def _round_trip(self, waiting: list[tuple[list[str], asyncio.Future[list[bytes | None]]]]) -> None:
-        places: dict[str, int] = {}
+
+class _RoundTrip:
+    """One question to Redis, and who waits for it."""
+
+    __slots__ = ("asked", "began", "done", "places", "waiting")
+
+    def __init__(
+        self, waiting: list[tuple[list[str], asyncio.Future[list[bytes | None]]]], done: asyncio.Future[None]
+    ) -> None:
+        self.waiting = waiting
+        self.done = done
+        self.began = time.perf_counter()
+        self.asked: Asked | None = None
+        self.places: dict[str, int] = {}
         for names, _ in waiting:
             for name in names:
-                places.setdefault(name, len(places))
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                values = await self._fetch(list(places))
-        except Exception as error:  # a decision has a rung below it, whatever went wrong here
-            if not isinstance(error, RedisError | OSError):
-                logger.exception("visitor_read_failed")
-            self._breaker.failed()
-            self._error, self._failed_s = error, time.monotonic()
-            self._observe(time.perf_counter() - began, False)
-            for _, answer in waiting:
-                if not answer.done():
-                    answer.set_exception(_unavailable(error))
-            return
-        except BaseException:
-            for _, answer in waiting:
-                answer.cancel()
-            raise
-        self._breaker.succeeded()
-        self._observe(time.perf_counter() - began, True)
-        for names, answer in waiting:
+                self.places.setdefault(name, len(self.places))
+
+    def settle(self, values: Sequence[bytes | None]) -> None:
+        for names, answer in self.waiting:
             if not answer.done():
-                answer.set_result([values[places[name]] for name in names])
+                answer.set_result([values[self.places[name]] for name in names])
+
+    def fail(self, error: Exception) -> None:
+        for _, answer in self.waiting:
+            if not answer.done():
+                answer.set_exception(_unavailable(error))
 
 
 class _Reading:

@@ -35,7 +35,7 @@ from config.development_keys import keys_problem
 from config.settings import Settings, networks_of
 from eventlog.spool import Spool
 from installation.encryption import cipher_of, load_data_key
-from installation.redis_clients import background_client, decider_client, fetch_with
+from installation.redis_clients import DeciderReads, background_client
 from installation.secrets_of import secrets_of
 from installation.stored_models import StoredModel, stored_model
 from installation.visitor_log import log_of
@@ -88,17 +88,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tasks = TaskSupervisor(on_end=lambda task: metrics.task_restarts.labels(task).inc())
         background = background_client(settings.redis)
         stack.push_async_callback(background.aclose)
-        decider = decider_client(settings.redis, settings.redis_timeout_ms)
-        stack.push_async_callback(decider.aclose)
+        reads = DeciderReads(settings.redis, settings.redis_timeout_ms)
+        stack.push_async_callback(reads.aclose)
         cipher = cipher_of(settings)
         log = log_of(settings, cipher, append_timeout_s=APPEND_TIMEOUT_S)
         await log.start()
         stack.push_async_callback(log.close)
         bounded_log = BoundedLog(log)
         await stack.enter_async_context(tasks)
-        reader = VisitorReader(
-            fetch_with(decider), keys, settings.redis_timeout_ms / 1000, metrics.redis_read, cipher=cipher
-        )
+        reader = VisitorReader(reads, keys, settings.redis_timeout_ms / 1000, metrics.redis_read, cipher=cipher)
         clock = CollectorClock()
 
         def heard(redis_ms: int) -> None:

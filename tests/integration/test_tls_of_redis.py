@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from background.redis_url import complete_url
 from background.tls import TlsFiles
 from config.settings import Settings
 from eventlog.redis_streams import RedisStreamsLog
-from installation.redis_clients import background_client, catalog_client, decider_client, worker_client
+from installation.redis_clients import DeciderReads, background_client, catalog_client, worker_client
 from installation.visitor_log import log_of
 from personalization.data_cipher import CLEAR
 from state.catalog_store import CatalogStore
@@ -81,7 +82,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 async def test_every_client_gets_in(secured: Secured) -> None:
     settings = Settings.from_environment(secured.settings)
     for client in (
-        decider_client(settings.redis, 1000),
         background_client(settings.redis),
         catalog_client(settings.redis),
         worker_client(settings.redis),
@@ -89,6 +89,10 @@ async def test_every_client_gets_in(secured: Secured) -> None:
         assert await client.set("who", "me")
         assert await client.get("who") == b"me"
         await client.aclose()
+    reads, found = DeciderReads(settings.redis, 1000), asyncio.get_running_loop().create_future()
+    reads(["who", "nobody"], found.set_result)
+    assert await found == [b"me", None]
+    await reads.aclose()
     log = log_of(settings, CLEAR)
     assert isinstance(log, RedisStreamsLog)
     assert (await log.create(2)).n_partitions == 2

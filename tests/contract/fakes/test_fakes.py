@@ -18,7 +18,7 @@ from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.spool import Spool
 from eventlog.topics import VISITOR_LOG, Topics
-from installation.redis_clients import fetch_with, worker_client
+from installation.redis_clients import DeciderReads, worker_client
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.visitor.choice import Choice
@@ -164,14 +164,17 @@ async def test_the_spool_takes_records_without_waiting(
 
 
 @BOTH
-async def test_a_reader_gives_the_states_there_are_each_time_its_own(redis: Redis, real: bool) -> None:
+async def test_a_reader_gives_the_states_there_are_each_time_its_own(
+    redis: Redis, redis_url: str, real: bool
+) -> None:
     one, other = at(3), at(4)
     one.state.traits["plan"] = "pro"
     if real:
         await RedisVisitorStore(redis, KEYS, b"key").save(
             [Change("a:1", NEVER_SEEN, one), Change("u:1", NEVER_SEEN, other)]
         )
-        reader: Any = VisitorReader(fetch_with(redis), KEYS, 1.0)
+        reads = DeciderReads(redis_url, 1_000)
+        reader: Any = VisitorReader(reads, KEYS, 1.0)
     else:
         reader = api.FakeVisitors({"a:1": one.state, "u:1": other.state})
     states = await reader.read(["u:1", "a:1", "a:nobody"], "u:1")
@@ -183,6 +186,8 @@ async def test_a_reader_gives_the_states_there_are_each_time_its_own(redis: Redi
     key, (state,) = await reader.read_canonical("a:1")
     assert (key, state.offset) == ("a:1", 3)
     assert (await reader.read_canonical("a:nobody"))[1] == []
+    if real:
+        await reads.aclose()
 
 
 def trained(generation: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,15 +37,48 @@ class FakeRedis:
 
 
 def reader_of(redis: FakeRedis | SlowRedis, **terms: Any) -> VisitorReader:
-    return VisitorReader(redis.mget, KEYS, terms.pop("timeout_s", 5.0), **terms)
+    def fetch(names: list[str], then: Callable[[Any], None]) -> Under:
+        task = asyncio.ensure_future(redis.mget(names))
+        under = Under(task)
+        task.add_done_callback(lambda done: None if done.cancelled() else then(done.exception() or done.result()))
+        return under
+
+    return VisitorReader(fetch, KEYS, terms.pop("timeout_s", 5.0), **terms)
 
 
-async def test_all_requests_of_one_tick_share_one_read() -> None:
+class Under:
+    """A question that is under way."""
+
+    def __init__(self, task: asyncio.Future[Any]) -> None:
+        self._task = task
+
+    def leave(self) -> None:
+        self._task.cancel()
+
+
+async def test_a_request_that_is_alone_is_read_at_once() -> None:
+    """Within the turn of the loop in which it was asked for."""
+    asked = []
+
+    def fetch(names: list[str], then: Callable[[Any], None]) -> Under:
+        asked.append(names)
+        return Under(asyncio.get_running_loop().create_future())
+
+    reading = VisitorReader(fetch, KEYS, 5.0).read(["a:1"], None)
+    reading.send(None)
+    assert asked == [[KEYS.visitor("a:1")]]
+    reading.close()
+
+
+async def test_those_of_one_tick_share_a_read_behind_the_first_and_then_one_read() -> None:
     redis = FakeRedis(a_1=VisitorState(revision=1), a_2=VisitorState(revision=2))
     reader = reader_of(redis)
-    found = await asyncio.gather(*(reader.read([f"a:{n % 3}"], None) for n in range(30)))
-    assert redis.calls == [[KEYS.visitor(f"a:{n}") for n in range(3)]]
-    assert [[state.revision for state in states] for states in found] == [[], [1], [2]] * 10
+    for _ in range(2):
+        found = await asyncio.gather(*(reader.read([f"a:{n % 3}"], None) for n in range(30)))
+        assert [[state.revision for state in states] for states in found] == [[], [1], [2]] * 10
+    first, *shared = redis.calls
+    assert first == [KEYS.visitor("a:0")]
+    assert [sorted(names) for names in shared] == [[KEYS.visitor(f"a:{n}") for n in range(3)]] * 2
 
 
 async def test_every_request_gets_a_state_of_its_own() -> None:
