@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 PROBE_RECORDS = 16
 """How many records ask a log that failed whether it takes something again."""
 
+LINGER_S = 0.01
+"""Nobody waits for a record. At 200 decisions a second two share an append, and what it costs its readers."""
+
 LOOK_S = 0.01
 OLD_S = 0.025
 """Between two looks at what waits, and what has waited for so long goes to disk: that is done within 50 ms."""
@@ -53,7 +56,7 @@ class Spool:
     max_memory_bytes, max_disk_bytes
         Bounds; with both reached ``put`` drops.
     linger_s
-        How long the first record of a batch waits for company: fewer calls, later arrival.
+        How long a record waits for company at most: fewer calls, later arrival.
     cipher
         Seals what goes to disk.
 
@@ -75,7 +78,7 @@ class Spool:
         *,
         max_memory_bytes: int = 32 * 1024 * 1024,
         max_disk_bytes: int = 1024 * 1024 * 1024,
-        linger_s: float = 0.002,
+        linger_s: float = LINGER_S,
         cipher: DataCipher = CLEAR,
     ) -> None:
         self._log = log
@@ -84,6 +87,9 @@ class Spool:
         self._backlog = Backlog(root, max_memory_bytes, max_disk_bytes, self._files, cipher)
         self._adoption = Adoption(root, max_disk_bytes, self._files, self._append_adopted)
         self._appending = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._under_way: tuple[float, int] | None = None  # since when, and how many were put by then
         self._wake = asyncio.Event()
         self._busy = asyncio.Event()
         self._closing = False
@@ -135,7 +141,10 @@ class Spool:
         if not self._backlog.put(record):
             self.n_dropped += 1
             return False
-        self._wake.set()
+        if self._tick is None:
+            self._wind()
+        if not self._linger_s or self._backlog.n_in_memory >= MAX_BATCH_RECORDS:
+            self._wake.set()
         return True
 
     async def run(self) -> None:
@@ -166,6 +175,9 @@ class Spool:
                 await self._append()
         await self._files.steps_done()
         self.n_dropped += await self._backlog.close()
+        if self._tick is not None:
+            self._tick.cancel()
+        self._loop = self._tick = None
         left = self.n_waiting
         await self._files.run(self._adoption.let_go)
         self._files.close()
@@ -177,12 +189,14 @@ class Spool:
     async def _append(self) -> None:
         """Append what waits, the oldest first; over when the spool is closing and nothing waits."""
         await self._files.steps_done()  # one that was cancelled may have something to forget yet
+        self._loop = loop = asyncio.get_running_loop()
         retry_s = FIRST_RETRY_S
         while True:
             stop_if_cancelled()
             batch = await self._next_batch()
             if batch is None:
                 return
+            self._under_way = loop.time(), self._backlog.n_put
             try:
                 await self._append_batch(batch, self._backlog.settle)
             except Exception as error:
@@ -192,6 +206,10 @@ class Spool:
             else:
                 self._note_success()
                 retry_s = FIRST_RETRY_S
+            finally:
+                self._under_way = None
+            if not self._backlog.is_swept:
+                self._busy.set()
 
     async def _next_batch(self) -> Sequence[Record] | None:
         """What goes next, the oldest; none when nothing is left and none will come.
@@ -199,17 +217,35 @@ class Spool:
         It stays where it is until it is settled, so that it can go to disk with all that waits behind it.
         """
         while True:
-            if not len(self._backlog):
-                if self._closing:
-                    return None
-                self._wake.clear()
-                await self._wake.wait()
-            self._busy.set()
             most = PROBE_RECORDS if self._failing_since_s is not None else MAX_BATCH_RECORDS
-            if self._linger_s and len(self._backlog) < most and not self._closing:
-                await asyncio.sleep(self._linger_s)
-            if batch := await self._backlog.head(most, MAX_BATCH_BYTES):
-                return batch
+            n_waiting = len(self._backlog)
+            lingers = self._linger_s > 0 and n_waiting < most and self._failing_since_s is None
+            if not self._closing and (lingers or not n_waiting):
+                self._wake.clear()
+                if n_waiting and self._tick is None:
+                    self._wind()
+                await self._wake.wait()
+            if len(self._backlog):
+                if batch := await self._backlog.head(most, MAX_BATCH_BYTES):
+                    return batch
+            elif self._closing:
+                return None
+
+    def _wind(self) -> None:
+        """Look before long at what waits: one timer for all records, which a turn of the loop is spent on."""
+        if self._loop is not None:
+            self._tick = self._loop.call_later(self._linger_s or LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """What waits has waited long enough; what is under way since the last look takes long, and is kept."""
+        self._tick = None
+        if not len(self._backlog):
+            return
+        self._wind()
+        if self._under_way is None:
+            self._wake.set()
+        else:
+            self._busy.set()
 
     async def _append_batch(self, batch: Sequence[Record], settle: Settle) -> None:
         """Append a batch; ``settle`` forgets so many of its records, from the front."""
@@ -273,10 +309,13 @@ class Spool:
         backlog = self._backlog
         looks: deque[tuple[float, int]] = deque()
         while True:
-            if self._failing_since_s is None and not backlog.n_in_memory and backlog.is_swept:
+            is_behind = looks and looks[0][1] > backlog.n_left_memory
+            if self._failing_since_s is None and not is_behind and backlog.is_swept:
                 looks.clear()
                 self._busy.clear()
                 await self._busy.wait()
+                if self._under_way is not None:
+                    looks.append(self._under_way)
             looks.append((loop.time(), backlog.n_put))
             await pause(LOOK_S)
             old_s, n_old = loop.time() - OLD_S, 0

@@ -1,8 +1,7 @@
 """uvicorn's HTTP protocol, held to the bounds of the door, with what an answer consists of in one system call.
 
 uvicorn writes head and body one after the other and uvloop sends each write at once: two ``send`` calls, and two
-wake-ups of the client, where one would do. And requests that were read and scored together are answered in one
-turn of the loop: sent together, all but the first of them find their client awake.
+wake-ups of the client, where one would do.
 """
 
 from __future__ import annotations
@@ -20,20 +19,21 @@ from api.errors import ApiError
 from api.http import refusals
 from api.http.door import Connection, Door, count_closed
 
+_CONTINUE = b"HTTP/1.1 100 "
+
 
 class JoinedWrites:
-    """A transport that sends what was written during one turn of the loop with the next, at once."""
+    """A transport that keeps back a head until the body comes, or the answer is whole, and sends them at once."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._call_soon = loop.call_soon
         self._kept: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Send ``data``, soon."""
-        if not self._kept:
-            self._call_soon(self.flush)
+        """Send ``data`` with what is kept, unless it is a head."""
         self._kept.append(data)
+        if not data.endswith(b"\r\n\r\n") or data.startswith(_CONTINUE):
+            self.flush()
 
     def flush(self) -> None:
         """Send what is kept back, unless the client has left."""
@@ -109,7 +109,8 @@ class JoiningProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin, over a transport that joins writes, if there is room."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # what uvicorn calls of one
+        self._joined = JoinedWrites(transport)
+        super().connection_made(self._joined)  # type: ignore[arg-type]  # what uvicorn calls of one
         full = self._door.enter(self, self.client[0] if self.client else "", self.loop)
         if full is not None:
             self._resting = None
@@ -195,6 +196,7 @@ class JoiningProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is whole: the next request's turn. As uvicorn's, but for its timer at each request."""
         self.server_state.total_requests += 1
+        self._joined.flush()
         if self.transport.is_closing():
             return
         if not self._deaf:

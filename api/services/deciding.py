@@ -184,7 +184,7 @@ class Decider:
             scorers=services.conversions,
             watch=watch,
         )
-        answer = await self._scoring.run(steps)
+        answer = await self._scoring.run(steps, alone=services.turnstile.n_hurried == 1)
         scoring_done = time.perf_counter()
         if is_held is not None and is_held(answer):
             answer.entries.clear()

@@ -20,13 +20,19 @@ class CoalescedScoring:
     def __init__(self) -> None:
         self._waiting: list[tuple[Question, asyncio.Future[ArmDistribution]]] = []
 
-    async def run(self, deciding: Deciding) -> Answer:
-        """The answer of ``deciding``."""
+    async def run(self, deciding: Deciding, *, alone: bool = False) -> Answer:
+        """The answer of ``deciding``.
+
+        Parameters
+        ----------
+        alone
+            No other decision is under way: its questions are answered as they are asked.
+        """
         try:
             question = next(deciding)
             while True:
                 try:
-                    distribution = await self._ask(question)
+                    distribution = _answered(question) if alone else await self._ask(question)
                 except Exception as error:  # the model's: the decision knows what to do without one
                     question = deciding.throw(error)
                 else:
@@ -52,3 +58,11 @@ class CoalescedScoring:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+
+
+def _answered(question: Question) -> ArmDistribution:
+    """The answer to one question; raises what its model raised."""
+    (outcome,) = answers([question])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from api.services.scoring import CoalescedScoring
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.decide import Deciding
@@ -76,3 +78,14 @@ async def test_a_cancelled_request_leaves_the_others_their_answers() -> None:
     asyncio.get_running_loop().call_soon(gone.cancel)
     assert (await stays).key == "w"
     assert (await asyncio.gather(gone, return_exceptions=True))[0] is not None
+
+
+async def test_a_decision_that_is_alone_is_answered_without_a_turn_of_the_loop() -> None:
+    running = CoalescedScoring().run(deciding(Model(), "v", 3), alone=True)
+    with pytest.raises(StopIteration) as finished:
+        running.send(None)
+    assert finished.value.value.key == "v,v,v"
+
+
+async def test_what_a_model_raises_reaches_a_decision_that_is_alone() -> None:
+    assert (await CoalescedScoring().run(deciding(Model(), "nobody"), alone=True)).key == "raised nobody"

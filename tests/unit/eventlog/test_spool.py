@@ -17,7 +17,7 @@ from eventlog.backlog import RECORD_OVERHEAD_BYTES
 from eventlog.disk_queue import DiskQueue
 from eventlog.port import EventLog, LogIdentity, LogPosition, Record
 from eventlog.record_batch import MAX_BATCH_RECORDS
-from eventlog.spool import Spool
+from eventlog.spool import LINGER_S, Spool
 from personalization.errors import Refused
 from tests.running import eventually
 from tests.unit.eventlog.spooling import FakeLog, SpoolOn, numbers, record, segments_in
@@ -50,6 +50,32 @@ async def test_records_arrive_in_order_and_in_batches(spool_on: SpoolOn) -> None
     assert (spool.n_put, spool.n_appended, spool.n_waiting) == (1000, 1000, 0)
 
 
+async def test_records_that_are_put_within_a_moment_share_an_append(tmp_path: Path) -> None:
+    log = FakeLog()
+    spool = Spool(cast(EventLog, log), tmp_path, linger_s=0.2)
+    running = asyncio.create_task(spool.run())
+    for i in range(5):
+        spool.put(record(i))
+        await asyncio.sleep(0.001)
+    await eventually(lambda: spool.n_appended == 5)
+    assert log.n_calls == 1
+    await spool.drain(5)
+    await running
+
+
+async def test_a_full_batch_waits_for_no_company(tmp_path: Path) -> None:
+    log = FakeLog()
+    spool = Spool(cast(EventLog, log), tmp_path, linger_s=3600)
+    running = asyncio.create_task(spool.run())
+    await asyncio.sleep(0)
+    for i in range(MAX_BATCH_RECORDS):
+        spool.put(record(i))
+    await eventually(lambda: spool.n_appended == MAX_BATCH_RECORDS)
+    spool.put(record(0))
+    assert await spool.drain(5) == 0, "and what closes waits for none"
+    await running
+
+
 async def test_it_waits_for_a_log_that_is_away(spool_on: SpoolOn) -> None:
     log = FakeLog()
     log.away = True
@@ -62,15 +88,18 @@ async def test_it_waits_for_a_log_that_is_away(spool_on: SpoolOn) -> None:
     assert numbers(log) == [1, 2]
 
 
+@pytest.mark.parametrize("linger_s", [0, LINGER_S])
 @pytest.mark.parametrize("how", ["away", "hanging"])
-async def test_what_could_not_be_appended_is_on_disk_at_once(spool_on: SpoolOn, tmp_path: Path, how: str) -> None:
+async def test_what_could_not_be_appended_is_on_disk_at_once(
+    spool_on: SpoolOn, tmp_path: Path, how: str, linger_s: float
+) -> None:
     """A process that is killed loses what it was given in the last 50 ms, and nothing that is older."""
     log = FakeLog()
     if how == "away":
         log.away = True
     else:
         log.hangs.clear()
-    spool = spool_on(log)
+    spool = spool_on(log, linger_s=linger_s)
     began = 0.0
     for i in range(500):
         spool.put(record(i))
