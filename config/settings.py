@@ -199,7 +199,10 @@ class Settings:
     )
     timer_poll_ms: int = _row(200, "between two looks for due time-outs")
     fold_batch: int = _row(500, "entries folded in one round trip, at most")
-    fold_wait_ms: int = _row(1, "how long a batch waits to fill")
+    fold_wait_ms: int = _row(1, "how long an event waits for others to be folded with")
+    fold_linger_ms: int = _row(
+        25, "how long a decision's entry or a time-out, for which nobody waits, waits for others to be folded with"
+    )
     log_bytes: int = _row(268_435_456, "bytes a topic may hold on Redis Streams before writers are told to wait")
     log_age_ms: int = _row(
         604_800_000,

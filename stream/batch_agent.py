@@ -9,30 +9,43 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from stream.batches import batches
 from stream.worker_app import WorkerApp
 
 logger = logging.getLogger(__name__)
 
-Handle = Callable[[Sequence[Any]], Awaitable[None]]
-"""Takes Faust's messages of one batch, of any number of partitions, in order; returns once they are done."""
+MessageT = TypeVar("MessageT")
 
 
-class BatchAgent:
+class BatchAgent(Generic[MessageT]):
     """The one agent of ``app``, reading ``topic``.
 
     Parameters
     ----------
+    read
+        What the handler takes, of one of Faust's messages.
+    handle
+        Takes the messages of one batch, of any number of partitions, in order; returns once they are done.
     max_events, within_s
-        Bounds of a batch: events, and seconds its first event waits for others.
+        Bounds of a batch: events, and seconds an event waits for others.
     """
 
-    def __init__(self, app: WorkerApp, topic: str, handle: Handle, max_events: int, within_s: float) -> None:
+    def __init__(
+        self,
+        app: WorkerApp,
+        topic: str,
+        read: Callable[[Any], MessageT],
+        handle: Callable[[Sequence[MessageT]], Awaitable[None]],
+        max_events: int,
+        within_s: Callable[[MessageT], float],
+    ) -> None:
         self._app = app
+        self._read = read
         self._handle = handle
-        self._bounds = (max_events, within_s)
+        self._max_events = max_events
+        self._within_s = within_s
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         app.agent(app.channel_of(topic), name=f"{app.conf.id}.{topic}")(self._run)
 
@@ -42,9 +55,9 @@ class BatchAgent:
 
     async def _run(self, stream: Any) -> None:
         try:
-            async for batch in batches(stream, *self._bounds):
-                await self._handle([event.message for event in batch])
-                for event in batch:  # in order: a commit goes up to the first gap
+            async for batch in batches(stream, self._max_events, self._read, self._within_s):
+                await self._handle([message for _, message in batch])
+                for event, _ in batch:  # in order: a commit goes up to the first gap
                     await stream.ack(event)
             error: BaseException = RuntimeError("the stream of events ended while the worker was running")
         except asyncio.CancelledError as cancelled:

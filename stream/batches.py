@@ -8,12 +8,24 @@ taking events while a batch is handled: under load the next batch is there at on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+import math
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, NamedTuple, TypeVar
+
+MessageT = TypeVar("MessageT")
 
 
-async def batches(stream: Any, max_events: int, within_s: float) -> AsyncIterator[list[Any]]:
-    """Lists of up to ``max_events`` events, none older than ``within_s`` plus the handling of the batch before.
+class Taken(NamedTuple):
+    """An event of the stream, and what was read of it."""
+
+    event: Any
+    message: Any
+
+
+async def batches(
+    stream: Any, max_events: int, read: Callable[[Any], MessageT], within_s: Callable[[MessageT], float]
+) -> AsyncGenerator[list[Taken], None]:
+    """Lists of up to ``max_events`` events, each begun as soon as one of its events waits no longer.
 
     The handler acknowledges every event itself, in order (``await stream.ack(event)``).
 
@@ -21,44 +33,55 @@ async def batches(stream: Any, max_events: int, within_s: float) -> AsyncIterato
     ----------
     stream
         The agent's stream.
+    read
+        What the handler takes, of one of Faust's messages.
     within_s
-        How long the first event of a batch waits for others.
+        How long that waits for others to share its batch. The most urgent one decides for all of them.
     """
     loop = asyncio.get_running_loop()
-    waiting: list[Any] = []
-    first_at_s = 0.0
-    arrived, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    waiting: list[Taken] = []
+    due_s = math.inf
+    arrived, hurried, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def fill() -> None:
-        nonlocal first_at_s
+        nonlocal due_s
         async for event in stream.noack().events():
-            if not waiting:
-                first_at_s = loop.time()
-                arrived.set()
-            waiting.append(event)
+            message = read(event.message)
+            at_s = loop.time() + within_s(message)
+            if at_s < due_s:
+                due_s = at_s
+                hurried.set()
+            waiting.append(Taken(event, message))
+            arrived.set()
             if len(waiting) >= max_events:
-                full.set()
+                due_s = -math.inf
+                hurried.set()
                 room.clear()
                 await room.wait()
 
+    def ended(_: asyncio.Task[None]) -> None:
+        # The end of the stream must end the handler too, and its failure must not pass unseen.
+        nonlocal due_s
+        due_s = -math.inf
+        arrived.set()
+        hurried.set()
+
     filling = asyncio.create_task(fill())
-    # The end of the stream must end the handler too, and its failure must not pass unseen.
-    filling.add_done_callback(lambda _: arrived.set())
-    filling.add_done_callback(lambda _: full.set())
+    filling.add_done_callback(ended)
     try:
         while True:
             await arrived.wait()
-            left_s = first_at_s + within_s - loop.time()
-            if left_s > 0 and not full.is_set():
-                timer = loop.call_later(left_s, full.set)
-                await full.wait()
+            while (left_s := due_s - loop.time()) > 0:
+                hurried.clear()
+                timer = loop.call_later(left_s, hurried.set)
+                await hurried.wait()
                 timer.cancel()
             batch = waiting.copy()
             waiting.clear()
-            full.clear()
             room.set()
             if not filling.done():
                 arrived.clear()
+                due_s = math.inf
             if batch:
                 yield batch
             elif filling.done():

@@ -39,6 +39,7 @@ from stream.log_lines import SparseLine
 from stream.metrics import FolderMetrics
 from stream.patience import Patience
 from stream.sampling import Share
+from stream.urgency import PATIENT
 from tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
@@ -245,7 +246,7 @@ class Folder:
                     self._on_time_out(timer)
                     if done.status not in UNTOUCHED:
                         removed.append(timer)
-                if done.status is Status.APPLIED:
+                if done.status is Status.APPLIED and not isinstance(event, PATIENT):
                     self._metrics.freshness.observe(max(0, now_ms - each.entry.received_at_ms) / 1000)
                 for kind, placement, arm in done.notes:
                     self._metrics.notes.labels(kind, placement, arm).inc()

@@ -23,6 +23,7 @@ from stream.metrics import FolderMetrics
 from stream.running import Worker, stop_signals
 from stream.sampling import OutcomeSampling
 from stream.sweep import Sweep
+from stream.urgency import Urgency
 from stream.worker_app import make_app
 
 RULES_S = 2.0
@@ -85,7 +86,7 @@ async def main(settings: Settings) -> None:
             metrics=metrics,
             process=folder.process,
             message=lambda m: Message(m.partition, m.offset, m.key, house.message_value(VISITOR_LOG, m)),
-            within_s=settings.fold_wait_ms / 1000,
+            within_s=Urgency(settings.fold_wait_ms / 1000, settings.fold_linger_ms / 1000).wait_s,
             reached=lambda: folder.reached,
             on_given_up=folder.given_up,
         )

@@ -72,6 +72,7 @@ async def main(settings: Settings) -> None:
             return {app.tp(OUTCOMES, number): offset for number, offset in reached.items()}
 
         policy.start_offsets = start_offsets
+        wait_s = min(LEARN_WAIT_S, settings.publish_ms / 2_000)
         worker = Worker(
             house=house,
             role=ROLE,
@@ -82,7 +83,7 @@ async def main(settings: Settings) -> None:
             message=lambda m: LearnedMessage(
                 m.partition, m.offset, m.key, house.message_value(OUTCOMES, m), m.generation_id
             ),
-            within_s=min(LEARN_WAIT_S, settings.publish_ms / 2_000),
+            within_s=lambda _: wait_s,
             reached=lambda: learner.reached,
             on_given_up=learner.given_up,
             not_ready=learner.not_ready,

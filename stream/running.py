@@ -34,7 +34,7 @@ class Worker(Generic[MessageT]):
     message
         One of Faust's messages as ``process`` takes it.
     within_s
-        How long the first entry of a batch waits for others.
+        How long an entry waits for others to share its batch.
     reached
         Per partition, the offset up to which everything is done.
     on_given_up
@@ -58,7 +58,7 @@ class Worker(Generic[MessageT]):
         metrics: WorkerMetrics,
         process: Callable[[Sequence[MessageT]], Awaitable[None]],
         message: Callable[[Any], MessageT],
-        within_s: float,
+        within_s: Callable[[MessageT], float],
         reached: Callable[[], Mapping[int, int]],
         on_given_up: Callable[[MessageT], Awaitable[None]],
         not_ready: Callable[[], str | None] = lambda: None,
@@ -67,7 +67,6 @@ class Worker(Generic[MessageT]):
         self._house = house
         self._app = app
         self._metrics = metrics
-        self._message = message
         self._role_not_ready = not_ready
         self._role_warnings = warnings
         self.tasks = TaskSupervisor(
@@ -86,7 +85,7 @@ class Worker(Generic[MessageT]):
         # A worker that dies because a test told it to is nobody's fault.
         self._isolation = None if house.failpoints.armed else isolation
         self._process = isolation.process if self._isolation else process
-        self._agent = BatchAgent(app, topic, self._handle, house.settings.fold_batch, within_s)
+        self._agent = BatchAgent(app, topic, message, self._process, house.settings.fold_batch, within_s)
         self._memory = RedisMemory(house.redis, metrics.redis_memory)
         self._lag = LagWatch(house.log, role, topic, app.owned_numbers, reached, metrics.lag, house.identity)
 
@@ -124,9 +123,6 @@ class Worker(Generic[MessageT]):
         ]
         memory = self._memory.warning()
         return [*ended, *([memory] if memory else []), *self._role_warnings()]
-
-    async def _handle(self, messages: Sequence[Any]) -> None:
-        await self._process([self._message(message) for message in messages])
 
 
 async def run_app(app: WorkerApp, stop: asyncio.Event) -> None:

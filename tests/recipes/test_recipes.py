@@ -310,7 +310,7 @@ SPEAKERS: tuple[Speaker, ...] = (OwnSpeaker(), PlainSpeaker(), """,
 def test_a_setting(project: Copied) -> None:
     project.add_below(
         "config/settings.py",
-        '    fold_wait_ms: int = _row(1, "how long a batch waits to fill")\n',
+        '    fold_wait_ms: int = _row(1, "how long an event waits for others to be folded with")\n',
         '    greeting: str = _row("hello", "what is said first")',
     )
     followed(project, "A setting", "greeting")
