@@ -82,7 +82,7 @@ class RedisTimerStore:
         """One ZADD per bucket concerned, one round trip."""
         by_bucket: dict[int, dict[bytes, int]] = {}
         for timer in timers:
-            by_bucket.setdefault(bucket_of(timer.key), {})[_member(timer)] = timer.due_ms
+            by_bucket.setdefault(bucket_of(timer.key), {})[member_of(timer)] = timer.due_ms
         if not by_bucket:
             return
         pipeline = self._redis.pipeline(transaction=False)
@@ -94,7 +94,7 @@ class RedisTimerStore:
         """One ZREM per bucket concerned, one round trip."""
         by_bucket: dict[int, list[bytes]] = {}
         for timer in timers:
-            by_bucket.setdefault(bucket_of(timer.key), []).append(_member(timer))
+            by_bucket.setdefault(bucket_of(timer.key), []).append(member_of(timer))
         if not by_bucket:
             return
         pipeline = self._redis.pipeline(transaction=False)
@@ -124,7 +124,8 @@ class RedisTimerStore:
         return [_timer(member) for member in members]
 
 
-def _member(timer: Timer) -> bytes:
+def member_of(timer: Timer) -> bytes:
+    """What stands for a timer in its bucket."""
     return timer.due_ms.to_bytes(8, "big") + timer.key.encode()
 
 

@@ -5,6 +5,9 @@ which entry of the log was applied last, and the state is a pure function of the
 that hold the same fence hold the same state, so the fence is all that needs to be compared. A writer that
 lost (a worker that was paused past its lease) reads again and finds its entries at or below the fence.
 
+A visitor's timers are added and removed in the step that writes them: no state waits for a timer that is not
+there, and a timer that has done its work goes with the state that knows.
+
 What stands behind the fence is sealed, bound to the visitor and the fence; the fence stays in the clear, for Redis
 compares it.
 
@@ -31,6 +34,7 @@ from personalization.visitor.folder_state import FolderState, decode_folder, enc
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState, decode_visitor, encode_visitor
 from state.keys import Keys
+from state.timers import Timer, bucket_of, member_of
 
 FENCE = struct.Struct(">Iq")
 """Epoch and offset; −1 is an offset too."""
@@ -172,6 +176,10 @@ class Change:
         which visitors are forgotten.
     alias_of, no_alias_of
         Another visitor's key, if this one has just been merged into it, or is not any more.
+    due_ms
+        When the visitor has to be woken: timers added with the write.
+    done_ms
+        The timers that have woken them: removed with the write.
     """
 
     key: str
@@ -180,6 +188,8 @@ class Change:
     net_ms: int = 0
     alias_of: str | None = None
     no_alias_of: str | None = None
+    due_ms: tuple[int, ...] = ()
+    done_ms: tuple[int, ...] = ()
 
 
 class VisitorStore(Protocol):
@@ -190,21 +200,24 @@ class VisitorStore(Protocol):
         ...
 
     async def save(self, changes: Sequence[Change]) -> list[str]:
-        """Write all whose fence is unchanged; the keys of the others."""
+        """Write all whose fence is unchanged, with their timers and in one step; the keys of the others."""
         ...
 
 
 _COMPARE_AND_SET = """
--- KEYS per visitor: state, folder's part, what is kept of who was forgotten (empty where nothing can be).
--- ARGV per visitor: fence, what was kept of who was forgotten, milliseconds, state, folder's part. An empty state
+-- KEYS per visitor: state, folder's part, what is kept of who was forgotten (empty where nothing can be), timers.
+-- ARGV per visitor: fence, what was kept of who was forgotten, milliseconds, state, folder's part, how many timers
+-- to add, how many to remove; then due time and member of each to add, the member of each to remove. An empty state
 -- forgets the visitor: instead of the folder's part comes what is kept of them.
 local losers = {}
 local arg = 1
-for k = 1, #KEYS, 3 do
+for k = 1, #KEYS, 4 do
+  local first_done = arg + 7 + 2 * tonumber(ARGV[arg + 5])
+  local behind = first_done + tonumber(ARGV[arg + 6])
   local same = redis.call('GETRANGE', KEYS[k], 0, 11) == ARGV[arg]
   if same and ARGV[arg] == '' then same = (redis.call('GET', KEYS[k + 2]) or '') == ARGV[arg + 1] end
   if not same then
-    losers[#losers + 1] = (k - 1) / 3
+    losers[#losers + 1] = (k - 1) / 4
   elseif ARGV[arg + 3] == '' then
     redis.call('DEL', KEYS[k], KEYS[k + 1])
     redis.call('SET', KEYS[k + 2], ARGV[arg + 4], 'PX', ARGV[arg + 2])
@@ -215,7 +228,11 @@ for k = 1, #KEYS, 3 do
     redis.call('SET', KEYS[k], ARGV[arg + 3])
     redis.call('SET', KEYS[k + 1], ARGV[arg + 4])
   end
-  arg = arg + 5
+  if same then
+    for i = arg + 7, first_done - 1, 2 do redis.call('ZADD', KEYS[k + 3], ARGV[i], ARGV[i + 1]) end
+    for i = first_done, behind - 1 do redis.call('ZREM', KEYS[k + 3], ARGV[i]) end
+  end
+  arg = behind
 end
 return losers
 """
@@ -254,7 +271,7 @@ class RedisVisitorStore:
         self._gone_ms = gone_ms
         script = _COMPARE_AND_SET
         if not compare:
-            script = script.replace("if not same then", "if false then")
+            script = script.replace("if not same then", "same = true\n  if not same then")
         self._script = redis.register_script(script)
 
     async def load(self, keys: Sequence[str]) -> dict[str, Stored]:
@@ -289,7 +306,7 @@ class RedisVisitorStore:
                 name = gone.name
             else:
                 name = self._gone_names(key)[0] if is_absent or not visitor.is_known else ""
-            names += (self._keys.visitor(key), self._keys.folder(key), name)
+            names += (self._keys.visitor(key), self._keys.folder(key), name, self._keys.timers(bucket_of(key)))
             arguments += (read.fence, b"" if gone is None else gone.value)
             if visitor.is_known:
                 arguments += (
@@ -300,6 +317,10 @@ class RedisVisitorStore:
             else:
                 kept_ms = self._gone_ms if visitor.folder.erased_ms else SILENT_MS
                 arguments += (kept_ms, b"", pack_gone(visitor))
+            arguments += (len(change.due_ms), len(change.done_ms))
+            for due_ms in change.due_ms:
+                arguments += (due_ms, member_of(Timer(due_ms, key)))
+            arguments += [member_of(Timer(done_ms, key)) for done_ms in change.done_ms]
         losers = {changes[int(index)].key for index in await self._script(keys=names, args=arguments)}
         await self._note_no_aliases([change for change in changes if change.key not in losers])
         return [change.key for change in changes if change.key in losers]

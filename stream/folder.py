@@ -1,9 +1,9 @@
 """The folder: takes batches of the visitor log and folds them into the visitors' states, exactly once in effect.
 
 One batch: decode → read all its visitors → fold each entry in order under the catalog stamped on it → append
-what the folds emit, add timers, and wait until both are there → write all visitors that nobody else wrote
-meanwhile → fold the others again → remove folded timers. Only then is the batch acknowledged. Dying anywhere in
-between costs nothing: the entries come again; those written are at or below their visitor's fence, the others
+what the folds emit, and wait until it is there → write all visitors that nobody else wrote meanwhile, in one step
+with their timers → fold the others again. Only then is the batch acknowledged. Dying anywhere in between costs
+nothing: the entries come again; those written are at or below their visitor's fence, the others
 emit the same things under the same ids.
 """
 
@@ -26,7 +26,7 @@ from personalization.events.entry import decode_entry
 from personalization.events.event import DecisionMade, Merged, TimedOut
 from personalization.events.outcome import Outcome
 from personalization.folding.fold import ERASED
-from personalization.folding.folded import UNTOUCHED, Status
+from personalization.folding.folded import Status
 from state.timers import Timer, TimerStore
 from state.visitor_store import ABSENT, FENCE, Stored, VisitorStore
 from stream.clock import wall_clock_ms
@@ -132,7 +132,7 @@ class Folder:
         catalogs = await self._catalogs_of(pending)
         n_visitors = len(pending)
         facts = self._facts(pending) if self._failpoints.armed else {}
-        removed: list[Timer] = []
+        given_up: list[Timer] = []
         late: list[Pending] = []
         attempt = 0
         while pending or dead:
@@ -146,17 +146,18 @@ class Folder:
             work = await self._fold_with_what_it_needs(pending, stored, catalogs)
             work.dead += dead
             dead = []
-            # Both must be there before the write; neither waits for the other.
-            await asyncio.gather(self._emit_before_write(work, facts), self._add_timers(work, facts))
+            if self._emit_first:
+                await self._emit(work)
+                self._failpoints.hit(Failpoint.EMITTED, **facts)
             trace.mark("fold and append")
             lost = set(await self._patiently("save", self._visitors.save, work.changes))
             trace.mark("write")
             self._failpoints.hit(Failpoint.WRITTEN, **facts)
             if not self._emit_first:
                 await self._emit(work)
-            removed += self._settle(work, lost)
+            self._settle(work, lost)
             late += _of_the_erased(work, lost)
-            removed += _timers_of(message for message, _, _ in work.dead)
+            given_up += _timers_of(message for message, _, _ in work.dead)
             await self._check_fences(work, stored)
             pending = {key: entries for key, entries in pending.items() if key in lost}
             if lost:
@@ -164,10 +165,10 @@ class Folder:
                 self._metrics.lost_races.inc(len(lost))
                 if attempt > PATIENCE:
                     await asyncio.sleep(min(1.0, 0.01 * attempt))
-        await self._patiently("timers", self._timers.remove, removed)
+        await self._patiently("timers", self._timers.remove, given_up)
         await self._delete(late)
         await self._tidy_up(late)
-        self._failpoints.hit(Failpoint.TIMERS_REMOVED, **facts)
+        self._failpoints.hit(Failpoint.TIDIED_UP, **facts)
         for message in messages:
             self.reached[message.partition] = message.offset
         trace.end(len(messages))
@@ -217,24 +218,14 @@ class Folder:
             except MissingCatalog as missing:
                 catalogs[missing.version] = await self._patiently("catalog", self._catalogs.get, missing.version)
 
-    async def _emit_before_write(self, work: Work, facts: dict[str, int]) -> None:
-        if self._emit_first:
-            await self._emit(work)
-            self._failpoints.hit(Failpoint.EMITTED, **facts)
-
-    async def _add_timers(self, work: Work, facts: dict[str, int]) -> None:
-        await self._patiently("timers", self._timers.add, work.timers)
-        self._failpoints.hit(Failpoint.TIMERS_ADDED, **facts)
-
     async def _emit(self, work: Work) -> None:
         await self._emitter.emit(work.emissions, [self._dead_record(*each) for each in work.dead])
         for _, code, _ in work.dead:
             self._metrics.entries.labels("dead_letter", code).inc()
 
-    def _settle(self, work: Work, lost: set[str]) -> list[Timer]:
-        """Count what was written; the timers that have done their work."""
+    def _settle(self, work: Work, lost: set[str]) -> None:
+        """Count what was written."""
         now_ms = wall_clock_ms()
-        removed = []
         for key, folded in work.folded.items():
             if key in lost:
                 continue
@@ -242,10 +233,7 @@ class Folder:
                 self._metrics.entries.labels(done.status.value, done.reason).inc()
                 event = each.entry.event
                 if isinstance(event, TimedOut):
-                    timer = Timer(event.due_ms, key)
-                    self._on_time_out(timer)
-                    if done.status not in UNTOUCHED:
-                        removed.append(timer)
+                    self._on_time_out(Timer(event.due_ms, key))
                 if done.status is Status.APPLIED and not isinstance(event, PATIENT):
                     self._metrics.freshness.observe(max(0, now_ms - each.entry.received_at_ms) / 1000)
                 for kind, placement, arm in done.notes:
@@ -257,7 +245,6 @@ class Folder:
                             trace_closing(self._tracer, emission, now_ms)
                 for late in done.late:
                     self._late_line.write(**late._asdict())
-        return removed
 
     async def _check_fences(self, work: Work, stored: dict[str, Stored]) -> None:
         """An entry at or below its visitor's fence came before: unless the fence lies beyond the log's end."""

@@ -6,18 +6,18 @@ A visitor whose state cannot be read, and an entry that cannot be folded, become
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import MissingCatalog
 from personalization.events.emission import Emission
 from personalization.events.entry import Entry, Position
+from personalization.events.event import TimedOut
 from personalization.folding import retention
 from personalization.folding.fold import fold
 from personalization.folding.folded import UNTOUCHED, Folded
 from personalization.visitor.visitor import Visitor
-from state.timers import Timer
 from state.visitor_store import Change, Stored, UnreadableState
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,6 @@ class Work:
 
     changes: list[Change] = field(default_factory=list)
     emissions: list[Emission] = field(default_factory=list)
-    timers: list[Timer] = field(default_factory=list)
     folded: dict[str, list[tuple[Pending, Folded]]] = field(default_factory=dict)
     dead: list[tuple[Message, str, str]] = field(default_factory=list)
 
@@ -92,13 +91,8 @@ class Folding:
             touched = [(each, done) for each, done in folded if done.status not in UNTOUCHED]
             for _, done in touched:
                 work.emissions += done.emissions
-                for due_ms in (done.due_ms, done.look_ms):
-                    if due_ms is not None:
-                        # Later than everything folded so far: so it never equals a timer that is being removed.
-                        work.timers.append(Timer(max(due_ms, visitor.state.now_ms + 1), key))
             if touched:
-                catalog = catalogs[touched[-1][0].entry.catalog_version]
-                work.changes.append(_change(key, stored[key], redirect_before, visitor, catalog))
+                work.changes.append(_change(key, stored[key], redirect_before, visitor, touched, catalogs))
         return work
 
     def _fold_visitor(
@@ -140,13 +134,26 @@ class Folding:
 
 
 def _change(
-    key: str, read: Stored, redirect_before: str | None, visitor: Visitor, catalog: CompiledCatalog
+    key: str,
+    read: Stored,
+    redirect_before: str | None,
+    visitor: Visitor,
+    touched: list[tuple[Pending, Folded]],
+    catalogs: dict[int, CompiledCatalog],
 ) -> Change:
     redirect = visitor.state.redirect
+    catalog = catalogs[touched[-1][0].entry.catalog_version]
     net_ms = retention.net_ms(visitor, key, catalog.catalog.retention, catalog.promised_ms)
+    # Later than everything folded so far: so none to add equals one to remove.
+    earliest_ms = visitor.state.now_ms + 1
+    due_ms = {
+        max(at_ms, earliest_ms) for _, done in touched for at_ms in (done.due_ms, done.look_ms) if at_ms is not None
+    }
+    done_ms = {each.entry.event.due_ms for each, _ in touched if isinstance(each.entry.event, TimedOut)}
+    change = Change(key, read, visitor, net_ms, due_ms=tuple(sorted(due_ms)), done_ms=tuple(sorted(done_ms)))
     if redirect == redirect_before:
-        return Change(key, read, visitor, net_ms)
-    return Change(key, read, visitor, net_ms, alias_of=redirect, no_alias_of=redirect_before)
+        return change
+    return replace(change, alias_of=redirect, no_alias_of=redirect_before)
 
 
 class _Poisoned(Exception):

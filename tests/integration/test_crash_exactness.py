@@ -32,9 +32,8 @@ LOGS = [
 FOLDER_POINTS = (
     Failpoint.LOADED,
     Failpoint.EMITTED,
-    Failpoint.TIMERS_ADDED,
     Failpoint.WRITTEN,
-    Failpoint.TIMERS_REMOVED,
+    Failpoint.TIDIED_UP,
 )
 NAMED = {
     "folder": [f"{point}:kill:1" for point in (*FOLDER_POINTS, Failpoint.HALF_MERGED)],

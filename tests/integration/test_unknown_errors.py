@@ -34,7 +34,6 @@ FOLDER = (
     "state.visitor_store:RedisVisitorStore.load:before",
     "stream.emitter:Emitter.emit:before",
     "stream.emitter:Emitter.emit:after",
-    "state.timers:RedisTimerStore.add:after",
     "state.visitor_store:RedisVisitorStore.save:before",
     "state.visitor_store:RedisVisitorStore.save:after",
     "state.timers:RedisTimerStore.remove:before",

@@ -74,6 +74,28 @@ async def test_visitors_are_written_only_over_what_was_read(redis: Redis, real: 
 
 
 @BOTH
+async def test_timers_come_and_go_with_the_write_and_never_without_it(redis: Redis, real: bool) -> None:
+    timers: Any = RedisTimerStore(redis, KEYS) if real else MemoryTimers()
+    store: Any = RedisVisitorStore(redis, KEYS, b"key") if real else MemoryVisitors(timers)
+
+    async def waiting() -> set[Timer]:
+        return set(await timers.due({0}, 1, 1_000, 100))
+
+    first = [Change(key, NEVER_SEEN, at(3), due_ms=(10, 20)) for key in ("a:1", "a:2")]
+    assert await store.save(first) == []
+    assert await waiting() == {Timer(due_ms, key) for due_ms in (10, 20) for key in ("a:1", "a:2")}
+    read = await store.load(["a:1", "a:2"])
+    assert await store.save([Change("a:1", read["a:1"], at(4))]) == []
+    second = [Change(key, read[key], at(5), due_ms=(30,), done_ms=(10, 15)) for key in ("a:1", "a:2")]
+    assert await store.save(second) == ["a:1"]
+    left = {Timer(10, "a:1"), Timer(20, "a:1"), Timer(20, "a:2"), Timer(30, "a:2")}
+    assert await waiting() == left, "who lost adds none and removes none"
+    gone = Visitor.forgotten(1, 9, 0)
+    assert await store.save([Change("a:2", (await store.load(["a:2"]))["a:2"], gone, 0, done_ms=(20, 30))]) == []
+    assert await waiting() == {Timer(10, "a:1"), Timer(20, "a:1")}, "who is forgotten is woken no more"
+
+
+@BOTH
 async def test_timers_are_due_in_order_on_the_partitions_asked_for(redis: Redis, real: bool) -> None:
     store: Any = RedisTimerStore(redis, KEYS) if real else MemoryTimers()
     timers = [Timer(100 + n, f"a:{n}") for n in range(40)]

@@ -19,7 +19,8 @@ N_PARTITIONS = 4
 
 
 class MemoryVisitors:
-    def __init__(self) -> None:
+    def __init__(self, timers: MemoryTimers | None = None) -> None:
+        self.timers = timers or MemoryTimers()
         self.stored: dict[str, Stored] = {}
         self.before_save: list[Callable[[], object]] = []
 
@@ -35,7 +36,10 @@ class MemoryVisitors:
             visitor = change.visitor
             if (held or NEVER_SEEN) != change.read:
                 losers.append(change.key)
-            elif visitor.is_known:
+                continue
+            self.timers.timers.update(Timer(due_ms, change.key) for due_ms in change.due_ms)
+            self.timers.timers.difference_update(Timer(done_ms, change.key) for done_ms in change.done_ms)
+            if visitor.is_known:
                 self.stored[change.key] = Stored(pack_visitor(visitor.state), encode_folder(visitor.folder))
             else:
                 self.stored[change.key] = Stored(None, None, Gone(change.key, pack_gone(visitor)))

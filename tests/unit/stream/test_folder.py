@@ -42,7 +42,8 @@ CATALOG = FixedCatalog(compile_catalog(catalog(), 1))
 
 class Bench:
     def __init__(self) -> None:
-        self.visitors, self.timers, self.log = MemoryVisitors(), MemoryTimers(), MemoryLog()
+        self.timers, self.log = MemoryTimers(), MemoryLog()
+        self.visitors = MemoryVisitors(self.timers)
         self.metrics = FolderMetrics()
         self.settled: list[Timer] = []
         self.share = Share()
@@ -155,14 +156,12 @@ async def test_a_late_reward_is_logged_once_however_often_it_is_folded(caplog: p
     assert [record.key for record in bench.log.all(OUTCOMES)].count("hero") == 1, "it trains nothing"
 
 
-async def test_timers_are_there_before_the_state_and_go_with_the_time_out() -> None:
+async def test_timers_come_with_the_state_and_go_with_the_time_out() -> None:
     bench = Bench()
-    timers_at_save: list[set[Timer]] = []
-    bench.visitors.before_save.append(lambda: timers_at_save.append(set(bench.timers.timers)))
     await bench.folder.process([bench.message("a:1", decision(1))])
     due = Timer(NOW_MS + WINDOW_MS, "a:1")
     look = Timer(NOW_MS + DAY_MS, "a:1")
-    assert timers_at_save == [{due, look}]
+    assert bench.timers.timers == {due, look}
     await bench.folder.process([bench.message("a:1", TimedOut(due_ms=due.due_ms), at_ms=due.due_ms + 7)])
     assert bench.timers.timers == {look}
     assert bench.settled == [due]

@@ -49,7 +49,8 @@ class House:
     """A folder over parts in memory that ``raises`` counts."""
 
     def __init__(self, raises: RaisesOnce) -> None:
-        self.visitors, self.timers, self.log = MemoryVisitors(), MemoryTimers(), MemoryLog()
+        self.timers, self.log = MemoryTimers(), MemoryLog()
+        self.visitors = MemoryVisitors(self.timers)
         self.raises = raises
         for message in (message for batch in batches() for message in batch):  # what the folder asks the end of
             assert message.key is not None
@@ -99,7 +100,6 @@ async def test_the_batches_call_every_part_the_folder_has() -> None:
         "MemoryVisitors.load",
         "MemoryVisitors.save",
         "MemoryLog.append",
-        "MemoryTimers.add",
         "MemoryTimers.remove",
     }
     assert any(isinstance(timer, Timer) for timer in house.timers.timers)
