@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from background.cancelling import pause
@@ -12,9 +12,12 @@ from eventlog.topics import VISITOR_LOG
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import TimedOut
-from state.timers import Timer, TimerStore, bucket_of
+from state.timers import Timer, TimerStore, bucket_of, buckets_of
 from state.transient import is_transient
 from stream.metrics import FolderMetrics
+
+ROUNDS = 8
+"""Looks until every bucket has had its turn, though nobody told of a timer there: 1.6 s at 200 ms."""
 
 BATCH = 1_000
 """Time-outs appended at once: a second of them at 5,000 decisions/s takes five looks."""
@@ -39,6 +42,9 @@ class Clock:
 
     While the folder lags, a timer stays due: those appended and not folded yet are remembered and not appended
     again. One appended twice all the same (a restart, a new owner) wakes its visitor for nothing.
+
+    A look at all buckets takes Redis milliseconds, in which it answers nobody. So a look goes to those where a
+    timer is known to be due, and to the next few of all: what somebody else has added is found in turn.
 
     Parameters
     ----------
@@ -70,20 +76,34 @@ class Clock:
         self._now_ms = now_ms
         self._in_flight: set[Timer] = set()
         self._served: frozenset[int] = frozenset()
+        self._buckets: list[int] = []
+        self._next_round = 0
+        self._earliest_ms: dict[int, int] = {}
 
     def settled(self, timer: Timer) -> None:
         """The folder has seen this time-out: should its timer still be due, it is appended again."""
         self._in_flight.discard(timer)
 
+    def expect(self, key: str, due_ms: Iterable[int]) -> None:
+        """Timers were added."""
+        for at_ms in due_ms:
+            self._note(bucket_of(key), at_ms)
+
     async def tick(self) -> int:
         """Append what is due and not in flight; how many."""
-        owned = frozenset(self._owned())
-        if owned != self._served:
-            self._served = owned
-            self._in_flight = {t for t in self._in_flight if bucket_of(t.key) % self._n_partitions in owned}
         now_ms = self._now_ms()
-        found = await self._timers.due(owned, self._n_partitions, now_ms, len(self._in_flight) + BATCH)
-        fresh = [timer for timer in found if timer not in self._in_flight][:BATCH]
+        buckets = self._to_look_at(now_ms)
+        for bucket in buckets:
+            self._earliest_ms.pop(bucket, None)  # what is expected while Redis looks counts besides what it finds
+        try:
+            look = await self._timers.look(buckets, now_ms, len(self._in_flight) + BATCH)
+        except BaseException:
+            for bucket in buckets:
+                self._note(bucket, now_ms)
+            raise
+        for bucket, at_ms in look.earliest_ms.items():
+            self._note(bucket, at_ms)
+        fresh = [timer for timer in look.due if timer not in self._in_flight][:BATCH]
         if not fresh:
             return 0
         version = self._catalog.current.version
@@ -101,6 +121,21 @@ class Clock:
             raise
         self._metrics.timeouts.inc(len(fresh))
         return len(fresh)
+
+    def _to_look_at(self, now_ms: int) -> list[int]:
+        owned = frozenset(self._owned())
+        if owned != self._served:
+            self._served = owned
+            self._in_flight = {t for t in self._in_flight if bucket_of(t.key) % self._n_partitions in owned}
+            self._buckets = buckets_of(owned, self._n_partitions)
+            self._earliest_ms = dict.fromkeys(self._buckets, now_ms)
+        in_turn = self._buckets[self._next_round :: ROUNDS]
+        self._next_round = (self._next_round + 1) % ROUNDS
+        known = self._earliest_ms
+        return sorted({*in_turn, *(bucket for bucket in self._buckets if known.get(bucket, now_ms + 1) <= now_ms)})
+
+    def _note(self, bucket: int, at_ms: int) -> None:
+        self._earliest_ms[bucket] = min(at_ms, self._earliest_ms.get(bucket, at_ms))
 
     async def run(self, poll_ms: int) -> None:
         """Look every ``poll_ms`` until cancelled; at once again while there is more than one batch."""

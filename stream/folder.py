@@ -70,6 +70,8 @@ class Folder:
         The log's, part of every position.
     on_time_out
         Told of every time-out folded (``Clock.settled``).
+    on_timers
+        Told of every visitor who has new timers, and when they are due (``Clock.expect``).
     share
         Which outcomes are kept for the learner; all, unless somebody says otherwise.
     only_in
@@ -94,8 +96,10 @@ class Folder:
         only_in: LogIdentity | None = None,
         on_late_decision: Callable[[str, int], Awaitable[object]] = _nothing,
         tracer: Tracer | None = None,
+        on_timers: Callable[[str, Iterable[int]], None] = lambda key, due_ms: None,
     ) -> None:
         self._tracer = tracer
+        self._on_timers = on_timers
         self._on_late_decision = on_late_decision
         self._visitors = visitors
         self._timers = timers
@@ -226,6 +230,9 @@ class Folder:
     def _settle(self, work: Work, lost: set[str]) -> None:
         """Count what was written."""
         now_ms = wall_clock_ms()
+        for change in work.changes:
+            if change.due_ms and change.key not in lost:
+                self._on_timers(change.key, change.due_ms)
         for key, folded in work.folded.items():
             if key in lost:
                 continue

@@ -77,6 +77,7 @@ async def main(settings: Settings) -> None:
             house.identity,
             lambda key, at_ms: erasures.ask((key,), wall_clock_ms(), before_ms=at_ms),
             house.tracer(metrics),
+            clock.expect,
         )
         worker = Worker(
             house=house,

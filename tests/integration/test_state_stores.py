@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, cast
 
 import msgspec
@@ -29,7 +29,7 @@ from state.checkpoint_store import (
 )
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
-from state.timers import RedisTimerStore, Timer
+from state.timers import RedisTimerStore, Timer, buckets_of
 from state.visitor_store import ABSENT, GONE_MS, NEVER_SEEN, SILENT_MS, Change, RedisVisitorStore, unpack_visitor
 from tests.integration.crashing import until
 from tests.of_type import of_type
@@ -91,17 +91,19 @@ async def test_timers_are_exact_idempotent_and_partitioned(redis: Redis) -> None
     timers = [Timer(1_000 + n, f"a:{n}") for n in range(64)]
     await store.add(timers)
     await store.add(timers)
-    by_partition = [await store.due([partition], 4, 2_000, 100) for partition in range(4)]
+
+    async def due(partitions: Collection[int], now_ms: int, limit: int = 100) -> list[Timer]:
+        return (await store.look(buckets_of(partitions, 4), now_ms, limit)).due
+
+    by_partition = [await due([partition], 2_000) for partition in range(4)]
     assert sorted(timer for found in by_partition for timer in found) == timers
     assert all(by_partition)
-    assert await store.due([0, 1, 2, 3], 4, 1_009, 100) != []
-    assert sorted(await store.due([0, 1, 2, 3], 4, 1_009, 100)) == timers[:10]
-    assert len(await store.due([0, 1, 2, 3], 4, 2_000, 7)) == 7
+    assert sorted(await due(range(4), 1_009)) == timers[:10]
+    assert len(await due(range(4), 2_000, 7)) == 7
     another = Timer(5_000, "a:1")
     await store.add([another])
     await store.remove([timers[1], Timer(1, "a:2")])
-    left = await store.due(range(4), 4, 9_000, 100)
-    assert set(left) == {*timers[:1], *timers[2:], another}
+    assert set(await due(range(4), 9_000)) == {*timers[:1], *timers[2:], another}
 
 
 def learned(n: int, model: PlacementModel | None = None) -> PlacementModel:

@@ -40,7 +40,7 @@ FOLDER = (
 )
 """What the handling of a batch calls: its failure ends the folder."""
 
-FOLDER_BACKGROUND = ("state.timers:RedisTimerStore.due:after", "stream.clock:Clock.tick:after")
+FOLDER_BACKGROUND = ("state.timers:RedisTimerStore.look:after", "stream.clock:Clock.tick:after")
 
 LEARNER = (
     "state.checkpoint_store:CheckpointStore.open:before",

@@ -29,7 +29,7 @@ from state.attempts import Attempt, AttemptStore
 from state.conversion_store import ConversionPublisher, keep_challenger
 from state.keys import Keys
 from state.model_store import ModelFollower, ModelPublisher, Published, read_model
-from state.timers import RedisTimerStore, Timer
+from state.timers import N_BUCKETS, Look, RedisTimerStore, Timer, bucket_of, buckets_of
 from state.visitor_reader import VisitorReader
 from state.visitor_store import ABSENT, NEVER_SEEN, Change, RedisVisitorStore, unpack_visitor
 from tests.unit.api import site as api
@@ -79,7 +79,7 @@ async def test_timers_come_and_go_with_the_write_and_never_without_it(redis: Red
     store: Any = RedisVisitorStore(redis, KEYS, b"key") if real else MemoryVisitors(timers)
 
     async def waiting() -> set[Timer]:
-        return set(await timers.due({0}, 1, 1_000, 100))
+        return set((await timers.look(range(N_BUCKETS), 1_000, 100)).due)
 
     first = [Change(key, NEVER_SEEN, at(3), due_ms=(10, 20)) for key in ("a:1", "a:2")]
     assert await store.save(first) == []
@@ -96,20 +96,25 @@ async def test_timers_come_and_go_with_the_write_and_never_without_it(redis: Red
 
 
 @BOTH
-async def test_timers_are_due_in_order_on_the_partitions_asked_for(redis: Redis, real: bool) -> None:
+async def test_timers_are_found_in_the_buckets_asked_for(redis: Redis, real: bool) -> None:
     store: Any = RedisTimerStore(redis, KEYS) if real else MemoryTimers()
     timers = [Timer(100 + n, f"a:{n}") for n in range(40)]
     await store.add(timers)
     await store.add(timers[:5])
-    owned = {0, 2}
-    mine = {timer for timer in timers if partition_of(timer.key, 4) in owned}
-    assert set(await store.due(owned, 4, 1_000, 100)) == mine
-    assert set(await store.due(owned, 4, 119, 100)) == {timer for timer in mine if timer.due_ms <= 119}
-    assert len(await store.due(owned, 4, 1_000, 3)) == 3
-    assert await store.due(set(), 4, 1_000, 100) == []
+    asked = buckets_of({0, 2}, 4)
+    mine = {timer for timer in timers if partition_of(timer.key, 4) in {0, 2}}
+    look = await store.look(asked, 1_000, 100)
+    assert set(look.due) == mine
+    assert look.earliest_ms == {bucket_of(timer.key): timer.due_ms for timer in sorted(mine, reverse=True)}
+    earlier = await store.look(asked, 119, 100)
+    assert set(earlier.due) == {timer for timer in mine if timer.due_ms <= 119}
+    assert earlier.earliest_ms == look.earliest_ms, "it is told when those not due yet will be"
+    few = await store.look(asked, 1_000, 3)
+    assert (len(few.due), few.earliest_ms) == (3, look.earliest_ms)
+    assert await store.look([], 1_000, 100) == Look([], {})
     gone, *_ = mine
     await store.remove([gone, Timer(1, "a:nobody")])
-    assert set(await store.due(owned, 4, 1_000, 100)) == mine - {gone}
+    assert set((await store.look(asked, 1_000, 100)).due) == mine - {gone}
 
 
 @BOTH

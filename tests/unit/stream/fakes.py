@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import LogFull
 from personalization.visitor.folder_state import encode_folder
 from state.checkpoint_store import BlobName, CheckpointHeader, CheckpointStore, decode_header, encode_header
-from state.timers import Timer
+from state.timers import Look, Timer, bucket_of
 from state.visitor_store import NEVER_SEEN, Change, Gone, Stored, pack_gone, pack_visitor
 
 N_PARTITIONS = 4
@@ -61,9 +61,10 @@ class MemoryTimers:
         self.timers -= found
         return len(found)
 
-    async def due(self, partitions: Collection[int], n_partitions: int, now_ms: int, limit: int) -> list[Timer]:
-        owned = (t for t in sorted(self.timers) if partition_of(t.key, n_partitions) in partitions)
-        return [timer for timer in owned if timer.due_ms <= now_ms][:limit]
+    async def look(self, buckets: Sequence[int], now_ms: int, limit: int) -> Look:
+        there = [timer for timer in sorted(self.timers) if bucket_of(timer.key) in buckets]
+        earliest = {bucket_of(timer.key): timer.due_ms for timer in reversed(there)}
+        return Look([timer for timer in there if timer.due_ms <= now_ms][:limit], earliest)
 
 
 class MemoryLog:

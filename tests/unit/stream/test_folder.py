@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -23,10 +24,10 @@ from personalization.folding.folded import Folded
 from personalization.visitor.choice import Choice
 from personalization.visitor.visitor import Visitor
 from personalization.visitor.visitor_state import VisitorState
-from state.timers import Timer
+from state.timers import Look, Timer
 from state.visitor_store import Stored, pack_visitor, unpack_visitor
 from stream import folding as module
-from stream.clock import Clock
+from stream.clock import ROUNDS, Clock
 from stream.folder import Folder
 from stream.folding import Message
 from stream.metrics import FolderMetrics
@@ -242,6 +243,58 @@ async def test_the_clock_appends_what_is_due_once_until_the_folder_has_seen_it()
     with pytest.raises(Unavailable):
         await clock.tick()
     assert await clock.tick() == 1, "what the log did not take is tried again"
+
+
+def clock_of(bench: Bench, at_ms: list[int]) -> Clock:
+    log = cast(EventLog, bench.log)
+    return Clock(bench.timers, log, CATALOG, lambda: range(4), LOG, bench.metrics, lambda: at_ms[-1])
+
+
+async def test_a_timer_that_the_folder_added_is_due_at_its_time() -> None:
+    bench = Bench()
+    at_ms = [NOW_MS]
+    clock = clock_of(bench, at_ms)
+    await clock.tick()
+    timers = [Timer(NOW_MS + 100 + n % 2, f"a:{n}") for n in range(200)]
+    await bench.timers.add(timers)
+    for timer in timers:
+        clock.expect(timer.key, [timer.due_ms])
+    assert await clock.tick() == 0
+    at_ms.append(NOW_MS + 100)
+    assert await clock.tick() == 100
+    at_ms.append(NOW_MS + 101)
+    assert await clock.tick() == 100, "those behind others in their bucket too"
+
+
+async def test_a_timer_that_somebody_else_added_is_found_in_turn() -> None:
+    bench = Bench()
+    clock = clock_of(bench, [NOW_MS])
+    await clock.tick()
+    await bench.timers.add([Timer(NOW_MS, f"a:{n}") for n in range(200)])
+    found = [await clock.tick() for _ in range(ROUNDS)]
+    assert sum(found) == 200
+    assert max(found) < 100, "each look goes to a few buckets"
+
+
+async def test_a_look_that_failed_is_made_again() -> None:
+    bench = Bench()
+    at_ms = [NOW_MS]
+    clock = clock_of(bench, at_ms)
+    await clock.tick()
+    timer = Timer(NOW_MS + 1, "a:1")
+    await bench.timers.add([timer])
+    clock.expect(timer.key, [timer.due_ms])
+    at_ms.append(NOW_MS + 1)
+    look = bench.timers.look
+    bench.timers.look = fails  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await clock.tick()
+    bench.timers.look = look  # type: ignore[method-assign]
+    assert await clock.tick() == 1
+
+
+async def fails(buckets: Sequence[int], now_ms: int, limit: int) -> Look:
+    raise Unavailable("away")
 
 
 async def test_the_clock_serves_only_the_partitions_owned() -> None:
