@@ -19,7 +19,7 @@ class Started:
     metrics_host
         Where processes tell how they are.
     metrics_ports
-        Of folder, learner and API, by name of the process.
+        Of folder, learner, API and projector, by name of the process.
     """
 
     url: str

@@ -7,6 +7,7 @@ added again, whoever tries it, and however late.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -59,6 +60,12 @@ return stands
 """
 
 
+EXPIRY_SHARE = 8
+"""Of the time after which rows go that nobody writes: so often it is said anew of those that are written."""
+
+MAX_EXPIRIES = 10_000
+
+
 class Place(NamedTuple):
     """A partition of a topic."""
 
@@ -98,6 +105,7 @@ class ProjectionStore:
         self._keys = keys
         self._epoch = epoch
         self._rows_ms = rows_ms
+        self._expires_s: dict[str, float] = {}
 
     async def begin(self) -> None:
         """Note that a projector is at work."""
@@ -116,14 +124,15 @@ class ProjectionStore:
         Unless all positions stood where they had to, nothing is added and none moves: somebody else has written. If
         that was the same, because an answer was lost, they stand where they should all the same.
         """
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline, now_s, expiring = self._redis.pipeline(transaction=False), time.monotonic(), list[str]()
         for step in steps:  # rows first: who finds a position finds the rows below it
             for column, rows in step.rows.items():
                 for segment, at, data in rows.segments():
                     name = self._keys.record_rows(self._epoch, *step.place, column, segment)
                     pipeline.setrange(name, at, cast("Any", data))
-                    if self._rows_ms:
+                    if self._rows_ms and self._expires_s.get(name, 0.0) < now_s:
                         pipeline.pexpire(name, self._rows_ms)
+                        expiring.append(name)
         names = [self._keys.projected(self._epoch), *(self._keys.sums(bucket.name) for bucket in sums)]
         arguments: list[Any] = [len(steps)]
         for step in steps:
@@ -134,6 +143,9 @@ class ProjectionStore:
                 arguments += [name, _doubles(len(numbers)).pack(*numbers)]
         pipeline.eval(_ADVANCE, len(names), *names, *arguments)
         *_, stands = await cast("Any", pipeline.execute())
+        if len(self._expires_s) > MAX_EXPIRIES:
+            self._expires_s.clear()
+        self._expires_s.update(dict.fromkeys(expiring, now_s + self._rows_ms / 1000 / EXPIRY_SHARE))
         return [int(each) if each else None for each in stands]
 
     async def begin_rows(self, place: Place, segment: int) -> None:

@@ -96,6 +96,7 @@ class Projector:
         self._patiently = Patience(metrics.retries, metrics.waiting)
         self._stands: dict[Place, int | None] = {}
         self._known: dict[Place, OrderedDict[bytes, None]] = {}
+        self._visitor_rows: dict[bytes, bytes] = {}
 
     @property
     def has_begun(self) -> bool:
@@ -209,7 +210,7 @@ class Projector:
         fact = decode_decision_fact(self._opened(DECISIONS, entry))
         row = row_of(self._row_key, fact.choice.decision_id)
         step.rows[Column.DECISION].put(entry.offset, row)
-        step.rows[Column.VISITOR].put(entry.offset, row_of(self._row_key, _text(entry.key)))
+        step.rows[Column.VISITOR].put(entry.offset, self._visitor_row(entry.key or b""))
         step.rows[Column.REQUEST].put(entry.offset, row_of(self._row_key, fact.request_id))
         if self._is_copy(step.place, row):
             return "duplicate"
@@ -231,8 +232,17 @@ class Projector:
         return "projected"
 
     def _happened(self, step: Step, entry: Logged, sums: Sums) -> str:
-        step.rows[Column.VISITOR].put(entry.offset, row_of(self._row_key, _text(entry.key)))
+        step.rows[Column.VISITOR].put(entry.offset, self._visitor_row(entry.key or b""))
         return "projected"
+
+    def _visitor_row(self, key: bytes) -> bytes:
+        """The row of a visitor, who comes several times in a row."""
+        row = self._visitor_rows.get(key)
+        if row is None:
+            if len(self._visitor_rows) >= REMEMBERED:
+                self._visitor_rows.clear()
+            row = self._visitor_rows[key] = row_of(self._row_key, _text(key))
+        return row
 
     def _is_copy(self, place: Place, row: bytes) -> bool:
         known = self._known[place]

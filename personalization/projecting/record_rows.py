@@ -73,8 +73,9 @@ class RowsOfBatch:
 
     def put(self, offset: int, row: bytes) -> None:
         """The row of the entry at ``offset``, which is beyond those before; entries in between have none."""
-        self._rows.extend(bytes((offset - self.first_offset) * ROW_BYTES - len(self._rows)))
-        self._rows.extend(row)
+        if n_missing := (offset - self.first_offset) * ROW_BYTES - len(self._rows):
+            self._rows += bytes(n_missing)
+        self._rows += row
 
     def segments(self) -> Iterator[tuple[int, int, bytes]]:
         """See ``cut_into_segments``."""

@@ -114,7 +114,7 @@ class DrainingMixin(OffsetPolicyMixin):
             return
         found = await self.read_from(offsets, timeout_s)
         if self.app.in_bulk is not None:
-            await self._hand_over_in_bulk(self.app.in_bulk, found, offsets)
+            await self._hand_over_in_bulk(self.app.in_bulk, found, offsets, succession)
             return
         for n_read, (tp, record) in enumerate(self.scheduler.iterate(found), 1):
             if self._succession != succession:
@@ -131,10 +131,11 @@ class DrainingMixin(OffsetPolicyMixin):
                 await asyncio.sleep(0)
 
     async def _hand_over_in_bulk(
-        self, bulk: BulkReader, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]
+        self, bulk: BulkReader, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int], succession: int
     ) -> None:
         """Hand over all that was read at once, and look again after a while if there was no more of it."""
-        succession = self._succession
+        if self._succession != succession:
+            return
         if found:
             reached = await bulk.take(found, offsets)
             if self._succession != succession:

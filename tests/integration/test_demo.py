@@ -60,7 +60,7 @@ def test_demo_end_to_end(dataset: Path, tmp_path: Path) -> None:
     assert result["events"] == N_EVENTS
     # What happens is told from the first second: what is started, what is ready, and how the ratings go.
     for words in (
-        "starting redis, folder, learner, api",
+        "starting redis, folder, learner, projector, api",
         "learner is ready",
         "Everything is up",
         " ratings sent; ",

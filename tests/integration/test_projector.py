@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import urllib.error
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,12 +19,13 @@ from config.settings import RedisUrl, Settings
 from eventlog.topics import DECISIONS, OUTCOMES
 from installation.opened import open_installation
 from installation.records import records_of
+from personalization.errors import Unavailable
 from personalization.events.decision_record import decode_record
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import decode_outcome
 from state.records import RecordFinder
 from tests.requirements import require
-from tests.running import Up, start, stop, until
+from tests.running import ROOT, Up, start, stop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -116,6 +120,19 @@ def test_what_became_of_a_decision_is_found_once_it_is_closed(up: Up) -> None:
     outcome = look(up, lambda records: records.outcome(decision["decisionId"]))
     assert outcome is not None
     assert (outcome.choice.decision_id, outcome.reward) == (decision["decisionId"], 1.0)
+
+
+def test_who_is_erased_is_not_found_by_what_the_log_no_longer_holds(up: Up) -> None:
+    if up.kafka:
+        pytest.skip("Kafka cannot give up single entries: they go by age")
+    decision_id = decide(up, "erased", requestId="of-the-erased")["decisionId"]
+    until(lambda: look(up, lambda records: records.outcome(decision_id)) is not None, "the outcome is found")
+    up.call("DELETE", "/v1/visitors/erased?kind=anonymous")
+    until(lambda: look(up, lambda records: records.decision(decision_id)) is None, "the record is gone")
+    assert look(up, lambda records: records.decisions_of(["a:erased"], 10)) == []
+    assert look(up, lambda records: records.decisions_of_request("of-the-erased")) == []
+    made = [each.entry.event for each in look(up, lambda records: records.entries_of(["a:erased"], 10))]
+    assert not any(type(event) is DecisionMade for event in made)
 
 
 def test_a_decision_that_nobody_made_is_not_found(up: Up) -> None:
@@ -216,3 +233,29 @@ def test_a_projector_that_is_killed_under_load_counts_everything_once(up: Up) ->
         until(lambda killed=killed: projector_pid(up) not in (0, killed), "the projector runs again")  # type: ignore[misc]
     until(lambda: n_closed(up) >= before + 120, "all has closed")
     until(lambda: added_up(up) == counted(up), "sums are what the log says")
+
+
+def test_another_epoch_of_the_log_is_projected_from_its_beginning(up: Up) -> None:
+    old = decide(up, "of-the-old-epoch")["decisionId"]
+    until(lambda: look(up, lambda records: records.decision(old)) is not None, "the record is found")
+    before = sum(n for n, _, _ in added_up(up).values())
+    opened = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "epoch", "--data-dir", str(up.data_dir), "open", "--lossy"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert opened.returncode == 0, opened.stderr
+    new: list[str] = []
+
+    def is_found() -> bool:
+        with contextlib.suppress(urllib.error.HTTPError):
+            new.append(decide(up, "of-the-new-epoch")["decisionId"])
+        with contextlib.suppress(Unavailable):
+            return bool(new) and look(up, lambda records: records.decision(new[0])) is not None
+        return False
+
+    until(is_found, "what was decided in the new epoch is found")
+    assert look(up, lambda records: records.decision(old)) is None
+    until(lambda: sum(n for n, _, _ in added_up(up).values()) > before, "sums go on")

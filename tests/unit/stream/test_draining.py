@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from eventlog.redis_streams import RedisStreamsLog
 from stream.transports.offsets import OffsetPolicy
 from stream.transports.redis_streams import Consumer, Transport, _Record
 from stream.worker_app import make_app
+from tests.of_type import of_type
 
 AT = TP("log", 0)
 
@@ -202,3 +203,53 @@ async def test_what_was_acked_of_a_former_reading_does_not_count(consumer: Memor
 async def test_nothing_is_committed_before_the_first_seek(consumer: MemoryConsumer) -> None:
     await consumer.rebalance()
     assert consumer.ack(0, 1) is None
+
+
+class Bulk:
+    """Takes all that is read, and lets others act while it does."""
+
+    pause_s = 0.0
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.while_taking: Callable[[], Any] = nothing
+
+    async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
+        await self.while_taking()
+        self.taken += [record.offset for record in found[AT]]
+        return {AT: found[AT][-1].offset + 1}
+
+
+@pytest.fixture
+async def bulk(consumer: MemoryConsumer) -> Bulk:
+    consumer.app.in_bulk = Bulk()
+    await consumer.begin()
+    return of_type(Bulk, consumer.app.in_bulk)
+
+
+async def test_in_bulk_all_is_handed_over_once_and_what_is_missing_is_told(
+    consumer: MemoryConsumer, bulk: Bulk
+) -> None:
+    consumer.entries = [0, 1, 5]
+    await consumer._hand_over()
+    consumer.entries += [6]
+    await consumer._hand_over()
+    assert bulk.taken == [0, 1, 5, 6]
+    assert consumer.taken == [], "agents get nothing"
+    assert consumer.gaps == [(0, 3)]
+
+
+async def test_in_bulk_nothing_that_was_read_before_a_rebalance_is_handed_over_after_it(
+    consumer: MemoryConsumer, bulk: Bulk
+) -> None:
+    consumer.while_reading = consumer.rebalance
+    await consumer._hand_over()
+    assert bulk.taken == []
+
+
+async def test_in_bulk_a_rebalance_while_entries_are_taken_moves_no_mark(
+    consumer: MemoryConsumer, bulk: Bulk
+) -> None:
+    bulk.while_taking = consumer.begin
+    await consumer._hand_over()
+    assert await consumer.position(AT) == 0
