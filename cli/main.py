@@ -71,9 +71,10 @@ BESIDE_UP = (
     "segments",
     "why",
     "preview-link",
+    "model",
+    "log",
+    "trace",
 )
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "refused", "model")
-BESIDE_UP = ("publish", "rollback", "history", "retrain", "epoch", "keys", "audit", "log", "trace", "refused")
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
 

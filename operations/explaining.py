@@ -17,7 +17,7 @@ from api.services.records import Records
 from config.settings import Settings
 from installation.opened import Installation, open_installation, published
 from installation.records import records_of
-from installation.redis_clients import fetch_with
+from installation.redis_clients import DeciderReads
 from installation.secrets_of import installed_secrets
 from operations.key_changes import source_of
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
@@ -135,11 +135,15 @@ class Explaining:
 @asynccontextmanager
 async def open_explaining(settings: Settings) -> AsyncIterator[Explaining]:
     """Read what explanations need; raises ``Unavailable`` and ``Refused`` as ``open_installation`` does."""
-    async with open_installation(settings) as opened:
-        yield await _read(opened)
+    reads = DeciderReads(settings.redis, round(READ_TIMEOUT_S * 1000))
+    try:
+        async with open_installation(settings) as opened:
+            yield await _read(opened, reads)
+    finally:
+        await reads.aclose()
 
 
-async def _read(opened: Installation) -> Explaining:
+async def _read(opened: Installation, reads: DeciderReads) -> Explaining:
     redis, keys, cipher = opened.redis, opened.keys, opened.cipher
     latest = await opened.catalogs.latest()
     if latest is None:
@@ -165,7 +169,7 @@ async def _read(opened: Installation) -> Explaining:
     return Explaining(
         records=records_of(opened),
         catalog=current,
-        visitors=VisitorReader(fetch_with(redis), keys, READ_TIMEOUT_S, cipher=cipher),
+        visitors=VisitorReader(reads, keys, READ_TIMEOUT_S, cipher=cipher),
         models=ModelsInMemory(models, current),
         conversions=ConversionsInMemory(conversions),
         decision_keys=lambda: decision_keys,

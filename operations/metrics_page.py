@@ -11,7 +11,7 @@ from api.process.metrics import ApiMetrics
 from background import metrics
 from stream.conversion_training import ConversionMetrics
 from stream.influence_watch import InfluenceWatch
-from stream.metrics import FolderMetrics, LearnerMetrics
+from stream.metrics import FolderMetrics, LearnerMetrics, ProjectorMetrics
 
 _HEAD = f"""# Metrics
 
@@ -42,6 +42,7 @@ def registries() -> dict[str, CollectorRegistry]:
         "api": ApiMetrics(CollectorRegistry()).registry,
         "folder": FolderMetrics(CollectorRegistry()).registry,
         "learner": LearnerMetrics(learner).registry,
+        "projector": ProjectorMetrics(lambda: 0.0, CollectorRegistry()).registry,
     }
 
 

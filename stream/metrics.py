@@ -28,7 +28,7 @@ class WorkerMetrics:
     behind
         What ``lag`` counts.
     role
-        What the worker does: folder, learner.
+        What the worker does: folder, learner, projector.
     """
 
     def __init__(self, behind: str, role: str, registry: CollectorRegistry | None = None) -> None:
@@ -236,7 +236,7 @@ class ProjectorMetrics(WorkerMetrics):
     """
 
     def __init__(self, behind_s: Callable[[], float], registry: CollectorRegistry | None = None) -> None:
-        super().__init__("Entries not projected yet", registry)
+        super().__init__("Entries not projected yet", "projector", registry)
         r = self.registry
         behind = Gauge(
             "nextbest_projector_behind_seconds",

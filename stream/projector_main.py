@@ -114,9 +114,7 @@ async def main(settings: Settings) -> None:
             async with tasks:
                 tasks.keep("lag", lag.run)
                 tasks.keep("redis-memory", memory.run)
-                health = health_server(
-                    metrics.registry, settings.metrics_host, settings.metrics_port, not_ready, warnings
-                )
+                health = health_server(metrics, settings.metrics_host, settings.metrics_port, not_ready, warnings)
                 async with health:
                     await run_together(run_app(app, stop), tasks.until_fatal())
 

@@ -12,8 +12,8 @@ from api.dialects.own.decide_query import DecideQuery
 from api.dialects.own.explain import PreviewLinkAnswer, WirePreviewLink
 from api.dialects.own.item_wire import ItemAnswer, WireItem, WireItems, WireNamedItem
 from api.dialects.own.items import ItemsAnswer
-from api.dialects.own.person import PersonAnswer
 from api.dialects.own.model import ModelAnswer, ModelQuery
+from api.dialects.own.person import PersonAnswer
 from api.dialects.own.placements import PlacementAnswer
 from api.dialects.own.preview_answer import MistakenDraftAnswer, PreviewAnswer
 from api.dialects.own.preview_wire import WirePreview

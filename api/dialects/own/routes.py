@@ -12,8 +12,8 @@ from api.dialects.own import (
     decisions,
     explain,
     items,
-    person,
     model,
+    person,
     placements,
     preview,
     rank,
@@ -117,6 +117,8 @@ _BY_SERVERS = (
         _VISITORS,
         segments.members,
         description=told.SEGMENT_VISITORS,
+    ),
+    Route(
         _GET,
         "/v1/decisions/{decision_id}/explain",
         "explain_decision",

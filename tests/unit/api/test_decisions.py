@@ -192,6 +192,13 @@ async def test_a_visitor_as_known(site: Site) -> None:
         "consent": {"ads": False},
         "assignments": {"home.hero": {"control": True, "sinceMs": NOW, "crossover": False}},
         "openDecisions": 4,
+        "session": None,
+        "segmentReasons": {
+            "buyers": {"holds": True, "rule": "n_orders > 0", "values": {"n_orders": 1}, "failing": []}
+        },
+        "windows": [],
+        "exposures": [],
+        "caps": [],
     }
 
 
