@@ -24,6 +24,7 @@ from api.process.metrics import ApiMetrics
 metrics = ApiMetrics(CollectorRegistry())
 metrics.spool_depth.set(7)
 metrics.requests.labels("decide", "200").inc(3)
+metrics.staged(0.001, 0.002, 0.003)
 if "show" in sys.argv:
     print(metrics.exposition().decode())
 """
@@ -49,6 +50,14 @@ def test_the_dead_keep_their_counts_and_lose_their_gauges(tmp_path: Path) -> Non
     shown = say(tmp_path, "show").splitlines()
     assert 'nextbest_requests_total{endpoint="decide",status="200"} 9.0' in shown
     assert "nextbest_spool_records 7.0" in shown
+
+
+def test_what_several_processes_timed_is_added_up(tmp_path: Path) -> None:
+    for _ in range(2):
+        say(tmp_path, "show")
+    shown = say(tmp_path, "show").splitlines()
+    assert 'nextbest_decision_stage_seconds_count{stage="score"} 3.0' in shown
+    assert 'nextbest_decision_stage_seconds_bucket{le="0.001",stage="score"} 0.0' in shown
 
 
 def test_a_thousand_placements_make_as_many_series_as_the_bound_and_lose_no_decision() -> None:
