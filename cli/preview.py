@@ -16,7 +16,7 @@ from config.settings import Settings
 from personalization.errors import Refused
 
 TIMEOUT_S = 60.0
-"""A draft is checked in two seconds, one after the other; a machine that is busy takes longer."""
+"""A draft is checked in a few seconds, one after the other; a machine that is busy takes longer."""
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -17,7 +17,7 @@ from state.keys import Keys
 from state.visitor_store import UnreadableState, VisitorStore
 
 SCANNED = 25
-"""Names that Redis looks at in one step of the walk: as many states are read together, in a millisecond or two."""
+"""Names that Redis looks at in one step of the walk: as many states are read together."""
 
 
 class SegmentSizes(msgspec.Struct, frozen=True, array_like=True):

@@ -28,7 +28,7 @@ MAX_KEPT = 4
 """Drafts that are remembered: one for each of a few who try something out at once; some megabytes each."""
 
 TIMEOUT_S = 30.0
-"""A check takes two seconds, most of which is imports; a machine that is busy may need longer."""
+"""A check takes a few seconds, most of which is imports; a machine that is busy may need longer."""
 
 Check: TypeAlias = Callable[[Mapping[str, bytes]], Awaitable[CheckedDraft]]
 """Checks the files of a catalog, by name."""

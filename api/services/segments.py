@@ -19,7 +19,7 @@ PAGE = 100
 """Ids on a page; a step of the walk that goes beyond is given whole."""
 
 MAX_STEPS = 80
-"""Of the walk for one page, 25 names each: 2,000 states take a fifth of a second, in slices."""
+"""Of the walk for one page, 25 names each: 2,000 states, looked at in slices."""
 
 
 class SegmentWalk(Protocol):

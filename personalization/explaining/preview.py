@@ -101,7 +101,7 @@ class PreviewedPlacement:
 
 
 def previewed(call: Call, facts: Facts) -> Iterator[PreviewedPlacement]:
-    """Each placement that the call asks for, in its order; a millisecond each at most."""
+    """Each placement that the call asks for, in its order."""
     take_over(call.scope, facts)
     for asked in call.request.placements:
         yield _placement(call, asked, facts)

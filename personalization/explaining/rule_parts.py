@@ -16,7 +16,7 @@ from personalization.catalog.cel_tree import Binary, Conditional, Node, Unary, b
 from personalization.catalog.rules import Rule, Scope
 
 MAX_RULES = 512
-"""Rules whose parts are remembered: taking one apart compiles each of its conditions, 50 µs each."""
+"""Rules whose parts are remembered: taking one apart compiles each of its conditions."""
 
 Join: TypeAlias = Literal["all", "any", "not", "if", "condition"]
 

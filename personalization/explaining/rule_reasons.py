@@ -36,7 +36,7 @@ class RuleReason:
 def explain_rule(rule: Rule, scope: VisitorScope) -> RuleReason:
     """Why ``rule`` holds in ``scope``, or does not.
 
-    The rule itself counts nothing of it, whatever goes wrong. Cost: some tens of µs for each of its conditions.
+    The rule itself counts nothing of it, whatever goes wrong. It costs many times what evaluating the rule does.
 
     >>> from personalization.catalog.catalog import Catalog
     >>> from personalization.catalog.compiled_catalog import CompiledCatalog
