@@ -145,6 +145,11 @@ class Door:
     def __len__(self) -> int:
         return len(self._connections)
 
+    @property
+    def n_at_work(self) -> int:
+        """Connections with a request that is not answered yet."""
+        return len(self._connections) - len(self.strangers) - len(self.idle)
+
     def enter(self, connection: Connection, address: str, loop: asyncio.AbstractEventLoop) -> str | None:
         """Take a connection in; where there is no room, say which bound is reached: ``address`` or ``process``."""
         bounds = self.bounds

@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, held to the bounds of the door, with what an answer consists of in one system call.
 
 uvicorn writes head and body one after the other and uvloop sends each write at once: two ``send`` calls, and two
-wake-ups of the client, where one would do.
+wake-ups of the client, where one would do. An answer that is alone leaves once it is whole. Requests that were read
+and scored together are answered with the next turn of the loop: what their clients ask next comes together as well.
 """
 
 from __future__ import annotations
@@ -196,7 +197,10 @@ class JoiningProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is whole: the next request's turn. As uvicorn's, but for its timer at each request."""
         self.server_state.total_requests += 1
-        self._joined.flush()
+        if self._door.n_at_work > 1:
+            self.loop.call_soon(self._joined.flush)
+        else:
+            self._joined.flush()
         if self.transport.is_closing():
             return
         if not self._deaf:
