@@ -10,19 +10,23 @@ from faust.types import TP
 
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
+from eventlog.topics import VISITOR_LOG
 from installation.process_log import set_up_logging
 from installation.secrets_of import secrets_of
+from installation.visitors import visitors_of
 from personalization.errors import EpochClosed, Refused
 from personalization.projecting.read_models import read_models
 from state.projection_store import Place, ProjectionStore
 from state.records import ROWS_PURPOSE
 from state.redis_memory import RedisMemory
+from state.segment_store import SegmentStore
 from stream.health import health_server
 from stream.house import House, open_house
 from stream.metrics import ProjectorMetrics
 from stream.projector import COLUMNS, Logged, Projector
 from stream.projector_lag import ProjectorLag
 from stream.running import run_app, run_together, stop_signals
+from stream.segment_census import SegmentCensus
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerApp, WorkerSettings, make_app
 
@@ -43,12 +47,18 @@ class BulkProjection:
     pause_s = PAUSE_S
 
     def __init__(self, app: WorkerApp, projector: Projector) -> None:
+        self._app = app
         self._projector = projector
         self._topics = {app.tp(topic, 0).topic: topic for topic in COLUMNS}
 
     def place(self, tp: TP) -> Place:
         """A partition by our own name."""
         return Place(self._topics[tp.topic], tp.partition)
+
+    def owned_visitors(self) -> set[int]:
+        """The partitions of the visitor log that are read here."""
+        places = map(self.place, self._app.owned_partitions())
+        return {place.partition for place in places if place.topic == VISITOR_LOG}
 
     async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
         """See ``BulkReader``."""
@@ -100,6 +110,14 @@ async def main(settings: Settings) -> None:
         policy.on_gap = metrics.gap
         tasks = TaskSupervisor(lambda name: metrics.task_restarts.labels(name).inc(), fatal=(Refused, EpochClosed))
         memory = RedisMemory(house.redis, metrics.redis_memory)
+        census = SegmentCensus(
+            SegmentStore(house.redis, house.keys, visitors_of(settings, house.redis, house.keys, house.cipher)),
+            house.catalogs,
+            lambda: {
+                place.partition for place in map(bulk.place, app.owned_partitions()) if place.topic == VISITOR_LOG
+            },
+            house.identity.n_partitions,
+        )
 
         def not_ready() -> str | None:
             for part, reason in metrics.waiting.items():
@@ -114,6 +132,7 @@ async def main(settings: Settings) -> None:
             async with tasks:
                 tasks.keep("lag", lag.run)
                 tasks.keep("redis-memory", memory.run)
+                tasks.keep("segment-census", census.run)
                 health = health_server(metrics, settings.metrics_host, settings.metrics_port, not_ready, warnings)
                 async with health:
                     await run_together(run_app(app, stop), tasks.until_fatal())

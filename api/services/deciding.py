@@ -194,12 +194,14 @@ class Decider:
         metrics = services.metrics
         metrics.staged(reading_done - deadline.began, scoring_done - reading_done, done - scoring_done)
         intake.answer = answer
+        trace_id = ""
         if intake.trace is not None:
+            trace_id = intake.trace.context.trace_id.hex()
             intake.trace.stage("read", reading_began, reading_done, Kind.CLIENT)
             intake.trace.stage("score", reading_done, scoring_done)
-            intake.trace.stage("record", scoring_done, done)
+            intake.trace.stage("answer", scoring_done, done)
         for decision in answer.decisions:
-            metrics.decided(decision, done - deadline.began)
+            metrics.decided(decision, done - deadline.began, trace_id)
             if decision.policy_arm:
                 metrics.imitated(decision.placement, matched=decision.policy_arm == decision.content_id)
             if done > until:

@@ -84,14 +84,14 @@ def test_one_trace_goes_from_the_request_to_the_model(up: Up, collector: Collect
     body, headers = decide(up, "u1", traceparent=f"00-{TRACE}-{SPAN}-01", **{"x-request-id": "proxy-1"})
     decide(up, "u2")  # nobody asks for a trace of this one
     assert headers["x-request-id"] == body["requestId"] == "proxy-1"
-    wanted = {"decide", "read", "score", "record", "fold", "fold and append", "write", "close", "learn"}
+    wanted = {"decide", "read", "score", "answer", "fold", "fold and append", "write", "close", "learn"}
     until(lambda: {span.name for span in collector.of_trace(TRACE)} >= wanted, f"spans {sorted(wanted)}")
     spans = collector.of_trace(TRACE)
     (request,) = named(spans, "decide")
     assert (request.parent, request.service) == (SPAN, "nextbest-api")
     assert headers["traceparent"] == f"00-{TRACE}-{request.id}-01"
     assert request.attributes["nextbest.request_id"] == "proxy-1"
-    for name in ("score", "record"):
+    for name in ("score", "answer"):
         assert [span.parent for span in named(spans, name)] == [request.id]
     (fold,) = named(spans, "fold")
     assert (fold.parent, fold.service) == (request.id, "nextbest-folder")

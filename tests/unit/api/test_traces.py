@@ -39,12 +39,12 @@ async def test_a_decision_is_one_trace_of_the_request_and_its_parts_and_the_log_
     async with open_site(tracer=recorded.tracer()) as site:
         response = await site.decide(events=[{"type": "track", "event": "Seen", "messageId": "m1"}])
         spans = by_name(recorded.spans)
-        assert set(spans) == {"decide", "read", "score", "record"}
+        assert set(spans) == {"decide", "read", "score", "answer"}
         request = spans["decide"]
         assert (request.parent_id, request.kind, request.failed) == (b"", Kind.SERVER, "")
         assert request.attributes["nextbest.tiers"] == "personalised"
         assert request.attributes["http.route"] == "/v1/decide"
-        for name in ("read", "score", "record"):
+        for name in ("read", "score", "answer"):
             part = spans[name]
             assert (part.trace_id, part.parent_id) == (request.trace_id, request.span_id)
             assert request.began_ns <= part.began_ns <= part.ended_ns <= request.ended_ns
