@@ -82,6 +82,8 @@ def aimed(case: Case[Any]) -> None:
             case.query.pop(name, None)
         if case.query.get("format") == "json":
             case.query["placement"] = ["home.json"]
+    if "over" in case.query:
+        case.query["over"] = "24h"
     if isinstance(case.body, dict):
         case.body = copy.deepcopy(case.body)  # it may be the description's own example
         _aim(case.body)

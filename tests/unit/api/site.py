@@ -36,6 +36,7 @@ from personalization.events.decision_id import mint
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import Entry, decode_entry
 from personalization.key_derivation import Secrets
+from personalization.projecting.arms import ArmOfSide, ArmSums
 from personalization.visitor.visitor_state import VisitorState
 from state.erasure_store import Erasure
 from state.model_store import Followed
@@ -212,6 +213,13 @@ class FakeFollower:
         return self.models.get(placement)
 
 
+class AddedUp:
+    """One arm of every placement, chosen and shown once."""
+
+    async def arms(self, placement: str, over_ms: int, now_ms: int) -> dict[ArmOfSide, ArmSums]:
+        return {ArmOfSide(placement, "", "red"): ArmSums(1.0, 1.0, 1.0, 1.0, 0.5, 0.25)}
+
+
 @dataclass
 class Site:
     """The parts of one API, and a client of it."""
@@ -274,6 +282,7 @@ class Site:
             open_decisions=open_decisions,
             learned=learned,
             insight=insight,
+            read_models=AddedUp(),
             decision_keys=lambda: DecisionKeys.of(SECRETS),
             trusted_proxies=self.trusted_proxies,
             conversions=self.conversions,
