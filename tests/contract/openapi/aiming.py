@@ -14,9 +14,12 @@ from personalization.catalog.item import Item
 from personalization.catalog.sections.sources import Key
 from personalization.catalog.source_keys import digest_of
 from personalization.events.decision_id import mint
+from personalization.events.decision_record import DecisionRecord
+from personalization.visitor.choice import Choice
 from personalization.visitor.visitor_state import VisitorState
 from state.erasure_store import Erasure, Remaining
 from state.visitor_store import Stored
+from tests.unit.api.fake_records import FakeRecords
 from tests.unit.api.site import ID_KEY, NOW, FakeRights, Site, shop
 
 ADMIN = "admin"
@@ -66,6 +69,21 @@ def filled() -> Site:
     site = Site(compiled=catalog())
     site.visitors.states = {"u:u1": VisitorState(revision=3, now_ms=NOW, event_count=2)}
     site.rights = Rights(person_kept={"u:u1": Stored(None, None)})
+    choice = Choice(DECISION, "home.hero", 0, "shoes", 2**32, "default", catalog_version=12)
+    record = DecisionRecord(
+        choice=choice,
+        message_id=DECISION,
+        request_id="r1",
+        key="u:u1",
+        tier="personalised",
+        reason="drawn by default from 1 eligible",
+        decided_at_ms=NOW,
+        arms=("shoes",),
+        weights=(2**32,),
+        ticket=7,
+        state_revision=3,
+    )
+    site.records = FakeRecords([record])
     site.items.kept = {"x": Item(content=Content(body={"title": "X"}))}
     return site
 

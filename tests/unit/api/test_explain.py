@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from api.services.records import LoggedEntry
 from personalization.audit.record import visitor_mark
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.errors import Unavailable
 from personalization.events.decision_id import mint
-from personalization.events.decision_record import DecisionRecord
-from personalization.events.outcome import Outcome
 from personalization.explaining.preview_link import PreviewLink, sign
 from personalization.key_derivation import Secrets
 from personalization.visitor.visitor_state import VisitorState
+from tests.unit.api.fake_records import FakeRecords
 from tests.unit.api.site import ID_KEY, NOW, SECRETS, SERVER, WRITE, Site, open_site
 
 MARK_KEY = SECRETS.key("audit-visitors")
 LINK_KEY = SECRETS.key("preview-links")
-
-
-@dataclass
-class FakeRecords:
-    """Holds the records that a test gives it."""
-
-    kept: list[DecisionRecord] = field(default_factory=list)
-    away: bool = False
-
-    async def decision(self, decision_id: str) -> DecisionRecord | None:
-        if self.away:
-            raise Unavailable("away on purpose")
-        return next((each for each in self.kept if each.choice.decision_id == decision_id), None)
-
-    async def decisions_of(self, keys: Sequence[str], limit: int) -> list[DecisionRecord]:
-        return [each for each in reversed(self.kept) if each.key in keys][:limit]
-
-    async def decisions_of_request(self, request_id: str) -> list[DecisionRecord]:
-        return [each for each in self.kept if each.request_id == request_id]
-
-    async def outcome(self, decision_id: str) -> Outcome | None:
-        return None
-
-    async def entries_of(self, keys: Sequence[str], limit: int) -> list[LoggedEntry]:
-        return []
 
 
 def shop() -> Catalog:
