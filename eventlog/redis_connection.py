@@ -94,7 +94,7 @@ class PackedTlsConnection(_Packing, SSLConnection):
 class PlainPool(ConnectionPool):
     """Gives and takes connections without a lock, counters of telemetry and a word to listeners: nobody reads them.
 
-    A fifth to a third of what a command costs its caller. What it promises is redis-py's: a connection that was
+    They are a good part of what a command costs its caller. What a pool promises stays: a connection that was
     closed, or on which something came unasked, is made anew.
     """
 
