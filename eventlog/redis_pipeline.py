@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias, cast
 
 import hiredis
@@ -32,7 +32,7 @@ class RedisPipeline:
     url
         All there is to know of the server.
     connect_timeout_s
-        For the connection alone; who asks gives up when it likes.
+        For the connection alone; who asks gives up when it likes, and others find it made.
     """
 
     def __init__(self, url: str, connect_timeout_s: float) -> None:
@@ -58,16 +58,17 @@ class RedisPipeline:
 class Asked:
     """A command that was sent."""
 
-    __slots__ = ("_lane", "then")
+    __slots__ = ("_lane", "packed", "then")
 
-    def __init__(self, then: Then, lane: _Lane) -> None:
+    def __init__(self, then: Then, lane: _Lane, packed: list[bytes]) -> None:
         self.then: Then | None = then
+        self.packed = packed
         self._lane = lane
 
     def leave(self) -> None:
-        """Wait for the reply no more; what is asked from now on goes by another connection."""
+        """Wait for the reply no more; what is asked from now on goes by another connection, if there was one."""
         self.then = None
-        self._lane.left()
+        self._lane.left(self)
 
 
 class _Lane(asyncio.Protocol):
@@ -85,24 +86,23 @@ class _Lane(asyncio.Protocol):
         self._pack = connection.pack_command
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_MORE)
         self._asked: deque[Asked] = deque()
-        self._unsent: list[bytes] = []
         self._transport: asyncio.WriteTransport | None = None
         self.is_closed = False
         lanes.add(self)
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     def ask(self, then: Then, command: tuple[str | bytes, ...]) -> Asked:
-        asked = Asked(then, self)
-        packed = self._pack(*command)
+        asked = Asked(then, self, self._pack(*command))
         self._asked.append(asked)
-        if self._transport is None:
-            self._unsent += packed
-        else:
-            self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+        if self._transport is not None:
+            _send(self._transport, [asked])
         return asked
 
-    def left(self) -> None:
-        """Somebody waits no more. It is closed once nobody does."""
+    def left(self, asked: Asked) -> None:
+        """Somebody waits no more. It is closed once nobody does; while it connects it is still made."""
+        if self._transport is None:
+            self._asked.remove(asked)
+            return
         self.is_closed = True
         if all(asked.then is None for asked in self._asked):
             self._close(RedisConnectionError("given up"))
@@ -118,9 +118,7 @@ class _Lane(asyncio.Protocol):
         except Exception as error:  # whatever kept it from being there is what those who wait are told
             self._close(error)
             return
-        if self._asked:
-            transport.write(b"".join(self._unsent))
-        self._unsent.clear()
+        _send(transport, self._asked)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -149,3 +147,8 @@ class _Lane(asyncio.Protocol):
         for each in asked:
             if each.then is not None:
                 each.then(error)
+
+
+def _send(transport: asyncio.WriteTransport, asked: Collection[Asked]) -> None:
+    if asked:
+        transport.write(b"".join(part for each in asked for part in each.packed))

@@ -18,11 +18,15 @@ from eventlog.redis_connection import redis_client
 from eventlog.redis_pipeline import Asked, RedisPipeline
 
 
+CONNECT_S = 1.0
+"""A connection by TLS takes longer than a decision may wait: it is made all the same, for those who come later."""
+
+
 class DeciderReads:
     """The decider's reads; see ``state.visitor_reader.Fetch``. It does not try again: a decision has a deadline."""
 
-    def __init__(self, url: str, timeout_ms: int) -> None:
-        self._pipeline = RedisPipeline(url, timeout_ms / 1000)
+    def __init__(self, url: str) -> None:
+        self._pipeline = RedisPipeline(url, CONNECT_S)
 
     def __call__(self, names: list[str], then: Callable[[Any], None]) -> Asked:
         """Ask for the values of several keys, in order."""

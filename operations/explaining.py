@@ -135,7 +135,7 @@ class Explaining:
 @asynccontextmanager
 async def open_explaining(settings: Settings) -> AsyncIterator[Explaining]:
     """Read what explanations need; raises ``Unavailable`` and ``Refused`` as ``open_installation`` does."""
-    reads = DeciderReads(settings.redis, round(READ_TIMEOUT_S * 1000))
+    reads = DeciderReads(settings.redis)
     try:
         async with open_installation(settings) as opened:
             yield await _read(opened, reads)

@@ -88,7 +88,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tasks = TaskSupervisor(on_end=lambda task: metrics.task_restarts.labels(task).inc())
         background = background_client(settings.redis)
         stack.push_async_callback(background.aclose)
-        reads = DeciderReads(settings.redis, settings.redis_timeout_ms)
+        reads = DeciderReads(settings.redis)
         stack.push_async_callback(reads.aclose)
         cipher = cipher_of(settings)
         log = log_of(settings, cipher, append_timeout_s=APPEND_TIMEOUT_S)

@@ -89,7 +89,7 @@ async def test_every_client_gets_in(secured: Secured) -> None:
         assert await client.set("who", "me")
         assert await client.get("who") == b"me"
         await client.aclose()
-    reads, found = DeciderReads(settings.redis, 1000), asyncio.get_running_loop().create_future()
+    reads, found = DeciderReads(settings.redis), asyncio.get_running_loop().create_future()
     reads(["who", "nobody"], found.set_result)
     assert await found == [b"me", None]
     await reads.aclose()

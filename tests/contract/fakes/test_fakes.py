@@ -200,7 +200,7 @@ async def test_a_reader_gives_the_states_there_are_each_time_its_own(
         await RedisVisitorStore(redis, KEYS, b"key").save(
             [Change("a:1", NEVER_SEEN, one), Change("u:1", NEVER_SEEN, other)]
         )
-        reads = DeciderReads(redis_url, 1_000)
+        reads = DeciderReads(redis_url)
         reader: Any = VisitorReader(reads, KEYS, 1.0)
     else:
         reader = api.FakeVisitors({"a:1": one.state, "u:1": other.state})

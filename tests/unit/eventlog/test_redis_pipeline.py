@@ -138,3 +138,15 @@ async def test_where_nobody_listens_whoever_asked_is_told() -> None:
     pipeline = RedisPipeline(url, 1.0)
     assert isinstance(await Answer(pipeline, "a").whole(), RedisConnectionError)
     await pipeline.aclose()
+
+
+async def test_a_connection_under_way_is_made_though_whoever_asked_for_it_gave_up() -> None:
+    async with serving() as server:
+        server.replies = {b"a": b"$1\r\nA\r\n", b"b": b"$1\r\nB\r\n"}
+        pipeline = RedisPipeline(server.url, 1.0)
+        impatient = Answer(pipeline, "a")
+        impatient.asked.leave()
+        assert await Answer(pipeline, "b").whole() == b"B"
+        assert server.n_connections == 1, "one by TLS would never be made within a decision's deadline"
+        assert not impatient.came
+        await pipeline.aclose()
