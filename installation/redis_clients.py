@@ -17,7 +17,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from eventlog.redis_connection import redis_client
 from eventlog.redis_pipeline import Asked, RedisPipeline
 
-
 CONNECT_S = 1.0
 """A connection by TLS takes longer than a decision may wait: it is made all the same, for those who come later."""
 

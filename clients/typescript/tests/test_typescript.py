@@ -212,7 +212,8 @@ def test_the_types_of_the_wire_are_those_that_the_api_describes(package: Path) -
         export const sentVisitor: { [name in keyof Visitor]?: ToldVisitor[name] | undefined } = told.visitor;
         export const sentPlacement: ToldPlacement = told.placement;
         export const none: never[] = [] as (Unknown<ToldDecideAnswer, AnswerFields>
-            | Unknown<ToldDecisionAnswer, Decision> | Exclude<Unknown<ToldWarned, Warned>, "index">)[];
+            | Exclude<Unknown<ToldDecisionAnswer, Decision>, "explanation">
+            | Exclude<Unknown<ToldWarned, Warned>, "index">)[];
         // @ts-expect-error: of a default it is null, and of the server's never
         export const decision: ToldDecisionAnswer = {} as Decision;
         """
