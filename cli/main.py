@@ -56,6 +56,7 @@ COMMANDS = {
         "Make a preview link: a page that has it sees why its decisions are made.",
     ),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
+    "doctor": ("cli.doctor:doctor", "What is wrong with an installation, and what to do about it."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
 
@@ -90,7 +91,7 @@ def nextbest() -> None:
 
     Settings come from the environment (NEXTBEST_…); see docs/settings.md.
     """
-    if unknown_settings(os.environ):
+    if unknown_settings(os.environ) and click.get_current_context().invoked_subcommand != "doctor":
         Settings.from_environment()  # refused, together with everything else that is wrong
 
 

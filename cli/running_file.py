@@ -30,6 +30,8 @@ class RunningInstallation(msgspec.Struct, frozen=True):
         Prefix of its keys and topics.
     kafka_access
         Settings of the way to Kafka by their names in the environment, password and all.
+    inner
+        Host and port where each process tells how it is, by its name.
     """
 
     api: str
@@ -37,6 +39,7 @@ class RunningInstallation(msgspec.Struct, frozen=True):
     kafka: str
     namespace: str
     kafka_access: dict[str, str] = {}
+    inner: dict[str, tuple[str, int]] = {}
 
     def write(self, data_dir: Path) -> None:
         """Put it into ``data_dir``, whole or not at all."""

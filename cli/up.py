@@ -225,7 +225,10 @@ async def running(
 
             await supervisor.until_ready(redis, say)
             url = f"http://{settings.host}:{options.port}"
-            running = RunningInstallation(url, redis_url, settings.kafka, namespace, kafka_access(settings))
+            told = {name: (reachable(inner), port) for name, port in ports.items()}
+            running = RunningInstallation(
+                url, redis_url, settings.kafka, namespace, kafka_access(settings), inner=told
+            )
             running.write(data_dir.path)
             memory = data_dir.path / "catalog-followed.json"
             refuses = functools.partial(keys_problem, settings)
