@@ -56,6 +56,7 @@ COMMANDS = {
         "Make a preview link: a page that has it sees why its decisions are made.",
     ),
     "epoch": ("cli.epoch:epoch", "Which log the states belong to; open the next one."),
+    "top": ("cli.top.command:top", "Watch an installation live: decisions, latency, freshness, lag, arms."),
     "doctor": ("cli.doctor:doctor", "What is wrong with an installation, and what to do about it."),
     "ready": ("cli.ready:ready", "Exit 0 if the process in this container is ready."),
 }
@@ -75,6 +76,7 @@ BESIDE_UP = (
     "model",
     "log",
     "trace",
+    "top",
 )
 """These talk to a running installation, which they find by its data folder. ``replay`` also opens a stopped one."""
 
