@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ def doctor(data_dir: Path | None, inner: tuple[str, ...], as_json: bool) -> None
 
     It takes ten seconds at most, changes nothing, and prints no secret. Exit code 1: something is wrong.
     """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is away is a finding, told once
     around, words = surroundings(os.environ, data_dir, inner)
     click.echo(f"nextbest: {words}", err=True)
     findings = asyncio.run(_examined(around))

@@ -33,9 +33,9 @@ from operations.watching.inner_port import InnerPorts
 from personalization.data_cipher import CLEAR
 from personalization.errors import NextbestError
 
-CHECK_S = 4.0
-"""Of one check. Redis is asked first whether it is there, the others follow together: both, and what is closed at
-the end, stay below ten seconds."""
+CHECK_S = 3.0
+"""Of one check. Redis is asked first whether it is there, the others follow together: both, what is closed at the
+end, and the start of the command stay below ten seconds."""
 
 CLOSE_S = 0.5
 ANSWER_S = 2.0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
 from eventlog.kafka_security import why_shut_out
 from eventlog.topics import VISITOR_LOG, Topics
@@ -15,29 +18,38 @@ from operations.doctor.finding import Finding, look, ok, wrong
 from operations.doctor.surroundings import Surroundings
 from personalization.errors import Unavailable
 
-PATIENCE_S = 3.0
+REQUEST_S = 3.0
+SHUT_OUT_S = 1.0
+ANSWER_S = 1.2
+CLOSE_S = 0.3
+"""Together below what one check may take, so that a broker that says nothing is told of as such."""
 
 
 async def check_broker(around: Surroundings) -> list[Finding]:
     """Whether it answers, lets us in, and keeps the topics as they should be."""
     settings = around.settings
-    if why := await why_shut_out(settings.kafka, kafka_security(settings), PATIENCE_S):
-        return [wrong("kafka", why, "give what it wants", "redis-and-kafka-by-tls")]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHUT_OUT_S):
+            if why := await why_shut_out(settings.kafka, kafka_security(settings), SHUT_OUT_S):
+                return [wrong("kafka", why, "give what it wants", "redis-and-kafka-by-tls")]
     admin = AIOKafkaAdminClient(
         bootstrap_servers=settings.kafka,
-        request_timeout_ms=int(PATIENCE_S * 1000),
+        request_timeout_ms=int(REQUEST_S * 1000),
         **kafka_security(settings).options(),
     )
     try:
-        await admin.start()
-    except Exception as error:
-        await admin.close()
-        remedy = "start it, or name another in NEXTBEST_KAFKA"
-        return [wrong("kafka", f"Kafka at {settings.kafka} does not answer ({error})", remedy, "log-refuses")]
-    try:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await admin.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            why = str(error) or f"nothing within {ANSWER_S:g} s"
+            remedy = "start it, or name another in NEXTBEST_KAFKA"
+            return [wrong("kafka", f"Kafka at {settings.kafka} does not answer ({why})", remedy, "log-refuses")]
         return await _topics(around, admin)
     finally:
-        await admin.close()
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await admin.close()
 
 
 async def _topics(around: Surroundings, admin: Any) -> list[Finding]:

@@ -32,7 +32,7 @@ async def check_processes(around: Surroundings, ports: InnerPorts) -> list[Findi
 async def _one(ports: InnerPorts, name: str, address: Address) -> tuple[list[Finding], str]:
     readiness, text = await asyncio.gather(ports.readiness(address), ports.metrics(address))
     if readiness is None:
-        what = f"{name} at {address} does not answer"
+        what = f"{_named(name, address)} does not answer"
         return [wrong("processes", what, "start it; one that hangs has to be ended first", "process-silent")], ""
     scrape = Scrape(0.0, {}) if text is None else read_metrics(text, 0.0, WANTED)
     version = next((labels.get("version", "") for labels, _ in scrape.series("nextbest_build_info")), "")
@@ -50,4 +50,8 @@ async def _one(ports: InnerPorts, name: str, address: Address) -> tuple[list[Fin
         found.append(
             look("processes", what, "raise its limit (ulimit -n, LimitNOFILE)", "who-takes-up-too-much-is-closed")
         )
-    return found or [ok("processes", f"{name} at {address} is ready")], version
+    return found or [ok("processes", f"{_named(name, address)} is ready")], version
+
+
+def _named(name: str, address: Address) -> str:
+    return name if name == str(address) else f"{name} at {address}"

@@ -53,6 +53,12 @@ def _risky(around: Surroundings) -> Iterator[Finding]:
             "write rediss:// in NEXTBEST_REDIS, unless that network is yours alone",
             "redis-and-kafka-by-tls",
         )
+    if host and not is_loopback(host) and not has_password(settings.redis):
+        yield look(
+            "settings",
+            f"Redis at {host} is asked without a password: it lets in whoever reaches it",
+            "give it one (requirepass, or a user), and us in NEXTBEST_REDIS_PASSWORD_FILE",
+        )
     brokers = [each.rpartition(":")[0] for each in settings.kafka.split(",") if each]
     if settings.kafka_security == "PLAINTEXT" and not all(map(is_loopback, brokers)):
         yield look(
@@ -61,3 +67,13 @@ def _risky(around: Surroundings) -> Iterator[Finding]:
             "set NEXTBEST_KAFKA_SECURITY, unless that network is yours alone",
             "redis-and-kafka-by-tls",
         )
+
+
+def has_password(url: str) -> bool:
+    """Whether the URL of a Redis has a password.
+
+    >>> has_password("rediss://:hunter2@cache/0"), has_password("redis://cache/0"), has_password("redis://me@cache")
+    (True, False, False)
+    """
+    parts = urlsplit(url)
+    return bool(parts.password) or "password=" in parts.query
