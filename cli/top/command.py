@@ -65,7 +65,9 @@ def top(inner: tuple[str, ...], once: bool) -> None:
             "(NEXTBEST_METRICS_PORT), or start this beside `nextbest up` (--data-dir)"
         )
     console = Console(highlight=False)
-    asyncio.run(_watch(settings, addresses, console, once=once or not console.is_terminal))
+    asyncio.run(
+        _watch(settings, addresses, console, once=once or not console.is_terminal or console.is_dumb_terminal)
+    )
 
 
 def _beside(settings: Settings) -> dict[str, Address]:

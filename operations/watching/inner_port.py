@@ -9,6 +9,7 @@ import msgspec
 
 from personalization.errors import InvalidInput
 
+PART_BYTES = 64 * 1024
 MAX_BYTES = 64 * 1024 * 1024
 """Of one answer; ten thousand series are 1 MB."""
 
@@ -97,10 +98,13 @@ class InnerPorts:
         return None if body is None else body.decode("utf-8", errors="replace")
 
     async def _get(self, address: Address, path: str) -> bytes | None:
+        body = bytearray()
         try:
             async with self._session.get(f"http://{address}{path}", timeout=self._timeout) as answer:
-                return (
-                    (await answer.content.read(MAX_BYTES)) if answer.content_length is None else await answer.read()
-                )
+                async for part in answer.content.iter_chunked(PART_BYTES):
+                    body += part
+                    if len(body) > MAX_BYTES:
+                        return None
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
+        return bytes(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -12,7 +13,7 @@ from api.process.metrics import ApiMetrics
 from background.metrics import Counter, Histogram, exposition, names
 from operations.watching.arms_board import ArmsBoard
 from operations.watching.frame import LEARNING_S, WANTED, WINDOW_S, Frame, History, ProcessLook
-from operations.watching.inner_port import Readiness
+from operations.watching.inner_port import Address, InnerPorts, Readiness
 from operations.watching.intervals import Interval, Quantile, buckets, per_second, quantile
 from operations.watching.scrape import Scrape, read_metrics
 from personalization.catalog.duration import MINUTE_MS
@@ -198,3 +199,30 @@ async def test_minutes_that_are_settled_are_read_once() -> None:
     assert again.n_decisions == 1_000.0
     (later,) = await board.boards(NOW_MS + 45 * MINUTE_MS)
     assert later.n_decisions == 100.0  # the minute of 900 is past the hour
+
+
+async def test_an_answer_in_parts_is_read_whole_and_one_without_end_is_given_up() -> None:
+    async def parts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        n = 0
+        while asked.startswith(b"GET /metrics") or n < 3:
+            part = b'{"status": "ready", "warnings": ["' if n == 0 else b"x" * 1_000 if n == 1 else b'"]}'
+            part = part if asked.startswith(b"GET /readyz") else b"y" * 1_000_000
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+            try:
+                await writer.drain()
+            except ConnectionError:
+                return
+            n += 1
+        writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(parts, "127.0.0.1", 0)
+    address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+    async with server, aiohttp.ClientSession() as session:
+        ports = InnerPorts(session, 10.0)
+        readiness = await ports.readiness(address)
+        assert readiness is not None
+        assert readiness.warnings == ["x" * 1_000]
+        assert await ports.metrics(address) is None
