@@ -30,6 +30,10 @@ EARNED = frozenset({ClosingReason.WINDOW, ClosingReason.FINAL})
 """Closed with all that they earned, when that was decided beforehand: what is learned from, and compared."""
 
 
+USUAL_RANGE, USUAL_WEIGHT = (0.0, 1.0), 1.0
+"""An outcome that has these very objects is stored without them: whether others are equal, msgspec does not ask."""
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """One closed decision.
 
@@ -66,7 +70,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     predicted
         The reward that the model expected when a policy chose by it; None: none did.
     reward_range
-        What the reward is clipped to.
+        What the reward is clipped to; stored only with a prediction, which alone is compared to it.
     trace
         The recorded trace of the decision, see ``personalization.events.entry.Entry``; empty: none was recorded.
     """
@@ -81,8 +85,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     features: dict[str, FeatureValue] = {}
     arm_features: dict[str, FeatureValue] = {}
     trains: bool = True
-    training_weight: float = 1.0
-    sample_weight: float = 1.0
+    training_weight: float = USUAL_WEIGHT
+    sample_weight: float = USUAL_WEIGHT
     unit: bytes = b""
     key_class: str = ""
     by: str = ""
@@ -91,7 +95,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     shown_by_reward: bool = False
     free: bool = False
     predicted: float | None = None
-    reward_range: tuple[float, float] = (0.0, 1.0)
+    reward_range: tuple[float, float] = USUAL_RANGE
     trace: bytes = b""
 
 

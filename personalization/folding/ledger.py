@@ -12,7 +12,7 @@ from personalization import bounded
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
 from personalization.events.decision_id import call_of, trial_of
 from personalization.events.event import DecisionMade
-from personalization.events.outcome import EARNED, ClosingReason, Outcome
+from personalization.events.outcome import EARNED, USUAL_RANGE, USUAL_WEIGHT, ClosingReason, Outcome
 from personalization.features import NO_FEATURES, unpack
 from personalization.folding.closed_memory import (
     LateReward,
@@ -123,15 +123,15 @@ class Ledger:
         if not agreed:
             self.notes.append(("disagreed", choice.placement, choice.arm))
         if made.exposed:
-            self.expose(decision)
+            self.expose(decision, at_once=True)
         self.settle_held(decision)
         self.evict()
         return decision if decision in self.folder.open else None
 
-    def expose(self, decision: OpenDecision) -> None:
+    def expose(self, decision: OpenDecision, *, at_once: bool = False) -> None:
         """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
-            self._start_window(decision)
+            self._start_window(decision, at_once=at_once)
             note_exposure(self.state, decision.choice, self.now_ms, self.catalog)
 
     def credit(self, decision: OpenDecision, worth: Worth, origin: bytes) -> None:
@@ -169,6 +169,7 @@ class Ledger:
             trains = False
             self.notes.append(("placement_gone", choice.placement, choice.arm))
         lineage = decision.lineage or _UNKNOWN
+        weight = USUAL_WEIGHT if decision.sample_weight == USUAL_WEIGHT else decision.sample_weight
         self._fold.emissions.append(
             Outcome(
                 choice=choice,
@@ -181,8 +182,8 @@ class Ledger:
                 features=unpack(decision.features),
                 arm_features=unpack(decision.arm_features),
                 trains=trains,
-                training_weight=decision.sample_weight,
-                sample_weight=decision.sample_weight,
+                training_weight=weight,
+                sample_weight=weight,
                 unit=b"" if nobodys else self._unit,
                 key_class=lineage.key_class,
                 # Whoever rewards it, not whoever decided, says what it was worth.
@@ -192,7 +193,7 @@ class Ledger:
                 shown_by_reward=bool(decision.by_reward),
                 free=self.catalog.catalog.influence == "free",
                 predicted=decision.predicted,
-                reward_range=(decision.terms.low, decision.terms.high),
+                reward_range=_range_of(decision),
                 trace=b"" if nobodys else decision.trace or b"",
             )
         )
@@ -384,9 +385,11 @@ class Ledger:
             return None
         return Lineage(self._fold.key[:1], sender.by, sender.origin, placement.rules if placement else b"")
 
-    def _start_window(self, decision: OpenDecision) -> None:
-        decision.exposed_at_ms = self.received_at_ms
-        decision.due_ms = self.received_at_ms + decision.terms.window_ms
+    def _start_window(self, decision: OpenDecision, *, at_once: bool = False) -> None:
+        # An activation may be logged before its decision: it is later all the same, and seen to be.
+        shown_ms = self.received_at_ms if at_once else max(self.received_at_ms, decision.decided_at_ms + 1)
+        decision.exposed_at_ms = shown_ms
+        decision.due_ms = shown_ms + decision.terms.window_ms
         self.notes.append(("exposed", decision.choice.placement, decision.choice.arm))
 
 
@@ -394,6 +397,12 @@ def _is_of(decision: OpenDecision, held: HeldReward) -> bool:
     """Whether an activation of all that a call decided is one of this decision."""
     choice = decision.choice
     return choice.placement == held.placement and call_of(choice.decision_id) == call_of(held.decision_id)
+
+
+def _range_of(decision: OpenDecision) -> tuple[float, float]:
+    """What its prediction is compared to; the usual one where there is none."""
+    found = decision.terms.low, decision.terms.high
+    return USUAL_RANGE if decision.predicted is None or found == USUAL_RANGE else found
 
 
 def _terms(placement: CompiledPlacement | None) -> Terms:
