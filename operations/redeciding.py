@@ -155,6 +155,13 @@ def _compared(told: Redecided, record: DecisionRecord, again: ArmDistribution, m
         verdict = Verdict.CLOSE
         words = f"The scores of all {n_arms} arms are the recorded ones to {difference:.1e}, not bit for bit"
         words += f"{_why(model)}."
+    elif model.n_gone:
+        entries = "an entry" if model.n_gone == 1 else f"{model.n_gone:,} entries"
+        verdict = Verdict.NOT_MADE
+        words = (
+            f"The scores cannot be made again: {entries} that the model may have learned from went when somebody "
+        )
+        words += f"was erased. Without that they differ by up to {difference:.3g}."
     else:
         verdict = Verdict.DIFFERENT
         words = f"The scores differ from the recorded ones by up to {difference:.3g}{_why(model)}."

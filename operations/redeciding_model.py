@@ -40,6 +40,8 @@ class ModelAt:
         Outcomes that the copy held with which it was begun; 0: it was learned from the first.
     n_read
         Records that were learned after it.
+    n_gone
+        Entries that the log has lost from among these: whoever was erased brought them, to this model or another.
     build
         What wrote that copy; empty: a release before, which did not say.
     """
@@ -48,6 +50,7 @@ class ModelAt:
     begun_at: int
     n_read: int
     build: str
+    n_gone: int = 0
 
 
 class _Start(NamedTuple):
@@ -113,7 +116,7 @@ class _Search:
                 "log no longer holds the outcomes before; give a base that was saved before that (--base)"
             )
         # The sorting is stable: where two have learned as much, what is stored comes first.
-        return await self._learned(sorted(able, key=lambda start: -start.book.n_learned)[0], partition)
+        return await self._learned(sorted(able, key=lambda start: -start.book.n_learned)[0], partition, earliest)
 
     async def _starts(self, partition: int, epoch: int) -> list[_Start]:
         """The stored copies, those of a model that another one replaced too."""
@@ -163,10 +166,13 @@ class _Search:
             return None
         return _Start(loaded.model, position, loaded.build)
 
-    async def _learned(self, start: _Start, partition: int) -> ModelAt:
-        book, begun_at, n_read = start.book, start.book.n_learned, 0
+    async def _learned(self, start: _Start, partition: int, earliest: int) -> ModelAt:
+        book, begun_at, n_read, n_gone = start.book, start.book.n_learned, 0, 0
         if book.n_learned < self._wanted:
-            async for read in self._opened.log.read(OUTCOMES, partition, start.position + 1):
+            next_ = max(start.position + 1, earliest)
+            async for read in self._opened.log.read(OUTCOMES, partition, next_):
+                n_gone += read.offset - next_
+                next_ = read.offset + 1
                 if read.key != self._key:
                     continue
                 n_read += 1
@@ -189,4 +195,4 @@ class _Search:
         snapshot = book.snapshot(self._generation)
         parts = snapshot.encode(self._secret)  # on the wire, as deciders are given it
         snapshot = ModelSnapshot.decode(parts.header, parts.arms, self._secret)
-        return ModelAt(snapshot, begun_at, n_read, start.build)
+        return ModelAt(snapshot, begun_at, n_read, start.build, n_gone)

@@ -27,6 +27,12 @@ placements:
     rewards:
       - event: Clicked
     features: [traits.team, traits.age]
+  side.bar:
+    content: [red, green]
+    default: red
+    window: 100ms
+    rewards:
+      - event: Clicked
 content:
   red: {type: html, body: <p>red</p>}
   green: {type: html, body: <p>green</p>}
@@ -82,6 +88,27 @@ def replayed(site: Site, decision: dict[str, Any], *arguments: str) -> dict[str,
     return found
 
 
+def test_what_rests_on_somebody_who_was_erased_cannot_be_made_again_and_is_no_failure(site: Site) -> None:
+    for n in range(24):
+        decision = site.decide({"anonymousId": f"side-{n}"}, "side.bar")
+        if n % 2:
+            site.reward(decision)
+    until(lambda: site.learned("side.bar")[0] >= 24, "all is learned")
+    decision = site.decide({"anonymousId": "side-last"}, "side.bar")
+    assert replayed(site, decision)["scores"] == "same"
+    site.up.call("DELETE", "/v1/visitors/side-3?kind=anonymous")
+    made: list[dict[str, Any]] = []
+
+    def is_gone() -> bool:
+        made.append(replayed(site, decision))
+        return made[-1]["scores"] != "same"
+
+    until(is_gone, "the outcome and the copies with it are gone")
+    again = made[-1]
+    assert (again["choice"], again["scores"]) == ("same", "not made")
+    assert "somebody was erased" in again["scores_words"]
+
+
 def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stopped(
     site: Site, tmp_path: Path
 ) -> None:
@@ -97,7 +124,7 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
             base = tmp_path / "base"
             site.command("replay", "--save-base", str(base))
     last = [decide(site, 1_000 + n) for n in range(5)]
-    for decision in (made[10], made[150], made[-1], *last):
+    for decision in (made[10], made[150], made[-1], last[-1]):
         again = replayed(site, decision)
         assert (again["choice"], again["scores"], again["arm"]) == ("same", "same", decision["contentId"])
         assert again["largest_difference"] == 0.0
