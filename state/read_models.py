@@ -25,7 +25,7 @@ class ReadModels:
         Spans of time are whole minutes for up to an hour, hours for up to two days, else days: the one that
         ``over_ms`` ago lies in counts whole.
         """
-        return arms_in(await self._sums(buckets_over(over_ms, now_ms)), placement)
+        return arms_in(await self._sums(buckets_over(placement, over_ms, now_ms)), placement)
 
     async def _sums(self, buckets: list[str]) -> list[ReadSums]:
         try:

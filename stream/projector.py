@@ -117,8 +117,7 @@ class Projector:
             Where each of them ends.
         """
         await self._patiently("positions", self._store.begin)
-        for model in self._models:
-            model.remember(await self._patiently("sums", self._store.read_sums, model.begin(wall_clock_ms())))
+        await self._remember()
         positions = await self._patiently("positions", self._store.positions) or {}
         self._stands = {place: positions.get(place) for place in ends}
         self._known.clear()
@@ -148,6 +147,7 @@ class Projector:
             return {step.place: step.reached for step in steps}
         logger.warning("projected_by_another", extra={"n_partitions": len(steps)})
         self._known.clear()  # nothing was added: what is read again is no copy
+        await self._remember()
         return {
             step.place: found[step.place][0].offset if now is None else now
             for step, now in zip(steps, stands, strict=True)
@@ -171,6 +171,13 @@ class Projector:
         self._metrics.rows_bytes.set(n_segments * SEGMENT_BYTES)
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    async def _remember(self) -> None:
+        """Tell the models what they have to know of the sums that are stored."""
+        for model in self._models:
+            names = model.begin(wall_clock_ms())
+            sums = await self._patiently("sums", self._store.read_sums, names)
+            model.remember(dict(zip(names, sums, strict=True)))
 
     async def _begin(self, place: Place, offset: int) -> None:
         """Read the latest rows of a partition: copies of what they are of are known by them."""

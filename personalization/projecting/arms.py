@@ -21,9 +21,15 @@ from personalization.visitor.choice import Choice
 MAX_ARMS = 50
 """Of a placement and side that are told apart; what others bring is added up under ``OTHER_ARMS``."""
 
+MAX_ALL_ARMS = 10_000
+"""Of all placements and sides together, in a day: a span in which each is chosen and closed takes some 2 MB."""
+
 OTHER_ARMS: Final = "…other"
 CONTROL: Final = "control"
 UNKNOWN_SIDE: Final = "unknown"
+
+MAX_BUCKETS = 4_096
+"""Whose names are kept at hand."""
 
 N_BINS = 10
 
@@ -101,15 +107,18 @@ class ArmSums:
 class Arms:
     """The read model: adds decisions and outcomes to the sums of their arms.
 
-    The sum of an arm is called by its placement, its side and itself, and has the numbers of ``ArmSums`` in their
-    order; that of one of its bins is called by the bin besides, and has those of ``CalibrationBin``.
+    A placement has buckets of its own, so that who asks for one reads nothing of the others. In them the sum of an
+    arm is called by its side and itself, and has the numbers of ``ArmSums`` in their order; that of one of its bins
+    is called by the bin besides, and has those of ``CalibrationBin``. Which arms are told apart on a day stands in
+    a bucket of that day.
     """
 
-    def __init__(self, max_arms: int = MAX_ARMS) -> None:
+    def __init__(self, max_arms: int = MAX_ARMS, max_all_arms: int = MAX_ALL_ARMS) -> None:
         self._max_arms = max_arms
-        self._told_apart: dict[tuple[str, str], set[str]] = {}
-        self._day = 0
-        self._buckets: tuple[int, tuple[Bucket, ...]] = (-1, ())
+        self._max_all_arms = max_all_arms
+        self._told_apart: dict[int, set[ArmOfSide]] = {}
+        self._n_told_apart: dict[tuple[int, str, str], int] = {}
+        self._buckets: dict[tuple[str, int], tuple[Bucket, ...]] = {}
 
     def decided(self, fact: DecisionFact, sums: Sums) -> None:
         """Add a decision, and that it was shown if it was so at once."""
@@ -134,42 +143,58 @@ class Arms:
 
     def begin(self, now_ms: int) -> list[str]:
         """The buckets whose sums it has to be told before it adds to any: which arms are told apart."""
-        return [bucket_name(SPANS[-1], now_ms - DAY_MS), bucket_name(SPANS[-1], now_ms)]
+        day = now_ms // DAY_MS
+        return [told_apart_on(each).name for each in (day - 1, day)]
 
-    def remember(self, buckets: Iterable[ReadSums]) -> None:
-        """Tell the arms apart that these sums tell apart."""
-        for sums in buckets:
-            for name in sums:
-                of, _ = _split(name)
-                if of.arm != OTHER_ARMS:
-                    self._told_apart.setdefault((of.placement, of.side), set()).add(of.arm)
+    def remember(self, buckets: Mapping[str, ReadSums]) -> None:
+        """Tell the arms apart that these sums tell apart, and no others."""
+        self._told_apart.clear()
+        self._n_told_apart.clear()
+        for name, sums in buckets.items():
+            day = int(name.rpartition(":")[2])
+            self._told_apart[day] = set()
+            for each in sums:
+                self._tell_apart(day, ArmOfSide(*each.split(_SEPARATOR, 2)))
 
     def _add(self, choice: Choice, at_ms: int, numbers: Sequence[float], sums: Sums, bin_: str = "") -> None:
-        side = side_of(choice)
-        arm = self._name_of(choice.placement, side, choice.arm, at_ms)
-        name = _SEPARATOR.join((choice.placement, side, arm, bin_))
-        for bucket in self._buckets_of(at_ms):
+        of = self._told(ArmOfSide(choice.placement, side_of(choice), choice.arm), at_ms, sums)
+        name = _SEPARATOR.join((of.side, of.arm, bin_))
+        for bucket in self._buckets_of(of.placement, at_ms):
             add(sums[bucket], name, numbers)
 
-    def _buckets_of(self, at_ms: int) -> tuple[Bucket, ...]:
-        minute = at_ms // MINUTE_MS
-        if minute != self._buckets[0]:
+    def _buckets_of(self, placement: str, at_ms: int) -> tuple[Bucket, ...]:
+        key = placement, at_ms // MINUTE_MS
+        found = self._buckets.get(key)
+        if found is None:
+            if len(self._buckets) >= MAX_BUCKETS:
+                self._buckets.clear()
             until_ms = [at_ms - at_ms % span.length_ms + span.length_ms + span.kept_ms for span in SPANS]
-            names = [bucket_name(span, at_ms) for span in SPANS]
-            self._buckets = minute, tuple(map(Bucket, names, until_ms))
-        return self._buckets[1]
+            names = [bucket_name(placement, span, at_ms // span.length_ms) for span in SPANS]
+            found = self._buckets[key] = tuple(map(Bucket, names, until_ms))
+        return found
 
-    def _name_of(self, placement: str, side: str, arm: str, at_ms: int) -> str:
+    def _told(self, of: ArmOfSide, at_ms: int, sums: Sums) -> ArmOfSide:
         """The arm, or what those are called that are too many; each day they are told apart anew."""
-        if at_ms // DAY_MS > self._day:
-            self._told_apart = {} if self._day else self._told_apart
-            self._day = at_ms // DAY_MS
-        told_apart = self._told_apart.setdefault((placement, side), set())
-        if arm not in told_apart:
-            if len(told_apart) >= self._max_arms:
-                return OTHER_ARMS
-            told_apart.add(arm)
-        return arm
+        day = at_ms // DAY_MS
+        day = max(day, max(self._told_apart, default=day) - 1)  # what is older yet goes by yesterday's
+        if day not in self._told_apart:
+            for old in [each for each in self._told_apart if each < day - 1]:
+                del self._told_apart[old]
+                self._n_told_apart = {key: n for key, n in self._n_told_apart.items() if key[0] != old}
+            self._told_apart[day] = set()
+        if of in self._told_apart[day]:
+            return of
+        n_told_apart = self._n_told_apart.get((day, of.placement, of.side), 0)
+        if n_told_apart >= self._max_arms or len(self._told_apart[day]) >= self._max_all_arms:
+            return of._replace(arm=OTHER_ARMS)
+        self._tell_apart(day, of)
+        add(sums[told_apart_on(day)], _SEPARATOR.join(of), ())
+        return of
+
+    def _tell_apart(self, day: int, of: ArmOfSide) -> None:
+        self._told_apart[day].add(of)
+        key = day, of.placement, of.side
+        self._n_told_apart[key] = self._n_told_apart.get(key, 0) + 1
 
 
 def side_of(choice: Choice) -> str:
@@ -189,36 +214,42 @@ def bin_of(predicted: float, reward_range: tuple[float, float]) -> int:
     return min(N_BINS - 1, max(0, int(N_BINS * (predicted - low) / (high - low))))
 
 
-def bucket_name(span: Span, at_ms: int) -> str:
-    """The name of the bucket that a moment lies in.
+def bucket_name(placement: str, span: Span, at: int) -> str:
+    """The name of the bucket of a placement that is the ``at``-th of its span.
 
-    >>> bucket_name(SPANS[0], 120_500)
-    'arms:m:2'
+    >>> bucket_name("hero", SPANS[0], 2)
+    'arms:m:2:hero'
     """
-    return f"arms:{span.letter}:{at_ms // span.length_ms}"
+    return f"arms:{span.letter}:{at}:{placement}"
 
 
-def buckets_over(over_ms: int, now_ms: int) -> list[str]:
+def told_apart_on(day: int) -> Bucket:
+    """Of a day, the arms that are told apart on it."""
+    return Bucket(f"arms:told:{day}", (day + 3) * DAY_MS)
+
+
+def buckets_over(placement: str, over_ms: int, now_ms: int) -> list[str]:
     """The buckets of the last ``over_ms``: the shortest that are kept so long, the one that it begins in included.
 
-    >>> buckets_over(MINUTE_MS, 10 * MINUTE_MS + 1), len(buckets_over(DAY_MS, 0)), len(buckets_over(90 * DAY_MS, 0))
-    (['arms:m:9', 'arms:m:10'], 25, 91)
+    >>> buckets_over("hero", MINUTE_MS, 10 * MINUTE_MS + 1)
+    ['arms:m:9:hero', 'arms:m:10:hero']
+    >>> len(buckets_over("hero", DAY_MS, 0)), len(buckets_over("hero", 90 * DAY_MS, 0))
+    (25, 91)
     """
     span = next((each for each in SPANS if over_ms <= each.kept_ms), SPANS[-1])
     first = (now_ms - over_ms) // span.length_ms
-    return [f"arms:{span.letter}:{at}" for at in range(first, now_ms // span.length_ms + 1)]
+    return [bucket_name(placement, span, at) for at in range(first, now_ms // span.length_ms + 1)]
 
 
 def arms_in(buckets: Iterable[ReadSums], placement: str) -> dict[ArmOfSide, ArmSums]:
-    """What the sums of buckets say of the arms of a placement."""
+    """What the sums of a placement's buckets say of its arms."""
     found: dict[ArmOfSide, ArmSums] = {}
-    beginning = placement + _SEPARATOR
     for sums in buckets:
         for name, numbers in sums.items():
-            if name.startswith(beginning):
-                of, bin_ = _split(name)
-                arm = found.setdefault(of, ArmSums())
-                _take_up(arm.calibration[int(bin_)] if bin_ else arm, numbers)
+            side, rest = name.split(_SEPARATOR, 1)
+            arm, _, bin_ = rest.rpartition(_SEPARATOR)
+            of_arm = found.setdefault(ArmOfSide(placement, side, arm), ArmSums())
+            _take_up(of_arm.calibration[int(bin_)] if bin_ else of_arm, numbers)
     return found
 
 
@@ -243,10 +274,3 @@ _NUMBERS: Mapping[type, tuple[str, ...]] = {
     CalibrationBin: ("n", "predicted", "reward"),
 }
 """What the numbers of a sum are, in their order."""
-
-
-def _split(name: str) -> tuple[ArmOfSide, str]:
-    """The arm that a sum is about, and its bin; empty: the arm as such."""
-    placement, side, rest = name.split(_SEPARATOR, 2)
-    arm, _, bin_ = rest.rpartition(_SEPARATOR)
-    return ArmOfSide(placement, side, arm), bin_

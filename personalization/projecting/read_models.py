@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Protocol
 
 from personalization.projecting.arms import Arms
@@ -17,8 +17,8 @@ class ReadModel(Protocol):
         """The buckets whose sums it has to be told before it adds to any."""
         ...
 
-    def remember(self, buckets: Iterable[ReadSums]) -> None:
-        """These are the sums of the buckets that it asked for."""
+    def remember(self, buckets: Mapping[str, ReadSums]) -> None:
+        """These are the sums of the buckets that it asked for, by their names."""
         ...
 
     def decided(self, fact: DecisionFact, sums: Sums) -> None:

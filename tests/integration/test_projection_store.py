@@ -54,8 +54,8 @@ def projector(redis: Redis, rows_bytes: int = 1 << 24) -> Projector:
     )
 
 
-def decision(offset: int, decision_id: str = "") -> Read:
-    chosen = Choice(decision_id or f"d{offset}", "hero", 0, "red", 1)
+def decision(offset: int, decision_id: str = "", arm: str = "red") -> Read:
+    chosen = Choice(decision_id or f"d{offset}", "hero", 0, arm, 1)
     record = DecisionRecord(
         choice=chosen, message_id="m", request_id="r", key="a:1", tier="rules", reason="", decided_at_ms=NOW_MS
     )
@@ -69,7 +69,7 @@ def outcome(offset: int, reward: float) -> Read:
 
 
 async def n_decisions(redis: Redis) -> float:
-    sums = await ProjectionStore(redis, KEYS, 1).read_sums(buckets_over(3_600_000, NOW_MS))
+    sums = await ProjectionStore(redis, KEYS, 1).read_sums(buckets_over("hero", 3_600_000, NOW_MS))
     return sum(arm.n_decisions for arm in arms_in(sums, "hero").values())
 
 
@@ -133,6 +133,19 @@ async def test_copies_of_a_decision_count_once_also_for_a_successor(redis: Redis
     assert await n_decisions(redis) == 2
 
 
+async def test_what_was_not_added_because_another_had_is_told_apart_all_the_same(redis: Redis) -> None:
+    other_place = Place(DECISIONS, 1)
+    sleeper, successor = projector(redis), projector(redis)
+    await sleeper.assigned({AT: 10, other_place: 10})
+    await successor.assigned({AT: 10})
+    await successor.take({AT: entries(0, 5)})
+    blue = [decision(0, "blue", arm="blue")]
+    await sleeper.take({AT: entries(0, 3), other_place: blue})  # refused as a whole
+    await sleeper.take({other_place: blue})
+    (day,) = [key async for key in redis.scan_iter(KEYS.sums("arms:told:*"))]
+    assert sorted(await redis.hgetall(day)) == [b"hero\x1f\x1fblue", b"hero\x1f\x1fred"]
+
+
 async def test_what_cannot_be_read_is_counted_and_the_others_go_on(redis: Redis) -> None:
     ours = projector(redis)
     await ours.assigned({AT: 10})
@@ -148,7 +161,7 @@ async def test_what_no_number_can_be_added_to_is_left_out(redis: Redis) -> None:
     at, ours = Place(OUTCOMES, 0), projector(redis)
     await ours.assigned({at: 3})
     assert await ours.take({at: [outcome(0, 1.0), outcome(1, float("nan")), outcome(2, 0.5)]}) == {at: 3}
-    sums = await ProjectionStore(redis, KEYS, 1).read_sums(buckets_over(3_600_000, NOW_MS))
+    sums = await ProjectionStore(redis, KEYS, 1).read_sums(buckets_over("hero", 3_600_000, NOW_MS))
     (arm,) = arms_in(sums, "hero").values()
     assert (arm.n_outcomes, arm.reward) == (2, 1.5)
 

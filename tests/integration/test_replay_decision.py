@@ -101,7 +101,7 @@ def test_what_rests_on_somebody_who_was_erased_cannot_be_made_again_and_is_no_fa
 
     def is_gone() -> bool:
         made.append(replayed(site, decision))
-        return made[-1]["scores"] != "same"
+        return bool(made[-1]["scores"] != "same")
 
     until(is_gone, "the outcome and the copies with it are gone")
     again = made[-1]

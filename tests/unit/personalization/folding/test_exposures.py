@@ -24,7 +24,8 @@ def exposures(outcome: Outcome, *, at_once: bool) -> float:
     arms.closed(decode_outcome_fact(encode_outcome(outcome)), sums)
     by_name = {bucket.name: of_bucket for bucket, of_bucket in sums.items()}
     now_ms = outcome.closed_at_ms
-    found = arms_in([by_name.get(name, {}) for name in buckets_over(DAY_MS, now_ms)], outcome.choice.placement)
+    placement = outcome.choice.placement
+    found = arms_in([by_name.get(name, {}) for name in buckets_over(placement, DAY_MS, now_ms)], placement)
     return sum(each.n_exposures for each in found.values())
 
 

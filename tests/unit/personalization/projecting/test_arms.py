@@ -29,8 +29,8 @@ NOW_MS = 100 * DAY_MS + 12 * HOUR_MS
 Fact = DecisionFact | OutcomeFact
 
 
-def choice(arm: str, holdout: bool | None = False, variant: str = "") -> Choice:
-    return Choice("d", "hero", 0, arm, 1, holdout=holdout, variant=variant)
+def choice(arm: str, holdout: bool | None = False, variant: str = "", placement: str = "hero") -> Choice:
+    return Choice("d", placement, 0, arm, 1, holdout=holdout, variant=variant)
 
 
 def decided(
@@ -56,7 +56,7 @@ def added(facts: Iterable[Fact], arms: Arms | None = None) -> Sums:
 
 def over(sums: Sums, over_ms: int = HOUR_MS, now_ms: int = NOW_MS) -> dict[ArmOfSide, ArmSums]:
     by_name = {bucket.name: values for bucket, values in sums.items()}
-    return arms_in([by_name[name] for name in buckets_over(over_ms, now_ms) if name in by_name], "hero")
+    return arms_in([by_name[name] for name in buckets_over("hero", over_ms, now_ms) if name in by_name], "hero")
 
 
 _times = st.integers(NOW_MS - 50 * MINUTE_MS, NOW_MS)
@@ -181,7 +181,7 @@ def test_who_begins_again_tells_the_same_arms_apart() -> None:
     before = added([decided("b"), decided("c")], Arms(max_arms=2))
     by_name = {bucket.name: sums for bucket, sums in before.items()}
     again = Arms(max_arms=2)
-    again.remember([by_name.get(name, {}) for name in again.begin(NOW_MS)])
+    again.remember({name: by_name.get(name, {}) for name in again.begin(NOW_MS)})
     found = over(added([decided("a"), decided("b")], again))
     assert {of.arm for of in found} == {"b", OTHER_ARMS}
 
@@ -191,3 +191,42 @@ def test_on_another_day_others_are_told_apart() -> None:
     added([decided("a")], arms)
     found = over(added([decided("b", NOW_MS + DAY_MS)], arms), HOUR_MS, NOW_MS + DAY_MS)
     assert {of.arm for of in found} == {"b"}
+
+
+def test_after_a_restart_the_arms_of_yesterday_take_no_room_of_today() -> None:
+    before = added([decided("old", NOW_MS - DAY_MS)], Arms(max_arms=1))
+    by_name = {bucket.name: sums for bucket, sums in before.items()}
+    again = Arms(max_arms=1)
+    again.remember({name: by_name.get(name, {}) for name in again.begin(NOW_MS)})
+    assert {of.arm for of in over(added([decided("new")], again))} == {"new"}
+
+
+def of_placements(n_placements: int, n_arms: int, arms: Arms) -> Sums:
+    return added(
+        (
+            DecisionFact(choice=choice(f"arm-{n}", placement=f"place-{at}"), request_id="r", decided_at_ms=NOW_MS)
+            for at in range(n_placements)
+            for n in range(n_arms)
+        ),
+        arms,
+    )
+
+
+def test_arms_of_all_placements_together_are_bounded_and_none_is_lost() -> None:
+    sums = of_placements(30, 40, Arms(max_all_arms=100))
+    by_name = {bucket.name: values for bucket, values in sums.items()}
+    found = {
+        of: each
+        for at in range(30)
+        for of, each in arms_in(
+            [by_name.get(name, {}) for name in buckets_over(f"place-{at}", HOUR_MS, NOW_MS)], f"place-{at}"
+        ).items()
+    }
+    assert len([of for of in found if of.arm != OTHER_ARMS]) == 100
+    assert sum(each.n_decisions for each in found.values()) == 30 * 40
+
+
+def test_who_asks_for_a_placement_reads_nothing_of_the_others() -> None:
+    by_name = {bucket.name: values for bucket, values in of_placements(30, 20, Arms()).items()}
+    read = [by_name[name] for name in buckets_over("place-7", HOUR_MS, NOW_MS) if name in by_name]
+    assert sum(map(len, read)) == 20
