@@ -18,10 +18,12 @@ from redis.exceptions import RedisError
 
 from eventlog import redis_scripts as scripts
 from eventlog.partition import check_partition_count
+from eventlog.pipelined_script import PipelinedScript
 from eventlog.port import LogEntry, LogIdentity, LogPosition, Record
 from eventlog.redis_connection import redis_client
 from eventlog.redis_errors import translated
 from eventlog.redis_keys import PartitionKeys, entry_id, group_keys, identity_key, offset_of, partition_keys
+from eventlog.redis_pipeline import RedisPipeline
 from eventlog.redis_writer import Layout, Limits, RedisWriter
 from eventlog.sealing import opened_value, sealed_records
 from eventlog.topics import Topics, Trim
@@ -92,7 +94,8 @@ class RedisStreamsLog:
         self._identity: LogIdentity | None = None
         self._keys: dict[tuple[str, int], PartitionKeys] = {}
         self._limits: dict[str, Limits] = {}
-        self._append = self._redis.register_script(scripts.APPEND)
+        self._pipeline = RedisPipeline(url, timeout_s)
+        self._append = PipelinedScript(self._pipeline, scripts.APPEND, timeout_s)
         self._trim_by_age = self._redis.register_script(scripts.TRIM_BY_AGE)
         self._create = self._redis.register_script(scripts.CREATE)
         self._close = self._redis.register_script(scripts.CLOSE)
@@ -120,6 +123,8 @@ class RedisStreamsLog:
     async def close(self) -> None:
         """Send what waits, then disconnect."""
         await self._writer.close()
+        self._append.close()
+        await self._pipeline.aclose()
         await self._redis.aclose()
 
     async def create(self, n_partitions: int) -> LogIdentity:
@@ -321,8 +326,8 @@ class RedisStreamsLog:
         await self.identity()
         return self._partition_keys(topic, partition)
 
-    async def _append_script(self, keys: list[str], args: list[Any]) -> Any:
-        return await self._call(self._append(keys=[*keys, identity_key(self._topics.prefix)], args=args))
+    async def _append_script(self, keys: list[str], args: list[str | bytes]) -> Any:
+        return await self._call(self._append([*keys, identity_key(self._topics.prefix)], args))
 
     async def _layout(self) -> Layout:
         return Layout(await self.identity(), self._limits, self._partition_keys)

@@ -90,7 +90,7 @@ class RedisWriter:
 
     def __init__(
         self,
-        script: Callable[[list[str], list[Any]], Awaitable[Any]],
+        script: Callable[[list[str], list[str | bytes]], Awaitable[Any]],
         layout: Callable[[], Awaitable[Layout]],
         another: Callable[[], Awaitable[Layout]],
         topics: Collection[str],
