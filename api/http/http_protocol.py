@@ -24,26 +24,43 @@ _CONTINUE = b"HTTP/1.1 100 "
 
 
 class JoinedWrites:
-    """A transport that keeps back a head until the body comes, or the answer is whole, and sends them at once."""
+    """A transport that sends an answer once it is whole: at once where it is alone, else with the next turn.
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    What an answer consists of leaves in one call: a head is kept back until the body comes, or ``leave`` is called.
+    """
+
+    def __init__(self, transport: asyncio.Transport, door: Door, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._door = door
+        self._call_soon = loop.call_soon
         self._kept: list[bytes] = []
+        self._leaves = False
 
     def write(self, data: bytes) -> None:
         """Send ``data`` with what is kept, unless it is a head."""
         self._kept.append(data)
         if not data.endswith(b"\r\n\r\n") or data.startswith(_CONTINUE):
+            self.leave()
+
+    def leave(self) -> None:
+        """Have what is kept sent, with the answers to those that are asked for together with it."""
+        if self._leaves or not self._kept:
+            return
+        if self._door.n_at_work > 1:
+            self._leaves = True
+            self._call_soon(self.flush)
+        else:
             self.flush()
 
     def flush(self) -> None:
-        """Send what is kept back, unless the client has left."""
+        """Send what is kept now, unless the client has left."""
+        self._leaves = False
         kept, self._kept = self._kept, []
         if kept and not self._transport.is_closing():
             self._transport.write(b"".join(kept))
 
     def close(self) -> None:
-        """Send what is kept back, then close."""
+        """Send what is kept, then close."""
         self.flush()
         self._transport.close()
 
@@ -110,7 +127,7 @@ class JoiningProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin, over a transport that joins writes, if there is room."""
-        self._joined = JoinedWrites(transport)
+        self._joined = JoinedWrites(transport, self._door, self.loop)
         super().connection_made(self._joined)  # type: ignore[arg-type]  # what uvicorn calls of one
         full = self._door.enter(self, self.client[0] if self.client else "", self.loop)
         if full is not None:
@@ -197,10 +214,7 @@ class JoiningProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is whole: the next request's turn. As uvicorn's, but for its timer at each request."""
         self.server_state.total_requests += 1
-        if self._door.n_at_work > 1:
-            self.loop.call_soon(self._joined.flush)
-        else:
-            self._joined.flush()
+        self._joined.leave()
         if self.transport.is_closing():
             return
         if not self._deaf:
