@@ -33,7 +33,7 @@ async def readyz(call: Call) -> Reply:
 async def metrics(call: Call) -> Reply:
     """Show the metrics, for Prometheus."""
     accept = next((value for name, value in call.scope["headers"] if name == b"accept"), b"")
-    text, media_type = call.core.services.metrics.exposition_for(accept.decode("latin-1"))
+    text, media_type = await call.core.services.metrics.exposition_for(accept.decode("latin-1"))
     return Reply(200, text, media_type=media_type.encode())
 
 

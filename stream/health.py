@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from background.metrics import exposition
+from background.metrics import beside_the_loop, exposition
 from background.pages import refused_to_browsers
 from stream.metrics import WorkerMetrics
 
@@ -43,7 +44,8 @@ async def health_server(
 
     async def shown(request: web.Request) -> web.Response:
         metrics.n_warnings.set(len(warnings()))  # looks anew at what its gauges tell, too
-        text, media_type = exposition(metrics.registry, request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
+        text, media_type = await beside_the_loop(partial(exposition, metrics.registry, accept))
         return web.Response(body=text, headers={"Content-Type": media_type})
 
     async def healthy(_: web.Request) -> web.Response:

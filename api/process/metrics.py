@@ -10,13 +10,14 @@ import contextlib
 import os
 import shutil
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from background.metrics import SPAN_S, Counter, Gauge, Histogram, exposition, show_build
+from background.metrics import SPAN_S, Counter, Gauge, Histogram, beside_the_loop, exposition, show_build
 from personalization.deciding.decision import Decision, Tier
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -306,14 +307,18 @@ class ApiMetrics:
 
     def exposition(self) -> bytes:
         """The metrics as Prometheus's text, of all processes that share ``PROMETHEUS_MULTIPROC_DIR``."""
-        return self.exposition_for("")[0]
+        self.flush()
+        return self._text("")[0]
 
-    def exposition_for(self, accept: str) -> tuple[bytes, str]:
-        """The metrics as text for whoever accepts ``accept``, and its media type.
+    async def exposition_for(self, accept: str) -> tuple[bytes, str]:
+        """The metrics as text for whoever accepts ``accept``, and its media type; requests go on meanwhile.
 
         Exemplars are shown of a process that serves alone, to whoever accepts OpenMetrics.
         """
         self.flush()
+        return await beside_the_loop(partial(self._text, accept))
+
+    def _text(self, accept: str) -> tuple[bytes, str]:
         folder = os.environ.get(MULTIPROCESS_DIR)
         if folder is not None:
             forget_the_dead(Path(folder))

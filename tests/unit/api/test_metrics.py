@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from api.process.metrics import ApiMetrics, cause_of
 from background.metrics import OTHER, Gauge, Histogram
@@ -109,11 +114,31 @@ def test_many_observations_at_once_are_as_many_one_by_one() -> None:
     assert len(ones) == 7
 
 
-def test_a_traced_decision_is_an_exemplar_of_its_bucket_and_counted_once() -> None:
+async def test_requests_go_on_while_metrics_are_made() -> None:
+    metrics, turned = ApiMetrics(CollectorRegistry()), threading.Event()
+
+    class Slow:
+        def collect(self) -> Iterator[Metric]:
+            assert turned.wait(20), "nothing else ran meanwhile"
+            yield Metric("slow", "Takes long to be told", "gauge")
+
+        def describe(self) -> list[Metric]:
+            return []
+
+    metrics.registry.register(cast("Collector", Slow()))
+    scrape = asyncio.create_task(metrics.exposition_for(""))
+    await asyncio.sleep(0)
+    turned.set()
+    text, _ = await scrape
+    assert b"# TYPE slow gauge" in text
+    assert b"nextbest_decisions_total" in text
+
+
+async def test_a_traced_decision_is_an_exemplar_of_its_bucket_and_counted_once() -> None:
     metrics = ApiMetrics(CollectorRegistry())
     metrics.decided(decision("home"), 0.004)
     metrics.decided(decision("home"), 0.030, trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
-    text, media_type = metrics.exposition_for("application/openmetrics-text;version=1.0.0")
+    text, media_type = await metrics.exposition_for("application/openmetrics-text;version=1.0.0")
     assert media_type.startswith("application/openmetrics-text")
     found = {
         sample.labels["le"]: sample.exemplar

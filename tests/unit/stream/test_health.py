@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import cast
+
 import httpx
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
 
 from stream.health import health_server
 from stream.metrics import WorkerMetrics
@@ -47,3 +54,26 @@ async def test_no_page_may_read_it() -> None:
             assert (page.status_code, by_name.status_code) == (403, 421)
             assert "access-control-allow-origin" not in page.headers
             assert (await client.get(path, headers={"Host": "folder.shop.example"})).status_code == 200
+
+
+async def test_a_worker_works_on_while_its_metrics_are_made() -> None:
+    metrics, turned = WorkerMetrics("", "folder"), threading.Event()
+
+    class Slow:
+        def collect(self) -> Iterator[Metric]:
+            assert turned.wait(20), "nothing else ran meanwhile"
+            yield Metric("slow", "Takes long to be told", "gauge")
+
+        def describe(self) -> list[Metric]:
+            return []
+
+    async with (
+        health_server(metrics, "127.0.0.1", 0, lambda: None) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        metrics.registry.register(cast("Collector", Slow()))
+        scrape = asyncio.create_task(client.get("/metrics"))
+        assert (await client.get("/healthz")).status_code == 200
+        assert not scrape.done()
+        turned.set()
+        assert "# TYPE slow gauge" in (await scrape).text
