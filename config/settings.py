@@ -21,6 +21,7 @@ from background.redis_url import complete_url
 from background.tls import TlsFiles
 from config.server_settings import kafka_problems, redis_problems, tls_files
 from personalization.errors import InvalidInput, NextbestError
+from tracing.variables import problems as trace_problems
 
 PREFIX = "NEXTBEST_"
 DEVELOPMENT_SECRET = "development-secret"
@@ -279,6 +280,8 @@ class Settings:
         errors.extend(_read_secrets(values))
         settings = cls(**values)
         errors.extend(_problems(settings))
+        if settings.traces == "otlp":  # else they may be meant for others
+            errors.extend(trace_problems(environment))
         if errors:
             raise InvalidSettings(errors)
         # With all that belongs to it, so that whoever opens a client by it cannot leave anything out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -11,8 +12,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from personalization.errors import Unavailable
+from tracing.sdk_words import SdkWords
 from tracing.span import Kind, Span
 from tracing.trace_context import TraceContext
+from tracing.variables import secrets_in
 
 _KINDS = {
     Kind.SERVER: SpanKind.SERVER,
@@ -34,6 +38,8 @@ class OtlpExport:
     """
 
     def __init__(self, service: str, exporter: SpanExporter | None = None) -> None:
+        self._words = SdkWords(secrets_in(os.environ))
+        self._words.listen()
         self._exporter = exporter or OTLPSpanExporter()
         told = Resource.create()
         named = Resource({SERVICE_NAME: service, "nextbest.role": service.removeprefix("nextbest-")})
@@ -41,9 +47,14 @@ class OtlpExport:
         self._resource = named.merge(told) if is_told else told.merge(named)
 
     def __call__(self, spans: Sequence[Span]) -> bool:
-        """Whether the collector took them."""
-        found = self._exporter.export([self._readable(span) for span in spans])
-        return found is SpanExportResult.SUCCESS
+        """Whether the collector took them: true, or it raises ``Unavailable`` with what the SDK says of it."""
+        try:
+            found = self._exporter.export([self._readable(span) for span in spans])
+        except Exception as error:  # of the SDK's client for HTTP
+            raise Unavailable(self._words.without_secrets(f"{type(error).__name__}: {error}")) from None
+        if found is not SpanExportResult.SUCCESS:
+            raise Unavailable(self._words.latest or "the collector took none")
+        return True
 
     def _readable(self, span: Span) -> ReadableSpan:
         return ReadableSpan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,9 @@ LINGER_S = 0.5
 
 END_S = 2.0
 """How long the end of a process waits for the last spans."""
+
+SAY_EVERY_S = 60.0
+"""How often the log says that a collector takes none: a batch goes every half second."""
 
 Export = Callable[[Sequence[Span]], bool]
 """Hands spans to a collector; whether it took them. It may take seconds, and may raise."""
@@ -50,6 +54,8 @@ class SpanQueue:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._said_s = -SAY_EVERY_S
+        self._n_lost = 0
 
     def put(self, span: Span) -> None:
         """Queue a span; it is dropped, and counted, if too many wait."""
@@ -80,9 +86,22 @@ class SpanQueue:
                 return
 
     def _send(self, batch: list[Span]) -> None:
+        reason = "the collector took none"
         try:
             taken = self._export(batch)
         except Exception as error:  # whatever a collector's client raises concerns no visitor
-            logger.warning("spans_not_sent", extra={"n_spans": len(batch), "reason": repr(error)})
-            taken = False
+            taken, reason = False, str(error) or repr(error)
         self._counted("sent" if taken else "failed", len(batch))
+        self._note(len(batch), taken=taken, reason=reason)
+
+    def _note(self, n_spans: int, *, taken: bool, reason: str) -> None:
+        now_s = time.monotonic()
+        if taken:
+            if self._n_lost:
+                logger.warning("spans_sent_again", extra={"n_lost": self._n_lost})
+            self._n_lost = 0
+            return
+        self._n_lost += n_spans
+        if now_s - self._said_s >= SAY_EVERY_S:
+            self._said_s = now_s
+            logger.warning("spans_not_sent", extra={"n_lost": self._n_lost, "reason": reason})

@@ -10,10 +10,10 @@ from personalization.errors import Refused
 from tracing.sampler import Sampler, sampler_of
 from tracing.span import Span
 from tracing.span_queue import SpanQueue
+from tracing.variables import ENDPOINTS, problems
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 MISSING = "traces need OpenTelemetry's SDK: pip install 'nextbest[traces]'"
 
 
@@ -73,20 +73,31 @@ def open_tracer(
     Raises
     ------
     Refused
-        If traces are asked for by name, and the extra is not installed.
-    InvalidInput
-        If a variable of OpenTelemetry cannot be read.
+        If traces are asked for by name, and the extra is not installed, or a variable of OpenTelemetry's is wrong.
+        Where they are not, its variables may be meant for others: the log says why nothing is recorded.
     """
     environment = os.environ if environment is None else environment
     if not is_wanted(traces, environment):
         return None
-    sampler = sampler_of(environment)
+    try:
+        return _open(role, counted, environment)
+    except Refused as error:
+        if traces == "otlp":
+            raise
+        logger.warning("traces_off", extra={"reason": str(error)})
+        return None
+
+
+def _open(role: str, counted: Callable[[str, int], object], environment: Mapping[str, str]) -> Tracer:
+    if wrong := problems(environment):
+        raise Refused("; ".join(map(str, wrong)))
     try:
         from tracing.otlp import OtlpExport
-    except ModuleNotFoundError as error:
-        if traces == "otlp":
-            raise Refused(MISSING) from error
-        logger.warning("traces_off", extra={"reason": MISSING})
-        return None
-    queue = SpanQueue(OtlpExport(f"nextbest-{role}"), counted)
-    return Tracer(sampler, queue.put, queue.close)
+
+        export = OtlpExport(f"nextbest-{role}")
+    except ImportError as error:
+        raise Refused(MISSING) from error
+    except ValueError as error:  # its words name the variable
+        raise Refused(f"OpenTelemetry's SDK refuses a variable of its own: {error}") from error
+    queue = SpanQueue(export, counted)
+    return Tracer(sampler_of(environment), queue.put, queue.close)

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import pytest
+
 from tracing.span import Span
 from tracing.span_queue import SpanQueue
 
@@ -75,3 +77,18 @@ def test_a_collector_that_takes_none_or_raises_is_counted_and_asked_again() -> N
         assert done.wait(30)
     queue.close(within_s=30)
     assert counts == {"failed": 2, "sent": 1}
+
+
+def test_a_collector_that_is_away_has_one_line_a_minute_and_one_once_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers = iter([False, False, False, True])
+    done = threading.Event()
+    queue = SpanQueue(lambda spans: next(answers), lambda outcome, n: done.set(), linger_s=0)
+    for n in range(4):
+        done.clear()
+        queue.put(span(n))
+        assert done.wait(30)
+    queue.close(within_s=30)
+    assert [record.message for record in caplog.records] == ["spans_not_sent", "spans_sent_again"]
+    assert vars(caplog.records[1])["n_lost"] == 3
