@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from cli.terminal import GivenId, cell, json_line
 from config.settings import Settings
 from installation.audit import audit_of
 from installation.opened import open_catalogs
@@ -67,21 +67,27 @@ def verify(noted: tuple[str, ...], earlier: tuple[Path, ...]) -> None:
 @_TRAIL
 @click.option("--from", "from_n", default=None, type=click.IntRange(min=1), help="First record; else the newest.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--visitor", default=None, metavar="ID", help="Only what concerns this visitor, by any of their ids.")
+@click.option(
+    "--visitor",
+    default=None,
+    type=GivenId(),
+    metavar="ID",
+    help="Only what concerns this visitor, by any of their ids.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead.")
 def show(trail: Trail, from_n: int | None, limit: int, visitor: str | None, as_json: bool) -> None:
     """List records. A visitor stands there by a mark, which --visitor finds again."""
     records = asyncio.run(_read(Settings.from_environment(), trail, from_n, limit, visitor))
     if as_json:
         for record in records:
-            click.echo(msgspec.json.encode(record).decode())
+            click.echo(json_line(record))
         return
     table = Table("n", "when", "who", "from", "what", "to what", "outcome", box=None, pad_edge=False)
     for record in records:
         when = datetime.fromtimestamp(record.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(
-            *(str(record.n), when, escape(record.actor), record.network, escape(record.act)),
-            *(escape("\n".join(record.objects)), _outcome(record)),
+            *(str(record.n), when, cell(record.actor), record.network, cell(record.act)),
+            *("\n".join(map(cell, record.objects)), _outcome(record)),
         )
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from cli.catalog_summary import counts, print_summary
+from cli.terminal import cell, json_line
 from config.catalog_errors import CatalogMistake, CatalogWarning
 from config.loader import CheckedCatalog, check_catalog, shipped_catalog
 from config.schema import catalog_schema_text
@@ -141,7 +140,7 @@ def history(limit: int, as_json: bool) -> None:
 
     versions = _with_store(run)
     if as_json:
-        click.echo(msgspec.json.encode({"versions": versions}).decode())
+        click.echo(json_line({"versions": versions}))
         return
     if not versions:
         click.echo("No catalog is published yet: 'nextbest publish' publishes one.")
@@ -150,7 +149,7 @@ def history(limit: int, as_json: bool) -> None:
     for entry in versions:
         when = datetime.fromtimestamp(entry.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         changes = [f"version {entry.rollback_of} again"] if entry.rollback_of else []
-        table.add_row(str(entry.version), when, escape(entry.who), escape("\n".join([*changes, *entry.changes])))
+        table.add_row(str(entry.version), when, cell(entry.who), "\n".join(map(cell, [*changes, *entry.changes])))
     Console(highlight=False).print(table)
 
 

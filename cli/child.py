@@ -252,7 +252,7 @@ class LogFile:
         try:
             self._make_room(len(line))
             if self._n_left_out:
-                self._put(b"(%d lines were left out: the disk took none)\n" % self._n_left_out)
+                self._put(_left_out(self._n_left_out, as_json=line.startswith(b"{")))
                 self._n_left_out = 0
             self._put(line)
         except OSError:
@@ -281,6 +281,12 @@ class LogFile:
         if file is not None:
             with contextlib.suppress(OSError):
                 file.close()
+
+
+def _left_out(n_lines: int, *, as_json: bool) -> bytes:
+    if not as_json:
+        return b"(%d lines were left out: the disk took none)\n" % n_lines
+    return b'{"level":"WARNING","event":"lines_left_out","logger":"cli.child","n_lines":%d}\n' % n_lines
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import click
-import msgspec
 
 from background.cancelling import pause
-from cli.refused import printable
+from cli.terminal import GivenId, json_line, printable
 from config.settings import Settings
 from installation.audit import recorded
 from installation.opened import Installation, open_installation
@@ -21,17 +20,24 @@ from installation.visitors import visitors_of
 from operations.moments import Moment
 from operations.visitor_timeline import timeline
 from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
+from personalization.errors import Unavailable
 from personalization.visitor.visitor_key import anonymous_key, user_key
 from state.people import People
 
 FOLLOW_S = 1.0
 """Between two looks at what is new."""
 
+LATE_MS = 60_000
+"""How much later than others a moment may be found: partitions are read one beside the other."""
+
+MOST = 200
+"""New moments of one person between two looks; of more, the first are left out."""
+
 Kind = Literal["user", "anonymous"]
 
 
 @click.command("log", short_help="What happened to one visitor, in order.")
-@click.argument("visitor")
+@click.argument("visitor", type=GivenId())
 @click.option("--kind", type=click.Choice(["user", "anonymous"]), default=None, help="Which kind of id it is.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000), help="The latest so many.")
 @click.option("--follow", is_flag=True, help="Go on with what happens from now on, until stopped.")
@@ -40,7 +46,7 @@ def log(visitor: str, kind: Kind | None, limit: int, follow: bool, as_json: bool
     """Show what happened to VISITOR, by any of their ids: events, decisions, what was shown, earned and learned.
 
     VISITOR is a user id or an anonymous one. What is a moment old is found once the projector has read it. That you
-    looked is recorded in the audit.
+    looked is recorded in the audit. If nothing is found, the exit code is 1.
     """
     asyncio.run(_show(Settings.from_environment(), visitor, kind, limit, follow, as_json))
 
@@ -50,24 +56,51 @@ async def _show(
 ) -> None:
     mark = visitor_mark(installed_secrets(settings).key(VISITOR_PURPOSE), visitor)
     async with open_installation(settings) as opened:
+        look = _Look(opened, visitor, kind, max(limit, MOST) if follow else limit)
         async with recorded(settings, opened.redis, "log", mark, trail="reads"):
-            moments = await _moments(opened, visitor, kind, limit)
+            moments = (await look.new())[-limit:]
         _print(moments, as_json)
         if not moments and not follow:
             shown = printable(visitor)
             click.echo(
                 f"nextbest: nothing is found of {shown}: nobody has that id, or the log is past it", err=True
             )
-        seen = {moment.identity for moment in moments}
+            raise SystemExit(1)
+        away = ""
         while follow:
             await pause(FOLLOW_S)
-            moments = await _moments(opened, visitor, kind, limit)
-            _print([moment for moment in moments if moment.identity not in seen], as_json)
-            seen |= {moment.identity for moment in moments}
+            try:
+                _print(await look.new(), as_json)
+                away = ""
+            except Unavailable as error:  # a server that restarts: what happens meanwhile is found later
+                if str(error) != away:
+                    click.echo(f"nextbest: {printable(str(error))}; waiting", err=True)
+                away = str(error)
 
 
-async def _moments(opened: Installation, visitor: str, kind: Kind | None, limit: int) -> list[Moment]:
-    return await timeline(records_of(opened), await _keys_of(opened, visitor, kind), limit)
+class _Look:
+    """Looks again and again, and finds what it has not found before."""
+
+    def __init__(self, opened: Installation, visitor: str, kind: Kind | None, n_moments: int) -> None:
+        self._opened = opened
+        self._visitor = visitor
+        self._kind = kind
+        self._n_moments = n_moments
+        self._seen: set[tuple[object, ...]] = set()
+        self._closed: set[str] = set()
+        self._since_ms: int | None = None
+
+    async def new(self) -> list[Moment]:
+        """What is new among the latest moments; raises ``Unavailable``."""
+        keys = await _keys_of(self._opened, self._visitor, self._kind)
+        latest = await timeline(records_of(self._opened), keys, self._n_moments, self._closed)
+        since_ms = self._since_ms or 0
+        found = [each for each in latest if each.identity not in self._seen and each.at_ms >= since_ms]
+        self._seen |= {each.identity for each in latest}
+        self._closed |= {each.decision_id for each in latest if each.kind == "outcome"}
+        if self._since_ms is None:  # what is earlier was left out at the first look, and stays so
+            self._since_ms = latest[-1].at_ms - LATE_MS if latest else 0
+        return found
 
 
 async def _keys_of(opened: Installation, visitor: str, kind: Kind | None) -> list[str]:
@@ -84,7 +117,7 @@ async def _keys_of(opened: Installation, visitor: str, kind: Kind | None) -> lis
 
 def _print(moments: Iterable[Moment], as_json: bool) -> None:
     for moment in moments:
-        click.echo(msgspec.json.encode(moment).decode() if as_json else line_of(moment))
+        click.echo(json_line(moment) if as_json else line_of(moment))
 
 
 def line_of(moment: Moment) -> str:

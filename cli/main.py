@@ -88,12 +88,15 @@ BESIDE_UP = (
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="nextbest")
-def nextbest() -> None:
+@click.pass_context
+def nextbest(context: click.Context) -> None:
     """Decide, while the page is still loading, which content a visitor should see; learn from what happens next.
 
     Settings come from the environment (NEXTBEST_…); see docs/settings.md.
     """
     if unknown_settings(os.environ) and click.get_current_context().invoked_subcommand != "doctor":
+    begun = COMMANDS.get(context.invoked_subcommand or "", ("", ""))[0]
+    if unknown_settings(os.environ) and not begun.startswith("cli.roles:"):  # these say it in their own log
         Settings.from_environment()  # refused, together with everything else that is wrong
 
 
@@ -111,8 +114,10 @@ def main() -> None:
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except NextbestError as error:
+        from cli.terminal import printable  # not before: it brings rich, which no role needs
+
         for line in str(error).splitlines():
-            click.echo(f"nextbest: {line}", err=True)
+            click.echo(f"nextbest: {printable(line)}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output (`| head`) has had enough; what is still buffered may go nowhere.

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 import click
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from cli.refused import printable
+from cli.terminal import cell, json_line
 from config.settings import Settings
 from installation.opened import Installation, open_installation
 from installation.secrets_of import secrets_of
@@ -42,7 +41,7 @@ def model(placement: str, variant: str, as_json: bool) -> None:
     insight, calibrated = asyncio.run(_insight(Settings.from_environment(), placement, variant))
     if as_json:
         told = {**msgspec.to_builtins(insight), "calibration": [each._asdict() for each in calibrated]}
-        click.echo(msgspec.json.encode(told).decode())
+        click.echo(json_line(told))
         return
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -90,7 +89,7 @@ async def _key(opened: Installation, placement: str, variant: str) -> tuple[str,
 def _show(console: Console, placement: str, insight: ModelInsight, calibrated: list[Calibrated]) -> None:
     curved = f", curved at {insight.n_landmarks} contexts" if insight.n_landmarks else ""
     console.print(
-        f"{escape(placement)}: {escape(insight.model)}, {insight.n_learned:,} learned, "
+        f"{_text(placement)}: {_text(insight.model)}, {insight.n_learned:,} learned, "
         f"{insight.n_dimensions} dimensions{curved}."
     )
     done = [f"{n} {kind.replace('_', ' ')}" for kind, n in insight.adaptations.items() if n]
@@ -134,7 +133,7 @@ def _effect(effect: Effect) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(printable(text))
+    return cell(text)
 
 
 def _day(at_ms: int | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli.refused import printable
+from cli.terminal import GivenId, printable
 from config.loader import catalog_files
 from config.settings import Settings
 from personalization.errors import Refused
@@ -28,7 +28,9 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @click.command("preview", short_help="What a visitor would see, and why, by the catalog in force or a draft.")
 @click.argument("folder", required=False, type=_FOLDER)
-@click.option("--visitor", "visitor_id", metavar="ID", help="Who would; else somebody made up of facts.")
+@click.option(
+    "--visitor", "visitor_id", metavar="ID", type=GivenId(), help="Who would; else somebody made up of facts."
+)
 @click.option(
     "--kind", type=click.Choice(["user", "anonymous"]), default="user", show_default=True, help="Of the id."
 )

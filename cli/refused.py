@@ -7,11 +7,10 @@ import heapq
 from datetime import UTC, datetime
 
 import click
-import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from cli.terminal import cell, json_line
 from config.settings import Settings
 from eventlog.refused_event import RefusedEvent, refused_event_of
 from eventlog.topics import DEAD_LETTERS
@@ -32,27 +31,18 @@ def refused(limit: int, as_json: bool) -> None:
     found = asyncio.run(_newest(Settings.from_environment(), limit))
     if as_json:
         for each in found:
-            click.echo(msgspec.json.encode(each).decode())
+            click.echo(json_line(each))
         return
     table = Table("when", "source", "reason", "member", "event", "client", "why", box=None, pad_edge=False)
     for each in found:
         when = datetime.fromtimestamp(each.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         event = f"{each.type} {each.event}".strip()
         row = (when, each.source, each.code, each.field, event, each.library, each.reason)
-        table.add_row(*(escape(printable(each)) for each in row))
+        table.add_row(*map(cell, row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE  # in a file or a pipe nothing is cut off, nor broken over lines
     console.print(table)
-
-
-def printable(text: str) -> str:
-    """What of a text may go to a terminal: whoever holds a page's key wrote it, and terminals obey escapes.
-
-    >>> printable("\\x1b[2JOrder\\n1")
-    '�[2JOrder�1'
-    """
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 async def _newest(settings: Settings, limit: int) -> list[RefusedEvent]:

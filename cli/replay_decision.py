@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import click
-import msgspec
 
 from cli.replay_target import target
+from cli.terminal import json_line
 from config.settings import Settings
 from installation.opened import open_installation
 from operations.redeciding import Redecided, redecide
@@ -41,7 +41,7 @@ def replay_decision(decision_id: str, base_file: Path | None, data_dir: Path | N
     with target(Settings.from_environment(), data_dir) as settings:
         redecided = asyncio.run(_redecided(settings, decision_id, base_file))
     if as_json:
-        click.echo(msgspec.json.encode(redecided).decode())
+        click.echo(json_line(redecided))
     else:
         for line in _lines(redecided):
             click.echo(line)

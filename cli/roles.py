@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 
 import click
 
 from cli import lifeline
-from config.settings import Settings
+from config.settings import PREFIX, Settings
 from installation.process_log import set_up_logging
 
 LISTEN_FD = "NEXTBEST_LISTEN_FD"
@@ -22,8 +23,7 @@ How it is, each of them tells on a port of its own (``metrics_port``), where the
 @click.command(short_help="Run one folder: the visitor log into visitor states.")
 def folder() -> None:
     """Fold the visitor log into visitor states, until stopped."""
-    lifeline.hold()
-    settings = Settings.from_environment()
+    settings = _begin()
     from stream.folder_main import run
 
     _use_uvloop()
@@ -34,8 +34,7 @@ def folder() -> None:
 @click.command(short_help="Run one learner: outcomes into models.")
 def learner() -> None:
     """Learn from outcomes and publish models, until stopped."""
-    lifeline.hold()
-    settings = Settings.from_environment()
+    settings = _begin()
     from stream.learner_main import run
 
     _use_uvloop()
@@ -46,8 +45,7 @@ def learner() -> None:
 @click.command(short_help="Run one projector: what happened, added up and found again.")
 def projector() -> None:
     """Add up decisions and outcomes, and note where their records stand, until stopped."""
-    lifeline.hold()
-    settings = Settings.from_environment()
+    settings = _begin()
     from stream.projector_main import run
 
     _use_uvloop()
@@ -58,9 +56,7 @@ def projector() -> None:
 @click.command(short_help="Run the HTTP API: collect events, decide.")
 def api() -> None:
     """Serve the HTTP API, until stopped."""
-    lifeline.hold()
-    settings = Settings.from_environment()
-    set_up_logging(settings.log)
+    settings = _begin()
     _see_that_servers_let_us_in(settings)
     listening = os.environ.pop(LISTEN_FD, "")
     if not listening:
@@ -75,6 +71,16 @@ def api() -> None:
 
     shared = socket.socket(fileno=int(listening))
     uvicorn.Server(server_config(settings)).run(sockets=[shared])
+
+
+def _begin() -> Settings:
+    lifeline.hold()
+    # It is for the API, which takes it once it runs; sent to another, or too early, it would end the process.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    set_up_logging(
+        os.environ.get(f"{PREFIX}LOG", "").strip()
+    )  # before settings: what is wrong with them is said there
+    return Settings.from_environment()
 
 
 def _see_that_servers_let_us_in(settings: Settings) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
-import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from api.services.segments import SegmentSize, sizes_of
+from cli.terminal import cell, json_line
 from config.settings import Settings
 from installation.opened import open_installation
 from installation.visitors import visitors_of
@@ -31,13 +30,13 @@ def segments(as_json: bool) -> None:
     found = asyncio.run(_sizes(Settings.from_environment()))
     if as_json:
         for each in found:
-            click.echo(msgspec.json.encode(each._asdict()).decode())
+            click.echo(json_line(each._asdict()))
         return
     table = Table("segment", "visitors", "of", "counted", "rule", box=None, pad_edge=False)
     for each in found:
         size = "–" if each.size is None else str(each.size)
         of = "–" if each.of is None else str(each.of)
-        table.add_row(each.name, size, of, escape(_counted(each)), escape(each.rule))
+        table.add_row(cell(each.name), size, of, cell(_counted(each)), cell(each.rule))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE

@@ -4,47 +4,76 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import click
-import msgspec
 
-from cli.refused import printable
+from cli.terminal import GivenId, json_line, printable
 from config.settings import Settings
 from installation.audit import recorded
 from installation.opened import open_installation
 from installation.records import records_of
+from installation.secrets_of import installed_secrets
 from operations.request_story import DecisionStory, decisions_of, story
 from operations.whereabouts import Whereabouts
+from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
+from personalization.visitor.visitor_key import raw_id
+from tracing.trace_context import TRACE_ID_BYTES
 
 
 @click.command("trace", short_help="What one request decided, and what became of it.")
-@click.argument("request")
+@click.argument("request", type=GivenId())
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 1_000),
+    help="The latest so many decisions: whoever sends requests may give the same id to many.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead.")
-def trace(request: str, as_json: bool) -> None:
+def trace(request: str, limit: int, as_json: bool) -> None:
     """Show what REQUEST decided: its id (``x-request-id``, ``requestId``), or the id of its trace.
 
     For each decision: what was chosen and why, where it stands in the log, whether it is folded, what it earned,
     and whether the model has learned from it. That you looked is recorded in the audit.
     """
-    stories = asyncio.run(_stories(Settings.from_environment(), request))
-    if not stories:
-        shown = printable(request)
-        click.echo(f"nextbest: nothing is found of {shown}: it decided nothing, or the log is past it", err=True)
+    found = asyncio.run(_found(Settings.from_environment(), request, limit))
+    if not found.stories:
+        click.echo(f"nextbest: {printable(_nothing_of(request))}", err=True)
         raise SystemExit(1)
-    for each in stories:
-        click.echo(msgspec.json.encode(each).decode() if as_json else "\n".join(lines_of(each)))
+    if found.n_earlier:
+        click.echo(f"nextbest: {found.n_earlier} earlier decisions have that id, too (--limit)", err=True)
+    for each in found.stories:
+        click.echo(json_line(each) if as_json else "\n".join(lines_of(each)))
 
 
-async def _stories(settings: Settings, request: str) -> list[DecisionStory]:
-    async with (
-        open_installation(settings) as opened,
-        recorded(settings, opened.redis, "trace", f"request:{request}", trail="reads"),
-    ):
+class _Found(NamedTuple):
+    stories: list[DecisionStory]
+    n_earlier: int = 0
+
+
+async def _found(settings: Settings, request: str, limit: int) -> _Found:
+    async with open_installation(settings) as opened:
         records, whereabouts = records_of(opened), Whereabouts(opened)
-        return [
-            await story(records, record, whereabouts.is_folded, whereabouts.is_learned)
-            for record in await decisions_of(records, request)
-        ]
+        decided = await decisions_of(records, request)
+        last = decided[-limit:]
+        # What is found of nobody may be anything that somebody typed, an address for example: it has a mark, too.
+        marks = [_mark(settings, raw_id(record.key)) for record in last]
+        objects = [f"request:{request}", *dict.fromkeys(marks)] if decided else [_mark(settings, request)]
+        async with recorded(settings, opened.redis, "trace", *objects, trail="reads"):
+            stories = [await story(records, each, whereabouts.is_folded, whereabouts.is_learned) for each in last]
+        return _Found(stories, len(decided) - len(last))
+
+
+def _mark(settings: Settings, visitor_id: str) -> str:
+    return visitor_mark(installed_secrets(settings).key(VISITOR_PURPOSE), visitor_id)
+
+
+def _nothing_of(request: str) -> str:
+    found = f"nothing is found of {request}: it decided nothing, or the log is past it"
+    if len(request) != 2 * TRACE_ID_BYTES:
+        return found
+    return f"{found}, or it had an id of its own beside that of its trace: ask by the span's nextbest.request_id"
 
 
 def lines_of(told: DecisionStory) -> list[str]:

@@ -9,10 +9,9 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from cli.refused import printable
+from cli.terminal import GivenId, cell, json_line
 from config.settings import Settings
 from operations.explaining import Kind, open_explaining
 from personalization.errors import InvalidInput
@@ -24,7 +23,7 @@ _MOST_EFFECTS = 10
 
 
 @click.command("why", short_help="Why a visitor was shown what they were shown, or would be now.")
-@click.argument("visitor", metavar="VISITOR")
+@click.argument("visitor", metavar="VISITOR", type=GivenId())
 @click.argument("placement", metavar="PLACEMENT")
 @click.option("--kind", type=click.Choice(["user", "anonymous"]), default=None, help="Whose the id is.")
 @click.option("--now", is_flag=True, help="What would be decided now, and why; nothing is shown or recorded.")
@@ -44,7 +43,7 @@ def why(
     told = asyncio.run(_told(Settings.from_environment(), visitor, placement, kind, now, context, source))
     if as_json:
         for each in told:
-            click.echo(msgspec.json.encode(each).decode())
+            click.echo(json_line(each))
         return
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -144,4 +143,4 @@ def _table(*columns: str) -> Table:
 
 def _safe(text: str) -> str:
     """What a page may have sent, such as a trait: without what a terminal obeys."""
-    return escape(printable(text))
+    return cell(text)

@@ -179,7 +179,9 @@ class _TrailStore:
                     return entries[0].n
                 found = Head(int(reply[1]), reply[2].decode(), reply[3].decode(errors="replace"), reply[4])
                 if found.n < self._last.n:
-                    logger.error("audit_lost trail=%s known=%d found=%d", self._trail, self._last.n, found.n)
+                    logger.error(
+                        "audit_lost", extra={"trail": self._trail, "known": self._last.n, "found": found.n}
+                    )
                 self._last = found
         except ResponseError as error:
             if refusal(error) is None:
@@ -207,7 +209,7 @@ class _TrailStore:
                 anchor = self._keys.anchor(self._trail, first[0])
                 await cast("Any", self._trim)(keys=[self._records, self._anchor_name], args=list(anchor))
         except (RedisError, OSError) as error:  # the next record tries again
-            logger.warning("audit_not_trimmed trail=%s reason=%s", self._trail, error)
+            logger.warning("audit_not_trimmed", extra={"trail": self._trail, "reason": str(error)})
 
     async def head(self) -> Head:
         found = await self._noted(self._head_name)

@@ -121,11 +121,11 @@ class CatalogFollower:
                 await self._follow()
             except (RedisError, OSError) as error:
                 if not self._away:
-                    logger.warning("catalog_disconnected reason=%s", error)
+                    logger.warning("catalog_disconnected", extra={"reason": str(error)})
                 self._away = True
             except Refused as refusal:
                 if self.waits_for != str(refusal):
-                    logger.error("catalog_waits reason=%s", refusal)
+                    logger.error("catalog_waits", extra={"reason": str(refusal)})
                 self.waits_for = str(refusal)
             finally:
                 self.listening = False
@@ -203,7 +203,7 @@ class CatalogFollower:
             return
         if newest < self._newest_seen:
             # Another Redis, or an emptied one: its numbers mean other catalogs.
-            logger.error("catalog_history_lost newest=%d seen=%d", newest, self._newest_seen)
+            logger.error("catalog_history_lost", extra={"newest": newest, "seen": self._newest_seen})
             self._compiled.clear()
             self._refused = 0
             self._is_prepared = self._before_first is None
@@ -234,7 +234,7 @@ class CatalogFollower:
                 raise
             kept = self._current.version if self._current else "none"
             reason = str(error) if isinstance(error, Refused) else repr(error)
-            logger.error("catalog_refused version=%d kept=%s reason=%s", version, kept, reason)
+            logger.error("catalog_refused", extra={"version": version, "kept": kept, "reason": reason})
             self._refused = max(self._refused, version)
             return None
         if version >= self._refused:
@@ -262,12 +262,12 @@ class CatalogFollower:
     def _take(self, compiled: CompiledCatalog) -> None:
         self._current = compiled
         self.waits_for = ""
-        logger.info("catalog_current version=%d", compiled.version)
+        logger.info("catalog_current", extra={"version": compiled.version})
         if self.on_change is not None:
             try:
                 self.on_change(compiled)
             except Exception:  # whoever listens must not stop the others from following
-                logger.exception("catalog_listener_failed version=%d", compiled.version)
+                logger.exception("catalog_listener_failed", extra={"version": compiled.version})
         self._changed.set()
         self._changed = asyncio.Event()
 

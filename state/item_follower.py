@@ -57,7 +57,7 @@ class ItemFollower:
             try:
                 await self._follow()
             except (RedisError, OSError) as error:
-                logger.warning("items_disconnected reason=%s", error)
+                logger.warning("items_disconnected", extra={"reason": str(error)})
             await pause(self._look_s)
 
     async def refresh(self) -> bool:

@@ -194,7 +194,7 @@ class Eraser:
             await self._erasures.finish(await self._report(work, are_learned=are_learned))
         for work in late:
             await self._erasures.finish(structs.replace(work.erasure, keys=(), done_ms=self._now_ms()))
-        logger.info("erased n=%d", len(works))
+        logger.info("erased", extra={"n": len(works)})
         return len(works)
 
     async def _note_aliases(self) -> None:
@@ -212,7 +212,7 @@ class Eraser:
                 await cast("Any", self._redis.sadd(self._keys.aliases(redirect), key))
                 n_noted += 1
         await self._redis.set(self._keys.aliases_noted, 1)
-        logger.info("aliases_noted n=%d", n_noted)
+        logger.info("aliases_noted", extra={"n": n_noted})
 
     async def _find(self, work: _Work) -> None:
         found: dict[str, Stored] = {}

@@ -6,13 +6,19 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 
+from personalization.events.entry import Entry
+from personalization.events.event import DecisionMade
 from personalization.events.outcome import Outcome
-from stream.folding import Pending
+from stream.folding import Message, Pending
 from tracing.span import Attribute, Kind, Span, wall_offset_ns
 from tracing.trace_context import SPAN_ID_BYTES, TRACE_ID_BYTES, TraceContext, derived_span_id, of_carried
 from tracing.tracer import Tracer
 
 FOLD, CLOSE = "fold", "close"
+
+MAX_ENTRIES = 50
+"""Of one trace in a batch have spans, decisions first: a request may bring 2,000 events, and each has four."""
+
 MS_NS = 1_000_000
 
 
@@ -40,13 +46,13 @@ class BatchTrace:
         offset_ns, ended_ns = wall_offset_ns(), time.perf_counter_ns()
         batch = TraceContext(os.urandom(TRACE_ID_BYTES), os.urandom(SPAN_ID_BYTES), sampled=True)
         began_ns, ended_ns = self._began_ns + offset_ns, ended_ns + offset_ns
+        shown = self._shown()
         told = {"nextbest.entries": n_entries}
+        if n_left_out := len(self._entries) - len(shown):
+            told["nextbest.entries_without_spans"] = n_left_out
         put = self._tracer.put
         put(Span("fold batch", batch.trace_id, batch.span_id, b"", began_ns, ended_ns, attributes=told))
-        for message, entry in self._entries:
-            place = of_carried(entry.trace)
-            if place is None:
-                continue
+        for message, entry, place in shown:
             where: dict[str, Attribute] = {
                 "nextbest.event": type(entry.event).__name__,
                 "nextbest.partition": message.partition,
@@ -62,10 +68,27 @@ class BatchTrace:
                 )
             )
             part_began_ns = began_ns
-            for n, (part, at_ns) in enumerate(self._marks):
-                part_id = derived_span_id(place.trace_id, part, n, message.partition, message.offset)
+            for at, (part, at_ns) in enumerate(self._marks):
+                part_id = derived_span_id(place.trace_id, part, at, message.partition, message.offset)
                 put(Span(part, place.trace_id, part_id, span_id, part_began_ns, at_ns + offset_ns, Kind.CLIENT))
                 part_began_ns = at_ns + offset_ns
+
+    def _shown(self) -> list[tuple[Message, Entry, TraceContext]]:
+        """The entries that have spans, with the place in a trace of each."""
+        found: list[tuple[Message, Entry, TraceContext]] = []
+        n_of: dict[bytes, int] = {}
+        for message, entry in sorted(self._entries, key=_comes_later):
+            place = of_carried(entry.trace)
+            if place is None:
+                continue
+            n = n_of[place.trace_id] = n_of.get(place.trace_id, 0) + 1
+            if n <= MAX_ENTRIES:
+                found.append((message, entry, place))
+        return found
+
+
+def _comes_later(pending: Pending) -> bool:
+    return not isinstance(pending.entry.event, DecisionMade)
 
 
 class NoBatchTrace:

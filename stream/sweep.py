@@ -91,7 +91,7 @@ class Sweep:
         if await self._redis.get(self._keys.swept) == catalog.told_of:
             return None
         n_woken = 0
-        logger.info("sweep_began catalog_version=%d", catalog.version)
+        logger.info("sweep_began", extra={"catalog_version": catalog.version})
         async for batch in self._batches():
             if 0 not in self._owned() or self._catalogs.current.told_of != catalog.told_of:
                 return None
@@ -103,7 +103,7 @@ class Sweep:
             self._metrics.swept.inc(len(behind))
             await pause(max(REST_S, len(behind) / self._rate_per_s - (time.monotonic() - began_s)))
         await self._redis.set(self._keys.swept, catalog.told_of)
-        logger.info("sweep_ended catalog_version=%d woken=%d", catalog.version, n_woken)
+        logger.info("sweep_ended", extra={"catalog_version": catalog.version, "woken": n_woken})
         return n_woken
 
     async def _batches(self) -> AsyncIterator[list[str]]:

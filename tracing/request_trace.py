@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from tracing.current_trace import set_current_trace_id
+from tracing.current_trace import Recording
 from tracing.span import Attribute, Kind, Span, wall_offset_ns
 from tracing.trace_context import SPAN_ID_BYTES, TraceContext, carried
 from tracing.tracer import Tracer
@@ -23,7 +23,7 @@ class RequestTrace:
         What the log carries of it.
     """
 
-    __slots__ = ("_parent_id", "_stages", "_tracer", "carried", "context")
+    __slots__ = ("_parent_id", "_recording", "_stages", "_tracer", "carried", "context")
 
     def __init__(self, tracer: Tracer, trace_id: bytes, parent_id: bytes = b"") -> None:
         span_id = os.urandom(SPAN_ID_BYTES)
@@ -32,15 +32,19 @@ class RequestTrace:
         self._tracer = tracer
         self._parent_id = parent_id
         self._stages: list[tuple[str, float, float, Kind]] = []
-        set_current_trace_id(trace_id.hex())
+        self._recording = Recording(trace_id.hex())
 
     def stage(self, name: str, began_s: float, ended_s: float, kind: Kind = Kind.INTERNAL) -> None:
         """Note a part of the request; times are those of ``time.perf_counter``."""
         self._stages.append((name, began_s, ended_s, kind))
 
+    def leave(self) -> None:
+        """The request is given up, with no answer: it has no spans."""
+        self._recording.end()
+
     def end(self, name: str, began_s: float, failed: str, attributes: Mapping[str, Attribute]) -> None:
         """The request is answered: hand over its spans."""
-        set_current_trace_id(None)
+        self._recording.end()
         offset_ns = wall_offset_ns()
         trace_id, span_id, _ = self.context
         put = self._tracer.put

@@ -68,6 +68,10 @@ class Endpoint:
                 await call.fail(known.status)
             # Else this frame and the error would hold each other, and the body, until a garbage collection.
             del known
+        except BaseException:  # it is given up, as when the process ends
+            if call.trace is not None:
+                call.trace.leave()
+            raise
         finally:
             call.let_go()
             services.metrics.n_open -= 1

@@ -251,3 +251,4 @@ def _toggled_by_signal(lines: RequestLines) -> Iterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # while it ends, it says nothing

@@ -168,7 +168,7 @@ async def recorded(audit: Audit, act: Act) -> int:
         why = "Redis does not answer in time" if isinstance(error, TimeoutError) else outage_of(error).words
         raise Spoken(f"this is recorded before it is done, and the audit cannot be written: {why}") from error
     except Refused as error:
-        logger.error("audit_refused reason=%s", error)
+        logger.error("audit_refused", extra={"reason": str(error)})
         raise Spoken(
             "this is recorded before it is done, and nothing fits behind what stands in the audit; a person "
             "has to act, and the log of this process says how"

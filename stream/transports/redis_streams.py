@@ -6,6 +6,7 @@ Sharing partitions among workers is what Kafka is for.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -25,6 +26,8 @@ from stream.transports.draining import DrainingMixin
 from stream.transports.lease import Lease
 from stream.transports.log_reader import LogReader
 from stream.transports.offsets import PortProducer
+
+logger = logging.getLogger(__name__)
 
 RETRY_S = 0.1
 """Between two tries while Redis is away."""
@@ -92,14 +95,14 @@ class _Consumer(base.Consumer, LogReader):
                 for topic, kept in names.retention.items()
                 if kept.trim is Trim.COMMITTED
             )
-            self.log.info("own the lease of %s, generation %d", self.app.conf.id, generation)
+            logger.info("lease_owned", extra={"group": self.app.conf.id, "generation": generation})
             self.app.on_rebalance_start()
             await self.on_partitions_revoked(set())
             self.app.consumer_generation_id = generation
             self._assigned = tps
             await self.on_partitions_assigned(set(tps), generation)
             await self._lease.hold()
-            self.log.warning("lost the lease of %s, generation %d", self.app.conf.id, generation)
+            logger.warning("lease_lost", extra={"group": self.app.conf.id, "generation": generation})
             self.app.on_rebalance_start()
             await self.on_partitions_revoked(set(tps))
             self._assigned = set()
@@ -124,7 +127,7 @@ class _Consumer(base.Consumer, LogReader):
             count = self.most_at_once(len(streams))
             found: Any = await self._redis.xread(streams, count=count, block=max(1, int(timeout_s * 1000)))
         except (RedisError, OSError) as error:
-            self.log.warning("cannot read from Redis: %s", error)
+            logger.warning("redis_not_read", extra={"reason": str(error)})
             await self.sleep(RETRY_S)
             return {}
         records: dict[TP, list[_Record]] = {}
@@ -190,7 +193,7 @@ class _Consumer(base.Consumer, LogReader):
                     meta = partition_keys(topic, partition).meta
                     await self._raise_floor(keys=[meta], args=[offset])
         except (RedisError, OSError) as error:
-            self.log.warning("cannot commit to Redis: %s", error)
+            logger.warning("redis_not_committed", extra={"reason": str(error)})
             return False
         return True
 
@@ -229,7 +232,7 @@ class _Consumer(base.Consumer, LogReader):
             try:
                 return await call()
             except (RedisError, OSError) as error:
-                self.log.warning("Redis does not answer: %s", error)
+                logger.warning("redis_does_not_answer", extra={"reason": str(error)})
                 if await self.sleep(RETRY_S) or self.should_stop:
                     raise
 

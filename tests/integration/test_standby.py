@@ -18,7 +18,7 @@ async def test_a_standby_stops_cleanly(
 ) -> None:
     async with System(settings_of("", redis_server.url, namespace), tmp_path, seed=1) as system:
         owner = system.start(role)
-        await until(lambda: _said(owner, "own the lease"), "the owner owns", 20)
+        await until(lambda: _said(owner, "lease_owned"), "the owner owns", 20)
         standby = system.start(role)
         await until(lambda: _said(standby, "[^-Consumer]: Starting"), "the standby stands by", 20)
         assert standby.stop() == 0, standby.output()

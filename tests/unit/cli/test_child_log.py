@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_a_log_tells_how_many_lines_the_disk_took_none_of(tmp_path: Path) -> Non
     log.write(b"kept\n")
     log.close()
     assert path.read_text() == "(3 lines were left out: the disk took none)\nkept\n"
+
+
+def test_a_log_of_objects_tells_it_by_an_object(tmp_path: Path) -> None:
+    path = tmp_path / "worker.log"
+    path.mkdir()
+    log = LogFile(path)
+    log.write(b'{"event":"lost"}\n')
+    path.rmdir()
+    log.write(b'{"event":"kept"}\n')
+    log.close()
+    told, kept = map(json.loads, path.read_text().splitlines())
+    assert (told["event"], told["n_lines"], kept) == ("lines_left_out", 1, {"event": "kept"})
 
 
 def test_a_log_is_set_aside_at_its_bound_while_it_is_written(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
@@ -20,12 +22,14 @@ def shown(monkeypatch: pytest.MonkeyPatch, kept: RefusedEvent, *arguments: str) 
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    wild = "\x1b]0;mine\x07\x1b[2J[red]Sold\r\n\u202e"
+    wild = "\x1b]0;mine\x07\x1b[2J\x9b2J[red]Sold\r\n\u202e"
     kept = RefusedEvent(0, "site", "missing_field", f"is missing{wild}", "event", 9, wild, wild, wild)
     table = shown(monkeypatch, kept)
     assert table.count("Sold") == 4
     assert table.replace("\n", "").isprintable()
-    assert "\x1b" not in shown(monkeypatch, kept, "--json")
+    line = shown(monkeypatch, kept, "--json")
+    assert line.rstrip("\n").isprintable()
+    assert json.loads(line)["event"] == wild  # and is the same to whoever reads it as JSON
 
 
 def test_in_a_pipe_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,13 @@ async def test_what_somebody_typed_is_not_told() -> None:
 
 async def test_a_visitor_has_as_many_moments_as_are_asked_for_the_latest_ones() -> None:
     moments = await timeline(one_visit(), ["a:1"], 2)
-    assert [(moment.at_ms, moment.kind) for moment in moments] == [(31, "reward"), (40, "time_out")]
+    # The outcome is among them, though its decision is not.
+    assert [(moment.at_ms, moment.kind) for moment in moments] == [(40, "time_out"), (40, "outcome")]
+
+
+async def test_an_outcome_that_was_told_is_not_looked_up_again() -> None:
+    found = one_visit()
+    assert "outcome" not in {moment.kind for moment in await timeline(found, ["a:1"], 50, {"d1"})}
 
 
 async def test_of_a_moment_seen_twice_it_can_be_told_that_it_is_the_same() -> None:

@@ -13,6 +13,7 @@ from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Event, TimedOut
 from personalization.events.outcome import decode_outcome, encode_outcome
 from state.model_store import ModelPublisher
+from stream.fold_traces import MAX_ENTRIES
 from stream.folder import Folder
 from stream.folding import Message
 from stream.placement_training import PlacementTraining
@@ -63,6 +64,17 @@ async def test_a_batch_without_a_trace_has_no_span() -> None:
     bench = TracedBench()
     await bench.folder.process([bench.message("a:1", track(1)), bench.message("a:1", decision(1))])
     assert not bench.spans
+
+
+async def test_one_request_fills_no_queue_with_its_spans_and_its_decision_has_one() -> None:
+    bench = TracedBench()
+    events = [bench.traced("a:1", track(n)) for n in range(200)]
+    await bench.folder.process([*events, bench.traced("a:1", decision(1))])
+    folds = [span for span in bench.spans if span.name == "fold"]
+    assert len(folds) == MAX_ENTRIES
+    assert folds[0].attributes["nextbest.event"] == "DecisionMade"
+    (batch,) = [span for span in bench.spans if span.name == "fold batch"]
+    assert batch.attributes == {"nextbest.entries": 201, "nextbest.entries_without_spans": 201 - MAX_ENTRIES}
 
 
 async def test_an_entry_that_is_folded_twice_has_the_same_span() -> None:
