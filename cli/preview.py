@@ -14,9 +14,11 @@ from cli.terminal import GivenId, printable
 from config.loader import catalog_files
 from config.settings import Settings
 from personalization.errors import Refused
+from personalization.explaining.number_words import percent
+from personalization.explaining.words import MOST_REFUSALS
 
-TIMEOUT_S = 60.0
-"""A draft is checked in a few seconds, one after the other; a machine that is busy takes longer."""
+TIMEOUT_S = 100.0
+"""A draft is checked in a few seconds; at worst two others are before it, for half a minute each."""
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -94,31 +96,21 @@ def lines(answer: dict[str, Any]) -> list[str]:
     """The answer in words, a line each."""
     told = []
     for placement in answer["placements"]:
-        told.append(f"{placement['placement']}{_side(placement)}")
+        told.append(placement["placement"])
         for slot in placement["slots"]:
-            why = f"{slot['tier']}: {slot['reason']}"
-            told.append(f"  slot {slot['slot']}: {slot['contentId']} ({slot['probability']:.1%}) – {why}")
+            why = slot["explanation"]
+            told.append(f"  slot {slot['slot']}: {slot['contentId']} ({percent(slot['probability'])})")
             told += [
-                f"    or {arm['contentId']} ({arm['probability']:.1%})"
-                for arm in sorted(slot["arms"], key=lambda arm: -arm["probability"])
-                if arm["contentId"] != slot["contentId"]
+                f"    or {arm['arm']} ({percent(arm['probability'])})"
+                for arm in sorted(why["arms"], key=lambda arm: -(arm["probability"] or 0.0))
+                if arm["arm"] != slot["contentId"] and arm["probability"]
             ]
-        told += [f"  not {refused['contentId']}: {refused['words']}" for refused in placement["refused"]]
-        rule = placement["rule"]
-        if rule is not None and not rule["holds"]:
-            told += [f"  its rule: {each}" for each in rule["failing"]]
+            told.append(f"    {why['words']}")
+            if why["placementRule"] is None:
+                told += [f"    not {each['arm']}: {each['words']}" for each in why["refused"][MOST_REFUSALS:]]
+        if not placement["slots"]:
+            told.append("  nothing is left: what it could show stands in a placement before it")
     return told
-
-
-def _side(placement: dict[str, Any]) -> str:
-    said = []
-    if placement["holdout"]:
-        said.append("held out")
-    if placement["variant"]:
-        said.append(f"variant {placement['variant']}")
-    if placement["missingConsent"]:
-        said.append(f"no consent to {placement['missingConsent']}")
-    return f" ({', '.join(said)})" if said else ""
 
 
 def _facts(file: Path) -> Any:

@@ -122,13 +122,16 @@ def _effects(effects: Effects) -> Table:
         table.add_row(
             f"{len(parts) - _MOST_EFFECTS} more", signed(sum(value for _, value in parts[_MOST_EFFECTS:]))
         )
+    if not parts:
+        table.add_row("no feature spoke for or against it", "")
     table.add_row("here", reward(effects.estimate))
     return table
 
 
 def _facts(told: Explanation) -> list[str]:
     versions = told.versions
-    facts = [f"decision {told.decision_id}, {moment(told.decided_at_ms)}, tier {told.tier}, policy {told.policy}"]
+    made = f"decision {told.decision_id}" if told.decision_id else "no decision was made"
+    facts = [f"{made}, {moment(told.decided_at_ms)}, tier {told.tier}, policy {told.policy}"]
     if told.drawn is not None:
         facts.append(f"ticket {told.drawn.ticket:,} of {told.drawn.out_of:,} fell on {told.drawn.arm}")
     state = "no state" if versions.state_revision is None else f"state revision {versions.state_revision}"

@@ -30,6 +30,9 @@ MAX_KEPT = 4
 TIMEOUT_S = 30.0
 """A check takes a few seconds, most of which is imports; a machine that is busy may need longer."""
 
+MAX_WAITING = 2
+"""Drafts that wait for the check of another; who comes behind them would wait for a minute and longer."""
+
 Check: TypeAlias = Callable[[Mapping[str, bytes]], Awaitable[CheckedDraft]]
 """Checks the files of a catalog, by name."""
 
@@ -77,6 +80,7 @@ class Drafts:
         self._services = services
         self._check = check
         self._one_at_a_time = asyncio.Lock()
+        self._n_asked = 0
         self._kept: OrderedDict[bytes, PreparedCatalog] = OrderedDict()
 
     async def prepared(self, files: Mapping[str, str], now_ms: int) -> PreparedCatalog:
@@ -87,23 +91,33 @@ class Drafts:
         MistakenDraft
             With every mistake.
         Unavailable
-            If it cannot be checked in time.
+            If it cannot be checked in time, or too many wait for that already.
         """
         in_force = self._services.catalog.current.catalog
         texts = {name: text.encode("utf-8", "replace") for name, text in sorted(files.items())}
         digest = hashlib.sha256(msgspec.msgpack.encode([in_force.version, texts])).digest()
-        async with self._one_at_a_time:
-            kept = self._kept.get(digest)
-            if kept is None:
-                checked = await self._check(texts)
-                if checked.catalog is None:
-                    raise MistakenDraft(checked.mistakes)
-                compiled = await asyncio.to_thread(_compiled, checked.catalog, in_force, now_ms)
-                kept = self._kept[digest] = await self._services.catalog.prepared(compiled)
-                if len(self._kept) > MAX_KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(digest)
-            return kept
+        if digest not in self._kept:
+            if self._n_asked > MAX_WAITING:
+                raise Spoken(f"{self._n_asked} drafts are being checked already, one after the other")
+            self._n_asked += 1
+            try:
+                async with self._one_at_a_time:
+                    if digest not in self._kept:  # the one before may have been the same
+                        self._kept[digest] = await self._made(texts, in_force, now_ms)
+            finally:
+                self._n_asked -= 1
+        self._kept.move_to_end(digest)
+        kept = self._kept[digest]
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+    async def _made(self, texts: Mapping[str, bytes], in_force: CompiledCatalog, now_ms: int) -> PreparedCatalog:
+        checked = await self._check(texts)
+        if checked.catalog is None:
+            raise MistakenDraft(checked.mistakes)
+        compiled = await asyncio.to_thread(_compiled, checked.catalog, in_force, now_ms)
+        return await self._services.catalog.prepared(compiled)
 
 
 def _compiled(body: bytes, in_force: CompiledCatalog, now_ms: int) -> CompiledCatalog:

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 from api.access.caller import Caller
 from api.access.permissions import Permission
 from api.errors import ApiError, forbidden
+from api.limits.slices import Slices
 from api.process.catalog import CatalogInForce
 from api.services.ports import Services, Visitors
 from api.services.records import Records
@@ -16,11 +17,14 @@ from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.request import DecideRequest
 from personalization.deciding.reward_scorer import RewardScorer
+from personalization.deciding.watching import FilledSlot
 from personalization.errors import Unavailable
 from personalization.events.decision_record import DecisionRecord
 from personalization.explaining import preview_link
 from personalization.explaining.explanation import Explanation
 from personalization.explaining.of_record import Surroundings, explain_record
+from personalization.explaining.of_slot import explaining_slot
+from personalization.explaining.words import Tense
 from personalization.visitor.visitor_state import VisitorState
 
 CatalogOf: TypeAlias = Callable[[int], Awaitable[PreparedCatalog | None]]
@@ -124,6 +128,28 @@ class Explainer:
             return self._sources.models[model]
         except KeyError:
             return None
+
+
+async def explanations_of(
+    slots: Sequence[FilledSlot], slices: Slices, tense: Tense | None = None
+) -> list[Explanation]:
+    """Why each slot shows what it shows: of many slots and arms that takes long, and decisions go on meanwhile.
+
+    ``tense`` is that of ``explain_slot``.
+    """
+    found: list[Explanation] = []
+    for slot in slots:
+        steps = explaining_slot(slot, tense)
+        try:
+            while True:
+                next(steps)
+                if slices.is_over:
+                    await slices.pause()
+        except StopIteration as finished:
+            found.append(finished.value)
+        if slices.is_over:
+            await slices.pause()
+    return found
 
 
 def see_that_may_explain(caller: Caller, preview: str | None, request: DecideRequest, services: Services) -> None:

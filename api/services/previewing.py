@@ -1,4 +1,4 @@
-"""Previews: what would this visitor see? Read and decided as any request, and kept nowhere.
+"""Previews: what would this visitor see? Decided by the steps of any decision, explained as any, and kept nowhere.
 
 Nothing is logged, counted, or remembered of it: it goes past the decider, the recorder and the gate of consent.
 """
@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from api.limits.slices import Slices
+from api.services.explaining import explanations_of
 from api.services.ports import Services
 from personalization.audience.merge import merge_states
 from personalization.bounded import short_hash
-from personalization.deciding.call import Call
-from personalization.deciding.decide import NO_SCORERS, check
+from personalization.deciding.decide import NO_SCORERS, Deciding, check, deciding
 from personalization.deciding.decider_catalog import PreparedCatalog
+from personalization.deciding.decision import Answer, Decision
 from personalization.deciding.holdout import HOLDOUT
 from personalization.deciding.request import DecideRequest
-from personalization.explaining.facts import Facts, lay_over
-from personalization.explaining.preview import PreviewedPlacement, previewed
+from personalization.deciding.watching import FilledSlot
+from personalization.explaining.explanation import Explanation
+from personalization.explaining.facts import Facts, lay_over, take_over
 from personalization.visitor.visitor_key import user_key
 from personalization.visitor.visitor_state import VisitorState
 
@@ -29,6 +31,21 @@ MAX_UNITS = 64
 """Tried for somebody made up who is held out nowhere; with a holdout of a tenth the first nearly always is."""
 
 
+class PreviewedSlot(NamedTuple):
+    """What would stand in a slot, by one draw.
+
+    Attributes
+    ----------
+    decision
+        Its id is nobody's: nothing can be rewarded by it.
+    why
+        As a decision that is made is explained.
+    """
+
+    decision: Decision
+    why: Explanation
+
+
 class Preview(NamedTuple):
     """What a visitor would see.
 
@@ -36,12 +53,14 @@ class Preview(NamedTuple):
     ----------
     is_known
         Whether something is known of the visitor.
+    slots
+        In the order in which they were asked for; of a placement with nothing left to show there is none.
     faults
         Models that failed to answer, by their key.
     """
 
     is_known: bool
-    placements: list[PreviewedPlacement]
+    slots: list[PreviewedSlot]
     faults: list[str]
 
 
@@ -74,31 +93,33 @@ class Previewer:
         catalog = services.catalog.current if draft is None else draft
         check(request, catalog)
         states = await self._states(request)
+        slices = Slices(services.turnstile)
+        await slices.pause()  # of many previews that come at once one is worked on in a turn
         state = states[0] if states else VisitorState()
         for other in states[1:]:
             merge_states(state, other, catalog.catalog)
         lay_over(state, facts, catalog.catalog, now_ms)
         if request.anonymous_id == MADE_UP:
             state.unit = self._unit(request, state, catalog)
-        models = services.models if draft is None else services.models.under(draft)
-        call = Call(
+        slots: list[FilledSlot] = []
+        steps = deciding(
             request,
             [state],
             catalog,
-            models,
+            services.models if draft is None else services.models.under(draft),
             now_ms,
-            services.decision_keys(),
-            services.nonce,
-            lambda: False,
-            services.conversions if catalog.catalog.scored else NO_SCORERS,
+            keys=services.decision_keys(),
+            nonce=services.nonce,
+            scorers=services.conversions if catalog.catalog.scored else NO_SCORERS,
+            watch=slots.append,
+            assume=lambda scope: take_over(scope, facts),
         )
-        slices = Slices(services.turnstile)
-        placements = []
-        for placement in previewed(call, facts):
-            placements.append(placement)
-            if slices.is_over:
-                await slices.pause()
-        return Preview(bool(states), placements, sorted({key for key, _ in call.answer.faults}))
+        answer = await _answer(steps, slices)
+        explanations = await explanations_of(slots, slices, "now")
+        previewed = [
+            PreviewedSlot(decision, why) for decision, why in zip(answer.decisions, explanations, strict=True)
+        ]
+        return Preview(bool(states), previewed, sorted({key for key, _ in answer.faults}))
 
     async def _states(self, request: DecideRequest) -> Sequence[VisitorState]:
         if request.user_id is None and request.anonymous_id == MADE_UP:
@@ -115,3 +136,21 @@ class Previewer:
             if all(each.assignment(secret, unit, state).experiment != HOLDOUT for each in experiments):
                 return unit
         return units[0]
+
+
+async def _answer(steps: Deciding, slices: Slices) -> Answer:
+    """The answer, every model asked at once; decisions of visitors go on meanwhile."""
+    try:
+        question = next(steps)
+        while True:
+            if slices.is_over:
+                await slices.pause()
+            try:
+                distribution = question.answer()
+            except Exception as error:  # the model's: the decision knows what to do without one
+                question = steps.throw(error)
+            else:
+                question = steps.send(distribution)
+    except StopIteration as finished:
+        answer: Answer = finished.value
+        return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from personalization.audience.consent import record, words_of
 from personalization.audience.conversion_scores import Scorers, Scores
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 NonceSource = Callable[[], bytes]
 """Gives ``decision_id.NONCE_BYTES`` that were never given before."""
 
+Assume: TypeAlias = Callable[[VisitorScope], object]
+"""Has a scope take other values than are known: what is to be so in a preview."""
+
 
 class Call:
     """One request while it is decided: what it carries, what is known of the visitor, what is answered so far.
@@ -41,6 +44,8 @@ class Call:
         It comes from a program that reads pages.
     watch
         Is told of each slot when it is filled; None: nobody asks.
+    assume
+        Changes what rules and features look at; None: they look at what is known.
     counted
         How often it shows what caps count together, by its name (``catalog.caps``).
     """
@@ -57,6 +62,7 @@ class Call:
         out_of_time: Callable[[], bool],
         scorers: Scorers,
         watch: Watch | None = None,
+        assume: Assume | None = None,
     ) -> None:
         self.request = request
         self.catalog = catalog
@@ -65,6 +71,7 @@ class Call:
         self.nonce = nonce
         self.out_of_time = out_of_time
         self.watch = watch
+        self.assume = assume
         self.now_ms = now_ms
         self.key = request.key
         self.is_crawler = is_crawler(request.context)
@@ -86,6 +93,8 @@ class Call:
         known = request.user_id is not None
         scores = Scores(scorers, self.answer.faults) if catalog.catalog.scored else None
         self.scope = VisitorScope(state, request.context, catalog.catalog, clock_ms, known, scores)
+        if assume is not None:
+            assume(self.scope)
         self.consents = Consents(request, state)
         if says_words:
             self.answer.words = self.consents.news(held, catalog.catalog.named.purposes, states)
@@ -96,7 +105,12 @@ class Call:
 
     def scope_without(self, missing: str | None) -> VisitorScope:
         """What may be looked at where the purpose ``missing`` lacks consent; None: all of it."""
-        return self.scope if missing is None or self.scope.state is None else self.scope.without_state()
+        if missing is None or self.scope.state is None:
+            return self.scope
+        scope = self.scope.without_state()
+        if self.assume is not None:
+            self.assume(scope)
+        return scope
 
     def nonce_of(self, placement: str, slot: str) -> bytes:
         """The nonce of a slot, by its number or name: of a request that may be sent again, the same each time."""

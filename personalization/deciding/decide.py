@@ -13,7 +13,7 @@ from typing import TypeAlias
 from msgspec import structs
 
 from personalization.audience.conversion_scores import Scorers
-from personalization.deciding.call import Call, NonceSource
+from personalization.deciding.call import Assume, Call, NonceSource
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision import Answer
 from personalization.deciding.decision_keys import DecisionKeys
@@ -111,9 +111,13 @@ def deciding(
     out_of_time: Callable[[], bool] = _never,
     scorers: Scorers = NO_SCORERS,
     watch: Watch | None = None,
+    assume: Assume | None = None,
 ) -> Deciding:
-    """``decide`` step by step, for a request that was checked: each question to a model is handed out."""
-    call = Call(request, states, catalog, models, now_ms, keys, nonce, out_of_time, scorers, watch)
+    """``decide`` step by step, for a request that was checked: each question to a model is handed out.
+
+    ``assume`` has rules and features look at other values than are known, for a preview.
+    """
+    call = Call(request, states, catalog, models, now_ms, keys, nonce, out_of_time, scorers, watch, assume)
     for asked in request.placements:
         if request.apart:
             call.taken.clear()

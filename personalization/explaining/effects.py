@@ -18,7 +18,7 @@ class Asked(NamedTuple):
     version
         The model's own.
     decided_by
-        The version that decided.
+        The version that decided; 0: the prior, which has learned nothing.
     """
 
     scorer: object | None
@@ -40,6 +40,8 @@ def effects_on(names: Sequence[str], asked: Asked) -> tuple[list[Effects], str |
     """What the features did to the estimates of the arms ``names``, and what is to be said of that."""
     if not names:
         return [], None
+    if not asked.decided_by:
+        return [], "The model had learned nothing yet, so no feature spoke for or against anything."
     if asked.scorer is None:
         return [], "The model that decided is not at hand, so nothing tells what each feature did."
     if not hasattr(asked.scorer, "contributions"):

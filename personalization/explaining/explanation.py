@@ -202,6 +202,8 @@ class Explanation(Told, frozen=True, kw_only=True):
     ----------
     words
         In plain words, to be read aloud.
+    decision_id
+        Empty: it was not made, but would be.
     shown
         The arm.
     weight, probability

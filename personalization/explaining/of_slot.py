@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import TypeAlias
 
 from msgspec import structs
 
@@ -32,14 +33,28 @@ from personalization.explaining.refusals import (
 from personalization.explaining.sides import holdout_side
 from personalization.explaining.words import KEPT_REASON, Tense, in_plain_words
 
+Explaining: TypeAlias = Generator[None, None, Explanation]
+"""An explanation under way: halts between its parts, so that others have their turn."""
+
 
 def explain_slot(filled: FilledSlot, tense: Tense | None = None) -> Explanation:
+    """``explaining_slot`` in one go."""
+    steps = explaining_slot(filled, tense)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as finished:
+        explained: Explanation = finished.value
+        return explained
+
+
+def explaining_slot(filled: FilledSlot, tense: Tense | None = None) -> Explaining:
     """Why the slot shows what it shows.
 
     Parameters
     ----------
     tense
-        None: as the request says whether what is decided is shown.
+        None: as the request says whether what is decided is shown. ``now``: nothing is, and the decision has no id.
     """
     filling, call = filled.filling, filled.filling.call
     compiled = filling.placement.compiled
@@ -47,13 +62,14 @@ def explain_slot(filled: FilledSlot, tense: Tense | None = None) -> Explanation:
     closed = None
     if not filling.open and compiled.when is not None:
         closed = structs.replace(closed_placement(compiled.when, found), arm=filling.name)
+    refused = yield from _refused(filled, found, closed)
     shown, weight, policy, reason, model_version = _choice(filled)
     arms = _arms(filled, shown, weight)
     effects, note = _effects(filled, shown, arms, model_version)
     known = filling.scope.state is not None
     explained = Explanation(
         words="",
-        decision_id=_decision_id(filled),
+        decision_id="" if tense == "now" else _decision_id(filled),
         placement=filling.name,
         slot=filled.slot,
         shown=shown,
@@ -64,7 +80,7 @@ def explain_slot(filled: FilledSlot, tense: Tense | None = None) -> Explanation:
         reason=reason,
         decided_at_ms=call.now_ms,
         arms=arms,
-        refused=_refused(filled, found, closed),
+        refused=refused,
         versions=Versions(
             catalog=call.catalog.catalog.version,
             model=model_version,
@@ -165,7 +181,9 @@ def _effects(
     return effects_on(compared(shown, arms), asked)
 
 
-def _refused(filled: FilledSlot, found: Circumstances, closed: RefusedArm | None) -> list[RefusedArm]:
+def _refused(
+    filled: FilledSlot, found: Circumstances, closed: RefusedArm | None
+) -> Generator[None, None, list[RefusedArm]]:
     filling = filled.filling
     candidates = filling.candidates
     told = []
@@ -176,6 +194,7 @@ def _refused(filled: FilledSlot, found: Circumstances, closed: RefusedArm | None
             told.append(refused_arm(name, reason, candidates.arm(name) if known else None, found))
         elif closed is not None:
             told.append(refused_by_placement(name, closed))
+        yield
     return told
 
 

@@ -18,14 +18,15 @@ from api.dialects.own.wire import DECIDE, WireDecide
 from api.http.answer import reply
 from api.http.browser import with_browser
 from api.http.dialect import Call, Reply
+from api.limits.slices import Slices
 from api.reading.notice import Notice
+from api.services.explaining import explanations_of
 from api.services.intake import Intake
 from personalization.deciding.decide import decidable
 from personalization.deciding.decision import Answer, Decision
 from personalization.deciding.request import DecideRequest
 from personalization.deciding.watching import FilledSlot
 from personalization.explaining.explanation import Explanation
-from personalization.explaining.of_slot import explain_slot
 
 MAX_BODY_BYTES = 1024 * 1024
 _NO_STORE = [(b"cache-control", b"no-store")]
@@ -79,7 +80,8 @@ async def _explained(call: Call, wire: WireDecide, request: DecideRequest, intak
     # Its time begins now: that it is looked at is recorded first, and who wants to know why can wait.
     deadline = decider.deadline(time.perf_counter(), wire.deadline_ms)
     answer = await decider.decide(request, intake, deadline, watch=slots.append)
-    return _whole(call, request, answer, intake, [explain_slot(slot) for slot in slots])
+    explanations = await explanations_of(slots, Slices(call.core.services.turnstile))
+    return _whole(call, request, answer, intake, explanations)
 
 
 def _whole(

@@ -45,11 +45,13 @@ async def preview(call: Call) -> Reply:
         anonymous_id=anonymous_id if user_id or anonymous_id else MADE_UP,
         context=bounded_context(storable(wire.context)),
         activate=False,
+        apart=wire.placements is None,  # no page shows all of them at once
         consent_default=call.caller.access.consent_default == "granted",
     )
     call.weigh(len(request.placements))
     found = await core.previewer.preview(request, _facts(wire.facts, at_ms), at_ms, draft)
-    return reply(preview_answer(found, at_ms, in_force.catalog.version if draft is None else None))
+    names = [asked.placement for asked in request.placements]
+    return reply(preview_answer(found, names, at_ms, in_force.catalog.version if draft is None else None))
 
 
 def _visitor(wire: WirePreview) -> tuple[str | None, str | None]:

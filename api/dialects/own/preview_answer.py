@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from api.dialects.own.visitor_parts import ReasonAnswer, reason_answer
 from api.errors import ErrorAnswer
 from api.http.answer import Answer
 from api.process.draft_check import DraftMistake
-from api.services.previewing import Preview
-from personalization.explaining.preview import PreviewedPlacement, PreviewedSlot, RefusedArm
-
-
-class PreviewArmAnswer(Answer, frozen=True, kw_only=True):
-    """An arm that may be shown.
-
-    Attributes
-    ----------
-    estimate, uncertainty
-        What the model expects of it, in units of reward, and the standard deviation of that; null: none was asked.
-    """
-
-    content_id: str
-    probability: float
-    estimate: float | None
-    uncertainty: float | None
+from api.services.previewing import Preview, PreviewedSlot
+from personalization.explaining.explanation import Explanation
 
 
 class PreviewSlotAnswer(Answer, frozen=True, kw_only=True):
@@ -34,8 +19,8 @@ class PreviewSlotAnswer(Answer, frozen=True, kw_only=True):
     ----------
     probability
         Of this content.
-    arms
-        All that it was drawn from; empty: the session keeps its choice.
+    explanation
+        Why: as of a decision that is made, without an id.
     """
 
     slot: int
@@ -45,24 +30,9 @@ class PreviewSlotAnswer(Answer, frozen=True, kw_only=True):
     policy: str
     tier: str
     reason: str
-    arms: list[PreviewArmAnswer]
-
-
-class PreviewRefusalAnswer(Answer, frozen=True, kw_only=True):
-    """An arm that may not be shown.
-
-    Attributes
-    ----------
-    reason
-        The word that records have for it.
-    rule
-        Why its rule does not hold, if that is the reason.
-    """
-
-    content_id: str
-    reason: str
-    words: str
-    rule: ReasonAnswer | None
+    holdout: bool
+    variant: str | None
+    explanation: Explanation
 
 
 class PreviewPlacementAnswer(Answer, frozen=True, kw_only=True):
@@ -70,21 +40,12 @@ class PreviewPlacementAnswer(Answer, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    rule
-        Why the placement's own rule holds or does not; null: it has none.
-    missing_consent
-        The purpose without which nothing is personalised here; null: none is missing.
-    holdout
-        Whether the visitor is served its control.
+    slots
+        Empty: what it could show stands in placements that were named before it, its default included.
     """
 
     placement: str
-    rule: ReasonAnswer | None
-    missing_consent: str | None
-    holdout: bool
-    variant: str | None
     slots: list[PreviewSlotAnswer]
-    refused: list[PreviewRefusalAnswer]
 
 
 class PreviewAnswer(Answer, frozen=True, kw_only=True):
@@ -125,13 +86,18 @@ class MistakenDraftAnswer(ErrorAnswer, frozen=True, kw_only=True):
     mistakes: list[DraftMistakeAnswer]
 
 
-def preview_answer(preview: Preview, at_ms: int, catalog_version: int | None) -> PreviewAnswer:
-    """A preview, as it is answered."""
+def preview_answer(
+    preview: Preview, placements: Sequence[str], at_ms: int, catalog_version: int | None
+) -> PreviewAnswer:
+    """A preview of the placements, as it is answered."""
+    slots: dict[str, list[PreviewSlotAnswer]] = {name: [] for name in placements}
+    for each in preview.slots:
+        slots[each.decision.placement].append(_slot(each))
     return PreviewAnswer(
         at_ms=at_ms,
         known=preview.is_known,
         catalog_version=catalog_version,
-        placements=[_placement(each) for each in preview.placements],
+        placements=[PreviewPlacementAnswer(placement=name, slots=found) for name, found in slots.items()],
         failed_models=preview.faults,
     )
 
@@ -153,18 +119,6 @@ def mistaken_draft(mistakes: list[DraftMistake], request_id: str) -> MistakenDra
     )
 
 
-def _placement(found: PreviewedPlacement) -> PreviewPlacementAnswer:
-    return PreviewPlacementAnswer(
-        placement=found.placement,
-        rule=None if found.rule is None else reason_answer(found.rule),
-        missing_consent=found.missing,
-        holdout=found.held_out,
-        variant=found.variant or None,
-        slots=[_slot(each) for each in found.slots],
-        refused=[_refused(each) for each in found.refused],
-    )
-
-
 def _slot(found: PreviewedSlot) -> PreviewSlotAnswer:
     decision = found.decision
     return PreviewSlotAnswer(
@@ -175,22 +129,7 @@ def _slot(found: PreviewedSlot) -> PreviewSlotAnswer:
         policy=decision.policy,
         tier=decision.tier.value,
         reason=decision.reason,
-        arms=[
-            PreviewArmAnswer(
-                content_id=arm.content,
-                probability=arm.probability,
-                estimate=arm.estimate,
-                uncertainty=arm.uncertainty,
-            )
-            for arm in found.arms
-        ],
-    )
-
-
-def _refused(arm: RefusedArm) -> PreviewRefusalAnswer:
-    return PreviewRefusalAnswer(
-        content_id=arm.content,
-        reason=arm.reason,
-        words=arm.words,
-        rule=None if arm.rule is None else reason_answer(arm.rule),
+        holdout=decision.holdout,
+        variant=decision.variant or None,
+        explanation=found.why,
     )

@@ -16,7 +16,11 @@ MAX_EVENTS = 100
 
 Count: TypeAlias = Annotated[float, Meta(ge=0, le=1e9)]
 Amount: TypeAlias = Annotated[float, Meta(ge=-1e12, le=1e12)]
-Value: TypeAlias = str | int | float | bool | None
+Name: TypeAlias = Annotated[str, Meta(max_length=256)]
+Value: TypeAlias = Name | int | float | bool | None
+
+_OF = Meta(max_length=256)
+"""As many facts of a kind as anybody says of one person, and more than a visitor's state keeps."""
 
 
 class WireMadeUpEvent(Wire, frozen=True, kw_only=True):
@@ -58,13 +62,13 @@ class WireFacts(Wire, frozen=True, kw_only=True):
         When it is; left out: now.
     """
 
-    traits: dict[str, Value] = msgspec.field(default_factory=dict)
-    counts: dict[str, Count] = msgspec.field(default_factory=dict)
-    cart: dict[str, Amount] | None = None
+    traits: Annotated[dict[Name, Value], _OF] = msgspec.field(default_factory=dict)
+    counts: Annotated[dict[Name, Count], _OF] = msgspec.field(default_factory=dict)
+    cart: Annotated[dict[Name, Amount], _OF] | None = None
     n_orders: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     revenue: Amount | None = None
-    consent: dict[str, bool] = msgspec.field(default_factory=dict)
-    segments: dict[str, bool] = msgspec.field(default_factory=dict)
+    consent: Annotated[dict[Name, bool], Meta(max_length=32)] = msgspec.field(default_factory=dict)
+    segments: Annotated[dict[Name, bool], _OF] = msgspec.field(default_factory=dict)
     events: Annotated[list[WireMadeUpEvent], Meta(max_length=MAX_EVENTS)] = msgspec.field(default_factory=list)
     device: Literal["mobile", "tablet", "desktop", "bot", "unknown"] | None = None
     known: bool | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from api.process.draft_check import CheckedDraft, checked
 from api.services.drafts import Drafts
 from personalization.catalog.catalog import Cap
 from personalization.catalog.compiled_catalog import compile_catalog
+from personalization.errors import Unavailable
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import Exposure, VisitorState
 from tests.unit.api.site import NOW, SERVER, WRITE, Site, open_site, shop
@@ -53,11 +55,17 @@ async def previewed(site: Site, **body: Any) -> dict[str, Any]:
 
 
 def arms(found: dict[str, Any]) -> list[str]:
-    return [arm["contentId"] for arm in found["placements"][0]["slots"][0]["arms"]]
+    return [arm["arm"] for arm in why(found)["arms"]]
 
 
 def refused(found: dict[str, Any]) -> dict[str, str]:
-    return {arm["contentId"]: arm["reason"] for arm in found["placements"][0]["refused"]}
+    return {arm["arm"]: arm["reason"] for arm in why(found)["refused"]}
+
+
+def why(found: dict[str, Any]) -> dict[str, Any]:
+    """The explanation of the first slot."""
+    explained: dict[str, Any] = found["placements"][0]["slots"][0]["explanation"]
+    return explained
 
 
 async def test_a_visitor_is_shown_what_they_could_be_shown_and_why_nothing_else(site: Site) -> None:
@@ -72,9 +80,35 @@ async def test_a_visitor_is_shown_what_they_could_be_shown_and_why_nothing_else(
     assert found["known"] is True
     assert arms(found) == ["shoes"]
     assert refused(found) == {"tents": "rule", "bags": "cap"}
-    tents = found["placements"][0]["refused"][0]
-    assert tents["rule"]["failing"] == ["traits.plan == 'pro' does not hold: traits.plan is 'free'"]
+    [tents] = [arm for arm in why(found)["refused"] if arm["arm"] == "tents"]
+    assert tents["failing"] == ["traits.plan == 'pro' does not hold: traits.plan is 'free'"]
     assert "traits.plan is 'free'" in tents["words"]
+
+
+async def test_a_preview_is_explained_as_a_decision_is(site: Site) -> None:
+    """By the same steps, in the same words; but that it would be shown, and has no id."""
+    site.visitors.states["a:a1"] = VisitorState(
+        event_count=3, first_ms=NOW - 5, traits={"plan": "free"}, n_orders=2
+    )
+    body = {"visitor": {"anonymousId": "a1"}, "placements": ["home.hero"]}
+    seen = why(await previewed(site, **body))
+    answered = await site.client.post("/v1/decide", json={**body, "explain": True}, headers=SERVER)
+    told = answered.json()["decisions"][0]["explanation"]
+    drawn = ("words", "decisionId", "shown", "drawn", "effects", "weight", "probability")
+    assert {name: seen[name] for name in seen if name not in drawn} == {
+        name: told[name] for name in told if name not in drawn
+    }
+    assert seen["decisionId"] == "", "nothing can be rewarded by it"
+    assert seen["words"].startswith("The visitor would be shown ")
+
+
+async def test_placements_that_are_not_named_are_previewed_each_on_its_own(site: Site) -> None:
+    """No page shows all of them at once: what stands in one may stand in another."""
+    every = await previewed(site, placements=None, facts={"nOrders": 1})
+    assert len(every["placements"]) == len(site.compiled.placements)
+    assert all(each["slots"] for each in every["placements"])
+    reasons = {arm["reason"] for each in every["placements"] for arm in each["slots"][0]["explanation"]["refused"]}
+    assert "taken" not in reasons
 
 
 async def test_a_preview_draws_from_what_a_decision_draws_from(site: Site) -> None:
@@ -85,8 +119,9 @@ async def test_a_preview_draws_from_what_a_decision_draws_from(site: Site) -> No
         placement = next(each for each in found["placements"] if each["placement"] == record.choice.placement)
         slot = placement["slots"][record.choice.slot]
         if not record.above:  # what stands above was drawn anew
-            assert [arm["contentId"] for arm in slot["arms"]] == list(record.arms)
-            assert [arm["probability"] for arm in slot["arms"]] == [weight / 2**32 for weight in record.weights]
+            told = slot["explanation"]["arms"]
+            assert [arm["arm"] for arm in told] == list(record.arms)
+            assert [arm["weight"] for arm in told] == list(record.weights)
 
 
 async def test_facts_are_laid_over_what_is_known(site: Site) -> None:
@@ -110,15 +145,14 @@ async def test_somebody_made_up_is_held_out_nowhere(site: Site) -> None:
     catalog = structs.replace(site.compiled.catalog, holdout=0.5)
     site.compiled = compile_catalog(catalog, 13)
     found = await previewed(site, facts={"nOrders": 1})
-    assert found["placements"][0]["holdout"] is False
+    assert found["placements"][0]["slots"][0]["holdout"] is False
 
 
 async def test_who_refused_is_shown_what_rules_show(site: Site) -> None:
     site.visitors.states["a:a1"] = VisitorState(event_count=3, consents={"personalization": Word(True, NOW)})
     found = await previewed(site, visitor={"anonymousId": "a1"}, facts={"consent": {"personalization": False}})
-    [placement] = found["placements"]
-    assert placement["missingConsent"] == "personalization"
-    assert placement["slots"][0]["tier"] in ("rules", "default")
+    assert found["placements"][0]["slots"][0]["tier"] in ("rules", "default")
+    assert [(word["purpose"], word["granted"]) for word in why(found)["consent"]] == [("personalization", False)]
 
 
 async def test_a_preview_leaves_no_trace(site: Site) -> None:
@@ -137,7 +171,7 @@ async def test_a_preview_leaves_no_trace(site: Site) -> None:
 def decided(site: Site) -> list[str]:
     """What is counted of decisions, events and links."""
     lines = site.metrics.exposition().decode().splitlines()
-    of_any_request = ("nextbest_request", "nextbest_event_loop_delay")
+    of_any_request = ("nextbest_request", "nextbest_event_loop")
     return [line for line in lines if line.startswith("nextbest_") and not line.startswith(of_any_request)]
 
 
@@ -153,6 +187,9 @@ async def test_a_write_key_may_not_preview(site: Site) -> None:
         ({"facts": {"events": [{"event": "Viewed", "ago": "soon"}]}}, "facts.events[0].ago"),
         ({"facts": {"now": "whenever"}}, "facts.now"),
         ({"facts": {"device": "fridge"}}, "facts.device"),
+        ({"facts": {"consent": {f"purpose {n}": True for n in range(33)}}}, "facts.consent"),
+        ({"facts": {"traits": {f"trait {n}": 1 for n in range(257)}}}, "facts.traits"),
+        ({"facts": {"traits": {"plan": "x" * 257}}}, "facts.traits"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_by_its_field(site: Site, body: dict[str, Any], field: str) -> None:
@@ -183,6 +220,29 @@ async def test_a_draft_is_checked_once(site: Site) -> None:
     assert await drafts.prepared(dict(reversed(DRAFT.items())), NOW) is first
     await drafts.prepared({**DRAFT, "more.yaml": "# nothing"}, NOW)
     assert len(checks) == 2
+
+
+async def test_a_draft_that_is_remembered_waits_for_no_other(site: Site) -> None:
+    """And of others no more wait than are checked within a minute and a half: the next is told to come again."""
+    gate = asyncio.Event()
+    gate.set()
+
+    async def check(files: Mapping[str, bytes]) -> CheckedDraft:
+        await gate.wait()
+        return checked(dict(files))
+
+    drafts = Drafts(site.services(), check)
+    first = await drafts.prepared(DRAFT, NOW)
+    gate.clear()
+    others = [{**DRAFT, "more.yaml": f"# {n}"} for n in range(4)]
+    waiting = [asyncio.create_task(drafts.prepared(files, NOW)) for files in others[:3]]
+    await asyncio.sleep(0)
+    assert await drafts.prepared(DRAFT, NOW) is first
+    with pytest.raises(Unavailable, match="3 drafts are being checked"):
+        await drafts.prepared(others[3], NOW)
+    gate.set()
+    assert len({id(each) for each in await asyncio.gather(*waiting)}) == 3
+    await drafts.prepared(others[3], NOW)
 
 
 async def test_of_a_window_that_a_draft_brings_nothing_is_known(site: Site) -> None:

@@ -14,30 +14,25 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.preview import preview
+from personalization.explaining.words import MOST_REFUSALS
 
+EXPLANATION = {
+    "words": "The visitor would be shown tents.\x1b[2J",
+    "arms": [
+        {"arm": "bags", "probability": 0.375},
+        {"arm": "tents", "probability": 0.625},
+        {"arm": "boots", "probability": 0.0},
+    ],
+    "refused": [{"arm": f"a{n}", "words": "it has ended"} for n in range(MOST_REFUSALS + 1)],
+    "placementRule": None,
+}
 ANSWER = {
     "placements": [
         {
             "placement": "hero",
-            "rule": {"holds": True, "failing": []},
-            "missingConsent": None,
-            "holdout": False,
-            "variant": "b",
-            "slots": [
-                {
-                    "slot": 0,
-                    "contentId": "tents",
-                    "probability": 0.625,
-                    "tier": "personalised",
-                    "reason": "drawn by thompson from 2 eligible",
-                    "arms": [
-                        {"contentId": "tents", "probability": 0.625},
-                        {"contentId": "bags", "probability": 0.375},
-                    ],
-                }
-            ],
-            "refused": [{"contentId": "shoes", "words": "its rule does not hold: known is false\x1b[2J"}],
-        }
+            "slots": [{"slot": 0, "contentId": "tents", "probability": 0.625, "explanation": EXPLANATION}],
+        },
+        {"placement": "list", "slots": []},
     ]
 }
 MISTAKE = {"file": "a.yaml", "line": 3, "path": "placements.x", "message": "is wrong"}
@@ -83,10 +78,13 @@ def ran(api: Api, *arguments: str) -> Result:
 
 def test_what_would_be_shown_is_said_with_all_that_could_be_and_could_not(api: Api) -> None:
     assert ran(api, "--visitor", "u1", "--placement", "hero").output.splitlines() == [
-        "hero (variant b)",
-        "  slot 0: tents (62.5%) – personalised: drawn by thompson from 2 eligible",
-        "    or bags (37.5%)",
-        "  not shoes: its rule does not hold: known is false\N{REPLACEMENT CHARACTER}[2J",
+        "hero",
+        "  slot 0: tents (62 %)",
+        "    or bags (38 %)",
+        "    The visitor would be shown tents.\N{REPLACEMENT CHARACTER}[2J",
+        "    not a5: it has ended",
+        "list",
+        "  nothing is left: what it could show stands in a placement before it",
     ]
     assert api.asked == [("/v1/preview", "sk", {"visitor": {"userId": "u1"}, "placements": ["hero"]})]
 
