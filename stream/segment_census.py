@@ -1,6 +1,7 @@
 """Counts who is in which segment: a slow walk over all visitors that takes two hundredths of a core.
 
-It begins anew a minute after it is done, and at once after a new version of the catalog. It keeps nothing but
+It begins anew seconds after it is done where there are few visitors, a minute after where there are many, and at
+once after a new version of the catalog. It keeps nothing but
 counts, one small value for each partition. Visitors who come or go while it walks may be missed, and while Redis
 makes room for more of them it may name a few twice: a size is exact if nothing changes meanwhile, else close to it.
 """
@@ -30,10 +31,25 @@ REST_S = 0.005
 """After each step at least, so that others on the loop have their turn."""
 
 BETWEEN_S = 60.0
-"""Between two walks: sizes that are minutes old are good enough for a list that people read."""
+"""Between two walks at most: sizes that are minutes old are good enough for a list that people read."""
+
+SOON_S = 2.0
+"""Between two walks at least: whoever tries segments out on a fresh installation looks at once."""
+
+RESTS = 20
+"""Times as long as a walk took it rests, within these."""
 
 LOOK_S = 1.0
 """Between two looks whether there is something to do."""
+
+
+def rest_after(took_s: float) -> float:
+    """How long to rest after a walk, in seconds.
+
+    >>> [rest_after(took_s) for took_s in (0.01, 1.0, 600.0)]
+    [2.0, 20.0, 60.0]
+    """
+    return min(BETWEEN_S, max(SOON_S, RESTS * took_s))
 
 
 class Catalogs(Protocol):
@@ -79,15 +95,17 @@ class SegmentCensus:
         self._cpu_share = cpu_share
         self._now_ms = now_ms
         self._counted: tuple[int, frozenset[int]] | None = None
-        self._rested_s = 0.0
+        self._due_s = 0.0
 
     async def run(self) -> None:
         """Count again and again, until cancelled."""
         while True:
             try:
                 if self._owned() and self._catalogs.ready and self._is_due():
+                    began_s = time.monotonic()
                     await self.count(self._catalogs.current)
-                    self._rested_s = time.monotonic()
+                    done_s = time.monotonic()
+                    self._due_s = done_s + rest_after(done_s - began_s)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -96,7 +114,7 @@ class SegmentCensus:
 
     def _is_due(self) -> bool:
         what = self._catalogs.current.version, frozenset(self._owned())
-        return what != self._counted or time.monotonic() - self._rested_s >= BETWEEN_S
+        return what != self._counted or time.monotonic() >= self._due_s
 
     async def count(self, catalog: CompiledCatalog) -> bool:
         """One walk; False: it was given up, for another version came, or other partitions are owned by now."""

@@ -13,12 +13,12 @@ from personalization.catalog.cel_parser import parse
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
 from personalization.catalog.measures import is_measure
 from personalization.catalog.rules import Rule
-from personalization.deciding.decision import Tier
 from personalization.deciding.distribution import SCALE
 from personalization.events.decision_record import DecisionRecord
 from personalization.explaining import person_words as words
 from personalization.explaining.exposure_report import exposures_of
 from personalization.explaining.rule_values import Look, looks_of, see
+from personalization.explaining.ways import Way, way_of
 from personalization.visitor.purposes import PERSONALISING, may
 
 
@@ -165,14 +165,17 @@ def _value(name: str, looks: Mapping[str, Look], scope: VisitorScope) -> Any:
 
 
 def _how(record: DecisionRecord) -> str:
-    if record.choice.holdout:
-        return words.BY_CONTROL
-    if record.tier == Tier.DEFAULT:
-        return words.BY_DEFAULT
-    if record.tier == Tier.RULES:
-        return words.BY_RULES
-    probability, n_arms = record.choice.weight / SCALE, len(record.arms)
-    if record.choice.policy == "uniform":
-        return words.BY_CHANCE
-    told = words.by_model if record.tier == Tier.PERSONALISED else words.by_request
-    return told(probability, n_arms)
+    choice = record.choice
+    probability, n_arms = choice.weight / SCALE, len(record.arms)
+    match way_of(record.tier, held_out=choice.holdout is True, apprentice=bool(choice.policy_arm)):
+        case Way.HELD_OUT:
+            return words.BY_CONTROL
+        case Way.DEFAULT:
+            return words.BY_DEFAULT
+        case Way.RULES:
+            return words.BY_RULES
+        case Way.APPRENTICE:
+            return words.BY_BASELINE
+        case Way.REQUEST:
+            return words.by_request(probability, n_arms)
+    return words.BY_CHANCE if choice.policy == "uniform" else words.by_model(probability, n_arms)

@@ -8,6 +8,7 @@ what they can do about it.
 from __future__ import annotations
 
 from personalization.catalog.sections.privacy import Controller
+from personalization.explaining.number_words import counted, percent
 from personalization.explaining.value_words import moment_in_words
 
 WHAT = (
@@ -123,14 +124,21 @@ def decision_words(content: str, placement: str, at_ms: int, how: str) -> str:
 
 def by_model(probability: float, n_arms: int) -> str:
     """A model chose by what is known of the person."""
-    return f"a model drew it by what was known of you, with a chance of {probability:.0%} among {n_arms} contents"
+    return f"a model drew it by what was known of you, {_chance(probability, n_arms)}"
 
 
 def by_request(probability: float, n_arms: int) -> str:
     """A model chose by the request alone."""
-    return f"a model drew it by this one visit alone, with a chance of {probability:.0%} among {n_arms} contents"
+    return f"a model drew it by this one visit alone, {_chance(probability, n_arms)}"
 
 
+def _chance(probability: float, n_arms: int) -> str:
+    if n_arms == 1:
+        return "as nothing else could be shown"
+    return f"with a chance of {percent(probability)} among {counted(n_arms, 'content')}"
+
+
+BY_BASELINE = "it is what everybody sees there; a model only watches, and chose nothing"
 BY_RULES = "fixed rules chose it; nothing that was learned played a part"
 BY_DEFAULT = "it is what everybody sees where nothing else may be shown"
 BY_CONTROL = "you are among those for whom nothing is personalised, so that its use can be measured"

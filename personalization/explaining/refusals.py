@@ -194,8 +194,12 @@ def _by_caps(name: str, arm: Arm, found: Circumstances) -> RefusedArm:
         saw += f", and its cap allows {'it' if cap.of == 'content' else 'that'} {times(cap.limit)}"
         words = f"as the visitor is now, {saw}" if found.as_of == "now" else saw
         return _refused(name, CAP, words, values=values, as_of=found.as_of)
-    caps = listed([f"{times(cap.limit)} {_over(cap)}" for cap in arm.content.cap])
+    caps = listed([f"{times(cap.limit)} {_over(cap)}{_together(cap, arm)}" for cap in arm.content.cap])
     return _refused(name, CAP, f"the visitor had seen it as often as its cap allowed ({caps})")
+
+
+def _together(cap: Cap, arm: Arm) -> str:
+    return "" if cap.of == "content" else f" for {_what(cap, arm)}"
 
 
 def _since_ms(cap: Cap, found: Circumstances) -> int | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from personalization.deciding.decision import Tier
 from personalization.explaining.explanation import Effects, ExplainedArm, Explanation
 from personalization.explaining.feature_words import feature_words
 from personalization.explaining.number_words import counted, length, listed, moment, percent, reward, signed
+from personalization.explaining.ways import Way, way_of
 from personalization.features import Features
 
 KEPT_REASON = "kept in this session"
@@ -52,17 +52,23 @@ def _choice(explained: Explanation, tense: Tense) -> list[str]:
     shown = _SHOWN[tense].format(explained.shown)
     holdout = explained.holdout
     kept = explained.kept
-    if kept is not None and kept.repeated:
+    way = way_of(
+        explained.tier,
+        held_out=holdout is not None and holdout.control is True,
+        apprentice=explained.apprentice is not None,
+        repeated=kept is not None and kept.repeated,
+    )
+    if way is Way.KEPT and kept is not None:
         return [
             f"{shown}, which this visit keeps: it was chosen at {moment(kept.since_ms)} with a probability of "
             f"{percent(explained.probability)}, and stays until the visitor is silent for "
             f"{length(kept.until_silent_ms)} or may not be shown it any more."
         ]
-    if explained.tier == Tier.DEFAULT:
+    if way is Way.DEFAULT:
         return [f"{shown}, the placement's default, as nothing else may be shown."]
-    if holdout is not None and holdout.control:
+    if way is Way.HELD_OUT:
         return [*_held_out(explained, shown)]
-    if explained.tier == Tier.RULES:
+    if way is Way.RULES:
         obstacle = explained.reason.partition(":")[0]
         if obstacle.startswith("no consent"):
             obstacle = f"there was {obstacle}"
@@ -70,14 +76,14 @@ def _choice(explained: Explanation, tense: Tense) -> list[str]:
             "the baseline" if "baseline" in explained.reason else "the first by priority of what may be shown"
         )
         return [f"{shown} by rules alone, without a model, as {obstacle}. It is {baseline}."]
-    if explained.apprentice is not None:
+    if way is Way.APPRENTICE and explained.apprentice is not None:
         return [
             f"{shown}, the baseline.",
             "This placement is an apprentice: it shows what would be shown without it, and watches.",
             f"Its policy would have drawn {explained.apprentice.policy_arm}.",
         ]
     sentences = [f"{shown}, with a probability of {percent(explained.probability)}."]
-    if explained.tier == Tier.CONTEXTUAL:
+    if way is Way.REQUEST:
         named = "nobody was named" if "no visitor" in explained.reason else "the visitor's state could not be read"
         sentences.append(f"The model went by the request alone, as {named}.")
     if kept is not None:

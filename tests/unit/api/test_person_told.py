@@ -116,11 +116,22 @@ async def test_the_latest_decisions_are_told_in_a_sentence_each(site: Shop) -> N
     first, second, third = (await told(site))["latest"]
     assert first["words"] == (
         "On 2023-11-14 at 22:13:20 UTC “tents” was chosen for “home.hero”: "
-        "a model drew it by what was known of you, with a chance of 50% among 2 contents."
+        "a model drew it by what was known of you, with a chance of 50 % among 2 contents."
     )
     assert "fixed rules" in second["words"]
     assert "nothing is personalised" in third["words"]
     assert site.records.asked == ["u:u1"]
+
+
+async def test_of_an_apprentice_nobody_is_told_that_a_model_chose(site: Shop) -> None:
+    """It shows the baseline; what its policy would have drawn was shown to nobody."""
+    assert isinstance(site.records, FakeRecords)
+    record = made("personalised")
+    watched = structs.replace(record, choice=structs.replace(record.choice, policy_arm="shoes"))
+    site.records.kept = [watched, structs.replace(record, arms=("tents",))]
+    first, second = (await told(site))["latest"]
+    assert "a model only watches, and chose nothing" in first["words"]
+    assert second["words"].endswith("by what was known of you, as nothing else could be shown.")
 
 
 async def test_where_no_record_can_be_read_all_else_is_told(site: Shop) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from personalization.catalog.catalog import Cap, Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.deciding.decider_catalog import PreparedCatalog, prepare
@@ -82,6 +84,14 @@ def test_a_cap_is_told_as_of_now() -> None:
     assert gone.words == "the visitor had seen it as often as its cap allowed (twice today (UTC))"
 
 
+def test_a_cap_that_counts_several_contents_is_not_told_as_one_of_its_own() -> None:
+    content = Content(body=1, group="promos", cap=(Cap(limit=1, of="group"),))
+    shop = catalog({"red": Content(body=1), "other": content})
+    record = structs.replace(decided(shop, VisitorState()), filtered={"other": "cap"})
+    [gone] = explained(record, shop, VisitorState()).refused
+    assert gone.words.endswith("(once in this session for contents of the group promos)")
+
+
 def with_cap(content: Content) -> tuple[PreparedCatalog, VisitorState]:
     state = VisitorState(exposures={"other": Exposure(2, NOW // DAY, 2, 2, NOW)})
     return catalog({"red": Content(body=1), "other": content}), state
@@ -121,6 +131,15 @@ def test_another_model_than_decided_says_so() -> None:
         [],
         "The model that decided is not at hand, so nothing tells what each feature did.",
     )
+
+
+def test_what_a_model_learned_since_is_no_reason_of_one_that_had_learned_nothing() -> None:
+    shop = catalog()
+    record = decided(shop, VisitorState())
+    prior = structs.replace(record, choice=structs.replace(record.choice, model_version=0))
+    told = explained(prior, shop, VisitorState(), scorer=Telling(version=8))
+    assert told.effects == []
+    assert told.effects_note == "The model had learned nothing yet, so no feature spoke for or against anything."
 
 
 def test_a_decision_by_the_default_is_told_with_all_that_was_closed() -> None:

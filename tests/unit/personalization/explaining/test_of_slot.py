@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 from personalization.catalog.catalog import Cap, Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.sections.variants import PlacementVariant
+from personalization.deciding.decide import deciding
 from personalization.deciding.decider_catalog import PreparedCatalog, prepare
 from personalization.deciding.distribution import SCALE
 from personalization.deciding.request import DecideRequest, PlacementRequest
+from personalization.deciding.watching import FilledSlot
 from personalization.events.decision_record import DecisionRecord, decode_record, encode_record
 from personalization.explaining.explanation import Explanation
+from personalization.explaining.facts import Facts, take_over
 from personalization.explaining.of_record import Surroundings, explain_record
+from personalization.explaining.of_slot import explain_slot
 from personalization.features import Features
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import Exposure, Holdout, Session, Sticky, VisitorState
@@ -239,6 +243,41 @@ def test_contributions_are_of_what_was_shown_and_of_the_next_best() -> None:
     assert [each.arm for each in explained.effects] == [explained.shown, others[explained.shown]]
     assert list(explained.effects[0].by_feature) == ["affinities.category.shoes", "device"], "the strongest first"
     assert explained.effects[0].model_version == 7
+
+
+def test_a_model_that_learned_nothing_says_so_instead_of_naming_nothing() -> None:
+    explained = why(catalog(), models={"hero": Additive(version=0)})
+    assert explained.effects == []
+    assert "The model had learned nothing yet" in explained.words
+
+
+def test_what_would_be_decided_has_no_id() -> None:
+    slots: list[FilledSlot] = []
+    run(catalog(), None, (), watch=slots.append)
+    assert explain_slot(slots[0]).decision_id
+    assert explain_slot(slots[0], "now").decision_id == ""
+
+
+def test_what_is_assumed_holds_without_consent_too() -> None:
+    """Device and segments are no part of a state: what is to be so is so for every scope of the call."""
+    shop = catalog({"red": Content(body=1), "other": Content(body=1, when="device == 'mobile'")})
+    slots: list[FilledSlot] = []
+    request = ask(consent_default=False)
+    steps = deciding(
+        request,
+        [VisitorState()],
+        shop,
+        {},
+        NOW,
+        keys=KEYS,
+        nonce=lambda: bytes(16),
+        watch=slots.append,
+        assume=lambda scope: take_over(scope, Facts(device="mobile")),
+    )
+    with pytest.raises(StopIteration):
+        next(steps)
+    assert slots[0].filling.missing is not None
+    assert slots[0].filtered == {}
 
 
 def test_a_model_that_cannot_tell_says_so() -> None:
