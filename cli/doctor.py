@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.beside import DATA_DIR, find_installation
-from cli.refused import printable
 from cli.running_file import read_running
+from cli.terminal import printable
 from config.settings import Settings
 from operations.doctor.examination import examine, is_wrong
 from operations.doctor.finding import Finding, Level

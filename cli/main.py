@@ -94,9 +94,10 @@ def nextbest(context: click.Context) -> None:
 
     Settings come from the environment (NEXTBEST_…); see docs/settings.md.
     """
-    if unknown_settings(os.environ) and click.get_current_context().invoked_subcommand != "doctor":
-    begun = COMMANDS.get(context.invoked_subcommand or "", ("", ""))[0]
-    if unknown_settings(os.environ) and not begun.startswith("cli.roles:"):  # these say it in their own log
+    name = context.invoked_subcommand or ""
+    begun = COMMANDS.get(name, ("", ""))[0]
+    # Roles say it in their own log, the doctor among its findings.
+    if unknown_settings(os.environ) and name != "doctor" and not begun.startswith("cli.roles:"):
         Settings.from_environment()  # refused, together with everything else that is wrong
 
 

@@ -32,6 +32,7 @@ from operations.watching.inner_port import Address, InnerPorts, address_of
 from operations.watching.watcher import Watcher
 from personalization.errors import InvalidInput, Refused
 from personalization.projecting.sums import ReadSums
+from state.catalog_store import CatalogStore
 from state.keys import Keys
 from state.projection_store import read_sums
 
@@ -107,8 +108,14 @@ async def _arms_of(settings: Settings) -> AsyncIterator[_Arms]:
     async def read(names: Sequence[str]) -> list[ReadSums]:
         return await read_sums(redis, keys, names)
 
+    catalogs = CatalogStore(redis, settings.namespace)
+
+    async def placements() -> list[str]:
+        latest = await catalogs.latest()
+        return list(latest[1].placements) if latest is not None else []
+
     try:
-        yield _Arms(ArmsBoard(read))
+        yield _Arms(ArmsBoard(read, placements))
     finally:
         with contextlib.suppress(RedisError, OSError):
             await redis.aclose()

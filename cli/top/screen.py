@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from cli.refused import printable
+from cli.terminal import printable
 from operations.watching.arms_board import ArmRow, PlacementBoard
 from operations.watching.frame import LEARNING_S, WINDOW_S, Frame, Freshness, TierRow
 from operations.watching.intervals import Quantile

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from personalization.catalog.duration import HOUR_MS, MINUTE_MS
-from personalization.projecting.arms import CONTROL, ArmOfSide, ArmSums, buckets_over, without_bins
+from personalization.projecting.arms import CONTROL, ArmOfSide, ArmSums, arms_in, buckets_over
 from personalization.projecting.sums import ReadSums
 
 RECENT_MS = 10 * MINUTE_MS
@@ -23,10 +23,14 @@ NOTABLE = 2.0
 SETTLED_MS = 3 * MINUTE_MS
 """After so long a minute is read no more: the projector is rarely further behind, and says so if it is."""
 
-AT_ONCE = 10
-"""Minutes that are read in one round trip: a large installation has some thousand sums in each."""
+AT_ONCE = 500
+"""Buckets that are read in one round trip."""
+
+MAX_PLACEMENTS = 50
+"""The first of the catalog so many: a screen has no room for more."""
 
 ReadBuckets = Callable[[Sequence[str]], Awaitable[list[ReadSums]]]
+ReadPlacements = Callable[[], Awaitable[Sequence[str]]]
 
 Sums = Mapping[ArmOfSide, ArmSums]
 
@@ -63,23 +67,32 @@ class PlacementBoard(NamedTuple):
 
 
 class ArmsBoard:
-    """Reads what the projector has added up; minutes that are settled are read once."""
+    """Reads what the projector has added up; minutes that are settled are read once.
 
-    def __init__(self, read: ReadBuckets) -> None:
+    Parameters
+    ----------
+    placements
+        Names those that there are.
+    """
+
+    def __init__(self, read: ReadBuckets, placements: ReadPlacements) -> None:
         self._read = read
+        self._placements = placements
         self._kept: dict[str, Sums] = {}
 
     async def boards(self, now_ms: int) -> list[PlacementBoard]:
         """All placements, those with most decisions first; raises what reading does."""
-        hour = buckets_over(HOUR_MS, now_ms)
-        unsettled = set(buckets_over(SETTLED_MS, now_ms))
+        placements = (await self._placements())[:MAX_PLACEMENTS]
+        hour = {name: placement for placement in placements for name in buckets_over(placement, HOUR_MS, now_ms)}
+        unsettled = {name for placement in placements for name in buckets_over(placement, SETTLED_MS, now_ms)}
         wanted = [name for name in hour if name in unsettled or name not in self._kept]
         kept = {name: sums for name, sums in self._kept.items() if name in hour}
         for at in range(0, len(wanted), AT_ONCE):
             names = wanted[at : at + AT_ONCE]
-            kept.update(zip(names, map(without_bins, await self._read(names)), strict=True))
+            for name, sums in zip(names, await self._read(names), strict=True):
+                kept[name] = arms_in([sums], hour[name])
         self._kept = kept
-        recent = [kept[name] for name in buckets_over(RECENT_MS, now_ms)]
+        recent = [kept[name] for each in placements for name in buckets_over(each, RECENT_MS, now_ms)]
         return boards_of(kept.values(), recent)
 
 

@@ -253,17 +253,6 @@ def arms_in(buckets: Iterable[ReadSums], placement: str) -> dict[ArmOfSide, ArmS
     return found
 
 
-def without_bins(sums: ReadSums) -> dict[ArmOfSide, ArmSums]:
-    """What the sums of a bucket say of all arms; nothing of whether predictions were right."""
-    found = {}
-    for name, numbers in sums.items():
-        of, bin_ = _split(name)
-        if not bin_:
-            found[of] = ArmSums(calibration=[])
-            _take_up(found[of], numbers)
-    return found
-
-
 def _take_up(to: ArmSums | CalibrationBin, numbers: Sequence[float]) -> None:
     for name, number in zip(_NUMBERS[type(to)], numbers, strict=False):
         setattr(to, name, getattr(to, name) + number)

@@ -149,8 +149,12 @@ class Sums:
         self.asked: list[str] = []
 
     def add(self, minutes_ago: int, side: str, arm: str, *numbers: float) -> None:
-        name = bucket_name(SPANS[0], NOW_MS - minutes_ago * MINUTE_MS)
-        self.by_bucket[name] = {**self.by_bucket.get(name, {}), "\x1f".join(("hero", side, arm, "")): numbers}
+        name = bucket_name("hero", SPANS[0], NOW_MS // MINUTE_MS - minutes_ago)
+        self.by_bucket[name] = {**self.by_bucket.get(name, {}), "\x1f".join((side, arm, "")): numbers}
+
+    async def placements(self) -> list[str]:
+        await asyncio.sleep(0)
+        return ["hero"]
 
     async def read(self, names: Sequence[str]) -> list[ReadSums]:
         await asyncio.sleep(0)
@@ -166,7 +170,7 @@ async def test_arms_have_share_reward_and_trend_of_the_last_hour() -> None:
     sums.add(5, "", "old", 100.0)
     sums.add(5, "control", "old", 5_000.0)  # who is held out is shown the default: no choice of a model
     sums.add(90, "", "gone", 5_000.0)
-    (board,) = await ArmsBoard(sums.read).boards(NOW_MS)
+    (board,) = await ArmsBoard(sums.read, sums.placements).boards(NOW_MS)
     assert (board.placement, board.n_decisions) == ("hero", 1_400.0)
     assert [(row.arm, row.n_decisions, row.trend) for row in board.arms] == [
         ("old", 1_000.0, -1),
@@ -182,14 +186,14 @@ async def test_few_decisions_tell_no_trend() -> None:
     sums = Sums()
     sums.add(40, "", "a", 900.0)
     sums.add(5, "", "b", 10.0)
-    (board,) = await ArmsBoard(sums.read).boards(NOW_MS)
+    (board,) = await ArmsBoard(sums.read, sums.placements).boards(NOW_MS)
     assert [(row.arm, row.trend, row.reward) for row in board.arms] == [("a", None, None), ("b", None, None)]
 
 
 async def test_minutes_that_are_settled_are_read_once() -> None:
     sums = Sums()
     sums.add(40, "", "a", 900.0)
-    board = ArmsBoard(sums.read)
+    board = ArmsBoard(sums.read, sums.placements)
     await board.boards(NOW_MS)
     assert len(sums.asked) == 61
     sums.asked.clear()
