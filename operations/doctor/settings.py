@@ -22,7 +22,8 @@ async def check_settings(around: Surroundings) -> list[Finding]:
 
 def _risky(around: Surroundings) -> Iterator[Finding]:
     settings, environment = around.settings, around.environment
-    if settings.secret == DEVELOPMENT_SECRET and not around.runs_here:
+    has_own = around.runs_here or (around.data_dir / "secret").is_file()  # made by `nextbest up`
+    if settings.secret == DEVELOPMENT_SECRET and not has_own:
         yield look(
             "settings",
             "the secret is the one for development: everybody knows it, and nothing is encrypted by it",

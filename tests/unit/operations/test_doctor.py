@@ -111,6 +111,8 @@ async def test_the_development_secret_is_told_of(tmp_path: Path) -> None:
     found = await check_settings(around({}, tmp_path))
     assert levels(found) == [("settings", Level.LOOK)]
     assert "for development" in found[0].what
+    (tmp_path / "secret").write_text(SECRET)
+    assert levels(await check_settings(around({}, tmp_path))) == [("settings", Level.OK)]
 
 
 async def test_a_package_that_is_missing_is_wrong(tmp_path: Path) -> None:
