@@ -18,7 +18,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, kept: RefusedEvent, *arguments: str) 
         return [kept]
 
     monkeypatch.setattr(module, "_newest", newest)
-    return CliRunner().invoke(refused, arguments).output
+    return CliRunner().invoke(refused, arguments).stdout
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:

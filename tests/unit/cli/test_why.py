@@ -33,13 +33,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Explanation:
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(told: Explanation) -> None:
-    printed = CliRunner().invoke(why, ["ann", "hero"]).output
+    printed = CliRunner().invoke(why, ["ann", "hero"]).stdout
     assert "[red]free" in printed, "it is told, as text"
     assert printed.replace("\n", "").isprintable()
 
 
 def test_words_and_figures_stand_whole_in_a_pipe(told: Explanation) -> None:
-    printed = CliRunner().invoke(why, ["ann", "hero"]).output
+    printed = CliRunner().invoke(why, ["ann", "hero"]).stdout
     first, *_ = printed.splitlines()
     assert first.startswith("The visitor was shown red, with a probability of 100 %.")
     assert first.endswith("takes for a yes.")
@@ -49,5 +49,5 @@ def test_words_and_figures_stand_whole_in_a_pipe(told: Explanation) -> None:
 
 
 def test_as_json_it_is_what_the_api_answers(told: Explanation) -> None:
-    printed = CliRunner().invoke(why, ["ann", "hero", "--json"]).output
+    printed = CliRunner().invoke(why, ["ann", "hero", "--json"]).stdout
     assert msgspec.json.decode(printed, type=Explanation) == told
