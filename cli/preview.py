@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cli.running_file import read_running
 from cli.terminal import GivenId, printable
 from config.loader import catalog_files
 from config.settings import Settings
@@ -40,7 +41,12 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     "--placement", "placements", multiple=True, metavar="NAME", help="Where; may be given again. Else all."
 )
 @click.option("--facts", type=_FILE, help="JSON of what is to be so of them, as POST /v1/preview takes it.")
-@click.option("--api", "address", metavar="URL", help="Where the API listens; else where the settings say.")
+@click.option(
+    "--api",
+    "address",
+    metavar="URL",
+    help="Where the API listens; else that of the `nextbest up` on the data folder, or where the settings say.",
+)
 @click.option("--key-file", type=_FILE, help="Holds a server key.")
 @click.option("--key", help="A server key; others on this machine may read it while the command runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON instead.")
@@ -121,9 +127,13 @@ def _facts(file: Path) -> Any:
 
 
 def _address(given: str | None) -> str:
+    """Where the API is: as given, else that of what runs on the data folder, else where the settings say."""
     if given is not None:
         return given.rstrip("/")
     settings = Settings.from_environment()
+    running = read_running(Path(settings.data_dir))
+    if running is not None:
+        return running.api
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return f"http://{host}:{settings.port}"
 

@@ -42,13 +42,17 @@ def signed(value: float) -> str:
     return f"{'+' if value >= 0 else ''}{reward(value)}"
 
 
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_000
+"""The years that a calendar has, 1 to 9999."""
+
+
 def moment(at_ms: int) -> str:
     """A moment, to the minute.
 
-    >>> moment(1_700_000_000_000)
-    '2023-11-14 22:13 UTC'
+    >>> moment(1_700_000_000_000), moment(10**18)
+    ('2023-11-14 22:13 UTC', '9999-12-31 23:59 UTC')
     """
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(min(max(at_ms, _FIRST_MS), _LAST_MS) / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def length(length_ms: int) -> str:

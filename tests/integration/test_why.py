@@ -22,6 +22,10 @@ placements:
     content: [red, green, gold]
     default: red
     features: [device, counts]
+  home.side:
+    content: [red, green]
+    default: red
+    window: 1s
 content:
   red: {type: html, body: <p>red</p>}
   green: {type: html, body: <p>green</p>}
@@ -100,14 +104,8 @@ def test_a_decision_is_explained_as_it_is_made_when_it_is_recorded_and_beside(up
     assert sum(arm["weight"] for arm in why["arms"]) == 2**32
     (refused,) = why["refused"]
     assert (refused["arm"], refused["reason"], refused["asOf"]) == ("gold", "rule", "decision")
-    assert [each["arm"] for each in why["effects"]] == [
-        why["shown"],
-        *({"red", "green"} - {why["shown"]}),
-    ], "the default model tells what each feature did"
-    parts = why["effects"][0]
-    assert sum(parts["byFeature"].values()) == pytest.approx(
-        parts["estimate"] - parts["meanContextEstimate"], abs=1e-6
-    )
+    assert (why["effects"], why["versions"]["model"]) == ([], 0)
+    assert "The model had learned nothing yet" in why["words"]
 
     told = recorded(up, live["decisionId"])
     same = ("shown", "weight", "arms", "drawn", "tier", "reason", "consent", "versions")
@@ -125,6 +123,26 @@ def test_a_decision_is_explained_as_it_is_made_when_it_is_recorded_and_beside(up
     until(lambda: up.event_count("ann") == 2, "the second event is folded")
     (later,) = recorded(up, live["decisionId"])["refused"]
     assert later["asOf"] == "now", "what is true now is not told as what was true then"
+
+
+def test_a_model_that_has_learned_tells_what_each_feature_did(up: Up) -> None:
+    told: list[Any] = []
+
+    def has_learned() -> bool:
+        body = {"visitor": {"anonymousId": "eve"}, "placements": ["home.side"], "explain": True}
+        told.append(up.call("POST", "/v1/decide", body, "sk_dev")["decisions"][0]["explanation"])
+        return bool(told[-1]["versions"]["model"] > 0)
+
+    until(has_learned, "the first outcomes are learned")
+    why = told[-1]
+    assert [each["arm"] for each in why["effects"]] == [why["shown"], *({"red", "green"} - {why["shown"]})]
+    for parts in why["effects"]:
+        assert sum(parts["byFeature"].values()) == pytest.approx(
+            parts["estimate"] - parts["meanContextEstimate"], abs=1e-6
+        )
+    in_words = command(up, "why", "eve", "home.side", "--now")
+    assert f"what spoke for {why['shown']}" in in_words.stdout
+    assert "no decision was made" in in_words.stdout
 
 
 def test_what_would_be_decided_now_is_told_and_leaves_nothing(up: Up) -> None:
@@ -160,7 +178,7 @@ def test_mistakes_are_sentences(up: Up) -> None:
         (("why", "nobody", "home.hero"), "nobody known has the id 'nobody'"),
         (("why", "ann", "nowhere", "--now"), "no placement 'nowhere'"),
         (("why", "ann", "home.hero", "--now", "--context", "{"), "context: must be a JSON object"),
-        (("preview-link", "nowhere"), "no placement 'nowhere'; there are: home.hero"),
+        (("preview-link", "nowhere"), "no placement 'nowhere'; there are: home.hero and home.side"),
         (("preview-link", "home.hero", "--valid", "1y"), "valid"),
     ):
         done = command(up, *words)

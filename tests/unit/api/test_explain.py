@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from personalization.audit.record import visitor_mark
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
@@ -57,6 +59,33 @@ def token(*placements: str, ends_ms: int = NOW + 1, key: bytes = LINK_KEY) -> st
 
 async def explained(site: Site, decision_id: str, headers: dict[str, str] = SERVER) -> httpx.Response:
     return await site.client.get(f"/v1/decisions/{decision_id}/explain", headers=headers)
+
+
+async def test_an_explanation_of_many_arms_lets_decisions_go_on(site: Site) -> None:
+    """It halts between its arms: what refuses a thousand takes long to say, and a page may ask for it."""
+    rules = {f"pro{n}": Content(body={"n": n}, when=f"traits.plan == 'pro{n}'") for n in range(300)}
+    catalog = shop()
+    placements = {"home.hero": Placement(content=("shoes", *rules), default="shoes")}
+    site.compiled = compile_catalog(
+        structs.replace(catalog, placements=placements, content={**catalog.content, **rules}), 13
+    )
+    turns = 0
+    done = False
+
+    async def others() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    (decision,) = (await site.decide("home.hero", headers=SERVER)).json()["decisions"]
+    of_a_decision, turns = turns, 0
+    (decision,) = (await site.decide("home.hero", headers=SERVER, explain=True)).json()["decisions"]
+    done = True
+    await task
+    assert len(decision["explanation"]["refused"]) == 300
+    assert turns > of_a_decision + 5
 
 
 async def test_a_server_is_told_why_and_that_is_recorded(site: Site) -> None:

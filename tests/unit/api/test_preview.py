@@ -141,6 +141,12 @@ async def test_somebody_made_up_is_nobody_that_is_known(site: Site) -> None:
     assert site.visitors.asked == []
 
 
+@pytest.mark.parametrize("now", ["0001-01-01T00:00:00Z", 0, "9999-12-31T23:59:59.999Z"])
+async def test_a_preview_may_be_of_any_time_that_can_be_sent(site: Site, now: Any) -> None:
+    found = await previewed(site, facts={"now": now, "consent": {"personalization": True}})
+    assert "agreed to personalization on" in why(found)["words"]
+
+
 async def test_somebody_made_up_is_held_out_nowhere(site: Site) -> None:
     catalog = structs.replace(site.compiled.catalog, holdout=0.5)
     site.compiled = compile_catalog(catalog, 13)

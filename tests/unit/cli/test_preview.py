@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.preview import preview
+from cli.running_file import RunningInstallation
 from personalization.explaining.words import MOST_REFUSALS
 
 EXPLANATION = {
@@ -120,6 +122,17 @@ def test_a_refusal_is_said_in_the_apis_own_words(api: Api) -> None:
     api.status, api.answer = 403, {"field": "authorization", "message": "this needs a server key"}
     result = ran(api)
     assert (result.exit_code, result.output) == (1, "nextbest: authorization: this needs a server key\n")
+
+
+def test_without_an_address_the_installation_on_the_data_folder_is_asked(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunningInstallation(api.url.rstrip("/"), "redis://nowhere", "", "nextbest").write(tmp_path)
+    monkeypatch.setenv("NEXTBEST_DATA_DIR", str(tmp_path))
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as who runs there does
+        assert CliRunner().invoke(preview, ["--key", "sk"]).exit_code == 0
+    assert [path for path, _, _ in api.asked] == ["/v1/preview"]
 
 
 def test_without_a_key_nobody_is_asked(api: Api) -> None:
