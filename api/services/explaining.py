@@ -22,8 +22,9 @@ from personalization.errors import Unavailable
 from personalization.events.decision_record import DecisionRecord
 from personalization.explaining import preview_link
 from personalization.explaining.explanation import Explanation
-from personalization.explaining.of_record import Surroundings, explain_record
+from personalization.explaining.of_record import Surroundings, explaining_record
 from personalization.explaining.of_slot import explaining_slot
+from personalization.explaining.steps import Explaining, at_once
 from personalization.explaining.words import Tense
 from personalization.visitor.visitor_state import VisitorState
 
@@ -72,11 +73,14 @@ class Explainer:
     ----------
     catalog_of
         Looks up the catalog that a decision was made under; None: the one in force stands for all.
+    slices
+        In which it works, so that decisions go on; None: nobody else waits.
     """
 
-    def __init__(self, sources: Sources, catalog_of: CatalogOf | None = None) -> None:
+    def __init__(self, sources: Sources, catalog_of: CatalogOf | None = None, slices: Slices | None = None) -> None:
         self._sources = sources
         self._catalog_of = catalog_of
+        self._slices = slices
 
     async def of_decision(self, decision_id: str) -> Explanation | None:
         """Why a recorded decision was made; None: it is recorded nowhere.
@@ -109,7 +113,11 @@ class Explainer:
             secret=sources.decision_keys().assignment,
             now_ms=sources.clock_ms(),
         )
-        return explain_record(record, around)
+        steps = explaining_record(record, around)
+        if self._slices is None:
+            return at_once(steps)
+        self._slices.begin()
+        return await _in_slices(steps, self._slices)
 
     async def _state(self, key: str) -> VisitorState | None:
         sources = self._sources
@@ -137,19 +145,18 @@ async def explanations_of(
 
     ``tense`` is that of ``explain_slot``.
     """
-    found: list[Explanation] = []
-    for slot in slots:
-        steps = explaining_slot(slot, tense)
-        try:
-            while True:
-                next(steps)
-                if slices.is_over:
-                    await slices.pause()
-        except StopIteration as finished:
-            found.append(finished.value)
-        if slices.is_over:
-            await slices.pause()
-    return found
+    return [await _in_slices(explaining_slot(slot, tense), slices) for slot in slots]
+
+
+async def _in_slices(steps: Explaining, slices: Slices) -> Explanation:
+    try:
+        while True:
+            next(steps)
+            if slices.is_over:
+                await slices.pause()
+    except StopIteration as finished:
+        explained: Explanation = finished.value
+        return explained
 
 
 def see_that_may_explain(caller: Caller, preview: str | None, request: DecideRequest, services: Services) -> None:

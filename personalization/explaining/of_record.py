@@ -7,7 +7,7 @@ told as what it is, the visitor as they are now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -42,6 +42,7 @@ from personalization.explaining.refusals import (
     refused_by_placement,
 )
 from personalization.explaining.sides import holdout_side
+from personalization.explaining.steps import Explaining, at_once
 from personalization.explaining.words import in_plain_words
 from personalization.features import Features
 from personalization.visitor.session import session_at
@@ -79,12 +80,17 @@ class Surroundings:
 
 
 def explain_record(record: DecisionRecord, around: Surroundings) -> Explanation:
+    """``explaining_record`` in one go."""
+    return at_once(explaining_record(record, around))
+
+
+def explaining_record(record: DecisionRecord, around: Surroundings) -> Explaining:
     """Why the decision of ``record`` shows what it shows."""
     choice = record.choice
     placement = _placement(record, around.catalog)
     arms = _arms(record, placement, around)
     effects, note = _effects(record, placement, arms, around)
-    closed, refused = _refused(record, placement, around)
+    closed, refused = yield from _refused(record, placement, around)
     segments, segments_as_of = _segments(record, around)
     gap_ms = around.catalog.catalog.catalog.session_gap_ms
     kept = KeptChoice(repeated=False, since_ms=record.decided_at_ms, until_silent_ms=gap_ms)
@@ -185,7 +191,7 @@ def _arm_features(record: DecisionRecord, placement: PreparedPlacement) -> dict[
 
 def _refused(
     record: DecisionRecord, placement: PreparedPlacement | None, around: Surroundings
-) -> tuple[RefusedArm | None, list[RefusedArm]]:
+) -> Generator[None, None, tuple[RefusedArm | None, list[RefusedArm]]]:
     """Why the placement was closed, if it was, and the arms that could not be shown."""
     closed, told = None, []
     when = None if placement is None else placement.compiled.when
@@ -198,6 +204,7 @@ def _refused(
         arm = None if candidates is None else candidates.by_id.get(name)
         rule = arm.when if arm is not None and reason in (RULE, NO_STATE) else None
         told.append(refused_arm(name, reason, arm, _circumstances(record, around, rule)))
+        yield
     if closed is not None and candidates is not None and _is_of(record, around.catalog):
         told += [
             refused_by_placement(name, closed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TypeAlias
 
 from msgspec import structs
 
@@ -31,21 +30,13 @@ from personalization.explaining.refusals import (
     refused_by_placement,
 )
 from personalization.explaining.sides import holdout_side
+from personalization.explaining.steps import Explaining, at_once
 from personalization.explaining.words import KEPT_REASON, Tense, in_plain_words
-
-Explaining: TypeAlias = Generator[None, None, Explanation]
-"""An explanation under way: halts between its parts, so that others have their turn."""
 
 
 def explain_slot(filled: FilledSlot, tense: Tense | None = None) -> Explanation:
     """``explaining_slot`` in one go."""
-    steps = explaining_slot(filled, tense)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as finished:
-        explained: Explanation = finished.value
-        return explained
+    return at_once(explaining_slot(filled, tense))
 
 
 def explaining_slot(filled: FilledSlot, tense: Tense | None = None) -> Explaining:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from api.errors import not_found
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
+from api.limits.slices import Slices
 from api.reading.wire import Reader, Wire
 from api.services.explaining import Explainer, made_link, see_that_may_explain
 from personalization.catalog.duration import DAY_MS
@@ -65,7 +66,8 @@ async def explained(call: Call) -> Reply:
     with contextlib.suppress(InvalidInput):  # of no visitor of ours: then it is not found either
         visitor = key_of(services.decision_keys().ids, decision_id)[2:]
     await call.audited.begin(visitors=(visitor,))
-    found = None if visitor is None else await Explainer(services).of_decision(decision_id)
+    explainer = Explainer(services, slices=Slices(services.turnstile))
+    found = None if visitor is None else await explainer.of_decision(decision_id)
     if found is None:
         raise not_found(call.scope["path"])
     return reply(found, headers=_NO_STORE)
