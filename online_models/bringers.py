@@ -89,6 +89,10 @@ class Bringers:
         }
         return Bringers(_filled(left))
 
+    def names(self) -> set[Name]:
+        """The names and levels that few have brought."""
+        return {(name, level) for name, by_level in self._table.items() for level in by_level}
+
     def dump(self) -> list[Any]:
         """Everything, as plain values."""
         return [

@@ -16,6 +16,7 @@ from online_models.encoder import Encoder
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.handing_on import handed_on, present
 from online_models.reward_model import Float32Array, FloatArray
+from online_models.waiting_names import Name
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,10 @@ class GuardedEstimator(ABC, Generic[LessonT]):
         if len(dims):
             self._release(dims)
             self._frozen = self._encoder.freeze()
+
+    def brought_by_few(self) -> set[Name]:
+        """Names and levels of features that no more than ``MAX_BRINGERS`` units have brought."""
+        return self._encoder.bringers.names()
 
     def _hand_on(self) -> None:
         self._release(handed_on(self._encoder, self._n_present))

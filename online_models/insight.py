@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -11,9 +12,11 @@ from online_models.adaptive.arm_model import ArmModel
 from online_models.adaptive.linear_contributions import integrated_gradients
 from online_models.adaptive.linear_scorer import LinearScorer
 from online_models.feature_owners import FeatureOwners
+from online_models.frozen_encoder import FrozenEncoder
 from online_models.placement_model import ArmStatistics, PlacementModel
 from online_models.probes import Probe, answers_to, probes_of
 from online_models.reward_model import FloatArray
+from online_models.waiting_names import Name
 
 MAX_ARMS = 20
 """That are looked into: those that have most outcomes. A River model takes a prediction for each probe of each."""
@@ -24,7 +27,8 @@ MAX_EFFECTS = 10
 MAX_FEATURES = 50
 
 MIN_SEEN = 10
-"""Contexts that had a level before it is named: a rarer one may be somebody's alone."""
+"""Contexts that had a level before it is named: a rarer one may be somebody's alone. One that no more than
+``bringers.MAX_BRINGERS`` persons brought is not named however often they came, nor is a number's name."""
 
 RECENT = 64
 """Contexts that say what matters: two milliseconds each with landmarks, whatever the number of arms."""
@@ -116,7 +120,8 @@ def insight_of(book: PlacementModel) -> ModelInsight:
     held = model.n_by_arm()
     looked_into = tuple(sorted(held, key=lambda arm: (-held[arm], arm))[:MAX_ARMS])
     encoder = model.encoder
-    probes = probes_of(encoder, book.n_learned, MIN_SEEN)
+    of_few = model.brought_by_few()
+    probes = probes_of(encoder, book.n_learned, MIN_SEEN, of_few)
     at_mean = answers_to(scorer, looked_into, [np.zeros(encoder.n_dims, np.float32)])
     above = answers_to(scorer, looked_into, [probe.above for probe in probes])
     below = answers_to(scorer, looked_into, [probe.below for probe in probes])
@@ -149,13 +154,19 @@ def insight_of(book: PlacementModel) -> ModelInsight:
         book.spec.name,
         book.n_learned,
         arms,
-        [Matter(name, scale * moved) for name, moved in by_size if moved],
+        [Matter(name, scale * moved) for name, moved in by_size if moved and not _is_of_few(name, encoder, of_few)],
         "mean ± deviation" if recent is None else "recent contexts",
         encoder.n_dims,
         len(scorer.features.landmarks) if isinstance(scorer, LinearScorer) else 0,
         dict(book.adaptations),
         book.counts["forgotten"],
     )
+
+
+def _is_of_few(feature: str, encoder: FrozenEncoder, of_few: Collection[Name]) -> bool:
+    """Whether few persons have brought a feature, with all its levels."""
+    levels = encoder.levels.get(feature)
+    return (feature, None) in of_few if levels is None else all((feature, level) in of_few for level in levels)
 
 
 def _effects(probes: list[Probe], change: FloatArray) -> list[Effect]:

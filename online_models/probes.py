@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from online_models.feature_owners import OTHERS, FeatureOwners
 from online_models.frozen_encoder import CLIP, FrozenEncoder
 from online_models.reward_model import Float32Array, FloatArray
 from online_models.river_model import RiverModel
+from online_models.waiting_names import Name
 
 
 class Probe(NamedTuple):
@@ -36,14 +38,22 @@ class Probe(NamedTuple):
     often: float
 
 
-def probes_of(encoder: FrozenEncoder, n_seen: int, at_least: int) -> list[Probe]:
-    """A probe of each number, and of each level seen ``at_least`` so often: a rarer one may name a person."""
+def probes_of(encoder: FrozenEncoder, n_seen: int, at_least: int, of_few: Collection[Name] = ()) -> list[Probe]:
+    """A probe of each number, and of each level seen ``at_least`` so often: a rarer one may name a person.
+
+    Parameters
+    ----------
+    of_few
+        Names and levels that few persons have brought, however often: of these there is none.
+    """
     probes = []
     for name, dims in sorted(FeatureOwners(encoder, {}).groups().items()):
         if name == OTHERS:
             continue
         levels = encoder.levels.get(name)
         if levels is None:
+            if (name, None) in of_few:
+                continue
             dim = encoder.numeric[name]
             if encoder.inverse_sd[dim]:
                 above = np.zeros(encoder.n_dims, np.float32)
@@ -54,7 +64,7 @@ def probes_of(encoder: FrozenEncoder, n_seen: int, at_least: int) -> list[Probe]
         absent[dims] = encoder.base[dims]
         for level, dim in sorted(levels.items()):
             often = float(encoder.mean[dim])
-            if often * n_seen >= at_least:
+            if often * n_seen >= at_least and (name, level) not in of_few:
                 above = absent.copy()
                 above[dim] = min(CLIP, (1.0 - often) * encoder.inverse_sd[dim])
                 probes.append(Probe(name, f"{name}={level}", np.zeros_like(above), above, often))

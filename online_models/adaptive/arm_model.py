@@ -37,6 +37,7 @@ from online_models.encoder import FREE_DIMS, Encoder
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.noise import RewardNoise
 from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
+from online_models.waiting_names import Name
 
 GROWTH = 16
 
@@ -267,6 +268,10 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     def encoder(self) -> FrozenEncoder:
         """The encoder in use."""
         return self._frozen
+
+    def brought_by_few(self) -> set[Name]:
+        """Names and levels of features that no more than ``MAX_BRINGERS`` units have brought."""
+        return self._encoder.bringers.names()
 
     def scorer(self) -> LinearScorer:
         """The model as deciders see it, an immutable copy."""

@@ -51,6 +51,27 @@ def test_a_level_that_next_to_nobody_had_is_not_named() -> None:
     assert not any("anna" in what for what in named), f"fewer than {MIN_SEEN} contexts had it"
 
 
+@pytest.mark.parametrize("model", ["default", "river.linear_model.LinearRegression"])
+def test_what_few_persons_have_is_not_named_however_often_they_come(model: str) -> None:
+    rng = random.Random(5)
+    learner = PlacementModel("home", model)
+    for at in range(600):
+        anna = at % 3 == 0
+        x: dict[str, FeatureValue] = {"device": rng.choice(("phone", "desktop"))}
+        x["mail"] = "anna@example.com" if anna else "none"
+        if anna:
+            x["height of anna"] = rng.gauss(170.0, 5.0)
+        unit = (at % 3 if anna else at + 10).to_bytes(8, "big")
+        chosen = Choice(f"d{at}", "home", 0, rng.choice("ab"), 2**31)
+        learner.learn(
+            Outcome(chosen, float(anna), ClosingReason.WINDOW, 0, DAY_MS + at, features=x, unit=unit, free=True)
+        )
+    insight = insight_of(PlacementModel.load(learner.dump()))
+    named = {effect.what for arm in insight.arms for effect in arm.effects}
+    assert {"device=phone", "mail=none"} <= named
+    assert not any("anna" in each for each in {*named, *(matter.feature for matter in insight.matters)})
+
+
 def test_an_arms_life_is_told_from_its_first_outcome_to_its_last() -> None:
     learner = taught("default", 200)
     loaded = PlacementModel.load(learner.dump())
