@@ -123,3 +123,83 @@ def test_a_metric_that_breaks_a_convention_is_found() -> None:
     Gauge("nextbest_age_total", "A gauge that is named as a counter", registry=registry)
     with pytest.raises(AssertionError):
         promtool("check", "metrics", said=exposition(registry, "")[0])
+
+
+ALERTMANAGER = FOLDER / "alertmanager.yml"
+
+
+def is_told_of(alert: str, labels: dict[str, str], matchers: list[str]) -> bool:
+    """Whether an alert is among those that ``matchers`` name."""
+    labels = {"alertname": alert, "severity": ALERTS[alert]["labels"]["severity"], **labels}
+    parts = [re.fullmatch(r'(\w+)(=~?)"(.+)"', matcher) for matcher in matchers]
+    return all(
+        part is not None
+        and re.fullmatch(part[3] if part[2] == "=~" else re.escape(part[3]), labels.get(part[1], "")) is not None
+        for part in parts
+    )
+
+
+def told(**firing: dict[str, str]) -> set[str]:
+    """What somebody is told while these alerts fire, each with its labels beside name and severity."""
+    rules = yaml.safe_load(ALERTMANAGER.read_text())["inhibit_rules"]
+    kept_back = {
+        target
+        for rule in rules
+        for source in firing
+        for target in firing
+        if is_told_of(source, firing[source], rule["source_matchers"])
+        and is_told_of(target, firing[target], rule["target_matchers"])
+        and source != target
+    }
+    return firing.keys() - kept_back
+
+
+def test_alertmanager_reads_whom_it_is_to_tell() -> None:
+    require("amtool")
+    done = subprocess.run(["amtool", "check-config", ALERTMANAGER], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_keeps_an_alert_back_is_an_alert_and_as_loud() -> None:
+    for rule in yaml.safe_load(ALERTMANAGER.read_text())["inhibit_rules"]:
+        named_alerts = [
+            {
+                name
+                for matcher in matchers
+                if matcher.startswith("alertname")
+                for name in re.split(r"\|", re.sub(r'^alertname=~?"|"$', "", matcher))
+            }
+            for matchers in (rule["source_matchers"], rule["target_matchers"])
+        ]
+        for names in named_alerts:
+            for name in names:
+                assert any(re.fullmatch(name, alert) for alert in ALERTS), name
+        sources, targets = ({a for a in ALERTS for n in names if re.fullmatch(n, a)} for names in named_alerts)
+        assert not sources & targets, rule
+        if any(ALERTS[target]["labels"]["severity"] == "page" for target in targets):
+            assert {ALERTS[source]["labels"]["severity"] for source in sources} == {"page"}, rule
+
+
+@pytest.mark.parametrize(
+    ("cause", "firing"),
+    [
+        (
+            {"RedisAway"},
+            "RedisAway LogRefuses ServerErrors DecisionsBurnFast FallbacksHigh RedisSlow WorkersRetry StatesStale "
+            "NobodyLearns ProjectingBehind",
+        ),
+        ({"DiskFull"}, "DiskFull DiskFillsUp RedisAway LogRefuses ServerErrors WorkersRetry ProjectingBehind"),
+        ({"LogRefuses"}, "LogRefuses ServerErrors SpoolFills WorkersRetry"),
+        ({"DecisionsBurnFast"}, "DecisionsBurnFast DecisionsBurnSlow DeadlinesMissed FallbacksHigh RedisSlow"),
+        ({"DeadLetters", "ModelAside"}, "DeadLetters ModelAside"),
+    ],
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else "",
+)
+def test_what_follows_from_a_cause_is_not_told_beside_it(cause: set[str], firing: str) -> None:
+    assert told(**{alert: {} for alert in firing.split()}) == cause
+
+
+def test_who_is_gone_keeps_back_what_it_does_not_do_and_nothing_else() -> None:
+    folder = {"job": "folder"}
+    assert told(ProcessSilent=folder, NobodyFolds={}, StatesStale={}) == {"ProcessSilent"}
+    assert told(ProcessSilent={"job": "projector"}, NobodyFolds={}) == {"ProcessSilent", "NobodyFolds"}
