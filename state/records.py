@@ -90,6 +90,8 @@ class RecordFinder:
 
     async def outcome(self, decision_id: str) -> Outcome | None:
         """What became of a decision; None while it is open, or if nothing is kept of it. Raises as ``decision``."""
+        if not self._is_ours(decision_id):
+            return None
         decided = await self.decision(decision_id)
         async with self._look() as look:
             partitions: Sequence[int] = range(look.n_partitions)
@@ -120,6 +122,14 @@ class RecordFinder:
         return found[:limit]
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    def _is_ours(self, decision_id: str) -> bool:
+        """Whether this installation made the id: the outcome of another would be looked for in all rows."""
+        try:
+            key_of(self._ids, decision_id)
+        except InvalidInput:
+            return False
+        return True
 
     @asynccontextmanager
     async def _look(self) -> AsyncIterator[_Look]:

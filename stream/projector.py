@@ -74,7 +74,7 @@ class Projector:
     row_key
         Rows are hashed under it.
     rows_bytes
-        What all rows may take up.
+        What all rows may take up; two segments of each column and partition are kept in any case.
     """
 
     def __init__(
