@@ -73,7 +73,7 @@ def per_second(counter: str, by: str = "", labels: str = "", *, rare: bool = Fal
     """How often a counter counts; ``rare``: 0 where it never has."""
     grouped = f" by ({by})" if by else ""
     rate = f"sum{grouped} (rate({counter}{{{labels}}}[{WINDOW}]))"
-    return f"{rate} or vector(0)" if rare else rate
+    return f"{rate} or on() vector(0)" if rare else rate
 
 
 def as_json(board: Board) -> str:

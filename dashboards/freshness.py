@@ -34,6 +34,12 @@ BOARD = Board(
                 (Query("sum by (job) (nextbest_log_lag_entries)", "{{job}}"),),
             ),
             Panel(
+                "Age of what is shown of decisions",
+                "How far the projector's sums and rows are behind the log; nothing else waits for it.",
+                "s",
+                (Query("max(nextbest_projector_behind_seconds)", "behind"),),
+            ),
+            Panel(
                 "Share of the outcomes that is kept",
                 "Below 1 the learner, or the log, cannot take all.",
                 "percentunit",

@@ -41,7 +41,7 @@ BOARD = Board(
                 "What models did about themselves",
                 "In the last hour: drift let go of, arms forgotten, models rebuilt or rolled back.",
                 "short",
-                (Query("sum by (kind) (delta(nextbest_model_adaptations[1h])) or vector(0)", "{{kind}}"),),
+                (Query("sum by (kind) (delta(nextbest_model_adaptations[1h])) or on() vector(0)", "{{kind}}"),),
             ),
             Panel(
                 "Published",
@@ -65,7 +65,7 @@ BOARD = Board(
                 "Models put aside",
                 "They raise; what deciders have of them stays as it was.",
                 "short",
-                (Query("sum(nextbest_models_set_aside) or vector(0)", "aside"),),
+                (Query("sum(nextbest_models_set_aside) or on() vector(0)", "aside"),),
             ),
             Panel(
                 "Outcomes lost",
@@ -81,7 +81,7 @@ BOARD = Board(
                 "percentunit",
                 (
                     Query(
-                        "max by (placement, of) (nextbest_arm_top_visitors_share) or vector(0)",
+                        "max by (placement, of) (nextbest_arm_top_visitors_share) or on() vector(0)",
                         "{{placement}} {{of}}",
                     ),
                 ),
@@ -90,7 +90,7 @@ BOARD = Board(
                 "Not learned, being too much of one source",
                 "Share of a placement's outcomes of today and the day before.",
                 "percentunit",
-                (Query("max by (placement) (nextbest_outcomes_bounded_share) or vector(0)", _OF),),
+                (Query("max by (placement) (nextbest_outcomes_bounded_share) or on() vector(0)", _OF),),
             ),
             Panel(
                 "Calibration of scores",
@@ -99,7 +99,7 @@ BOARD = Board(
                 (
                     Query(
                         "clamp_min(nextbest_conversion_calibration_error "
-                        "- nextbest_conversion_calibration_floor, 0) or vector(0)",
+                        "- nextbest_conversion_calibration_floor, 0) or on() vector(0)",
                         "{{conversion}}",
                     ),
                 ),
@@ -111,7 +111,7 @@ BOARD = Board(
                 (
                     Query(
                         f'sum(rate(nextbest_apprentice_decisions_total{{matched="yes"}}[{WINDOW}])) '
-                        f"/ sum(rate(nextbest_apprentice_decisions_total[{WINDOW}])) or vector(0)",
+                        f"/ sum(rate(nextbest_apprentice_decisions_total[{WINDOW}])) or on() vector(0)",
                         "agrees",
                     ),
                 ),

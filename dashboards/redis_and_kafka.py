@@ -22,7 +22,11 @@ BOARD = Board(
                 "Full in",
                 "If it grows as in the last hour; 30 days stand for longer, and for never.",
                 "s",
-                (Query("clamp_max(nextbest:redis_memory_full:seconds, 2592000) or vector(2592000)", "full in"),),
+                (
+                    Query(
+                        "clamp_max(nextbest:redis_memory_full:seconds, 2592000) or on() vector(2592000)", "full in"
+                    ),
+                ),
             ),
             Panel(
                 "Reads of visitors",
@@ -34,7 +38,7 @@ BOARD = Board(
                 "What is not well",
                 "1 while /readyz of an API names the part.",
                 "short",
-                (Query("max by (part) (nextbest_not_well) or vector(0)", "{{part}}"),),
+                (Query("max by (part) (nextbest_not_well) or on() vector(0)", "{{part}}"),),
             ),
             Panel(
                 "By how much clocks are ahead",
@@ -102,6 +106,12 @@ BOARD = Board(
                 "After an error that nobody expected.",
                 "reqps",
                 (Query(per_second("nextbest_task_restarts_total", "job, task", rare=True), "{{job}} {{task}}"),),
+            ),
+            Panel(
+                "Spans of traces",
+                "dropped, failed: a collector that is slow, or away; nothing waits for it. Without traces none.",
+                "reqps",
+                (Query(per_second("nextbest_spans_total", "job, outcome", rare=True), "{{job}} {{outcome}}"),),
             ),
             Panel(
                 "Which nextbest",

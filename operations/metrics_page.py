@@ -18,8 +18,8 @@ _HEAD = f"""# Metrics
 What each process shows at `/metrics` on its inner port ([where that is](runbook.md)), by the conventions of
 Prometheus: counters end in `_total`, times are seconds, sizes bytes. Whoever accepts OpenMetrics gets it; then a
 decision that was traced is an exemplar of its latency, with its `trace_id`. Of several API processes on one port
-any tells the sums of all, without exemplars. Beside these a process shows its own `process_…` (CPU, memory, files),
-but for API processes that share a port.
+any tells the sums of all, without exemplars. Beside these a process shows its own `process_…` (CPU, memory, files);
+those of API processes that share a port are the sums of CPU and memory, and when the latest of them began.
 
 A metric has at most {metrics.Counter.MAX_SERIES:,} series a process if it is a counter,
 {metrics.Gauge.MAX_SERIES:,} if it is a gauge or a summary, {metrics.Histogram.MAX_SERIES} if it is a histogram.

@@ -83,13 +83,15 @@ class Housekeeper:
         for part in self._warned | warned:
             metrics.not_well.labels(part).set(part in warned)
         self._warned |= warned
-        now_ms = services.clock_ms()
-        for placement in self._models.placements:
-            age_ms = services.models.age_ms([placement], now_ms)
-            if age_ms is not None:
-                metrics.model_age_seconds.labels(placement).set(age_ms / 1000)
         with contextlib.suppress(Unavailable):
             catalog = services.catalog.current.catalog
+            now_ms = services.clock_ms()
+            ages_ms = {
+                placement: services.models.age_ms([placement], now_ms)
+                for placement in self._models.placements
+                if placement in catalog.models
+            }
+            metrics.models_are(ages_ms)
             metrics.catalog_version.set(catalog.version)
             for rule, errors in self._rules.look(catalog).items():
                 if rule not in self._said:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
+import time
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -220,7 +223,12 @@ class ApiMetrics:
         self.catalog_version = Gauge(
             "nextbest_catalog_version", "The catalog in force", multiprocess_mode="livemin", registry=r
         )
-        if MULTIPROCESS_DIR not in os.environ:
+        self._aged: set[str] = set()
+        self._cpu: Counter | None = None
+        self._cpu_s = 0.0
+        if MULTIPROCESS_DIR in os.environ:
+            self._show_process()
+        else:
             ProcessCollector(registry=r)
         show_build(r, "api")
         self.n_open = 0
@@ -230,6 +238,34 @@ class ApiMetrics:
         self._stages: tuple[list[float], list[float], list[float]] = ([], [], [])
         self._answered: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self._n_events: defaultdict[str, int] = defaultdict(int)
+
+    def _show_process(self) -> None:
+        """What Prometheus's client shows of a process that is alone, of those that share its port together."""
+        self._cpu = Counter(
+            "process_cpu_seconds",
+            "User and system CPU of all processes that share the port",
+            registry=self.registry,
+        )
+        self._resident_bytes = Gauge(
+            "process_resident_memory_bytes",
+            "Resident memory of all processes that share the port",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        Gauge(
+            "process_start_time_seconds",
+            "When the latest of the processes that share the port began",
+            multiprocess_mode="max",
+            registry=self.registry,
+        ).set(time.time())
+
+    def _look_at_process(self, cpu: Counter) -> None:
+        now_s = time.process_time()
+        cpu.inc(now_s - self._cpu_s)
+        self._cpu_s = now_s
+        with contextlib.suppress(OSError):
+            n_pages = int(Path("/proc/self/statm").read_text().split()[1])
+            self._resident_bytes.set(n_pages * resource.getpagesize())
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """One request answered."""
@@ -270,6 +306,18 @@ class ApiMetrics:
         self.redis_used_bytes.set(used_bytes)
         self.redis_limit_bytes.set(limit_bytes)
 
+    def models_are(self, ages_ms: Mapping[str, int | None]) -> None:
+        """How old the models are that decide; what is told of others, whose placements were removed, goes."""
+        ages_s = {placement: age_ms / 1000 for placement, age_ms in ages_ms.items() if age_ms is not None}
+        for placement in self._aged - ages_s.keys():
+            if MULTIPROCESS_DIR in os.environ:  # where the library removes nothing
+                self.model_age_seconds.labels(placement).set(0.0)
+            else:
+                self.model_age_seconds.remove(placement)
+        for placement, age_s in ages_s.items():
+            self.model_age_seconds.labels(placement).set(age_s)
+        self._aged = set(ages_s)
+
     def disk(self, folder: Path) -> None:
         """How full the disk is that holds ``folder``; nothing is said while it cannot be told."""
         with contextlib.suppress(OSError):
@@ -280,6 +328,8 @@ class ApiMetrics:
     def flush(self) -> None:
         """Hand what was collected to counters and histograms; a fraction of a microsecond each."""
         self.requests_open.set(self.n_open)
+        if self._cpu is not None:
+            self._look_at_process(self._cpu)
         decided, self._decided = self._decided, defaultdict(list)
         exemplars, self._exemplars = self._exemplars, {}
         for (placement, tier, variant, held_out, why), seconds in decided.items():

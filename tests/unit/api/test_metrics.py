@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -55,6 +56,19 @@ def test_the_dead_keep_their_counts_and_lose_their_gauges(tmp_path: Path) -> Non
     shown = say(tmp_path, "show").splitlines()
     assert 'nextbest_requests_total{endpoint="decide",status="200"} 9.0' in shown
     assert "nextbest_spool_records 7.0" in shown
+
+
+def test_processes_that_share_a_port_show_their_cpu_memory_and_when_the_latest_began(tmp_path: Path) -> None:
+    def shown() -> dict[str, float]:
+        lines = (line.split(" ") for line in say(tmp_path, "show").splitlines() if line.startswith("process_"))
+        return {name: float(number) for name, number in lines}
+
+    first = shown()
+    before_s = time.time()
+    second = shown()
+    assert second["process_cpu_seconds_total"] > first["process_cpu_seconds_total"] > 0, "the dead keep theirs"
+    assert first["process_start_time_seconds"] < before_s <= second["process_start_time_seconds"]
+    assert second["process_resident_memory_bytes"] > 1e6
 
 
 def test_what_several_processes_timed_is_added_up(tmp_path: Path) -> None:
@@ -112,6 +126,14 @@ def test_many_observations_at_once_are_as_many_one_by_one() -> None:
     ones, manies = ([s.value for s in next(iter(h.collect())).samples] for h in (one, many))
     assert manies == pytest.approx(ones)
     assert len(ones) == 7
+
+
+def test_nothing_is_told_of_a_model_whose_placement_was_removed() -> None:
+    metrics = ApiMetrics(CollectorRegistry())
+    metrics.models_are({"home": 4_000, "campaign": 9_000_000, "new": None})
+    metrics.models_are({"home": 5_000})
+    collected = next(iter(metrics.model_age_seconds.collect())).samples
+    assert [(s.labels["placement"], s.value) for s in collected] == [("home", 5.0)]
 
 
 async def test_requests_go_on_while_metrics_are_made() -> None:

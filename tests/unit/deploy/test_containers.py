@@ -224,7 +224,7 @@ def test_redis_takes_its_password_from_the_file_and_no_list_of_processes_shows_i
 
 
 def test_nobody_outside_reaches_redis_or_kafka() -> None:
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["api", "prometheus"]
     assert not [name for name, service in SERVICES.items() if service.get("network_mode")]
 
 

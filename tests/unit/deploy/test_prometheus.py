@@ -125,6 +125,26 @@ def test_a_metric_that_breaks_a_convention_is_found() -> None:
         promtool("check", "metrics", said=exposition(registry, "")[0])
 
 
+def test_composes_prometheus_reads_our_rules_keeps_exemplars_and_is_open_to_this_machine_alone() -> None:
+    found = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    watching = found["services"]["prometheus"]
+    places = dict(volume.split(":")[:2] for volume in watching["volumes"])
+    told = dict(argument.partition("=")[::2] for argument in watching["command"])
+    config = Path(told["--config.file"])
+    assert places["./deploy/prometheus"] == str(config.parent)
+    assert (FOLDER / config.name).exists()
+    assert told["--storage.tsdb.path"] == places["prometheus"]
+    assert told["--enable-feature"] == "exemplar-storage"
+    assert watching["profiles"] == ["watch"], "whoever does not ask for it has none"
+    assert all(port.startswith("127.0.0.1:") for port in watching["ports"])
+    names = {
+        name
+        for job in yaml.safe_load((FOLDER / config.name).read_text())["scrape_configs"]
+        for name in job["dns_sd_configs"][0]["names"]
+    }
+    assert names <= found["services"].keys(), "each role is found by the name of its service"
+
+
 ALERTMANAGER = FOLDER / "alertmanager.yml"
 
 
