@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping
+from copy import copy
 from pathlib import Path
 
 import click
@@ -78,6 +79,7 @@ def beside_up(command: click.Command) -> click.Command:
         callback=found,
         help="Data folder of the `nextbest up` to talk to.  [default: NEXTBEST_REDIS, else .nextbest]",
     )
+    dressed = copy(command)  # the command itself may be asked for elsewhere, as it is
     if not any("--data-dir" in parameter.opts for parameter in command.params):
-        command.params.append(option)
-    return command
+        dressed.params = [*command.params, option]
+    return dressed

@@ -25,7 +25,8 @@ _OF_OPENTELEMETRY = """
 ## Variables of OpenTelemetry
 
 [Traces](traces.md) go where OpenTelemetry's own variables say. Its SDK reads them, but for
-the sampler's, which we read.
+the sampler's, which we read. Those that say what is recorded and where it goes are checked beforehand
+([how](traces.md)).
 
 | variable | default | what it says |
 |---|---|---|
@@ -38,7 +39,13 @@ _VARIABLES = (
         "the collector, such as `http://127.0.0.1:4318`; if it is set, `NEXTBEST_TRACES=auto` records traces",
     ),
     ("`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`", "(empty)", "the same for traces alone, with the path"),
-    ("`OTEL_EXPORTER_OTLP_HEADERS`", "(empty)", "what the collector wants to be shown"),
+    ("`OTEL_EXPORTER_OTLP_PROTOCOL`", "`http/protobuf`", "nothing else is spoken"),
+    (
+        "`OTEL_EXPORTER_OTLP_HEADERS`",
+        "(empty)",
+        "what the collector wants to be shown: `name=value,name=value`, values as in a URL "
+        "(`authorization=Bearer%20…`)",
+    ),
     ("`OTEL_EXPORTER_OTLP_CERTIFICATE`", "(empty)", "PEM file of the CA that signed its certificate"),
     ("`OTEL_EXPORTER_OTLP_TIMEOUT`", "`10`", "how many seconds it may take for a batch"),
     (

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
-from cli.beside import find_installation
+from cli.beside import beside_up, find_installation
 from cli.data_dir import DataDir
 from cli.running_file import NAME, RunningInstallation, kafka_access, read_running, remove_running
 from config.settings import PREFIX, Settings
@@ -146,3 +147,13 @@ def test_a_secret_that_is_given_is_not_replaced_by_its_own(running: Path, tmp_pa
     environment = {"NEXTBEST_DATA_DIR": str(running), **given}
     find_installation(environment, None)
     assert Settings.from_environment(environment).secret == GIVEN
+
+
+def test_a_command_is_given_an_option_by_its_group_and_stays_itself_elsewhere() -> None:
+    @click.command()
+    def alone() -> None:
+        """Do nothing."""
+
+    names = [parameter.name for parameter in beside_up(alone).params]
+    assert names == ["data_dir"]
+    assert not alone.params
