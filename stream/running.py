@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
+from background.garbage import settle_down
 from background.supervisor import TaskSupervisor
 from personalization.errors import EpochClosed, Refused, Unavailable
 from state.attempts import AttemptStore
@@ -105,6 +106,7 @@ class Worker(Generic[MessageT]):
             self._metrics, settings.metrics_host, settings.metrics_port, self.not_ready, self.warnings
         )
         async with health:
+            settle_down()
             await run_together(run_app(self._app, stop), self._agent.until_ended(), self.tasks.until_fatal())
         if self._isolation is not None:
             await self._isolation.close()

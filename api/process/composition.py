@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -30,6 +29,7 @@ from api.process.spooling import SpoolWatch
 from api.services.ports import ModelReport, Services
 from api.services.request_lines import RequestLines
 from api.services.rights import Rights
+from background.garbage import settle_down
 from background.supervisor import TaskSupervisor
 from config.development_keys import keys_problem
 from config.settings import Settings, networks_of
@@ -73,7 +73,6 @@ REPORT_S = 1.0
 APPEND_TIMEOUT_S = 0.9
 """A collector tells its caller within a second that the log is away."""
 
-_GC_THRESHOLDS = (20_000, 20, 20)
 _CATALOG_WAIT_S = 1.0
 
 
@@ -234,11 +233,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models, data_dir).run)
         with contextlib.suppress(Unavailable):
             await reader.read(["a:-"], None)  # connects before the first visitor waits for it
-        # What is here now stays: the collector need not look through all modules again at each full round. And
-        # what a request leaves behind has no cycles, so looking after every 700 objects finds next to nothing.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        settle_down()
         yield services
 
 
