@@ -50,9 +50,6 @@ class _Packing(AbstractConnection):
 class HandedOver(Protocol):
     """A connection that redis-py makes, and whose transport somebody else uses."""
 
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """The bytes of one command."""
-
     async def connect(self) -> None:
         """Connect, with password, TLS and database; raises ``RedisError`` or ``OSError``."""
 

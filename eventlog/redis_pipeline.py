@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
 import hiredis
@@ -60,7 +60,7 @@ class Asked:
 
     __slots__ = ("_lane", "packed", "then")
 
-    def __init__(self, then: Then, lane: _Lane, packed: list[bytes]) -> None:
+    def __init__(self, then: Then, lane: _Lane, packed: bytes) -> None:
         self.then: Then | None = then
         self.packed = packed
         self._lane = lane
@@ -83,7 +83,6 @@ class _Lane(asyncio.Protocol):
     def __init__(self, connection: HandedOver, lanes: set[_Lane]) -> None:
         self._connection = connection
         self._lanes = lanes
-        self._pack = connection.pack_command
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_MORE)
         self._asked: deque[Asked] = deque()
         self._transport: asyncio.WriteTransport | None = None
@@ -92,10 +91,10 @@ class _Lane(asyncio.Protocol):
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     def ask(self, then: Then, command: tuple[str | bytes, ...]) -> Asked:
-        asked = Asked(then, self, self._pack(*command))
+        asked = Asked(then, self, hiredis.pack_command(command))
         self._asked.append(asked)
         if self._transport is not None:
-            _send(self._transport, [asked])
+            self._transport.write(asked.packed)
         return asked
 
     def left(self, asked: Asked) -> None:
@@ -118,7 +117,8 @@ class _Lane(asyncio.Protocol):
         except Exception as error:  # whatever kept it from being there is what those who wait are told
             self._close(error)
             return
-        _send(transport, self._asked)
+        if self._asked:
+            transport.write(b"".join(asked.packed for asked in self._asked))
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -147,8 +147,3 @@ class _Lane(asyncio.Protocol):
         for each in asked:
             if each.then is not None:
                 each.then(error)
-
-
-def _send(transport: asyncio.WriteTransport, asked: Collection[Asked]) -> None:
-    if asked:
-        transport.write(b"".join(part for each in asked for part in each.packed))
