@@ -223,3 +223,15 @@ def test_who_is_gone_keeps_back_what_it_does_not_do_and_nothing_else() -> None:
     folder = {"job": "folder"}
     assert told(ProcessSilent=folder, NobodyFolds={}, StatesStale={}) == {"ProcessSilent"}
     assert told(ProcessSilent={"job": "projector"}, NobodyFolds={}) == {"ProcessSilent", "NobodyFolds"}
+
+
+def test_no_command_of_the_runbook_waits_for_what_hangs() -> None:
+    lines = [
+        line for block in re.findall(r"^```sh\n(.+?)^```$", RUNBOOK, re.M | re.S) for line in block.splitlines()
+    ]
+    asking = [line for line in lines if re.search(r"\bcurl\b", line)]
+    assert len(asking) > 40
+    assert [line for line in asking if "curl -s -m 5 " not in line] == []
+    (redis,) = re.findall(r'REDIS="([^"]+)"', RUNBOOK)
+    assert redis.startswith("timeout 5 redis-cli ")
+    assert not [line for line in lines if re.search(r"redis-cli", line) and "export" not in line]
