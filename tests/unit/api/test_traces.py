@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from types import FrameType
 
 import pytest
 
-from tests.unit.api.site import SERVER, WRITE, open_site
+from tests.running import ROOT
+from tests.unit.api.site import SERVER, WRITE, Site, open_site
 from tracing.current_trace import current_trace_id
 from tracing.sampler import Sampler
 from tracing.span import Kind, Span
@@ -117,3 +120,26 @@ async def test_while_a_request_is_recorded_its_trace_can_be_asked_for(
         monkeypatch.setattr(traced.metrics, "decided", lambda *of: seen.append(current_trace_id()))
         await traced.decide()
         assert seen == [recorded.spans[-1].trace_id.hex()]
+
+
+async def test_nothing_of_traces_runs_where_nobody_asks_and_two_calls_of_one_that_is_not_recorded() -> None:
+    async with open_site() as off, open_site(tracer=Recorded(NONE).tracer()) as unrecorded:
+        assert await run_of_tracing(off) == []
+        assert await run_of_tracing(unrecorded) == ["request_trace", "records"]
+
+
+async def run_of_tracing(site: Site) -> list[str]:
+    """The functions of traces that run for a decision."""
+    await site.decide()
+    names: list[str] = []
+
+    def called(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "/trac" in frame.f_code.co_filename.removeprefix(str(ROOT)):
+            names.append(frame.f_code.co_name)
+
+    sys.setprofile(called)
+    try:
+        await site.decide()
+    finally:
+        sys.setprofile(None)
+    return names
