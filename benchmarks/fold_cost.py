@@ -39,8 +39,8 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore
-from stream.folder import Folder
-from stream.folding import Message
+from stream.folding.batch_fold import Message
+from stream.folding.folder import Folder
 from stream.metrics import FolderMetrics
 
 N_VISITORS = 250

@@ -31,7 +31,7 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.projection_store import Place, ProjectionStore
 from stream.metrics import ProjectorMetrics
-from stream.projector import Projector
+from stream.projecting.projector import Projector
 
 N_PARTITIONS, N_ARMS, OF_PARTITION, VISITS = 4, 20, 25, 3
 PLACES = [Place(topic, p) for topic in (DECISIONS, OUTCOMES, VISITOR_LOG) for p in range(N_PARTITIONS)]

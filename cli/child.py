@@ -81,7 +81,7 @@ _ADVICE = " WARNING Memory overcommit"
 def alarming(line: str) -> bool:
     """Whether a log line is a warning or worse.
 
-    >>> alarming("2026-01-01 10:00:00,000 WARNING stream.folder lease lost"), alarming("… INFO api ready")
+    >>> alarming("2026-01-01 10:00:00,000 WARNING stream.folding.folder lease lost"), alarming("… INFO api ready")
     (True, False)
     >>> alarming('{"time":"2026-01-01T10:00:00.000Z","level":"WARNING","event":"lease_lost"}')
     True

@@ -17,8 +17,8 @@ from installation.opened import Installation, open_installation
 from installation.records import records_of
 from installation.secrets_of import installed_secrets
 from installation.visitors import visitors_of
-from operations.moments import Moment
-from operations.visitor_timeline import timeline
+from operations.stories.moments import Moment
+from operations.stories.visitor_timeline import timeline
 from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
 from personalization.errors import Unavailable
 from personalization.visitor.visitor_key import anonymous_key, user_key

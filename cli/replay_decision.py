@@ -11,8 +11,8 @@ from cli.replay_target import target
 from cli.terminal import json_line
 from config.settings import Settings
 from installation.opened import open_installation
-from operations.redeciding import Redecided, redecide
-from operations.redeciding_record import find_record
+from operations.redeciding.decision import Redecided, redecide
+from operations.redeciding.record import find_record
 from operations.replay.base import read_base
 from personalization.errors import Refused
 

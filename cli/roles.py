@@ -24,7 +24,7 @@ How it is, each of them tells on a port of its own (``metrics_port``), where the
 def folder() -> None:
     """Fold the visitor log into visitor states, until stopped."""
     settings = _begin()
-    from stream.folder_main import run
+    from stream.folding.main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)
@@ -35,7 +35,7 @@ def folder() -> None:
 def learner() -> None:
     """Learn from outcomes and publish models, until stopped."""
     settings = _begin()
-    from stream.learner_main import run
+    from stream.learning.main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)
@@ -46,7 +46,7 @@ def learner() -> None:
 def projector() -> None:
     """Add up decisions and outcomes, and note where their records stand, until stopped."""
     settings = _begin()
-    from stream.projector_main import run
+    from stream.projecting.main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)

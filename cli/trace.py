@@ -14,8 +14,8 @@ from installation.audit import recorded
 from installation.opened import open_installation
 from installation.records import records_of
 from installation.secrets_of import installed_secrets
-from operations.request_story import DecisionStory, decisions_of, story
-from operations.whereabouts import Whereabouts
+from operations.stories.request_story import DecisionStory, decisions_of, story
+from operations.stories.whereabouts import Whereabouts
 from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
 from personalization.visitor.visitor_key import raw_id
 from tracing.trace_context import TRACE_ID_BYTES

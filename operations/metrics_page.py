@@ -9,8 +9,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from api.process.metrics import ApiMetrics
 from background import metrics
-from stream.conversion_training import ConversionMetrics
-from stream.influence_watch import InfluenceWatch
+from stream.learning.conversion_training import ConversionMetrics
+from stream.learning.influence_watch import InfluenceWatch
 from stream.metrics import FolderMetrics, LearnerMetrics, ProjectorMetrics
 
 _HEAD = f"""# Metrics

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from eventlog.dead_letters import DeadLetter, dead_letter_record
 from eventlog.port import EventLog
 from state.attempts import Attempt
-from stream.clock import wall_clock_ms
 from stream.patience import Patience
+from stream.wall_clock import wall_clock_ms
 
 logger = logging.getLogger(__name__)
 

@@ -5,4 +5,4 @@ from __future__ import annotations
 import multiprocessing
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["stream.folder_main", "stream.learner_main", "tests.contract.eventlog.worker"])
+FORKS.set_forkserver_preload(["stream.folding.main", "stream.learning.main", "tests.contract.eventlog.worker"])

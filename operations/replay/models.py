@@ -29,12 +29,12 @@ from state.checkpoint_store import (
 )
 from state.conversion_store import ConversionPublisher
 from state.model_store import ModelPublisher, Published
-from stream.clock import wall_clock_ms
-from stream.conversion_training import ConversionTraining
-from stream.held_model import NOTHING, HeldModel, digest_of
+from stream.learning.conversion_training import ConversionTraining
+from stream.learning.held_model import NOTHING, HeldModel, digest_of
+from stream.learning.placement_training import PlacementTraining
+from stream.learning.training import Book, Place, Trainings
 from stream.metrics import LearnerMetrics
-from stream.placement_training import PlacementTraining
-from stream.training import Book, Place, Trainings
+from stream.wall_clock import wall_clock_ms
 
 CUT_OFF = "a learner has taken over meanwhile: stop every learner, and run this again"
 

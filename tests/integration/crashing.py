@@ -34,6 +34,8 @@ from tests.integration import workload
 from tests.integration.oracle import Learned
 from tests.integration.workload import OF_ONE, Workload
 
+MAIN_OF = {"folder": "stream.folding.main", "learner": "stream.learning.main"}
+
 LEASE_MS = 1_500
 BURST_PAUSE_S = 0.5
 """While a lease runs out three bursts gather: enough for whoever takes over to die in mid batch."""
@@ -47,7 +49,7 @@ def _work(role: str, environment: dict[str, str], output_path: Path) -> None:
     os.dup2(output, 2)
     if RAISES in environment:
         _raise(environment[RAISES], Path(environment["NEXTBEST_FAILPOINT_LOG"]))
-    importlib.import_module(f"stream.{role}_main").run(Settings.from_environment())
+    importlib.import_module(MAIN_OF[role]).run(Settings.from_environment())
 
 
 RAISES = "RAISES"

@@ -25,7 +25,7 @@ from personalization.visitor.folder_state import encode_folder
 from personalization.visitor.visitor import Visitor
 from state.keys import Keys
 from state.visitor_store import pack_visitor
-from stream.placement_training import model_spec
+from stream.learning.placement_training import model_spec
 
 Learned: TypeAlias = PlacementModel | ConversionBook
 """What is learned under one key."""

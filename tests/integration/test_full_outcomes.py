@@ -19,12 +19,12 @@ from state.checkpoint_store import CheckpointStore
 from state.conversion_store import ConversionPublisher
 from state.keys import Keys
 from state.model_store import ModelPublisher
-from stream.conversion_training import ConversionTraining
-from stream.learner import LearnedMessage, Learner
+from stream.learning.conversion_training import ConversionTraining
+from stream.learning.learner import LearnedMessage, Learner
+from stream.learning.partitions import Partitions
+from stream.learning.placement_training import PlacementTraining
+from stream.learning.training import Trainings
 from stream.metrics import LearnerMetrics
-from stream.partitions import Partitions
-from stream.placement_training import PlacementTraining
-from stream.training import Trainings
 from tests.integration.workload import catalog
 from tests.unit.stream.fakes import FixedCatalog
 

@@ -27,7 +27,7 @@ from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.distribution import ticket
 from personalization.events.outcome import Outcome, decode_outcome
 from personalization.key_derivation import Secrets
-from stream.placement_training import model_spec
+from stream.learning.placement_training import model_spec
 from tests.ciphers import cipher_at
 from tests.requirements import data_file, require
 from tests.running import BOUND_S, Up, start, stop

@@ -20,7 +20,7 @@ from personalization.visitor.choice import Choice
 from state.keys import Keys
 from state.projection_store import Place, ProjectionStore
 from stream.metrics import ProjectorMetrics
-from stream.projector import Logged, Projector
+from stream.projecting.projector import Logged, Projector
 
 pytestmark = pytest.mark.redis
 

@@ -27,8 +27,8 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from state.timers import RedisTimerStore
 from state.visitor_store import RedisVisitorStore
-from stream.folder import Folder
-from stream.folding import Message
+from stream.folding.batch_fold import Message
+from stream.folding.folder import Folder
 from stream.metrics import FolderMetrics
 from tests.integration.crashing import until
 from tests.integration.workload import catalog

@@ -21,7 +21,7 @@ from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
 from state.segment_store import SegmentStore
 from state.visitor_store import NEVER_SEEN, Change, RedisVisitorStore
-from stream.segment_census import SegmentCensus
+from stream.projecting.segment_census import SegmentCensus
 
 pytestmark = pytest.mark.redis
 N_PARTITIONS, NOW = 4, 1_700_000_000_000

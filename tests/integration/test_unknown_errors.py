@@ -32,15 +32,15 @@ FOLDER = (
     "state.attempts:AttemptStore.put:after",
     "state.catalog_follower:CatalogFollower.get:before",
     "state.visitor_store:RedisVisitorStore.load:before",
-    "stream.emitter:Emitter.emit:before",
-    "stream.emitter:Emitter.emit:after",
+    "stream.folding.emitter:Emitter.emit:before",
+    "stream.folding.emitter:Emitter.emit:after",
     "state.visitor_store:RedisVisitorStore.save:before",
     "state.visitor_store:RedisVisitorStore.save:after",
     "state.timers:RedisTimerStore.remove:before",
 )
 """What the handling of a batch calls: its failure ends the folder."""
 
-FOLDER_BACKGROUND = ("state.timers:RedisTimerStore.look:after", "stream.clock:Clock.tick:after")
+FOLDER_BACKGROUND = ("state.timers:RedisTimerStore.look:after", "stream.folding.clock:Clock.tick:after")
 
 LEARNER = (
     "state.checkpoint_store:CheckpointStore.open:before",

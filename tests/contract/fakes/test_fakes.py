@@ -35,8 +35,8 @@ from state.visitor_store import ABSENT, NEVER_SEEN, Change, RedisVisitorStore, u
 from tests.unit.api import site as api
 from tests.unit.eventlog import spooling
 from tests.unit.stream.fakes import N_PARTITIONS, MemoryLog, MemoryTimers, MemoryVisitors
+from tests.unit.stream.learning.test_learner import MemoryConversions, MemoryPublisher
 from tests.unit.stream.test_isolation import MemoryAttempts
-from tests.unit.stream.test_learner import MemoryConversions, MemoryPublisher
 
 pytestmark = pytest.mark.redis
 KEYS = Keys("t")

@@ -15,16 +15,16 @@ async def test_output_goes_to_the_log_and_warnings_are_shown(tmp_path: Path) -> 
     said: list[str] = []
     supervisor = Supervisor(tmp_path, said.append)
     lines = """
-    print("2026-01-01 10:00:00,000 INFO stream.folder started", flush=True)
-    print("2026-01-01 10:00:00,000 WARNING stream.folder lease_lost", flush=True)
+    print("2026-01-01 10:00:00,000 INFO stream.folding.folder started", flush=True)
+    print("2026-01-01 10:00:00,000 WARNING stream.folding.folder lease_lost", flush=True)
     print("x" * 1_000_000, flush=True)
     print("last", flush=True)
     """
     await supervisor.start(child("noisy", tmp_path, textwrap.dedent(lines) + STEADY))
     log = tmp_path / "noisy.log"
     await until(lambda: log.read_text().endswith("last\n"))
-    assert "INFO stream.folder started" in log.read_text()
-    assert said == ["noisy: 2026-01-01 10:00:00,000 WARNING stream.folder lease_lost"]
+    assert "INFO stream.folding.folder started" in log.read_text()
+    assert said == ["noisy: 2026-01-01 10:00:00,000 WARNING stream.folding.folder lease_lost"]
     await supervisor.stop()
 
 

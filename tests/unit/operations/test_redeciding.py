@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec import structs
 
-from operations.redeciding import Verdict, chosen_again
+from operations.redeciding.decision import Verdict, chosen_again
 from personalization.catalog.catalog import Content, Placement
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.deciding.distribution import SCALE

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from operations.moments import Moment
-from operations.request_story import decisions_of, story
-from operations.visitor_timeline import timeline
+from operations.stories.moments import Moment
+from operations.stories.request_story import decisions_of, story
+from operations.stories.visitor_timeline import timeline
 from personalization.events.decision_record import DecisionRecord
 from personalization.events.entry import Entry
 from personalization.events.event import DecisionMade, Event, Identify, Rewarded, TimedOut, Track

@@ -11,8 +11,8 @@ import pytest
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Event, Rewarded, TimedOut, Track
 from stream.batches import batches
-from stream.folding import Message
-from stream.urgency import Urgency
+from stream.folding.batch_fold import Message
+from stream.folding.urgency import Urgency
 
 LONG_S = 600.0
 """Longer than any test waits."""

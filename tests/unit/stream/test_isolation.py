@@ -12,7 +12,7 @@ from eventlog.port import EventLog
 from eventlog.topics import DEAD_LETTERS, VISITOR_LOG
 from state.attempts import Attempt
 from stream import isolation as module
-from stream.folding import Message
+from stream.folding.batch_fold import Message
 from stream.isolation import DEATHS_ALONE, DEATHS_TOGETHER, Isolation
 from stream.metrics import FolderMetrics
 from stream.patience import Patience

@@ -13,13 +13,13 @@ from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Event, TimedOut
 from personalization.events.outcome import decode_outcome, encode_outcome
 from state.model_store import ModelPublisher
-from stream.fold_traces import MAX_ENTRIES
-from stream.folder import Folder
-from stream.folding import Message
-from stream.placement_training import PlacementTraining
+from stream.folding.batch_fold import Message
+from stream.folding.folder import Folder
+from stream.folding.traces import MAX_ENTRIES
+from stream.learning.placement_training import PlacementTraining
 from tests.integration.workload import WINDOW_MS
-from tests.unit.stream.test_folder import CATALOG, NOW_MS, Bench, decision, track
-from tests.unit.stream.test_learner import MemoryPublisher
+from tests.unit.stream.folding.test_folder import CATALOG, NOW_MS, Bench, decision, track
+from tests.unit.stream.learning.test_learner import MemoryPublisher
 from tracing.sampler import Sampler
 from tracing.span import Span
 from tracing.trace_context import carried

@@ -13,13 +13,13 @@ from eventlog.port import Record
 from eventlog.topics import DEAD_LETTERS, OUTCOMES, VISITOR_LOG
 from personalization.events.event import Identify, Link, Rewarded, TimedOut, Track
 from state.timers import Timer
-from stream.folder import Folder
-from stream.folding import Message
+from stream.folding.batch_fold import Message
+from stream.folding.folder import Folder
 from stream.metrics import FolderMetrics
 from tests.integration.workload import WINDOW_MS
 from tests.unit.stream.fakes import FixedCatalog, MemoryLog, MemoryTimers, MemoryVisitors
+from tests.unit.stream.folding.test_folder import CATALOG, NOW_MS, Bench, decision, track
 from tests.unit.stream.raising import RaisesOnce, UnknownError
-from tests.unit.stream.test_folder import CATALOG, NOW_MS, Bench, decision, track
 
 TOPICS = (OUTCOMES, VISITOR_LOG)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from online_models.placement_model import PlacementModel
 from personalization.events.outcome import decode_outcome
 from state.model_store import Published
-from stream.placement_training import PlacementTraining
-from stream.training import Learned, Place
+from stream.learning.placement_training import PlacementTraining
+from stream.learning.training import Learned, Place
 
 
 class Broken(RuntimeError):

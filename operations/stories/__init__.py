@@ -1,0 +1,1 @@
+"""What happened to one visitor, and what became of one request, from what is recorded."""

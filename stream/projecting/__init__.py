@@ -1,0 +1,1 @@
+"""The projector: what happened, added up, and where each record stands."""
