@@ -16,8 +16,9 @@ import pytest
 from redis.asyncio import Redis
 
 from background.ports import free_port
+from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
-from eventlog.topics import Topics
+from eventlog.topics import DEAD_LETTERS, Topics
 from installation.redis_clients import worker_client
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.events.entry import Entry, encode_entry
@@ -146,7 +147,9 @@ async def test_a_refusal_is_waited_for_and_nothing_is_lost(
     keys, metrics = Keys("t"), FolderMetrics()
     visitors, timers = RedisVisitorStore(redis, keys, b"key"), RedisTimerStore(redis, keys)
     folder = Folder(visitors, timers, log, FixedCatalog(compile_catalog(catalog(), 1)), 1, metrics)
+    # All are connected: a disk that cannot be written takes the folder of the socket along.
     await visitors.load(["a:0"])
+    await log.append([Record(DEAD_LETTERS, "a:0", b"one before")])
     await refuse(redis, server)
     folding = asyncio.create_task(folder.process(batch()))
     await eventually(lambda: any(words in reason for reason in metrics.waiting.values()), f"it says {words!r}")

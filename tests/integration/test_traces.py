@@ -210,6 +210,8 @@ def test_whoever_follows_a_visitor_sees_what_happens_next_once(up: Up) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # As from a terminal: whoever starts the tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with following:
         assert following.stdout is not None

@@ -54,7 +54,7 @@ def are_gone(up: Up) -> bool:
 
 def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> None:
     up = ups("--api-processes", "2")
-    assert sorted(up.pids) == ["api", "api-1", "folder", "learner", "redis"]
+    assert sorted(up.pids) == ["api", "api-1", "folder", "learner", "projector", "redis"]
     up.track("a1", "m1")
     until(lambda: up.event_count("a1") == 1, "the event reaches its state")
     decide = {"visitor": {"anonymousId": "a1"}, "placements": ["home.hero"]}

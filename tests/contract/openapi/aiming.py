@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 from schemathesis import Case
 
+from api.access.proof import identity_secret, user_hash
 from api.sdk.routes import CORE
+from api.services.ports import Services
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.item import Item
@@ -20,7 +23,8 @@ from personalization.visitor.visitor_state import VisitorState
 from state.erasure_store import Erasure, Remaining
 from state.visitor_store import Stored
 from tests.unit.api.fake_records import FakeRecords
-from tests.unit.api.site import ID_KEY, NOW, FakeRights, Site, shop
+from tests.unit.api.site import ID_KEY, NOW, SECRETS, FakeRights, Site, shop
+from tests.unit.api.test_segment_lists import FakeWalk
 
 ADMIN = "admin"
 DECISION = mint(ID_KEY, "u:u1", b"123456789")
@@ -33,6 +37,11 @@ IN_PATHS = {
     "file": f"nextbest.{CORE.hash}.js",
 }
 """A thing that is there, by what paths call it."""
+NAMED = {
+    "/sdk/{name}": {"name": f"nextbest.{CORE.hash}.js"},
+    "/v1/segments/{name}/visitors": {"name": "buyers"},
+}
+"""Where a path calls something else by the same word."""
 
 
 def catalog() -> CompiledCatalog:
@@ -48,7 +57,9 @@ def catalog() -> CompiledCatalog:
     content = {**written.content, "tents": Content(body={"title": "Tents"})}
     key = Key(sha256=digest_of(ADMIN), role="admin")
     source = Source(keys={"admin": key}, write_keys=("pk_dev",), consent_default="granted")
-    return compile_catalog(Catalog(placements=placements, content=content, sources={"web": source}), 12)
+    return compile_catalog(
+        Catalog(placements=placements, content=content, segments=written.segments, sources={"web": source}), 12
+    )
 
 
 class Rights(FakeRights):
@@ -64,9 +75,19 @@ class Rights(FakeRights):
         return {"ids": ids, "exportedMs": NOW, "states": [{"revision": 3}], "log": {"visitor-log": []}}
 
 
+@dataclass
+class Shop(Site):
+    """A site whose visitors are counted."""
+
+    def services(self) -> Services:
+        services = super().services()
+        services.segments = FakeWalk(self.visitors.states)
+        return services
+
+
 def filled() -> Site:
     """A site that knows what ``IN_PATHS`` names."""
-    site = Site(compiled=catalog())
+    site = Shop(compiled=catalog())
     site.visitors.states = {"u:u1": VisitorState(revision=3, now_ms=NOW, event_count=2)}
     site.rights = Rights(person_kept={"u:u1": Stored(None, None)})
     choice = Choice(DECISION, "home.hero", 0, "shoes", 2**32, "default", catalog_version=12)
@@ -90,8 +111,7 @@ def filled() -> Site:
 
 def aimed(case: Case[Any]) -> None:
     """Put names of what there is where the request has made-up ones."""
-    script = {"name": f"nextbest.{CORE.hash}.js"} if case.path == "/sdk/{name}" else {}
-    for name, value in {**IN_PATHS, **script}.items():
+    for name, value in {**IN_PATHS, **NAMED.get(case.path, {})}.items():
         if name in (case.path_parameters or {}):
             case.path_parameters[name] = value
     if "placement" in case.query:
@@ -100,10 +120,13 @@ def aimed(case: Case[Any]) -> None:
             case.query.pop(name, None)
         if case.query.get("format") == "json":
             case.query["placement"] = ["home.json"]
+    case.query.pop("cursor", None)  # the first page is there
     if "over" in case.query:
         case.query["over"] = "24h"
     if isinstance(case.body, dict):
         case.body = copy.deepcopy(case.body)  # it may be the description's own example
+        if case.path == "/v1/me/explain":
+            case.body = {"userId": "u1", "userHash": user_hash(identity_secret(SECRETS, "web"), "u1")}
         _aim(case.body)
 
 
