@@ -204,7 +204,7 @@ class Collector:
             if proven and event.anonymous_id and event.user_id:
                 pairs.append((event.anonymous_id, event.user_id))
         if records:
-            await services.log.append(records)
+            await services.append(records)
             services.linker.appended(links, intake.received_at_ms)
         slices.begin()
         for anonymous_id, user_id in pairs:

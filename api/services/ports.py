@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,6 +123,10 @@ class Sink(Protocol):
         """Queue a record; False where it had to be dropped."""
         ...
 
+    def hurry(self) -> bool:
+        """Let what lingers go now; False where nothing does."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
@@ -230,6 +235,12 @@ class Services:
         self.visitor_mark_key = self.secrets.key(VISITOR_PURPOSE)
         self.refused_acts = RefusedActs(partial(recorded, self.audit))
         self.refused_events = RefusedEvents(self.metrics.refused_events, self.spool.put)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append what has to be acknowledged, behind what was decided before it; raises what the log does."""
+        if self.spool.hurry():
+            await asyncio.sleep(0)  # the spool's turn
+        await self.log.append(records)
 
     def intake(self, caller: Caller, address: str, *, gpc: bool) -> Intake:
         """What stamps all that a request which has just come from ``address`` brings; ``gpc``: ``Sec-GPC: 1``."""

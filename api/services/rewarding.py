@@ -139,7 +139,7 @@ class Rewarder:
         if len(kept) < len(records):
             self._services.metrics.unlogged.labels("consent").inc(len(records) - len(kept))
         if kept:
-            await self._services.log.append(kept)
+            await self._services.append(kept)
         taken.n_accepted = len(kept)
         return taken
 
@@ -159,7 +159,7 @@ class Rewarder:
         if len(records) < len(keyed):
             self._services.metrics.unlogged.labels("consent").inc(len(keyed) - len(records))
         if records:
-            await self._services.log.append(records)
+            await self._services.append(records)
 
     def _check_name(self, name: str) -> None:
         catalog = self._services.catalog.current.catalog

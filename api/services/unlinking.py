@@ -52,6 +52,6 @@ class Unlinker:
             canonical="" if user is None else user_key(user),
         )
         services = self._services
-        await services.log.append([intake.record(anonymous_key(anonymous), unlinked)])
+        await services.append([intake.record(anonymous_key(anonymous), unlinked)])
         services.linker.forget(anonymous_key(anonymous))
         services.proven_pairs.forget(anonymous)

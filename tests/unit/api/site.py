@@ -92,6 +92,9 @@ class FakeSpool:
     full: bool = False
     error: Exception | None = None
 
+    def hurry(self) -> bool:
+        return False
+
     def put(self, record: Record) -> bool:
         if self.error is not None:
             raise self.error

@@ -375,3 +375,18 @@ async def test_no_step_of_it_holds_up_the_event_loop(spool_on: SpoolOn) -> None:
     assert len(turns) > 100
     assert statistics.median(turns) < 0.002
     assert statistics.quantiles(turns, n=20)[-1] < 0.02, "the bound is generous for busy machines"
+
+
+async def test_an_event_is_appended_behind_the_decision_that_lingers(tmp_path: Path) -> None:
+    log = FakeLog()
+    spool = Spool(cast(EventLog, log), tmp_path, linger_s=30)
+    running = asyncio.create_task(spool.run())
+    await asyncio.sleep(0)
+    assert not spool.hurry(), "nothing lingers"
+    spool.put(record(1))
+    await eventually(spool.hurry)
+    await asyncio.sleep(0)
+    await log.append([record(2)])
+    assert numbers(log) == [1, 2]
+    await spool.drain(5)
+    await running
