@@ -245,6 +245,7 @@ def test_what_a_page_sends_is_known_to_the_next_decision_and_learned_once(
     named = {"decisionId": decision["decisionId"]}
     opened.evaluate("properties => { window.track('Clicked', properties) }", named)
     until(lambda: bool(clicks(site, user)), "the click is in the log")
+    until(lambda: any(b"Clicked" in each.body for each in between.asked), "who stands between has noted it, too")
     (asked,) = [each for each in between.asked if b"Clicked" in each.body]
     assert asked.send() == (200, b'{"success":true}')
     first, second = clicks(site, user)
