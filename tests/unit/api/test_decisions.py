@@ -278,7 +278,7 @@ async def test_a_placements_model_says_what_it_goes_by(site: Site) -> None:
     ]
     assert (body["matters"], body["forgotten"]) == ([{"feature": "device", "moves": 0.08}], 2)
     assert site.asked_of == ["home.hero", "home.hero@own"]
-    assert body["calibration"] is None, "nothing is added up here"
+    assert body["calibration"] == [], "nothing is added up here"
     refused = await site.client.get(path, params={"variant": "none"}, headers=SERVER)
     assert (refused.status_code, refused.json()["code"]) == (400, "unknown_variant")
     assert (await site.client.get("/v1/placements/nowhere/model", headers=SERVER)).status_code == 404
