@@ -95,10 +95,11 @@ def _facts(wire: WireFacts, now_ms: int) -> Facts:
 def _events(wire: WireFacts, now_ms: int) -> tuple[MadeUpEvent, ...]:
     events = []
     for index, each in enumerate(wire.events):
-        ago_ms = 0 if each.ago is None else read_duration_ms(each.ago)
+        ago = "0s" if each.ago is None else each.ago
+        ago_ms = read_duration_ms(ago)
         if ago_ms is None:
             field = f"facts.events[{index}].ago"
-            raise InvalidInput(field, f"{each.ago[:40]!r} is no length of time; write 30m, 12h or 7d")  # type: ignore[index]
+            raise InvalidInput(field, f"{ago[:40]!r} is no length of time; write 30m, 12h or 7d")
         track = Track(message_id=f"preview:{index}", event=each.event, properties=each.properties)
         events.append(MadeUpEvent(track, now_ms - ago_ms))
     return tuple(sorted(events, key=lambda made_up: made_up.at_ms))
