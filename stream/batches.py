@@ -1,92 +1,61 @@
-"""Batches of a Faust stream that wait for the first event, not for the clock.
+"""Entries that wait for each other: a batch begins with the first of them that waits no longer, not by the clock.
 
-``Stream.noack_take`` looks for a batch every ``within`` seconds, whether there is anything or not (at 2 ms a tenth
-of a core while idle), holds the stream while a batch is handled, and then waits ``within`` again. Here a task keeps
-taking events while a batch is handled: under load the next batch is there at once, and an idle stream sleeps.
+Entries keep coming while a batch is handled: under load the next one is there at once, and an idle worker sleeps.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-MessageT = TypeVar("MessageT")
-
-
-class Taken(NamedTuple):
-    """An event of the stream, and what was read of it."""
-
-    event: Any
-    message: Any
+EntryT = TypeVar("EntryT")
 
 
-async def batches(
-    stream: Any, max_events: int, read: Callable[[Any], MessageT], within_s: Callable[[MessageT], float]
-) -> AsyncGenerator[list[Taken], None]:
-    """Lists of up to ``max_events`` events, each begun as soon as one of its events waits no longer.
-
-    The handler acknowledges every event itself, in order (``await stream.ack(event)``).
+class Batches(Generic[EntryT]):
+    """What was read and not yet handled.
 
     Parameters
     ----------
-    stream
-        The agent's stream.
-    read
-        What the handler takes, of one of Faust's messages.
-    within_s
-        How long that waits for others to share its batch. The most urgent one decides for all of them.
+    max_entries
+        Of a batch. Where so many wait, the next batch waits for nothing.
     """
-    loop = asyncio.get_running_loop()
-    waiting: list[Taken] = []
-    due_s = math.inf
-    arrived, hurried, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def fill() -> None:
-        nonlocal due_s
-        async for event in stream.noack().events():
-            message = read(event.message)
-            at_s = loop.time() + within_s(message)
-            if at_s < due_s:
-                due_s = at_s
-                hurried.set()
-            waiting.append(Taken(event, message))
-            arrived.set()
-            if len(waiting) >= max_events:
-                due_s = -math.inf
-                hurried.set()
-                room.clear()
-                await room.wait()
+    def __init__(self, max_entries: int) -> None:
+        self._max_entries = max_entries
+        self._waiting: list[EntryT] = []
+        self._due_s = math.inf
+        self._changed, self._taken = asyncio.Event(), asyncio.Event()
 
-    def ended(_: asyncio.Task[None]) -> None:
-        # The end of the stream must end the handler too, and its failure must not pass unseen.
-        nonlocal due_s
-        due_s = -math.inf
-        arrived.set()
-        hurried.set()
+    async def until_room(self) -> None:
+        """Wait while there is a whole batch that nobody handles yet."""
+        while len(self._waiting) >= self._max_entries:
+            self._taken.clear()
+            await self._taken.wait()
 
-    filling = asyncio.create_task(fill())
-    filling.add_done_callback(ended)
-    try:
-        while True:
-            await arrived.wait()
-            while (left_s := due_s - loop.time()) > 0:
-                hurried.clear()
-                timer = loop.call_later(left_s, hurried.set)
-                await hurried.wait()
-                timer.cancel()
-            batch = waiting.copy()
-            waiting.clear()
-            room.set()
-            if not filling.done():
-                arrived.clear()
-                due_s = math.inf
-            if batch:
-                yield batch
-            elif filling.done():
-                filling.result()
-                return
-    finally:
-        filling.cancel()
-        await asyncio.gather(filling, return_exceptions=True)
+    def add(self, entry: EntryT, within_s: float) -> None:
+        """An entry was read; it waits ``within_s`` for others. The most urgent one decides for all of them."""
+        self._waiting.append(entry)
+        due_s = asyncio.get_running_loop().time() + within_s
+        if due_s < self._due_s:
+            self._due_s = due_s
+            self._changed.set()
+        elif len(self._waiting) == self._max_entries:
+            self._changed.set()
+
+    async def following(self) -> list[EntryT]:
+        """The next batch, in the order in which its entries came; waits for it."""
+        loop = asyncio.get_running_loop()
+        while len(self._waiting) < self._max_entries and (left_s := self._due_s - loop.time()) > 0:
+            self._changed.clear()
+            timer = loop.call_later(left_s, self._changed.set) if self._waiting else None
+            try:
+                await self._changed.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        batch, self._waiting = self._waiting[: self._max_entries], self._waiting[self._max_entries :]
+        if not self._waiting:
+            self._due_s = math.inf
+        self._taken.set()
+        return batch

@@ -69,9 +69,9 @@ class House:
             self.ending.callback(tracer.close)
         return tracer
 
-    def message_value(self, topic: str, message: Any) -> bytes:
-        """The value of one of Faust's messages in the clear, or as it is where it cannot be opened."""
-        return opened_value(self.cipher, topic, message.key, message.value)
+    def value_of(self, topic: str, entry: Any) -> bytes:
+        """The value of an entry as it was read, in the clear; as it is where it cannot be opened."""
+        return opened_value(self.cipher, topic, entry.key, entry.value)
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:
@@ -80,7 +80,6 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         session_timeout_s=settings.lease_ms / 1000,
         commit_interval_s=settings.commit_ms / 1000,
         max_poll_events=settings.fold_batch,
-        buffer_events=2 * settings.fold_batch,
     )
 
 

@@ -33,7 +33,7 @@ class Worker(Generic[MessageT]):
     process
         Handles a batch of messages, in order; what it raises ends the worker.
     message
-        One of Faust's messages as ``process`` takes it.
+        What ``process`` takes, of a partition's number, an entry as it was read, and the generation of its reader.
     within_s
         How long an entry waits for others to share its batch.
     reached
@@ -58,7 +58,7 @@ class Worker(Generic[MessageT]):
         app: WorkerApp,
         metrics: WorkerMetrics,
         process: Callable[[Sequence[MessageT]], Awaitable[None]],
-        message: Callable[[Any], MessageT],
+        message: Callable[[int, Any, int], MessageT],
         within_s: Callable[[MessageT], float],
         reached: Callable[[], Mapping[int, int]],
         on_given_up: Callable[[MessageT], Awaitable[None]],

@@ -1,19 +1,13 @@
 """Makes the Faust app of a role, with every setting that matters.
 
-Handlers have one shape::
-
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream):
-        async for batch in stream.noack_take(500, within=0.002):
-            ...                      # load, fold, save: never raise
-            for event in batch:      # in order: a commit goes up to the first gap
-                await stream.ack(event)
+Faust owns partitions, rebalances, agents and commits. What was read goes to the app's receiver as it came, many
+entries at once (``docs/decisions/0106``): ``app.receive(topics, receiver, work)``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +21,7 @@ from yarl import URL
 from eventlog.kafka import KafkaLog
 from eventlog.port import LogIdentity
 from eventlog.redis_streams import RedisStreamsLog
-from stream.transports.log_reader import BulkReader
+from stream.transports.log_reader import Receiver
 from stream.transports.offsets import OffsetPolicy
 
 START_TIMEOUT_S = 30.0
@@ -44,15 +38,12 @@ class WorkerSettings:
         another. Faust's 60 s makes a ``kill -9`` cost a minute.
     commit_interval_s
         Between two commits of acked offsets. What was acked since is delivered again after a crash.
-    buffer_events
-        How many events wait in memory for the agent; fetching pauses beyond.
     max_poll_events
         Events taken from the log at once.
     """
 
     session_timeout_s: float = 10.0
     commit_interval_s: float = 0.5
-    buffer_events: int = 1024
     max_poll_events: int = 500
 
 
@@ -75,14 +66,14 @@ class WorkerApp(faust.App):
         The log it reads, and which one that was when the app was made.
     offset_policy
         Where reading starts and whether acks are committed; the learner changes both.
-    in_bulk
-        Takes what is read in place of agents; None: agents do.
+    receiver
+        Takes what is read.
     """
 
     event_log: RedisStreamsLog | KafkaLog
     log_identity: LogIdentity
     offset_policy: OffsetPolicy
-    in_bulk: BulkReader | None = None
+    receiver: Receiver
 
     def _create_directories(self) -> None:
         """None: Faust would make three below the current directory, for RocksDB tables. We keep no tables."""
@@ -104,6 +95,11 @@ class WorkerApp(faust.App):
         """
         return int(self.consumer_generation_id or 0)
 
+    @property
+    def reading(self) -> int:
+        """Counts how often this worker began to read anew (``DrainingMixin``)."""
+        return int(self._consumer.reading)
+
     def owned_partitions(self) -> set[TP]:
         """What this worker owns now; nothing while it waits as a standby."""
         consumer = self._consumer
@@ -118,11 +114,21 @@ class WorkerApp(faust.App):
         """The numbers of the partitions this worker owns now."""
         return [tp.partition for tp in self.owned_partitions()]
 
-    def subscribe_in_bulk(self, topics: Iterable[str], bulk: BulkReader) -> None:
-        """Read ``topics`` for ``bulk``: the agents that make Faust subscribe to them are given nothing."""
-        self.in_bulk = bulk
+    def receive(
+        self, topics: Iterable[str], receiver: Receiver, work: Callable[[Any], Awaitable[None]] | None = None
+    ) -> None:
+        """Read ``topics`` for ``receiver``.
+
+        Faust subscribes to what has an agent: that does ``work``, and is given a stream in which nothing comes.
+        """
+        self.receiver = receiver
         for topic in topics:
-            self.agent(self.channel_of(topic), name=f"{self.conf.id}.{topic}")(_wait_for_nothing)
+            self.agent(self.channel_of(topic), name=f"{self.conf.id}.{topic}")(work or _wait_for_nothing)
+
+    def acknowledge(self, done: Mapping[TP, Collection[int]]) -> None:
+        """Offsets that were read since reading last began anew are done, and may be committed."""
+        for tp, offsets in done.items():
+            self._consumer.acknowledge(tp, offsets)
 
     async def commit_offsets(self, offsets: Mapping[TP, int], generation: int | None = None) -> bool:
         """Commit now what was reached under ``generation``; false when that ownership is over."""
@@ -175,7 +181,6 @@ def make_app(
         broker_request_timeout=max(30.0, settings.session_timeout_s + 1),
         broker_commit_interval=settings.commit_interval_s,
         broker_max_poll_records=settings.max_poll_events,
-        stream_buffer_maxsize=settings.buffer_events,
         # An event is done when its handler says so, never because the handler failed or was stopped.
         stream_ack_exceptions=False,
         stream_ack_cancelled_tasks=False,

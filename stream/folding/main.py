@@ -87,7 +87,9 @@ async def main(settings: Settings) -> None:
             app=app,
             metrics=metrics,
             process=folder.process,
-            message=lambda m: Message(m.partition, m.offset, m.key, house.message_value(VISITOR_LOG, m)),
+            message=lambda partition, entry, _: Message(
+                partition, entry.offset, entry.key, house.value_of(VISITOR_LOG, entry)
+            ),
             within_s=Urgency(settings.fold_wait_ms / 1000, settings.fold_linger_ms / 1000).wait_s,
             reached=lambda: folder.reached,
             on_given_up=folder.given_up,

@@ -80,8 +80,8 @@ async def main(settings: Settings) -> None:
             app=app,
             metrics=metrics,
             process=learner.process,
-            message=lambda m: LearnedMessage(
-                m.partition, m.offset, m.key, house.message_value(OUTCOMES, m), m.generation_id
+            message=lambda partition, entry, generation: LearnedMessage(
+                partition, entry.offset, entry.key, house.value_of(OUTCOMES, entry), generation
             ),
             within_s=lambda _: wait_s,
             reached=lambda: learner.reached,

@@ -41,7 +41,7 @@ READ_ENTRIES = 6_000
 TIDY_S = 30.0
 
 
-class BulkProjection:
+class LogToProjection:
     """Hands what Faust's consumer reads to the projector, under our own names of partitions."""
 
     pause_s = PAUSE_S
@@ -60,8 +60,11 @@ class BulkProjection:
         places = map(self.place, self._app.owned_partitions())
         return {place.partition for place in places if place.topic == VISITOR_LOG}
 
+    async def until_room(self) -> None:
+        """See ``Receiver``: what is taken is projected before more is read."""
+
     async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
-        """See ``BulkReader``."""
+        """See ``Receiver``."""
         tps = {self.place(tp): tp for tp in found}
         reached = await self._projector.take({place: found[tp] for place, tp in tps.items()})
         return {tps[place]: offset for place, offset in reached.items()}
@@ -89,8 +92,8 @@ async def main(settings: Settings) -> None:
             settings.record_rows_bytes,
             metrics,
         )
-        bulk = BulkProjection(app, projector)
-        app.subscribe_in_bulk(COLUMNS, bulk)
+        bulk = LogToProjection(app, projector)
+        app.receive(COLUMNS, bulk)
         lag = ProjectorLag(
             house.log,
             house.identity,
@@ -139,7 +142,7 @@ async def main(settings: Settings) -> None:
 
 
 def _opened(house: House, topic: str, entry: Logged) -> bytes:
-    return house.message_value(topic, entry)
+    return house.value_of(topic, entry)
 
 
 def _worker_settings(settings: Settings) -> WorkerSettings:

@@ -1,4 +1,4 @@
-"""How entries reach the agents: in unbroken succession, without two tasks each, and without sleeping a second.
+"""How entries reach who takes them: in unbroken succession, many at once, and without sleeping a second.
 
 Faust leaves it to the transport to know what is read next. That place is moved by several tasks: by a fetch whose
 entries a rebalance then throws away, by a seek to the committed offsets that another rebalance overtakes, by the
@@ -6,13 +6,10 @@ flow that the end of an overtaken one resumes in the middle of the next. Where s
 entries nobody was handed, Faust took them for missing in the log and committed past them. Here the consumer alone
 knows what is next, and says so with every read.
 
-Faust's own loop also wraps every delivery in ``wait_first(callback(message), suspend_flow.wait())``, so that one
-that has to wait gives way when a rebalance suspends the flow. It waits only where the flow is suspended or
-the agent's queue is full; for all others that costs two tasks and half of a worker's CPU time.
-
-And while a partition's buffer is full, Faust leaves it out of the fetch and looks again only when that fetch
-returns, or after a second where all are full. Meanwhile more events arrive than the buffers hold, and fill
-them at once: a worker once behind would stay a second behind.
+Faust's own loop also makes a message, an event and two tasks of each entry, and walks each through a channel and a
+stream, which cost a third of a folder's CPU time. And while a partition's buffer is full, it leaves that out of the
+fetch and looks again only when the fetch returns, or after a second where all are full: a worker once behind would
+stay a second behind. Here nothing is read before there is room for it, and the receiver takes all of it at once.
 """
 
 from __future__ import annotations
@@ -23,14 +20,11 @@ from typing import Any
 
 from faust.types import TP
 
-from stream.transports.log_reader import BulkReader
-from stream.transports.offsets import OffsetPolicyMixin
+from stream.transports.log_reader import Receiver
+from stream.transports.offsets import OffsetPolicy, OffsetPolicyMixin
 
 READ_WAIT_S = 1.0
-FULL_BUFFER_WAIT_S = 0.002
 UNASSIGNED_WAIT_S = 0.1
-YIELD_EVERY = 100
-"""Entries handed over between two turns of the event loop."""
 
 
 class DrainingMixin(OffsetPolicyMixin):
@@ -38,10 +32,16 @@ class DrainingMixin(OffsetPolicyMixin):
 
     A succession begins with ``perform_seek`` and ends with the assignment, or where somebody seeks. What was read
     before its end is not handed over after it.
+
+    Attributes
+    ----------
+    reading
+        Counts how often reading began anew. What was handed over under another number is read again.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.reading = 0
         self._next: dict[TP, int] = {}
         self._succession = 0
 
@@ -85,6 +85,7 @@ class DrainingMixin(OffsetPolicyMixin):
         return self._next.get(tp)
 
     def _end_succession(self) -> None:
+        self.reading += 1
         self._succession += 1
         self._next.clear()
 
@@ -103,68 +104,38 @@ class DrainingMixin(OffsetPolicyMixin):
                 raise
 
     async def _hand_over(self) -> None:
-        """Read once, and hand over what was read while nobody ends the succession."""
+        """Read once, and hand over what was read unless somebody ended the succession meanwhile."""
+        receiver: Receiver = self.app.receiver
+        await receiver.until_room()
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         succession = self._succession
         offsets = {tp: self._next[tp] for tp in self._get_active_partitions() if tp in self._next}
-        timeout_s = FULL_BUFFER_WAIT_S if self._buffered_partitions else READ_WAIT_S
         if not offsets:
-            await asyncio.sleep(min(timeout_s, UNASSIGNED_WAIT_S))
+            await asyncio.sleep(UNASSIGNED_WAIT_S)
             return
-        found = await self.read_from(offsets, timeout_s)
-        if self.app.in_bulk is not None:
-            await self._hand_over_in_bulk(self.app.in_bulk, found, offsets, succession)
-            return
-        for n_read, (tp, record) in enumerate(self.scheduler.iterate(found), 1):
-            if self._succession != succession:
-                return
-            message = self._to_message(tp, record)
-            if self._is_free(tp):
-                await self.callback(message)
-            elif not await self._waits_through(message):
-                return
-            if self._succession != succession:
-                return
-            self._go_on(tp, record.offset)
-            if n_read % YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-
-    async def _hand_over_in_bulk(
-        self, bulk: BulkReader, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int], succession: int
-    ) -> None:
-        """Hand over all that was read at once, and look again after a while if there was no more of it."""
+        found = await self.read_from(offsets, READ_WAIT_S)
         if self._succession != succession:
             return
         if found:
-            reached = await bulk.take(found, offsets)
+            reached = await receiver.take(found, offsets)
             if self._succession != succession:
                 return
             self._next.update(reached)
-            for tp, records in found.items():
-                if n_missing := records[-1].offset + 1 - offsets[tp] - len(records):
-                    self.app.offset_policy.on_gap(tp.partition, n_missing)
-        if all(len(records) < self.most_at_once(len(offsets)) for records in found.values()):
-            await self.sleep(bulk.pause_s)
+            for tp, entries in found.items():
+                self._note_missing(tp, offsets[tp], entries)
+        if receiver.pause_s and all(len(entries) < self.most_at_once(len(offsets)) for entries in found.values()):
+            await self.sleep(receiver.pause_s)
 
-    def _go_on(self, tp: TP, offset: int) -> None:
-        """``offset`` was handed over; what is missing in front of it is missing in the log."""
-        expected = self._next[tp]
-        if offset > expected:
-            self._gap[tp].addi(expected, offset)
-            self.app.offset_policy.on_gap(tp.partition, offset - expected)
-        self._next[tp] = offset + 1
-
-    async def _waits_through(self, message: Any) -> bool:
-        """Deliver what has to wait; false if the flow was suspended meanwhile."""
-        delivery = self.callback(message)
-        return delivery in (await self.wait_first(delivery, self.suspend_flow.wait())).done
-
-    def _is_free(self, tp: TP) -> bool:
-        """Whether a delivery to ``tp`` goes through without waiting for anything."""
-        app = self.app
-        return (
-            app.flow_control.is_active()
-            and not app.topics._tp_to_callback_lock.locked()
-            and not any(channel.queue.full() for channel in app.topics._tp_index.get(tp, ()))
-        )
+    def _note_missing(self, tp: TP, expected: int, entries: Sequence[Any]) -> None:
+        """What was not found below the last of ``entries``, read from ``expected`` on, is missing in the log."""
+        n_missing = entries[-1].offset + 1 - expected - len(entries)
+        if not n_missing:
+            return
+        policy: OffsetPolicy = self.app.offset_policy
+        policy.on_gap(tp.partition, n_missing)
+        if policy.commits_acked:
+            for entry in entries:
+                if entry.offset > expected:
+                    self._gap[tp].addi(expected, entry.offset)
+                expected = entry.offset + 1

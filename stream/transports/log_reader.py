@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from faust.types import TP
 
 
-class BulkReader(Protocol):
-    """Takes what was read as it came, all partitions together, in place of agents that take messages one by one."""
+class Receiver(Protocol):
+    """Takes what was read as it came, all partitions together."""
 
     @property
     def pause_s(self) -> float:
-        """How long what comes waits for others before it is looked for."""
+        """How long what comes is left to gather before it is looked for, where there was no more of it."""
         ...
+
+    async def until_room(self) -> None:
+        """Wait while nothing more can be taken."""
 
     async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
         """Take the entries found from ``offsets`` on; the offsets that are read next."""

@@ -6,7 +6,7 @@ checkpoint and commits only from a durable one: it sets ``start_offsets`` and tu
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -83,6 +83,14 @@ class OffsetPolicyMixin(ReadingConsumer):
             self._committed_offset[tp] = offset
             for acked in (self._acked, self._acked_index, self._gap):
                 acked.pop(tp, None)
+
+    def acknowledge(self, tp: TP, offsets: Collection[int]) -> None:
+        """Entries that were read since the last seek are done, and may be committed."""
+        if self.app.offset_policy.commits_acked:
+            committed = self._committed_offset[tp] or 0
+            done = {offset for offset in offsets if offset >= committed} - self._acked_index[tp]
+            self._acked_index[tp] |= done
+            self._acked[tp].extend(done)
 
     def _new_offset(self, tp: TP) -> int | None:
         """What can be committed: all below it was acked or is not in the log, from the committed offset on.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
+from faust.types import TP
 
 from eventlog.kafka import KafkaLog
 from eventlog.partition import partition_of
@@ -23,19 +24,27 @@ PARTITION = partition_of("somebody", 4)
 
 
 class Working:
-    """A worker that keeps what it was handed, acks it unless told otherwise, and hears of gaps."""
+    """A worker that keeps what it was handed, acknowledges it unless told otherwise, and hears of gaps."""
+
+    pause_s = 0.0
 
     def __init__(self, app: WorkerApp, gaps: list[tuple[int, int]], acks: Callable[[int], bool]) -> None:
         self.app = app
         self.gaps = gaps
         self.values: list[int] = []
+        self._acks = acks
+        app.receive([VISITOR_LOG], self)
 
-        @app.agent(app.channel_of(VISITOR_LOG))
-        async def fold(stream: Any) -> None:
-            async for event in stream.noack().events():
-                self.values.append(int(event.value))
-                if acks(int(event.value)):
-                    await stream.ack(event)
+    async def until_room(self) -> None:
+        """There always is."""
+
+    async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
+        for entries in found.values():
+            self.values += [int(entry.value) for entry in entries]
+        self.app.acknowledge(
+            {tp: [each.offset for each in entries if self._acks(int(each.value))] for tp, entries in found.items()}
+        )
+        return {tp: entries[-1].offset + 1 for tp, entries in found.items()}
 
 
 async def working(log: AnyLog, acks: Callable[[int], bool] = lambda value: True) -> Working:

@@ -10,7 +10,7 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,16 @@ from eventlog.topics import VISITOR_LOG
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerSettings, make_app
 from tests.contract.eventlog.worker import run as work
-from tests.contract.eventlog.working import PATIENCE_S, AnyLog, append, at_work, until, until_committed
+from tests.contract.eventlog.working import (
+    PATIENCE_S,
+    AnyLog,
+    Read,
+    append,
+    at_work,
+    handle_with,
+    until,
+    until_committed,
+)
 from tests.forks import FORKS
 
 
@@ -206,11 +215,10 @@ async def test_a_commit_that_was_not_taken_is_made_again_though_nothing_comes_in
     """As by a rebalance under way, or a Redis that is away: else the group would stand behind what it has done."""
     app = make_app("folder", log, await log.identity(), WorkerSettings(commit_interval_s=0.1))
 
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for event in stream.noack().events():
-            await stream.ack(event)
+    async def nothing(_: Sequence[Read]) -> None:
+        """All is done at once."""
 
+    handle_with(app, nothing)
     async with at_work(app):
         await append(log, 40)
         await until_committed(log, 40)
@@ -235,14 +243,11 @@ async def test_an_append_wakes_the_worker(log: AnyLog) -> None:
     )
     latencies_ms: list[float] = []
 
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for batch in stream.noack_take(500, within=0.002):
-            now_ns = time.perf_counter_ns()
-            latencies_ms.extend((now_ns - int(event.value)) / 1e6 for event in batch)
-            for event in batch:
-                await stream.ack(event)
+    async def look(batch: Sequence[Read]) -> None:
+        now_ns = time.perf_counter_ns()
+        latencies_ms.extend((now_ns - int(each.value)) / 1e6 for each in batch)
 
+    handle_with(app, look)
     async with at_work(app):
         await until(app.owned_partitions, "assigned")
         for i in range(100):
@@ -252,22 +257,19 @@ async def test_an_append_wakes_the_worker(log: AnyLog) -> None:
     assert statistics.median(latencies_ms[10:]) < 100
 
 
-async def test_a_backlog_larger_than_the_buffers_is_worked_off_without_pauses(log: AnyLog) -> None:
+async def test_a_backlog_larger_than_what_waits_is_worked_off_without_pauses(log: AnyLog) -> None:
     """Faust looks only once a second at partitions whose buffer was full: about ten pauses here."""
     await log.append([Record(VISITOR_LOG, f"v{i % 7}", str(i).encode()) for i in range(4000)])
-    app = make_app("folder", log, await log.identity(), WorkerSettings(session_timeout_s=5, buffer_events=32))
+    app = make_app("folder", log, await log.identity(), WorkerSettings(session_timeout_s=5, max_poll_events=32))
     values: list[int] = []
     handled_at: list[float] = []
 
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for batch in stream.noack_take(40, within=0.002):
-            handled_at.append(time.monotonic())
-            await asyncio.sleep(0.005)  # a handler that reads and writes
-            values.extend(int(event.value) for event in batch)
-            for event in batch:
-                await stream.ack(event)
+    async def handle(batch: Sequence[Read]) -> None:
+        handled_at.append(time.monotonic())
+        await asyncio.sleep(0.005)  # a handler that reads and writes
+        values.extend(int(each.value) for each in batch)
 
+    handle_with(app, handle, max_entries=40)
     async with at_work(app):
         await until(lambda: len(values) >= 4000, "the backlog is handled")
     assert sorted(values) == list(range(4000))
@@ -281,14 +283,12 @@ async def test_a_worker_leaves_no_files(log: AnyLog, tmp_path: Path, monkeypatch
     await append(log, 40)
     app = make_app("folder", log, await log.identity())
     assert not app.conf.datadir.is_absolute()  # Faust's default: what it made would lie here
-    values: list[bytes] = []
+    values: list[str] = []
 
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for event in stream.noack().events():
-            values.append(event.value)
-            await stream.ack(event)
+    async def handle(batch: Sequence[Read]) -> None:
+        values.extend(each.value for each in batch)
 
+    handle_with(app, handle)
     async with at_work(app):
         await until(lambda: len(values) >= 40, "all is handled")
     assert os.listdir(tmp_path) == []

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,6 +22,7 @@ from eventlog.topics import VISITOR_LOG, Topics
 from stream.running import run_app, stop_signals
 from stream.transports.offsets import OffsetPolicy
 from stream.worker_app import WorkerSettings, make_app
+from tests.contract.eventlog.working import Read, handle_with
 
 
 def run(arguments: list[str], commands: Connection, told: Connection) -> None:
@@ -56,13 +58,10 @@ async def main(arguments: list[str], commands: Connection, told: Connection) -> 
         ),
     )
 
-    @app.agent(app.channel_of(VISITOR_LOG))
-    async def fold(stream: Any) -> None:
-        async for batch in stream.noack_take(100, within=0.002):
-            rows = [[e.message.partition, e.message.offset, e.key.decode(), e.value.decode()] for e in batch]
-            say("handled", batch=rows, generation=app.lease_generation)
-            for event in batch:
-                await stream.ack(event)
+    async def handle(read: Sequence[Read]) -> None:
+        say("handled", batch=[list(each[:4]) for each in read], generation=app.lease_generation)
+
+    handle_with(app, handle)
 
     @app.on_partitions_assigned.connect
     async def assigned(_: Any, tps: set[Any], **kwargs: Any) -> None:

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from eventlog.kafka import KafkaLog
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog
 from eventlog.topics import VISITOR_LOG
+from stream.batch_agent import BatchAgent
 from stream.running import run_app
 from stream.worker_app import WorkerApp
 
 AnyLog = RedisStreamsLog | KafkaLog
 PATIENCE_S = 30.0
+
+
+class Read(NamedTuple):
+    """An entry as it was read, and by which owner of its partition."""
+
+    partition: int
+    offset: int
+    key: str
+    value: str
+    generation: int
+
+
+def handle_with(
+    app: WorkerApp, handle: Callable[[Sequence[Read]], Awaitable[None]], max_entries: int = 100
+) -> BatchAgent[Read]:
+    """Let ``app`` hand the visitor log to ``handle``, and acknowledge what that was given."""
+    return BatchAgent(
+        app,
+        VISITOR_LOG,
+        lambda partition, entry, generation: Read(
+            partition, entry.offset, entry.key.decode(), entry.value.decode(), generation
+        ),
+        handle,
+        max_entries,
+        lambda _: 0.002,
+    )
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from types import SimpleNamespace
 
 import pytest
 
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.event import Event, Rewarded, TimedOut, Track
-from stream.batches import batches
+from stream.batches import Batches
 from stream.folding.batch_fold import Message
 from stream.folding.urgency import Urgency
 
@@ -18,82 +16,75 @@ LONG_S = 600.0
 """Longer than any test waits."""
 
 
-class Stream:
-    """A stream of Faust events that the test feeds."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[float | None] = asyncio.Queue()
-
-    def noack(self) -> Stream:
-        return self
-
-    def arrives(self, *waits_s: float) -> None:
-        for wait_s in waits_s:
-            self._queue.put_nowait(wait_s)
-
-    def ends(self) -> None:
-        self._queue.put_nowait(None)
-
-    async def events(self) -> AsyncIterator[SimpleNamespace]:
-        while (wait_s := await self._queue.get()) is not None:
-            yield SimpleNamespace(message=wait_s)
-
-
-Begun = Callable[[], Awaitable[list[float]]]
-
-
 @pytest.fixture
-async def stream() -> Stream:
-    return Stream()
+def waiting() -> Batches[float]:
+    """Of at most four entries, each of which is how long it waits."""
+    return Batches(4)
 
 
-@pytest.fixture
-async def begun(stream: Stream) -> AsyncIterator[Begun]:
+def arrive(waiting: Batches[float], *waits_s: float) -> None:
+    for wait_s in waits_s:
+        waiting.add(wait_s, wait_s)
+
+
+async def begun(waiting: Batches[float]) -> list[float]:
     """The next batch; fails where none begins."""
-    found = batches(stream, 4, float, lambda wait_s: wait_s)
-
-    async def following() -> list[float]:
-        async with asyncio.timeout(5):
-            return [message for _, message in await anext(found)]
-
-    yield following
-    await found.aclose()
+    async with asyncio.timeout(5):
+        return await waiting.following()
 
 
-async def test_what_nobody_waits_for_goes_with_what_somebody_does(stream: Stream, begun: Begun) -> None:
-    stream.arrives(LONG_S, LONG_S)
-    first = asyncio.create_task(_awaited(begun))
+async def test_what_nobody_waits_for_goes_with_what_somebody_does(waiting: Batches[float]) -> None:
+    arrive(waiting, LONG_S, LONG_S)
+    first = asyncio.create_task(begun(waiting))
     done, _ = await asyncio.wait([first], timeout=0.05)
     assert not done
-    stream.arrives(0.0)
+    arrive(waiting, 0.0)
     assert await first == [LONG_S, LONG_S, 0.0]
 
 
-async def test_a_later_entry_that_may_wait_holds_up_none_that_may_not(stream: Stream, begun: Begun) -> None:
-    stream.arrives(0.001, LONG_S)
-    assert await begun() == [0.001, LONG_S]
+async def test_a_later_entry_that_may_wait_holds_up_none_that_may_not(waiting: Batches[float]) -> None:
+    arrive(waiting, 0.001, LONG_S)
+    assert await begun(waiting) == [0.001, LONG_S]
 
 
-async def test_what_nobody_waits_for_begins_by_itself(stream: Stream, begun: Begun) -> None:
-    stream.arrives(0.02, LONG_S)
-    assert await begun() == [0.02, LONG_S]
+async def test_what_nobody_waits_for_begins_by_itself(waiting: Batches[float]) -> None:
+    arrive(waiting, 0.02, LONG_S)
+    assert await begun(waiting) == [0.02, LONG_S]
 
 
-async def test_a_full_batch_waits_for_nothing(stream: Stream, begun: Begun) -> None:
-    stream.arrives(*[LONG_S] * 9)
-    assert [len(await begun()), len(await begun())] == [4, 4]
+async def test_a_batch_that_fills_while_it_waits_begins(waiting: Batches[float]) -> None:
+    first = asyncio.create_task(begun(waiting))
+    await asyncio.sleep(0)
+    arrive(waiting, *[LONG_S] * 4)
+    assert len(await first) == 4
 
 
-async def test_the_end_of_the_stream_gives_what_was_waiting(stream: Stream, begun: Begun) -> None:
-    stream.arrives(LONG_S)
-    stream.ends()
-    assert await begun() == [LONG_S]
-    with pytest.raises(StopAsyncIteration):
-        await begun()
+async def test_a_full_batch_waits_for_nothing_and_leaves_the_rest_to_the_next(waiting: Batches[float]) -> None:
+    arrive(waiting, *[LONG_S] * 9)
+    assert [len(await begun(waiting)), len(await begun(waiting))] == [4, 4]
+    arrive(waiting, 0.0)
+    assert await begun(waiting) == [LONG_S, 0.0]
 
 
-async def _awaited(begun: Begun) -> list[float]:
-    return await begun()
+async def test_after_a_batch_entries_wait_again(waiting: Batches[float]) -> None:
+    arrive(waiting, 0.0)
+    await begun(waiting)
+    arrive(waiting, LONG_S)
+    following = asyncio.create_task(begun(waiting))
+    done, _ = await asyncio.wait([following], timeout=0.05)
+    assert not done
+    following.cancel()
+
+
+async def test_there_is_room_once_a_full_batch_is_taken(waiting: Batches[float]) -> None:
+    arrive(waiting, LONG_S)
+    await asyncio.wait_for(waiting.until_room(), 5)
+    arrive(waiting, *[LONG_S] * 3)
+    room = asyncio.create_task(waiting.until_room())
+    done, _ = await asyncio.wait([room], timeout=0.05)
+    assert not done
+    await begun(waiting)
+    await asyncio.wait_for(room, 5)
 
 
 def entry(event: Event) -> Message:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ from eventlog.redis_streams import RedisStreamsLog
 from stream.transports.offsets import OffsetPolicy
 from stream.transports.redis_streams import Consumer, Transport, _Record
 from stream.worker_app import make_app
-from tests.of_type import of_type
 
 AT = TP("log", 0)
 
@@ -25,20 +23,24 @@ async def nothing(*_: Any) -> None:
 
 
 class MemoryConsumer(Consumer):
-    """A consumer over a list of offsets, which lets others act while it reads or asks where to begin."""
+    """A consumer over a list of offsets, and its receiver, which lets others act while it reads, takes, or asks."""
+
+    pause_s = 0.0
 
     def __init__(self, offsets: Collection[int]) -> None:
         self.gaps: list[tuple[int, int]] = []
         policy = OffsetPolicy(on_gap=lambda partition, n_entries: self.gaps.append((partition, n_entries)))
         app = make_app("folder", RedisStreamsLog("redis://nowhere"), LogIdentity(1, "log", 1), offset_policy=policy)
-        super().__init__(Transport([URL("redis+streams://log")], app), self.take, nothing, nothing)
+        super().__init__(Transport([URL("redis+streams://log")], app), nothing, nothing, nothing)
+        app.receiver = self
         app.flow_control.resume()
         self.entries = sorted(offsets)
         self.committed = 0
         self.taken: list[int] = []
         self.while_reading: Callable[[], Any] = nothing
         self.while_asking: Callable[[], Any] = nothing
-        self.while_taking: dict[int, Callable[[], Any]] = {}
+        self.while_taking: Callable[[], Any] = nothing
+        self.while_full: Callable[[], Any] = nothing
         self._assigned = {AT}
 
     async def resume_offsets(self, tps: Collection[TP]) -> dict[TP, int]:
@@ -49,12 +51,15 @@ class MemoryConsumer(Consumer):
     async def read_from(self, offsets: Mapping[TP, int], timeout_s: float) -> dict[TP, list[_Record]]:
         found = {tp: [_Record(n, b"", b"") for n in self.entries if n >= offset] for tp, offset in offsets.items()}
         await self.while_reading()
-        return found
+        return {tp: entries for tp, entries in found.items() if entries}
 
-    async def take(self, message: Any) -> None:
-        meanwhile: Callable[[], Any] = self.while_taking.pop(message.offset, nothing)
-        await meanwhile()
-        self.taken.append(message.offset)
+    async def until_room(self) -> None:
+        await self.while_full()
+
+    async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
+        await self.while_taking()
+        self.taken += [record.offset for record in found[AT]]
+        return {AT: found[AT][-1].offset + 1}
 
     async def rebalance(self) -> None:
         """The partitions go and come back; nobody has sought yet."""
@@ -130,14 +135,41 @@ async def test_what_was_read_before_a_seek_is_not_handed_over_after_it(consumer:
     assert consumer.taken == list(range(10))
 
 
-async def test_a_delivery_under_way_during_a_seek_moves_no_mark(consumer: MemoryConsumer) -> None:
+async def test_a_seek_while_entries_are_taken_moves_no_mark(consumer: MemoryConsumer) -> None:
     await consumer.begin()
-    consumer.while_taking = {4: consumer.begin}
+    consumer.while_taking = consumer.begin
     await consumer._hand_over()
-    assert consumer.taken == list(range(5))
     assert await consumer.position(AT) == 0
+    consumer.while_taking = nothing
     await consumer._hand_over()
-    assert consumer.taken[5:] == list(range(10))
+    assert consumer.taken == [*range(10), *range(10)]
+
+
+async def test_what_was_handed_over_before_reading_began_anew_has_another_number(consumer: MemoryConsumer) -> None:
+    await consumer.begin()
+    numbers = [consumer.reading]
+    for begins_anew in (
+        lambda: consumer.on_partitions_revoked({AT}),
+        lambda: consumer.on_partitions_assigned({AT}),
+        consumer.perform_seek,
+        consumer.seek_to_committed,
+    ):
+        await begins_anew()
+        numbers.append(consumer.reading)
+    assert len(set(numbers)) == len(numbers)
+    await consumer._hand_over()
+    assert consumer.reading == numbers[-1]
+
+
+async def test_nothing_is_read_before_there_is_room_for_it(consumer: MemoryConsumer) -> None:
+    await consumer.begin()
+    consumer.while_full = lambda: consumer.begin()  # partitions go and come back while it waits
+    await consumer._hand_over()
+    assert consumer.taken == list(range(10))
+    consumer.entries.append(10)
+    consumer.while_full = lambda: consumer.on_partitions_revoked({AT})
+    await consumer._hand_over()
+    assert consumer.taken == list(range(10))
 
 
 async def test_a_seek_that_an_assignment_overtook_sets_nothing(consumer: MemoryConsumer) -> None:
@@ -159,27 +191,12 @@ async def test_a_seek_that_a_revocation_overtook_begins_nothing(consumer: Memory
     assert consumer.taken == []
 
 
-async def test_a_delivery_given_up_as_the_flow_stops_is_made_again(consumer: MemoryConsumer) -> None:
-    async def stop_and_wait() -> None:
-        consumer.stop_flow()
-        await asyncio.Event().wait()
-
-    await consumer.begin()
-    consumer.app.flow_control.suspend()  # so that deliveries wait
-    consumer.while_taking = {3: stop_and_wait}
-    await consumer._hand_over()
-    assert consumer.taken == [0, 1, 2]
-    consumer.resume_flow()
-    await consumer._hand_over()
-    assert consumer.taken == list(range(10))
-
-
 async def test_what_is_missing_in_the_log_is_told_and_does_not_hold_up_commits() -> None:
     consumer = MemoryConsumer({3, 4, 8})
     consumer.committed = 1
     await consumer.begin()
     await consumer._hand_over()
-    assert consumer.gaps == [(0, 2), (0, 3)]
+    assert consumer.gaps == [(0, 5)]
     assert consumer.ack(3) == 4
     consumer._committed_offset[AT] = 4
     assert consumer.ack(4, 8) == 9
@@ -203,53 +220,3 @@ async def test_what_was_acked_of_a_former_reading_does_not_count(consumer: Memor
 async def test_nothing_is_committed_before_the_first_seek(consumer: MemoryConsumer) -> None:
     await consumer.rebalance()
     assert consumer.ack(0, 1) is None
-
-
-class Bulk:
-    """Takes all that is read, and lets others act while it does."""
-
-    pause_s = 0.0
-
-    def __init__(self) -> None:
-        self.taken: list[int] = []
-        self.while_taking: Callable[[], Any] = nothing
-
-    async def take(self, found: Mapping[TP, Sequence[Any]], offsets: Mapping[TP, int]) -> Mapping[TP, int]:
-        await self.while_taking()
-        self.taken += [record.offset for record in found[AT]]
-        return {AT: found[AT][-1].offset + 1}
-
-
-@pytest.fixture
-async def bulk(consumer: MemoryConsumer) -> Bulk:
-    consumer.app.in_bulk = Bulk()
-    await consumer.begin()
-    return of_type(Bulk, consumer.app.in_bulk)
-
-
-async def test_in_bulk_all_is_handed_over_once_and_what_is_missing_is_told(
-    consumer: MemoryConsumer, bulk: Bulk
-) -> None:
-    consumer.entries = [0, 1, 5]
-    await consumer._hand_over()
-    consumer.entries += [6]
-    await consumer._hand_over()
-    assert bulk.taken == [0, 1, 5, 6]
-    assert consumer.taken == [], "agents get nothing"
-    assert consumer.gaps == [(0, 3)]
-
-
-async def test_in_bulk_nothing_that_was_read_before_a_rebalance_is_handed_over_after_it(
-    consumer: MemoryConsumer, bulk: Bulk
-) -> None:
-    consumer.while_reading = consumer.rebalance
-    await consumer._hand_over()
-    assert bulk.taken == []
-
-
-async def test_in_bulk_a_rebalance_while_entries_are_taken_moves_no_mark(
-    consumer: MemoryConsumer, bulk: Bulk
-) -> None:
-    bulk.while_taking = consumer.begin
-    await consumer._hand_over()
-    assert await consumer.position(AT) == 0
