@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -31,13 +30,12 @@ from state.keys import Keys
 from state.log_identity import LogIdentityStore
 from state.transient import until_done
 from stream.failpoints import Failpoints
+from stream.first_catalog import until_published
 from stream.metrics import WorkerMetrics
 from stream.worker_app import WorkerSettings
 from tracing.tracer import Tracer, open_tracer
 
 logger = logging.getLogger(__name__)
-
-CATALOG_POLL_S = 0.25
 
 LOOKED_AT = 4
 """Partitions whose next entry is looked at before a worker starts: on Kafka each costs a connection."""
@@ -110,7 +108,7 @@ async def open_house(settings: Settings, role: str) -> AsyncIterator[House]:
         if role != "projector":  # it counts what it cannot read, and goes on
             await until_done(lambda: _check_readable(log, cipher, keys, role), _say_waiting)
         async with CatalogFollower(CatalogStore(redis, settings.namespace)) as catalogs:
-            await _first_catalog(catalogs)
+            await until_published(lambda: catalogs.ready)
             with ExitStack() as ending:
                 yield House(settings, log, identity, redis, keys, catalogs, failpoints, cipher, role, ending)
     finally:
@@ -153,10 +151,3 @@ def _say_waiting(error: BaseException) -> None:
     if problem := shut_out(error):
         raise Refused(problem) from error
     logger.warning("waiting_for_servers", extra={"reason": repr(error)})
-
-
-async def _first_catalog(catalogs: CatalogFollower) -> None:
-    """Wait until a catalog is published: without one there is nothing to fold or learn by."""
-    while not catalogs.ready:
-        logger.warning("waiting_for_catalog")
-        await asyncio.sleep(CATALOG_POLL_S)
