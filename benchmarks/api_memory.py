@@ -18,6 +18,7 @@ from api.services.intake import Intake
 from api.services.linker import MAX_LINKED, Linker
 from api.services.proven_pairs import MAX_PROVEN, ProvenPairs
 from api.services.senders import MAX_SENDERS, Senders
+from benchmarks.ending import end_by_sigterm
 from personalization.visitor.purposes import PERSONALISING
 
 ID = "visitor-{:024d}"
@@ -91,4 +92,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

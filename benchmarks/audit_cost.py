@@ -17,6 +17,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from benchmarks.ending import end_by_sigterm
 from personalization.audit.record import Act, visitor_mark
 from personalization.key_derivation import Secrets
 from state.audit_store import AuditStore
@@ -68,4 +69,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -14,6 +14,7 @@ import statistics
 
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from operations.simulation.play import PlaySettings, play
 from operations.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
@@ -62,4 +63,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from benchmarks.ending import end_by_sigterm
 from personalization.audience.variables import VisitorScope
 from personalization.catalog.body_check import body_mistakes
 from personalization.catalog.catalog import Catalog, Content
@@ -72,4 +73,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

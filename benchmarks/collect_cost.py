@@ -39,6 +39,7 @@ from benchmarks.decide_cost import (
     Load,
     cpu_s,
 )
+from benchmarks.ending import end_by_sigterm
 from state.embedded import EmbeddedRedis
 
 HERE = Path(__file__).resolve().parents[1]
@@ -190,4 +191,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

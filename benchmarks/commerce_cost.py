@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.ending import end_by_sigterm
 from benchmarks.state_size import visit
 from personalization.audience.commerce import apply_commerce
 from personalization.catalog.catalog import Catalog, Events
@@ -59,4 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -14,6 +14,7 @@ from functools import partial
 from api.services.receipt_claims import Answered, receipt_claims
 from api.services.receipts import ReceiptKeys
 from benchmarks.body_cost import cpu_us
+from benchmarks.ending import end_by_sigterm
 from personalization.catalog.duration import DAY_MS
 from personalization.catalog.sections.privacy import Controller, Privacy, Purpose
 from personalization.deciding.consents import Consents
@@ -71,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

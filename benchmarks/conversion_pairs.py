@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from online_models.conversion.backtest import progressive, shuffles
 from online_models.conversion.metrics import auc
 from online_models.conversion.registry import make_conversion_model
@@ -203,4 +204,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

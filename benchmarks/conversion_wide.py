@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from online_models.conversion.backtest import progressive
 from online_models.conversion.metrics import auc
 from online_models.conversion.registry import make_conversion_model
@@ -105,4 +106,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -37,6 +37,7 @@ import numpy as np
 from redis.asyncio import Redis
 
 from background.ports import free_port
+from benchmarks.ending import end_by_sigterm
 from config.settings import RedisUrl, Secret, Settings
 from installation.encryption import cipher_of, load_data_key
 from installation.secrets_of import secrets_of
@@ -407,4 +408,5 @@ def _ratio(ours: list[float], theirs: list[float]) -> float:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     raise SystemExit(main())

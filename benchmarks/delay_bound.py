@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from operations.simulation.play import PlaySettings, order_of, play
 from operations.simulation.table import Table, by_label
 from personalization.catalog.policy_spec import PolicySpec
@@ -74,4 +75,5 @@ def _line(name: str, prompt: float, late: float, least: float) -> str:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from api.app import Application
 from api.services.ports import Services
+from benchmarks.ending import end_by_sigterm
 from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import compile_catalog
@@ -222,4 +223,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.ending import end_by_sigterm
 from tests.clients.browser import AGENT, CHROMIUM_FLAGS, chromium, served
 from tests.example_visits import PHONE, Visits
 from tests.integration.example_site import catalog_of, put_pages
@@ -98,4 +99,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -24,6 +24,7 @@ from redis.asyncio import Redis
 
 import config
 from benchmarks.declared import PLAIN, SCORES, SEGMENTS, declaring
+from benchmarks.ending import end_by_sigterm
 from benchmarks.state_size import NOW_MS, decisions, visit
 from config.loader import load_catalog
 from eventlog.port import Record
@@ -193,4 +194,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import msgspec
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from online_models.adaptive import row_buffer
 from online_models.adaptive.arm_model import ArmModel
 from online_models.bringers import Bringers
@@ -88,4 +89,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -21,6 +21,8 @@ from typing import Any
 import aiohttp
 from hdrh.histogram import HdrHistogram
 
+from benchmarks.ending import end_by_sigterm
+
 PROBE_EVERY_S = 0.05
 GIVE_UP_S = 5.0
 WARM_UP_S = 2.0
@@ -155,4 +157,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     asyncio.run(main())

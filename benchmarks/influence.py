@@ -23,6 +23,7 @@ import statistics
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from benchmarks.ending import end_by_sigterm
 from online_models.placement_model import PlacementModel
 from online_models.snapshot import ModelSnapshot
 from personalization.bounded import short_hash
@@ -202,4 +203,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -23,6 +23,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from api.process.catalog import PreparedInForce
+from benchmarks.ending import end_by_sigterm
 from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import Arm, CompiledCatalog, compile_catalog
 from personalization.catalog.item import Item
@@ -112,4 +113,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -16,6 +16,7 @@ import time
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.ending import end_by_sigterm
 from online_models.adaptive.arm_model import ArmModel
 from online_models.placement_model import PlacementModel
 from personalization.bounded import short_hash
@@ -72,4 +73,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

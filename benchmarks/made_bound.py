@@ -17,6 +17,7 @@ import json
 import numpy as np
 from scipy.optimize import minimize
 
+from benchmarks.ending import end_by_sigterm
 from online_models.reward_model import FloatArray
 
 K = D = 10
@@ -150,4 +151,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

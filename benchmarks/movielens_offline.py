@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.ending import end_by_sigterm
 from cli.demo.baselines import MostPopular, uniform_hit_rate
 from cli.demo.movielens import MovieLens, Rating, load
 from cli.demo.scores import Scores
@@ -161,4 +162,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

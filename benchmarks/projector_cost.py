@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from benchmarks.ending import end_by_sigterm
 from eventlog.redis_keys import offset_of
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
 from installation.redis_clients import worker_client
@@ -143,4 +144,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

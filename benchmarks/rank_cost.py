@@ -18,6 +18,7 @@ import time
 import orjson
 
 from api.dialects.own.rank_request import brought, read_rank
+from benchmarks.ending import end_by_sigterm
 from online_models.placement_model import PlacementModel
 from personalization.catalog.catalog import Catalog, Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
@@ -123,4 +124,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -19,6 +19,7 @@ from typing import cast
 
 import config
 from benchmarks.declared import PLAIN, SEGMENTS, declaring
+from benchmarks.ending import end_by_sigterm
 from benchmarks.fold_cost import entries, pure_us
 from config.loader import load_catalog
 from eventlog.partition import partition_of
@@ -105,4 +106,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

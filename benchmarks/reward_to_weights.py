@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.ending import end_by_sigterm
 from cli.up import UpOptions, running
 
 WINDOW_S = 0.5
@@ -110,4 +111,5 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     sys.exit(asyncio.run(main()))

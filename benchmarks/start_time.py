@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from background.ports import free_port
+from benchmarks.ending import end_by_sigterm
 
 HERE = Path(__file__).resolve().parents[1]
 WITHIN_S = 120.0
@@ -79,4 +80,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

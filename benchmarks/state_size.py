@@ -24,6 +24,7 @@ from redis.asyncio import Redis
 
 import config
 from benchmarks.declared import SCORES, SEGMENTS, declaring
+from benchmarks.ending import end_by_sigterm
 from config.loader import load_catalog
 from personalization.catalog.catalog import Catalog, Content
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
@@ -178,4 +179,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

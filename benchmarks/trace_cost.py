@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.decide_cost import HERE, cpu_s, prepare, run_load, server
+from benchmarks.ending import end_by_sigterm
 from state.embedded import EmbeddedRedis
 
 OFF, ON = "off", "on"
@@ -125,4 +126,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     raise SystemExit(main())

@@ -16,6 +16,7 @@ import json
 import msgspec
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from online_models.placement_model import PlacementModel
 from operations.simulation.play import PlaySettings, play
 from operations.simulation.table import Table
@@ -135,4 +136,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

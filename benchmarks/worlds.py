@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.ending import end_by_sigterm
 from operations.simulation.play import PlaySettings, play
 from operations.simulation.table import Table
 from personalization.catalog.policy_spec import PolicySpec
@@ -134,4 +135,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

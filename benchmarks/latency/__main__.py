@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.ending import end_by_sigterm
 from benchmarks.latency.product import Server, echo, product
 from benchmarks.latency.scenario import WINDOW_S, targets
 from benchmarks.latency.system_calls import count
@@ -92,4 +93,5 @@ def _traced(vegeta: Path, folder: Path, servers: list[Server], rate: int, second
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

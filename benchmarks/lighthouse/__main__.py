@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ending import end_by_sigterm
 from tests.clients.browser import CHROMIUM_FLAGS, chromium, served
 from tests.clients.node import install
 from tests.integration.example_site import example, put_pages
@@ -122,4 +123,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

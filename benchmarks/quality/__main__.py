@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.ending import end_by_sigterm
 from benchmarks.quality.cells import FILE_ORDER, Cell, Cells
 from benchmarks.quality.contenders import Contender, contenders
 from benchmarks.quality.data_sets import DATA_SETS, DataSet, data_folder
@@ -149,5 +150,6 @@ def _command(given: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     os.nice(max(0, 10 - os.nice(0)))
     raise SystemExit(main())
