@@ -19,13 +19,13 @@ from operations.doctor.examination import examine, is_wrong
 from operations.doctor.finding import Finding, Level
 from operations.doctor.host import check_open_files, check_ports
 from operations.doctor.kafka_broker import of_topic
-from operations.doctor.known_holes import HOLES, open_holes
+from operations.doctor.known_holes import HOLES, KNOWN_UNTIL, open_holes
 from operations.doctor.log_topics import behind
 from operations.doctor.machine import Machine, Room
 from operations.doctor.settings import check_settings
 from operations.doctor.surroundings import Surroundings, readable
 from operations.doctor.threads import DaemonThreads
-from operations.doctor.versions import check_packages
+from operations.doctor.versions import check_packages, of_version
 from operations.watching.inner_port import Readiness
 from state.catalog_store import encode_catalog
 
@@ -152,6 +152,17 @@ def test_a_hole_is_mended_by_the_releases_that_the_table_names() -> None:
             for line, version in hole.mended.items():
                 assert hole not in open_holes(server, version)
                 assert version[2] == 0 or hole in open_holes(server, (*line, version[2] - 1))
+
+
+@pytest.mark.parametrize(("server", "version"), [("redis", "8.8.1"), ("redis", "99.0.0"), ("valkey", "9.1.1")])
+def test_a_server_without_known_holes_is_told_until_when_they_are_known(server: str, version: str) -> None:
+    found = of_version(server, version)
+    assert found.level is Level.OK
+    assert f"the list of holes ends with {KNOWN_UNTIL:%B %Y}" in found.what
+
+
+def test_of_a_server_whose_holes_are_not_listed_nobody_says_that_it_has_none() -> None:
+    assert of_version("dragonfly", "1.0.0").level is Level.LOOK
 
 
 @pytest.mark.parametrize(
