@@ -10,11 +10,15 @@ import click
 from cli.replay_target import target
 from cli.terminal import json_line
 from config.settings import Settings
+from installation.audit import recorded
 from installation.opened import open_installation
+from installation.secrets_of import installed_secrets
 from operations.redeciding.decision import Redecided, redecide
 from operations.redeciding.record import find_record
 from operations.replay.base import read_base
+from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
 from personalization.errors import Refused
+from personalization.visitor.visitor_key import raw_id
 
 
 @click.command("replay-decision", short_help="Make one decision again, bit for bit, from its record and the log.")
@@ -37,6 +41,7 @@ def replay_decision(decision_id: str, base_file: Path | None, data_dir: Path | N
 
     The model is learned again from an earlier copy of it and the outcomes after that, in their order. Exit code 1
     where what comes out is not what was recorded; what cannot be made again is said, and is no failure.
+    That you looked is recorded in the audit.
     """
     with target(Settings.from_environment(), data_dir) as settings:
         redecided = asyncio.run(_redecided(settings, decision_id, base_file))
@@ -60,7 +65,9 @@ async def _redecided(settings: Settings, decision_id: str, base_file: Path | Non
         base = None
         if base_file is not None:
             base = read_base(base_file, await opened.log.identity(), opened.cipher)
-        return await redecide(opened, record, base)
+        mark = visitor_mark(installed_secrets(settings).key(VISITOR_PURPOSE), raw_id(record.key))
+        async with recorded(settings, opened.redis, "replay_decision", mark, trail="reads"):
+            return await redecide(opened, record, base)
 
 
 def _lines(told: Redecided) -> list[str]:

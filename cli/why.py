@@ -13,7 +13,11 @@ from rich.table import Table
 
 from cli.terminal import GivenId, cell, json_line
 from config.settings import Settings
+from installation.audit import recorded
+from installation.opened import open_installation
+from installation.secrets_of import installed_secrets
 from operations.explaining import Kind, open_explaining
+from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
 from personalization.errors import InvalidInput
 from personalization.explaining.explanation import Effects, ExplainedArm, Explanation, RefusedArm
 from personalization.explaining.number_words import moment, percent, reward, signed
@@ -26,7 +30,9 @@ _MOST_EFFECTS = 10
 @click.argument("visitor", metavar="VISITOR", type=GivenId())
 @click.argument("placement", metavar="PLACEMENT")
 @click.option("--kind", type=click.Choice(["user", "anonymous"]), default=None, help="Whose the id is.")
-@click.option("--now", is_flag=True, help="What would be decided now, and why; nothing is shown or recorded.")
+@click.option(
+    "--now", is_flag=True, help="What would be decided now, and why; nothing is shown, or recorded of it."
+)
 @click.option("--context", default="{}", metavar="JSON", help="With --now: the request's context.")
 @click.option("--source", default=None, metavar="NAME", help="With --now: the source whose consent_default holds.")
 @click.option(
@@ -38,7 +44,7 @@ def why(
     """Tell why VISITOR's latest decision for PLACEMENT was made: in words, and all its figures.
 
     It is looked up in what was recorded. What a rule read is told as of now, unless the visitor has done nothing
-    since.
+    since. That you looked is recorded in the audit.
     """
     told = asyncio.run(_told(Settings.from_environment(), visitor, placement, kind, now, context, source))
     if as_json:
@@ -62,11 +68,16 @@ async def _told(
     source: str | None,
 ) -> list[Explanation]:
     read = _read_context(context)
-    async with open_explaining(settings) as opened:
-        person = await opened.person(visitor, kind)
+    mark = visitor_mark(installed_secrets(settings).key(VISITOR_PURPOSE), visitor)
+    async with (
+        open_installation(settings) as opened,
+        recorded(settings, opened.redis, "why", mark, trail="reads"),
+        open_explaining(opened) as explaining,
+    ):
+        person = await explaining.person(visitor, kind)
         if now:
-            return await opened.now(person, placement, source, read)
-        return [await opened.past(person, placement)]
+            return await explaining.now(person, placement, source, read)
+        return [await explaining.past(person, placement)]
 
 
 def _read_context(text: str) -> dict[str, Any]:

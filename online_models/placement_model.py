@@ -77,7 +77,8 @@ class ArmReport(msgspec.Struct, frozen=True):
     exposures, rewards
         Of all outcomes, those above a learner's capacity included, of which the learned ones are a sample.
     mean, low, high
-        Mean reward and its 95 % interval: as wide as what was really learned leaves it.
+        Mean reward and its 95 % interval: as wide as what was really learned leaves it if each outcome is another
+        person's; too narrow where the same people bring many.
     """
 
     arm: str

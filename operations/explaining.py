@@ -14,8 +14,7 @@ from api.process.conversions import ConversionsInMemory
 from api.process.models import ModelsInMemory
 from api.services.explaining import CatalogOf, Explainer
 from api.services.records import Records
-from config.settings import Settings
-from installation.opened import Installation, open_installation, published
+from installation.opened import Installation, published
 from installation.records import records_of
 from installation.redis_clients import DeciderReads
 from installation.secrets_of import installed_secrets
@@ -133,12 +132,11 @@ class Explaining:
 
 
 @asynccontextmanager
-async def open_explaining(settings: Settings) -> AsyncIterator[Explaining]:
-    """Read what explanations need; raises ``Unavailable`` and ``Refused`` as ``open_installation`` does."""
-    reads = DeciderReads(settings.redis)
+async def open_explaining(opened: Installation) -> AsyncIterator[Explaining]:
+    """Read what explanations need; raises ``Refused`` where no catalog is published yet."""
+    reads = DeciderReads(opened.settings.redis)
     try:
-        async with open_installation(settings) as opened:
-            yield await _read(opened, reads)
+        yield await _read(opened, reads)
     finally:
         await reads.aclose()
 

@@ -47,7 +47,7 @@ class ArmRow(NamedTuple):
     reward
         Mean of its closed decisions; None: none has closed.
     error
-        Standard error of it.
+        Standard error of it, as if each were another person's: too small where the same people bring many.
     """
 
     arm: str

@@ -130,6 +130,9 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
         assert again["largest_difference"] == 0.0
     assert again["learned"] > 200, "the last ones were decided by a model that had learned"
 
+    shown = site.command("audit", "show", "--trail", "reads", "--visitor", "v11", "--json")
+    assert "replay_decision" in {json.loads(line)["act"] for line in shown.splitlines()}
+
     # The log has let go of the first outcomes: what came after the base can be made again, and nothing before.
     let_go(site, 40)
     first = replayed(site, made[10])

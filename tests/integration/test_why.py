@@ -163,6 +163,36 @@ def test_what_would_be_decided_now_is_told_and_leaves_nothing(up: Up) -> None:
     assert open_decisions(up, "bob") == 1, "whatever --now had logged would have come before"
 
 
+def test_who_asks_why_stands_in_the_audit_though_nothing_is_found(up: Up) -> None:
+    up.track("dia", "d1")
+    until(lambda: up.event_count("dia") == 1, "the event is folded")
+    for words, code in (
+        (("dia", "home.hero", "--now"), 0),
+        (("dia", "home.side"), 1),
+        (("nobody", "home.hero"), 1),
+    ):
+        done = command(up, "why", *words)
+        assert done.returncode == code, done.stderr
+    assert [outcome for _, outcome in reads_of(up, "dia")] == ["allowed", "allowed"]
+    (mine,) = {act for act, _ in reads_of(up, "dia")}
+    assert mine == "why"
+    assert reads_of(up, "nobody") == [("why", "allowed")]
+    shown = command(up, "audit", "show", "--trail", "reads", "--json").stdout
+    assert "dia" not in {each for line in shown.splitlines() for each in json.loads(line)["objects"]}
+    assert [json.loads(line)["outcome"] for line in shown.splitlines()].count("failed") >= 2
+
+
+def reads_of(up: Up, visitor: str) -> list[tuple[str, str]]:
+    shown = command(up, "audit", "show", "--trail", "reads", "--visitor", visitor, "--json")
+    assert shown.returncode == 0, shown.stderr
+    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    return [
+        (each["act"], each["outcome"])
+        for each in found
+        if each["actor"].startswith("command line") and not each["of"]
+    ]
+
+
 def test_a_page_is_told_why_by_a_link_of_the_command_line(up: Up) -> None:
     with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         decided(up, "cem", "pk_dev", explain=True)

@@ -64,7 +64,8 @@ class ShownArm(Answer, frozen=True, kw_only=True):
     reward
         Their mean reward; null: there was none.
     interval
-        Of the mean, 95 %; null: too few.
+        Of the mean, 95 %, as if each outcome were another person's: too narrow where the same people bring many;
+        null: too few.
     """
 
     content_id: str
@@ -129,7 +130,10 @@ def _shown(arm: str, side: str, sums: ArmSums, n_of_side: float, reward_range: t
 
 
 def _interval(mean: float, sums: ArmSums, reward_range: tuple[float, float]) -> list[float] | None:
-    """The 95 % interval of the mean reward; of rewards between 0 and 1 one that holds for few outcomes as well."""
+    """The 95 % interval of the mean reward; of rewards between 0 and 1 one that holds for few outcomes as well.
+
+    Sums know no persons: whose the outcomes are counts for nothing.
+    """
     n = sums.n_outcomes**2 / sums.n_squares
     low, high = reward_range
     if low >= 0.0 and high <= 1.0:

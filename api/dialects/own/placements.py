@@ -25,7 +25,7 @@ class LearnedArm(Answer, frozen=True, kw_only=True):
     mean
         Reward as the model sees it without any context; null: it was never shown.
     interval
-        Of the mean, 95 %.
+        Of the mean, 95 %, as if each outcome were another person's: too narrow where the same people bring many.
     """
 
     content_id: str

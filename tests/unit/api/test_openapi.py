@@ -134,6 +134,17 @@ def test_nothing_is_left_to_be_guessed_by_who_makes_types_of_it() -> None:
     assert min(kinds.values()) > 5
 
 
+def test_an_interval_says_whether_outcomes_of_one_person_count_as_one() -> None:
+    told = [
+        property_["description"]
+        for schema in DOCUMENT["components"]["schemas"].values()
+        for name, property_ in schema.get("properties", {}).items()
+        if name == "interval"
+    ]
+    assert len(told) == 2
+    assert all("as if each outcome were another person's" in each for each in told)
+
+
 async def test_it_is_answered_to_everybody(site: Site) -> None:
     response = await site.client.get("/openapi.json")
     assert (response.status_code, response.json()) == (200, DOCUMENT)
