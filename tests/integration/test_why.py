@@ -177,20 +177,32 @@ def test_who_asks_why_stands_in_the_audit_though_nothing_is_found(up: Up) -> Non
     (mine,) = {act for act, _ in reads_of(up, "dia")}
     assert mine == "why"
     assert reads_of(up, "nobody") == [("why", "allowed")]
-    shown = command(up, "audit", "show", "--trail", "reads", "--json").stdout
-    assert "dia" not in {each for line in shown.splitlines() for each in json.loads(line)["objects"]}
-    assert [json.loads(line)["outcome"] for line in shown.splitlines()].count("failed") >= 2
+    every = read_records(up)
+    assert not {"dia", "nobody"} & {each for record in every for each in record["objects"]}
+    failed = [record for record in every if (record["act"], record["outcome"]) == ("why", "failed")]
+    assert len(failed) >= 2
 
 
 def reads_of(up: Up, visitor: str) -> list[tuple[str, str]]:
-    shown = command(up, "audit", "show", "--trail", "reads", "--visitor", visitor, "--json")
-    assert shown.returncode == 0, shown.stderr
-    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    """What commands read of somebody: the act, and whether it was allowed."""
+    found = read_records(up, "--visitor", visitor)
     return [
         (each["act"], each["outcome"])
         for each in found
-        if each["actor"].startswith("command line") and not each["of"]
+        if each["actor"].startswith("command line") and not each.get("of")
     ]
+
+
+def read_records(up: Up, *words: str) -> list[dict[str, Any]]:
+    options = ("--data-dir", str(up.data_dir))
+    shown = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "audit", *options, "show", "--trail", "reads", "--json", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [json.loads(line) for line in shown.stdout.splitlines()]
 
 
 def test_a_page_is_told_why_by_a_link_of_the_command_line(up: Up) -> None:
