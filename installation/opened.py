@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from personalization.data_cipher import DataCipher
 from personalization.errors import Refused, ShutOut, Unavailable
 from state.catalog_store import CatalogStore
 from state.keys import Keys
+
+ANSWER_S = 3.0
+"""Somebody waits at a terminal: a Redis that says nothing for so long does not answer. What a command then asks of
+one that did may take longer; clients of workers, whose patience is half a minute, are opened here as well."""
 
 CatalogOf = Callable[[int], Awaitable[CompiledCatalog]]
 """Gives a published version of the catalog."""
@@ -52,12 +57,13 @@ async def open_installation(settings: Settings, *, reads_data: bool = True) -> A
     Refused
         If they are encrypted under another secret.
     Unavailable
-        If a server does not answer, now or later in the block.
+        If a server does not answer, now (Redis within ``ANSWER_S``) or later in the block.
     """
     cipher = cipher_of(settings)
     log = log_of(settings, cipher)
     redis = worker_client(settings.redis)
     try:
+        await _answers(settings.redis, redis)
         await log.start()
         keys = Keys(settings.namespace)
         if reads_data:
@@ -82,10 +88,11 @@ async def open_catalogs(redis_url: str, namespace: str, remedy: str = "") -> Asy
     Raises
     ------
     Unavailable
-        If Redis does not answer, now or later in the block.
+        If Redis does not answer, now (within ``ANSWER_S``) or later in the block.
     """
     async with catalog_client(redis_url) as redis:
         try:
+            await _answers(redis_url, redis, remedy)
             yield CatalogStore(redis, namespace)
         except RedisError as error:
             raise _does_not_answer(redis_url, error, remedy) from error
@@ -104,6 +111,14 @@ def published(store: CatalogStore) -> CatalogOf:
         return compiled[version]
 
     return catalog_of
+
+
+async def _answers(url: str, redis: Redis, remedy: str = "") -> None:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await redis.ping()
+    except TimeoutError as error:
+        raise _does_not_answer(url, TimeoutError(f"not within {ANSWER_S:g} s"), remedy) from error
 
 
 def _does_not_answer(url: str, error: BaseException, remedy: str = "") -> Unavailable:
