@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -12,20 +11,17 @@ from msgspec import structs
 from api.dialects.own.decide_answer import DecideAnswer, DecisionAnswer
 from api.dialects.own.decide_query import DECIDE_QUERY, asked_by
 from api.dialects.own.decide_request import decide_request
-from api.dialects.own.explain import let_explain
+from api.dialects.own.explain import decided_and_explained
 from api.dialects.own.include import check_includable, included
 from api.dialects.own.wire import DECIDE, WireDecide
 from api.http.answer import reply
 from api.http.browser import with_browser
 from api.http.dialect import Call, Reply
-from api.limits.slices import Slices
 from api.reading.notice import Notice
-from api.services.explaining import explanations_of
 from api.services.intake import Intake
 from personalization.deciding.decide import decidable
 from personalization.deciding.decision import Answer, Decision
 from personalization.deciding.request import DecideRequest
-from personalization.deciding.watching import FilledSlot
 from personalization.explaining.explanation import Explanation
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -74,13 +70,9 @@ def _asked(call: Call, wire: WireDecide, *, may_be_nobody: bool = False) -> tupl
 
 
 async def _explained(call: Call, wire: WireDecide, request: DecideRequest, intake: Intake) -> Reply:
-    await let_explain(call, wire.preview, request)
-    decider = call.core.decider
-    slots: list[FilledSlot] = []
-    # Its time begins now: that it is looked at is recorded first, and who wants to know why can wait.
-    deadline = decider.deadline(time.perf_counter(), wire.deadline_ms)
-    answer = await decider.decide(request, intake, deadline, watch=slots.append)
-    explanations = await explanations_of(slots, Slices(call.core.services.turnstile))
+    answer, explanations = await decided_and_explained(
+        call, "explain_decide", wire.preview, request, intake, wire.deadline_ms
+    )
     return _whole(call, request, answer, intake, explanations)
 
 

@@ -1,22 +1,28 @@
-"""``GET /v1/decisions/{id}/explain``, ``POST /v1/preview-links``; and who may ask ``/v1/decide`` to explain."""
+"""``GET /v1/decisions/{id}/explain``, ``POST /v1/preview-links``; and decisions explained as they are made."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Annotated
 
 from msgspec import Meta
 
 from api.errors import not_found
-from api.http.answer import Answer, reply
+from api.http.answer import Answer as Told
+from api.http.answer import reply
 from api.http.dialect import Call, Reply
 from api.limits.slices import Slices
 from api.reading.wire import Reader, Wire
-from api.services.explaining import Explainer, made_link, see_that_may_explain
+from api.services.explaining import Explainer, explanations_of, made_link, see_that_may_explain
+from api.services.intake import Intake
 from personalization.catalog.duration import DAY_MS
+from personalization.deciding.decision import Answer
 from personalization.deciding.request import DecideRequest
+from personalization.deciding.watching import FilledSlot
 from personalization.errors import InvalidInput
 from personalization.events.decision_id import key_of
+from personalization.explaining.explanation import Explanation
 
 MAX_BODY_BYTES = 64 * 1024
 _NO_STORE = [(b"cache-control", b"no-store")]
@@ -44,7 +50,7 @@ class _AnyPreviewLink(WirePreviewLink, frozen=True, kw_only=True, forbid_unknown
 PREVIEW_LINK: Reader[WirePreviewLink] = Reader(WirePreviewLink, _AnyPreviewLink)
 
 
-class PreviewLinkAnswer(Answer, frozen=True, kw_only=True):
+class PreviewLinkAnswer(Told, frozen=True, kw_only=True):
     """A preview link.
 
     Attributes
@@ -82,17 +88,39 @@ async def preview_link(call: Call) -> Reply:
     return reply(answer, headers=_NO_STORE)
 
 
-async def let_explain(call: Call, preview: str | None, request: DecideRequest) -> None:
-    """See that the caller may be told why ``request`` is decided as it is; of a server key it is recorded.
+async def decided_and_explained(
+    call: Call, act: str, preview: str | None, request: DecideRequest, intake: Intake, deadline_ms: float | None
+) -> tuple[Answer, list[Explanation]]:
+    """Decide, and say why each slot shows what it shows; of a server key that is recorded first.
+
+    Parameters
+    ----------
+    act
+        What the audit calls it.
+    preview
+        The token of a preview link, if one was sent.
 
     Raises
     ------
     ApiError
-        403 where it may not; 503 where it cannot be recorded.
+        403 where the caller may not be told; 503 where it cannot be recorded. Nothing is decided then.
+    InvalidInput
+        As ``Decider.decide``.
     """
+    await _let_explain(call, act, preview, request)
+    decider = call.core.decider
+    slots: list[FilledSlot] = []
+    # Its time begins now: that it is looked at is recorded first, and who wants to know why can wait.
+    deadline = decider.deadline(time.perf_counter(), deadline_ms)
+    answer = await decider.decide(request, intake, deadline, watch=slots.append)
+    return answer, await explanations_of(slots, Slices(call.core.services.turnstile))
+
+
+async def _let_explain(call: Call, act: str, preview: str | None, request: DecideRequest) -> None:
+    """See that the caller may be told why ``request`` is decided as it is; of a server key it is recorded."""
     see_that_may_explain(call.caller, preview, request, call.core.services)
     if call.caller.is_server:
-        audited = call.audited_as("reads", "explain_decide")
+        audited = call.audited_as("reads", act)
         await audited.begin(
             visitors=(request.user_id, request.anonymous_id),
             objects=[f"name:{asked.placement}" for asked in request.placements],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from api.dialects.own.explain import decided_and_explained
 from api.dialects.own.rank_request import brought, read_rank
 from api.http.answer import Answer as Told
 from api.http.answer import reply
@@ -17,6 +19,7 @@ from personalization.deciding.candidates import Candidates
 from personalization.deciding.decision import Answer, Tier
 from personalization.deciding.request import PlacementRequest
 from personalization.errors import InvalidInput
+from personalization.explaining.explanation import Explanation
 
 MAX_BODY_BYTES = 1024 * 1024
 _FIELDS = {"placements[0]": "placement", "placements[0].slots": "slots"}
@@ -26,12 +29,19 @@ _NO_STORE = [(b"cache-control", b"no-store")]
 
 
 class ItemShown(Told, frozen=True, kw_only=True):
-    """The item of one slot."""
+    """The item of one slot.
+
+    Attributes
+    ----------
+    explanation
+        Why; only if it was asked for.
+    """
 
     slot: int
     decision_id: str
     item_id: str
     probability: float
+    explanation: Explanation | UnsetType = UNSET
 
 
 class RankedItem(Told, frozen=True, kw_only=True):
@@ -90,8 +100,14 @@ async def rank(call: Call) -> Reply:
         activate=wire.activate,
         repeatable=named is not None,
     )
+    explanations: Sequence[Explanation | UnsetType] = ()
     try:
-        answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
+        if wire.explain:  # whoever may rank may read visitors: no preview link is needed
+            answer, explanations = await decided_and_explained(
+                call, "explain_rank", None, request, intake, wire.deadline_ms
+            )
+        else:
+            answer = await decider.decide(request, intake, decider.deadline(call.began, wire.deadline_ms))
     except InvalidInput as error:
         raise InvalidInput(_FIELDS.get(error.field, error.field), error.message, error.code) from error
     first = answer.decisions[0]
@@ -104,8 +120,9 @@ async def rank(call: Call) -> Reply:
                 decision_id=decision.decision_id,
                 item_id=decision.content_id,
                 probability=decision.probability,
+                explanation=why,
             )
-            for decision in answer.decisions
+            for decision, why in zip(answer.decisions, explanations or [UNSET] * len(answer.decisions), strict=True)
         ],
         ranking=_ranking(answer, candidates),
         policy=first.policy,

@@ -27,7 +27,13 @@ class WireRankItem(Wire, frozen=True, kw_only=True):
 
 
 class WireRank(Wire, frozen=True, kw_only=True):
-    """Rank these items for this visitor."""
+    """Rank these items for this visitor.
+
+    Attributes
+    ----------
+    explain
+        The answer says why each slot shows its item; by a server key that may read visitors.
+    """
 
     visitor: WireVisitor
     placement: str
@@ -38,6 +44,7 @@ class WireRank(Wire, frozen=True, kw_only=True):
     context: dict[str, Any] | None = None
     deadline_ms: int | float | None = None
     activate: bool = True
+    explain: bool = False
 
 
 class _AnyRankItem(WireRankItem, frozen=True, kw_only=True, forbid_unknown_fields=False):

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from api.access.permissions import GRANTED, Permission
+from personalization.audit.record import visitor_mark
 from personalization.catalog.catalog import Content, Placement
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.deciding.distribution import SCALE
-from tests.unit.api.site import SERVER, WRITE, Site, shop
+from personalization.errors import Unavailable
+from personalization.visitor.visitor_state import VisitorState
+from tests.unit.api.site import NOW, SECRETS, SERVER, WRITE, Site, shop
 
 ITEMS = [{"id": f"i{n}", "features": {"price": n, "new": True, "genres": ["War", "Love"]}} for n in range(5)]
 
@@ -176,3 +180,43 @@ async def test_only_a_server_key_ranks_and_only_rank_fills_such_a_placement(rank
     )
     assert flags.status_code == 200, "placements that callers fill are no flags"
     assert "mine" not in {flag["key"] for flag in flags.json()["flags"]}
+
+
+async def test_a_ranking_says_why_and_that_is_recorded(ranking: Site) -> None:
+    ranking.visitors.states["a:a1"] = VisitorState(revision=4, now_ms=NOW)
+    answer = (await rank(ranking, excluded=["i1"], slots=2, explain=True)).json()
+    records = ranking.spool.decisions()
+    assert len(answer["decisions"]) == len(records) == 2
+    for decision, record in zip(answer["decisions"], records, strict=True):
+        why = decision["explanation"]
+        assert (why["decisionId"], why["shown"]) == (decision["decisionId"], decision["itemId"])
+        assert [(arm["arm"], arm["weight"]) for arm in why["arms"]] == list(
+            zip(record.arms, record.weights, strict=True)
+        )
+        assert ("i1", "excluded") in [(each["arm"], each["reason"]) for each in why["refused"]]
+        assert why["words"].startswith(f"The visitor was shown {decision['itemId']}")
+    (act,) = ranking.audit.acts
+    assert (act.trail, act.act, act.outcome) == ("reads", "explain_rank", "allowed")
+    assert act.objects == (visitor_mark(SECRETS.key("audit-visitors"), "a1"), "name:mine")
+
+
+async def test_a_ranking_is_explained_to_nobody_who_does_not_ask(ranking: Site) -> None:
+    answer = (await rank(ranking)).json()
+    assert "explanation" not in answer["decisions"][0]
+    assert ranking.audit.acts == []
+
+
+async def test_a_ranking_whose_explanation_cannot_be_recorded_is_not_made(ranking: Site) -> None:
+    ranking.audit.error = Unavailable("away")
+    assert (await rank(ranking, explain=True)).status_code == 503
+    assert (ranking.visitors.asked, ranking.spool.records) == ([], [])
+
+
+async def test_a_mistake_in_a_ranking_that_is_to_be_explained_names_the_field(ranking: Site) -> None:
+    answer = await rank(ranking, slots=99, explain=True)
+    assert (answer.status_code, answer.json()["field"]) == (400, "slots")
+
+
+def test_whoever_may_rank_may_be_told_why() -> None:
+    """So a ranking takes no preview link."""
+    assert all(Permission.VISITORS in may for may in GRANTED.values() if Permission.RANK in may)
