@@ -18,7 +18,6 @@ from operations.stories.request_story import DecisionStory, decisions_of, story
 from operations.stories.whereabouts import Whereabouts
 from personalization.audit.record import VISITOR_PURPOSE, visitor_mark
 from personalization.visitor.visitor_key import raw_id
-from tracing.trace_context import TRACE_ID_BYTES
 
 
 @click.command("trace", short_help="What one request decided, and what became of it.")
@@ -70,10 +69,7 @@ def _mark(settings: Settings, visitor_id: str) -> str:
 
 
 def _nothing_of(request: str) -> str:
-    found = f"nothing is found of {request}: it decided nothing, or the log is past it"
-    if len(request) != 2 * TRACE_ID_BYTES:
-        return found
-    return f"{found}, or it had an id of its own beside that of its trace: ask by the span's nextbest.request_id"
+    return f"nothing is found of {request}: it decided nothing, or the log is past it"
 
 
 def lines_of(told: DecisionStory) -> list[str]:

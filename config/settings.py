@@ -213,7 +213,7 @@ class Settings:
         67_108_864,
         "what the rows may take up in Redis by which the records of decisions, outcomes and visitors' entries are "
         "found in the log, 1 MiB or more: beyond it the oldest records are not found any more. At least 640 KiB a "
-        "partition are used, once it has so many entries",
+        "partition are used, once it has so many entries (896 KiB where requests go by several names)",
     )
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
     max_connections: int = _row(

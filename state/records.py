@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import product
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -18,6 +19,7 @@ from personalization.events.entry import decode_entry
 from personalization.events.logged_entry import LoggedEntry
 from personalization.events.outcome import Outcome, decode_outcome
 from personalization.key_derivation import Secrets, accepted
+from personalization.projecting.facts import TRACE_ID_BYTES
 from personalization.projecting.record_rows import SEGMENT_ROWS, Column, places_of, row_of
 from state.keys import Keys
 from state.projection_store import Place, ProjectionStore
@@ -30,6 +32,8 @@ SEGMENTS_TOGETHER = 8
 
 READ_THROUGH = 16
 """Entries between two that are wanted are read too if they are no more: a read of one costs as much."""
+
+_NAMES_OF_REQUEST = (Column.REQUEST, Column.ANSWERED, Column.TRACE)
 
 NO_PROJECTOR = "no projector has noted where records stand: start `nextbest projector`"
 
@@ -77,14 +81,14 @@ class RecordFinder:
         return found[:limit]
 
     async def decisions_of_request(self, request_id: str) -> list[DecisionRecord]:
-        """What a request decided, in its order; raises as ``decision``."""
+        """What a request decided, in its order, by any of its names; raises as ``decision``."""
         found: list[DecisionRecord] = []
         async with self._look() as look:
-            for partition in range(look.n_partitions):
+            for partition, column in product(range(look.n_partitions), _NAMES_OF_REQUEST):
                 place = Place(DECISIONS, partition)
-                async for offsets in look.places(Column.REQUEST, request_id, place, newest_first=True):
+                async for offsets in look.places(column, request_id, place, newest_first=True):
                     records = [_decoded_record(entry) for entry in await self._read(place, offsets)]
-                    found += [each for each in records if each is not None and each.request_id == request_id]
+                    found += [each for each in records if each is not None and _is_called(each, request_id)]
         once = {record.message_id: record for record in reversed(found)}
         return sorted(once.values(), key=lambda record: (record.decided_at_ms, record.choice.slot))
 
@@ -200,6 +204,10 @@ class _Look:
             ]
             if offsets:
                 yield sorted((each for each in offsets if each < end), reverse=newest_first)
+
+
+def _is_called(record: DecisionRecord, name: str) -> bool:
+    return name in (record.request_id, record.answered_as, record.trace[:TRACE_ID_BYTES].hex())
 
 
 def _decoded_record(entry: LogEntry) -> DecisionRecord | None:

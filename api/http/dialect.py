@@ -190,6 +190,7 @@ class Call:
         caller = self.caller
         refuses = bool(caller.access.gpc) and (b"sec-gpc", b"1") in self.scope["headers"]
         made = self.core.services.intake(caller, self.address, gpc=refuses)
+        made.answered_as = self.request_id
         made.trace = self.trace
         self._intake = made
         return made

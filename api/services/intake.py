@@ -37,6 +37,8 @@ class Intake:
         Say who may speak for which user.
     notices
         What its sender is told.
+    answered_as
+        What its answer calls the request.
     trace
         Records the request; None where nobody does.
     answer
@@ -47,6 +49,7 @@ class Intake:
         "_degenerate",
         "_item_of",
         "answer",
+        "answered_as",
         "caller",
         "catalog",
         "identities",
@@ -78,6 +81,7 @@ class Intake:
         self._degenerate = degenerate
         self.identities = identities
         self._item_of = item_of
+        self.answered_as = ""
         self.trace: RequestTrace | None = None
         self.answer: Answer | None = None
 

@@ -38,6 +38,8 @@ class Recorder:
             dropped += self._link(request, answer, intake)
         if intake.trace is not None:
             _carry(intake.trace.carried, answer)
+        if intake.answered_as not in ("", request.request_id):
+            _name(intake.answered_as, answer)
         key = answer.key
         for entry in answer.entries:
             entry.sender = intake.sender
@@ -111,3 +113,8 @@ def _carry(trace: bytes, answer: Answer) -> None:
     for entry in answer.entries:
         entry.trace = trace
     answer.records[:] = [structs.replace(record, trace=trace) for record in answer.records]
+
+
+def _name(answered_as: str, answer: Answer) -> None:
+    """Let the records lead from what the answer calls the request, which its body named otherwise."""
+    answer.records[:] = [structs.replace(record, answered_as=answered_as) for record in answer.records]

@@ -26,7 +26,7 @@ class Records(Protocol):
         ...
 
     async def decisions_of_request(self, request_id: str) -> list[DecisionRecord]:
-        """What a request decided, in its order."""
+        """What a request decided, in its order: by its id, by what its answer calls it, or by its trace's id."""
         ...
 
     async def outcome(self, decision_id: str) -> Outcome | None:

@@ -64,7 +64,7 @@ async def decisions_of(records: Records, name: str) -> list[DecisionRecord]:
     found = await records.decisions_of_request(name)
     if found or len(name) != 2 * TRACE_ID_BYTES:
         return found
-    # A trace that began here ends in its request's id.
+    # A trace that began here ends in its request's id, and has no row of its own.
     of_tail = await records.decisions_of_request(name[TRACE_ID_BYTES:])
     return [record for record in of_tail if record.trace.hex().startswith(name)]
 

@@ -76,6 +76,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         here was granted by the source's ``consent_default``: nobody said anything of it.
     trace
         The recorded trace of its request, see ``personalization.events.entry.Entry``; empty: none was recorded.
+    answered_as
+        What the answer called the request (``x-request-id``), where that is not ``request_id``.
     """
 
     choice: Choice
@@ -105,6 +107,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     crawler: bool = False
     agreed: dict[str, Agreed] = {}
     trace: bytes = b""
+    answered_as: str = ""
 
     def eligible(self) -> list[EligibleArm]:
         """The eligible arms, in order."""

@@ -19,6 +19,8 @@ class DecisionFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_id: str
     decided_at_ms: int
     exposed: bool = True
+    trace: bytes = b""
+    answered_as: str = ""
 
 
 class OutcomeFact(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +37,26 @@ class OutcomeFact(msgspec.Struct, frozen=True, gc=False):
     shown_by_reward: bool = False
     predicted: float | None = None
     reward_range: tuple[float, float] = (0.0, 1.0)
+
+
+TRACE_ID_BYTES = 16
+"""A trace is carried as its id and a span's (``personalization.events.entry.Entry``)."""
+
+
+def trace_to_find(fact: DecisionFact) -> str:
+    """The id of the decision's trace, if no name of its request leads there; empty: one does, or it has none.
+
+    The id of a trace that began with its request ends in what the answer calls the request.
+
+    >>> made = {"choice": None, "decided_at_ms": 0, "trace": bytes(24)}
+    >>> trace_to_find(DecisionFact(request_id="r1", **made)) == "0" * 32
+    True
+    >>> trace_to_find(DecisionFact(request_id="0" * 16, **made))
+    ''
+    """
+    trace_id = fact.trace[:TRACE_ID_BYTES].hex()
+    tail = trace_id[TRACE_ID_BYTES:]
+    return "" if {fact.request_id, fact.answered_as} & {trace_id, tail} else trace_id
 
 
 _decision_decoder = msgspec.msgpack.Decoder(DecisionFact)

@@ -1,9 +1,9 @@
 """Rows that tell where records stand: one keyed hash of 8 bytes per entry of the log, at the entry's own place.
 
-A column holds the hashes of one thing (the decision's id, the visitor's key, the request's id) of one partition,
-cut into segments of ``SEGMENT_ROWS`` entries. The place of a row is the offset of its entry, so a row needs no
-offset of its own, rows that are written again change nothing, and a search is one for bytes. An entry that has
-nothing to be found by has a row of zeros.
+A column holds the hashes of one thing (the decision's id, the visitor's key, a name of the request) of one
+partition, cut into segments of ``SEGMENT_ROWS`` entries. The place of a row is the offset of its entry, so a row
+needs no offset of its own, rows that are written again change nothing, and a search is one for bytes. An entry that
+has nothing to be found by has a row of zeros.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ NO_ROW = bytes(ROW_BYTES)
 
 
 class Column(StrEnum):
-    """What a row is the hash of."""
+    """What a row is the hash of.
+
+    ``REQUEST`` is the id that the record has. ``ANSWERED`` and ``TRACE`` are what else the request is called, by
+    its answer and by its trace: few have such names, and segments without one are not written.
+    """
 
     DECISION = "decision"
     VISITOR = "visitor"
     REQUEST = "request"
+    ANSWERED = "answered"
+    TRACE = "trace"
 
 
 def row_of(key: bytes, text: str) -> bytes:

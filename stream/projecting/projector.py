@@ -16,7 +16,7 @@ from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput, Unavailable
 from personalization.events.example import conversion_of
 from personalization.events.forgotten import is_forgotten
-from personalization.projecting.facts import decode_decision_fact, decode_outcome_fact
+from personalization.projecting.facts import decode_decision_fact, decode_outcome_fact, trace_to_find
 from personalization.projecting.read_models import ReadModel
 from personalization.projecting.record_rows import (
     NO_ROW,
@@ -36,13 +36,14 @@ from stream.wall_clock import wall_clock_ms
 logger = logging.getLogger(__name__)
 
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
-    DECISIONS: (Column.DECISION, Column.VISITOR, Column.REQUEST),
+    DECISIONS: (Column.DECISION, Column.VISITOR, Column.REQUEST, Column.ANSWERED, Column.TRACE),
     OUTCOMES: (Column.DECISION,),
     VISITOR_LOG: (Column.VISITOR,),
 }
 """What the entries of each topic are found by."""
 
-N_COLUMNS = sum(len(columns) for columns in COLUMNS.values())
+SELDOM = frozenset({Column.ANSWERED, Column.TRACE})
+"""Columns that take up no room until a request goes by several names."""
 
 REMEMBERED = 4_096
 """Latest entries of a partition among which copies are known: an append that is tried again follows at once."""
@@ -91,7 +92,8 @@ class Projector:
         self._models = models
         self._opened = opened
         self._row_key = row_key
-        self._max_segments = max(2, rows_bytes // (N_COLUMNS * n_partitions * SEGMENT_BYTES))
+        self._max_segments = rows_bytes // (n_partitions * SEGMENT_BYTES)
+        self._seldom: set[Column] = set()
         self._metrics = metrics
         self._patiently = Patience(metrics.retries, metrics.waiting)
         self._stands: dict[Place, int | None] = {}
@@ -162,15 +164,20 @@ class Projector:
             The oldest entry that the log keeps, by partition.
         """
         n_segments = 0
+        written = {topic: self._written(columns) for topic, columns in COLUMNS.items()}
+        max_segments = max(2, self._max_segments // sum(written.values()))
         for place, reached in self.reached.items():
             last = max(0, reached - 1) // SEGMENT_ROWS
-            first = max(earliest.get(place, 0) // SEGMENT_ROWS, last - self._max_segments + 1)
-            columns = COLUMNS[place.topic]
-            await self._store.keep_rows_from(place, columns, first)
-            n_segments += (last - first + 1) * len(columns)
+            first = max(earliest.get(place, 0) // SEGMENT_ROWS, last - max_segments + 1)
+            await self._store.keep_rows_from(place, COLUMNS[place.topic], first)
+            n_segments += (last - first + 1) * written[place.topic]
         self._metrics.rows_bytes.set(n_segments * SEGMENT_BYTES)
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    def _written(self, columns: Sequence[Column]) -> int:
+        """How many of the columns take up room, as far as this process has seen."""
+        return sum(column not in SELDOM or column in self._seldom for column in columns)
 
     async def _remember(self) -> None:
         """Tell the models what they have to know of the sums that are stored."""
@@ -219,11 +226,18 @@ class Projector:
         step.rows[Column.DECISION].put(entry.offset, row)
         step.rows[Column.VISITOR].put(entry.offset, self._visitor_row(entry.key or b""))
         step.rows[Column.REQUEST].put(entry.offset, row_of(self._row_key, fact.request_id))
+        self._put_seldom(step, Column.ANSWERED, entry.offset, fact.answered_as)
+        self._put_seldom(step, Column.TRACE, entry.offset, trace_to_find(fact))
         if self._is_copy(step.place, row):
             return "duplicate"
         for model in self._models:
             model.decided(fact, sums)
         return "projected"
+
+    def _put_seldom(self, step: Step, column: Column, offset: int, name: str) -> None:
+        if name:
+            step.rows[column].put(offset, row_of(self._row_key, name))
+            self._seldom.add(column)
 
     def _closed(self, step: Step, entry: Logged, sums: Sums) -> str:
         value = self._opened(OUTCOMES, entry)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 
 from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
@@ -14,7 +15,7 @@ from installation.redis_clients import worker_client
 from personalization.events.decision_record import DecisionRecord, encode_record
 from personalization.events.outcome import ClosingReason, Outcome, encode_outcome
 from personalization.projecting.arms import Arms, arms_in, buckets_over
-from personalization.projecting.record_rows import SEGMENT_ROWS, Column, places_of, row_of
+from personalization.projecting.record_rows import SEGMENT_BYTES, SEGMENT_ROWS, Column, places_of, row_of
 from personalization.projecting.sums import no_sums
 from personalization.visitor.choice import Choice
 from state.keys import Keys
@@ -55,11 +56,14 @@ def projector(redis: Redis, rows_bytes: int = 1 << 24) -> Projector:
 
 
 def decision(offset: int, decision_id: str = "", arm: str = "red") -> Read:
-    chosen = Choice(decision_id or f"d{offset}", "hero", 0, arm, 1)
-    record = DecisionRecord(
+    return Read(offset, b"a:1", encode_record(record_of(decision_id or f"d{offset}", arm)))
+
+
+def record_of(decision_id: str, arm: str = "red") -> DecisionRecord:
+    chosen = Choice(decision_id, "hero", 0, arm, 1)
+    return DecisionRecord(
         choice=chosen, message_id="m", request_id="r", key="a:1", tier="rules", reason="", decided_at_ms=NOW_MS
     )
-    return Read(offset, b"a:1", encode_record(record))
 
 
 def outcome(offset: int, reward: float) -> Read:
@@ -164,6 +168,32 @@ async def test_what_no_number_can_be_added_to_is_left_out(redis: Redis) -> None:
     sums = await ProjectionStore(redis, KEYS, 1).read_sums(buckets_over("hero", 3_600_000, NOW_MS))
     (arm,) = arms_in(sums, "hero").values()
     assert (arm.n_outcomes, arm.reward) == (2, 1.5)
+
+
+async def test_a_request_that_goes_by_several_names_has_a_row_of_each_and_others_take_up_no_room(
+    redis: Redis,
+) -> None:
+    ours, store = projector(redis), ProjectionStore(redis, KEYS, 1)
+    trace = bytes(range(24))
+    await ours.assigned({AT: 0})
+
+    async def places(column: Column, name: str) -> list[int]:
+        (rows,) = await store.rows(column, [(AT, 0)])
+        return list(places_of(rows, row_of(b"row key", name)))
+
+    async def room() -> float:
+        await ours.tidy({})
+        return float(ours._metrics.rows_bytes._value.get()) / SEGMENT_BYTES
+
+    begun_here = structs.replace(record_of("d1"), request_id=trace[8:16].hex(), trace=trace)
+    await ours.take({AT: [decision(0), Read(1, b"a:1", encode_record(begun_here))]})
+    assert await store.rows(Column.TRACE, [(AT, 0)]) == await store.rows(Column.ANSWERED, [(AT, 0)]) == [b""]
+    assert await room() == 3
+    both = structs.replace(record_of("d3"), answered_as="proxy-7", trace=trace)
+    await ours.take({AT: [decision(2), Read(3, b"a:1", encode_record(both))]})
+    assert await places(Column.REQUEST, "r") == [0, 2, 3]
+    assert (await places(Column.ANSWERED, "proxy-7"), await places(Column.TRACE, trace[:16].hex())) == ([3], [3])
+    assert await room() == 5
 
 
 async def test_rows_go_as_the_log_lets_entries_go_and_beyond_their_room(redis: Redis) -> None:

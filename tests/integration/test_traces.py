@@ -69,8 +69,10 @@ def up(
     stop(running)
 
 
-def decide(up: Up, visitor: str, **headers: str) -> tuple[dict[str, Any], dict[str, str]]:
-    body = {"visitor": {"userId": visitor}, "placements": ["hero"]}
+def decide(
+    up: Up, visitor: str, request_id: str | None = None, **headers: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    body = {"visitor": {"userId": visitor}, "placements": ["hero"], "requestId": request_id}
     request = Request(
         up.url + "/v1/decide",
         data=json.dumps(body).encode(),
@@ -181,7 +183,8 @@ def test_a_visitor_and_a_request_are_told_from_the_records_and_the_audit_knows_w
     until(is_learned, "the request's decision is learned, and in the checkpoint")
     assert (found["decision_id"], found["placement"], found["trace_id"]) == (decision_id, "hero", trace)
     assert (found["reward"], found["trains"], found["folded"]) == (1.0, True, True)
-    assert "nextbest.request_id" in ran(up, "trace", trace).stderr  # a request with two names goes by its own
+    (by_trace,) = told(up, "trace", trace)
+    assert by_trace["decision_id"] == decision_id, "a request with two names is found by either"
 
     moments = told(up, "log", "watched")
     assert [moment["kind"] for moment in moments if moment["kind"] != "time_out"] == [
@@ -200,6 +203,18 @@ def test_a_visitor_and_a_request_are_told_from_the_records_and_the_audit_knows_w
     reads = told(up, "audit", "show", "--trail", "reads", "--visitor", "watched")
     assert {read["act"] for read in reads} == {"trace", "log"}  # a request is read of its visitor
     assert all(read["actor"].startswith("command line") for read in reads)
+
+
+def test_a_request_is_found_by_whatever_name_was_sent_or_answered(up: Up) -> None:
+    trace = TRACE[:-1] + "e"
+    headers = {"traceparent": f"00-{trace}-{SPAN}-01", "x-request-id": "named-by-proxy"}
+    body, answered = decide(up, "often-named", request_id="named-by-caller", **headers)
+    decision_id = body["decisions"][0]["decisionId"]
+    assert (body["requestId"], answered["x-request-id"]) == ("named-by-caller", "named-by-proxy")
+    until(lambda: ran(up, "trace", "named-by-caller").returncode == 0, "the request is found by its body's id")
+    for name in ("named-by-caller", "named-by-proxy", trace):
+        (story,) = told(up, "trace", name)
+        assert (story["decision_id"], story["trace_id"]) == (decision_id, trace)
 
 
 def test_whoever_follows_a_visitor_sees_what_happens_next_once(up: Up) -> None:

@@ -19,6 +19,18 @@ async def test_the_callers_id_is_the_requests_in_its_answer_and_in_what_is_recor
     assert [record.request_id for record in site.spool.decisions()] == ["proxy-7"]
 
 
+async def test_what_an_answer_calls_a_request_leads_to_what_was_recorded_though_the_body_names_another(
+    site: Site,
+) -> None:
+    for sent in ({}, {"x-request-id": "proxy-7"}):
+        response = await site.decide(headers={**WRITE, **sent}, requestId="order-1")
+        record = site.spool.decisions()[-1]
+        assert response.json()["requestId"] == record.request_id == "order-1"
+        assert response.headers["x-request-id"] == record.answered_as
+    await site.decide()
+    assert site.spool.decisions()[-1].answered_as == "", "one name is written down once"
+
+
 @pytest.mark.parametrize("sent", ["", "two words", "x" * 129, "nul\x00", "é"])
 async def test_what_can_be_no_id_is_replaced_by_one_of_ours(site: Site, sent: str) -> None:
     headers = [(name, value) for name, value in WRITE.items()] + [("x-request-id", sent.encode("latin-1"))]
