@@ -126,8 +126,34 @@ def rate_limited(source: str, limit: str, wait_s: int) -> ApiError:
 
 
 def not_found(path: str) -> ApiError:
-    """No such thing."""
+    """Nothing has that path; what a path names by an id and is not there is ``none_such``."""
     return ApiError(404, "not_found", f"there is nothing at {path[:200]}", "path")
+
+
+def none_such(field: str, message: str) -> ApiError:
+    """What the path names is not there; ``field`` is the part that names it, and the message says what to do."""
+    return ApiError(404, "not_found", message, field)
+
+
+def no_such_name(what: str, name: str, there: Iterable[str]) -> ApiError:
+    """A name in the path that the catalog does not have.
+
+    >>> str(no_such_name("placement", "hom.hero", ["home.hero", "cart"]))
+    "there is no placement 'hom.hero'; there are: cart, home.hero"
+    """
+    known = ", ".join(sorted(there)) or "none"
+    return none_such("name", f"there is no {what} {name[:64]!r}; there are: {known}")
+
+
+def nobody_known(visitor_id: str, kind: str | None) -> ApiError:
+    """An id of which nothing is known; ``kind``: the one that was asked for, None: either.
+
+    >>> str(nobody_known("user-7", "user"))
+    "nobody known has the user id 'user-7': nothing of them was taken in so far, or they were erased"
+    """
+    which = "id" if kind is None else f"{kind} id"
+    why = "nothing of them was taken in so far, or they were erased"
+    return none_such("id", f"nobody known has the {which} {visitor_id[:64]!r}: {why}")
 
 
 def method_not_allowed(methods: Iterable[str]) -> ApiError:

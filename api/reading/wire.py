@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from api.reading.choices import names_at, values_at
 from api.reading.ids import WireId
 from api.reading.json_check import find_trouble, trouble_in
 from api.reading.times import WireTime
@@ -59,6 +60,7 @@ class Reader(Generic[T]):
     """
 
     def __init__(self, strict: type[T], tolerant: type[T]) -> None:
+        self._type = strict
         self._strict = msgspec.json.Decoder(strict)
         self._tolerant = msgspec.json.Decoder(tolerant)
         self.n_unknown = 0
@@ -101,7 +103,7 @@ class Reader(Generic[T]):
                 self.n_unknown += 1
                 found = self._tolerant.decode(data)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise refusal(error, data, field) from error
+            raise refusal(error, data, field, self._type) from error
         return found
 
 
@@ -117,10 +119,20 @@ EVENT: Reader[WireEvent] = Reader(WireEvent, _AnyEvent)
 
 _PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
 _MISSING = re.compile(r"missing required field `(\w+)`")
+_NO_CHOICE = re.compile(r"Invalid enum value (.*)", re.S)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.S)
+MAX_SHOWN = 40
+"""Of what was sent instead so many characters are said again."""
 
 
-def refusal(error: Exception, text: bytes, field: str = "") -> InvalidInput:
-    """What a decoder's complaint means to the caller."""
+def refusal(error: Exception, text: bytes, field: str = "", wire: type[Any] | None = None) -> InvalidInput:
+    """What a decoder's complaint means to the caller.
+
+    Parameters
+    ----------
+    wire
+        What was to be read: then it is said what could have stood there.
+    """
     trouble = find_trouble(text, field)
     if trouble is not None:
         return InvalidInput(*trouble)
@@ -131,9 +143,29 @@ def refusal(error: Exception, text: bytes, field: str = "") -> InvalidInput:
         if missing is not None:
             path += "." + missing[1]
             message = "is missing"
+        elif wire is not None:
+            path, message = _offered(wire, path, message)
         path = path.replace("[...]", "")
         where = (field + path if field else path.lstrip(".")) or "body"
         return InvalidInput(
             where, message[:1].lower() + message[1:], "missing_field" if missing else "invalid_field"
         )
     return InvalidInput(field or "body", f"is not JSON: {error}"[:200], "bad_json")
+
+
+def _offered(wire: type[Any], path: str, message: str) -> tuple[str, str]:
+    """Where something stands that is none of the choices there, and a sentence with those there are."""
+    no_choice, unknown = _NO_CHOICE.fullmatch(message), _UNKNOWN.fullmatch(message)
+    if no_choice is not None and (values := values_at(wire, path)):
+        return path, f"is {_cut(no_choice[1])}; send {_either(values)}"
+    if unknown is not None and (names := names_at(wire, path)):
+        return f"{path}.{_cut(unknown[1])}", f"is no field here; there are: {', '.join(names)}"
+    return path, message
+
+
+def _either(values: list[str]) -> str:
+    return f"{', '.join(values[:-1])} or {values[-1]}" if len(values) > 1 else values[0]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from api.errors import not_found
+from api.errors import no_such_name
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.http.query import Query, QueryReader
@@ -95,7 +95,7 @@ async def show(call: Call) -> Reply:
     over_ms = _over_ms(OVER_QUERY.read(call.scope["query_string"]).over)
     prepared = services.catalog.current.placements.get(name)
     if prepared is None:
-        raise not_found(call.scope["path"])
+        raise no_such_name("placement", name, services.catalog.current.placements)
     found = await services.read_models.arms(name, over_ms, services.clock_ms())
     reward_range = prepared.compiled.spec.reward_range
     of_side: dict[str, float] = {}

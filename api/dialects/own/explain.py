@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from api.errors import not_found
+from api.errors import none_such
 from api.http.answer import Answer as Told
 from api.http.answer import reply
 from api.http.dialect import Call, Reply
@@ -64,6 +64,12 @@ class PreviewLinkAnswer(Told, frozen=True, kw_only=True):
     ends_ms: int
 
 
+_NOT_RECORDED = (
+    "no decision of this id is recorded; send the id as /v1/decide answered it: a decision is found a moment after "
+    "it was made, and until the log lets it go"
+)
+
+
 async def explained(call: Call) -> Reply:
     """Explain a recorded decision."""
     services = call.core.services
@@ -75,7 +81,7 @@ async def explained(call: Call) -> Reply:
     explainer = Explainer(services, slices=Slices(services.turnstile))
     found = None if visitor is None else await explainer.of_decision(decision_id)
     if found is None:
-        raise not_found(call.scope["path"])
+        raise none_such("decisionId", _NOT_RECORDED)
     return reply(found, headers=_NO_STORE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from api.dialects.own.item_wire import ITEM, ITEMS, NAMED_ITEM, item_of, shown_item
-from api.errors import ApiError, not_found, plain
+from api.errors import ApiError, none_such, plain
 from api.http.answer import Answer, reply
 from api.http.dialect import NO_CONTENT, Call, Reply
 from api.limits.slices import Slices
@@ -35,7 +35,7 @@ async def show(call: Call) -> Reply:
     item_id = call.params["content_id"]
     item = await call.core.stock.get(item_id)
     if item is None:
-        raise not_found(call.scope["path"])
+        raise _no_item(item_id)
     return reply(shown_item(item_id, item))
 
 
@@ -62,14 +62,14 @@ async def patch(call: Call) -> Reply:
 
     revision = await call.core.stock.change(item_id, changed, call.caller)
     if revision is None:
-        raise not_found(call.scope["path"])
+        raise _no_item(item_id)
     return reply(shown_item(item_id, made[-1], revision))
 
 
 async def delete(call: Call) -> Reply:
     """Take an item out."""
     if await call.core.stock.remove(call.params["content_id"], call.caller) is None:
-        raise not_found(call.scope["path"])
+        raise _no_item(call.params["content_id"])
     return NO_CONTENT
 
 
@@ -123,6 +123,12 @@ async def _read_items(body: bytes, slices: Slices) -> list[msgspec.Raw]:
         raise InvalidInput("items", 'is missing; send {"items": […]}', "missing_field")
     ITEMS.n_unknown += len(members) > 1
     return await read_elements(members["items"], slices, "items", MAX_AT_ONCE)
+
+
+def _no_item(item_id: str) -> ApiError:
+    return none_such(
+        "id", f"there is no item {item_id[:64]!r}; PUT puts one in, and contents of the catalog are no items"
+    )
 
 
 def _written_id(call: Call) -> str:

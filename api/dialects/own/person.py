@@ -11,7 +11,7 @@ from typing import Any
 from api.access.proof import Proof
 from api.dialects.own.visitors import KIND_QUERY, find_visitor
 from api.dialects.own.wire import ME
-from api.errors import not_found, not_proven
+from api.errors import none_such, not_proven
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.reading.ids import check_id
@@ -122,7 +122,9 @@ async def explain_to_me(call: Call) -> Reply:
         raise not_proven(doubt)
     canonical, states = await call.core.services.visitors.read_canonical(user_key(user_id))
     if not states:
-        raise not_found(call.scope["path"])
+        raise none_such(
+            "userId", "nothing is known of this user: nothing of them was taken in so far, or it was erased"
+        )
     return reply(await _told(call, user_id, canonical, states, "user"))
 
 

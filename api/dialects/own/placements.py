@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import structs
 
-from api.errors import not_found
+from api.errors import no_such_name
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.services.ports import ModelReport, Services
@@ -110,9 +110,10 @@ async def show(call: Call) -> Reply:
 
 def found_placement(call: Call) -> PreparedPlacement:
     """The placement that the path names; a 404 where there is none."""
-    prepared = call.core.services.catalog.current.placements.get(call.params["name"])
+    name, there = call.params["name"], call.core.services.catalog.current.placements
+    prepared = there.get(name)
     if prepared is None:
-        raise not_found(call.scope["path"])
+        raise no_such_name("placement", name, there)
     return prepared
 
 

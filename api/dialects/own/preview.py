@@ -12,6 +12,7 @@ from api.reading.times import time_ms
 from api.services.drafts import MistakenDraft
 from api.services.intake import storable
 from api.services.previewing import MADE_UP
+from personalization.catalog.check import nearest
 from personalization.catalog.duration import read_duration_ms
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.request import DecideRequest, PlacementRequest
@@ -48,6 +49,7 @@ async def preview(call: Call) -> Reply:
         apart=wire.placements is None,  # no page shows all of them at once
         consent_default=call.caller.access.consent_default == "granted",
     )
+    _check_segments(wire.facts, in_force if draft is None else draft)
     call.weigh(len(request.placements))
     found = await core.previewer.preview(request, _facts(wire.facts, at_ms), at_ms, draft)
     names = [asked.placement for asked in request.placements]
@@ -90,6 +92,15 @@ def _facts(wire: WireFacts, now_ms: int) -> Facts:
         device=wire.device,
         known=wire.known,
     )
+
+
+def _check_segments(wire: WireFacts, catalog: PreparedCatalog) -> None:
+    """That each segment is one of the catalog's: of another, no rule would ever ask."""
+    there = catalog.catalog.segments
+    for name in wire.segments:
+        if name not in there:
+            hint = nearest(name, there, f"there are: {', '.join(sorted(there)) or 'none'}")
+            raise InvalidInput("facts.segments", f"no segment {name[:64]!r}; {hint}", "unknown_segment")
 
 
 def _events(wire: WireFacts, now_ms: int) -> tuple[MadeUpEvent, ...]:

@@ -9,7 +9,7 @@ import orjson
 from msgspec import UNSET, UnsetType
 
 from api.dialects.own.visitors import KIND_QUERY
-from api.errors import not_found
+from api.errors import nobody_known, none_such
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.reading.ids import check_id
@@ -76,7 +76,7 @@ async def export(call: Call) -> Reply:
     services = call.core.services
     shown = {"visitorId": visitor_id, **await services.rights.export(person)}
     if not (shown["states"] or any(shown["log"].values())):
-        raise not_found(call.scope["path"])
+        raise nobody_known(visitor_id, KIND_QUERY.read(call.scope["query_string"]).kind)
     return Reply(200, orjson.dumps(shown), _AS_FILE)
 
 
@@ -97,7 +97,9 @@ async def erasure(call: Call) -> Reply:
     """Show what became of an erasure."""
     found = await call.core.services.rights.erasure(call.params["erasure_id"])
     if found is None:
-        raise not_found(call.scope["path"])
+        raise none_such(
+            "erasureId", "no erasure has this id; send it as DELETE answered it: a report stays for 90 days"
+        )
     return _shown(found)
 
 

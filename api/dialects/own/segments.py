@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from api.errors import not_found
+from api.errors import no_such_name
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.http.query import Query, QueryReader
@@ -111,6 +111,6 @@ async def members(call: Call) -> Reply:
         Slices(services.turnstile),
     )
     if page is None:
-        raise not_found(call.scope["path"])
+        raise no_such_name("segment", name, services.catalog.current.catalog.segments)
     visitors = [Member(kind="user" if is_registered(key) else "anonymous", id=raw_id(key)) for key in page.keys]
     return reply(MembersAnswer(segment=name, at_ms=now_ms, visitors=visitors, cursor=page.cursor or None))

@@ -18,7 +18,7 @@ from api.dialects.own.visitor_parts import (
     session_answer,
     window_answers,
 )
-from api.errors import not_found
+from api.errors import nobody_known
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.http.query import Query, QueryReader
@@ -144,7 +144,7 @@ async def find_visitor(call: Call) -> tuple[str, str, list[VisitorState]]:
         canonical, states = await services.visitors.read_canonical(key)
         if states:
             return visitor_id, canonical, states
-    raise not_found(call.scope["path"])
+    raise nobody_known(visitor_id, kind)
 
 
 async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], services: Services) -> VisitorAnswer:

@@ -226,3 +226,51 @@ async def test_what_asks_for_no_path_is_answered(site: Site, method: str, status
     app = of_type(httpx.ASGITransport, site.client._transport).app
     await app({"type": "http", "method": method, "path": "*", "headers": [], "query_string": b""}, receive, send)
     assert sent[0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "choices"),
+    [
+        ("events", {"type": "trak", "anonymousId": "a1"}, "type", ["track", "page"]),
+        ("events", {"events": [{"type": "trak", "anonymousId": "a1"}]}, "events[0].type", ["track", "page"]),
+        ("preview", {"facts": {"device": "fridge"}}, "facts.device", ["mobile", "tablet", "desktop"]),
+        ("preview", {"facts": {"devices": "mobile"}}, "facts.devices", ["device", "nOrders"]),
+        ("preview", {"placments": ["home.hero"]}, "placments", ["placements", "facts"]),
+        ("preview", {"facts": {"events": [{"event": "x", "aggo": "1d"}]}}, "facts.events[0].aggo", ["ago"]),
+    ],
+)
+async def test_what_is_none_of_a_few_choices_is_told_them(
+    site: Site, path: str, body: dict[str, Any], field: str, choices: list[str]
+) -> None:
+    response = await site.client.post(f"/v1/{path}", json=body, headers=SERVER)
+    answer = response.json()
+    found = answer["rejected"][0] if answer.get("rejected") else answer
+    assert (response.status_code, found["field"]) == (400, field)
+    assert all(choice in found["message"] for choice in choices), found
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field", "says"),
+    [
+        ("GET", "/v1/visitors/nobody", "id", "'nobody'"),
+        ("GET", "/v1/visitors/nobody?kind=user", "id", "user id 'nobody'"),
+        ("GET", "/v1/visitors/nobody/consent", "id", "'nobody'"),
+        ("POST", "/v1/visitors/nobody/explain", "id", "'nobody'"),
+        ("GET", "/v1/decisions/x/explain", "decisionId", "as /v1/decide answered it"),
+        ("GET", "/v1/placements/nowhere", "name", "home.hero"),
+        ("GET", "/v1/placements/nowhere/arms", "name", "home.hero"),
+        ("GET", "/v1/placements/nowhere/model", "name", "home.hero"),
+        ("GET", "/v1/segments/nobodies/visitors", "name", "there is no segment 'nobodies'; there are: "),
+        ("GET", "/v1/content/nothing", "id", "'nothing'"),
+        ("PATCH", "/v1/content/nothing", "id", "'nothing'"),
+        ("DELETE", "/v1/content/nothing", "id", "'nothing'"),
+    ],
+)
+async def test_what_a_path_names_and_is_not_there_is_told_by_its_name(
+    site: Site, method: str, path: str, field: str, says: str
+) -> None:
+    body = {"type": "html", "body": "<p>x</p>"} if method == "PATCH" else None
+    response = await site.client.request(method, path, json=body, headers=SERVER)
+    answer = response.json()
+    assert (response.status_code, answer["code"], answer["field"]) == (404, "not_found", field), answer
+    assert says in answer["message"], answer

@@ -193,6 +193,7 @@ async def test_a_write_key_may_not_preview(site: Site) -> None:
         ({"facts": {"events": [{"event": "Viewed", "ago": "soon"}]}}, "facts.events[0].ago"),
         ({"facts": {"now": "whenever"}}, "facts.now"),
         ({"facts": {"device": "fridge"}}, "facts.device"),
+        ({"facts": {"segments": {"no such segment": True}}}, "facts.segments"),
         ({"facts": {"consent": {f"purpose {n}": True for n in range(33)}}}, "facts.consent"),
         ({"facts": {"traits": {f"trait {n}": 1 for n in range(257)}}}, "facts.traits"),
         ({"facts": {"traits": {"plan": "x" * 257}}}, "facts.traits"),
