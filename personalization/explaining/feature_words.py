@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from personalization.catalog.duration import DAY_MS
+from personalization.explaining.number_words import about
 from personalization.features import Features, FeatureValue
 
 _PLAIN = {
     "cart_value": "the cart is worth {}",
-    "days_since_first": "the first visit was {} days ago",
-    "days_since_last": "the last visit was {} days ago",
     "device": "the device is {}",
     "event_count": "the number of events known of the visitor is {}",
     "hour": "it is {} o'clock",
@@ -16,7 +16,16 @@ _PLAIN = {
     "session.n_events": "the number of events of this visit is {}",
     "session.n_views": "the number of page views of this visit is {}",
     "session.number": "it is visit number {}",
-    "session.seconds": "this visit has taken {} seconds",
+}
+_LENGTHS = {
+    "days_since_first": ("the first visit was {} ago", DAY_MS),
+    "days_since_last": ("the last visit was {} ago", DAY_MS),
+    "session.seconds": ("this visit has taken {}", 1_000),
+}
+_ABSENT = {
+    "affinities": "no liking for {} is known",
+    "counts": "no {} is known of the visitor",
+    "segments": "the visitor is not known to be in the segment {}",
 }
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _OF_ENTRIES = {
@@ -40,10 +49,14 @@ def feature_words(name: str, features: Features) -> str:
     ('the count of Viewed is 3', 'it is Monday')
     >>> feature_words("traits.plan", known), feature_words("segments.vip", {"segments.vip": 1.0})
     ('nothing is known of traits.plan', 'the visitor is in the segment vip')
+    >>> feature_words("segments.vip", known), feature_words("counts.Ordered", known)
+    ('the visitor is not known to be in the segment vip', 'no Ordered is known of the visitor')
+    >>> feature_words("days_since_last", {"days_since_last": 0.0005})
+    'the last visit was 43 seconds ago'
     """
     value = features.get(name)
     if value is None:
-        return f"nothing is known of {name}"
+        return _absent(name)
     if name == "known":
         return "the visitor is logged in" if value else "the visitor is not logged in"
     if name == "weekday" and isinstance(value, float) and value in range(7):
@@ -51,11 +64,21 @@ def feature_words(name: str, features: Features) -> str:
     first, _, rest = name.partition(".")
     if first == "segments" and rest:
         return f"the visitor is in the segment {rest}"
+    if name in _LENGTHS and isinstance(value, int | float):
+        sentence, unit_ms = _LENGTHS[name]
+        return sentence.format(about(value * unit_ms))
     if name in _PLAIN:
         return _PLAIN[name].format(_said(value))
     if rest and first in _OF_ENTRIES:
         return _OF_ENTRIES[first].format(_entry(first, rest), _said(value))
     return f"{name} is {_said(value)}"
+
+
+def _absent(name: str) -> str:
+    first, _, rest = name.partition(".")
+    if rest and first in _ABSENT:
+        return _ABSENT[first].format(_entry(first, rest))
+    return f"nothing is known of {name}"
 
 
 def _entry(first: str, rest: str) -> str:

@@ -67,6 +67,19 @@ def length(length_ms: int) -> str:
     return f"{length_ms / 1000:g} second{'' if length_ms == 1000 else 's'}"
 
 
+def about(length_ms: float) -> str:
+    """A length of time to two digits, in the largest unit of which there is one.
+
+    >>> about(40_600), about(90 * MINUTE_MS), about(3.52 * DAY_MS), about(140 * DAY_MS), about(DAY_MS), about(0)
+    ('41 seconds', '1.5 hours', '3.5 days', '140 days', '1 day', '0 seconds')
+    """
+    for unit_ms, unit in ((DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"), (1_000, "second")):
+        if length_ms >= unit_ms or unit == "second":
+            break
+    said = reward(length_ms / unit_ms)
+    return f"{said} {unit}{'' if said == '1' else 's'}"
+
+
 def counted(n: int, noun: str) -> str:
     """So many of something.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.cel_reads import reads_of
 from personalization.catalog.rules import Rule
 from personalization.deciding.candidates import features_by_arm
 from personalization.deciding.decider_catalog import PreparedCatalog, PreparedPlacement
@@ -240,15 +241,30 @@ def _is_as_it_was(record: DecisionRecord, around: Surroundings) -> bool:
 
 def _scope(record: DecisionRecord, around: Surroundings, as_of: AsOf) -> VisitorScope:
     now_ms = record.decided_at_ms if as_of == "decision" else around.now_ms
-    return VisitorScope(around.state, {}, around.catalog.catalog, now_ms, is_registered(record.key))
+    scope = VisitorScope(around.state, {}, around.catalog.catalog, now_ms, is_registered(record.key))
+    if around.state is not None and around.catalog.catalog.segments:
+        scope.take("segments", _told_segments(scope, around))
+    return scope
 
 
 def _looks_at(rules: Iterable[Rule], around: Surroundings) -> frozenset[str]:
     """The variables that rules look at, those of the segments that they name included."""
-    found = frozenset[str]().union(*(rule.variables for rule in rules))
-    if "segments" in found:
-        found = found.union(*(rule.variables for rule in around.catalog.catalog.segments.values()))
+    found = frozenset[str]()
+    segments = around.catalog.catalog.segments
+    for rule in rules:
+        found |= rule.variables
+        if "segments" in rule.variables:
+            looked = reads_of(rule.tree).get("segments")
+            named = segments.keys() if looked is None else looked.entries.keys() & segments.keys()
+            found = found.union(*(segments[name].variables for name in named))
     return found
+
+
+def _told_segments(scope: VisitorScope, around: Surroundings) -> list[str]:
+    """The segments that the visitor is in, without those whose rules look at a request, which is not there."""
+    segments = around.catalog.catalog.segments
+    lacking = OF_REQUEST - {"known"}
+    return [name for name in scope.value("segments") or () if not segments[name].variables & lacking]
 
 
 def _segments(record: DecisionRecord, around: Surroundings) -> tuple[list[str] | None, AsOf | None]:

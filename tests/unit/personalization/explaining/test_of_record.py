@@ -63,6 +63,39 @@ def test_what_a_rule_read_of_the_request_by_a_segment_is_not_known_either() -> N
     assert told.segments_as_of == "now"
 
 
+def test_a_segment_that_no_request_decides_is_told_beside_one_that_a_request_decides() -> None:
+    spec = Catalog(
+        placements={"hero": Placement(content=("red", "other"), default="red")},
+        content={"red": Content(body=1), "other": Content(body=1, when="'loyal' in segments && n_orders > 9")},
+        segments={"loyal": "n_orders >= 3", "buyer": "n_orders >= 1", "no_phone": "device != 'mobile'"},
+    )
+    shop, state = prepare(compile_catalog(spec, 3)), VisitorState(n_orders=1)
+    record = decided(shop, state, context=PHONE)
+    state.now_ms = NOW
+    told = explained(record, shop, state)
+    (refused,) = told.refused
+    assert (refused.as_of, refused.values) == ("decision", {"segments": ["buyer"], "n_orders": 1})
+    assert refused.failing == [
+        "'loyal' in segments does not hold: segments is ['buyer']",
+        "n_orders > 9 does not hold: n_orders is 1",
+    ]
+    assert (told.segments, told.segments_as_of) == (["buyer"], "now"), (
+        "nobody knows of no_phone, without the request"
+    )
+
+
+def test_a_rule_that_looks_at_all_segments_looks_at_what_all_of_them_look_at() -> None:
+    spec = Catalog(
+        placements={"hero": Placement(content=("red", "other"), default="red")},
+        content={"red": Content(body=1), "other": Content(body=1, when="size(segments) > 1")},
+        segments={"loyal": "n_orders >= 3", "no_phone": "device != 'mobile'"},
+    )
+    shop, state = prepare(compile_catalog(spec, 3)), VisitorState()
+    record = decided(shop, state, context=PHONE)
+    state.now_ms = NOW
+    assert "which no record holds" in explained(record, shop, state).refused[0].words
+
+
 def test_whether_a_user_was_named_is_known_by_the_key() -> None:
     refused = refused_by(Content(body=1, when="!known"), VisitorState(), user_id="u1")
     assert (refused.as_of, refused.values) == ("decision", {"known": True})
