@@ -121,9 +121,13 @@ def resolve(
 
 
 def run_until_stopped(session: Coroutine[Any, Any, None]) -> None:
-    """Run ``session``; Ctrl-C and SIGTERM cancel it, which stops all children in order; twice: at once."""
+    """Run ``session``; Ctrl-C and SIGTERM cancel it, which stops all children in order; twice: at once.
+
+    SIGUSR1, which is for API processes, is ignored: here it would end everything.
+    """
 
     async def main() -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         task = asyncio.ensure_future(session)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
