@@ -69,7 +69,8 @@ def _mark(settings: Settings, visitor_id: str) -> str:
 
 
 def _nothing_of(request: str) -> str:
-    return f"nothing is found of {request}: it decided nothing, or the log is past it"
+    why = "it decided nothing, showed only what the visit keeps, or the log is past it"
+    return f"nothing is found of {request}: {why}"
 
 
 def lines_of(told: DecisionStory) -> list[str]:

@@ -86,6 +86,11 @@ class Explaining:
         """Why their latest decision for ``placement`` was made; raises ``Refused`` if there is none."""
         found = await Explainer(self, self.catalog_of).latest((person.key, person.canonical), placement)
         if found is None:
+            there = self.catalog.current.placements
+            if placement not in there:
+                raise Refused(
+                    f"there is no placement {placement!r}; there are: {', '.join(sorted(there)) or 'none'}"
+                )
             raise Refused(
                 f"no decision for {placement} is recorded of them: none was asked for, consent was missing, or the "
                 "log has let it go; --now tells what would be decided now"

@@ -200,7 +200,8 @@ def _arm(row: ArmRow, n_name: int) -> Text:
     line.append(f" {arrow}", style)
     if row.reward is None:
         return line.append("        –")
-    return line.append(f"{row.reward:>8.3f}").append(f" ±{row.error:.3f}", "dim")
+    error = "" if row.error is None else f" ±{row.error:.3f}"
+    return line.append(f"{row.reward:>8.3f}").append(error, "dim")
 
 
 def _place(seconds: float, n_columns: int) -> int:

@@ -47,7 +47,8 @@ class ArmRow(NamedTuple):
     reward
         Mean of its closed decisions; None: none has closed.
     error
-        Standard error of it, as if each were another person's: too small where the same people bring many.
+        Standard error of it, as if each were another person's: too small where the same people bring many. None: of a
+        single decision nobody can tell.
     """
 
     arm: str
@@ -55,7 +56,7 @@ class ArmRow(NamedTuple):
     share: float
     trend: int | None
     reward: float | None
-    error: float
+    error: float | None
 
 
 class PlacementBoard(NamedTuple):
@@ -116,11 +117,12 @@ def _row(arm: str, sums: ArmSums, n: float, lately: Mapping[str, ArmSums]) -> Ar
         error = math.sqrt(max(share * (1 - share), 1 / n) / n_lately)
         trend = 0 if abs(difference) < NOTABLE * error else (1 if difference > 0 else -1)
     if not sums.n_outcomes:
-        return ArmRow(arm, sums.n_decisions, share, trend, None, 0.0)
+        return ArmRow(arm, sums.n_decisions, share, trend, None, None)
     reward = sums.reward / sums.n_outcomes
     variance = max(0.0, sums.reward_squares / sums.n_outcomes - reward * reward)
     n_equal = sums.n_outcomes * sums.n_outcomes / sums.n_squares
-    return ArmRow(arm, sums.n_decisions, share, trend, reward, math.sqrt(variance / n_equal))
+    of_mean = math.sqrt(variance / (n_equal - 1)) if n_equal > 1 else None
+    return ArmRow(arm, sums.n_decisions, share, trend, reward, of_mean)
 
 
 def _n(arms: Mapping[str, ArmSums]) -> float:

@@ -151,6 +151,9 @@ def test_what_would_be_decided_now_is_told_and_leaves_nothing(up: Up) -> None:
     none = command(up, "why", "bob", "home.hero")
     assert none.returncode == 1
     assert "no decision for home.hero is recorded of them" in none.stderr
+    mistaken = command(up, "why", "bob", "home.heros")
+    assert mistaken.returncode == 1
+    assert "there is no placement 'home.heros'; there are: home.hero" in mistaken.stderr
     told = command(up, "why", "bob", "home.hero", "--now", "--json")
     assert told.returncode == 0, told.stderr
     why = json.loads(told.stdout)

@@ -110,7 +110,7 @@ def mistaken_draft(mistakes: list[DraftMistake], request_id: str) -> MistakenDra
     return MistakenDraftAnswer(
         code="mistaken_draft",
         field="catalog.files",
-        message=f"{place}: {first.path}: {first.message}{more}",
+        message=f"{': '.join(part for part in (place, first.path, first.message) if part)}{more}",
         request_id=request_id,
         mistakes=[
             DraftMistakeAnswer(file=each.file, line=each.line, path=each.path, code=each.code, message=each.message)

@@ -268,3 +268,5 @@ async def test_a_mistaken_draft_is_refused_with_file_and_line(site: Site) -> Non
     assert told["code"] == "mistaken_draft"
     assert [(each["file"], each["line"]) for each in told["mistakes"]] == [("placements.yaml", 3)]
     assert "bots" in told["message"]
+    unreadable = (await asked(site, catalog={"files": {"a.yaml": "placements: ["}})).json()
+    assert unreadable["message"].startswith("a.yaml:2: a bracket"), "what is wrong of a file as a whole has no path"

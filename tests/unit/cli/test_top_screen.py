@@ -110,6 +110,12 @@ def test_what_is_away_beyond_or_unknown_is_told() -> None:
 
 
 def test_names_that_callers_bring_do_not_reach_the_terminal_as_escapes() -> None:
-    board = PlacementBoard("p", 1.0, [ArmRow("\x1b[2Jarm", 1.0, 1.0, None, None, 0.0)])
+    board = PlacementBoard("p", 1.0, [ArmRow("\x1b[2Jarm", 1.0, 1.0, None, None, None)])
     text = "\n".join(line.plain for line in lines_of(frame(), [board], NOW, DEADLINE_S, 80, 24))
     assert "\x1b" not in text
+
+
+def test_no_error_is_told_of_a_mean_of_one() -> None:
+    board = PlacementBoard("p", 1.0, [ArmRow("arm", 1.0, 1.0, None, 0.25, None)])
+    (row,) = (line.plain for line in lines_of(frame(), [board], NOW, DEADLINE_S, 80, 24) if "arm " in line.plain)
+    assert row.rstrip().endswith("0.250")

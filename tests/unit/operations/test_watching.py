@@ -182,6 +182,16 @@ async def test_arms_have_share_reward_and_trend_of_the_last_hour() -> None:
     assert old.error == 0.0  # each of them was .5
 
 
+async def test_the_error_of_a_mean_is_told_from_two_outcomes_on() -> None:
+    sums = Sums()
+    sums.add(40, "", "one", 9.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    sums.add(40, "", "two", 8.0, 2.0, 2.0, 2.0, 1.0, 1.0)
+    (board,) = await ArmsBoard(sums.read, sums.placements).boards(NOW_MS)
+    one, two = board.arms
+    assert (one.reward, one.error) == (1.0, None)
+    assert (two.reward, two.error) == (0.5, 0.5), "of 0 and 1: their deviation is .71, over the root of 2"
+
+
 async def test_few_decisions_tell_no_trend() -> None:
     sums = Sums()
     sums.add(40, "", "a", 900.0)
