@@ -41,6 +41,7 @@ from installation.stored_models import StoredModel, stored_model
 from installation.visitor_log import log_of
 from installation.visitors import visitors_of
 from online_models.insight import ModelInsight, insight_of
+from personalization.audience.crawlers import load_patterns
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from state.assignment_store import AssignmentStore
@@ -233,6 +234,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tasks.keep("housekeeping", Housekeeper(services, spool, spool_watch, models, data_dir).run)
         with contextlib.suppress(Unavailable):
             await reader.read(["a:-"], None)  # connects before the first visitor waits for it
+        load_patterns()
         settle_down()
         yield services
 

@@ -21,9 +21,18 @@ def is_crawler(context: Mapping[str, Any]) -> bool:
     return isinstance(agent, str) and bool(agent) and _is_known(agent[:MAX_AGENT_CHARS])
 
 
+def load_patterns() -> None:
+    """Compile the patterns, which takes 120 ms: a process that decides does so before anybody waits for it."""
+    _matches("")
+
+
 @lru_cache(maxsize=4096)
 def _is_known(agent: str) -> bool:
-    # Its patterns take 40 ms to compile: not before somebody is looked at.
+    return _matches(agent)
+
+
+def _matches(agent: str) -> bool:
+    # Not at the top: commands that look at nobody need not read its patterns.
     import crawleruseragents  # type: ignore[import-untyped]  # the package has none
 
     return bool(crawleruseragents.is_crawler(agent))

@@ -120,6 +120,15 @@ async def entries(url: str, topic: str, secret: str = SECRET) -> list[tuple[str,
         await log.close()
 
 
+async def test_what_crawlers_are_known_by_is_compiled_before_the_first_visitor_waits_for_it(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "crawleruseragents", raising=False)
+    async with api(settings_for(redis_url, tmp_path)):
+        patterns = vars(sys.modules["crawleruseragents"].CRAWLER_PATTERNS)
+        assert [len(each) > 10 for each in patterns.values()] == [True]
+
+
 async def test_events_are_in_the_log_when_they_are_answered(redis_url: str, tmp_path: Path) -> None:
     async with api(settings_for(redis_url, tmp_path)) as client:
         await asyncio.sleep(0)
