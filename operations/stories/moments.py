@@ -67,8 +67,11 @@ def moment_of(logged: LoggedEntry, records: Mapping[str, DecisionRecord]) -> Mom
         if record := records.get(decision_id):
             told["request_id"] = record.request_id
             words += f": {record.tier}, {record.reason}" if record.reason else f": {record.tier}"
-    elif isinstance(event, events.Rewarded):
-        told = {"reward": event.value}
+    elif isinstance(event, events.Rewarded | events.Activated):
+        told = {"reward": event.value} if isinstance(event, events.Rewarded) else {}
+        if record := records.get(decision_id):
+            told |= {"placement": record.choice.placement, "arm": record.choice.arm}
+            words = words.replace("a decision", f"{record.choice.arm} at {record.choice.placement}", 1)
     if place := of_carried(entry.trace):
         told["trace_id"] = place.trace_id.hex()
     told |= {"key": logged.key, "partition": logged.partition, "offset": logged.offset}

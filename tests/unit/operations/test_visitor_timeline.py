@@ -13,7 +13,7 @@ from operations.stories.request_story import decisions_of, story
 from operations.stories.visitor_timeline import timeline
 from personalization.events.decision_record import DecisionRecord
 from personalization.events.entry import Entry
-from personalization.events.event import DecisionMade, Event, Identify, Rewarded, TimedOut, Track
+from personalization.events.event import Activated, DecisionMade, Event, Identify, Rewarded, TimedOut, Track
 from personalization.events.logged_entry import LoggedEntry
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.visitor.choice import Choice
@@ -79,13 +79,24 @@ async def test_a_visit_is_told_in_order_up_to_what_was_learned() -> None:
         (10, "event", "identified, with age, email"),
         (20, "decision", "red was chosen at hero with probability 0.25: personalised"),
         (30, "event", "Clicked"),
-        (31, "reward", "a decision was rewarded by click: 0.5"),
+        (31, "reward", "red at hero was rewarded by click: 0.5"),
         (40, "time_out", "time was up for something"),
         (40, "outcome", "red at hero closed, as its window ended: reward 0.5; the model learns from it"),
     ]
     decision = moments[1]
     assert (decision.request_id, decision.trace_id, decision.decision_id) == ("r1", TRACE.hex(), "d1")
     assert (decision.partition, decision.offset) == (2, 1)
+
+
+async def test_what_was_shown_and_rewarded_is_named_as_long_as_its_record_is_there() -> None:
+    found = one_visit()
+    found.happened(25, Activated(decision_id="d1"))
+    found.happened(26, Activated(decision_id="gone"))
+    shown = [moment for moment in await timeline(found, ["a:1"], 50) if moment.kind == "shown"]
+    assert [(moment.words, moment.placement, moment.arm) for moment in shown] == [
+        ("red at hero was shown", "hero", "red"),
+        ("a decision was shown", "", ""),
+    ]
 
 
 async def test_what_somebody_typed_is_not_told() -> None:
