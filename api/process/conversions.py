@@ -30,22 +30,26 @@ class Follower(Protocol):
 
 
 class ConversionsInMemory(Mapping[str, Served]):
-    """The model of every conversion that has learned something."""
+    """The model of every conversion that has learned something.
+
+    One that learned nothing is published, too, once a learner has taken it over from another: in place of what may
+    have been published before.
+    """
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
 
     def __getitem__(self, conversion: str) -> Served:
         followed = self._follower.get(conversion)
-        if followed is None:
+        if followed is None or not followed.served.contender.n_learned:
             raise KeyError(conversion)
         return followed.served
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._follower.names)
+        return (name for name in self._follower.names if name in self)
 
     def __len__(self) -> int:
-        return len(self._follower.names)
+        return sum(1 for _ in self)
 
 
 def shown_scores(models: Mapping[str, Served], scope: VisitorScope) -> dict[str, Any]:

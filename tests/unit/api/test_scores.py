@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec import structs
 
+from api.process.conversions import ConversionsInMemory
 from online_models.conversion.challenger import retrain
 from online_models.conversion.checkpoint import Served, dump_served, load_served
 from online_models.conversion.contender import Contender
@@ -16,6 +17,7 @@ from personalization.catalog.catalog import Conversion
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import VisitorState
+from state.conversion_store import FollowedConversion
 from tests.unit.api.site import NOW, SERVER, Site, open_site, shop
 
 
@@ -57,6 +59,20 @@ async def test_while_nothing_is_learned_a_rule_about_it_does_not_hold(site: Site
     response = await site.decide("home.hero")
     assert response.status_code == 200
     assert list(site.spool.decisions()[0].filtered) == ["tents"]
+
+
+def test_a_model_that_learned_nothing_scores_nobody_though_it_is_published() -> None:
+    """As after a learner has taken over what another had begun."""
+    empty, taught = Served(Contender("default"), "leaves", pack_version(3, 0)), carts()
+
+    class Follower:
+        names: ClassVar = ["leaves", "buys"]
+
+        def get(self, conversion: str) -> FollowedConversion:
+            return FollowedConversion({"leaves": empty, "buys": taught}[conversion], NOW)
+
+    models = ConversionsInMemory(Follower())
+    assert (list(models), len(models), "leaves" in models, models.get("leaves")) == (["buys"], 1, False, None)
 
 
 async def test_an_operator_is_told_probability_reasons_and_version(site: Site) -> None:

@@ -251,6 +251,16 @@ def test_a_model_that_learned_nothing_says_so_instead_of_naming_nothing() -> Non
     assert "The model had learned nothing yet" in explained.words
 
 
+def test_a_model_by_which_no_feature_counts_says_so_instead_of_naming_nothing() -> None:
+    class Even(Likes):
+        def contributions(self, *_: Any) -> Any:
+            return SimpleNamespace(mean_estimate=0.1, estimate=0.1, by_feature={"device": 0.0})
+
+    explained = why(catalog(), models={"hero": Even()})
+    assert explained.effects == []
+    assert "no feature speaks for or against anything" in explained.words
+
+
 def test_what_would_be_decided_has_no_id() -> None:
     slots: list[FilledSlot] = []
     run(catalog(), None, (), watch=slots.append)
