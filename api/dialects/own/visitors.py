@@ -32,6 +32,7 @@ from personalization.audience.merge import merge_states
 from personalization.audience.score_report import score_report
 from personalization.audience.variables import VisitorScope, counts_by_event, counts_by_meaning
 from personalization.errors import InvalidInput
+from personalization.visitor.purposes import PERSONALISING, may
 from personalization.visitor.visitor_key import anonymous_key, is_registered, user_key
 from personalization.visitor.visitor_state import VisitorState
 
@@ -154,7 +155,9 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
         merge_states(state, other, catalog)
     known, conversions = is_registered(canonical), services.conversions
     scope = VisitorScope(state, {}, catalog, services.clock_ms(), known, Scores(conversions, []))
-    reasons = await segment_answers(scope, Slices(services.turnstile))
+    # Who refused is in no segment: none is counted, listed, or looked at when something is decided for them.
+    agrees = may(state.consents, PERSONALISING, default=True)
+    reasons = await segment_answers(scope, Slices(services.turnstile)) if agrees else {}
     shown = shown_scores(conversions, scope)
     likely = {name: score["probability"] for name, score in shown.items()}
     return VisitorAnswer(
@@ -164,7 +167,7 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
         event_count=state.event_count,
         last_event_ms=state.last_ms or None,
         traits=state.traits,
-        segments=scope.value("segments"),
+        segments=scope.value("segments") if agrees else [],
         scores={**shown, **score_report(scope, likely)},
         affinities=scope.value("affinities"),
         cart=state.cart,

@@ -13,6 +13,7 @@ from personalization.catalog.catalog import Cap
 from personalization.catalog.compiled_catalog import compile_catalog
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.events.event import Track
+from personalization.visitor.purposes import Word
 from personalization.visitor.visitor_state import Exposure, Session, VisitorState
 from tests.unit.api.site import NOW, SERVER, Site, open_site, shop
 
@@ -64,6 +65,15 @@ async def test_a_segment_is_told_with_why_somebody_is_not_in_it(site: Site) -> N
         "failing": ["n_orders > 0 does not hold: n_orders is 0"],
     }
     assert len(visitor["segmentReasons"]["keen"]["failing"]) == 2
+
+
+async def test_who_refused_is_in_no_segment_and_told_nothing_of_any(site: Site) -> None:
+    state = VisitorState(event_count=1, n_orders=2)
+    site.visitors.states["a:a1"] = state
+    assert (await site.client.get("/v1/visitors/a1", headers=SERVER)).json()["segments"] == ["buyers"]
+    state.consents = {"personalization": Word(False, NOW)}
+    found = (await site.client.get("/v1/visitors/a1", headers=SERVER)).json()
+    assert (found["segments"], found["segmentReasons"]) == ([], {})
 
 
 async def test_a_window_is_told_with_its_number_and_when_it_changes(site: Site) -> None:
