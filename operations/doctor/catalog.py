@@ -13,6 +13,7 @@ from config.loader import CheckedCatalog, check_catalog
 from operations.doctor.finding import Finding, look, ok, wrong
 from operations.doctor.surroundings import Surroundings
 from personalization.catalog.catalog import Catalog
+from personalization.explaining.number_words import counted
 from state.catalog_store import CatalogStore, encode_catalog
 
 FOLLOWED = "catalog-followed.json"
@@ -45,7 +46,7 @@ def of_files(folder: Path, checked: CheckedCatalog, version: int, digest: str) -
         Of the catalog in force.
     """
     if checked.catalog is None:
-        what = f"the files in {folder} have {len(checked.mistakes)} mistakes: {checked.mistakes[0]}"
+        what = f"the files in {folder} have {counted(len(checked.mistakes), 'mistake')}: {checked.mistakes[0]}"
         remedy = f"`nextbest check {folder}` lists them; version {version} stays in force"
         return [look("catalog", what, remedy)]
     found = []
@@ -53,7 +54,7 @@ def of_files(folder: Path, checked: CheckedCatalog, version: int, digest: str) -
         what = f"the files in {folder} are another catalog than version {version}, which is in force"
         found.append(look("catalog", what, f"`nextbest publish {folder}` puts them in force"))
     if checked.warnings:
-        what = f"the files in {folder} have {len(checked.warnings)} warnings: {checked.warnings[0]}"
+        what = f"the files in {folder} have {counted(len(checked.warnings), 'warning')}: {checked.warnings[0]}"
         found.append(look("catalog", what, f"`nextbest check {folder}` lists them"))
     return found
 

@@ -17,7 +17,7 @@ async def check_settings(around: Surroundings) -> list[Finding]:
     if found:
         return found
     n_set = sum(name.startswith("NEXTBEST_") for name in around.environment)
-    return [ok("settings", f"{n_set} are given, and all can be read")]
+    return [ok("settings", f"all that are given can be read ({n_set})")]
 
 
 def _risky(around: Surroundings) -> Iterator[Finding]:
