@@ -8,6 +8,8 @@ from cli.main import ONE_THREAD
 
 for _name in ONE_THREAD:
     os.environ.setdefault(_name, "1")
+# Processes that tests start load what one of them has compiled: compiling is a quarter of what a start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from tests.servers import kafka_server, namespace, redis_server, redis_url  # noqa: E402 (numpy, behind these, reads them once)
 
