@@ -137,6 +137,8 @@ def start(data_dir: Path, *more: str, **settings: str) -> Up:
 def begin(data_dir: Path, *more: str, **settings: str) -> Up:
     """Start it and wait for nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
+    # A worker's lease is let go soon; what is learned is told of once it is saved, after 10 s by default.
+    soon = {"NEXTBEST_LEASE_MS": "1500", "NEXTBEST_CHECKPOINT_MS": "500"}
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "cli", "up", "--data-dir", str(data_dir), "--port", str(port), *more],
@@ -144,7 +146,7 @@ def begin(data_dir: Path, *more: str, **settings: str) -> Up:
         stderr=subprocess.STDOUT,
         text=True,
         # The code beside the tests, wherever the environment they run in was installed from.
-        env={**environment, "PYTHONPATH": str(ROOT), "NEXTBEST_LEASE_MS": "1500", **settings},
+        env={**environment, "PYTHONPATH": str(ROOT), **soon, **settings},
         start_new_session=True,
     )
     return Up(process, f"http://127.0.0.1:{port}", {}, [], data_dir=data_dir)

@@ -116,7 +116,14 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
     again = replayed(site, prior)
     assert (again["choice"], again["scores"], again["learned"]) == ("same", "same", 0)
 
-    made = []
+    made: list[dict[str, Any]] = []
+
+    def is_used() -> bool:
+        made.append(decide(site, 2_000 + len(made)))
+        return bool(replayed(site, made[-1])["learned"] > 0)
+
+    until(is_used, "a decision is made by what was learned")
+    early = made[-1]
     for batch in range(8):
         made += [decide(site, 1 + 40 * batch + n) for n in range(40)]
         until(partial(is_learned, site, len(made) - 70), "most is learned and saved")
@@ -124,7 +131,7 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
             base = tmp_path / "base"
             site.command("replay", "--save-base", str(base))
     last = [decide(site, 1_000 + n) for n in range(5)]
-    for decision in (made[10], made[150], made[-1], last[-1]):
+    for decision in (early, made[150], made[-1], last[-1]):
         again = replayed(site, decision)
         assert (again["choice"], again["scores"], again["arm"]) == ("same", "same", decision["contentId"])
         assert again["largest_difference"] == 0.0
@@ -135,7 +142,7 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
 
     # The log has let go of the first outcomes: what came after the base can be made again, and nothing before.
     let_go(site, 40)
-    first = replayed(site, made[10])
+    first = replayed(site, early)
     assert (first["choice"], first["scores"]) == ("same", "not made")
     assert "lies before what is kept" in first["scores_words"]
     again = replayed(site, last[-1], "--base", str(base))
