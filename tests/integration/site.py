@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from personalization.visitor.visitor_state import VisitorState
 from state.keys import Keys
 from state.visitor_store import opened_visitor, unpack_visitor
 from tests.ciphers import cipher_at
+from tests.commands import ran
 from tests.requirements import require
 from tests.running import Up, start, stop, until
 
@@ -67,15 +67,8 @@ class Site:
         return done.stdout
 
     def ran(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "NEXTBEST_DATA_DIR": str(self.up.data_dir), **settings}
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "cli", *arguments],
-            env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        """How a command ended that has these ``settings`` beside what it finds."""
+        return ran(arguments, {**os.environ, "NEXTBEST_DATA_DIR": str(self.up.data_dir), **settings})
 
     def publish(self, catalog: str) -> None:
         """Save another catalog; what is running follows it."""

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import urllib.error
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -25,8 +23,9 @@ from personalization.events.event import DecisionMade
 from personalization.events.forgotten import is_forgotten
 from personalization.events.outcome import decode_outcome
 from state.records import RecordFinder
+from tests.commands import ran
 from tests.requirements import require
-from tests.running import ROOT, Up, start, stop, until
+from tests.running import Up, start, stop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -241,13 +240,7 @@ def test_another_epoch_of_the_log_is_projected_from_its_beginning(up: Up) -> Non
     old = decide(up, "of-the-old-epoch")["decisionId"]
     until(lambda: look(up, lambda records: records.decision(old)) is not None, "the record is found")
     before = sum(n for n, _, _ in added_up(up).values())
-    opened = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "epoch", "--data-dir", str(up.data_dir), "open", "--lossy"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    opened = ran(("epoch", "--data-dir", str(up.data_dir), "open", "--lossy"), os.environ)
     assert opened.returncode == 0, opened.stderr
     new: list[str] = []
 

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests import commands
 from tests.integration.collector import Collector, Taken, collecting
 from tests.requirements import require
 from tests.running import ROOT, Up, start, stop, until
@@ -143,14 +144,7 @@ def command(up: Up, *arguments: str) -> str:
 
 def ran(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command beside it, which finds it by its data folder."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NEXTBEST_DATA_DIR": str(up.data_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return commands.ran(arguments, {**os.environ, "NEXTBEST_DATA_DIR": str(up.data_dir)})
 
 
 def told(up: Up, *arguments: str) -> list[dict[str, Any]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 import urllib.error
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.commands import ran
 from tests.requirements import require
 from tests.running import Up, start, stop, until
 
@@ -59,13 +60,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def command(up: Up, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *words, "--data-dir", str(up.data_dir)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return ran((*words, "--data-dir", str(up.data_dir)), os.environ)
 
 
 def decided(up: Up, visitor: str, key: str = "sk_dev", **more: Any) -> Any:
