@@ -21,8 +21,9 @@ from redis import Redis
 from background.ports import free_port
 from cli import replay as command
 from personalization.errors import Refused
+from tests.commands import no_settings, ran
 from tests.requirements import require
-from tests.running import Up, alive, begin, until
+from tests.running import ROOT, Up, alive, begin, start, stop, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -48,8 +49,42 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         until(partial(are_gone, up), "children gone")
 
 
+FOLLOWED = """
+placements: {home.hero: {content: [one], default: one}}
+content: {one: {body: {title: One}}, two: {body: {title: Two}}}
+sources: {site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}}
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One for tests that neither stop it nor count on what it was before; its catalog can be changed."""
+    require("redis")
+    catalog = tmp_path_factory.mktemp("catalog")
+    (catalog / "all.yaml").write_text(FOLLOWED)
+    up = start(tmp_path_factory.mktemp("data"), "--catalog", str(catalog))
+    up.catalog = catalog
+    yield up
+    stop(up)
+
+
 def are_gone(up: Up) -> bool:
     return not any(alive(pid) for pid in up.pids.values())
+
+
+def refused(*arguments: str) -> str:
+    """What a ``nextbest up`` says on its error output that does not start."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "up", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**no_settings(), "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
 
 
 def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> None:
@@ -69,29 +104,15 @@ def test_up_serves_stops_and_keeps(ups: Callable[..., Up], tmp_path: Path) -> No
     assert first["stateRevision"] == 1
 
     # A second one is refused in one sentence, and disturbs nothing.
-    second = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "up", "--data-dir", str(tmp_path / "data"), "--port", str(free_port())],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert second.returncode == 1
-    assert f"in use by another `nextbest up` (process {up.process.pid})" in second.stderr
-    assert len(second.stderr.splitlines()) == 1
+    second = refused("--data-dir", str(tmp_path / "data"), "--port", str(free_port()))
+    assert f"in use by another `nextbest up` (process {up.process.pid})" in second
+    assert len(second.splitlines()) == 1
 
     # So is one on the same port.
     port = up.url.rpartition(":")[2]
-    third = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "up", "--data-dir", str(tmp_path / "other"), "--port", port],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert third.returncode == 1
-    assert "or choose another with --port" in third.stderr
-    assert len(third.stderr.splitlines()) == 1
+    third = refused("--data-dir", str(tmp_path / "other"), "--port", port)
+    assert "or choose another with --port" in third
+    assert len(third.splitlines()) == 1
 
     # Ctrl-C: everything stops, in order, nothing is left.
     up.process.send_signal(signal.SIGINT)
@@ -155,48 +176,25 @@ def replay(expected: int, *arguments: str, **settings: str) -> str:
     return done.output
 
 
-@pytest.mark.parametrize("slow", ["api", "learner"])
-def test_the_next_one_begins_when_all_that_a_killed_one_left_is_gone(ups: Callable[..., Up], slow: str) -> None:
+def test_the_next_one_begins_when_all_that_a_killed_one_left_is_gone(ups: Callable[..., Up]) -> None:
     up = ups()
-    up.track("a3", "m1")
-    os.kill(up.pids[slow], signal.SIGSTOP)  # until it goes on, it does not end
-    up.process.kill()
-    up.process.wait()
-    again = ups("--port", up.url.rpartition(":")[2], wait=False)
-    try:
-        first = again.wait_for_line("")
-        assert f"waiting for what a `nextbest up` that was killed (process {up.process.pid}) left to end" in first
-    finally:
-        os.kill(up.pids[slow], signal.SIGCONT)
-    again.wait_for_line("starting ")
-    assert not any(alive(pid) for pid in up.pids.values())
-    again.wait_ready()
-    assert again.url == up.url
-    until(lambda: again.event_count("a3") == 1, "the event acknowledged before the kill")
-
-
-def test_a_saved_catalog_is_in_force_at_once(ups: Callable[..., Up], tmp_path: Path) -> None:
-    catalog = tmp_path / "catalog"
-    catalog.mkdir()
-    text = """
-placements: {home.hero: {content: [one], default: one}}
-content: {one: {body: {title: One}}, two: {body: {title: Two}}}
-sources: {site: {write_keys: [pk_dev], server_keys: [sk_dev], consent_default: granted}}
-"""
-    (catalog / "all.yaml").write_text(text)
-    up = ups("--catalog", str(catalog))
-
-    def shown() -> str:
-        body = {"visitor": {"anonymousId": "a4"}, "placements": ["home.hero"]}
-        return str(up.call("POST", "/v1/decide", body)["decisions"][0]["contentId"])
-
-    assert shown() == "one"
-    (catalog / "all.yaml").write_text(text.replace("[one], default: one", "[two], default: two"))
-    until(lambda: shown() == "two", "the saved catalog is served")
-    # A mistake is named, and the version in force stays.
-    (catalog / "all.yaml").write_text(text.replace("[one], default: one", "[three], default: three"))
-    up.wait_for_line("catalog not published")
-    assert shown() == "two"
+    for n, slow in enumerate(("api", "learner"), 1):
+        up.track("a3", f"m{n}")
+        os.kill(up.pids[slow], signal.SIGSTOP)  # until it goes on, it does not end
+        up.process.kill()
+        up.process.wait()
+        again = ups("--port", up.url.rpartition(":")[2], wait=False)
+        try:
+            left = f"a `nextbest up` that was killed (process {up.process.pid}) left to end"
+            assert f"waiting for what {left}" in again.wait_for_line("")
+        finally:
+            os.kill(up.pids[slow], signal.SIGCONT)
+        again.wait_for_line("starting ")
+        assert not any(alive(pid) for pid in up.pids.values())
+        again.wait_ready()
+        assert again.url == up.url
+        until(lambda up=again, n=n: up.event_count("a3") == n, "the events acknowledged before each kill")  # type: ignore[misc]  # a lambda
+        up = again
 
 
 CATALOG = """
@@ -208,17 +206,9 @@ sources:
 """
 
 
-def shell(*arguments: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
-    """``nextbest`` in a terminal of its own, with no settings."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
-        check=False,
-    )
+def beside(*arguments: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    """A command beside it, with no settings."""
+    done = ran(arguments, no_settings())
     assert done.returncode == expected, done.stdout + done.stderr
     return done
 
@@ -263,26 +253,26 @@ def test_what_it_shows_works_and_commands_beside_it_find_it(ups: Callable[..., U
 
     # Whoever names its data folder talks to it, and is told so.
     here = ("--data-dir", str(data))
-    listed = shell("history", *here)
+    listed = beside("history", *here)
     assert "talking to `nextbest up` on" in listed.stderr
     assert up.url in listed.stderr
     assert "1" in listed.stdout
-    assert "epoch 1, 4 partitions" in shell("epoch", *here, "show").stdout
-    assert "Every stored state is what the log says." in shell("replay", "--check", *here).stdout
+    assert "epoch 1, 4 partitions" in beside("epoch", *here, "show").stdout
+    assert "Every stored state is what the log says." in beside("replay", "--check", *here).stdout
     base = tmp_path / "base"
-    shell("replay", "--save-base", str(base), *here)
+    beside("replay", "--save-base", str(base), *here)
     assert base.stat().st_mode & 0o077 == 0
 
     # What is rolled back stays so, through a restart and a save that changes nothing.
     (catalog / "all.yaml").write_text((CATALOG % ("0" * 64)).replace("[one], default: one", "[two], default: two"))
     up.wait_for_line("catalog version 2 published")
-    assert "is in force, the same as version 1" in shell("rollback", "1", *here).stdout
+    assert "is in force, the same as version 1" in beside("rollback", "1", *here).stdout
     (catalog / "all.yaml").touch()
     up.wait_for_line("version 3 (a rollback to version 1")
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
     assert not (data / "running.json").exists()
-    assert "no `nextbest up` runs on" in shell("history", *here, expected=1).stderr
+    assert "no `nextbest up` runs on" in beside("history", *here, expected=1).stderr
 
     again = ups("--catalog", str(catalog))
     assert any(line.startswith("  catalog    version 3 (a rollback to version 1") for line in again.said)
@@ -298,17 +288,30 @@ def test_a_start_that_fails_leaves_nothing_running(ups: Callable[..., Up], tmp_p
     catalog, data = tmp_path / "catalog", tmp_path / "data"
     catalog.mkdir()
     (catalog / "all.yaml").write_text("placements: {home: {content: [none], default: none}}")
-    failed = shell(
-        *("up", "--data-dir", str(data), "--catalog", str(catalog), "--port", str(free_port())), expected=1
-    )
-    assert "all.yaml:1" in failed.stderr
-    assert "Traceback" not in failed.stderr + failed.stdout
+    said = refused("--data-dir", str(data), "--catalog", str(catalog), "--port", str(free_port()))
+    assert "all.yaml:1" in said
     assert not (data / "running.json").exists()
     ups()  # the folder's lock, its Redis's too, is free at once
 
 
-def test_what_hangs_is_started_again_and_nothing_is_lost(ups: Callable[..., Up]) -> None:
-    up = ups()
+def test_a_saved_catalog_is_in_force_at_once(shared: Up) -> None:
+    saved = shared.catalog / "all.yaml"
+
+    def shown() -> str:
+        body = {"visitor": {"anonymousId": "a4"}, "placements": ["home.hero"]}
+        return str(shared.call("POST", "/v1/decide", body)["decisions"][0]["contentId"])
+
+    assert shown() == "one"
+    saved.write_text(FOLLOWED.replace("[one], default: one", "[two], default: two"))
+    until(lambda: shown() == "two", "the saved catalog is served")
+    # A mistake is named, and the version in force stays.
+    saved.write_text(FOLLOWED.replace("[one], default: one", "[three], default: three"))
+    shared.wait_for_line("catalog not published")
+    assert shown() == "two"
+
+
+def test_what_hangs_is_started_again_and_nothing_is_lost(shared: Up) -> None:
+    up = shared
     up.track("a5", "m1")
     hung = ("folder", "learner", "api")
     for name in hung:
@@ -324,8 +327,8 @@ def test_what_hangs_is_started_again_and_nothing_is_lost(ups: Callable[..., Up])
     until(lambda: up.event_count("a5") == 2, "events of before and after are in the state")
 
 
-def test_a_redis_that_hangs_for_a_while_is_waited_for(ups: Callable[..., Up]) -> None:
-    up = ups()
+def test_a_redis_that_hangs_for_a_while_is_waited_for(shared: Up) -> None:
+    up = shared
     up.track("a6", "m1")
     os.kill(up.pids["redis"], signal.SIGSTOP)
     try:
