@@ -107,11 +107,12 @@ class Prometheus:
 
 @dataclass
 class Watched:
-    """An installation with visitors, and the Prometheus that watches it."""
+    """An installation with visitors, until somebody says ``ended``, and the Prometheus that watches it."""
 
     site: Site
     prometheus: Prometheus
     addresses: dict[str, str]
+    ended: threading.Event
 
 
 def metrics_addresses(site: Site) -> dict[str, str]:
@@ -144,7 +145,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         visitors.start()
         try:
             with Prometheus.open(tmp_path_factory.mktemp("prometheus"), addresses) as prometheus:
-                yield Watched(site, prometheus, addresses)
+                yield Watched(site, prometheus, addresses, ended)
         finally:
             ended.set()
             visitors.join()
@@ -206,7 +207,8 @@ SETUP, COMMANDS = BLOCKS[0], BLOCKS[1:]
 
 @pytest.fixture(scope="module")
 def places(watched: Watched, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the runbook has people export, for this installation."""
+    """What the runbook has people export, for this installation; nobody visits it any more."""
+    watched.ended.set()
     told = dict(re.findall(r'(\w+)=("[^"]*"|\S+)', SETUP))
     data = watched.site.up.data_dir
     here = {
