@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 
 from online_models.conversion.metrics import auc
+from tests.commands import no_settings, ran
 from tests.requirements import require
 from tests.running import Up, start, stop, until
 
@@ -157,10 +155,8 @@ def test_rules_decide_by_the_score_of_the_very_request(up: Up) -> None:
 
 
 def retrain(up: Up, conversion: str, *more: str) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXTBEST_")}
-    environment |= {"NEXTBEST_REDIS": up.redis_url(), **_settings[up.url]}
-    command = [sys.executable, "-P", "-m", "cli", "retrain", conversion, "--json", *more]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    environment = {**no_settings(), "NEXTBEST_REDIS": up.redis_url(), **_settings[up.url]}
+    done = ran(("retrain", conversion, "--json", *more), environment)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
