@@ -96,7 +96,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder)) as server:
         found = [asyncio.run(cost_us(server.url, arguments.entries)) for _ in range(arguments.rounds)]
     backlog, lots = zip(*found, strict=True)
-    print(json.dumps({"backlog_us": round(statistics.median(backlog), 1), "lots_us": round(statistics.median(lots), 1)}))
+    print(
+        json.dumps(
+            {"backlog_us": round(statistics.median(backlog), 1), "lots_us": round(statistics.median(lots), 1)}
+        )
+    )
 
 
 if __name__ == "__main__":

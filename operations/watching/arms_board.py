@@ -47,8 +47,8 @@ class ArmRow(NamedTuple):
     reward
         Mean of its closed decisions; None: none has closed.
     error
-        Standard error of it, as if each were another person's: too small where the same people bring many. None: of a
-        single decision nobody can tell.
+        Standard error of it, as if each were another person's: too small where the same people bring many.
+        None: of a single decision nobody can tell.
     """
 
     arm: str

@@ -192,14 +192,9 @@ def reads_of(up: Up, visitor: str) -> list[tuple[str, str]]:
 
 
 def read_records(up: Up, *words: str) -> list[dict[str, Any]]:
-    options = ("--data-dir", str(up.data_dir))
-    shown = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "audit", *options, "show", "--trail", "reads", "--json", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    data_dir = ("--data-dir", str(up.data_dir))
+    shown = ran(("audit", *data_dir, "show", "--trail", "reads", "--json", *words), os.environ)
+    assert shown.returncode == 0, shown.stderr
     return [json.loads(line) for line in shown.stdout.splitlines()]
 
 
