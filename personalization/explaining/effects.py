@@ -64,7 +64,7 @@ def effects_on(names: Sequence[str], asked: Asked) -> tuple[list[Effects], str |
             )
         )
     if not any(change for effects in found for change in effects.by_feature.values()):
-        return [], "By what the model has learned so far, no feature speaks for or against anything."
+        return found, "By what the model has learned so far, no feature speaks for or against anything."
     if asked.version == asked.decided_by:
         return found, None
     return found, (
