@@ -83,8 +83,8 @@ class Encoder:
         """Raw value where a context does not name the dimension; NaN where that says nothing."""
         self._empty: array[float] | None = array("d")
         """The same; None: to be made again."""
-        self._watched = False
-        """Whether there are numbers that have never been missing."""
+        self._watched: tuple[int, ...] = ()
+        """Dimensions of numbers that have never been missing."""
 
     @property
     def n_dims(self) -> int:
@@ -155,31 +155,32 @@ class Encoder:
     def _empty_row(self) -> array[float]:
         """Raw values of a context that names nothing."""
         if self._empty is None:
-            self._empty = array("d", self._absent.tobytes())
-            self._watched = any(
-                name not in self.missing and self._empty[dim] != self._empty[dim]
-                for name, dim in self.numeric.items()
+            empty = self._empty = array("d", self._absent.tobytes())
+            self._watched = tuple(
+                dim for name, dim in self.numeric.items() if name not in self.missing and empty[dim] != empty[dim]
             )
         return self._empty[:]
 
     def _familiar(self, features: Mapping[Any, Any]) -> array[float] | None:
         """Raw values where every name and level is known and no number is missing for the first time; else None."""
         row = self._empty_row()
-        dim_of, missing, n_numeric = self.numeric.get, self.missing, 0
+        dim_of, missing = self.numeric.get, self.missing
         for name, value in features.items():
             if type(value) is float and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
                 dim = dim_of(name)
                 if dim is None:
                     return None
                 row[dim] = value
-                n_numeric += 1
                 if missing and name in missing:
                     row[missing[name]] = 0.0
             elif type(value) is str and name in self.levels and value in self.levels[name]:
                 row[self.levels[name][value]] = 1.0
             else:
                 return None
-        return row if n_numeric == len(self.numeric) or not self._watched else None
+        for dim in self._watched:
+            if row[dim] != row[dim]:
+                return None
+        return row
 
     def _lay_out(self, features: Mapping[Any, Any], unit: bytes) -> None:
         """Dimensions for what is new, in sorted order: the order of a dict must not matter."""

@@ -80,20 +80,33 @@ class FeatureMap:
         phi[0] = self.intercept
         np.multiply(z, self.linear, out=phi[1 : 1 + len(z)])
         if len(self.landmarks):
-            np.multiply(self.landmarks.features(z[None])[0], self.amplitude, out=phi[1 + self.width :])
+            curved = phi[1 + self.width :]
+            self.landmarks.write_features(z, curved)
+            curved *= self.amplitude
         return phi
 
     def from_raw(self, raw: np.ndarray) -> Float32Array:
         """φ of many raw rows at once, shape (n, F), by one matrix product: for fitting, not for deciding."""
-        z = self.encoder.scale(raw)
         phi = np.zeros((len(raw), self.n_features), np.float32)
-        phi[:, 0] = self.intercept
-        width = self.width
+        z = self._write_linear(raw, phi)
         if len(self.landmarks):
             curved = self.landmarks.features_of_many(z)
-            np.multiply(curved, np.float32(self.amplitude), out=phi[:, 1 + width :])
-        np.multiply(z, np.float32(self.linear), out=phi[:, 1 : 1 + z.shape[1]])
+            np.multiply(curved, np.float32(self.amplitude), out=phi[:, 1 + self.width :])
         return phi
+
+    def linear_from_raw(self, raw: np.ndarray) -> Float32Array:
+        """The first 1 + L features of many raw rows, shape (n, 1 + L), as ``from_raw`` gives them: a shared
+        regression looks at no others, and the landmarks are most of the work."""
+        u = np.zeros((len(raw), 1 + self.width), np.float32)
+        self._write_linear(raw, u)
+        return u
+
+    def _write_linear(self, raw: np.ndarray, phi: Float32Array) -> Float32Array:
+        """Intercept and linear block to their places in φ; the z-scores."""
+        z = self.encoder.scale(raw)
+        phi[:, 0] = self.intercept
+        np.multiply(z, np.float32(self.linear), out=phi[:, 1 : 1 + z.shape[1]])
+        return z
 
 
 def feature_map(

@@ -47,20 +47,24 @@ class Landmarks:
         return len(self.half)
 
     def features(self, z: Float32Array) -> Float32Array:
-        """φ of contexts of any width d ≤ L, shape (B, D): each the same bits as alone.
-
-        One after the other, in calls that take vectors: at these sizes the products are all the cost.
-        """
-        n, directions = len(self.half), self.directions[:, : z.shape[1]]
-        features: Float32Array = np.empty((len(z), n), np.float32)
+        """φ of contexts of any width d ≤ L, shape (B, D): each the same bits as alone, one after the other."""
+        features: Float32Array = np.empty((len(z), len(self.half)), np.float32)
         for row, context in enumerate(z):
-            projected = directions.dot(context)
-            rest = projected[n:]
-            kernel = projected[:n] - self.half
-            kernel -= 0.5 * float(rest.dot(rest))
-            np.exp(kernel, out=kernel)
-            self.whitening.dot(kernel, out=features[row])
+            self.write_features(context, features[row])
         return features
+
+    def write_features(self, context: Float32Array, out: Float32Array) -> None:
+        """Write φ of one context, shape (d,), to ``out``, shape (D,).
+
+        In calls that take vectors: at these sizes the products are all the cost.
+        """
+        n = len(self.half)
+        projected = self.directions[:, : len(context)].dot(context)
+        kernel, rest = projected[:n], projected[n:]
+        kernel -= self.half
+        kernel -= 0.5 * float(rest.dot(rest))
+        np.exp(kernel, out=kernel)
+        self.whitening.dot(kernel, out=out)
 
     def features_of_many(self, z: Float32Array) -> Float32Array:
         """φ of contexts of any width d ≤ L, shape (n, D), by matrix products: for fitting, not for deciding."""

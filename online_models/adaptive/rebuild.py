@@ -105,7 +105,7 @@ def _judged(
         for v, profile in enumerate(group):
             variances[v, 1 : 1 + plan.width] = profile.linear / group[0].linear
             if plan.shares(profile):
-                own = phi * np.sqrt(variances[v]).astype(np.float32)
+                own = phi[:, : 1 + plan.width] * np.sqrt(variances[v, : 1 + plan.width]).astype(np.float32)
                 shared = SharedRegression(plan.features(profile, landmarks), plan.attributes, matching)
                 psi = shared.rows(own, arm) * root[:, None]
                 prior = np.ones((1, psi.shape[1]))
@@ -149,7 +149,7 @@ def _fitted(
         for start in range(0, len(raw), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             known = arm[part] >= 0
-            rows = shared.rows(features.from_raw(raw[part][known]), arm[part][known])
+            rows = shared.rows(features.linear_from_raw(raw[part][known]), arm[part][known])
             psi = (rows * root[part][known][:, None]).astype(np.float64)
             gram += psi.T @ psi
             moment += psi.T @ ((reward[part][known] - plan.offset) * root[part][known])
@@ -189,7 +189,8 @@ def _fit_arm(
         regressions.weights[row, 0] = solved @ target
         regressions.weights[row, 1:] = samples + (noise - samples @ phi.T) @ solved.T
         covariance = solved @ phi
-        np.subtract(np.eye(n_features), covariance, out=covariance)
+        np.subtract(0.0, covariance, out=covariance)
+        covariance.flat[:: n_features + 1] += 1.0
         regressions.covariance[row] = covariance
         yield 100.0 + 1e-4 * n * n * n + 1e-4 * n * n_features * n_features
         return

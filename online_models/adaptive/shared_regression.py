@@ -66,7 +66,7 @@ class SharedRegression:
         self._coefficients = self.matching.coefficients(features, self._places)
 
     def rows(self, phi: Float32Array, arm: np.ndarray) -> Float32Array:
-        """ψ of n rows, shape (n, ·)."""
+        """ψ of n rows, shape (n, ·), of their φ or of the first 1 + L features alone."""
         u = phi[:, : 1 + self.width]
         parts = [u]
         if self.attributes.width:
@@ -77,9 +77,25 @@ class SharedRegression:
             parts.append((self._coefficients[arm] @ u[:, :, None])[:, :, 0])
         return np.concatenate(parts, axis=1) if len(parts) > 1 else u
 
+    def row(self, phi: Float32Array, arm: int) -> Float32Array:
+        """ψ of one row, shape (·,): the same bits as ``rows`` gives, in a quarter of the time."""
+        n, attributes = 1 + self.width, self.attributes
+        u = phi[:n]
+        psi: Float32Array = np.empty(len(self.weights), np.float32)
+        psi[:n] = u
+        if attributes.width:
+            g = attributes.encoded[arm]
+            if self.crossed:
+                np.multiply(g[:, None], u, out=psi[n : n + n * len(g)].reshape(len(g), n))
+            else:
+                psi[n : n + len(g)] = g
+        if self.matching.pairs:
+            self._coefficients[arm].dot(u, out=psi[len(psi) - len(self.matching.pairs) :])
+        return psi
+
     def update(self, row: int, phi: Float32Array, target: float) -> float:
         """Learn one target; what the prediction before left of it."""
-        return self._update(self.rows(phi[None], np.array([row]))[0], target)[0]
+        return self._update(self.row(phi, row), target)[0]
 
     def update_weighted(self, row: int, phi: Float32Array, target: float, root: float) -> tuple[float, float]:
         """Learn one target that counts for w = ``root``².
@@ -90,7 +106,7 @@ class SharedRegression:
             What the prediction before left of it, and what one that knows w − 1 of the w leaves: for the arm to
             learn, as in a fit of all rows (``rebuild``). Both would be taught the whole of it otherwise.
         """
-        psi = self.rows(phi[None], np.array([row]))[0] * np.float32(root)
+        psi = self.row(phi, row) * np.float32(root)
         left, spread = self._update(psi, target * root)
         left /= root
         weight = root * root
@@ -100,11 +116,11 @@ class SharedRegression:
     def _update(self, psi: Float32Array, target: float) -> tuple[float, float]:
         triangle = self.covariance.T
         gain = blas.ssymv(1.0, triangle, psi, lower=1)
-        spread = 1.0 + float(gain @ psi)
+        spread = 1.0 + float(gain.dot(psi))
+        left = target - float(self.weights.dot(psi))
         if not 1.0 <= spread < np.inf:
             self.covariance[:] = np.eye(len(psi), dtype=np.float32)
-            return target - float(self.weights @ psi), 1.0
-        left = target - float(self.weights @ psi)
+            return left, 1.0
         self.weights += gain * np.float32(left / spread)
         blas.ssyr(-1.0 / spread, gain, a=triangle, lower=1, overwrite_a=1)
         return left, spread

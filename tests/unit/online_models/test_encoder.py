@@ -106,3 +106,27 @@ def test_a_missing_key_of_a_map_is_a_zero(early: int) -> None:
         )
     assert "affinities.d" not in frozen.missing
     assert frozen.encode({}).tolist() == frozen.encode({"affinities.d": 0.0}).tolist()
+
+
+def test_a_context_of_known_names_is_learned_as_if_each_were_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The short way, without laying out anew, is taken for every one of them but teaches the same bits."""
+    rng = np.random.default_rng(3)
+    rows: list[dict[str, object]] = []
+    for _ in range(400):
+        row: dict[str, object] = {"hour": float(rng.integers(24)), "device": "ab"[rng.integers(2)]}
+        row |= {f"affinities.{key}": float(rng.integers(1, 9)) for key in "abcd" if rng.random() < 0.5}
+        rows.append(row)
+    rows[300].pop("hour")  # missing for the first time: it gets a flag
+    laid_out: list[int] = []
+    slowly = Encoder._lay_out
+
+    def counted(self: Encoder, features: Mapping[object, object], unit: bytes) -> None:
+        laid_out.append(self.n_seen)
+        slowly(self, features, unit)
+
+    monkeypatch.setattr(Encoder, "_lay_out", counted)
+    short = learned(rows)
+    assert [at for at in laid_out if at > 30] == [300]
+    monkeypatch.setattr(Encoder, "_familiar", lambda self, features: None)
+    assert learned(rows).dump() == short.dump()
+    assert "hour" in short.missing
