@@ -38,7 +38,8 @@ from redis.asyncio import Redis
 
 from background.ports import free_port
 from benchmarks.ending import end_by_sigterm
-from config.settings import RedisUrl, Secret, Settings
+from config.setting_values import RedisUrl, Secret
+from config.settings import Settings
 from installation.encryption import cipher_of, load_data_key
 from installation.secrets_of import secrets_of
 from online_models.placement_model import PlacementModel

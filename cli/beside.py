@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from cli.running_file import read_running
-from config.settings import PREFIX, Settings, is_secret_set, shown_url
+from config.setting_values import PREFIX, shown_url
+from config.settings import Settings, is_secret_set
 from personalization.errors import Refused
 
 REDIS, KAFKA, NAMESPACE = PREFIX + "REDIS", PREFIX + "KAFKA", PREFIX + "NAMESPACE"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import click
 
 from cli.started import Started
-from config.settings import shown_url
+from config.setting_values import shown_url
 from personalization.catalog.catalog import Catalog
 
 HASHED = "sha256:"

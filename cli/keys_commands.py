@@ -14,7 +14,8 @@ from rich.table import Table
 from api.access.proof import identity_secret, user_hash
 from cli.live_catalog import who
 from config.scalars import read_moment_ms
-from config.settings import Secret, Settings
+from config.setting_values import Secret
+from config.settings import Settings
 from config.starters.credentials import hashed, new_server_key, new_write_key
 from installation.audit import recorded
 from installation.opened import open_catalogs

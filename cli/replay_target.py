@@ -15,7 +15,8 @@ from cli.beside import find_installation
 from cli.data_dir import UMASK, DataDir
 from cli.redis_memory import embedded_redis_bytes
 from cli.running_file import read_running
-from config.settings import RedisUrl, Secret, Settings, is_secret_set
+from config.setting_values import RedisUrl, Secret
+from config.settings import Settings, is_secret_set
 from personalization.errors import Refused
 from state.embedded import EmbeddedRedis
 

@@ -10,7 +10,8 @@ import socket
 import click
 
 from cli import lifeline
-from config.settings import PREFIX, Settings
+from config.setting_values import PREFIX
+from config.settings import Settings
 from installation.process_log import set_up_logging
 
 LISTEN_FD = "NEXTBEST_LISTEN_FD"

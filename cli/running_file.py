@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from cli.data_dir import OWNER_ONLY
-from config.settings import PREFIX, Settings, kafka_tls
+from config.server_settings import kafka_tls
+from config.setting_values import PREFIX
+from config.settings import Settings
 
 NAME = "running.json"
 

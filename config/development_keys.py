@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from config.settings import PREFIX, Settings, is_loopback
+from config.setting_values import PREFIX, is_loopback
+from config.settings import Settings
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.source_keys import keys_of
 

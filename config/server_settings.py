@@ -9,11 +9,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from background.redis_url import SCHEME_OF_TLS
 from background.tls import TlsFiles
 from personalization.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 REDIS, KAFKA = "NEXTBEST_REDIS", "NEXTBEST_KAFKA"
 
@@ -23,7 +27,27 @@ MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 _FILES = (("ca", "CA_FILE"), ("certificate", "CERTIFICATE_FILE"), ("key", "KEY_FILE"))
 
 
-def tls_files(ca: str, certificate: str, key: str, server_name: str) -> TlsFiles:
+def redis_tls(settings: Settings) -> TlsFiles:
+    """The files of a connection to Redis."""
+    return _tls_files(
+        settings.redis_ca_file,
+        settings.redis_certificate_file,
+        settings.redis_key_file,
+        settings.redis_server_name,
+    )
+
+
+def kafka_tls(settings: Settings) -> TlsFiles:
+    """The files of a connection to Kafka."""
+    return _tls_files(
+        settings.kafka_ca_file,
+        settings.kafka_certificate_file,
+        settings.kafka_key_file,
+        settings.kafka_server_name,
+    )
+
+
+def _tls_files(ca: str, certificate: str, key: str, server_name: str) -> TlsFiles:
     """The files, found from wherever a process runs that is told of them."""
     return TlsFiles(ca, certificate, key, server_name).absolute()
 

@@ -7,32 +7,19 @@ once, unknown names among them. Secrets hide themselves when printed.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import parse_qs, urlsplit
 
-from background.redis_url import PREFIX as TLS_PREFIX
 from background.redis_url import complete_url
-from background.tls import TlsFiles
-from config.server_settings import kafka_problems, redis_problems, tls_files
+from config.secret_files import read_secrets
+from config.server_settings import redis_tls
+from config.setting_values import DEVELOPMENT_SECRET, PREFIX, RedisUrl, Secret
+from config.settings_checks import problems
 from personalization.errors import InvalidInput, NextbestError
 from tracing.variables import problems as trace_problems
-
-PREFIX = "NEXTBEST_"
-DEVELOPMENT_SECRET = "development-secret"
-MIN_SECRET_CHARS = 32
-"""As many hexadecimal digits are 128 bits: beyond any search, if they were drawn by lot."""
-
-MIN_REDIS_BYTES = 16 * 1024 * 1024
-MIN_AUDIT_RECORDS = 1_000
-MIN_ROWS_BYTES = 1024 * 1024
-
-MAKE_A_SECRET = "`openssl rand -hex 32`"
 
 NOT_SETTINGS = frozenset(
     {
@@ -46,58 +33,6 @@ NOT_SETTINGS = frozenset(
 
 _SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
 """What Kubernetes sets in every container for a Service called ``nextbest`` or ``nextbest-…``."""
-
-
-class Secret(str):
-    """Text that does not show itself."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Secret('…')"
-
-
-class RedisUrl(str):
-    """A Redis URL whose password does not show in its ``repr``; elsewhere ``shown_url`` masks it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"RedisUrl({shown_url(self)!r})"
-
-
-def shown_url(url: str) -> str:
-    """``url`` with its password, if it has one, masked: for screens, logs and errors.
-
-    >>> shown_url("redis://default:hunter2@cache:6379/0"), shown_url("redis://cache:6379/0?password=hunter2&db=1")
-    ('redis://default:***@cache:6379/0', 'redis://cache:6379/0?password=***&db=1')
-    >>> shown_url("redis://:p@ss/word@cache"), shown_url("redis://127.0.0.1:6379/0")
-    ('redis://:***@cache', 'redis://127.0.0.1:6379/0')
-    >>> shown_url("rediss://cache:6379/0?tls_ca=%2Fetc%2Fca.pem")
-    'rediss://cache:6379/0'
-    """
-    scheme, separator, rest = url.partition("://")
-    # A password written without percent-encoding may hold any of "/?#@": what stands before the last @ hides.
-    who, at, where = rest.rpartition("@")
-    user = who.partition(":")[0]
-    who = f"{user}:***" if ":" in who else who
-    where = re.sub(r"(?i)\b(password=)[^&#]*", r"\1***", where)
-    where = re.sub(rf"(?<=[?&]){TLS_PREFIX}\w+=[^&#]*&?", "", where).rstrip("?&")
-    return f"{scheme}{separator}{who}{at}{where}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` names this machine alone.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "127.8.0.1", "::1", "localhost", "LocalHost.")]
-    [True, True, True, True, True]
-    >>> [is_loopback(host) for host in ("localhost.corp", "127.0.0.1.nip.io", "0.0.0.0", "::", "")]
-    [False, False, False, False, False]
-    """
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower().removesuffix(".") == "localhost"
 
 
 class InvalidSettings(NextbestError):
@@ -278,9 +213,9 @@ class Settings:
                     errors.append(InvalidInput(name, f"must be a whole number, 0 or more, not {text!r}"))
             else:
                 values[row.name] = types[row.name](text)
-        errors.extend(_read_secrets(values))
+        errors.extend(read_secrets(values))
         settings = cls(**values)
-        errors.extend(_problems(settings))
+        errors.extend(problems(settings))
         if settings.traces == "otlp":  # else they may be meant for others
             errors.extend(trace_problems(environment))
         if errors:
@@ -288,26 +223,6 @@ class Settings:
         # With all that belongs to it, so that whoever opens a client by it cannot leave anything out.
         whole = complete_url(settings.redis, settings.redis_password, redis_tls(settings))
         return replace(settings, redis=RedisUrl(whole))
-
-
-def redis_tls(settings: Settings) -> TlsFiles:
-    """The files of a connection to Redis."""
-    return tls_files(
-        settings.redis_ca_file,
-        settings.redis_certificate_file,
-        settings.redis_key_file,
-        settings.redis_server_name,
-    )
-
-
-def kafka_tls(settings: Settings) -> TlsFiles:
-    """The files of a connection to Kafka."""
-    return tls_files(
-        settings.kafka_ca_file,
-        settings.kafka_certificate_file,
-        settings.kafka_key_file,
-        settings.kafka_server_name,
-    )
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[InvalidInput]:
@@ -331,165 +246,6 @@ def unknown_settings(environment: Mapping[str, str]) -> list[InvalidInput]:
     return found
 
 
-def _problems(settings: Settings) -> list[InvalidInput]:
-    found = []
-    p = settings.partitions
-    if p and (p > 1024 or p & (p - 1)):
-        found.append(InvalidInput(PREFIX + "PARTITIONS", f"must be a power of two up to 1024, not {p}"))
-    if problem := _redis_problem(settings.redis):
-        found.append(InvalidInput(PREFIX + "REDIS", problem))
-    else:
-        found.extend(redis_problems(settings.redis, settings.redis_password, redis_tls(settings)))
-    found.extend(
-        kafka_problems(
-            settings.kafka_security,
-            kafka_tls(settings),
-            settings.kafka_mechanism,
-            settings.kafka_user,
-            settings.kafka_password,
-        )
-    )
-    if settings.port > 65_535 or settings.metrics_port > 65_535:
-        found.append(InvalidInput(PREFIX + "PORT", "must lie between 0 and 65535"))
-    if problem := _secret_problem(settings):
-        found.append(InvalidInput(PREFIX + "SECRET", problem))
-    if settings.secret and settings.secret_before == settings.secret:
-        found.append(InvalidInput(PREFIX + "SECRET_BEFORE", "is the secret in force; leave it out"))
-    if settings.encrypt not in ("auto", "on", "off"):
-        found.append(InvalidInput(PREFIX + "ENCRYPT", f"must be auto, on or off, not {settings.encrypt!r}"))
-    for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
-        if getattr(settings, name) < 1:
-            found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
-    if 0 < settings.redis_memory_bytes < MIN_REDIS_BYTES:
-        found.append(InvalidInput(PREFIX + "REDIS_MEMORY_BYTES", f"must be 0, or {MIN_REDIS_BYTES} or more"))
-    if settings.record_rows_bytes < MIN_ROWS_BYTES:
-        found.append(InvalidInput(PREFIX + "RECORD_ROWS_BYTES", f"must be {MIN_ROWS_BYTES} or more"))
-    if settings.audit_records < MIN_AUDIT_RECORDS:
-        message = f"must be {MIN_AUDIT_RECORDS} or more, so that what was done can be found some time later"
-        found.append(InvalidInput(PREFIX + "AUDIT_RECORDS", message))
-    found.extend(_door_problems(settings))
-    found.extend(_log_problems(settings))
-    return found
-
-
-def _log_problems(settings: Settings) -> list[InvalidInput]:
-    found = []
-    if settings.log not in ("text", "json"):
-        found.append(InvalidInput(PREFIX + "LOG", f"must be text or json, not {settings.log!r}"))
-    if settings.traces not in ("auto", "otlp", "off"):
-        found.append(InvalidInput(PREFIX + "TRACES", f"must be auto, otlp or off, not {settings.traces!r}"))
-    try:
-        share = float(settings.log_requests)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        message = f"must be a share from 0 (none) to 1 (all), such as 0.01, not {settings.log_requests!r}"
-        found.append(InvalidInput(PREFIX + "LOG_REQUESTS", message))
-    return found
-
-
-def networks_of(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Addresses and networks, separated by commas.
-
-    Raises
-    ------
-    ValueError
-        For what is neither.
-
-    >>> networks_of("192.0.2.7, 10.0.0.0/8")
-    (IPv4Network('192.0.2.7/32'), IPv4Network('10.0.0.0/8'))
-    """
-    return tuple([ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip()])
-
-
-def _door_problems(settings: Settings) -> list[InvalidInput]:
-    found = []
-    if settings.max_connections_of_address < 1:
-        found.append(InvalidInput(PREFIX + "MAX_CONNECTIONS_OF_ADDRESS", "must be 1 or more"))
-    try:
-        networks_of(settings.trusted_proxies)
-    except ValueError as error:
-        message = f"{error}; write addresses and networks such as 10.0.0.7, 192.168.0.0/16"
-        found.append(InvalidInput(PREFIX + "TRUSTED_PROXIES", message))
-    return found
-
-
-_SECRET_FILES = {
-    "NEXTBEST_SECRET_FILE": "secret",
-    "NEXTBEST_SECRET_BEFORE_FILE": "secret_before",
-    "NEXTBEST_REDIS_PASSWORD_FILE": "redis_password",
-    "NEXTBEST_KAFKA_PASSWORD_FILE": "kafka_password",
-}
-"""What is read from a file → the field it is put into."""
-
-
-def _read_secrets(values: dict[str, Any]) -> list[InvalidInput]:
-    """Put what the files hold in the place of their names."""
-    found = []
-    for variable, name in _SECRET_FILES.items():
-        path = values.get(f"{name}_file")
-        if not path:
-            continue
-        if name in values:
-            message = f"is set, and {PREFIX}{name.upper()} too: which of them is meant? Leave one out"
-            found.append(InvalidInput(variable, message))
-            continue
-        try:
-            text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or "it is no text"
-            found.append(InvalidInput(variable, f"{path} cannot be read: {reason}"))
-            continue
-        if not text:
-            what = "the password into it" if name.endswith("password") else f"a secret into it: {MAKE_A_SECRET}"
-            found.append(InvalidInput(variable, f"{path} is empty; write {what}"))
-        else:
-            values[name] = Secret(text)
-    return found
-
-
-def _secret_problem(settings: Settings) -> str | None:
-    """What is wrong with the secret in force; in words that do not quote it."""
-    secret = settings.secret
-    if not secret:
-        return f"must not be empty; {MAKE_A_SECRET} makes one"
-    if secret == DEVELOPMENT_SECRET:
-        if is_loopback(settings.host):
-            return None
-        return (
-            f"must be one of your own where the API listens beyond this machine ({settings.host}): whoever "
-            f"knows it can forge decision ids; {MAKE_A_SECRET} makes one"
-        )
-    if len(secret) < MIN_SECRET_CHARS:
-        return (
-            f"has {len(secret)} characters, and must have {MIN_SECRET_CHARS} or more; {MAKE_A_SECRET} makes one. "
-            f"An installation that has this one already goes on with it as {PREFIX}SECRET_BEFORE"
-        )
-    return None
-
-
 def is_secret_set(environment: Mapping[str, str]) -> bool:
     """Whether somebody has given a secret, so that none has to be made or found."""
     return any(environment.get(name, "").strip() for name in ("NEXTBEST_SECRET", "NEXTBEST_SECRET_FILE"))
-
-
-def _redis_problem(url: str) -> str | None:
-    """What is wrong with a Redis URL; in words that do not quote it, as a password may be what is wrong."""
-    if url.startswith("redis+cluster://"):
-        return (
-            "a Redis Cluster cannot be used: the log, catalogs, models and leases are read and written through one "
-            "server, and a Cluster's node answers for its own share of the keys alone; give one server, or a proxy "
-            "in front of the Cluster, as redis://host:port"
-        )
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        return "must be a URL such as redis://127.0.0.1:6379/0"
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 (raises if it is none)
-        parse_qs(parts.query, strict_parsing=bool(parts.query))
-    except ValueError:
-        return (
-            "is no URL: host:port cannot be read. In a password, write / as %2F, ? as %3F, # as %23, @ as %40 "
-            "and : as %3A"
-        )
-    return None

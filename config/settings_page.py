@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from config.settings import PREFIX, Settings
+from config.setting_values import PREFIX
+from config.settings import Settings
 
 _HEAD = f"""# Settings
 

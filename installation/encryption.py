@@ -6,7 +6,8 @@ import os
 
 from redis.asyncio import Redis
 
-from config.settings import DEVELOPMENT_SECRET, Settings
+from config.setting_values import DEVELOPMENT_SECRET
+from config.settings import Settings
 from installation.secrets_of import installed_secrets
 from personalization.data_cipher import DataCipher
 from state.data_key_store import DataKeyStore

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from config.settings import Settings, kafka_tls
+from config.server_settings import kafka_tls
+from config.settings import Settings
 from eventlog.kafka_security import KafkaSecurity
 
 

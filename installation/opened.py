@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from config.settings import Settings, shown_url
+from config.setting_values import shown_url
+from config.settings import Settings
 from eventlog.kafka import KafkaLog
 from eventlog.redis_errors import why_shut_out
 from eventlog.redis_streams import RedisStreamsLog

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from config.settings import DEVELOPMENT_SECRET, Secret, Settings
+from config.setting_values import DEVELOPMENT_SECRET, Secret
+from config.settings import Settings
 from personalization.key_derivation import Secrets
 
 

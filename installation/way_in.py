@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from redis.exceptions import RedisError
 
 from background.tls import causes, speaks_tls
-from config.settings import Settings, shown_url
+from config.setting_values import shown_url
+from config.settings import Settings
 from eventlog.kafka_security import why_shut_out as why_kafka_shuts_out
 from eventlog.redis_errors import why_shut_out as why_redis_shuts_out
 from installation.kafka_security import kafka_security

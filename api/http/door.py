@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from api.access.networks import Network, lies_in
-from config.settings import Settings, networks_of
+from config.setting_values import networks_of
+from config.settings import Settings
 
 LOOK_S = 1.0
 
@@ -78,7 +79,7 @@ class Bounds:
     def trusts(self, address: str) -> bool:
         """Whether an address is a trusted proxy's.
 
-        >>> from config.settings import networks_of
+        >>> from config.setting_values import networks_of
         >>> bounds = Bounds(trusted=networks_of("10.0.0.0/8, ::1"))
         >>> [bounds.trusts(address) for address in ("10.1.2.3", "::ffff:10.1.2.3", "::1", "192.0.2.1", "")]
         [True, True, True, False, False]

@@ -32,7 +32,8 @@ from api.services.rights import Rights
 from background.garbage import settle_down
 from background.supervisor import TaskSupervisor
 from config.development_keys import keys_problem
-from config.settings import Settings, networks_of
+from config.setting_values import networks_of
+from config.settings import Settings
 from eventlog.spool import Spool
 from installation.encryption import cipher_of, load_data_key
 from installation.redis_clients import DeciderReads, background_client

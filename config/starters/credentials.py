@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from config.settings import Secret
+from config.setting_values import Secret
 from personalization.catalog.source_keys import HASHED, digest_of
 
 KEY_BYTES = 24

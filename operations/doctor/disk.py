@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
-from config.settings import is_loopback
+from config.setting_values import is_loopback
 from operations.doctor.finding import Finding, look, ok, wrong
 from operations.doctor.machine import Machine
 from operations.doctor.surroundings import Surroundings

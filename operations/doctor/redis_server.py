@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from config.settings import is_loopback, shown_url
+from config.setting_values import is_loopback, shown_url
 from eventlog.redis_errors import in_words, why_shut_out
 from operations.doctor.finding import Finding, look, ok, wrong
 from operations.doctor.surroundings import Surroundings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from config.settings import DEVELOPMENT_SECRET, MAKE_A_SECRET, is_loopback
+from config.secret_files import MAKE_A_SECRET
+from config.setting_values import DEVELOPMENT_SECRET, is_loopback
 from operations.doctor.finding import Finding, look, ok, wrong
 from operations.doctor.surroundings import Surroundings
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from config.settings import DEVELOPMENT_SECRET
+from config.setting_values import DEVELOPMENT_SECRET
 from eventlog.topics import OUTCOMES
 from installation.opened import Installation, published
 from installation.secrets_of import secrets_of

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from config.settings import RedisUrl, Settings
+from config.setting_values import RedisUrl
+from config.settings import Settings
 from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES, VISITOR_LOG
 from installation.secrets_of import secrets_of

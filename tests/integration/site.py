@@ -19,7 +19,8 @@ from typing import Any, Self
 import pytest
 from redis import Redis
 
-from config.settings import DEVELOPMENT_SECRET, RedisUrl, Secret, Settings
+from config.setting_values import DEVELOPMENT_SECRET, RedisUrl, Secret
+from config.settings import Settings
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, VISITOR_LOG, Topics
 from personalization.data_cipher import DataCipher

@@ -20,7 +20,8 @@ from redis.asyncio import Redis
 from api.app import Application
 from api.process.composition import open_services
 from background.ports import free_port
-from config.settings import RedisUrl, Secret, Settings
+from config.setting_values import RedisUrl, Secret
+from config.settings import Settings
 from eventlog.opening import open_log
 from eventlog.partition import partition_of
 from eventlog.port import LogIdentity

@@ -17,7 +17,7 @@ from cli.audit import audit
 from cli.catalog_commands import publish, rollback
 from cli.epoch import epoch
 from cli.keys_commands import keys
-from config.settings import Secret
+from config.setting_values import Secret
 from personalization.audit.chain import AuditKeys, SignedRecord, decode
 from personalization.audit.record import Act
 from personalization.errors import Refused

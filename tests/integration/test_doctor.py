@@ -14,7 +14,8 @@ from redis import Redis
 
 from background.ports import free_port
 from config.loader import load_catalog, shipped_catalog
-from config.settings import PREFIX, Settings
+from config.setting_values import PREFIX
+from config.settings import Settings
 from eventlog.opening import open_log
 from eventlog.topics import DEAD_LETTERS, Topics
 from installation.redis_clients import catalog_client

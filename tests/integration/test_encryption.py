@@ -14,7 +14,8 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from config.settings import RedisUrl, Secret, Settings
+from config.setting_values import RedisUrl, Secret
+from config.settings import Settings
 from eventlog.opening import open_log
 from eventlog.port import Record
 from eventlog.redis_streams import RedisStreamsLog

@@ -17,7 +17,8 @@ import pytest
 
 from cli.demo.transport import HttpTransport, Transport
 from config.loader import load_catalog
-from config.settings import RedisUrl, Secret, Settings
+from config.setting_values import RedisUrl, Secret
+from config.settings import Settings
 from eventlog.opening import open_log
 from eventlog.topics import OUTCOMES, Topics
 from online_models.placement_model import PlacementModel

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from config.settings import RedisUrl, Settings
+from config.setting_values import RedisUrl
+from config.settings import Settings
 from eventlog.topics import DECISIONS, OUTCOMES
 from installation.opened import open_installation
 from installation.records import records_of

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from api.app import Application
 from api.process.composition import open_services
-from config.settings import Secret
+from config.setting_values import Secret
 from eventlog.topics import VISITOR_LOG
 from installation.redis_clients import worker_client
 from online_models import checkpoint

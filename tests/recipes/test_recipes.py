@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import PREFIX
+from config.setting_values import PREFIX
 from tests.recipes.copied import Copied, paths_named
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

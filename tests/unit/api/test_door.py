@@ -15,7 +15,8 @@ from uvicorn.server import ServerState
 from api.http.door import Bounds, Door
 from api.http.http_protocol import JoiningProtocol
 from api.main import server_config
-from config.settings import InvalidSettings, Settings, networks_of
+from config.setting_values import networks_of
+from config.settings import InvalidSettings, Settings
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"

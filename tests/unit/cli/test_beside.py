@@ -12,7 +12,8 @@ import pytest
 from cli.beside import beside_up, find_installation
 from cli.data_dir import DataDir
 from cli.running_file import NAME, RunningInstallation, kafka_access, read_running, remove_running
-from config.settings import PREFIX, Settings
+from config.setting_values import PREFIX
+from config.settings import Settings
 from personalization.errors import Refused
 
 GIVEN = "0123456789abcdef" * 2

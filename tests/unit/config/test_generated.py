@@ -15,7 +15,8 @@ from config.catalog_shape import catalog_shape
 from config.generate import SETTINGS_PAGE, generated
 from config.loader import demo_catalog, shipped_catalog
 from config.schema import catalog_schema
-from config.settings import PREFIX, Settings
+from config.setting_values import PREFIX
+from config.settings import Settings
 
 FILES = sorted([*shipped_catalog().glob("*.yaml"), *demo_catalog().glob("*.yaml")])
 SCHEMA = catalog_schema()

@@ -8,7 +8,8 @@ import pytest
 
 from background.redis_url import apart
 from background.tls import TlsFiles
-from config.settings import InvalidSettings, Settings, shown_url
+from config.setting_values import shown_url
+from config.settings import InvalidSettings, Settings
 from tests.certificates import Authority, Signed
 
 TLS = {"NEXTBEST_REDIS": "rediss://cache"}

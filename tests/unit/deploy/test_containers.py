@@ -21,7 +21,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from background.ports import free_port
 from cli.main import nextbest
-from config.settings import PREFIX, InvalidSettings, Settings
+from config.setting_values import PREFIX
+from config.settings import InvalidSettings, Settings
 from state.embedded import find_redis_server, redis_options
 from tests.requirements import require
 from tests.running import until

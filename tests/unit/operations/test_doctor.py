@@ -12,7 +12,8 @@ import pytest
 
 from cli.doctor import surroundings
 from config.loader import check_catalog, shipped_catalog
-from config.settings import PREFIX, Settings
+from config.setting_values import PREFIX
+from config.settings import Settings
 from operations.doctor.catalog import of_files
 from operations.doctor.disk import room
 from operations.doctor.examination import examine, is_wrong
