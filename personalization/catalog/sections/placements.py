@@ -15,7 +15,8 @@ from personalization.catalog.duration import MINUTE_MS
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.catalog.rules import Rule
 from personalization.catalog.section import RuleAt, Section
-from personalization.catalog.sections.content import MAX_TAG_CHARS, Arm, Content
+from personalization.catalog.sections.arms import named_arms, own_arms
+from personalization.catalog.sections.content import Arm, Content
 from personalization.catalog.sections.conversions import CONVERSION_KEY
 from personalization.catalog.sections.variants import (
     PlacementVariant,
@@ -276,7 +277,7 @@ class PlacementSection(Section[Placement]):
         """Its arms, and its reward rules by event."""
         where = f"placements.{name}"
         check.demand(not name.startswith(CONVERSION_KEY), where, f"must not begin with {CONVERSION_KEY!r}")
-        arms = _own_arms(check, compiled, where, spec)
+        arms = own_arms(check, compiled, where, spec)
         check_variants(check, where, spec.variants)
         check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
         check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
@@ -295,7 +296,7 @@ class PlacementSection(Section[Placement]):
         _rewards(check, compiled, name, spec)
         when = check.of_visitor(spec.when, f"{where}.when")
         arms_of = {
-            variant: _arms(check, compiled, f"{where}.variants.{variant}", other.content, spec.tags)
+            variant: named_arms(check, compiled, f"{where}.variants.{variant}", other.content, spec.tags)
             for variant, other in spec.variants.items()
             if other.content is not None and spec.arms != "caller"
         }
@@ -342,35 +343,6 @@ def _varied(
     )
 
 
-def _own_arms(check: Check, compiled: CompiledCatalog, where: str, spec: Placement) -> list[Arm]:
-    """The arms that the catalog names; checks that there is a default, unless callers bring both."""
-    if spec.arms == "caller":
-        _check_brought(check, where, spec)
-        return []
-    for index, tag in enumerate(spec.tags):
-        here = f"{where}.tags[{index}]"
-        check.demand(1 <= len(tag) <= MAX_TAG_CHARS, here, f"must have 1 to {MAX_TAG_CHARS} characters")
-    arms = _arms(check, compiled, where, spec.content, spec.tags)
-    if not spec.default:
-        check.fail(
-            f"{where}.default", "is missing: The content served when nothing may be decided", "missing_field"
-        )
-    elif spec.default not in compiled.arms:
-        _fail_content(check, compiled, f"{where}.default", spec.default)
-    return arms
-
-
-def _check_brought(check: Check, where: str, spec: Placement) -> None:
-    """Note what names arms of the catalog, in the placement or a variant, though callers bring the arms."""
-    written = [f"{where}.{name}" for name in ("content", "tags", "default", "sticky") if getattr(spec, name)]
-    written += [
-        f"{where}.variants.{name}.content" for name, each in spec.variants.items() if each.content is not None
-    ]
-    for here in written:
-        message = "has no meaning where callers bring the arms; leave it out, or leave out arms: caller"
-        check.fail(here, message)
-
-
 def _check_apprentice(check: Check, where: str, spec: Placement) -> None:
     """Note what keeps the policy from ever agreeing with the baseline, or contradicts showing it to everybody."""
     if not spec.apprentice:
@@ -381,25 +353,6 @@ def _check_apprentice(check: Check, where: str, spec: Placement) -> None:
     known = spec.arms == "caller" or bool(spec.tags) or not spec.default or spec.default in spec.content
     message = "must be one of content: an apprentice is compared with what it could have chosen itself"
     check.demand(known, f"{where}.default", message)
-
-
-def _arms(
-    check: Check, compiled: CompiledCatalog, where: str, contents: tuple[str, ...], tags: tuple[str, ...]
-) -> list[Arm]:
-    known: list[Arm] = []
-    check.demand(bool(contents or tags), f"{where}.content", "must name at least one content, or tags of items")
-    for index, content in enumerate(contents):
-        if content in compiled.arms:
-            known.append(compiled.arms[content])
-        else:
-            _fail_content(check, compiled, f"{where}.content[{index}]", content)
-    check.demand(len(set(contents)) == len(contents), f"{where}.content", "names a content twice")
-    return known
-
-
-def _fail_content(check: Check, compiled: CompiledCatalog, where: str, name: str) -> None:
-    remedy = nearest(name, compiled.arms, "define it under content")
-    check.fail(where, f"no content {name!r}; {remedy}", "unknown_name")
 
 
 def _rewards(check: Check, compiled: CompiledCatalog, name: str, spec: Placement) -> None:
