@@ -69,8 +69,12 @@ def changed_fields(scorer: LinearScorer, before: LinearScorer | None) -> tuple[d
 
 
 def scorer_of(header: ArraysHeader, fields: Mapping[str, bytes]) -> LinearScorer:
-    """The inverse of ``header_of`` and ``fields_of``."""
-    arms = tuple(arm for arm in fields if arm != LANDMARKS)
+    """The inverse of ``header_of`` and ``fields_of``, with the arms in the order of their names.
+
+    In which row an arm stands shows in the last digit of its estimate: BLAS adds up the rows behind the last block
+    in another order. So the rows of a version are the same for every decider, whatever it had read before.
+    """
+    arms = tuple(sorted(arm for arm in fields if arm != LANDMARKS))
     table = _Table.empty(header, len(arms))
     for row, arm in enumerate(arms):
         table.fill(row, fields[arm])
@@ -81,14 +85,13 @@ def scorer_of(header: ArraysHeader, fields: Mapping[str, bytes]) -> LinearScorer
 
 
 def scorer_after(scorer: LinearScorer, header: ArraysHeader, delta: SnapshotDelta) -> LinearScorer:
-    """What becomes of a scorer by what changed."""
+    """What becomes of a scorer by what changed: bit for bit what ``scorer_of`` makes of the whole."""
     if _shape(scorer) != (header.width, header.n_features, header.n_linear):
         return scorer_of(header, delta.arms)
     fields = dict(delta.arms)
     changed = fields.pop(LANDMARKS, None)
     gone = set(delta.removed)
-    kept = [arm for arm in scorer.arms if arm not in gone]
-    arms = tuple(kept + [arm for arm in fields if arm not in scorer.index])
+    arms = tuple(sorted((set(scorer.arms) - gone) | fields.keys()))
     source = np.array([scorer.index.get(arm, 0) for arm in arms], dtype=np.intp)
     table = _Table.empty(header, len(arms))
     if len(scorer.arms):
