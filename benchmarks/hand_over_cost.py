@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ending import end_by_sigterm
 from eventlog.opening import open_log
 from eventlog.port import Record
 from eventlog.topics import VISITOR_LOG, Topics
@@ -104,4 +105,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

@@ -82,9 +82,10 @@ def let_go(site: Site, n: int) -> None:
 
 
 def replayed(site: Site, decision: dict[str, Any], *arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        site.command("replay-decision", decision["decisionId"], "--json", *arguments)
-    )
+    """What the command found, once the log has the decision's record, which lingers for a moment."""
+    asked = ("replay-decision", decision["decisionId"], "--json", *arguments)
+    until(lambda: "the log has no record of" not in site.ran(*asked).stderr, "the decision is recorded")
+    found: dict[str, Any] = json.loads(site.command(*asked))
     return found
 
 
@@ -94,8 +95,16 @@ def test_what_rests_on_somebody_who_was_erased_cannot_be_made_again_and_is_no_fa
         if n % 2:
             site.reward(decision)
     until(lambda: site.learned("side.bar")[0] >= 24, "all is learned")
-    decision = site.decide({"anonymousId": "side-last"}, "side.bar")
-    assert replayed(site, decision)["scores"] == "same"
+    decisions: list[dict[str, Any]] = []
+
+    def is_used() -> bool:
+        decisions.append(site.decide({"anonymousId": f"side-last-{len(decisions)}"}, "side.bar"))
+        again = replayed(site, decisions[-1])
+        assert again["scores"] == "same"
+        return bool(again["learned"] >= 24)
+
+    until(is_used, "a decision is made by all that was learned")
+    decision = decisions[-1]
     site.up.call("DELETE", "/v1/visitors/side-3?kind=anonymous")
     made: list[dict[str, Any]] = []
 
@@ -123,7 +132,7 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
         return bool(replayed(site, made[-1])["learned"] > 0)
 
     until(is_used, "a decision is made by what was learned")
-    early = made[-1]
+    early, visitor = made[-1], f"v{2_000 + len(made) - 1}"
     for batch in range(8):
         made += [decide(site, 1 + 40 * batch + n) for n in range(40)]
         until(partial(is_learned, site, len(made) - 70), "most is learned and saved")
@@ -137,7 +146,7 @@ def test_decisions_are_made_again_bit_for_bit_while_all_runs_and_when_it_is_stop
         assert again["largest_difference"] == 0.0
     assert again["learned"] > 200, "the last ones were decided by a model that had learned"
 
-    shown = site.command("audit", "show", "--trail", "reads", "--visitor", "v11", "--json")
+    shown = site.command("audit", "show", "--trail", "reads", "--visitor", visitor, "--json")
     assert "replay_decision" in {json.loads(line)["act"] for line in shown.splitlines()}
 
     # The log has let go of the first outcomes: what came after the base can be made again, and nothing before.
