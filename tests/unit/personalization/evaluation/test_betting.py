@@ -1,0 +1,68 @@
+"""What a treatment changed in a share: valid at every look, whatever the share itself does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from personalization.evaluation.betting import (
+    Bets,
+    Counts,
+    difference_of_shares,
+    p_value_of_no_difference,
+)
+
+
+def test_the_interval_holds_the_differences_that_no_side_bets_away() -> None:
+    strata = {0.5: Counts(4_000, 260, 4_000, 200)}
+    found = difference_of_shares(strata)
+    assert found.mean == pytest.approx(2 * (260 - 200) / 8_000)
+    assert found.low < found.mean < found.high
+    values = np.array([2.0, -2.0, 0.0])
+    bets = Bets(values, np.array([260.0, 200.0, 7_540.0]), -2.0, 2.0)
+    for edge, sign in ((found.low, 1), (found.high, -1)):
+        assert bets.log_capital(edge, sign) == pytest.approx(np.log(2 / 0.05), abs=1e-6)
+
+
+def test_whoever_bets_a_fixed_share_has_the_product_of_what_each_visitor_brought() -> None:
+    values = np.array([2.0, -2.0, 0.0])
+    outcomes = [2.0, 0.0, 0.0, -2.0, 2.0, 0.0]
+    bets = Bets(values, np.array([2.0, 1.0, 3.0]), -2.0, 2.0, np.array([0.1, 0.3]))
+    for mean, sign in ((0.0, 1), (0.4, 1), (-0.2, -1)):
+        capital = [np.prod([1 + sign * stake / 4 * (x - mean) for x in outcomes]) for stake in (0.1, 0.3)]
+        assert bets.log_capital(mean, sign) == pytest.approx(np.log(np.mean(capital)), abs=1e-12)
+
+
+def test_splits_that_were_in_force_one_after_the_other_are_judged_together() -> None:
+    one, other = Counts(3_000, 180, 3_000, 150), Counts(5_700, 342, 300, 15)
+    together = difference_of_shares({0.5: one, 0.95: other})
+    weighed = (2 * (180 - 150) + 342 / 0.95 - 15 / 0.05) / 12_000
+    assert together.mean == pytest.approx(weighed)
+    assert together.low < weighed < together.high
+
+
+def test_a_thin_control_needs_more_visitors_for_the_same_word() -> None:
+    even = difference_of_shares({0.5: Counts(50_000, 2_500, 50_000, 2_500)})
+    thin = difference_of_shares({0.95: Counts(95_000, 4_750, 5_000, 250)})
+    assert thin.high - thin.low > 2 * (even.high - even.low)
+
+
+def test_a_good_guess_of_the_share_narrows_the_interval() -> None:
+    strata = {0.5: Counts(20_000, 8_000, 20_000, 8_000)}
+    plain, guessed = difference_of_shares(strata), difference_of_shares(strata, expected=0.4)
+    assert guessed.high - guessed.low < 0.8 * (plain.high - plain.low)
+
+
+@pytest.mark.parametrize(
+    "strata", [{}, {0.5: Counts(0, 0, 0, 0)}, {1.0: Counts(5, 1, 0, 0)}, {0.0: Counts(0, 0, 5, 1)}]
+)
+def test_where_there_is_no_split_or_nobody_there_is_no_number(strata: dict[float, Counts]) -> None:
+    with pytest.raises(ValueError, match=r"between 0 and 1|nobody"):
+        difference_of_shares(strata)
+
+
+def test_the_p_value_is_below_alpha_where_the_interval_leaves_out_zero() -> None:
+    for treated in range(2_500, 2_900, 40):
+        strata = {0.5: Counts(50_000, treated, 50_000, 2_500)}
+        found = difference_of_shares(strata)
+        assert (p_value_of_no_difference(strata) < 0.05) == (not found.low <= 0.0 <= found.high)
