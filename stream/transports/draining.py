@@ -7,7 +7,7 @@ entries nobody was handed, Faust took them for missing in the log and committed 
 knows what is next, and says so with every read.
 
 Faust's own loop also makes a message, an event and two tasks of each entry, and walks each through a channel and a
-stream, which cost a third of a folder's CPU time. And while a partition's buffer is full, it leaves that out of the
+stream. And while a partition's buffer is full, it leaves that out of the
 fetch and looks again only when the fetch returns, or after a second where all are full: a worker once behind would
 stay a second behind. Here nothing is read before there is room for it, and the receiver takes all of it at once.
 """

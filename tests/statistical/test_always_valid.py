@@ -32,10 +32,12 @@ def first_alarm(seed: int, n: int, share: float, lift: float, look_every: int) -
 def test_of_experiments_without_a_difference_few_ever_find_one(share: float) -> None:
     n_experiments = 200
     alarms = sum(first_alarm(seed, 20_000, share, 0.0, 100) is not None for seed in range(n_experiments))
+    print(f"{alarms} of {n_experiments} without a difference, {share:.0%} treated")
     assert alarms / n_experiments <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / n_experiments)
 
 
 def test_a_tenth_more_of_five_percent_is_found_in_four_of_five_experiments_of_150_000() -> None:
     n_experiments = 60
     found = sum(first_alarm(1_000 + seed, 150_000, 0.5, 0.10, 1_500) is not None for seed in range(n_experiments))
+    print(f"{found} of {n_experiments} found")
     assert found / n_experiments >= 0.8
