@@ -43,7 +43,8 @@ def wilson(mean: float, n: float) -> tuple[float, float]:
     z2 = Z_95**2
     centre = (mean + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * math.sqrt(max(0.0, mean * (1 - mean)) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # With it, where rounding would leave it out: at 0, at 1.
+    return max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
 
 
 def clustered(mean: float, clusters: Iterable[tuple[int, float]]) -> Interval:

@@ -24,6 +24,7 @@ from state.embedded import EmbeddedRedis
 from state.keys import Keys
 from tests.integration.test_api import accepted, api, decide, settings_for, until
 from tests.requirements import require
+from tests.standing_still import stand_still
 from tests.unit.api.site import WRITE
 
 pytestmark = [pytest.mark.redis, pytest.mark.alone]
@@ -46,7 +47,7 @@ def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 def hanging(server: EmbeddedRedis) -> Iterator[None]:
     """The server takes connections and bytes, and answers nothing."""
     assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
+    stand_still(server.pid)
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ from tests.clients.typescript import SOURCE, built, run
 from tests.integration.site import Site
 from tests.running import until
 from tests.servers import ROOT
+from tests.standing_still import stand_still
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -282,7 +283,7 @@ def test_while_the_server_is_away_everybody_has_an_answer_and_nothing_is_lost_or
         client.track(Visitor(anonymous_id=f"away-{kind}"), "Before", message_id=f"before-{kind}")
         assert client.flush()
     api = site.up.pids["api"]
-    os.kill(api, signal.SIGSTOP)
+    stand_still(api)
     try:
         for kind, client in clients.items():
             began_s = time.monotonic()

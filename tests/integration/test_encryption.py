@@ -35,6 +35,7 @@ from tests.ciphers import new_cipher
 from tests.integration.site import NAMESPACE, Site
 from tests.of_type import of_type
 from tests.running import start, stop, until
+from tests.standing_still import stand_still
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -92,7 +93,7 @@ def test_a_planted_address_is_found_nowhere_and_decisions_see_it(site: Site) -> 
 
 def test_what_waits_on_disk_while_redis_hangs_is_sealed(site: Site) -> None:
     told = f"told-{PLANTED}"
-    os.kill(site.up.pids["redis"], signal.SIGSTOP)
+    stand_still(site.up.pids["redis"])
     try:
         sent = {"type": "identify", "userId": "waits", "traits": {"email": told}}
         site.decide({"userId": "waits"}, "home", key="sk_dev", events=[sent], context={"page": {"title": told}})

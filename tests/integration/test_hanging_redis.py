@@ -15,6 +15,7 @@ from installation import opened
 from personalization.errors import Unavailable
 from state.embedded import EmbeddedRedis
 from tests.requirements import require
+from tests.standing_still import stand_still
 
 pytestmark = pytest.mark.redis
 
@@ -50,7 +51,7 @@ def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     require("redis")
     with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
         assert server.pid is not None
-        os.kill(server.pid, signal.SIGSTOP)
+        stand_still(server.pid)
         try:
             yield server.url
         finally:

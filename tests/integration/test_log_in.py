@@ -22,6 +22,7 @@ from eventlog.opening import open_log
 from eventlog.topics import VISITOR_LOG, Topics
 from tests.requirements import require
 from tests.running import Up, alive, start, stop, until
+from tests.standing_still import stand_still
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -183,7 +184,7 @@ def test_nothing_drawn_changes_at_a_log_in(up: Up, folder: str) -> None:
     people = [Person(offset + n, way) for n, way in enumerate(islice(cycle(WAYS), N_VISITORS))]
     pid = up.pids["folder"]
     if folder == "stopped":
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
     try:
         asyncio.run(visit(up, people, Person.logs_in))
         if folder == "stopped":

@@ -24,6 +24,7 @@ import pytest
 from cli.running_file import read_running
 from tests.requirements import require
 from tests.running import ROOT, alive, begin, until
+from tests.standing_still import stand_still
 
 BOUND_S = 60.0
 READY = b'{"status": "ready", "warnings": ["Redis fills up"]}'
@@ -198,7 +199,7 @@ def test_both_find_what_runs_beside_them(tmp_path: Path) -> None:
         watched = nextbest("top", "--once", "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
         assert "● folder  ● learner  ● api  ● projector" in watched.stdout
         assert "arms: nothing was decided" in watched.stdout
-        os.kill(up.pids["folder"], signal.SIGSTOP)
+        stand_still(up.pids["folder"])
         stopped = nextbest("doctor", "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
         os.kill(up.pids["folder"], signal.SIGCONT)
         assert stopped.returncode == 1

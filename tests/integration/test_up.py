@@ -24,6 +24,7 @@ from personalization.errors import Refused
 from tests.commands import no_settings, ran
 from tests.requirements import require
 from tests.running import ROOT, Up, alive, begin, start, stop, until
+from tests.standing_still import stand_still
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -180,7 +181,7 @@ def test_the_next_one_begins_when_all_that_a_killed_one_left_is_gone(ups: Callab
     up = ups()
     for n, slow in enumerate(("api", "learner"), 1):
         up.track("a3", f"m{n}")
-        os.kill(up.pids[slow], signal.SIGSTOP)  # until it goes on, it does not end
+        stand_still(up.pids[slow])  # until it goes on, it does not end
         up.process.kill()
         up.process.wait()
         again = ups("--port", up.url.rpartition(":")[2], wait=False)
@@ -315,7 +316,7 @@ def test_what_hangs_is_started_again_and_nothing_is_lost(shared: Up) -> None:
     up.track("a5", "m1")
     hung = ("folder", "learner", "api")
     for name in hung:
-        os.kill(up.pids[name], signal.SIGSTOP)
+        stand_still(up.pids[name])
     left = {f"{name} has not answered for 15 s; starting it again" for name in hung}
     left |= {f"{name} is back" for name in hung}
     while left:
@@ -330,7 +331,7 @@ def test_what_hangs_is_started_again_and_nothing_is_lost(shared: Up) -> None:
 def test_a_redis_that_hangs_for_a_while_is_waited_for(shared: Up) -> None:
     up = shared
     up.track("a6", "m1")
-    os.kill(up.pids["redis"], signal.SIGSTOP)
+    stand_still(up.pids["redis"])
     try:
         until(lambda: "redis" in up.readiness("api")["warnings"], "it is told")
         body = {"visitor": {"anonymousId": "a6"}, "placements": ["home.hero"]}

@@ -18,6 +18,7 @@ from personalization.errors import Unavailable
 from tests.requirements import require
 from tests.running import eventually
 from tests.servers import kafka_broker, kafka_libs
+from tests.standing_still import stand_still
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -71,7 +72,7 @@ async def test_appends_fail_in_their_own_time_and_what_arrives_late_arrives_firs
     try:
         await log.create(1)
         await until_taken(log, one(0))
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
         took: list[float] = []
         for n in range(1, 5):
             began = time.monotonic()
@@ -99,7 +100,7 @@ async def test_a_producer_that_is_dropped_tries_nothing_again(broker: tuple[str,
         await log.create(1)
         await until_taken(log, one(0))
         old = (await log._connection.producer())._sender.sender_task
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
         late = asyncio.create_task(log.append(one(1)))
         await eventually(lambda: any(lane.under_way for lane in log._writer._lanes.values()))
         began = time.monotonic()

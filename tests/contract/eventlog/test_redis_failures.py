@@ -20,6 +20,7 @@ from eventlog.topics import VISITOR_LOG, Topics
 from personalization.errors import Refused, StorageFull, Unavailable
 from state.embedded import EmbeddedRedis
 from tests.requirements import require
+from tests.standing_still import stand_still
 
 pytestmark = pytest.mark.redis
 
@@ -57,7 +58,7 @@ async def test_an_append_to_a_redis_that_hangs_fails_in_its_own_time_however_man
 ) -> None:
     await log.append(one(0))
     assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
+    stand_still(server.pid)
     took: list[float] = []
 
     async def try_once(n: int) -> None:

@@ -32,6 +32,7 @@ from tests.contract.eventlog.working import (
     until_committed,
 )
 from tests.forks import FORKS
+from tests.standing_still import stand_still
 
 
 class Worker:
@@ -174,7 +175,7 @@ async def test_a_zombies_commit_is_refused(log: AnyLog, start_worker: Callable[.
     await until(lambda: len(zombie.handled()) >= 100, "the zombie-to-be handles")
     generation = zombie.all("handled")[-1]["generation"]
     partition, offset = max((p, o) for p, o, _, _ in zombie.handled())
-    zombie.send(signal.SIGSTOP)
+    stand_still(zombie.process.pid)
     owner = await start_worker()
     await until(lambda: len(owner.handled()) >= 100, "another worker takes over")
     committed = await until_committed(log, 100)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from cli.http_probe import is_alive, is_ready, listening_socket, not_ready_words
 from cli.silence import ANSWER_WITHIN_S
 from state.embedded import EmbeddedRedis
 from tests.requirements import require
+from tests.standing_still import stand_still
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def test_a_redis_that_is_stopped_says_nothing(tmp_path: Path, monkeypatch:
         assert spec.alive is not None
         assert await spec.alive()
         assert stopped.process is not None
-        stopped.process.send_signal(signal.SIGSTOP)
+        stand_still(stopped.process.pid)
         assert not await spec.alive()
 
 

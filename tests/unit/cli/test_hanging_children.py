@@ -15,6 +15,7 @@ import pytest
 
 import cli.supervisor
 from cli.supervisor import Supervisor
+from tests.standing_still import stand_still
 from tests.unit.cli.small_children import STEADY, alive, answering, child, until, wait_until
 
 
@@ -24,7 +25,7 @@ async def test_a_child_that_is_stopped_is_started_again_and_said_in_one_line(tmp
     await supervisor.start(answering("worker", tmp_path, hangs_after_s=1.0))
     first = supervisor.pids()["worker"]
     (tmp_path / "worker.ready").unlink()
-    os.kill(first, signal.SIGSTOP)
+    stand_still(first)
     await until(lambda: any("is back" in line for line in said))
     assert said[0] == "worker has not answered for 1 s; starting it again"
     assert len(said) == 2
@@ -118,7 +119,7 @@ def test_a_machine_that_was_paused_restarts_nothing(tmp_path: Path) -> None:
         awake = tmp_path / "awake"
         wait_until(awake.exists)
         for each in (pid, supervisor.pid):
-            os.kill(each, signal.SIGSTOP)
+            stand_still(each)
         time.sleep(4)  # longer than the limit: what is tested is that nothing comes of it
         os.kill(supervisor.pid, signal.SIGCONT)
         time.sleep(0.5)  # the supervisor asks before the child is awake
