@@ -14,8 +14,9 @@ from personalization.errors import InvalidInput
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import LOGGED_OUT, Entry, decode_entry
 from personalization.events.event import DecisionMade, Link, Redirected, Unlinked
-from personalization.events.example import Example, conversion_of, decode_example
-from personalization.events.outcome import decode_outcome
+from personalization.events.example import Example
+from personalization.events.outcome import Outcome
+from personalization.events.outcome_records import decode_record_under
 from personalization.visitor.visitor_key import is_registered, raw_id
 
 _MAY_NAME = (b"\xa4link", b"\xa8unlinked", b"\xaaredirected")
@@ -151,12 +152,10 @@ def is_decision_of(person: Person, owned: Owned, key: str, value: bytes, *, uncl
 def unit_of(key: str, value: bytes) -> bytes:
     """The 8-byte hash of whose outcome or example a record of ``outcomes`` is; empty: nobody's."""
     try:
-        if conversion_of(key) is None:
-            return decode_outcome(value).unit
-        record = decode_example(value)
+        record = decode_record_under(key, value)
     except InvalidInput:
         return b""
-    return record.unit if isinstance(record, Example) else b""
+    return record.unit if isinstance(record, Outcome | Example) else b""
 
 
 def is_letter_of(person: Person, value: bytes) -> bool:

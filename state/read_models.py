@@ -5,8 +5,10 @@ from __future__ import annotations
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from personalization.catalog.duration import DAY_MS
 from personalization.errors import Unavailable
 from personalization.projecting.arms import ArmOfSide, ArmSums, arms_in, buckets_over
+from personalization.projecting.experiments import KEPT_DAYS, Stratum, bucket_name, strata_in
 from personalization.projecting.sums import ReadSums
 from state.keys import Keys
 from state.projection_store import read_sums
@@ -26,6 +28,12 @@ class ReadModels:
         ``over_ms`` ago lies in counts whole.
         """
         return arms_in(await self._sums(buckets_over(placement, over_ms, now_ms)), placement)
+
+    async def strata(self, placement: str, now_ms: int, over_days: int = KEPT_DAYS) -> list[Stratum]:
+        """The participants of a placement's experiments whose horizon closed in the last days, by split."""
+        today = now_ms // DAY_MS
+        days = range(today - over_days + 1, today + 1)
+        return strata_in(await self._sums([bucket_name(placement, day) for day in days]))
 
     async def _sums(self, buckets: list[str]) -> list[ReadSums]:
         try:

@@ -19,8 +19,7 @@ from eventlog.topics import DEAD_LETTERS, DECISIONS, OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput, Unavailable
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import decode_entry
-from personalization.events.example import conversion_of, decode_example
-from personalization.events.outcome import decode_outcome
+from personalization.events.outcome_records import decode_record_under
 from personalization.visitor.visitor_key import anonymous_key, raw_id, user_key
 from state.erasure_store import Erasure, ErasureStore
 from state.people import People, home_of, units_of
@@ -155,7 +154,7 @@ _BY_OTHERS = (OUTCOMES, DEAD_LETTERS)
 _DECODERS: dict[str, Callable[[str, bytes], Any]] = {
     VISITOR_LOG: lambda key, value: decode_entry(value),
     DECISIONS: lambda key, value: decode_record(value),
-    OUTCOMES: lambda key, value: decode_outcome(value) if conversion_of(key) is None else decode_example(value),
+    OUTCOMES: decode_record_under,
     DEAD_LETTERS: lambda key, value: decode_dead_letter(value),
 }
 

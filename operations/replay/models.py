@@ -19,6 +19,7 @@ from operations.replay.base import Base
 from operations.replay.states import starts_of
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.errors import InvalidInput, Refused
+from personalization.events.participant import is_experiment
 from state.checkpoint_store import (
     BlobName,
     CheckpointHeader,
@@ -151,6 +152,8 @@ class _Rebuilding:
         end = start
         async for read in self._parts.log.read(OUTCOMES, number, start):
             end = max(end, read.offset + 1)
+            if is_experiment(read.key):
+                continue
             self.rebuilt.n_outcomes += 1
             model = models.get(read.key) or self._new(read.key)
             if read.offset <= model.position:

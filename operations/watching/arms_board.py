@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from personalization.catalog.duration import HOUR_MS, MINUTE_MS
-from personalization.projecting.arms import CONTROL, ArmOfSide, ArmSums, arms_in, buckets_over
+from personalization.catalog.split import CONTROL
+from personalization.projecting.arms import ArmOfSide, ArmSums, arms_in, buckets_over
 from personalization.projecting.sums import ReadSums
 
 RECENT_MS = 10 * MINUTE_MS

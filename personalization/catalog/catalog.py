@@ -15,6 +15,7 @@ from personalization.catalog.sections.affinities import AffinityRule, AffinitySp
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
 from personalization.catalog.sections.events import EventMapping, Events, ListedProduct
+from personalization.catalog.sections.metrics import Metric
 from personalization.catalog.sections.placements import Placement, RewardRule
 from personalization.catalog.sections.privacy import Privacy
 from personalization.catalog.sections.scores import Score
@@ -31,6 +32,7 @@ __all__ = [
     "EventMapping",
     "Events",
     "ListedProduct",
+    "Metric",
     "Placement",
     "PublishedCatalog",
     "Retention",
@@ -61,6 +63,8 @@ class Catalog(Spec, frozen=True, kw_only=True):
     scores
         Points for what visitors do and are, by name: ``scores.name``, ``tiers.name`` and ``trends.name`` in rules
         and features.
+    metrics
+        What experiments are judged by, beside conversions and placements' own rewards, by name.
     features
         Names of what models may look at where a placement names none; empty: a sensible set without traits.
     count_half_life_ms
@@ -89,6 +93,7 @@ class Catalog(Spec, frozen=True, kw_only=True):
     affinities: dict[str, AffinitySpec] = {}
     conversions: dict[str, Conversion] = {}
     scores: dict[str, Score] = {}
+    metrics: dict[str, Metric] = {}
     features: tuple[str, ...] = ()
     count_half_life_ms: int = 30 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS

@@ -25,6 +25,7 @@ from personalization.catalog.sections.affinities import CompiledAffinity
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.events import MEANINGS
+from personalization.catalog.sections.metrics import CompiledMetric
 from personalization.catalog.sections.placements import CompiledPlacement, CompiledReward, rules_hash
 from personalization.catalog.sections.privacy import check_privacy
 from personalization.catalog.template_urls import app_scheme_mistake
@@ -53,6 +54,10 @@ class CompiledCatalog:
     ----------
     models
         Placements, and variants that learn on their own, by the key of the model that they ask and teach.
+    metrics, metrics_by_event
+        What experiments are judged by, by name, and by the event's.
+    has_experiments
+        Whether any placement has sides to compare.
     scored
         The conversions that a rule, a feature or a template names: no other is worked out for a decision.
     looks_at_scores
@@ -91,6 +96,9 @@ class CompiledCatalog:
     affinities_by_event: dict[str, list[CompiledAffinity]] = field(default_factory=dict)
     conversions: dict[str, CompiledConversion] = field(default_factory=dict)
     conversions_by_event: dict[str, list[CompiledConversion]] = field(default_factory=dict)
+    metrics: dict[str, CompiledMetric] = field(default_factory=dict)
+    metrics_by_event: dict[str, list[CompiledMetric]] = field(default_factory=dict)
+    has_experiments: bool = False
     scored: frozenset[str] = frozenset()
     looks_at_scores: bool = False
     scores: CompiledScores = field(default_factory=CompiledScores)
@@ -153,7 +161,8 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
     follow(compiled.segments, compiled.series, events, compiled.followed)
     if check.errors:
         raise InvalidCatalog(check.errors)
-    return replace(compiled, told_of=_told_of(compiled))
+    has_experiments = any(placement.split for placement in compiled.placements.values())
+    return replace(compiled, told_of=_told_of(compiled), has_experiments=has_experiments)
 
 
 def _told_of(compiled: CompiledCatalog) -> bytes:

@@ -15,6 +15,7 @@ from personalization.catalog.sections.affinities import AffinitySection
 from personalization.catalog.sections.content import ContentSection
 from personalization.catalog.sections.conversions import ConversionSection
 from personalization.catalog.sections.events import event_rules, own_mappings
+from personalization.catalog.sections.metrics import MetricSection
 from personalization.catalog.sections.placements import PlacementSection
 from personalization.catalog.sections.scores import ScoreSection
 from personalization.catalog.sections.segments import SegmentSection
@@ -27,6 +28,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     ContentSection(),
     AffinitySection(),
     ConversionSection(),
+    MetricSection(),
     ScoreSection(),
     PlacementSection(),
     SourceSection(),

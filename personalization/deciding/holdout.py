@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from personalization.catalog.split import CONTROL
 from personalization.deciding.assignment import Assignment, Experiment, Layer, Variant
 
 HOLDOUT = "holdout"
-CONTROL = "control"
 ON_CONTROL: Assignment[Any] = Assignment(HOLDOUT, CONTROL, None)
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 from personalization.events.entry import Entry, encode_entry
 from personalization.events.example import Example, encode_example, example_key
 from personalization.events.outcome import Outcome, encode_outcome
+from personalization.events.participant import Participant, encode_participant, experiment_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class DerivedEntry:
     entry: Entry
 
 
-Emission: TypeAlias = DerivedEntry | Outcome | Example
+Emission: TypeAlias = DerivedEntry | Outcome | Example | Participant
 
 
 class Stream(StrEnum):
@@ -85,6 +86,13 @@ ADDRESSES: Mapping[type, Address] = MappingProxyType(
             lambda example: example_key(example.conversion),
             encode_example,
             lambda example: example.example_id,
+        ),
+        Participant: Address(
+            "participant",
+            Stream.LEARNER,
+            lambda participant: experiment_key(participant.placement),
+            encode_participant,
+            lambda participant: participant.participant_id,
         ),
     }
 )

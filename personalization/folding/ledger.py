@@ -14,6 +14,7 @@ from personalization.events.decision_id import call_of, trial_of
 from personalization.events.event import DecisionMade
 from personalization.events.outcome import EARNED, USUAL_RANGE, USUAL_WEIGHT, ClosingReason, Outcome
 from personalization.features import NO_FEATURES, unpack
+from personalization.folding import participating
 from personalization.folding.closed_memory import (
     LateReward,
     is_closed,
@@ -23,8 +24,17 @@ from personalization.folding.closed_memory import (
 )
 from personalization.folding.context import FoldContext
 from personalization.folding.page_rewards import NOT_BY_SERVER, most_by_page, refused_of_page
-from personalization.folding.reward_total import Worth, add_reward, total_reward, unite, weighted, worth_of
+from personalization.folding.reward_total import (
+    Worth,
+    add_reward,
+    names_of,
+    total_reward,
+    unite,
+    weighted,
+    worth_of,
+)
 from personalization.folding.shown import keep_choice, note_exposure
+from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import (
     HOLD_MS,
     MAX_HELD_REWARDS,
@@ -101,7 +111,7 @@ class Ledger:
         known = self.find(choice.decision_id)
         if known is not None or is_closed(self.folder, choice.decision_id):
             if made.exposed:
-                note_exposure(self.state, choice, self.now_ms, self.catalog)
+                self._note_exposure(choice)
             if made.exposed and known is not None and known.exposed_at_ms is None:
                 self._start_window(known)
             return None
@@ -132,7 +142,7 @@ class Ledger:
         """The decision was shown: its window starts, it counts for caps, and tells on which side the visitor is."""
         if decision.exposed_at_ms is None:
             self._start_window(decision, at_once=at_once)
-            note_exposure(self.state, decision.choice, self.now_ms, self.catalog)
+            self._note_exposure(decision.choice)
 
     def credit(self, decision: OpenDecision, worth: Worth, origin: bytes) -> None:
         """Add a weighted reward to an open decision; one not shown so far was shown, by what this says.
@@ -148,6 +158,7 @@ class Ledger:
             self.expose(decision)
             decision.by_reward = 1
         add_reward(decision, worth)
+        participating.rewarded(self._fold, decision.choice.placement, names_of(worth))
         decision.rewarded_from = origin or decision.rewarded_from
         self.notes.append(("rewarded", decision.choice.placement, decision.choice.arm))
 
@@ -384,6 +395,10 @@ class Ledger:
         if sender is None:
             return None
         return Lineage(self._fold.key[:1], sender.by, sender.origin, placement.rules if placement else b"")
+
+    def _note_exposure(self, choice: Choice) -> None:
+        participating.exposed(self._fold, choice)
+        note_exposure(self.state, choice, self.now_ms, self.catalog)
 
     def _start_window(self, decision: OpenDecision, *, at_once: bool = False) -> None:
         # An activation may be logged before its decision: it is later all the same, and seen to be.

@@ -9,10 +9,11 @@ from personalization.folding.decisions import Decisions
 from personalization.folding.examples import Examples
 from personalization.folding.memberships import Segments
 from personalization.folding.part import Part
+from personalization.folding.participating import Participating
 from personalization.folding.tiers import Tiers
 from personalization.visitor.folder_state import FolderState
 
-PARTS: tuple[Part, ...] = (Decisions(), Examples(), Segments(), Tiers())
+PARTS: tuple[Part, ...] = (Decisions(), Examples(), Participating(), Segments(), Tiers())
 """In the order in which they see an event, after the profile."""
 
 

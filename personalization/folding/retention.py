@@ -161,6 +161,9 @@ def _open_until(folder: FolderState, promised_ms: int | None) -> Iterator[int]:
     if folder.conversions is not None:
         for example in folder.conversions.open:
             yield example.due_ms
+    if folder.participations is not None:
+        for participation in folder.participations.open:
+            yield participation.due_ms
     for watched in (folder.memberships, folder.tiers):
         if watched is not None:
             yield from (int(min(due_ms, latest_ms)) for due_ms in watched.due_ms.values())

@@ -45,6 +45,16 @@ def worth_of(values: Mapping[str, float]) -> Worth | None:
     return finite[NAMELESS] if finite.keys() == {NAMELESS} else finite
 
 
+def names_of(worth: Worth) -> list[str]:
+    """The names under which it is a success: a penalty is none.
+
+    >>> names_of(1.0), names_of({"click": 1.0, "return": -2.0})
+    ([''], ['click'])
+    """
+    by_name = worth if isinstance(worth, dict) else {NAMELESS: worth}
+    return [name for name, value in by_name.items() if value > 0.0]
+
+
 def add_reward(decision: OpenDecision, worth: Worth) -> None:
     """Add what one event or call brought; it counts as one reward, whatever names it has."""
     decision.n_rewards += 1

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from personalization.catalog.duration import DAY_MS, HOUR_MS, MINUTE_MS
+from personalization.catalog.split import CONTROL
 from personalization.events.outcome import EARNED
+from personalization.events.participant import Participant
 from personalization.projecting.facts import DecisionFact, OutcomeFact
 from personalization.projecting.sums import Bucket, ReadSums, Sums, add
 from personalization.visitor.choice import Choice
@@ -25,7 +27,6 @@ MAX_ALL_ARMS = 10_000
 """Of all placements and sides together, in a day: a span in which each is chosen and closed takes some 2 MB."""
 
 OTHER_ARMS: Final = "…other"
-CONTROL: Final = "control"
 UNKNOWN_SIDE: Final = "unknown"
 
 MAX_BUCKETS = 4_096
@@ -155,6 +156,9 @@ class Arms:
             self._told_apart[day] = set()
             for each in sums:
                 self._tell_apart(day, ArmOfSide(*each.split(_SEPARATOR, 2)))
+
+    def participated(self, participant: Participant, sums: Sums) -> None:
+        """A participant is no arm."""
 
     def _add(self, choice: Choice, at_ms: int, numbers: Sequence[float], sums: Sums, bin_: str = "") -> None:
         of = self._told(ArmOfSide(choice.placement, side_of(choice), choice.arm), at_ms, sums)

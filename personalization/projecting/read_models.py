@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from personalization.events.participant import Participant
 from personalization.projecting.arms import Arms
+from personalization.projecting.experiments import Experiments
 from personalization.projecting.facts import DecisionFact, OutcomeFact
 from personalization.projecting.sums import ReadSums, Sums
 
@@ -29,7 +31,11 @@ class ReadModel(Protocol):
         """Add an outcome."""
         ...
 
+    def participated(self, participant: Participant, sums: Sums) -> None:
+        """Add a participant of an experiment."""
+        ...
+
 
 def read_models() -> tuple[ReadModel, ...]:
     """One of each."""
-    return (Arms(),)
+    return (Arms(), Experiments())

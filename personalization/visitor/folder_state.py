@@ -29,6 +29,8 @@ MESSAGE_MEMORY_MS = 24 * 3_600_000
 MAX_HELD_REWARDS = 16
 MAX_RECENT_CREDITS = 16
 MAX_CLOSED = 64
+MAX_PARTICIPATIONS = 32
+"""Experiments whose horizons are open at once."""
 MAX_OPEN_EXAMPLES = 16
 """Of all conversions together: half a month of daily visits, for one."""
 
@@ -158,6 +160,51 @@ class Conversions(msgspec.Struct, array_like=True):
     last_ms: dict[str, int] = {}
 
 
+class Participation(msgspec.Struct, array_like=True):
+    """What a visitor does in the experiment of a placement, while its horizon is open.
+
+    ``due_ms`` is when it closes, by the catalog it was opened under; ``sides`` are what the experiment compares.
+    The other fields are those of ``personalization.events.participant.Participant``, not yet limited by caps.
+    """
+
+    participant_id: str
+    placement: str
+    side: str
+    split: dict[str, float]
+    sides: list[str]
+    first_ms: int
+    due_ms: int
+    before: dict[str, float] = {}
+    segments: list[str] = []
+    values: dict[str, float] = {}
+    after_ms: dict[str, int] = {}
+    cost: float = 0.0
+    crossover: bool = False
+
+
+class Enrolment(msgspec.Struct, array_like=True):
+    """That a visitor took part in a placement's experiment, the last one.
+
+    Attributes
+    ----------
+    sides
+        What it compares: its name, in effect.
+    control
+        How probable the holdout was when their side of it was drawn; 0: there was none.
+    """
+
+    sides: list[str]
+    control: float
+
+
+class Participations(msgspec.Struct, array_like=True):
+    """What a visitor takes part in now, and took part in, by placement; and what came of them so far, by metric."""
+
+    open: list[Participation] = []
+    enrolled: dict[str, Enrolment] = {}
+    totals: dict[str, float] = {}
+
+
 ALL = ""
 """Stands for all names where the time of the next look is kept by name: an entry of an older catalog came."""
 
@@ -255,6 +302,8 @@ class FolderState(msgspec.Struct, array_like=True):
     """None until they are heard of."""
     erased_ms: int = 0
     """What was received up to then is never applied: the visitor asked for it. 0: they did not."""
+    participations: Participations | None = None
+    """None if they took part in nothing, and nothing came of them that counts: then nothing of it is stored."""
 
 
 _N_FIELDS = len(FolderState.__struct_fields__)
@@ -271,6 +320,7 @@ def encode_folder(folder: FolderState) -> bytes:
     n_absent = 0
     # Each is one byte if it holds nothing.
     for part in (
+        folder.participations,
         folder.erased_ms or None,
         folder.kept,
         folder.tiers,

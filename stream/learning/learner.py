@@ -23,6 +23,7 @@ from eventlog.port import EventLog
 from eventlog.topics import OUTCOMES
 from personalization.errors import InvalidInput
 from personalization.events.forgotten import is_forgotten
+from personalization.events.participant import is_experiment
 from state.model_store import Published
 from state.transient import is_transient
 from stream.current_catalog import CurrentCatalog
@@ -171,6 +172,10 @@ class Learner:
 
     async def _learn(self, held: HeldPartition, offset: int, key_bytes: bytes, value: bytes) -> None:
         key = key_bytes.decode(errors="replace")
+        if is_experiment(key):  # the projector's: no model learns from it
+            held.position = offset
+            held.n_unsaved += 1
+            return
         model = held.models.get(key) or HeldModel(key, origin=offset - 1, position=offset - 1, live=True)
         if not model.live:
             self._metrics.outcomes.labels(key, "behind").inc()

@@ -16,6 +16,7 @@ from eventlog.topics import DECISIONS, OUTCOMES, VISITOR_LOG
 from personalization.errors import InvalidInput, Unavailable
 from personalization.events.example import conversion_of
 from personalization.events.forgotten import is_forgotten
+from personalization.events.participant import Participant, decode_participant, is_experiment
 from personalization.projecting.facts import decode_decision_fact, decode_outcome_fact, trace_to_find
 from personalization.projecting.read_models import ReadModel
 from personalization.projecting.record_rows import (
@@ -240,17 +241,29 @@ class Projector:
             self._seldom.add(column)
 
     def _closed(self, step: Step, entry: Logged, sums: Sums) -> str:
-        value = self._opened(OUTCOMES, entry)
-        if conversion_of(_text(entry.key)) is not None or is_forgotten(value):
+        value, key = self._opened(OUTCOMES, entry), _text(entry.key)
+        if is_experiment(key):
+            return self._participated(step, entry.offset, decode_participant(value), sums)
+        if conversion_of(key) is not None or is_forgotten(value):
             return "projected"  # what is told of conversions and of the erased is no outcome
         fact = decode_outcome_fact(value)
-        row = row_of(self._row_key, fact.choice.decision_id)
-        step.rows[Column.DECISION].put(entry.offset, row)
-        if self._is_copy(step.place, row):
+        if self._note_is_copy(step, entry.offset, fact.choice.decision_id):
             return "duplicate"
         for model in self._models:
             model.closed(fact, sums)
         return "projected"
+
+    def _participated(self, step: Step, offset: int, participant: Participant, sums: Sums) -> str:
+        if self._note_is_copy(step, offset, participant.participant_id):
+            return "duplicate"
+        for model in self._models:
+            model.participated(participant, sums)
+        return "projected"
+
+    def _note_is_copy(self, step: Step, offset: int, name: str) -> bool:
+        row = row_of(self._row_key, name)
+        step.rows[Column.DECISION].put(offset, row)
+        return self._is_copy(step.place, row)
 
     def _happened(self, step: Step, entry: Logged, sums: Sums) -> str:
         step.rows[Column.VISITOR].put(entry.offset, self._visitor_row(entry.key or b""))

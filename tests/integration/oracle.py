@@ -15,13 +15,15 @@ from eventlog.topics import OUTCOMES, VISITOR_LOG
 from online_models.conversion.book import ConversionBook
 from online_models.placement_model import PlacementModel
 from personalization.catalog.compiled_catalog import CompiledCatalog
-from personalization.events.emission import DerivedEntry
+from personalization.events.emission import ADDRESSES, DerivedEntry
 from personalization.events.entry import Entry, Position, decode_entry, encode_entry
-from personalization.events.example import Example, conversion_of, decode_example, encode_example, example_key
-from personalization.events.outcome import Outcome, decode_outcome, encode_outcome
+from personalization.events.example import Example, example_key
+from personalization.events.outcome import Outcome
+from personalization.events.outcome_records import decode_record_under
+from personalization.events.participant import Participant
 from personalization.folding.fold import fold
 from personalization.folding.folded import Status
-from personalization.visitor.folder_state import encode_folder
+from personalization.visitor.folder_state import Conversions, Participations, encode_folder
 from personalization.visitor.visitor import Visitor
 from state.keys import Keys
 from state.visitor_store import pack_visitor
@@ -78,26 +80,29 @@ async def fold_all(log: EventLog, catalog: CompiledCatalog) -> Oracle:
     return oracle
 
 
-async def all_outcomes(log: EventLog) -> list[Outcome | Example]:
+Told: TypeAlias = Outcome | Example | Participant
+"""What a fold tells in ``outcomes``."""
+
+
+async def all_outcomes(log: EventLog) -> list[Told]:
     """Everything in ``outcomes``, duplicates included, partition by partition, in order."""
-    found: list[Outcome | Example] = []
+    found: list[Told] = []
     for partition in range((await log.identity()).n_partitions):
         async for read in log.read(OUTCOMES, partition, 0):
-            if conversion_of(read.key) is None:
-                found.append(decode_outcome(read.value))
-            else:
-                record = decode_example(read.value)
-                assert isinstance(record, Example)
-                found.append(record)
+            record = decode_record_under(read.key, read.value)
+            assert isinstance(record, Told)
+            found.append(record)
     return found
 
 
-def _record_id(told: Outcome | Example) -> str:
+def _record_id(told: Told) -> str:
+    if isinstance(told, Participant):
+        return told.participant_id
     return told.choice.decision_id if isinstance(told, Outcome) else told.record_id
 
 
-def _encoded(told: Outcome | Example) -> bytes:
-    return encode_outcome(told) if isinstance(told, Outcome) else encode_example(told)
+def _encoded(told: Told) -> bytes:
+    return ADDRESSES[type(told)].encode(told)
 
 
 async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: CompiledCatalog) -> list[str]:
@@ -117,12 +122,16 @@ async def differences(redis: Redis, keys: Keys, log: EventLog, catalog: Compiled
             found.append(f"{key}: another state")
         elif await redis.get(keys.folder(key)) != encode_folder(visitor.folder):
             found.append(f"{key}: another folder state")
-        elif visitor.folder.open or (visitor.folder.conversions and visitor.folder.conversions.open):
+        elif visitor.folder.open or _are_open(visitor.folder.conversions, visitor.folder.participations):
             found.append(f"{key}: still open")
     emitted = {_record_id(told): _encoded(told) for told in await all_outcomes(log)}
     found += _compare("outcome", emitted, oracle.outcomes)
     found += _compare("derived entry", oracle.found_derived, oracle.derived)
     return found
+
+
+def _are_open(*kept: Conversions | Participations | None) -> bool:
+    return any(each is not None and bool(each.open) for each in kept)
 
 
 def _compare(what: str, emitted: dict[Any, bytes], expected: dict[Any, bytes]) -> list[str]:
@@ -146,7 +155,7 @@ async def learn_all(log: EventLog, catalog: CompiledCatalog) -> dict[str, Learne
             model = models[key]
             assert isinstance(model, PlacementModel)
             model.learn(told)
-        else:
+        elif isinstance(told, Example):
             key = example_key(told.conversion)
             if key not in models:
                 models[key] = ConversionBook(told.conversion)

@@ -21,6 +21,7 @@ from personalization.catalog.catalog import (
     Catalog,
     Content,
     Conversion,
+    Metric,
     Placement,
     RewardRule,
     Source,
@@ -47,7 +48,12 @@ def catalog() -> Catalog:
     """Two placements, one in variants, and two conversions; windows short enough to end while a test watches."""
     rewards = (RewardRule(event="Order Completed", value=1.0), RewardRule(event="Product Clicked", value=0.5))
     placement = Placement(
-        content=ARMS, default="red", rewards=rewards, window_ms=WINDOW_MS, attribution="any_exposed"
+        content=ARMS,
+        default="red",
+        rewards=rewards,
+        window_ms=WINDOW_MS,
+        attribution="any_exposed",
+        horizon_ms=4 * WINDOW_MS,
     )
     return Catalog(
         placements={"hero": placement, "cart": structs.replace(placement, variants=VARIANTS)},
@@ -59,6 +65,7 @@ def catalog() -> Catalog:
             "buys": Conversion(event="Order Completed", horizon_ms=2 * WINDOW_MS),
             "clicks": Conversion(event="Product Clicked", horizon_ms=3 * WINDOW_MS, labels="early"),
         },
+        metrics={"clicked": Metric(event="Product Clicked", value=1.0, cap=3.0)},
         session_gap_ms=WINDOW_MS,  # of bursts that lie further apart each begins a session
         features=("session.n_views", "counts"),
         sources={"test": Source(write_keys=("pk",), consent_default="granted")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ class Content(Spec, frozen=True, kw_only=True):
         How often one visitor may see it, or several contents together; of several caps each holds.
     group
         Contents that caps may count together.
+    cost
+        What showing it once costs, in the unit of the metrics that are money.
     features
         What the model knows of it, e.g. category or price; several categories as a list. Where a feature names what
         an affinity of visitors does (``category: shoes``, ``affinities.category.shoes``), how much a visitor likes
@@ -123,6 +126,7 @@ class Content(Spec, frozen=True, kw_only=True):
     priority: int = 0
     cap: tuple[Cap, ...] = ()
     group: str | None = None
+    cost: float = 0.0
     features: dict[str, Attribute] = {}
 
 
@@ -173,6 +177,7 @@ class ContentSection(Section[Content]):
         for index, cap in enumerate(spec.cap):
             _check_cap(check, f"{where}.cap[{index}]" if len(spec.cap) > 1 else f"{where}.cap", spec, cap)
         check.demand(spec.group != "", f"{where}.group", "needs a name, or leave it out")
+        check.demand(math.isfinite(spec.cost), f"{where}.cost", "must be a finite number")
         compiled.arms[name] = Arm(name, spec, check.of_visitor(spec.when, f"{where}.when"))
 
 

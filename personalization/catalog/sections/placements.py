@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 
 from personalization.catalog.check import Check, nearest
-from personalization.catalog.duration import MINUTE_MS
+from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.catalog.rules import Rule
 from personalization.catalog.section import RuleAt, Section
@@ -25,6 +25,7 @@ from personalization.catalog.sections.variants import (
     check_variants,
 )
 from personalization.catalog.spec import Cel, Share, Spec
+from personalization.catalog.split import EXPERIMENT_KEY, split_of
 from personalization.catalog.vocabulary import EVENT, VISITOR
 from personalization.visitor.choice import model_key
 from personalization.visitor.purposes import normal
@@ -111,6 +112,9 @@ class Placement(Spec, frozen=True, kw_only=True):
         The total reward of one decision is clipped to [low, high].
     holdout
         Share of visitors served ``control`` and never trained on, [0, 1).
+    horizon_ms
+        How long after their first exposure what visitors do counts for the experiment that compares those held out,
+        and the variants.
     control
         What held-out visitors see: the default, or any eligible content by chance.
     consent
@@ -147,6 +151,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     combine: Literal["sum", "max", "first"] = "sum"
     weights: dict[str, float] = {}
     holdout: Share = 0.0
+    horizon_ms: int = 7 * DAY_MS
     control: Literal["default", "uniform"] = "default"
     consent: tuple[str, ...] = ("personalization",)
     sticky: bool = False
@@ -195,6 +200,8 @@ class CompiledPlacement:
         Whether it is a variant that teaches the model of the placement as it is written.
     variants
         Of a placement as it is written: what each of its variants makes of it, by name.
+    split
+        The sides that its experiment compares, and how probable each is; empty: there are none.
     """
 
     name: str
@@ -209,6 +216,7 @@ class CompiledPlacement:
     variant: str = ""
     is_shared: bool = False
     variants: Mapping[str, CompiledPlacement] = field(default_factory=dict)
+    split: Mapping[str, float] = field(default_factory=dict)
 
     def varied(self, variant: str) -> CompiledPlacement | None:
         """The placement as the variant of that name makes it; None: there is none."""
@@ -276,12 +284,14 @@ class PlacementSection(Section[Placement]):
     def compile(self, check: Check, compiled: CompiledCatalog, name: str, spec: Placement) -> None:
         """Its arms, and its reward rules by event."""
         where = f"placements.{name}"
-        check.demand(not name.startswith(CONVERSION_KEY), where, f"must not begin with {CONVERSION_KEY!r}")
+        for taken in (CONVERSION_KEY, EXPERIMENT_KEY):
+            check.demand(not name.startswith(taken), where, f"must not begin with {taken!r}")
         arms = own_arms(check, compiled, where, spec)
         check_variants(check, where, spec.variants)
         check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
         check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
         check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
+        check.demand(spec.horizon_ms > 0, f"{where}.horizon", "must be longer than nothing, e.g. 7d")
         low, high = spec.reward_range
         check.demand(low < high, f"{where}.reward_range", "must be [low, high] with low < high")
         check.demand(
@@ -318,7 +328,9 @@ class PlacementSection(Section[Placement]):
             variant: _varied(compiled, made, variant, other, arms_of.get(variant, arms))
             for variant, other in spec.variants.items()
         }
-        compiled.placements[name] = replace(made, variants=variants)
+        shares = {variant: other.share for variant, other in spec.variants.items()}
+        split = split_of(compiled.catalog.holdout, spec.holdout, shares)
+        compiled.placements[name] = replace(made, variants=variants, split=split)
         for each in (*variants.values(), compiled.placements[name]):  # its own model is the placement's as written
             compiled.models[each.model] = each
 

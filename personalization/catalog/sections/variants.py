@@ -11,6 +11,7 @@ from msgspec import structs
 from personalization.catalog.check import Check
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.catalog.spec import Share, Spec
+from personalization.catalog.split import CONTROL
 from personalization.visitor.choice import model_key
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MAX_VARIANTS = 8
 """Each may have a model of its own in every process, and splits what there is to learn from."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
-_TAKEN = frozenset({"control", "holdout"})
+_TAKEN = frozenset({CONTROL, "holdout", "treated"})
 
 
 class PlacementVariant(Spec, frozen=True, kw_only=True):

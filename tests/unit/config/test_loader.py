@@ -179,8 +179,8 @@ BAD_CONTENT = {
     "a: {body: [1, .inf]}": "content.a.body[1]: must be a finite number or text in quotes, not .inf",
     "a: {body: {x: 1, x: 2}}": "content.a.body.x: is written twice, first at shop.yaml:3; keep one",
     "a: hello": (
-        "content.a: must be a group with the fields body, cap, ends, features, group, locales, priority, starts, "
-        "trusted, type, when, not 'hello'"
+        "content.a: must be a group with the fields body, cap, cost, ends, features, group, locales, priority, "
+        "starts, trusted, type, when, not 'hello'"
     ),
 }
 
@@ -245,9 +245,8 @@ BAD_YAML: dict[str, tuple[bytes, str]] = {
     "a list": (
         b"- a\n- b\n",
         "shop.yaml:1: must be a catalog with the names placements, content, events, segments, affinities, "
-        "conversions, "
-        "scores, features, count_half_life, session_gap, sources, redirect_schemes, holdout, influence, retention, "
-        "privacy, not a list",
+        "conversions, scores, metrics, features, count_half_life, session_gap, sources, redirect_schemes, holdout, "
+        "influence, retention, privacy, not a list",
     ),
 }
 

@@ -13,6 +13,7 @@ from personalization.events.entry import Entry, Position, Sender, decode_entry, 
 from personalization.events.event import DecisionMade, Event, Identify, Link, Rewarded, TimedOut, Track
 from personalization.events.example import Example
 from personalization.events.outcome import Outcome
+from personalization.events.participant import Participant
 from personalization.folding.fold import fold
 from personalization.folding.folded import Folded
 from personalization.folding.parts import next_due_ms
@@ -58,6 +59,7 @@ class World:
     visitors: dict[str, Visitor] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    participants: list[Participant] = field(default_factory=list)
     folded: list[Folded] = field(default_factory=list)
     versions: dict[int, CompiledCatalog] = field(default_factory=dict)
     done: int = 0
@@ -101,6 +103,8 @@ class World:
                 self.log.append((emission.key, encode_entry(emission.entry)))
             elif isinstance(emission, Example):
                 self.examples.append(emission)
+            elif isinstance(emission, Participant):
+                self.participants.append(emission)
             else:
                 self.outcomes.append(emission)
         return folded

@@ -105,7 +105,15 @@ def test_a_folder_state_without_the_fields_at_the_end_still_loads() -> None:
     old = [
         getattr(folder, name)
         for name in _without(
-            FolderState, "closed_arms", "conversions", "parts", "memberships", "tiers", "kept", "erased_ms"
+            FolderState,
+            "closed_arms",
+            "conversions",
+            "parts",
+            "memberships",
+            "tiers",
+            "kept",
+            "erased_ms",
+            "participations",
         )
     ]
     places = {name: index for index, name in enumerate(_without(FolderState))}
