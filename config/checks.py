@@ -82,6 +82,9 @@ def _learning(
     yield from _model(placement, where, check_model)
     for mistake in check_policy(placement.policy, f"{where}.policy", placement.content):
         yield mistake.field, mistake.message, mistake.code
+    if placement.challenger is not None:
+        for mistake in check_policy(placement.challenger.policy, f"{where}.challenger.policy", placement.content):
+            yield mistake.field, mistake.message, mistake.code
     for name, variant in placement.variants.items():
         here, varied = f"{where}.variants.{name}", as_varied(placement, variant)
         if variant.names_a_model:

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.compiled_windows import series_of
+from personalization.catalog.sections.challengers import Standing
 from personalization.errors import InvalidInput, Refused
 from state.catalog_diff import catalog_diff
 
@@ -94,6 +95,8 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
         The version published again, where this is one.
     declared
         Since when each series of events that windows look at is kept, and how much of it (``PublishedCatalog``).
+    standings
+        What became of challengers, by placement.
     """
 
     version: int = 0
@@ -103,6 +106,11 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[str] = []
     rollback_of: int | None = None
     declared: dict[str, tuple[int, int]] = {}
+    standings: dict[str, Standing] = {}
+
+
+NOT_KNOWN = PublishedVersion(digest="", at_ms=0, who="")
+"""A version of which nothing can be read."""
 
 
 class CatalogStore:
@@ -167,7 +175,9 @@ class CatalogStore:
         digest, body = encode_catalog(catalog)
         changes = [f"version {version} brought back"]
         at_ms = time.time_ns() // 1_000_000
-        declared = _declared(catalog, at_ms, {})  # what was kept under the number that was lost, nobody knows
+        declared = _declared(
+            catalog, at_ms, NOT_KNOWN
+        )  # what was kept under the number that was lost, nobody knows
         entry = PublishedVersion(digest=digest, at_ms=at_ms, who=who, changes=changes, declared=declared)
         restored = await self._restore(
             keys=[self._version, self._versions, self._bodies],
@@ -202,6 +212,38 @@ class CatalogStore:
             who=who,
             changes=[f"version {version}, whose windows reach back further"],
             declared=declared,
+            standings=before.standings,
+        )
+        published = await self._reach_back(
+            keys=[self._version, self._versions], args=[version, msgspec.json.encode(entry), self.channel]
+        )
+        return int(published) or None
+
+    async def put_standing(
+        self, version: int, placement: str, standing: Standing, who: str, what: str
+    ) -> int | None:
+        """Publish ``version``, the newest, anew with another standing of a placement's challenger.
+
+        Parameters
+        ----------
+        what
+            The line of the history.
+
+        Returns
+        -------
+        The new version; None if ``version`` is not the newest any more: then nothing is changed.
+        """
+        found = await self._read(version)
+        if found is None:
+            return None
+        before, _ = found
+        entry = msgspec.structs.replace(
+            before,
+            at_ms=time.time_ns() // 1_000_000,
+            who=who,
+            changes=[what],
+            rollback_of=None,
+            standings={**before.standings, placement: standing},
         )
         published = await self._reach_back(
             keys=[self._version, self._versions], args=[version, msgspec.json.encode(entry), self.channel]
@@ -228,8 +270,15 @@ class CatalogStore:
         """
         digest, body = encode_catalog(catalog)
         at_ms = time.time_ns() // 1_000_000
-        declared = _declared(catalog, at_ms, await self._declared_before())
-        entry = PublishedVersion(digest=digest, at_ms=at_ms, who=who, changes=[what], declared=declared)
+        before = await self._newest()
+        entry = PublishedVersion(
+            digest=digest,
+            at_ms=at_ms,
+            who=who,
+            changes=[what],
+            declared=_declared(catalog, at_ms, before),
+            standings=_standings(before),
+        )
         published = await self._change_keys(
             keys=[self._version, self._versions, self._bodies, self._ended],
             args=[
@@ -246,14 +295,15 @@ class CatalogStore:
 
     async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
         digest, body = encode_catalog(catalog)
-        at_ms = time.time_ns() // 1_000_000
+        at_ms, before = time.time_ns() // 1_000_000, await self._newest()
         entry = PublishedVersion(
             digest=digest,
             at_ms=at_ms,
             who=who,
             changes=await self._changes(catalog),
             rollback_of=rollback_of,
-            declared=_declared(catalog, at_ms, await self._declared_before()),
+            declared=_declared(catalog, at_ms, before),
+            standings=_standings(before),
         )
         version = await self._publish(
             keys=[self._version, self._versions, self._bodies],
@@ -261,13 +311,13 @@ class CatalogStore:
         )
         return int(version)
 
-    async def _declared_before(self) -> dict[str, tuple[int, int]] | None:
-        """What the newest version looks at; None: there is none yet."""
+    async def _newest(self) -> PublishedVersion | None:
+        """The newest line of the history; None: there is none yet."""
         try:
             newest = await self.history(1)
         except msgspec.MsgspecError:  # by a newer nextbest, or damaged: what was kept so far is not known
-            return {}
-        return newest[0].declared if newest else None
+            return NOT_KNOWN
+        return newest[0] if newest else None
 
     async def _changes(self, catalog: Catalog) -> list[str]:
         try:
@@ -304,7 +354,9 @@ class CatalogStore:
             return None
         entry, catalog = found
         ended = await self.ended_keys()
-        return PublishedCatalog(**msgspec.structs.asdict(catalog), declared=entry.declared, ended=ended)
+        return PublishedCatalog(
+            **msgspec.structs.asdict(catalog), declared=entry.declared, standings=entry.standings, ended=ended
+        )
 
     async def _read(self, version: int) -> tuple[PublishedVersion, Catalog] | None:
         stored: Any = await self.redis.hget(self._versions, str(version))
@@ -331,14 +383,18 @@ class CatalogStore:
         ]
 
 
-def _declared(
-    catalog: Catalog, at_ms: int, before: dict[str, tuple[int, int]] | None
-) -> dict[str, tuple[int, int]]:
+def _standings(before: PublishedVersion | None) -> dict[str, Standing]:
+    """They stay, whatever is published: each says itself which policies it is of."""
+    return {} if before is None else before.standings
+
+
+def _declared(catalog: Catalog, at_ms: int, before: PublishedVersion | None) -> dict[str, tuple[int, int]]:
     """What was looked at before, as far back as now, is kept since then; the rest from the moment all have it."""
     from_now_ms = at_ms if before is None else at_ms + IN_FORCE_WITHIN_MS
+    known = {} if before is None else before.declared
     found = {}
     for series, n_kept in sorted(series_of(catalog).items()):
-        since_ms, n_before = (before or {}).get(series.id.hex(), (0, 0))
+        since_ms, n_before = known.get(series.id.hex(), (0, 0))
         found[series.id.hex()] = (since_ms if n_before >= n_kept else from_now_ms, n_kept)
     return found
 

@@ -7,6 +7,8 @@ from redis.exceptions import RedisError
 
 from personalization.catalog.duration import DAY_MS
 from personalization.errors import Unavailable
+from personalization.evaluation.trial_sums import TrialSums
+from personalization.projecting import trials
 from personalization.projecting.arms import ArmOfSide, ArmSums, arms_in, buckets_over
 from personalization.projecting.experiments import KEPT_DAYS, Stratum, bucket_name, strata_in
 from personalization.projecting.sums import ReadSums
@@ -28,6 +30,12 @@ class ReadModels:
         ``over_ms`` ago lies in counts whole.
         """
         return arms_in(await self._sums(buckets_over(placement, over_ms, now_ms)), placement)
+
+    async def trials(self, placement: str, now_ms: int) -> dict[int, TrialSums]:
+        """What policies on trial would have brought in a placement, by what a trial is called."""
+        today = now_ms // DAY_MS
+        days = range(today - trials.KEPT_DAYS + 1, today + 1)
+        return trials.trials_in(await self._sums([trials.bucket_name(placement, day) for day in days]))
 
     async def strata(self, placement: str, now_ms: int, over_days: int = KEPT_DAYS) -> list[Stratum]:
         """The participants of a placement's experiments whose horizon closed in the last days, by split."""

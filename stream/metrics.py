@@ -251,6 +251,12 @@ class ProjectorMetrics(WorkerMetrics):
             ["topic", "result"],
             registry=r,
         )
+        self.policy_changes = Counter(
+            "nextbest_policy_changes",
+            "Policies on trial that were promoted or demoted by themselves, by placement and what became of them",
+            ["placement", "became"],
+            registry=r,
+        )
         self.rows_bytes = Gauge(
             "nextbest_record_rows_bytes", "Bytes of the rows that tell where records stand, about", registry=r
         )

@@ -128,4 +128,5 @@ def _compiled(body: bytes, in_force: CompiledCatalog, now_ms: int) -> CompiledCa
         key.hex(): (since.get(key.hex(), now_ms), series.n_kept)
         for key, series in compile_catalog(catalog, 0).series.items()
     }
-    return compile_catalog(PublishedCatalog(**msgspec.structs.asdict(catalog), declared=declared), 0)
+    published = PublishedCatalog(**msgspec.structs.asdict(catalog), declared=declared, standings=in_force.standings)
+    return compile_catalog(published, 0)

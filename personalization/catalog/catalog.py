@@ -12,6 +12,7 @@ from typing import Literal
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.catalog.retention import Retention
 from personalization.catalog.sections.affinities import AffinityRule, AffinitySpec
+from personalization.catalog.sections.challengers import Challenger, Standing
 from personalization.catalog.sections.content import Cap, Content
 from personalization.catalog.sections.conversions import Conversion
 from personalization.catalog.sections.events import EventMapping, Events, ListedProduct
@@ -27,6 +28,7 @@ __all__ = [
     "AffinitySpec",
     "Cap",
     "Catalog",
+    "Challenger",
     "Content",
     "Conversion",
     "EventMapping",
@@ -39,6 +41,7 @@ __all__ = [
     "RewardRule",
     "Score",
     "Source",
+    "Standing",
 ]
 
 
@@ -113,10 +116,13 @@ class PublishedCatalog(Catalog, frozen=True, kw_only=True):
     declared
         Since when each series of events that windows look at is kept of visitors, and how many of its times, by its
         id in hex.
+    standings
+        What became of challengers, by placement.
     ended
         Keys that were revoked or rotated, by their SHA-256 in hex: from when on they are refused, in milliseconds
         since 1970, whatever the catalog says of them.
     """
 
     declared: dict[str, tuple[int, int]] = {}
+    standings: dict[str, Standing] = {}
     ended: dict[str, int] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from personalization.bounded import short_hash
-from personalization.catalog.catalog import Catalog
+from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.check import Check, InvalidCatalog
 from personalization.catalog.compiled_events import NO_EVENTS, CompiledEvents
 from personalization.catalog.compiled_scores import CompiledScores
@@ -22,6 +22,7 @@ from personalization.catalog.retention import check_retention, promised_ms
 from personalization.catalog.rules import Rule
 from personalization.catalog.scored import looks_at_scores, scored
 from personalization.catalog.sections.affinities import CompiledAffinity
+from personalization.catalog.sections.challengers import Standing
 from personalization.catalog.sections.content import Arm
 from personalization.catalog.sections.conversions import CONVERSION_KEY, CompiledConversion
 from personalization.catalog.sections.events import MEANINGS
@@ -82,6 +83,8 @@ class CompiledCatalog:
         Windows that are features, by the feature as it is written.
     series, series_by_event
         What windows look at, by key, and by the event's name.
+    standings
+        What became of challengers, by placement.
     promised_ms
         For how long receipts say that a profile is kept; None: they say nothing.
     """
@@ -112,6 +115,7 @@ class CompiledCatalog:
     measures: dict[str, Measure] = field(default_factory=dict)
     series: dict[bytes, CompiledSeries] = field(default_factory=dict)
     series_by_event: dict[str, list[CompiledSeries]] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
     promised_ms: int | None = None
 
 
@@ -139,6 +143,7 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         else (),
         content_features=content_features(catalog),
         named=named._replace(events=frozenset(events.counted_names(named.events))),
+        standings=catalog.standings if isinstance(catalog, PublishedCatalog) else {},
         promised_ms=promised_ms(catalog.privacy),
     )
     check.demand(0 <= catalog.holdout < 1, "holdout", "is a share: 0 or more, below 1")

@@ -22,6 +22,10 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     policy: PolicySpec
     arm_features: Mapping[str, Features] | None
 
+    def by(self, policy: PolicySpec) -> Question:
+        """The same question, asked of another policy."""
+        return Question(self.scorer, self.arms, self.features, policy, self.arm_features)
+
     def answer(self) -> ArmDistribution:
         """Ask the model; raises whatever it raises."""
         return self.scorer.distribution(

@@ -10,7 +10,7 @@ from personalization.deciding.filling import Filling
 from personalization.deciding.ladder import Rung, answered, climb, failed
 from personalization.deciding.questions import Question
 from personalization.deciding.watching import filled_slot
-from personalization.deciding.writing import Drawn, write, write_kept
+from personalization.deciding.writing import Beside, Drawn, write, write_kept
 from personalization.events.decision_id import mint, trial_of
 
 
@@ -20,21 +20,35 @@ def fill(filling: Filling, slot: int) -> Generator[Question, ArmDistribution, bo
     if filling.sticky and _keep(filling, slot, arms):
         return True
     rung = climb(filling, arms)
-    scorer = None
+    scorer = beside = None
     if isinstance(rung, Question):
-        scorer = rung.scorer
+        asked, scorer = rung, rung.scorer
         try:
-            rung = answered(filling, (yield rung))
+            rung = answered(filling, (yield asked))
         except Exception as error:
             rung = failed(filling, arms, error)
             scorer = None
+        else:
+            beside = yield from _asked_beside(filling, asked)
     if rung is None:
         return False
     drawn = _draw(filling, slot, rung) if rung.draws else _certain(filling, slot, rung)
     if filling.call.watch is not None:
         filling.call.watch(filled_slot(filling, slot, arms, rung=rung, drawn=drawn, scorer=scorer))
-    write(filling, slot, rung, drawn)
+    write(filling, slot, rung, drawn, beside)
     return True
+
+
+def _asked_beside(filling: Filling, asked: Question) -> Generator[Question, ArmDistribution, Beside | None]:
+    """What the policy on trial says, if there is one, and time: nobody waits for it, or fails by it."""
+    shadow = filling.placement.compiled.shadow
+    if shadow is None or filling.call.out_of_time():
+        return None
+    try:
+        return Beside(shadow.trial, (yield asked.by(shadow.policy)))
+    except Exception as error:
+        filling.call.answer.faults.append((filling.model, error))
+        return None
 
 
 def _keep(filling: Filling, slot: int, arms: tuple[str, ...]) -> bool:

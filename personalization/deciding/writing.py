@@ -7,7 +7,7 @@ import msgspec
 from personalization.catalog.caps import counted_with
 from personalization.deciding.candidates import told_of
 from personalization.deciding.decision import Decision, Tier
-from personalization.deciding.distribution import SCALE
+from personalization.deciding.distribution import SCALE, ArmDistribution
 from personalization.deciding.filling import Filling
 from personalization.deciding.ladder import Rung
 from personalization.events.decision_record import DecisionRecord, pack_f32
@@ -44,7 +44,19 @@ class Drawn(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
 
 
-def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
+class Beside(msgspec.Struct, frozen=True, gc=False):
+    """What the policy on trial would have drawn from; ``trial`` names it."""
+
+    trial: int
+    distribution: ArmDistribution
+
+    def weight(self, arm: str) -> int:
+        """Its probability of the arm, an integer over 2³²."""
+        arms = self.distribution.arms
+        return self.distribution.weights[arms.index(arm)] if arm in arms else 0
+
+
+def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn, beside: Beside | None = None) -> None:
     """Answer the slot with what was drawn, and log it, as far as the visitor agreed to that."""
     call, distribution = filling.call, rung.distribution
     asked = distribution if rung.policy is None else rung.policy
@@ -65,6 +77,8 @@ def write(filling: Filling, slot: int, rung: Rung, drawn: Drawn) -> None:
         filling.placement.compiled.variant,
         filling.placement.compiled.is_shared,
         policy_arm,
+        0 if beside is None else beside.trial,
+        0 if beside is None else beside.weight(distribution.arms[drawn.arm_index]),
     )
     call.answer.distributions.append(distribution)
     _answer(filling, choice, rung.tier, rung.reason, sticky=drawn.sticky)

@@ -10,6 +10,7 @@ from personalization.projecting.arms import Arms
 from personalization.projecting.experiments import Experiments
 from personalization.projecting.facts import DecisionFact, OutcomeFact
 from personalization.projecting.sums import ReadSums, Sums
+from personalization.projecting.trials import Trials
 
 
 class ReadModel(Protocol):
@@ -38,4 +39,4 @@ class ReadModel(Protocol):
 
 def read_models() -> tuple[ReadModel, ...]:
     """One of each."""
-    return (Arms(), Experiments())
+    return (Arms(), Experiments(), Trials())

@@ -34,6 +34,10 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
         Whether the variant has no model of its own, and teaches the placement's.
     policy_arm
         Of an apprentice, the arm that the policy would have chosen; empty: what was chosen it chose itself.
+    trial
+        Names the policy that was asked beside the one in force, and that one; 0: none was asked.
+    trial_weight
+        The probability that it would have given the arm, an integer over 2³².
     """
 
     decision_id: str
@@ -48,6 +52,8 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     variant: str = ""
     shared: bool = False
     policy_arm: str = ""
+    trial: int = 0
+    trial_weight: int = 0
 
     @property
     def model(self) -> str:

@@ -16,6 +16,12 @@ from personalization.catalog.policy_spec import PolicySpec
 from personalization.catalog.rules import Rule
 from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.sections.arms import named_arms, own_arms
+from personalization.catalog.sections.challengers import (
+    Challenger,
+    Shadow,
+    check_challenger,
+    put_in_force,
+)
 from personalization.catalog.sections.content import Arm, Content
 from personalization.catalog.sections.conversions import CONVERSION_KEY
 from personalization.catalog.sections.variants import (
@@ -85,6 +91,8 @@ class Placement(Spec, frozen=True, kw_only=True):
         CEL over the visitor: whether anything is decided here at all; else the default is served.
     policy
         How it explores: a name, or a name with parameters.
+    challenger
+        A policy on trial beside it.
     model
         ``default``, or any River classifier or regressor by dotted name.
     model_parameters
@@ -139,6 +147,7 @@ class Placement(Spec, frozen=True, kw_only=True):
     slots: int = 1
     when: Cel | None = None
     policy: PolicySpec = PolicySpec()
+    challenger: Challenger | None = None
     model: str = "default"
     model_parameters: dict[str, Any] = {}
     features: tuple[str, ...] = ()
@@ -202,6 +211,8 @@ class CompiledPlacement:
         Of a placement as it is written: what each of its variants makes of it, by name.
     split
         The sides that its experiment compares, and how probable each is; empty: there are none.
+    shadow
+        Of a placement as it is written, the policy that is asked beside the one in force; None: none is.
     """
 
     name: str
@@ -217,6 +228,7 @@ class CompiledPlacement:
     is_shared: bool = False
     variants: Mapping[str, CompiledPlacement] = field(default_factory=dict)
     split: Mapping[str, float] = field(default_factory=dict)
+    shadow: Shadow | None = None
 
     def varied(self, variant: str) -> CompiledPlacement | None:
         """The placement as the variant of that name makes it; None: there is none."""
@@ -288,6 +300,7 @@ class PlacementSection(Section[Placement]):
             check.demand(not name.startswith(taken), where, f"must not begin with {taken!r}")
         arms = own_arms(check, compiled, where, spec)
         check_variants(check, where, spec.variants)
+        check_challenger(check, where, spec)
         check.demand(1 <= spec.slots <= 50, f"{where}.slots", "must lie between 1 and 50")
         check.demand(0 <= spec.holdout < 1, f"{where}.holdout", "is a share: 0 or more, below 1")
         check.demand(spec.window_ms > 0, f"{where}.window", "must be longer than nothing, e.g. 30m")
@@ -313,9 +326,10 @@ class PlacementSection(Section[Placement]):
         default = compiled.arms.get(spec.default, NO_ARM if spec.arms == "caller" else None)
         if default is None or not (arms or spec.tags or spec.arms == "caller"):
             return
+        in_force, shadow = put_in_force(spec, compiled.standings.get(name))
         made = CompiledPlacement(
             name,
-            spec,
+            in_force,
             when,
             tuple(arms),
             default,
@@ -330,7 +344,7 @@ class PlacementSection(Section[Placement]):
         }
         shares = {variant: other.share for variant, other in spec.variants.items()}
         split = split_of(compiled.catalog.holdout, spec.holdout, shares)
-        compiled.placements[name] = replace(made, variants=variants, split=split)
+        compiled.placements[name] = replace(made, variants=variants, split=split, shadow=shadow)
         for each in (*variants.values(), compiled.placements[name]):  # its own model is the placement's as written
             compiled.models[each.model] = each
 

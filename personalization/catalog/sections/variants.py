@@ -80,7 +80,7 @@ def as_varied(placement: Placement, variant: PlacementVariant) -> Placement:
     if variant.names_a_model:
         other["model_parameters"] = variant.model_parameters or {}
     said = {name: value for name, value in other.items() if value is not None}
-    return structs.replace(placement, **said, variants={})
+    return structs.replace(placement, **said, variants={}, challenger=None)
 
 
 def check_variants(check: Check, where: str, variants: Mapping[str, PlacementVariant]) -> None:
