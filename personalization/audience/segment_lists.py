@@ -22,15 +22,21 @@ def why_not_listed(rule: Rule, catalog: CompiledCatalog) -> str | None:
     >>> why_not_listed(Rule("device == 'mobile'", "when", {"device"}), catalog)
     'its rule looks at device, which only a request of the visitor tells'
     """
-    of_requests = sorted(rule.variables & OF_REQUESTS)
-    if of_requests:
-        return f"its rule looks at {', '.join(of_requests)}, which only a request of the visitor tells"
+    of_requests = why_of_requests(rule)
+    if of_requests is not None:
+        return of_requests
     if rule.mentions("scores"):
         named = cel_tree.keys_of(rule.tree, "scores")
         learned = sorted(catalog.conversions if named is None else named & catalog.conversions.keys())
         if learned:
             return f"its rule looks at the learned score {learned[0]}, which is worked out when it is asked for"
     return None
+
+
+def why_of_requests(rule: Rule) -> str | None:
+    """Why nobody can say without a request of the visitor whether this rule holds; None: it can be said."""
+    named = sorted(rule.variables & OF_REQUESTS)
+    return f"its rule looks at {', '.join(named)}, which only a request of the visitor tells" if named else None
 
 
 def is_listed(state: VisitorState) -> bool:

@@ -6,9 +6,11 @@ from typing import Any
 
 from api.http.answer import Answer
 from api.limits.slices import Slices
+from personalization.audience.segment_lists import why_of_requests
 from personalization.audience.variables import VisitorScope
+from personalization.catalog.rules import Rule
 from personalization.explaining.exposure_report import caps_used, exposures_of
-from personalization.explaining.rule_reasons import RuleReason, explain_rule
+from personalization.explaining.rule_reasons import explain_rule
 from personalization.explaining.window_report import windows_seen
 from personalization.visitor.session import is_running
 
@@ -103,21 +105,34 @@ class ReasonAnswer(Answer, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    holds
+        Null: only a request of the visitor tells.
+    why_unknown
+        Why `holds` is null, in words; null: it is known.
     values
         What it looked at, by name as it is written there; null: that is missing.
     failing
-        Each of the smallest conditions for which it does not hold, in words.
+        Each of the smallest conditions for which it does not hold, in words; none where `holds` is null.
     """
 
-    holds: bool
+    holds: bool | None
+    why_unknown: str | None
     rule: str
     values: dict[str, Any]
     failing: list[str]
 
 
-def reason_answer(reason: RuleReason) -> ReasonAnswer:
-    """A rule's reason, as it is answered."""
-    return ReasonAnswer(holds=reason.holds, rule=reason.text, values=reason.values, failing=reason.failing)
+def reason_answer(rule: Rule, scope: VisitorScope) -> ReasonAnswer:
+    """What a rule says of a visitor without a request of theirs, and why."""
+    reason, why_unknown = explain_rule(rule, scope), why_of_requests(rule)
+    known = why_unknown is None
+    return ReasonAnswer(
+        holds=reason.holds if known else None,
+        why_unknown=why_unknown,
+        rule=reason.text,
+        values=reason.values,
+        failing=reason.failing if known else [],
+    )
 
 
 def window_answers(scope: VisitorScope) -> list[WindowAnswer]:
@@ -188,7 +203,7 @@ async def segment_answers(scope: VisitorScope, slices: Slices) -> dict[str, Reas
     """Why the visitor is in each segment of the catalog or is not, in its order."""
     found = {}
     for name, rule in scope.catalog.segments.items():
-        found[name] = reason_answer(explain_rule(rule, scope))
+        found[name] = reason_answer(rule, scope)
         if slices.is_over:
             await slices.pause()
     return found

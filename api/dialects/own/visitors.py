@@ -75,6 +75,8 @@ class VisitorAnswer(Answer, frozen=True, kw_only=True):
         When they were heard of last; null: only things were done to them.
     scores
         Conversions and scores of the catalog, by name, with what made them.
+    segments
+        Those they are in, whatever they ask for next.
     cart
         What is in it, and what so many of each cost.
     counts
@@ -167,7 +169,7 @@ async def _shown(visitor_id: str, canonical: str, states: list[VisitorState], se
         event_count=state.event_count,
         last_event_ms=state.last_ms or None,
         traits=state.traits,
-        segments=scope.value("segments") if agrees else [],
+        segments=[name for name in scope.value("segments") if reasons[name].holds] if agrees else [],
         scores={**shown, **score_report(scope, likely)},
         affinities=scope.value("affinities"),
         cart=state.cart,

@@ -194,7 +194,13 @@ async def test_a_visitor_as_known(site: Site) -> None:
         "openDecisions": 4,
         "session": None,
         "segmentReasons": {
-            "buyers": {"holds": True, "rule": "n_orders > 0", "values": {"n_orders": 1}, "failing": []}
+            "buyers": {
+                "holds": True,
+                "whyUnknown": None,
+                "rule": "n_orders > 0",
+                "values": {"n_orders": 1},
+                "failing": [],
+            }
         },
         "windows": [],
         "exposures": [],

@@ -60,11 +60,32 @@ async def test_a_segment_is_told_with_why_somebody_is_not_in_it(site: Site) -> N
     assert visitor["segments"] == [name for name, why in visitor["segmentReasons"].items() if why["holds"]] == []
     assert visitor["segmentReasons"]["buyers"] == {
         "holds": False,
+        "whyUnknown": None,
         "rule": "n_orders > 0",
         "values": {"n_orders": 0},
         "failing": ["n_orders > 0 does not hold: n_orders is 0"],
     }
     assert len(visitor["segmentReasons"]["keen"]["failing"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ("device == 'mobile'", "device"),
+        ("device != 'mobile'", "device"),
+        ("n_orders > 0 && hour >= 0 && weekday < 8", "hour, weekday"),
+        ("has(context.campaign)", "context"),
+    ],
+)
+async def test_of_a_segment_that_only_a_request_tells_nothing_is_claimed(site: Site, rule: str, named: str) -> None:
+    catalog = structs.replace(site.compiled.catalog, segments={"buyers": "n_orders > 0", "those": rule})
+    site.compiled = compile_catalog(catalog, 13)
+    somebody(site).n_orders = 1
+    visitor = (await site.client.get("/v1/visitors/a1", headers=SERVER)).json()
+    why = visitor["segmentReasons"]["those"]
+    assert (why["holds"], why["failing"]) == (None, [])
+    assert why["whyUnknown"] == f"its rule looks at {named}, which only a request of the visitor tells"
+    assert visitor["segments"] == ["buyers"]
 
 
 async def test_who_refused_is_in_no_segment_and_told_nothing_of_any(site: Site) -> None:
