@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
+from textwrap import wrap
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from api.services.segments import SegmentSize, sizes_of
-from cli.terminal import cell, json_line
+from cli.terminal import json_line, printable
 from config.settings import Settings
 from installation.opened import open_installation
 from installation.visitors import visitors_of
@@ -20,7 +20,8 @@ from personalization.errors import Refused
 from personalization.visitor.visitor_state import VisitorState
 from state.segment_store import SegmentSizes, SegmentStore
 
-_WIDE = 200
+WIDE = 80
+_wrap = partial(wrap, break_long_words=False, break_on_hyphens=False)
 
 
 @click.command("segments", short_help="How many visitors are in each segment.")
@@ -32,23 +33,29 @@ def segments(as_json: bool) -> None:
         for each in found:
             click.echo(json_line(each._asdict()))
         return
-    table = Table("segment", "visitors", "of", "counted", "rule", box=None, pad_edge=False)
     for each in found:
-        size = "–" if each.size is None else str(each.size)
-        of = "–" if each.of is None else str(each.of)
-        table.add_row(cell(each.name), size, of, cell(_counted(each)), cell(each.rule))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDE
-    console.print(table)
+        click.echo("\n".join(lines_of(each)))
 
 
-def _counted(segment: SegmentSize) -> str:
+def lines_of(segment: SegmentSize) -> list[str]:
+    """A segment for people, in lines that fit a terminal of 80 columns; a longer word has a line of its own.
+
+    >>> lines_of(SegmentSize("buyers", "n_orders > 0", 12, 300, 0, None))
+    ['buyers: 12 of 300 visitors, counted 1970-01-01 00:00 UTC', '  n_orders > 0']
+    """
+    return [
+        *_wrap(printable(f"{segment.name}: {_told(segment)}"), WIDE, subsequent_indent="  "),
+        *_wrap(printable(segment.rule), WIDE, initial_indent="  ", subsequent_indent="    "),
+    ]
+
+
+def _told(segment: SegmentSize) -> str:
     if segment.why_not is not None:
         return f"cannot be counted: {segment.why_not}"
-    if segment.counted_ms is None:
-        return "not yet"
-    return datetime.fromtimestamp(segment.counted_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if segment.size is None or segment.counted_ms is None:
+        return "not counted yet"
+    counted = datetime.fromtimestamp(segment.counted_ms / 1000, UTC)
+    return f"{segment.size} of {segment.of} visitors, counted {counted:%Y-%m-%d %H:%M} UTC"
 
 
 class _Counted:
