@@ -31,7 +31,7 @@ from personalization.visitor.visitor_key import raw_id
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead.")
 def trace(request: str, limit: int, as_json: bool) -> None:
-    """Show what REQUEST decided: its id (``x-request-id``, ``requestId``), or the id of its trace.
+    """Show what REQUEST decided: its id (``x-request-id``, ``requestId``), the id of its trace, or of a decision.
 
     For each decision: what was chosen and why, where it stands in the log, whether it is folded, what it earned,
     and whether the model has learned from it. That you looked is recorded in the audit.
@@ -69,8 +69,11 @@ def _mark(settings: Settings, visitor_id: str) -> str:
 
 
 def _nothing_of(request: str) -> str:
-    why = "it decided nothing, showed only what the visit keeps, or the log is past it"
-    return f"nothing is found of {request}: {why}"
+    why = "it decided nothing, or the log is past it"
+    kept = (
+        "If it showed again what the visit keeps, ask for the `decisionId` of its answer: nextbest trace DECISION"
+    )
+    return f"nothing is found of {request}: {why}. {kept}"
 
 
 def lines_of(told: DecisionStory) -> list[str]:
@@ -98,7 +101,7 @@ def lines_of(told: DecisionStory) -> list[str]:
 
 def _learned(told: DecisionStory) -> str:
     if not told.trains:
-        return "no model learns from it"
+        return f"none learns from it, because {told.why_untrained}"
     if told.learned is None:
         return "the checkpoint is far behind the log, and it cannot be told whether it was learned"
     return "learned, and in the checkpoint" if told.learned else "not in a checkpoint yet"

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from operations.stories.untrained import why_untrained
 from personalization.events import event as events
 from personalization.events.decision_record import DecisionRecord
 from personalization.events.logged_entry import LoggedEntry
@@ -78,10 +79,11 @@ def moment_of(logged: LoggedEntry, records: Mapping[str, DecisionRecord]) -> Mom
     return Moment(at_ms=entry.received_at_ms, kind=kind, words=words, decision_id=decision_id, **told)
 
 
-def moment_of_outcome(outcome: Outcome, key: str) -> Moment:
-    """The moment a decision was closed."""
+def moment_of_outcome(outcome: Outcome, key: str, record: DecisionRecord | None = None) -> Moment:
+    """The moment a decision was closed; ``record``: what is recorded of the decision."""
     choice = outcome.choice
-    learned = "the model learns from it" if outcome.trains else "no model learns from it"
+    why_not = why_untrained(outcome, record)
+    learned = f"no model learns from it, because {why_not}" if why_not else "the model learns from it"
     closed = f"{choice.arm} at {choice.placement} closed, {_CLOSED[outcome.reason]}"
     place = of_carried(outcome.trace)
     return Moment(
@@ -164,6 +166,6 @@ _WORDS: Mapping[type, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         events.Activated: ("shown", lambda event: "a decision was shown"),
         events.Rewarded: ("reward", _rewarded),
         events.Erased: ("identity", lambda event: "was erased"),
-        events.TimedOut: ("time_out", lambda event: "time was up for something"),
+        events.TimedOut: ("time_out", lambda event: "time was up"),
     }
 )

@@ -9,6 +9,7 @@ import msgspec
 
 from api.services.records import Records
 from operations.stories.moments import SCALE
+from operations.stories.untrained import why_untrained
 from personalization.events.decision_record import DecisionRecord
 from personalization.events.event import DecisionMade
 from personalization.events.logged_entry import LoggedEntry
@@ -38,6 +39,8 @@ class DecisionStory(msgspec.Struct, frozen=True, kw_only=True):
         What it was worth when it was closed; None: it is open.
     learned
         Whether the model has learned from it, and that is safe; None: it cannot be told, or it is open.
+    why_untrained
+        Why no model learns from it; empty: one does, or it is open.
     """
 
     decision_id: str
@@ -57,16 +60,22 @@ class DecisionStory(msgspec.Struct, frozen=True, kw_only=True):
     closed_at_ms: int | None = None
     trains: bool | None = None
     learned: bool | None = None
+    why_untrained: str = ""
 
 
 async def decisions_of(records: Records, name: str) -> list[DecisionRecord]:
-    """What the request of that id, or that trace, decided; raises ``Unavailable``."""
+    """What the request of that id, or that trace, decided; or the decision of that id. Raises ``Unavailable``.
+
+    A request that shows what the visit keeps decides nothing: its answer has the id of the decision that is kept.
+    """
     found = await records.decisions_of_request(name)
-    if found or len(name) != 2 * TRACE_ID_BYTES:
-        return found
-    # A trace that began here ends in its request's id, and has no row of its own.
-    of_tail = await records.decisions_of_request(name[TRACE_ID_BYTES:])
-    return [record for record in of_tail if record.trace.hex().startswith(name)]
+    if not found and len(name) == 2 * TRACE_ID_BYTES:
+        # A trace that began here ends in its request's id, and has no row of its own.
+        of_tail = await records.decisions_of_request(name[TRACE_ID_BYTES:])
+        found = [record for record in of_tail if record.trace.hex().startswith(name)]
+    if not found and (decided := await records.decision(name)) is not None:
+        found = [decided]
+    return found
 
 
 async def story(
@@ -85,6 +94,7 @@ async def story(
             "closed_at_ms": outcome.closed_at_ms,
             "trains": outcome.trains,
             "learned": await is_learned(outcome) if outcome.trains else False,
+            "why_untrained": why_untrained(outcome, record),
         }
     return DecisionStory(
         decision_id=choice.decision_id,

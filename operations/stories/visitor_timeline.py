@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 
 from api.services.records import Records
 from operations.stories.moments import Moment, moment_of, moment_of_outcome
+from operations.stories.time_outs import with_causes
 
 
 async def timeline(
@@ -30,8 +31,14 @@ async def timeline(
     moments = [moment_of(each, decided) for each in entries]
     wanted = {each.decision_id: each.key for each in moments if each.kind == "decision"}
     wanted |= {decision_id: record.key for decision_id, record in decided.items()}
+    outcomes = []
     for decision_id, key in wanted.items():
-        if decision_id not in told and (outcome := await records.outcome(decision_id)) is not None:
-            moments.append(moment_of_outcome(outcome, key))
+        if decision_id in told or (outcome := await records.outcome(decision_id)) is None:
+            continue
+        outcomes.append(outcome)
+        record = decided.get(decision_id)
+        if record is None and not outcome.trains:
+            record = await records.decision(decision_id)
+        moments.append(moment_of_outcome(outcome, key, record))
     order = sorted(moments, key=lambda moment: (moment.at_ms, moment.kind == "outcome", moment.offset or 0))
-    return order[-limit:]
+    return with_causes(order[-limit:], reversed(entries), outcomes)

@@ -7,13 +7,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pytest
+from msgspec import structs
 
 from operations.stories.moments import Moment
 from operations.stories.request_story import decisions_of, story
+from operations.stories.time_outs import UNTOLD
 from operations.stories.visitor_timeline import timeline
 from personalization.events.decision_record import DecisionRecord
 from personalization.events.entry import Entry
-from personalization.events.event import Activated, DecisionMade, Event, Identify, Rewarded, TimedOut, Track
+from personalization.events.event import (
+    Activated,
+    DecisionMade,
+    Event,
+    Identify,
+    Rewarded,
+    SegmentChanged,
+    TierChanged,
+    TimedOut,
+    Track,
+)
 from personalization.events.logged_entry import LoggedEntry
 from personalization.events.outcome import ClosingReason, Outcome
 from personalization.visitor.choice import Choice
@@ -80,7 +93,7 @@ async def test_a_visit_is_told_in_order_up_to_what_was_learned() -> None:
         (20, "decision", "red was chosen at hero with probability 0.25: personalised"),
         (30, "event", "Clicked"),
         (31, "reward", "red at hero was rewarded by click: 0.5"),
-        (40, "time_out", "time was up for something"),
+        (40, "time_out", "time was up for red at hero"),
         (40, "outcome", "red at hero closed, as its window ended: reward 0.5; the model learns from it"),
     ]
     decision = moments[1]
@@ -97,6 +110,73 @@ async def test_what_was_shown_and_rewarded_is_named_as_long_as_its_record_is_the
         ("red at hero was shown", "hero", "red"),
         ("a decision was shown", "", ""),
     ]
+
+
+async def test_a_time_out_says_what_ended_by_it_and_what_it_may_have_been_where_nothing_shows() -> None:
+    found = FakeRecords()
+    found.happened(50, TimedOut(due_ms=50))
+    found.happened(50, SegmentChanged(segment="sleepers", entered=True))
+    found.happened(50, TierChanged(score="heat", tier="cold", before="warm"))
+    found.happened(90, TimedOut(due_ms=90))
+    words = [moment.words for moment in await timeline(found, ["a:1"], 50) if moment.kind == "time_out"]
+    assert words == ["time was up for the segment sleepers, the score heat", UNTOLD]
+
+
+HELD_OUT = structs.replace(CHOICE, holdout=True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "recorded", "why"),
+    [
+        (Outcome(CHOICE, 0.0, ClosingReason.UNEXPOSED, 20, 40), record(), "it was never shown"),
+        (Outcome(CHOICE, 0.0, ClosingReason.WITHDRAWN, 20, 40), record(), "the visitor refused"),
+        (
+            Outcome(CHOICE, 0.0, ClosingReason.EVICTED, 20, 40),
+            record(),
+            "too many were open, and others count for it",
+        ),
+        (Outcome(HELD_OUT, 0.0, ClosingReason.WINDOW, 20, 40), record(), "the visitor is held out"),
+        (
+            Outcome(CHOICE, 1.0, ClosingReason.WINDOW, 20, 40, shown_by_reward=True),
+            record(ticket=1),
+            "only a reward says that it was shown",
+        ),
+        (
+            Outcome(CHOICE, 0.0, ClosingReason.WINDOW, 20, 40),
+            record(crawler=True),
+            "it was made for a program that reads pages",
+        ),
+        (
+            Outcome(CHOICE, 0.0, ClosingReason.WINDOW, 20, 40),
+            record(tier="rules", reason="no time"),
+            "it was chosen by the tier rules (no time)",
+        ),
+        (
+            Outcome(CHOICE, 0.0, ClosingReason.WINDOW, 20, 40),
+            record(),
+            "nothing was drawn: there was one choice",
+        ),
+        (
+            Outcome(CHOICE, 0.0, ClosingReason.WINDOW, 20, 40),
+            record(ticket=1),
+            "its placement had left the catalog, or a call at the same time had chosen another for the session",
+        ),
+        (
+            Outcome(CHOICE, 0.0, ClosingReason.WINDOW, 20, 40),
+            None,
+            "its decision taught nothing, and the log is past what was recorded of it",
+        ),
+    ],
+)
+async def test_why_no_model_learns_is_said(outcome: Outcome, recorded: DecisionRecord | None, why: str) -> None:
+    found = one_visit()
+    found.records = [] if recorded is None else [recorded]
+    found.outcomes["d1"] = structs.replace(outcome, trains=False)
+    (closed,) = [moment for moment in await timeline(found, ["a:1"], 50) if moment.kind == "outcome"]
+    assert closed.words.endswith(f"; no model learns from it, because {why}")
+    if recorded is not None:
+        told = await story(found, recorded, yes, yes)
+        assert (told.learned, told.why_untrained) == (False, why)
 
 
 async def test_what_somebody_typed_is_not_told() -> None:
@@ -162,3 +242,9 @@ async def test_a_request_is_found_by_its_id_or_by_the_trace_that_ends_in_it() ->
     assert await decisions_of(found, trace[16:]) == [mine, others]
     assert [each.request_id for each in await decisions_of(found, "proxy-1")] == ["proxy-1"]
     assert await decisions_of(found, "nobody") == []
+
+
+async def test_a_decision_is_found_by_its_own_id_as_by_that_of_its_request() -> None:
+    """A request that shows again what the visit keeps has no record: its answer has this id."""
+    found = one_visit()
+    assert await decisions_of(found, "d1") == await decisions_of(found, "r1") == found.records
