@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,16 +70,21 @@ class Up:
 
     def track(self, visitor: str, message_id: str) -> None:
         event = {"type": "track", "event": "Product Viewed", "messageId": message_id, "anonymousId": visitor}
+        self.send([event])
+
+    def send(self, events: list[dict[str, Any]], key: str = "sk_dev") -> None:
+        """Send events until the log has them, as clients do: under the same message ids."""
+        batch = [{"messageId": uuid.uuid4().hex, **event} for event in events]
 
         def accepted() -> bool:
             try:
-                return bool(self.call("POST", "/v1/events", event)["accepted"] == 1)
+                return bool(self.call("POST", "/v1/events", {"events": batch}, key)["accepted"] == len(batch))
             except urllib.error.HTTPError as error:
-                if error.code == 503:  # "send again": the log is away or slow; the message id is the same
+                if error.code == 503:  # "send again": the log is away or slow
                     return False
                 raise
 
-        until(accepted, f"the log takes {message_id}")
+        until(accepted, f"the log takes {len(batch)} events, the first of them {batch[0]['messageId']}")
 
     def wait_ready(self) -> None:
         self.url = self.wait_for_line("nextbest is ready at").split()[4]

@@ -36,7 +36,16 @@ class Collector:
     spans: list[Taken] = field(default_factory=list)
 
     def of_trace(self, trace: str) -> list[Taken]:
-        return [span for span in list(self.spans) if span.trace == trace]
+        """The spans of a trace, each once.
+
+        A batch that is folded twice, as after a rebalance, tells of its entries by the same ids again, and so does
+        what was handed over twice: whoever draws a trace has one span of an id, and this has the first of them.
+        """
+        once: dict[str, Taken] = {}
+        for span in list(self.spans):
+            if span.trace == trace:
+                once.setdefault(span.id, span)
+        return list(once.values())
 
     def take(self, body: bytes) -> None:
         for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:

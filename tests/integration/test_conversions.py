@@ -81,14 +81,13 @@ def visit(up: Up, n: int, seed: int) -> None:
         if rng.random() < RATES[name]:
             events.append({"type": "track", "event": "Bought", "anonymousId": visitor})
     for first in range(0, len(events), 200):
-        batch = events[first : first + 200]
-        assert up.call("POST", "/v1/events", {"events": batch}, key="pk_dev")["accepted"] == len(batch)
+        up.send(events[first : first + 200], key="pk_dev")
 
 
 def looks(up: Up, name: str) -> str:
     """A new visitor does one thing."""
     visitor = newcomer(up)
-    up.call("POST", "/v1/events", {"type": "track", "event": name, "anonymousId": visitor}, key="pk_dev")
+    up.send([{"type": "track", "event": name, "anonymousId": visitor}], key="pk_dev")
     until(lambda: up.event_count(visitor) == 1, f"{visitor} is known")
     return visitor
 
@@ -135,8 +134,7 @@ def test_a_visit_that_goes_on_is_not_another_kind_of_visitor(up: Up) -> None:
     visitor = looks(up, "Cart Viewed")
     before = scores(up, visitor)["probability"]
     for n in range(4):
-        identify = {"type": "identify", "anonymousId": visitor, "traits": {"step": n}}
-        up.call("POST", "/v1/events", identify, key="pk_dev")
+        up.send([{"type": "identify", "anonymousId": visitor, "traits": {"step": n}}], key="pk_dev")
     until(lambda: up.event_count(visitor) == 5, "all is folded")
     assert abs(scores(up, visitor)["probability"] - before) < 0.05
 
