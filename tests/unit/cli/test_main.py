@@ -83,6 +83,18 @@ def test_what_cel_brings_along_is_left_out() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_what_redis_brings_along_is_left_out_and_traces_are_sent_without() -> None:
+    program = (
+        "import sys\nfrom cli.light_imports import leave_out\nleave_out()\n"
+        "import redis.asyncio\n"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')][:1])\n"
+        "import tracing.otlp\n"
+        "print([name for name in sys.modules if name.startswith('opentelemetry.sdk.metrics.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "['opentelemetry.sdk.metrics']\n[]\n"
+
+
 def test_usage_mistakes_exit_2() -> None:
     for arguments in (("up", "--workers", "2"), ("nonsense",), ("demo", "--exit"), ("up", "--port", "x")):
         done = run(*arguments)
