@@ -95,6 +95,19 @@ def test_what_redis_brings_along_is_left_out_and_traces_are_sent_without() -> No
     assert done.stdout == "['opentelemetry.sdk.metrics']\n[]\n"
 
 
+def test_a_catalog_of_the_default_model_is_checked_without_what_learns_by_it() -> None:
+    """River and our models take every `up` a third of its start."""
+    program = (
+        "import sys, tempfile\nfrom pathlib import Path\nfrom config.loader import load_catalog\n"
+        "folder = Path(tempfile.mkdtemp())\n"
+        "(folder / 'a.yaml').write_text('placements: {p: {content: [a], default: a}}\\ncontent: {a: {}}')\n"
+        "load_catalog(folder)\n"
+        "print([name for name in ('river', 'scipy.linalg') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_usage_mistakes_exit_2() -> None:
     for arguments in (("up", "--workers", "2"), ("nonsense",), ("demo", "--exit"), ("up", "--port", "x")):
         done = run(*arguments)

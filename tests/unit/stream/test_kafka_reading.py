@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
@@ -128,3 +128,13 @@ async def test_of_two_reads_at_once_one_gives_what_was_asked_and_the_other_nothi
 async def test_a_partition_that_went_away_gives_nothing(thread: ConsumerThread, aiokafka: Aiokafka) -> None:
     aiokafka.assigned.clear()
     assert await read(thread, 3) == []
+
+
+def test_what_is_received_has_an_agent_and_no_scan_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for the module it stands in goes through all that is loaded: a tenth of a start."""
+    noted: list[object] = []
+    monkeypatch.setattr("faust.utils.venusian._attach", lambda *args, **_: noted.append(args))
+    app = make_app("folder", KafkaLog("nowhere:9092"), LogIdentity(1, "log", 1))
+    app.receive(["visitor-log"], cast(Any, None))
+    assert [name.rpartition(".")[2] for name in app.agents] == ["visitor-log"]
+    assert noted == []
