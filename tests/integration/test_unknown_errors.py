@@ -57,36 +57,40 @@ LEARNER_BACKGROUND = (
 )
 
 
-def met_its_point(worker: Worker) -> bool:
-    return worker.fact is not None
+def met(worker: Worker, calls: tuple[str, ...]) -> bool:
+    return {fact["point"] for fact in worker.facts} == set(calls)
 
 
 def ended(worker: Worker) -> bool:
     return not worker.runs
 
 
-async def fail_in_turn(system: System, role: str, calls: tuple[str, ...], *, ends: bool) -> None:
-    """Start a worker for each of the calls, wait until it failed, and see whether it ended by that."""
+async def end_in_turn(system: System, role: str, calls: tuple[str, ...]) -> None:
+    """Start a worker for each of the calls, wait until it failed, and see that it ended by that."""
     for call in calls:
         worker = system.start(role, raises=call)
-        await system.burst_until(partial(met_its_point, worker), f"{call} was reached")
-        if ends:
-            await system.burst_until(partial(ended, worker), f"{call} ended the {role}")
-            assert worker.exit_code == 1, worker.output()
-            assert "UnknownError" in worker.output()
-            # So many deaths at one place would be laid to the entry there, which has done nothing.
-            await system.redis.delete(system.keys.attempts(role))
-        else:
-            await system.burst()
-            assert worker.runs, worker.output()
-            assert worker.stop() == 0, worker.output()
+        await system.burst_until(partial(met, worker, (call,)), f"{call} was reached")
+        await system.burst_until(partial(ended, worker), f"{call} ended the {role}")
+        assert worker.exit_code == 1, worker.output()
+        assert "UnknownError" in worker.output()
+        # So many deaths at one place would be laid to the entry there, which has done nothing.
+        await system.redis.delete(system.keys.attempts(role))
+
+
+async def outlive(system: System, role: str, calls: tuple[str, ...]) -> None:
+    """Start one worker in which each of the calls fails, and see that it goes on."""
+    worker = system.start(role, raises=" ".join(calls))
+    await system.burst_until(partial(met, worker, calls), f"each of {calls} was reached")
+    await system.burst()
+    assert worker.runs, worker.output()
+    assert worker.stop() == 0, worker.output()
 
 
 @pytest.mark.parametrize("log", LOGS)
 async def test_every_call_of_the_folder_may_fail_and_nothing_is_lost(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=41)
-    await fail_in_turn(system, "folder", FOLDER, ends=True)
-    await fail_in_turn(system, "folder", FOLDER_BACKGROUND, ends=False)
+    await end_in_turn(system, "folder", FOLDER)
+    await outlive(system, "folder", FOLDER_BACKGROUND)
     folder = system.start("folder")
     await system.burst()
     await system.settle()
@@ -99,11 +103,11 @@ async def test_every_call_of_the_folder_may_fail_and_nothing_is_lost(make_system
 async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=42)
     folder = system.start("folder")
-    await fail_in_turn(system, "learner", LEARNER, ends=True)
-    await fail_in_turn(system, "learner", LEARNER_BACKGROUND, ends=False)
+    await end_in_turn(system, "learner", LEARNER)
+    await outlive(system, "learner", LEARNER_BACKGROUND)
     # There are copies of models by now, which the next learner takes over: one that fails is put aside alone.
     blobs = "state.checkpoint_store:CheckpointStore.blobs:after"
-    await fail_in_turn(system, "learner", (blobs,), ends=False)
+    await outlive(system, "learner", (blobs,))
     # All four stay aside for seconds, while the learner commits past what waits for them, and catch up in the end.
     learner = system.start("learner", raises=f"{blobs}:12")
     await system.burst()
