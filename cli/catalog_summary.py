@@ -17,6 +17,7 @@ from personalization.catalog.cel_parser import Unreadable, parse
 from personalization.catalog.cel_tree import entries_of
 from personalization.catalog.sections.events import MEANINGS, meanings_by_name, own_mappings, sometimes
 from personalization.catalog.sections.variants import as_varied
+from personalization.catalog.tier_thresholds import MIN_VISITORS, TopShare, shares_of
 from personalization.catalog.vocabulary import VISITOR
 from personalization.catalog.walk import SECTIONS, entries, events_of, rules_of
 from personalization.catalog.windows import windows_of
@@ -174,7 +175,12 @@ def _fading(score: Score) -> str:
 
 
 def _tiers(score: Score) -> str:
-    return " ".join(f"{name} {points:g}" for name, points in sorted(score.tiers.items(), key=lambda tier: -tier[1]))
+    if shares := shares_of(score.tiers):
+        ordered = sorted(shares.items(), key=lambda tier: tier[1])
+        said = ", ".join(f"{name} {TopShare(top=share).words}" for name, share in ordered)
+        return f"{said} (of {MIN_VISITORS} visitors or more)"
+    points = {name: each for name, each in score.tiers.items() if not isinstance(each, TopShare)}
+    return " ".join(f"{name} {each:g}" for name, each in sorted(points.items(), key=lambda tier: -tier[1]))
 
 
 def _table(name: str, *columns: str) -> Table:

@@ -44,6 +44,13 @@ class NumberOrText:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberOrGroup:
+    """A finite number, or a group that has a short form."""
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True)
 class YesNo:
     """True or false."""
 
@@ -135,6 +142,7 @@ Shape: TypeAlias = (
     | Whole
     | Number
     | NumberOrText
+    | NumberOrGroup
     | YesNo
     | Choice
     | Duration
@@ -175,7 +183,7 @@ def group_of(shape: Shape, cls: type[msgspec.Struct]) -> Group:
                 if group.cls is cls:
                     return group
                 pending += [field.shape for field in group.fields.values()]
-            case ListOf(inner) | MapOf(inner) | Maybe(inner):
+            case ListOf(inner) | MapOf(inner) | Maybe(inner) | NumberOrGroup(inner):
                 pending.append(inner)
     raise KeyError(cls.__name__)
 
@@ -211,6 +219,9 @@ def _shape(info: msgspec.inspect.Type) -> Shape:
             some = [_shape(part) for part in info.types if not isinstance(part, kinds.NoneType)]
             if len(some) == 1:
                 return Maybe(some[0])
+            groups = [part for part in some if isinstance(part, Group)]
+            if len(some) == 2 and Number() in some and groups and groups[0].short is not None:
+                return NumberOrGroup(groups[0])
             one = NumberOrText(is_rule=Text(is_rule=True) in some)
             return OneOrMore(one) if any(isinstance(part, ListOf) for part in some) else one
     raise TypeError(f"a catalog type nobody taught the loader to read: {info!r}")
@@ -267,6 +278,7 @@ _PLACEHOLDERS: dict[type, Any] = {
     Whole: 0,
     Number: 0.0,
     NumberOrText: 0.0,
+    NumberOrGroup: 0.0,
     YesNo: False,
     Duration: 1,
     Moment: 0,

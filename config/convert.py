@@ -20,6 +20,7 @@ from config.catalog_shape import (
     Maybe,
     Moment,
     Number,
+    NumberOrGroup,
     NumberOrText,
     OneOrMore,
     Pair,
@@ -61,6 +62,8 @@ class Converter:
                 return self._anything(tree, path)
             case Group():
                 return self._group(tree, shape, path)
+            case NumberOrGroup(group):
+                return self._number_or_group(tree, group, path)
             case MapOf():
                 return self._map(tree, shape, path)
             case ListOf():
@@ -137,6 +140,23 @@ class Converter:
             self._fail(tree, path, f"must be such as {', '.join(others)} or {last}, not {kind(tree)}")
             return placeholder(shape)
         return made
+
+    def _number_or_group(self, tree: Tree, group: Group, path: str) -> Any:
+        if isinstance(tree, Fields):
+            return self._group(tree, group, path)
+        if isinstance(tree, Scalar) and not is_null(tree):
+            number = scalars.read_number(tree.text)
+            made = number if number is not None else group.cls.from_short(tree.text)  # type: ignore[attr-defined]  # each that has a short form reads it
+            if made is not None:
+                return made
+            if scalars.is_not_finite(tree.text):
+                self._fail(tree, path, f"must be a finite number, not {tree.text}", "not_finite")
+                return 0.0
+        *others, last = map(repr, group.cls.short_schema["examples"])  # type: ignore[attr-defined]  # as above
+        self._fail(
+            tree, path, f"must be a number such as 20, or such as {', '.join(others)} or {last}, not {kind(tree)}"
+        )
+        return 0.0
 
     def _map(self, tree: Tree, shape: MapOf, path: str) -> dict[str, Any]:
         written = self.fields(tree, path, "a group of names, each with its value")

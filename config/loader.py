@@ -38,6 +38,7 @@ _COMPARED_WITH: dict[str, tuple[str, ...]] = {
     "groups": ("events", "traits"),
     "hysteresis": ("tiers",),
     "rearm": ("tiers",),
+    "tiers": ("tiers",),
 }
 
 

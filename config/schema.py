@@ -21,6 +21,7 @@ from config.catalog_shape import (
     Maybe,
     Moment,
     Number,
+    NumberOrGroup,
     NumberOrText,
     OneOrMore,
     Pair,
@@ -94,6 +95,8 @@ def _schema(shape: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
             return {"type": "number"}
         case NumberOrText():
             return {"type": ["number", "string"] if shape.is_rule else ["number", "string", "boolean"]}
+        case NumberOrGroup(group):
+            return {"anyOf": [{"type": "number"}, *_schema(group, definitions)["anyOf"]]}
         case YesNo():
             return {"type": "boolean"}
         case Choice():

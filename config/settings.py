@@ -150,6 +150,11 @@ class Settings:
         "found in the log, 1 MiB or more: beyond it the oldest records are not found any more. At least 640 KiB a "
         "partition are used, once it has so many entries (896 KiB where requests go by several names)",
     )
+    thresholds_ms: int = _row(
+        3_600_000,
+        "between two computed thresholds of tiers by shares of visitors (`top 10%`), at least; each is a version "
+        "of the catalog. Sooner where there are none yet, or twice as many visitors",
+    )
     max_body_bytes: int = _row(4_194_304, "largest request body, decompressed")
     max_connections: int = _row(
         0,

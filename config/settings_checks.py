@@ -48,7 +48,8 @@ def problems(settings: Settings) -> list[InvalidInput]:
         found.append(InvalidInput(PREFIX + "SECRET_BEFORE", "is the secret in force; leave it out"))
     if settings.encrypt not in ("auto", "on", "off"):
         found.append(InvalidInput(PREFIX + "ENCRYPT", f"must be auto, on or off, not {settings.encrypt!r}"))
-    for name in ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms"):
+    positive = ("lease_ms", "fold_batch", "deadline_ms", "redis_timeout_ms", "api_processes", "publish_ms")
+    for name in (*positive, "thresholds_ms"):
         if getattr(settings, name) < 1:
             found.append(InvalidInput(PREFIX + name.upper(), "must be 1 or more"))
     if 0 < settings.redis_memory_bytes < MIN_REDIS_BYTES:

@@ -19,7 +19,7 @@ from installation.records import records_of
 from installation.redis_clients import DeciderReads
 from installation.secrets_of import installed_secrets
 from operations.key_changes import source_of
-from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.compiled_catalog import CompiledCatalog
 from personalization.deciding.decide import check, decide
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.deciding.decision_keys import DecisionKeys
@@ -155,13 +155,12 @@ async def _read(opened: Installation, reads: DeciderReads) -> Explaining:
     decision_keys = DecisionKeys.of(secrets, await AssignmentStore(redis, keys, secrets).load())
     items = ItemFollower(ItemStore(redis, opened.settings.namespace))
     await items.refresh()
-    version, catalog = latest
-    current = PreparedInForce(_Version(compile_catalog(catalog, version)), items)
+    compiled_of = published(opened.catalogs)
+    current = PreparedInForce(_Version(await compiled_of(latest[0])), items)
     models = ModelFollower(redis, keys, secrets.key("models"), cipher=cipher)
     await models.refresh()
     conversions = ConversionFollower(redis, keys, secrets.key("models"), cipher=cipher)
     await conversions.refresh()
-    compiled_of = published(opened.catalogs)
 
     async def prepared_of(version: int) -> PreparedCatalog | None:
         try:

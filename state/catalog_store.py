@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from personalization.catalog.catalog import Catalog, PublishedCatalog
 from personalization.catalog.compiled_windows import series_of
 from personalization.catalog.sections.challengers import Standing
+from personalization.catalog.tier_thresholds import TierThresholds, thresholds_kept
 from personalization.errors import InvalidInput, Refused
 from state.catalog_diff import catalog_diff
 
@@ -41,7 +42,7 @@ return version
 
 # The same content under the next number, if nobody published another meanwhile. KEYS: version, versions; ARGV: the
 # version meant, the history's entry as JSON, channel.
-_REACH_BACK = """
+_PUBLISH_AGAIN = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local version = redis.call('INCR', KEYS[1])
 redis.call('HSET', KEYS[2], version, ARGV[2])
@@ -76,6 +77,8 @@ return version
 """
 
 
+_NO_THRESHOLDS: Mapping[str, TierThresholds] = {}
+
 IN_FORCE_WITHIN_MS = 5_000
 """By then every process stamps what comes with the new version, or cannot reach Redis."""
 
@@ -95,6 +98,8 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
         The version published again, where this is one.
     declared
         Since when each series of events that windows look at is kept, and how much of it (``PublishedCatalog``).
+    thresholds
+        By score with tiers for shares of visitors, where these begin.
     standings
         What became of challengers, by placement.
     """
@@ -106,6 +111,7 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[str] = []
     rollback_of: int | None = None
     declared: dict[str, tuple[int, int]] = {}
+    thresholds: dict[str, TierThresholds] = {}
     standings: dict[str, Standing] = {}
 
 
@@ -137,7 +143,7 @@ class CatalogStore:
         self.channel = f"{prefix}:changed"
         self._publish = redis.register_script(_PUBLISH)
         self._restore = redis.register_script(_RESTORE)
-        self._reach_back = redis.register_script(_REACH_BACK)
+        self._publish_again = redis.register_script(_PUBLISH_AGAIN)
         self._change_keys = redis.register_script(_CHANGE_KEYS)
 
     async def publish(self, catalog: Catalog, who: str = "") -> int:
@@ -155,12 +161,13 @@ class CatalogStore:
         InvalidInput
             If there is no such version.
         """
-        old = await self.get(to)
+        old = await self._read(to)
         if old is None:
             raise InvalidInput(
                 "version", f"there is no version {to}; 'nextbest history' lists them", "unknown_name"
             )
-        return await self._run(old, who, to)
+        entry, catalog = old
+        return await self._run(catalog, who, to, entry.thresholds)
 
     async def restore(self, version: int, catalog: Catalog, who: str = "") -> None:
         """Give version number ``version``, which was lost with its Redis, its content again.
@@ -206,18 +213,31 @@ class CatalogStore:
         for series, reached_ms in since_ms.items():
             declared_ms, n_kept = declared[series]
             declared[series] = (min(declared_ms, reached_ms), n_kept)
-        entry = PublishedVersion(
-            digest=before.digest,
-            at_ms=time.time_ns() // 1_000_000,
-            who=who,
-            changes=[f"version {version}, whose windows reach back further"],
-            declared=declared,
-            standings=before.standings,
-        )
-        published = await self._reach_back(
-            keys=[self._version, self._versions], args=[version, msgspec.json.encode(entry), self.channel]
-        )
-        return int(published) or None
+        what = f"version {version}, whose windows reach back further"
+        return await self._again(version, msgspec.structs.replace(before, declared=declared), who, what)
+
+    async def set_thresholds(
+        self, version: int, thresholds: Mapping[str, TierThresholds], who: str, changes: Sequence[str]
+    ) -> int | None:
+        """Publish ``version``, the newest, anew, with other thresholds of tiers.
+
+        Parameters
+        ----------
+        thresholds
+            By score. Those of scores that are not named stay.
+        changes
+            The lines of the history.
+
+        Returns
+        -------
+        The new version; None if ``version`` is not the newest any more: then nothing is changed.
+        """
+        found = await self._read(version)
+        if found is None:
+            return None
+        before, _ = found
+        entry = msgspec.structs.replace(before, thresholds={**before.thresholds, **thresholds})
+        return await self._again(version, entry, who, *changes)
 
     async def put_standing(
         self, version: int, placement: str, standing: Standing, who: str, what: str
@@ -237,15 +257,15 @@ class CatalogStore:
         if found is None:
             return None
         before, _ = found
+        standings = {**before.standings, placement: standing}
+        return await self._again(version, msgspec.structs.replace(before, standings=standings), who, what)
+
+    async def _again(self, version: int, entry: PublishedVersion, who: str, *changes: str) -> int | None:
+        at_ms = time.time_ns() // 1_000_000
         entry = msgspec.structs.replace(
-            before,
-            at_ms=time.time_ns() // 1_000_000,
-            who=who,
-            changes=[what],
-            rollback_of=None,
-            standings={**before.standings, placement: standing},
+            entry, version=0, at_ms=at_ms, who=who, changes=list(changes), rollback_of=None
         )
-        published = await self._reach_back(
+        published = await self._publish_again(
             keys=[self._version, self._versions], args=[version, msgspec.json.encode(entry), self.channel]
         )
         return int(published) or None
@@ -277,7 +297,8 @@ class CatalogStore:
             who=who,
             changes=[what],
             declared=_declared(catalog, at_ms, before),
-            standings=_standings(before),
+            thresholds=thresholds_kept(catalog, _known(before).thresholds),
+            standings=_known(before).standings,
         )
         published = await self._change_keys(
             keys=[self._version, self._versions, self._bodies, self._ended],
@@ -293,9 +314,17 @@ class CatalogStore:
         found: Any = await cast("Any", self.redis.hgetall(self._ended))
         return {digest.decode(): int(ends_ms) for digest, ends_ms in found.items()}
 
-    async def _run(self, catalog: Catalog, who: str, rollback_of: int | None) -> int:
+    async def _run(
+        self,
+        catalog: Catalog,
+        who: str,
+        rollback_of: int | None,
+        thresholds: Mapping[str, TierThresholds] = _NO_THRESHOLDS,
+    ) -> int:
+        """Publish; ``thresholds`` are those to go by where the newest version has none of such points."""
+        before = await self._newest()
         digest, body = encode_catalog(catalog)
-        at_ms, before = time.time_ns() // 1_000_000, await self._newest()
+        at_ms = time.time_ns() // 1_000_000
         entry = PublishedVersion(
             digest=digest,
             at_ms=at_ms,
@@ -303,7 +332,8 @@ class CatalogStore:
             changes=await self._changes(catalog),
             rollback_of=rollback_of,
             declared=_declared(catalog, at_ms, before),
-            standings=_standings(before),
+            thresholds=thresholds_kept(catalog, _known(before).thresholds, thresholds),
+            standings=_known(before).standings,
         )
         version = await self._publish(
             keys=[self._version, self._versions, self._bodies],
@@ -355,7 +385,11 @@ class CatalogStore:
         entry, catalog = found
         ended = await self.ended_keys()
         return PublishedCatalog(
-            **msgspec.structs.asdict(catalog), declared=entry.declared, standings=entry.standings, ended=ended
+            **msgspec.structs.asdict(catalog),
+            declared=entry.declared,
+            ended=ended,
+            thresholds=entry.thresholds,
+            standings=entry.standings,
         )
 
     async def _read(self, version: int) -> tuple[PublishedVersion, Catalog] | None:
@@ -383,18 +417,16 @@ class CatalogStore:
         ]
 
 
-def _standings(before: PublishedVersion | None) -> dict[str, Standing]:
-    """They stay, whatever is published: each says itself which policies it is of."""
-    return {} if before is None else before.standings
+def _known(before: PublishedVersion | None) -> PublishedVersion:
+    return NOT_KNOWN if before is None else before
 
 
 def _declared(catalog: Catalog, at_ms: int, before: PublishedVersion | None) -> dict[str, tuple[int, int]]:
     """What was looked at before, as far back as now, is kept since then; the rest from the moment all have it."""
     from_now_ms = at_ms if before is None else at_ms + IN_FORCE_WITHIN_MS
-    known = {} if before is None else before.declared
     found = {}
     for series, n_kept in sorted(series_of(catalog).items()):
-        since_ms, n_before = known.get(series.id.hex(), (0, 0))
+        since_ms, n_before = _known(before).declared.get(series.id.hex(), (0, 0))
         found[series.id.hex()] = (since_ms if n_before >= n_kept else from_now_ms, n_kept)
     return found
 

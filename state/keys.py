@@ -140,6 +140,10 @@ class Keys:
         """How many visitors of a partition are in each segment."""
         return f"{self.namespace}:segment-sizes:{partition}"
 
+    def points(self, partition: int) -> str:
+        """How many visitors of a partition have how many points of each score with tiers by shares."""
+        return f"{self.namespace}:points:{partition}"
+
     @property
     def log_identity(self) -> str:
         """Which log the states were folded from."""

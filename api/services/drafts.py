@@ -20,6 +20,7 @@ from api.process.outages import Spoken
 from api.services.ports import Services
 from personalization.catalog.catalog import PublishedCatalog
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.tier_thresholds import thresholds_kept
 from personalization.deciding.decider_catalog import PreparedCatalog
 from personalization.errors import NextbestError
 from state.catalog_store import decode_catalog
@@ -121,12 +122,21 @@ class Drafts:
 
 
 def _compiled(body: bytes, in_force: CompiledCatalog, now_ms: int) -> CompiledCatalog:
-    """The draft as if it were published now: of a window that nobody looked at before nothing is known."""
+    """The draft as if it were published now: of a window that nobody looked at before nothing is known.
+
+    Tiers by shares begin where those in force do, if they are of the same points.
+    """
     catalog = decode_catalog(body)
     since = {series.key.hex(): series.declared_ms for series in in_force.series.values()}
     declared = {
         key.hex(): (since.get(key.hex(), now_ms), series.n_kept)
         for key, series in compile_catalog(catalog, 0).series.items()
     }
-    published = PublishedCatalog(**msgspec.structs.asdict(catalog), declared=declared, standings=in_force.standings)
+    thresholds = thresholds_kept(catalog, in_force.scores.computed)
+    published = PublishedCatalog(
+        **msgspec.structs.asdict(catalog),
+        declared=declared,
+        thresholds=thresholds,
+        standings=in_force.standings,
+    )
     return compile_catalog(published, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from config.loader import CheckedCatalog, check_catalog
 from operations.doctor.finding import Finding, look, ok, wrong
 from operations.doctor.surroundings import Surroundings
 from personalization.catalog.catalog import Catalog
+from personalization.catalog.tier_thresholds import MIN_VISITORS, TierThresholds, shares_of, thresholds_kept
 from personalization.explaining.number_words import counted
 from state.catalog_store import CatalogStore, encode_catalog
 
@@ -28,7 +30,7 @@ async def check_published(around: Surroundings, redis: Redis) -> list[Finding]:
         remedy = "`nextbest publish FOLDER` puts one in force"
         return [wrong("catalog", "none is published: nothing is decided", remedy)]
     version, catalog = latest
-    found = _keys(around, catalog)
+    found = [*_keys(around, catalog), *_thresholds(catalog, (await store.history(1))[0].thresholds)]
     folder = await asyncio.to_thread(_folder, around)
     if folder is None:
         return found or [ok("catalog", _summary(version, catalog))]
@@ -65,6 +67,19 @@ def _keys(around: Surroundings, catalog: Catalog) -> list[Finding]:
     if named := development_keys(catalog):
         what = f"its sources have {' and '.join(named)}, which everybody knows"
         return [look("catalog", what, "make keys of your own before others reach the API: `nextbest keys`")]
+    return []
+
+
+def _thresholds(catalog: Catalog, known: Mapping[str, TierThresholds]) -> list[Finding]:
+    """What is to be said of tiers by shares of visitors that begin nowhere yet."""
+    wanted = {name for name, score in catalog.scores.items() if shares_of(score.tiers)}
+    if waiting := sorted(wanted - thresholds_kept(catalog, known).keys()):
+        what = f"the tiers of {' and '.join(waiting)} begin nowhere yet: nobody reaches one"
+        remedy = (
+            f"once there are {MIN_VISITORS} visitors the projector computes where they begin, within minutes; if "
+            "there are, see whether it runs: `nextbest top`"
+        )
+        return [look("catalog", what, remedy)]
     return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from personalization.audience import rule_scores
+from personalization.audience.tier_words import tier_words
 from personalization.audience.variables import VisitorScope
 from personalization.visitor.purposes import PERSONALISING, may
 
@@ -13,6 +14,7 @@ def score_report(scope: VisitorScope, likely: dict[str, float]) -> dict[str, Any
     """Every score of the catalog, by name; none for who refused personalisation.
 
     ``because`` adds up to ``points``; what weighs most stands first.
+    Of tiers by shares of visitors ``threshold`` says where they begin, and since when.
 
     Parameters
     ----------
@@ -30,6 +32,8 @@ def score_report(scope: VisitorScope, likely: dict[str, float]) -> dict[str, Any
         report[name] = {"points": points}
         if name in tiers:
             report[name]["tier"] = tiers[name]
+        if scores[name].shares and name in tiers:
+            report[name]["threshold"] = tier_words(scores[name], tiers[name])
         trend = rule_scores.trend_of(scores[name], state, scope.now_ms)
         if trend is not None:
             report[name]["trend"] = trend

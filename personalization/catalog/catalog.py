@@ -22,6 +22,7 @@ from personalization.catalog.sections.privacy import Privacy
 from personalization.catalog.sections.scores import Score
 from personalization.catalog.sections.sources import Source
 from personalization.catalog.spec import Cel, Share, Spec
+from personalization.catalog.tier_thresholds import TierThresholds
 
 __all__ = [
     "AffinityRule",
@@ -121,8 +122,11 @@ class PublishedCatalog(Catalog, frozen=True, kw_only=True):
     ended
         Keys that were revoked or rotated, by their SHA-256 in hex: from when on they are refused, in milliseconds
         since 1970, whatever the catalog says of them.
+    thresholds
+        By score with tiers for shares of visitors, where these begin, as it was computed last.
     """
 
     declared: dict[str, tuple[int, int]] = {}
     standings: dict[str, Standing] = {}
     ended: dict[str, int] = {}
+    thresholds: dict[str, TierThresholds] = {}

@@ -135,7 +135,10 @@ def compile_catalog(catalog: Catalog, version: int) -> CompiledCatalog:
         version,
         catalog,
         scored=used & catalog.conversions.keys(),
-        scores=CompiledScores(asked=tuple(name for name in catalog.scores if name in used)),
+        scores=CompiledScores(
+            asked=tuple(name for name in catalog.scores if name in used),
+            computed=catalog.thresholds if isinstance(catalog, PublishedCatalog) else {},
+        ),
         looks_at_scores=looks_at_scores(catalog),
         events=events,
         counted=tuple((each, events.counted_names([each])) for each in MEANINGS if each in named.events)
@@ -180,6 +183,10 @@ def _told_of(compiled: CompiledCatalog) -> bytes:
     }
     specs = [(name, score.spec) for name, score in scores.items()]
     kept = compiled.catalog.retention
-    said = (segments.hash, specs, sorted(declared) if scores else [], kept)
-    promised = compiled.promised_ms
-    return short_hash(repr(said if promised is None else (*said, promised)))
+    said: tuple[object, ...] = (segments.hash, specs, sorted(declared) if scores else [], kept)
+    if compiled.promised_ms is not None:
+        said = (*said, compiled.promised_ms)
+    # The first thresholds move many at once; later ones move few, who are told when they come, or are looked at.
+    if known := sorted(name for name, score in compiled.scores.by_share.items() if score.thresholds is not None):
+        said = (*said, known)
+    return short_hash(repr(said))

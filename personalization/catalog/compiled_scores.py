@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.rules import Rule
+from personalization.catalog.tier_thresholds import TierThresholds
 
 if TYPE_CHECKING:
     from personalization.catalog.sections.scores import EventPoints, Repeat, Score
@@ -113,6 +114,12 @@ class CompiledScore:
         The most points that an event of each name gives it.
     taken
         (half-life, key) of the tallies that take points.
+    shares
+        By tier, the share of visitors that it is for; empty: its tiers are by points.
+    measured
+        Stands for what gives it points, if its tiers are by shares.
+    thresholds
+        Where these begin; None: nobody has computed it yet, and nobody reaches or loses a tier.
     parts
         The scores of events and traits that it is made of, each with its factor: itself, if it is one; empty if a
         model has a say in it.
@@ -136,6 +143,9 @@ class CompiledScore:
     taken: list[tuple[int, bytes]] = field(default_factory=list)
     sums: list[tuple[int, list[tuple[bytes, float, int, float]]]] = field(default_factory=list)
     expiring: list[CompiledEventPoints] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
+    measured: str = ""
+    thresholds: TierThresholds | None = None
     parts: list[tuple[float, CompiledScore]] = field(default_factory=list)
 
 
@@ -153,6 +163,10 @@ class CompiledScores:
         What stands for those counts, and for trends, in states.
     of_axes
         Those that are made of axes.
+    computed
+        The thresholds that were computed, by score.
+    by_share
+        Those with tiers for shares of visitors, by name.
     watched, watched_by_event
         Those whose tiers the fold follows, by name, and by each event that may change them.
     """
@@ -162,5 +176,7 @@ class CompiledScores:
     tallies_by_event: dict[str, list[Tally]] = field(default_factory=dict)
     tally_keys: set[bytes] = field(default_factory=set)
     of_axes: list[CompiledScore] = field(default_factory=list)
+    computed: dict[str, TierThresholds] = field(default_factory=dict)
+    by_share: dict[str, CompiledScore] = field(default_factory=dict)
     watched: dict[str, CompiledScore] = field(default_factory=dict)
     watched_by_event: dict[str, list[CompiledScore]] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from personalization.catalog.catalog import Catalog
 from personalization.catalog.compiled_windows import is_followed
 from personalization.catalog.rules import VISITOR_VARIABLES, Rule
+from personalization.catalog.tier_thresholds import shares_of
 from personalization.catalog.windows import Window
 from personalization.errors import InvalidInput
 
@@ -56,7 +57,11 @@ def _of_score(catalog: Catalog, name: str) -> Iterator[KeptOpen]:
 
 def _watched(catalog: Catalog) -> set[str]:
     """The scores whose tiers are followed, and those that they are made of."""
-    found = {name for name, score in catalog.scores.items() if len(score.tiers) > 1 or score.axes}
+    found = {
+        name
+        for name, score in catalog.scores.items()
+        if len(score.tiers) > 1 or shares_of(score.tiers) or score.axes
+    }
     for name in tuple(found):
         found.update((*catalog.scores[name].axes, *catalog.scores[name].blend))
     return found & catalog.scores.keys()

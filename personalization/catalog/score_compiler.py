@@ -21,6 +21,7 @@ from personalization.catalog.compiled_scores import (
 )
 from personalization.catalog.compiled_series import CompiledSeries
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
+from personalization.catalog.tier_thresholds import REST, TierThresholds, TopShare, measured_by, shares_of
 from personalization.catalog.vocabulary import STEADY_VARIABLES
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ def compile_scores(check: Check, compiled: CompiledCatalog, specs: Mapping[str, 
         _take_parts(score, compiled.scores.by_name)
         if score.spec.axes:
             compiled.scores.of_axes.append(score)
+        if score.shares:
+            compiled.scores.by_share[score.name] = score
+            message = (
+                "are shares of visitors, and what a model says of all of them is worked out nowhere; write points, "
+                "such as {warm: 0, hot: 50}"
+            )
+            check.demand(bool(score.parts) or not score.spec.blend, f"scores.{score.name}.tiers", message)
         if len(score.tiers) > 1 and score.parts:
             compiled.scores.watched[score.name] = score
             _take_directions(score, compiled.events)
@@ -101,7 +109,7 @@ def _compile_score(check: Check, compiled: CompiledCatalog, name: str, spec: Sco
             most = float(event.tally.at_most or math.inf)
             sums.setdefault(event.tally.half_life_ms, []).append((event.tally.key, event.points, event.group, most))
     made.sums = list(sums.items())
-    made.tiers = _tiers(check, where, spec)
+    _enter_tiers(check, compiled, where, made)
     if spec.trend is not None:
         check.demand(bool(spec.events), f"{where}.trend", "needs events; it compares the points they gave")
         _check_half_life(check, f"{where}.trend.over", spec.trend.over_ms)
@@ -196,19 +204,73 @@ def _group(check: Check, groups: Mapping[str, int], where: str, name: str) -> in
     return groups.get(name, -1)
 
 
-def _tiers(check: Check, where: str, spec: Score) -> list[Tier]:
-    ordered = sorted(spec.tiers.items(), key=lambda tier: tier[1])
-    for tier, starts_at in ordered:
-        check.demand(math.isfinite(starts_at), f"{where}.tiers.{tier}", "must be a number of points")
-    for (below, lower), (tier, higher) in itertools.pairwise(ordered):
-        check.demand(lower < higher, f"{where}.tiers.{tier}", f"starts where {below!r} does; give it more points")
-    check.demand(len(ordered) != 1, f"{where}.tiers", "is one alone, which everybody has; write two or more")
+def _enter_tiers(check: Check, compiled: CompiledCatalog, where: str, score: CompiledScore) -> None:
+    spec, catalog = score.spec, compiled.catalog
     if spec.hysteresis is not None:
         check.demand(bool(spec.tiers), f"{where}.hysteresis", "needs tiers, which it keeps from flapping")
         check.demand(0 <= spec.hysteresis < math.inf, f"{where}.hysteresis", "must be 0 or more points")
     check.demand(
         spec.rearm_ms is None or bool(spec.tiers), f"{where}.rearm", "needs tiers, whose reaching it tells"
     )
+    points = {tier: each for tier, each in spec.tiers.items() if not isinstance(each, TopShare)}
+    if len(points) == len(spec.tiers):
+        score.tiers = _tiers_by_points(check, where, spec, points)
+        return
+    message = "mixes points and shares of visitors; write all of one kind, such as {hot: top 10%, cold: rest}"
+    check.demand(not points, f"{where}.tiers", message)
+    if points or not _check_shares(check, where, spec):
+        return
+    score.shares = shares_of(spec.tiers)
+    score.measured = measured_by(catalog, score.name)
+    known = compiled.scores.computed.get(score.name)
+    if known is not None and known.covers(score.measured, frozenset(score.shares.values()) - {1.0}):
+        score.thresholds = known
+    score.tiers = _tiers_by_share(spec, score.shares, score.thresholds)
+
+
+def _check_shares(check: Check, where: str, spec: Score) -> bool:
+    n_before, seen = len(check.errors), dict[float, str]()
+    for tier, each in spec.tiers.items():
+        if not isinstance(each, TopShare):
+            continue
+        message = "is a share of all visitors: it must lie above 0% and below 100%, e.g. top 10%"
+        check.demand(0 < each.top <= 1, f"{where}.tiers.{tier}", message)
+        if each.top in seen:
+            message = f"is for {each.words}, as {seen[each.top]!r} is; give it another share, or leave it out"
+            check.fail(f"{where}.tiers.{tier}", message)
+        seen[each.top] = tier
+    if 1.0 not in seen:
+        message = f"is the tier of everybody else; give it another name, or write {REST}: {REST}"
+        check.demand(REST not in spec.tiers, f"{where}.tiers.{REST}", message)
+    message = f"is for everybody, and is alone; write another, such as {{hot: top 10%, cold: {REST}}}"
+    check.demand(seen.keys() != {1.0}, f"{where}.tiers", message)
+    return len(check.errors) == n_before
+
+
+def _tiers_by_share(spec: Score, shares: Mapping[str, float], known: TierThresholds | None) -> list[Tier]:
+    """The tiers, lowest first. Without thresholds nobody reaches one, and nobody loses the one they have."""
+    ordered = sorted(shares.items(), key=lambda tier: -tier[1])
+    made = [Tier(ordered[0][0], -math.inf, -math.inf)]
+    for tier, share in ordered[1:]:
+        if known is None:
+            made.append(Tier(tier, math.inf, -math.inf))
+            continue
+        starts_at = dict(known.points)[share]
+        if starts_at is None:
+            made.append(Tier(tier, math.inf, math.inf))
+            continue
+        held = DEFAULT_HYSTERESIS * abs(starts_at) if spec.hysteresis is None else spec.hysteresis
+        made.append(Tier(tier, starts_at, starts_at - min(held, (starts_at - made[-1].starts_at) / 2)))
+    return made
+
+
+def _tiers_by_points(check: Check, where: str, spec: Score, points: Mapping[str, float]) -> list[Tier]:
+    ordered = sorted(points.items(), key=lambda tier: tier[1])
+    for tier, starts_at in ordered:
+        check.demand(math.isfinite(starts_at), f"{where}.tiers.{tier}", "must be a number of points")
+    for (below, lower), (tier, higher) in itertools.pairwise(ordered):
+        check.demand(lower < higher, f"{where}.tiers.{tier}", f"starts where {below!r} does; give it more points")
+    check.demand(len(ordered) != 1, f"{where}.tiers", "is one alone, which everybody has; write two or more")
     made: list[Tier] = []
     for tier, starts_at in ordered:
         gap = starts_at - made[-1].starts_at if made else math.inf
@@ -295,11 +357,13 @@ def _take_directions(score: CompiledScore, by_meaning: CompiledEvents) -> None:
     score.raised_by = frozenset(score.changed_by - turned)
     score.has_traits = any(part.traits for _, part in score.parts)
     for tier, above in itertools.pairwise(score.tiers):
-        score.next_at[tier.name] = above.starts_at
+        score.next_at[tier.name] = above.starts_at if above.starts_at < math.inf else None
     score.next_at[score.tiers[-1].name] = None
     nothing = max(score.low, min(0.0, score.high))
+    # Computed thresholds move, and whose tier is not written in their state has to stay in the one they were in.
     score.rest = next(
-        (tier.name for tier in reversed(score.tiers) if tier.starts_at <= nothing), score.tiers[0].name
+        (tier.name for tier in reversed(score.tiers) if tier.starts_at <= nothing and not score.shares),
+        score.tiers[0].name,
     )
     score.next_at[None] = score.next_at[score.rest]
 

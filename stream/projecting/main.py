@@ -16,6 +16,8 @@ from installation.secrets_of import secrets_of
 from installation.visitors import visitors_of
 from personalization.errors import EpochClosed, Refused
 from personalization.projecting.read_models import read_models
+from state.catalog_store import CatalogStore
+from state.points_store import PointsStore
 from state.projection_store import Place, ProjectionStore
 from state.records import ROWS_PURPOSE
 from state.redis_memory import RedisMemory
@@ -25,6 +27,7 @@ from stream.house import House, open_house
 from stream.metrics import ProjectorMetrics
 from stream.projecting.lag import ProjectorLag
 from stream.projecting.projector import COLUMNS, Logged, Projector
+from stream.projecting.quantile_census import QuantileCensus
 from stream.projecting.segment_census import SegmentCensus
 from stream.running import run_app, run_together, stop_signals
 from stream.transports.offsets import OffsetPolicy
@@ -113,13 +116,17 @@ async def main(settings: Settings) -> None:
         policy.on_gap = metrics.gap
         tasks = TaskSupervisor(lambda name: metrics.task_restarts.labels(name).inc(), fatal=(Refused, EpochClosed))
         memory = RedisMemory(house.redis, metrics.redis_memory)
-        census = SegmentCensus(
-            SegmentStore(house.redis, house.keys, visitors_of(settings, house.redis, house.keys, house.cipher)),
+        visitors = visitors_of(settings, house.redis, house.keys, house.cipher)
+        segments = SegmentStore(house.redis, house.keys, visitors)
+        census = SegmentCensus(segments, house.catalogs, bulk.owned_visitors, house.identity.n_partitions)
+        quantiles = QuantileCensus(
+            segments,
+            PointsStore(house.redis, house.keys),
             house.catalogs,
-            lambda: {
-                place.partition for place in map(bulk.place, app.owned_partitions()) if place.topic == VISITOR_LOG
-            },
+            CatalogStore(house.redis, settings.namespace),
+            bulk.owned_visitors,
             house.identity.n_partitions,
+            settings.thresholds_ms,
         )
 
         def not_ready() -> str | None:
@@ -136,6 +143,7 @@ async def main(settings: Settings) -> None:
                 tasks.keep("lag", lag.run)
                 tasks.keep("redis-memory", memory.run)
                 tasks.keep("segment-census", census.run)
+                tasks.keep("quantile-census", quantiles.run)
                 health = health_server(metrics, settings.metrics_host, settings.metrics_port, not_ready, warnings)
                 async with health:
                     await run_together(run_app(app, stop), tasks.until_fatal())

@@ -12,6 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import aclosing
 from typing import Protocol
 
 from background.cancelling import pause
@@ -20,15 +21,10 @@ from personalization.audience.segment_lists import is_listed, segments_inside, w
 from personalization.catalog.compiled_catalog import CompiledCatalog
 from state.segment_store import SegmentSizes, SegmentStore
 from state.transient import is_transient
+from stream.projecting.visitor_walk import CPU_SHARE, walk
 from stream.wall_clock import wall_clock_ms
 
 logger = logging.getLogger(__name__)
-
-CPU_SHARE = 0.02
-"""Of one core."""
-
-REST_S = 0.005
-"""After each step at least, so that others on the loop have their turn."""
 
 BETWEEN_S = 60.0
 """Between two walks at most: sizes that are minutes old are good enough for a list that people read."""
@@ -122,22 +118,16 @@ class SegmentCensus:
         rules = {name: rule for name, rule in catalog.segments.items() if why_not_listed(rule, catalog) is None}
         sizes = {partition: Counter[str]() for partition in owned}
         n_visitors = Counter[int]()
-        cursor = 0
-        while rules:
-            began_s = time.thread_time()  # what others do on this thread meanwhile makes it rest longer
-            cursor, states = await self._store.step(cursor)
-            if frozenset(self._owned()) != owned or self._catalogs.current.version != catalog.version:
-                return False
-            for key, state in states.items():
-                partition = partition_of(key, self._n_partitions)
-                if partition not in owned or not is_listed(state):
-                    continue
-                n_visitors[partition] += 1
-                sizes[partition].update(segments_inside(key, state, rules, catalog, self._now_ms()))
-            worked_s = time.thread_time() - began_s
-            if not cursor:
-                break
-            await pause(max(REST_S, worked_s / self._cpu_share - worked_s))
+        if rules:
+            async with aclosing(walk(self._store, self._cpu_share)) as walked:
+                async for states in walked:
+                    if frozenset(self._owned()) != owned or self._catalogs.current.version != catalog.version:
+                        return False
+                    for key, state in states.items():
+                        partition = partition_of(key, self._n_partitions)
+                        if partition in owned and is_listed(state):
+                            n_visitors[partition] += 1
+                            sizes[partition].update(segments_inside(key, state, rules, catalog, self._now_ms()))
         for partition in owned:
             found = {name: sizes[partition][name] for name in rules}
             await self._store.write(

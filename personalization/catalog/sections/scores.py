@@ -11,6 +11,7 @@ from personalization.catalog.duration import DAY_MS, read_duration_ms
 from personalization.catalog.score_compiler import compile_scores
 from personalization.catalog.section import RuleAt, Section
 from personalization.catalog.spec import Cel, Share, Spec
+from personalization.catalog.tier_thresholds import TopShare
 from personalization.catalog.vocabulary import EVENT, VISITOR
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class Score(Spec, frozen=True, kw_only=True):
         Scores and conversions by name, each with the factor it is multiplied by, in place of events and traits:
         this one is the sum.
     tiers
-        By name, from how many points on. The lowest holds for everybody below the second.
+        By name, from how many points on; the lowest holds for everybody below the second. Or by name, for which
+        share of all visitors: `top 10%`, and `rest` for everybody else; thresholds are computed of them then.
     hysteresis
         How many points below its threshold a tier is lost; a tenth of the threshold if absent, at most half way to
         the next tier below.
@@ -164,7 +166,7 @@ class Score(Spec, frozen=True, kw_only=True):
     range: tuple[float, float] | None = None
     axes: tuple[str, ...] = ()
     blend: dict[str, float] = {}
-    tiers: dict[str, float] = {}
+    tiers: Mapping[str, float | TopShare] = {}
     hysteresis: float | None = None
     rearm_ms: int | None = None
     trend: Trend | None = None

@@ -100,6 +100,48 @@ BAD = {
         "  x: {events: [{event: A, points: 1}], tiers: {warm: 3, hot: 3}}",
         "scores.x.tiers.hot: starts where 'warm' does; give it more points",
     ),
+    "a share without its sign": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: top 10, cold: rest}}",
+        "scores.x.tiers.hot: must be a number such as 20, or such as 'top 10%' or 'rest', not 'top 10'",
+    ),
+    "a list for a tier": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: [3], cold: 1}}",
+        "scores.x.tiers.hot: must be a number such as 20, or such as 'top 10%' or 'rest', not a list",
+    ),
+    "a tier of no bound": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: .inf, cold: 1}}",
+        "scores.x.tiers.hot: must be a finite number, not .inf",
+    ),
+    "points and shares": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: top 10%, cold: 0}}",
+        "scores.x.tiers: mixes points and shares of visitors; write all of one kind, such as {hot: top 10%, "
+        "cold: rest}",
+    ),
+    "nobody's share": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: top 0%}}",
+        "scores.x.tiers.hot: is a share of all visitors: it must lie above 0% and below 100%, e.g. top 10%",
+    ),
+    "more than all": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: top 110%}}",
+        "scores.x.tiers.hot: is a share of all visitors: it must lie above 0% and below 100%, e.g. top 10%",
+    ),
+    "the same share": (
+        "  x: {events: [{event: A, points: 1}], tiers: {hot: top 10%, warm: top 10%}}",
+        "scores.x.tiers.warm: is for top 10%, as 'hot' is; give it another share, or leave it out",
+    ),
+    "the rest alone": (
+        "  x: {events: [{event: A, points: 1}], tiers: {cold: rest}}",
+        "scores.x.tiers: is for everybody, and is alone; write another, such as {hot: top 10%, cold: rest}",
+    ),
+    "a name that is taken": (
+        "  x: {events: [{event: A, points: 1}], tiers: {rest: top 10%}}",
+        "scores.x.tiers.rest: is the tier of everybody else; give it another name, or write rest: rest",
+    ),
+    "shares of what a model says": (
+        "  x: {blend: {fit: 1, buys: 3}, tiers: {hot: top 10%}}\nconversions: {buys: {event: Ordered}}",
+        "scores.x.tiers: are shares of visitors, and what a model says of all of them is worked out nowhere; write "
+        "points, such as {warm: 0, hot: 50}",
+    ),
     "hysteresis": (
         "  x: {events: [{event: A, points: 1}], tiers: {warm: 3, hot: 5}, hysteresis: 2}",
         "scores.x.hysteresis: is 2, and 'hot' starts 2 points above the tier below; write less than that",
