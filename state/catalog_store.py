@@ -297,7 +297,7 @@ class CatalogStore:
             who=who,
             changes=[what],
             declared=_declared(catalog, at_ms, before),
-            thresholds=thresholds_kept(catalog, _known(before).thresholds),
+            thresholds=thresholds_kept(decode_catalog(body), _known(before).thresholds),
             standings=_known(before).standings,
         )
         published = await self._change_keys(
@@ -332,7 +332,7 @@ class CatalogStore:
             changes=await self._changes(catalog),
             rollback_of=rollback_of,
             declared=_declared(catalog, at_ms, before),
-            thresholds=thresholds_kept(catalog, _known(before).thresholds, thresholds),
+            thresholds=thresholds_kept(decode_catalog(body), _known(before).thresholds, thresholds),
             standings=_known(before).standings,
         )
         version = await self._publish(

@@ -223,7 +223,8 @@ def _enter_tiers(check: Check, compiled: CompiledCatalog, where: str, score: Com
     score.shares = shares_of(spec.tiers)
     score.measured = measured_by(catalog, score.name)
     known = compiled.scores.computed.get(score.name)
-    if known is not None and known.covers(score.measured, frozenset(score.shares.values()) - {1.0}):
+    # Whether they are of these points was seen when they were published: what a version means stays what it is.
+    if known is not None and known.covers(frozenset(score.shares.values()) - {1.0}):
         score.thresholds = known
     score.tiers = _tiers_by_share(spec, score.shares, score.thresholds)
 

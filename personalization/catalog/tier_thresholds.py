@@ -84,9 +84,9 @@ class TierThresholds(msgspec.Struct, frozen=True):
     n_visitors: int
     points: tuple[tuple[float, float | None], ...]
 
-    def covers(self, measured: str, shares: frozenset[float]) -> bool:
-        """Whether these are thresholds of such points, for all of these shares."""
-        return self.measured == measured and shares <= dict(self.points).keys()
+    def covers(self, shares: frozenset[float]) -> bool:
+        """Whether they say where all of these shares begin."""
+        return shares <= dict(self.points).keys()
 
 
 def shares_of(tiers: Mapping[str, float | TopShare]) -> dict[str, float]:
@@ -100,13 +100,20 @@ def shares_of(tiers: Mapping[str, float | TopShare]) -> dict[str, float]:
 
 
 def measured_by(catalog: Catalog, name: str) -> str:
-    """Stands for all that says how many points a visitor has of a score."""
+    """Stands for all that says how many points a visitor has of a score.
+
+    The catalog is one as it is read from its store: there numbers are of one kind. What has its default is left
+    out, so that a later release, which knows of more, says the same of an old catalog.
+    """
     score = catalog.scores[name]
     said = [
-        (each.events, each.traits, each.groups, each.half_life_ms, each.expires_ms, each.range, each.blend)
+        (
+            *(each.events, each.traits, sorted(each.groups.items())),
+            *(each.half_life_ms, each.expires_ms, each.range, sorted(each.blend.items())),
+        )
         for each in (score, *(catalog.scores[part] for part in score.blend if part in catalog.scores))
     ]
-    return short_hash(repr(said), 6).hex()
+    return short_hash(msgspec.json.encode(said).decode(), 6).hex()
 
 
 def thresholds_kept(catalog: Catalog, *known: Mapping[str, TierThresholds]) -> dict[str, TierThresholds]:

@@ -1,8 +1,9 @@
-"""How many visitors have how many points: small, added up over partitions, exact for small whole numbers.
+"""How many visitors have how many points: bounded in size, and added up over partitions.
 
-Points are counted in buckets whose width is 1/128 of a power of two, so every whole number up to 256 has one of its
-own, and no bucket is wider than 0.8 % of the points in it. Beside its count a bucket keeps the least points in it:
-a threshold is points that somebody has, and whoever has as many is on the same side of it.
+Points are counted in buckets, each a small part of a power of two wide: at first a millionth, so that nearly all
+points have a bucket of their own; where there are more than there is room for, two and two become one. Beside its
+count a bucket keeps the least points in it: a threshold is points that somebody has, and whoever has as many is on
+the same side of it.
 """
 
 from __future__ import annotations
@@ -12,25 +13,33 @@ from collections.abc import Iterable
 
 import msgspec
 
-STEPS = 128
-"""Buckets to a power of two: two thresholds that are told apart differ by less than 1 %."""
+FINEST = 2**20
+"""Buckets to a power of two, at first."""
 
 NOTHING = 2.0**-10
 """Points below are none: what has faded to a thousandth of a point is a memory of it."""
 
 LARGEST = 2.0**40
-"""Points beyond are counted as so many. So there are at most 2 · 50 · 128 buckets, some 200 KB."""
+"""Points beyond are counted as so many."""
 
 
 class PointsHistogram(msgspec.Struct, array_like=True):
     """Counts by bucket.
 
+    Of points that lie within ten powers of two, 4,096 buckets are .25 % of the points wide.
+
     Attributes
     ----------
+    room
+        How many buckets there may be, 128 or more.
+    steps
+        How many there are to a power of two.
     buckets
         (how many have points in the bucket, the least of these points).
     """
 
+    room: int = 4_096
+    steps: int = FINEST
     buckets: dict[int, tuple[int, float]] = {}
 
     @property
@@ -40,13 +49,17 @@ class PointsHistogram(msgspec.Struct, array_like=True):
 
     def add(self, points: float) -> None:
         """Count a visitor."""
-        bucket = _bucket(points)
+        bucket = _bucket(points, self.steps)
         self._add(bucket, 1, points if bucket else 0.0)
+        self._fit()
 
     def merge(self, other: PointsHistogram) -> None:
         """Count all whom ``other`` counted."""
+        self._coarsen(other.steps)
+        factor = other.steps // self.steps
         for bucket, (count, least) in other.buckets.items():
-            self._add(bucket, count, least)
+            self._add(_coarser(bucket, factor), count, least)
+        self._fit()
 
     def thresholds(self, shares: Iterable[float]) -> tuple[tuple[float, float | None], ...]:
         """By share, the least points that so large a share of visitors has at most.
@@ -73,18 +86,37 @@ class PointsHistogram(msgspec.Struct, array_like=True):
         before, lowest = self.buckets.get(bucket, (0, math.inf))
         self.buckets[bucket] = before + count, min(least, lowest)
 
+    def _fit(self) -> None:
+        while len(self.buckets) > self.room and self.steps > 1:
+            self._coarsen(self.steps // 2)
 
-def _bucket(points: float) -> int:
+    def _coarsen(self, steps: int) -> None:
+        if steps >= self.steps:
+            return
+        factor, buckets = self.steps // steps, self.buckets
+        self.steps, self.buckets = steps, {}
+        for bucket, (count, least) in buckets.items():
+            self._add(_coarser(bucket, factor), count, least)
+
+
+def _bucket(points: float, steps: int) -> int:
     """The number of a bucket, which grows with the points; 0 for none.
 
-    >>> [_bucket(points) for points in (-1.0, 0.0, 1e-9)]
-    [-1408, 0, 0]
-    >>> len({_bucket(points) for points in range(257)}), _bucket(1000.0) == _bucket(1001.0)
-    (257, True)
+    >>> [_bucket(points, 128) for points in (-1.0, 0.0, 1e-9, 1.0, 1.5)]
+    [-1408, 0, 0, 1408, 1472]
     """
     size = min(abs(points), LARGEST)
     if size < NOTHING:
         return 0
     mantissa, exponent = math.frexp(size)  # the size is mantissa · 2 ** exponent, the mantissa from 1/2 to 1
-    number = (exponent + 10) * STEPS + int((mantissa * 2 - 1) * STEPS)
+    number = (exponent + 10) * steps + int((mantissa * 2 - 1) * steps)
     return number if points > 0 else -number
+
+
+def _coarser(bucket: int, factor: int) -> int:
+    """The number of the bucket that takes in this one, where there are so many times fewer.
+
+    >>> [_coarser(_bucket(points, 128), 64) == _bucket(points, 2) for points in (-7.3, -1.0, 0.0, 0.01, 900.0)]
+    [True, True, True, True, True]
+    """
+    return bucket // factor if bucket >= 0 else -(-bucket // factor)

@@ -36,7 +36,15 @@ WHO = "nextbest projector"
 """In the history of the catalog."""
 
 MOVED = 0.02
-"""Of a threshold: one that moved by less is left where it is. Buckets of points are .8 % wide."""
+"""Of a threshold: one that moved by less is left where it is."""
+
+BUCKETS = 1 << 17
+"""Of points, of all scores and partitions that a projector counts."""
+
+MOST_BUCKETS, FEWEST_BUCKETS = 4_096, 1_024
+"""Of one score and partition. A bucket takes up some 20 bytes in Redis, and 200 while it is counted."""
+
+MERGED_BUCKETS = 1 << 16
 
 SOON_S = 2.0
 """Between two walks at least."""
@@ -161,7 +169,8 @@ class QuantileCensus:
         """One walk; False: it was given up, for other points count, or other partitions are owned by now."""
         owned, measured = frozenset(self._owned()), _measured(catalog)
         scores = {score.measured: score for score in catalog.scores.by_share.values()}
-        counted = {partition: {each: PointsHistogram() for each in scores} for partition in owned}
+        room = min(MOST_BUCKETS, max(FEWEST_BUCKETS, BUCKETS // (len(owned) * len(scores) or 1)))
+        counted = {partition: {each: PointsHistogram(room) for each in scores} for partition in owned}
         async with aclosing(walk(self._visitors, self._cpu_share)) as walked:
             async for states in walked:
                 if frozenset(self._owned()) != owned or _measured(self._catalogs.current) != measured:
@@ -198,7 +207,7 @@ class QuantileCensus:
         changes: list[str] = []
         for name, score in catalog.scores.by_share.items():
             parts = [None if each is None else each.counted.get(score.measured) for each in found]
-            all_visitors = PointsHistogram()
+            all_visitors = PointsHistogram(MERGED_BUCKETS)
             for part in parts:
                 if part is not None:
                     all_visitors.merge(part)
@@ -208,7 +217,8 @@ class QuantileCensus:
             made = TierThresholds(
                 score.measured, self._now_ms(), all_visitors.n_visitors, all_visitors.thresholds(shares)
             )
-            if score.thresholds is None or _has_moved(dict(score.thresholds.points), dict(made.points)):
+            known = score.thresholds
+            if known is None or known.measured != made.measured or _has_moved(known, made):
                 thresholds[name] = made
                 changes.append(_change(score, made))
         if not thresholds:
@@ -224,7 +234,7 @@ class QuantileCensus:
         known = score.thresholds
         if n_visitors < MIN_VISITORS:
             return False
-        if known is None or n_visitors >= 2 * known.n_visitors:
+        if known is None or known.measured != score.measured or n_visitors >= 2 * known.n_visitors:
             return True
         return self._now_ms() - known.at_ms >= self._every_ms
 
@@ -233,14 +243,15 @@ def _measured(catalog: CompiledCatalog) -> frozenset[str]:
     return frozenset(score.measured for score in catalog.scores.by_share.values())
 
 
-def _has_moved(before: Mapping[float, float | None], after: Mapping[float, float | None]) -> bool:
+def _has_moved(before: TierThresholds, after: TierThresholds) -> bool:
     """Whether a threshold is another now.
 
-    >>> [_has_moved({0.1: 50.0}, {0.1: points}) for points in (50.5, 52.0, None)]
+    >>> before, *after = (TierThresholds("", 0, 500, ((0.1, points),)) for points in (50.0, 50.5, 52.0, None))
+    >>> [_has_moved(before, each) for each in after]
     [False, True, True]
     """
-    for share, points in after.items():
-        was = before.get(share)
+    for share, points in after.points:
+        was = dict(before.points).get(share)
         if was is None or points is None:
             if was is not points:
                 return True

@@ -28,13 +28,11 @@ def lead(points: float = 20, **terms: Any) -> Score:
     return Score(events=(EventPoints(event="V", points=points),), **{"tiers": HOT_AND_WARM, **terms})
 
 
-def catalog(
-    version: int, score: Score, /, *points: float | None, n_visitors: int = 500, of: Score | None = None
-) -> CompiledCatalog:
+def catalog(version: int, score: Score, /, *points: float | None, n_visitors: int = 500) -> CompiledCatalog:
     """With where hot and warm begin, if that is known."""
     placements = {"hero": Placement(content=("a",), default="a")}
     terms: dict[str, Any] = {"placements": placements, "content": {"a": Content(body="a")}}
-    measured = measured_by(PublishedCatalog(**terms, scores={"lead": of or score}), "lead")
+    measured = measured_by(PublishedCatalog(**terms, scores={"lead": score}), "lead")
     known = TierThresholds(measured, 1_700_000_000_000, n_visitors, tuple(zip((0.1, 0.4), points, strict=True)))
     thresholds = {"lead": known} if points else {}
     return compile_catalog(PublishedCatalog(**terms, scores={"lead": score}, thresholds=thresholds), version)
@@ -94,8 +92,7 @@ def test_while_other_points_are_not_measured_everybody_keeps_their_tier() -> Non
     world = World(catalog(1, lead(), 60, 20))
     world.track(KEY, "V")
     dearer = lead(2_000)
-    world.catalog = catalog(2, dearer, 60, 20, of=lead())
-    assert world.catalog.scores.by_name["lead"].thresholds is None, "those of other points say nothing"
+    world.catalog = without(dearer, 2)
     world.track(KEY, "V")
     world.track("a:2", "V")
     assert (told(world), told(world, "a:2")) == ([("cold", "warm")], [])
