@@ -177,8 +177,8 @@ def _fading(score: Score) -> str:
 def _tiers(score: Score) -> str:
     if shares := shares_of(score.tiers):
         ordered = sorted(shares.items(), key=lambda tier: tier[1])
-        said = ", ".join(f"{name} {TopShare(top=share).words}" for name, share in ordered)
-        return f"{said} (of {MIN_VISITORS} visitors or more)"
+        said = ", ".join(f"{name} {TopShare(top=share).words}" for name, share in ordered if share < 1)
+        return f"{said}, {ordered[-1][0]} for all others (once there are {MIN_VISITORS} visitors)"
     points = {name: each for name, each in score.tiers.items() if not isinstance(each, TopShare)}
     return " ".join(f"{name} {each:g}" for name, each in sorted(points.items(), key=lambda tier: -tier[1]))
 

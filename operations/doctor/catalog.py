@@ -30,7 +30,7 @@ async def check_published(around: Surroundings, redis: Redis) -> list[Finding]:
         remedy = "`nextbest publish FOLDER` puts one in force"
         return [wrong("catalog", "none is published: nothing is decided", remedy)]
     version, catalog = latest
-    found = [*_keys(around, catalog), *_thresholds(catalog, (await store.history(1))[0].thresholds)]
+    found = [*_keys(around, catalog), *of_thresholds(catalog, (await store.history(1))[0].thresholds)]
     folder = await asyncio.to_thread(_folder, around)
     if folder is None:
         return found or [ok("catalog", _summary(version, catalog))]
@@ -70,7 +70,7 @@ def _keys(around: Surroundings, catalog: Catalog) -> list[Finding]:
     return []
 
 
-def _thresholds(catalog: Catalog, known: Mapping[str, TierThresholds]) -> list[Finding]:
+def of_thresholds(catalog: Catalog, known: Mapping[str, TierThresholds]) -> list[Finding]:
     """What is to be said of tiers by shares of visitors that begin nowhere yet."""
     wanted = {name for name, score in catalog.scores.items() if shares_of(score.tiers)}
     if waiting := sorted(wanted - thresholds_kept(catalog, known).keys()):

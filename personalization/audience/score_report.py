@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from personalization.audience import rule_scores
-from personalization.audience.tier_words import tier_words
+from personalization.audience.tier_words import where_tier_begins
 from personalization.audience.variables import VisitorScope
 from personalization.visitor.purposes import PERSONALISING, may
 
@@ -33,7 +33,7 @@ def score_report(scope: VisitorScope, likely: dict[str, float]) -> dict[str, Any
         if name in tiers:
             report[name]["tier"] = tiers[name]
         if scores[name].shares and name in tiers:
-            report[name]["threshold"] = tier_words(scores[name], tiers[name])
+            report[name]["threshold"] = where_tier_begins(scores[name], tiers[name])
         trend = rule_scores.trend_of(scores[name], state, scope.now_ms)
         if trend is not None:
             report[name]["trend"] = trend

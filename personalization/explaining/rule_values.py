@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from personalization.audience.tier_words import where_tier_begins
 from personalization.audience.variables import VisitorScope
 from personalization.audience.window_reading import read_window
 from personalization.catalog.cel_tree import (
@@ -116,7 +117,15 @@ def see(look: Look, scope: VisitorScope) -> Seen:
     if look.entry is not None and (value is None or isinstance(value, Mapping)):
         name = f"{look.text}.{look.entry}" if look.entry.isidentifier() else f"{look.text}[{look.entry!r}]"
         value = None if value is None else value.get(look.entry)
-    return Seen(name, value, f"{name} is {in_words(value)}")
+    return Seen(name, value, f"{name} is {in_words(value)}{_threshold(look, scope, value)}")
+
+
+def _threshold(look: Look, scope: VisitorScope, value: Any) -> str:
+    """Where a tier for a share of all visitors begins, in brackets; empty for what is none."""
+    if look.path[0] != "tiers" or len(look.path) != 2 or not isinstance(value, str):
+        return ""
+    score = scope.catalog.scores.by_name.get(look.path[1])
+    return f" ({where_tier_begins(score, value)})" if score is not None and score.shares else ""
 
 
 def _see_window(look: Look, window: Window, scope: VisitorScope) -> Seen:

@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cli.doctor import surroundings
 from config.loader import check_catalog, shipped_catalog
 from config.setting_values import PREFIX
 from config.settings import Settings
-from operations.doctor.catalog import of_files
+from operations.doctor.catalog import of_files, of_thresholds
 from operations.doctor.disk import room
 from operations.doctor.examination import examine, is_wrong
 from operations.doctor.finding import Finding, Level
@@ -28,6 +29,9 @@ from operations.doctor.surroundings import Surroundings, readable
 from operations.doctor.threads import DaemonThreads
 from operations.doctor.versions import check_packages, of_version
 from operations.watching.inner_port import Readiness
+from personalization.catalog.catalog import Catalog, Score
+from personalization.catalog.sections.scores import EventPoints
+from personalization.catalog.tier_thresholds import TierThresholds, TopShare, measured_by
 from state.catalog_store import encode_catalog
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -201,6 +205,18 @@ def test_files_on_disk_are_compared_with_what_is_in_force(tmp_path: Path) -> Non
     (tmp_path / "broken.yaml").write_text("placements: {hero: {content: [nothing]}}")
     broken = of_files(tmp_path, check_catalog(tmp_path), 3, digest)
     assert " mistake" in broken[0].what
+
+
+def test_tiers_by_shares_that_begin_nowhere_are_told() -> None:
+    score = Score(events=(EventPoints(event="V", points=1.0),), tiers={"hot": TopShare(top=0.1)})
+    catalog = Catalog(placements={}, content={}, scores={"lead": score})
+    waiting = of_thresholds(catalog, {})
+    assert levels(waiting) == [("catalog", Level.LOOK)]
+    assert "the tiers of lead begin nowhere yet" in waiting[0].what
+    assert "100 visitors" in waiting[0].do
+    known = TierThresholds(measured_by(catalog, "lead"), 1, 500, ((0.1, 5.0),))
+    assert of_thresholds(catalog, {"lead": known}) == []
+    assert levels(of_thresholds(catalog, {"lead": structs.replace(known, measured="other")})) == levels(waiting)
 
 
 @pytest.mark.parametrize(

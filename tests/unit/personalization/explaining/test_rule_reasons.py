@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalization.audience.variables import VisitorScope
-from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.catalog import PublishedCatalog, Score
+from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.rules import VISITOR_VARIABLES, Rule, scope
+from personalization.catalog.sections.scores import EventPoints
+from personalization.catalog.tier_thresholds import TierThresholds, TopShare
 from personalization.explaining.rule_parts import look, parts_of
 from personalization.explaining.rule_reasons import explain_rule
 from personalization.visitor.visitor_state import VisitorState
@@ -141,3 +144,24 @@ def test_where_nothing_is_known_all_of_the_visitor_is_missing() -> None:
     reason = explain_rule(Rule(of.segments["keen"].source, "when", VISITOR_VARIABLES, looks_back=True), nobody)
     assert reason.values == {"known": True, 'count("Viewed", within="7d")': None}
     assert not reason.holds
+
+
+def test_a_tier_by_shares_is_told_with_its_threshold_and_its_date() -> None:
+    lead = Score(events=(EventPoints(event="Viewed", points=1.0),), tiers={"hot": TopShare(top=0.1)})
+    terms: dict[str, Any] = {
+        "placements": {},
+        "content": {},
+        "scores": {"lead": lead},
+        "segments": {"best": "tiers.lead == 'hot'"},
+    }
+    known = TierThresholds("", 1_700_000_000_000, 500, ((0.1, 5.0),))
+    of = compile_catalog(PublishedCatalog(**terms, thresholds={"lead": known}), 1)
+    assert explain_rule(of.segments["best"], visitor(of)).failing == [
+        "tiers.lead == 'hot' does not hold: tiers.lead is 'rest' (fewer than the 5 points from which hot begins, "
+        "the top 10% of 500 visitors at 2023-11-14 22:13 UTC)"
+    ]
+    of = compile_catalog(PublishedCatalog(**terms), 1)
+    assert (
+        "tiers.lead is 'rest' (nobody reaches another tier before"
+        in explain_rule(of.segments["best"], visitor(of)).failing[0]
+    )

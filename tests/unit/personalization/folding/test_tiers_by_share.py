@@ -135,7 +135,7 @@ def test_the_report_says_where_the_tier_begins_and_since_when() -> None:
     told_of = score_report(scope, {})["lead"]
     assert (told_of["tier"], told_of["threshold"]) == (
         "warm",
-        "warm: from 20 points on, the top 40% of 500 visitors at 2023-11-14 22:13 UTC, and kept down to 18",
+        "from 20 points on, the top 40% of 500 visitors at 2023-11-14 22:13 UTC, and kept down to 18",
     )
 
 
