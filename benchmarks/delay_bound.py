@@ -64,7 +64,7 @@ def main() -> None:
     print(f"{'file':32} {'prompt':>7} {'late':>7} {'lost':>7} {'at least':>9}")
     rows = []
     for file in options.files:
-        table = by_label(file, options.label, None)
+        table = by_label(file, options.label)
         rows.append(measured(table, options.orders, options.delay, options.update_every))
         print(_line(file.name, *rows[-1]), flush=True)
     print(_line("mean", *np.mean(rows, axis=0).tolist()))

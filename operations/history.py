@@ -1,18 +1,19 @@
-"""A history from a CSV file: features by name as the live system would have them, and a 0/1 label."""
+"""A history from a file: features by name as the live system would have them, and a 0/1 label."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from online_models.reward_model import FloatArray
-from operations.csv_file import Row, read_rows
+from operations.tables.leaks import Target, leaks, left_out, one_sided
+from operations.tables.reading import AS_FOUND, Reading
+from operations.tables.table_file import read_table
 from personalization.errors import InvalidInput
 from personalization.features import MAX_FEATURES, FeatureValue
-
-TRUE, FALSE = frozenset({"1", "1.0", "true", "t", "yes", "y"}), frozenset({"0", "0.0", "false", "f", "no", "n"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,37 +26,44 @@ class History:
         Features per row; an empty cell is absent, a number a float, anything else a category.
     labels
         Shape (n,), in {0, 1}.
+    notes
+        What was found in the file or chosen and may surprise, a sentence each.
     """
 
-    rows: list[dict[str, FeatureValue]]
+    rows: Sequence[dict[str, FeatureValue]]
     labels: FloatArray
+    notes: tuple[str, ...] = ()
 
 
-def read_history(path: Path, label: str, limit: int | None = None) -> History:
-    """Read a CSV file with a header, gzipped where its first bytes say so.
+def read_history(
+    path: Path,
+    label: str,
+    limit: int | None = None,
+    ignored: Sequence[str] = (),
+    said: Reading = AS_FOUND,
+) -> History:
+    """Read a delimited file, gzipped where its first bytes say so; what gives the label away is left out.
 
     Raises
     ------
     InvalidInput
-        Naming the option or the line, and what to write instead.
+        Naming the option, or file, line and column, and what to write instead.
     """
-    rows = read_rows(path, {label: "--label"}, limit)
-    n_features = len(rows[0].cells) - 1
-    if not n_features:
-        raise InvalidInput(str(path), "has no column beside the label to predict from")
-    if n_features > MAX_FEATURES:
-        raise InvalidInput(str(path), f"has {n_features} features, at most {MAX_FEATURES} are learned")
-    y = np.array([_label(row, label) for row in rows])
+    table = read_table(path, {label: "--label", **dict.fromkeys(ignored, "--ignore")}, limit, ignored, said)
+    notes = list(table.notes)
+    y = table.labels(label)
     if y.min() == y.max():
         raise InvalidInput("--label", f"every row of {label!r} is {y[0]:g}: both outcomes are needed")
-    return History([row.context({label}) for row in rows], y)
-
-
-def _label(row: Row, label: str) -> float:
-    text = row.cells[label]
-    word = text.lower()
-    if word in TRUE:
-        return 1.0
-    if word in FALSE:
-        return 0.0
-    raise InvalidInput(row.place, f"column {label!r} is {text!r}: write 1 for converted, 0 for not")
+    target = Target(f"the label `{label}`", y.astype(np.intp), ("0", "1"))
+    away = {name: why for name, why in leaks(table.contexts, target).items() if name not in said.keep}
+    notes += [left_out(name, why) for name, why in away.items()]
+    rows = table.contexts.without(away)
+    notes += one_sided(rows.without(said.keep), target)
+    if not rows.columns:
+        why = " (" + "; ".join(notes) + ")" if notes else ""
+        raise InvalidInput(str(path), f"has no column beside the label to predict from{why}")
+    if len(rows.columns) > MAX_FEATURES:
+        raise InvalidInput(
+            str(path), f"has {len(rows.columns)} features, at most {MAX_FEATURES} are learned: --ignore some"
+        )
+    return History(rows, y, tuple(notes))

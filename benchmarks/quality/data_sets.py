@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from operations.simulation.table import Table, by_label, by_log, by_rewards
+from operations.simulation.table import Columns, Table, by_label, by_log, by_rewards
 
 HALVES = ("first_half", "second_half")
 
@@ -53,11 +53,11 @@ class DataSet:
         """The rows, as ``nextbest simulate`` reads them."""
         path = folder / self.file
         if self.kind == "label":
-            return by_label(path, self.option("--label"), limit)
+            return by_label(path, self.option("--label"), Columns(limit=limit))
         if self.kind == "rewards":
-            return by_rewards(path, self.option("--rewards").split(","), limit)
+            return by_rewards(path, self.option("--rewards").split(","), Columns(limit=limit))
         ignored = self.option("--ignore").split(",") if "--ignore" in self.options else ()
-        return by_log(path, self.option("--shown"), self.option("--reward"), limit=limit, ignored=ignored)
+        return by_log(path, self.option("--shown"), self.option("--reward"), columns=Columns(ignored, limit=limit))
 
     def option(self, name: str) -> str:
         """The value of one of the options."""

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from cli.simulate import simulate
 from operations.simulation.play import PlaySettings, order_of, play
-from operations.simulation.table import by_label
+from operations.simulation.table import Columns, by_label
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.errors import InvalidInput
 
@@ -23,8 +23,11 @@ FIELDS = {
     "mean_reward",
     "sd",
     "per_order",
+    "interval",
     "first_half",
+    "first_half_interval",
     "second_half",
+    "second_half_interval",
     "accepted",
     "us_per_decision",
     "us_per_update",
@@ -136,7 +139,7 @@ def test_delay_and_rare_updates_are_played(visitors: Path) -> None:
 
 
 def test_what_is_only_known_afterwards_is_no_context(visitors: Path) -> None:
-    table = by_label(visitors, "best", ignored=["device"])
+    table = by_label(visitors, "best", Columns(ignored=["device"]))
     assert {name for context in table.contexts for name in context} == {
         name for context in by_label(visitors, "best").contexts for name in context if name != "device"
     }
@@ -144,7 +147,7 @@ def test_what_is_only_known_afterwards_is_no_context(visitors: Path) -> None:
     assert result["rows"] == 50
 
 
-@pytest.mark.parametrize("ending", ["html", "png"])
+@pytest.mark.parametrize("ending", ["html", "png", "svg"])
 def test_the_plot_is_a_page_or_a_picture(visitors: Path, tmp_path: Path, ending: str) -> None:
     plot = tmp_path / f"curve.{ending}"
     run(str(leave_only(visitors, "age", "best")), "--label", "best", "--orders", "1", "--plot", str(plot))
@@ -152,8 +155,11 @@ def test_the_plot_is_a_page_or_a_picture(visitors: Path, tmp_path: Path, ending:
         assert plot.read_bytes().startswith(b"\x89PNG")
         return
     page = plot.read_text()
-    svg = ElementTree.fromstring(page[page.index("<svg") : page.rindex("</body>")])
+    svg = ElementTree.fromstring(page[page.index("<svg") : page.rindex("</svg>") + len("</svg>")])
     assert len([each for each in svg.iter() if each.get("id", "").startswith("line2d")]) > 2
+    texts = {each.text for each in svg.iter() if each.tag.endswith("text")}
+    assert {"default", "uniform", "best fixed (young)"} <= texts
+    assert any(each.get("id", "").startswith("FillBetween") for each in svg.iter())
 
 
 @pytest.mark.parametrize(

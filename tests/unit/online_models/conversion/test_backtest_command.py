@@ -79,7 +79,7 @@ def test_people_get_a_table(history: Path) -> None:
         ("a,bought\n1,1\n2\n", "history.csv:3: has 1 cells"),
         ("a,bought\n1,1\n2,maybe\n", "history.csv:3: column 'bought' is 'maybe'"),
         ("a,bought\n1,1\n2,1\n", "both outcomes"),
-        ('a,bought\n"x,1\n', "no CSV file"),
+        ('a,bought\n"x,1\n', r"history.csv:2: a quote begins there that does not end"),
     ],
 )
 def test_bad_files_are_named_with_the_line_and_the_remedy(tmp_path: Path, text: str, says: str) -> None:

@@ -1,3 +1,5 @@
+"""Whatever is wrong with a file is named: file, line, column, and what to do."""
+
 from __future__ import annotations
 
 import gzip
@@ -5,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from operations.csv_file import read_rows
 from operations.simulation.table import by_label, by_log, by_rewards
 from personalization.errors import InvalidInput
 
@@ -14,18 +15,6 @@ def write(tmp_path: Path, content: str | bytes) -> Path:
     path = tmp_path / "visitors.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
-
-
-def test_cells_are_numbers_categories_or_missing(tmp_path: Path) -> None:
-    path = write(tmp_path, "\ufeff,age, device ,label\n0,31, phone,a\n1,,nan,b\n\n")
-    rows = read_rows(path, {"label": "--label"})
-    assert [row.context({"label"}) for row in rows] == [{"age": 31.0, "device": "phone"}, {}]
-    assert [row.place for row in rows] == ["visitors.csv:2", "visitors.csv:3"]
-
-
-def test_what_is_gzipped_is_known_by_its_first_bytes(tmp_path: Path) -> None:
-    path = write(tmp_path, gzip.compress(b"age,label\n31,a\n"))
-    assert len(read_rows(path, {})) == 1
 
 
 @pytest.mark.parametrize(
@@ -37,8 +26,15 @@ def test_what_is_gzipped_is_known_by_its_first_bytes(tmp_path: Path) -> None:
         (b"age,label\n1,\n", "visitors.csv:2: column 'label' is empty"),
         (b"age,age,label\n1,2,a\n", "names a column twice: age"),
         (b"age,kind\n1,2\n", "--label: visitors.csv has no column 'label'; it has age, kind"),
-        (b"\xff\xfe,label\n1,a\n", "no CSV file in UTF-8"),
-        (b'age,label\n"1"2,a\n', "no CSV file in UTF-8"),
+        (b"\xff\xfe,label\n1,a\n", "visitors.csv:1: there or soon after, text is not utf-16"),
+        (b'age,label\n"1"2,a\n', "visitors.csv:2: a quoted cell goes on after its closing quote"),
+        (b'age,label\n1,a\n"2,b\n3,a\n', "visitors.csv:3: a quote begins there that does not end"),
+        ("age,label\nü,a\nö,a\n".encode() + b"\xfc,a\n", "visitors.csv:4: is UTF-8, but the byte fc there is not"),
+        (b"PK\x03\x04" + bytes(40), "is an Excel workbook or a zip archive: save the sheet as CSV"),
+        (b"PAR1" + bytes(40), "is a Parquet file"),
+        (b'{"age": 1, "label": "a"}\n', "looks like JSON"),
+        (b"age,label\n" + b"1" * (1 << 21), "visitors.csv:2: is longer than"),
+        (b"age,label\n" + b"".join(b"1,a%d\n" % n for n in range(30)), "30 different values in 30 rows"),
         (gzip.compress(b"age,label\n1,a\n", mtime=0)[:-6], "cannot be read"),
     ],
 )
