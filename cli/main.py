@@ -36,6 +36,10 @@ COMMANDS = {
         "cli.replay_decision:replay_decision",
         "Make one decision again, bit for bit, from its record and the log.",
     ),
+    "evaluate": (
+        "cli.evaluate:evaluate",
+        "What another policy would have brought on the decisions that were logged.",
+    ),
     "backtest": (
         "cli.backtest:backtest",
         "Predict each row of a history, then learn it: what a conversion model would have been worth live.",

@@ -114,7 +114,7 @@ class ModelSnapshot:
         With 20 arms nearly all of the time is what numpy takes per call, however much a call has to do.
         """
         estimates = self.scorer.estimate_all(arms, contexts, arm_features)
-        shares = _weights(estimates, policy)
+        shares = weights_of(estimates, policy)
         low, high = self.reward_range
         mean, sd = estimates.mean, estimates.sd
         if (low, high) != (0.0, 1.0):
@@ -190,7 +190,7 @@ MANY_ROWS = 6
 """From so many on, what numpy takes per call is less than what Python takes per arm."""
 
 
-def _weights(estimates: Estimates, policy: PolicySpec) -> list[tuple[int, ...]]:
+def weights_of(estimates: Estimates, policy: PolicySpec) -> list[tuple[int, ...]]:
     """The probabilities of B contexts, with floors where the policy has some: B times K integers over 2³²."""
     decide = POLICIES[policy.name]
     if decide is linucb and len(estimates.mean) == 1 and len(estimates.arms) <= FEW_ARMS:
