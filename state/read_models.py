@@ -7,10 +7,11 @@ from redis.exceptions import RedisError
 
 from personalization.catalog.duration import DAY_MS
 from personalization.errors import Unavailable
+from personalization.evaluation.strata import Stratum
 from personalization.evaluation.trial_sums import TrialSums
 from personalization.projecting import trials
 from personalization.projecting.arms import ArmOfSide, ArmSums, arms_in, buckets_over
-from personalization.projecting.experiments import KEPT_DAYS, Stratum, bucket_name, strata_in
+from personalization.projecting.experiments import KEPT_DAYS, bucket_name, strata_in
 from personalization.projecting.sums import ReadSums
 from state.keys import Keys
 from state.projection_store import read_sums

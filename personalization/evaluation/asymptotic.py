@@ -48,9 +48,30 @@ def half_width(n: float, sd: float, alpha: float = 0.05, narrowest_at: float = 1
     >>> round(half_width(10_000, 1.0) / one_look, 2)
     1.55
     """
-    rho2 = (-2.0 * math.log(alpha) + math.log(-2.0 * math.log(alpha) + 1.0)) / narrowest_at
+    rho2 = _rho2(alpha, narrowest_at)
     spread = n * rho2 + 1.0
     return sd * math.sqrt(2.0 * spread / (n * n * rho2) * math.log(math.sqrt(spread) / alpha))
+
+
+def p_value_of(mean: float, n: float, sd: float, alpha: float = 0.05, narrowest_at: float = 10_000) -> float:
+    """The level at which the interval around ``mean`` just reaches 0, its shape being that of ``alpha``.
+
+    It is below ``alpha`` where ``half_width(n, sd, alpha, narrowest_at)`` is less than ``mean``'s distance from 0.
+
+    >>> width = half_width(5_000, 2.0)
+    >>> round(p_value_of(width, 5_000, 2.0), 9), p_value_of(0.0, 5_000, 2.0)
+    (0.05, 1.0)
+    """
+    if sd <= 0.0:
+        return 1.0 if mean == 0.0 else 0.0
+    rho2 = _rho2(alpha, narrowest_at)
+    spread = n * rho2 + 1.0
+    exponent = 0.5 * math.log(spread) - 0.5 * (mean * n / sd) ** 2 * rho2 / spread
+    return math.exp(min(0.0, exponent))
+
+
+def _rho2(alpha: float, narrowest_at: float) -> float:
+    return (-2.0 * math.log(alpha) + math.log(-2.0 * math.log(alpha) + 1.0)) / narrowest_at
 
 
 def mean_at_any_time(seen: Moments, alpha: float = 0.05, narrowest_at: float = 10_000) -> Interval:

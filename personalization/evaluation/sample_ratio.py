@@ -18,7 +18,11 @@ CONCENTRATION = 10_000.0
 """How near to the split a broken one is expected: the larger, the nearer."""
 
 LEAST_EXPECTED = 5.0
-"""Visitors who are expected on the smallest side before anything is said."""
+"""Visitors who are expected on each of two sides before anything is said.
+
+The test is valid for any counts, so that a third side may be as small as it likes: what it adds is little. Of two
+visitors nothing would be found, and nobody should be told that a split holds that nothing was seen of.
+"""
 
 
 class Split(NamedTuple):
@@ -52,7 +56,8 @@ def log_bayes_factor(split: Split, concentration: float = CONCENTRATION) -> floa
 def p_value(splits: Sequence[Split]) -> float | None:
     """At most α of all sound experiments ever have a value of α or less, at whatever look.
 
-    Splits that were in force one after the other are judged together. None: too few visitors for a word on it.
+    Splits that were in force one after the other, all of the same sides, are judged together. None: too few
+    visitors for a word on it.
 
     >>> found = p_value([Split((0.5, 0.5), (50_000, 51_500))])
     >>> found is not None and found < 0.001
@@ -60,6 +65,8 @@ def p_value(splits: Sequence[Split]) -> float | None:
     >>> p_value([Split((0.95, 0.05), (60, 0))]) is None
     True
     """
-    if sum(sum(split.counts) * min(split.shares) for split in splits) < LEAST_EXPECTED:
+    by_side = zip(*([share * sum(split.counts) for share in split.shares] for split in splits), strict=True)
+    expected = sorted((sum(each) for each in by_side), reverse=True)
+    if len(expected) < 2 or expected[1] < LEAST_EXPECTED:
         return None
     return min(1.0, math.exp(min(0.0, -sum(map(log_bayes_factor, splits)))))

@@ -19,7 +19,7 @@ def test_the_interval_holds_the_differences_that_no_side_bets_away() -> None:
     assert found.mean == pytest.approx(2 * (260 - 200) / 8_000)
     assert found.low < found.mean < found.high
     values = np.array([2.0, -2.0, 0.0])
-    bets = Bets(values, np.array([260.0, 200.0, 7_540.0]), -2.0, 2.0)
+    bets = Bets(values, np.array([260.0, 200.0, 7_540.0]), np.full(3, 4.0))
     for edge, sign in ((found.low, 1), (found.high, -1)):
         assert bets.log_capital(edge, sign) == pytest.approx(np.log(2 / 0.05), abs=1e-6)
 
@@ -27,7 +27,7 @@ def test_the_interval_holds_the_differences_that_no_side_bets_away() -> None:
 def test_whoever_bets_a_fixed_share_has_the_product_of_what_each_visitor_brought() -> None:
     values = np.array([2.0, -2.0, 0.0])
     outcomes = [2.0, 0.0, 0.0, -2.0, 2.0, 0.0]
-    bets = Bets(values, np.array([2.0, 1.0, 3.0]), -2.0, 2.0, np.array([0.1, 0.3]))
+    bets = Bets(values, np.array([2.0, 1.0, 3.0]), np.full(3, 4.0), np.array([0.1, 0.3]))
     for mean, sign in ((0.0, 1), (0.4, 1), (-0.2, -1)):
         capital = [np.prod([1 + sign * stake / 4 * (x - mean) for x in outcomes]) for stake in (0.1, 0.3)]
         assert bets.log_capital(mean, sign) == pytest.approx(np.log(np.mean(capital)), abs=1e-12)
@@ -36,7 +36,9 @@ def test_whoever_bets_a_fixed_share_has_the_product_of_what_each_visitor_brought
 def test_splits_that_were_in_force_one_after_the_other_are_judged_together() -> None:
     one, other = Counts(3_000, 180, 3_000, 150), Counts(5_700, 342, 300, 15)
     together = difference_of_shares({0.5: one, 0.95: other})
-    weighed = (2 * (180 - 150) + 342 / 0.95 - 15 / 0.05) / 12_000
+    weighs, weighs_other = 0.5 * 0.5, 0.95 * 0.05  # as much as a visitor tells
+    weighed = weighs * 2 * (180 - 150) + weighs_other * (342 / 0.95 - 15 / 0.05)
+    weighed /= 6_000 * (weighs + weighs_other)
     assert together.mean == pytest.approx(weighed)
     assert together.low < weighed < together.high
 

@@ -8,7 +8,8 @@ import pytest
 
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
 from personalization.events.participant import Participant
-from personalization.projecting.experiments import EVERYBODY, Experiments, bucket_name, strata_in
+from personalization.evaluation.strata import EVERYBODY
+from personalization.projecting.experiments import Experiments, bucket_name, strata_in
 from personalization.projecting.sums import no_sums
 
 SPLIT = {"control": 0.1, "": 0.9}
