@@ -10,7 +10,7 @@ TREATED = "treated"
 """All sides but the control together. No variant may be called so."""
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class Difference(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """One side against another in one metric.
 
     Attributes
@@ -70,7 +70,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
-class Money(msgspec.Struct, frozen=True, kw_only=True):
+class Money(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """What the treated brought beyond what they would have brought on the control, with intervals.
 
     Attributes
@@ -92,7 +92,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
-class Course(msgspec.Struct, frozen=True, kw_only=True):
+class Course(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """How soon a share came after the first exposure, on one side: a curve (Kaplan and Meier 1958).
 
     Attributes
@@ -111,7 +111,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     high: list[float]
 
 
-class ExperimentReport(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentReport(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """The report of one placement's experiment.
 
     Attributes

@@ -1,0 +1,1 @@
+"""What experiments brought, for people: read from an installation, and told in a terminal or on a page."""
