@@ -17,6 +17,9 @@ _BELOW = 48.0
 _LABEL = 15.0
 """So far apart, at least, stand the names of two sides."""
 
+_MARK = 46.0
+"""So far apart, at least, stand two times."""
+
 N_LOOKS = 4
 """Sides that are told apart by line and colour; more look like the last."""
 
@@ -34,7 +37,7 @@ def course_picture(id_: str, courses: Sequence[Course]) -> Markup:
             line(_LEFT, y, _RIGHT, y, "grid" if step else "base"),
             text(_LEFT - 8, y + 4, share(step), "tick", "end"),
         ]
-    for at_ms in _marks(times):
+    for at_ms in _marks(times, places):
         x = places.x(at_ms)
         parts += [
             line(x, _BOTTOM, x, _BOTTOM + 4, "base"),
@@ -107,17 +110,12 @@ def _look(at: int) -> int:
     return min(at, N_LOOKS - 1)
 
 
-def _marks(times: Sequence[int], most: int = 8) -> list[int]:
-    """Of the times those that are written on the axis: spread over it, first and last among them."""
-    if len(times) <= most:
-        return list(times)
-    logs = [math.log(each) for each in times]
-    found: list[int] = []
-    for at in range(most):
-        wanted = logs[0] + (logs[-1] - logs[0]) * at / (most - 1)
-        nearest = min(range(len(times)), key=lambda each: abs(logs[each] - wanted))
-        if times[nearest] not in found:
-            found.append(times[nearest])
+def _marks(times: Sequence[int], places: _Places) -> list[int]:
+    """Of the times those that are written on the axis: the last, and before it as many as have room."""
+    found = [times[-1]]
+    for at_ms in reversed(times[:-1]):
+        if places.x(found[-1]) - places.x(at_ms) >= _MARK:
+            found.append(at_ms)
     return found
 
 

@@ -14,7 +14,7 @@ SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 NOTHING = "–"
 _MOST_DECIMALS = 4
 _CENTS = 2
-_SHARES, _AMOUNTS = 0.3, 1.0
+_SHARES, _AMOUNTS, _SUMS = 0.3, 1.0, 2.0
 """How many digits of an interval's width are written: of 1.5 points one, of half a point as well, of 0.05 two."""
 
 
@@ -30,6 +30,8 @@ class Scale:
         What stands around a mean.
     after_change
         What stands behind a difference.
+    decimals
+        Digits behind the point; below 0 as many before it are 0.
     """
 
     factor: float = 1.0
@@ -61,7 +63,8 @@ class Scale:
         return f"at least {write(low)}" if high is None else f"{write(low)} to {write(high)}"
 
     def _written(self, value: float, sign: str) -> str:
-        return f"{sign}{self.before}{abs(value * self.factor):,.{self.decimals}f}"
+        rounded = abs(round(value * self.factor, self.decimals))
+        return f"{sign}{self.before}{rounded:,.{max(0, self.decimals)}f}"
 
 
 def scale_of(difference: Difference) -> Scale:
@@ -77,23 +80,23 @@ def scale_of(difference: Difference) -> Scale:
     if difference.kind == "share":
         width = 100 * _width(difference.low, difference.high, difference.mean_against)
         return Scale(100.0, "", " %", " points", max(1, _decimals(width, _SHARES)))
-    return _amount(difference.unit, _width(difference.low, difference.high, difference.mean_against))
+    return _amount(difference.unit, _width(difference.low, difference.high, difference.mean_against), _AMOUNTS)
 
 
 def scale_of_money(money: Money) -> Scale:
     """How an amount of money is written, and what is one over another.
 
     >>> scale_of_money(Money(name="n", metric="m", unit="EUR", value=12340.4, low=2e3, high=3e4)).mean(12340.4)
-    '€12,340'
+    '€12,300'
     """
     known = money.value is not None and math.isfinite(money.value)
-    return _amount(money.unit, _width(money.low, money.high, money.value if known else None))
+    return _amount(money.unit, _width(money.low, money.high, money.value if known else None), _SUMS)
 
 
-def _amount(unit: str, width: float) -> Scale:
-    decimals = _decimals(width, _AMOUNTS)
+def _amount(unit: str, width: float, digits: float) -> Scale:
+    decimals = _decimals(width, digits)
     if unit in SIGNS:
-        decimals = max(_CENTS, decimals) if decimals else 0
+        decimals = max(_CENTS, decimals) if decimals > 0 else decimals
         return Scale(1.0, SIGNS[unit], "", "", decimals)
     behind = f" {unit}" if unit else ""
     return Scale(1.0, "", behind, behind, decimals)
@@ -109,11 +112,11 @@ def _decimals(width: float, digits: float) -> int:
     """Digits behind the point, if so many of an interval's width are written.
 
     >>> _decimals(1.0, 1.0), _decimals(0.04, 1.0), _decimals(250.0, 1.0), _decimals(0.0, 1.0)
-    (1, 3, 0, 1)
+    (1, 3, -1, 1)
     """
     if not width > 0.0 or not math.isfinite(width):
         return 1
-    return min(_MOST_DECIMALS, max(0, math.ceil(digits - math.log10(width))))
+    return min(_MOST_DECIMALS, math.ceil(digits - math.log10(width)))
 
 
 def share(value: float) -> str:

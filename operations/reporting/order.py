@@ -40,10 +40,14 @@ def of_everybody(differences: Iterable[Difference]) -> list[Difference]:
     return [each for each in differences if not each.segment]
 
 
-def of_segments(differences: Iterable[Difference]) -> list[Sequence[Difference]]:
-    """Those of segments, together where they compare the same sides."""
+def by_sides(differences: Iterable[Difference]) -> list[Sequence[Difference]]:
+    """Those that compare the same sides, together."""
     found: dict[tuple[str, str], list[Difference]] = {}
     for each in differences:
-        if each.segment:
-            found.setdefault((each.side, each.against), []).append(each)
+        found.setdefault((each.side, each.against), []).append(each)
     return list(found.values())
+
+
+def of_segments(differences: Iterable[Difference]) -> list[Sequence[Difference]]:
+    """Those of segments, together where they compare the same sides."""
+    return by_sides(each for each in differences if each.segment)

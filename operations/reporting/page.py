@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from operations.reporting import numbers
+from operations.reporting import numbers, rows
 from operations.reporting.course_picture import brief, course_picture
 from operations.reporting.forest import forest
 from operations.reporting.markup import Markup, element, joined, void
-from operations.reporting.numbers import NOTHING, scale_of, scale_of_money
+from operations.reporting.numbers import NOTHING, scale_of
 from operations.reporting.order import by_metric, finding, of_everybody, of_segments
+from operations.reporting.rows import Cell
 from operations.reporting.sides import compared, side_name
 from operations.reporting.split_picture import split_picture
 from personalization.evaluation.experiment_report import Course, Difference, ExperimentReport, Money
-from personalization.explaining.number_words import length, moment
+from personalization.explaining.number_words import moment
 
 _STYLE = Path(__file__).with_name("page.css")
 _LOADS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
@@ -72,89 +73,67 @@ def page(reports: Sequence[ExperimentReport], made_ms: int) -> str:
 
 
 def _article(report: ExperimentReport, id_: str) -> Markup:
-    parts = [element("h1", f"What {report.placement} brought"), _facts(report)]
+    parts = [element("h1", f"What {report.placement} brought")]
+    if report.counts:
+        parts.append(element("p", rows.facts(report), class_="facts"))
     why_not = finding(report).why_not
     if why_not:
         parts.append(element("p", _unbroken(why_not), class_="callout", role="status"))
     else:
         parts += [element("p", _unbroken(finding(report).words), class_="lead")]
         parts += [_differences(report, id_), _money(report.money), _courses(report.courses, id_)]
+        parts.append(_segments(report, id_))
     if report.split:
         parts.append(_took_part(report, id_))
     return element("article", *parts)
 
 
-def _facts(report: ExperimentReport) -> Markup:
-    n = sum(report.counts.values())
-    watched = f"each watched for {length(report.horizon_ms)} from the first time they were shown something"
-    return element("p", f"{n:,} {'visitor' if n == 1 else 'visitors'}, {watched}.", class_="facts")
-
-
 def _differences(report: ExperimentReport, id_: str) -> Markup:
     parts, lead = [], finding(report).words
     for at, (metric, differences) in enumerate(by_metric(report)):
-        everybody, segments = of_everybody(differences), of_segments(differences)
+        everybody = of_everybody(differences)
+        if not everybody:
+            continue
         parts.append(element("h3", metric))
         parts += [
             element("p", _unbroken(words)) for each in everybody if (words := each.words or each.missing) != lead
         ]
         parts.append(_figure(forest(f"{id_}-{at}", everybody, scale_of(everybody[0]))))
-        parts.append(_difference_table(everybody, f"{metric}, everybody"))
-        for number, group in enumerate(segments):
-            picture = forest(f"{id_}-{at}-{number}", group, scale_of(group[0]))
-            parts.append(element("p", f"By segment: {compared(group[0])}.", class_="facts"))
-            parts += [_figure(picture), _difference_table(group, f"{metric}, by segment")]
+        parts.append(_difference_table(everybody, metric))
     return _section("What changed", *parts)
 
 
+def _segments(report: ExperimentReport, id_: str) -> Markup:
+    parts = []
+    for at, (metric, differences) in enumerate(by_metric(report)):
+        for number, group in enumerate(of_segments(differences)):
+            caption = f"{metric}: {compared(group[0])}"
+            parts.append(element("h3", caption))
+            parts.append(_figure(forest(f"{id_}-{at}-{number}", group, scale_of(group[0]))))
+            parts.append(_difference_table(group, caption))
+    return _section("By segment", *parts) if parts else Markup("")
+
+
 def _difference_table(differences: Sequence[Difference], caption: str) -> Markup:
-    heads = ("who", "this side", "the other", "difference", "interval", "relative", "p", "could be seen")
-    rows = []
+    found = []
     for each in differences:
-        who = f"{each.segment}: {compared(each)}" if each.segment else compared(each)
-        scale = scale_of(each)
-        if each.missing:
-            rows.append(element("tr", element("th", who, scope="row"), element("td", each.missing, colspan=7)))
-            continue
-        rows.append(
-            _row(
-                who,
-                _two_lines(scale.mean(each.mean_side), f"of {each.n_side:,}"),
-                _two_lines(scale.mean(each.mean_against), f"of {each.n_against:,}"),
-                scale.change(each.difference),
-                _two_lines(scale.interval(each.low, each.high), numbers.level(each.level)),
-                _two_lines(
-                    numbers.relative(each.relative),
-                    numbers.relative_interval(each.relative_low, each.relative_high),
-                ),
-                numbers.p_value(each.p_value),
-                NOTHING if each.detectable is None else numbers.share(each.detectable),
-            )
-        )
-    return _table(caption, heads, rows)
-
-
-def _two_lines(value: str, below: str) -> Markup:
-    return joined(value, Markup("") if below == NOTHING else element("small", below))
+        who, *cells = rows.of_difference(each)
+        name = each.segment or who.figure
+        found.append(_in_words(name, each.missing, len(cells)) if each.missing else _row(name, cells))
+    return _table(caption, rows.DIFFERENCES, found)
 
 
 def _money(money: Sequence[Money]) -> Markup:
     if not money:
         return Markup("")
-    rows = []
+    found = []
     for each in money:
-        name = f"{each.name}: {each.metric}" if each.metric else each.name
-        scale = scale_of_money(each)
-        if each.value is None:
-            why_not = each.missing or each.words or NOTHING
-            rows.append(element("tr", element("th", name, scope="row"), element("td", why_not, colspan=2)))
-            continue
-        interval = scale.interval(each.low, each.high, signed=False)
-        rows.append(_row(name, scale.mean(each.value), interval))
+        name, *cells = rows.of_money(each)
+        found.append(
+            _in_words(name.figure, cells[-1].figure, 2) if each.value is None else _row(name.figure, cells)
+        )
     words = [element("p", _unbroken(each.words)) for each in money if each.words and each.value is not None]
-    return _section(
-        "What it was worth", *words, _table("Against the held out", ("what", "value", "interval"), rows)
-    )
+    return _section("What it was worth", *words, _table("Against the held out", rows.MONEY, found))
 
 
 def _courses(courses: Sequence[Course], id_: str) -> Markup:
@@ -183,59 +162,29 @@ def _courses(courses: Sequence[Course], id_: str) -> Markup:
 
 def _course_table(metric: str, courses: Sequence[Course]) -> Markup:
     times = sorted({at for each in courses for at in each.until_ms})
-    rows = []
-    for at_ms in times:
-        rows.append(_row(brief(at_ms), *(_by_then(each, at_ms) for each in courses)))
-    table = _table(
-        f"{metric}: by then it had come of", ("within", *(side_name(each.side) for each in courses)), rows
-    )
+    found = [_row(brief(at_ms), [_by_then(each, at_ms) for each in courses]) for at_ms in times]
+    heads = ("within", *(side_name(each.side) for each in courses))
+    table = _table(f"{metric}: by then it had come of", heads, found)
     return element("details", element("summary", "The same in figures"), table)
 
 
-def _by_then(course: Course, at_ms: int) -> str:
+def _by_then(course: Course, at_ms: int) -> Cell:
     if at_ms not in course.until_ms:
-        return NOTHING
+        return Cell(NOTHING)
     at = course.until_ms.index(at_ms)
     came, low, high = (numbers.share(each[at]) for each in (course.shares, course.low, course.high))
-    return f"{came} ({low} to {high})"
+    return Cell(came, f"{low} to {high}")
 
 
 def _took_part(report: ExperimentReport, id_: str) -> Markup:
-    n = sum(report.counts.values())
     parts = []
-    if n:
+    if any(report.counts.values()):
         parts.append(_figure(split_picture(f"{id_}-split", report.counts, report.split)))
-    rows = [
-        _row(
-            side_name(side),
-            f"{report.counts.get(side, 0):,}",
-            numbers.share(report.counts.get(side, 0) / n) if n else NOTHING,
-            numbers.share(wanted),
-            f"{report.crossovers.get(side, 0):,}",
-        )
-        for side, wanted in report.split.items()
-    ]
-    parts.append(_table("Visitors by side", ("side", "visitors", "of all", "split today", "saw both sides"), rows))
-    parts.append(element("p", _split_words(report.split_p_value), class_="facts"))
-    if report.earlier:
-        named = "; ".join(", ".join(map(side_name, sides)) for sides in report.earlier)
-        parts.append(
-            element("p", f"Other sides were compared here earlier, and do not count: {named}.", class_="facts")
-        )
+    found = [_row(side.figure, cells) for side, *cells in rows.of_sides(report)]
+    parts.append(_table("Visitors by side", rows.SIDES, found))
+    words = (rows.split_words(report), rows.earlier_words(report))
+    parts += [element("p", each, class_="facts") for each in words if each]
     return _section("Who took part", *parts)
-
-
-def _split_words(p_value: float | None) -> str:
-    if p_value is None:
-        return "Too few took part for a word on whether they fell to the sides as the split says."
-    if p_value < 0.001:
-        return f"They did not fall to the sides as the split says (p {_spelled(p_value)})."
-    return f"They fell to the sides as the split says (p {_spelled(p_value)})."
-
-
-def _spelled(value: float) -> str:
-    written = numbers.p_value(value)
-    return written if written.startswith("<") else f"= {written}"
 
 
 def _glossary() -> Markup:
@@ -256,18 +205,25 @@ def _figure(picture: Markup) -> Markup:
     return element("figure", picture, tabindex="0")
 
 
-def _row(name: str, *cells: str) -> Markup:
-    return element(
-        "tr", element("th", name, scope="row"), *(element("td", each, class_="number") for each in cells)
-    )
+def _row(name: str, cells: Sequence[Cell]) -> Markup:
+    return element("tr", element("th", name, scope="row"), *map(_cell, cells))
 
 
-def _table(caption: str, heads: Iterable[str], rows: Sequence[Markup]) -> Markup:
+def _cell(cell: Cell) -> Markup:
+    below = element("small", cell.below) if cell.below else Markup("")
+    return element("td", cell.figure, below, class_="number")
+
+
+def _in_words(name: str, words: str, n_columns: int) -> Markup:
+    return element("tr", element("th", name, scope="row"), element("td", _unbroken(words), colspan=n_columns))
+
+
+def _table(caption: str, heads: Iterable[str], of: Sequence[Markup]) -> Markup:
     first, *others = heads
     head = element(
         "tr",
         element("th", first, scope="col"),
         *(element("th", each, scope="col", class_="number") for each in others),
     )
-    table = element("table", element("caption", caption), element("thead", head), element("tbody", *rows))
+    table = element("table", element("caption", caption), element("thead", head), element("tbody", *of))
     return element("div", table, class_="wide", tabindex="0", role="group", aria_label=caption)
