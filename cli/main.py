@@ -30,6 +30,7 @@ COMMANDS = {
     "schema": ("cli.catalog_commands:schema", "Print the JSON Schema of a catalog file, for editors."),
     "preview": ("cli.preview:preview", "What a visitor would see, and why, by the catalog in force or a draft."),
     "segments": ("cli.segments:segments", "How many visitors are in each segment."),
+    "report": ("cli.report:report", "What experiments brought: treated against held out, variant against variant."),
     "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
     "replay": ("cli.replay:replay", "Fold the log anew: compare, or write states and models anew."),
     "replay-decision": (
@@ -81,6 +82,7 @@ BESIDE_UP = (
     "audit",
     "refused",
     "segments",
+    "report",
     "why",
     "preview-link",
     "model",

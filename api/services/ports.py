@@ -22,6 +22,7 @@ from api.services.auditing import Audit, NoAudit, recorded
 from api.services.consent_gate import ConsentGate
 from api.services.intake import Intake
 from api.services.item_features import ItemOf, no_item
+from api.services.judging import Judging
 from api.services.linker import Linker
 from api.services.proven_pairs import ProvenPairs
 from api.services.read_models import NoReadModels, ReadModels
@@ -176,6 +177,8 @@ class Services:
         Where acts and reads are recorded; without one none is done.
     turnstile
         Where long work waits for its turn.
+    judging
+        Judges experiments.
     readiness
         How the process is: what it lacks, and what is not well.
     tracer
@@ -215,6 +218,7 @@ class Services:
     linker: Linker = field(default_factory=Linker)
     nonce: Callable[[], bytes] = field(default_factory=lambda: Randomness(NONCE_BYTES))
     turnstile: Turnstile = field(default_factory=Turnstile)
+    judging: Judging = field(default_factory=Judging)
     senders: Senders = field(init=False)
     identities: Identities = field(init=False)
     consent: ConsentGate = field(init=False)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from personalization.errors import Unavailable
+from personalization.evaluation.strata import Stratum
 from personalization.projecting.arms import ArmOfSide, ArmSums
+
+_NOWHERE = "nothing is added up here: start `nextbest projector`"
 
 
 class ReadModels(Protocol):
@@ -15,10 +18,18 @@ class ReadModels(Protocol):
         """What the arms of a placement were chosen, shown and worth in the last ``over_ms``."""
         ...
 
+    async def strata(self, placement: str, now_ms: int) -> list[Stratum]:
+        """The participants of a placement's experiments, by split."""
+        ...
+
 
 class NoReadModels:
     """Where nothing is added up."""
 
     async def arms(self, placement: str, over_ms: int, now_ms: int) -> dict[ArmOfSide, ArmSums]:
         """Raises ``Unavailable``."""
-        raise Unavailable("nothing is added up here: start `nextbest projector`")
+        raise Unavailable(_NOWHERE)
+
+    async def strata(self, placement: str, now_ms: int) -> list[Stratum]:
+        """Raises ``Unavailable``."""
+        raise Unavailable(_NOWHERE)

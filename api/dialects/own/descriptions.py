@@ -9,6 +9,7 @@ from api.dialects.own.audit import AuditAnswer, AuditQuery, AuditRecord, Unreada
 from api.dialects.own.consent import ConsentAnswer, JwkSet, KeptConsent
 from api.dialects.own.decide_answer import DecideAnswer
 from api.dialects.own.decide_query import DecideQuery
+from api.dialects.own.experiments import ExperimentsAnswer, ExperimentsQuery
 from api.dialects.own.explain import PreviewLinkAnswer, WirePreviewLink
 from api.dialects.own.item_wire import ItemAnswer, WireItem, WireItems, WireNamedItem
 from api.dialects.own.items import ItemsAnswer
@@ -287,6 +288,13 @@ ARMS = Description(
     summary="What each arm of a placement was chosen, shown and worth lately",
     query=OverQuery,
     given={200: json_of(ArmsAnswer, what="As far as the projector has read.")},
+    errors=(404,),
+)
+
+EXPERIMENTS = Description(
+    summary="What experiments brought",
+    query=ExperimentsQuery,
+    given={200: json_of(ExperimentsAnswer, what="With intervals that are valid at every look.")},
     errors=(404,),
 )
 

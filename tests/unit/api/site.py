@@ -32,6 +32,7 @@ from personalization.catalog.compiled_catalog import CompiledCatalog, compile_ca
 from personalization.catalog.item import Item
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
+from personalization.evaluation.strata import Stratum
 from personalization.events.decision_id import mint
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import Entry, decode_entry
@@ -216,11 +217,17 @@ class FakeFollower:
         return self.models.get(placement)
 
 
+@dataclass
 class AddedUp:
-    """One arm of every placement, chosen and shown once."""
+    """One arm of every placement, chosen and shown once; who took part, by placement."""
+
+    took_part: dict[str, list[Stratum]] = field(default_factory=dict)
 
     async def arms(self, placement: str, over_ms: int, now_ms: int) -> dict[ArmOfSide, ArmSums]:
         return {ArmOfSide(placement, "", "red"): ArmSums(1.0, 1.0, 1.0, 1.0, 0.5, 0.25)}
+
+    async def strata(self, placement: str, now_ms: int) -> list[Stratum]:
+        return self.took_part.get(placement, [])
 
 
 @dataclass
@@ -247,6 +254,7 @@ class Site:
     request_lines: RequestLines = field(default_factory=RequestLines)
     rights: FakeRights = field(default_factory=FakeRights)
     records: Records = field(default_factory=NoRecords)
+    added_up: AddedUp = field(default_factory=AddedUp)
     client: httpx.AsyncClient = field(init=False)
 
     @property
@@ -285,7 +293,7 @@ class Site:
             open_decisions=open_decisions,
             learned=learned,
             insight=insight,
-            read_models=AddedUp(),
+            read_models=self.added_up,
             decision_keys=lambda: DecisionKeys.of(SECRETS),
             trusted_proxies=self.trusted_proxies,
             conversions=self.conversions,
