@@ -41,3 +41,16 @@ def test_a_command_that_the_page_shows_is_one(words: str) -> None:
 
 def test_there_are_some() -> None:
     assert len(COMMANDS) >= 5
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    fold = "tests/unit/personalization/folding/test_participating.py"
+    assert fold in PAGE
+    named = re.findall(r"`FOLD -k \"?([^\"`]+)\"?`", PAGE)
+    named_by_file = {fold: named, "tests/integration/test_report.py": re.findall(r"test_report\.py -k (\w+)", PAGE)}
+    for file, keys in named_by_file.items():
+        assert keys
+        tests = re.findall(r"^def (test_\w+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+        for key in keys:
+            for word in key.split(" or "):
+                assert any(word in test for test in tests), (file, word)
