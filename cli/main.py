@@ -31,6 +31,7 @@ COMMANDS = {
     "preview": ("cli.preview:preview", "What a visitor would see, and why, by the catalog in force or a draft."),
     "segments": ("cli.segments:segments", "How many visitors are in each segment."),
     "report": ("cli.report:report", "What experiments brought: treated against held out, variant against variant."),
+    "export": ("cli.export:export", "Write decisions, outcomes, scores or segments to a file."),
     "simulate": ("cli.simulate:simulate", "Play policies over the rows of a CSV file, learning as they go."),
     "replay": ("cli.replay:replay", "Fold the log anew: compare, or write states and models anew."),
     "replay-decision": (
@@ -83,6 +84,7 @@ BESIDE_UP = (
     "refused",
     "segments",
     "report",
+    "export",
     "why",
     "preview-link",
     "model",
