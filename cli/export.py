@@ -101,6 +101,4 @@ def told(exported: Exported) -> str:
     line = f"{exported.n_rows:,} rows in {exported.path}"
     if exported.left_out:
         line += "; left out: " + ", ".join(f"{n:,} {reason}" for reason, n in sorted(exported.left_out.items()))
-    if exported.not_listed:
-        line += f"; only a request tells who is in {', '.join(exported.not_listed)}"
-    return line
+    return "; ".join([line, *exported.notes])

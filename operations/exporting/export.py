@@ -39,14 +39,14 @@ class Exported(NamedTuple):
     ----------
     left_out
         How many records have no row, by reason.
-    not_listed
-        Segments that have no rows, for only a request tells who is in them.
+    notes
+        What else is to be known of it, in words.
     """
 
     path: Path
     n_rows: int
     left_out: dict[str, int]
-    not_listed: list[str]
+    notes: list[str]
 
 
 async def export(opened: Installation, asked: Asked, to: Path, *, resume: bool, tell: Tell) -> Exported:
@@ -65,29 +65,30 @@ async def export(opened: Installation, asked: Asked, to: Path, *, resume: bool, 
         raise InvalidInput(
             what, "visitors are exported as they are now: --placement, --since, --until and --all are of the log"
         )
-    await _check_placements(opened, asked)
+    begun = _begun(asked, time.time_ns() // 1_000_000)
+    notes = await _unknown_placements(opened, asked)
     objects = (what.value, *(f"placement:{name}" for name in asked.placements), *["with ids"][: asked.with_ids])
     async with recorded(opened.settings, opened.redis, "export", *objects):
         with Progress(target.progress) as progress:
-            standing = await _standing(opened, asked, target, progress, resume=resume)
-            not_listed: list[str] = []
+            standing = await _standing(opened, begun, target, progress, resume=resume)
             if not standing.is_read:
                 with RowsFile(target.rows, standing.n_bytes) as rows:
                     if what in TOPICS:
                         await _read_log(opened, progress, rows, tell)
                     else:
-                        not_listed = await _read_visitors(opened, what, asked, progress, rows, tell)
+                        notes += await _read_visitors(opened, what, asked, progress, rows, tell)
                 standing.is_read = True
                 progress.commit()
             target.finish(what, progress.columns, with_ids=asked.with_ids)
             progress.remove()
-    return Exported(to, standing.n_rows, standing.left_out, not_listed)
+    return Exported(to, standing.n_rows, standing.left_out, notes)
 
 
 async def _standing(
-    opened: Installation, asked: Asked, target: Target, progress: Progress, *, resume: bool
+    opened: Installation, begun: Standing, target: Target, progress: Progress, *, resume: bool
 ) -> Standing:
-    """From where it goes on."""
+    """From where it goes on, or ``begun``."""
+    asked = begun.asked
     before = progress.standing if resume else None
     if before is not None:
         if before.asked != asked:
@@ -105,18 +106,22 @@ async def _standing(
                 f"{asked.what} are of the moment at which they are read: a walk over visitors is begun anew, "
                 "without --resume"
             )
-    now_ms = time.time_ns() // 1_000_000
-    standing = Standing(
+    if What(asked.what) in TOPICS:
+        await begin(opened.log, begun)
+    progress.begin(begun)
+    return begun
+
+
+def _begun(asked: Asked, now_ms: int) -> Standing:
+    """An export at its beginning; raises ``InvalidInput`` for times that are none."""
+    begun = Standing(
         asked=asked,
         since_ms=moment_ms("--since", asked.since, now_ms) if asked.since else None,
         until_ms=moment_ms("--until", asked.until, now_ms) if asked.until else None,
     )
-    if standing.since_ms is not None and standing.until_ms is not None and standing.since_ms >= standing.until_ms:
+    if begun.since_ms is not None and begun.until_ms is not None and begun.since_ms >= begun.until_ms:
         raise InvalidInput("--until", f"{asked.until!r} is not after --since {asked.since!r}")
-    if What(asked.what) in TOPICS:
-        await begin(opened.log, standing)
-    progress.begin(standing)
-    return standing
+    return begun
 
 
 def _difference(before: Asked, now: Asked) -> str:
@@ -126,16 +131,14 @@ def _difference(before: Asked, now: Asked) -> str:
     )
 
 
-async def _check_placements(opened: Installation, asked: Asked) -> None:
-    """A name that is mistyped would give an empty file."""
+async def _unknown_placements(opened: Installation, asked: Asked) -> list[str]:
+    """Words on names that the catalog does not have: they are mistyped, or of an earlier version."""
     if not asked.placements:
-        return
+        return []
     known = (await _catalog(opened)).placements
-    for name in asked.placements:
-        if name not in known:
-            raise InvalidInput(
-                "--placement", f"the catalog has no {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
-            )
+    unknown = [name for name in asked.placements if name not in known]
+    there_are = f"the catalog in force has {', '.join(sorted(known)) or 'none'}"
+    return [f"{', '.join(unknown)}: no such placement now; {there_are}"] if unknown else []
 
 
 async def _catalog(opened: Installation) -> CompiledCatalog:
@@ -182,4 +185,5 @@ async def _read_visitors(
         tell(n_read, None)
 
     await export_visitors(SegmentStore(opened.redis, opened.keys, visitors), visitor_rows, progress, rows, advance)
-    return visitor_rows.not_listed
+    of_requests = ", ".join(visitor_rows.not_listed)
+    return [f"only a request tells who is in {of_requests}"] if of_requests else []

@@ -283,6 +283,37 @@ def test_an_export_goes_on_only_as_it_was_begun(
     assert len(to.read_text().splitlines()) == N_VISITORS + 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("outcomes", "--to", "o.xlsx"), "does not end in .csv, .jsonl, .parquet"),
+        (("scores", "--to", "s.csv", "--since", "7d"), "--since, --until and --all are of the log"),
+        (("outcomes", "--to", "o.csv", "--since", "last week"), "--since: 'last week' is no moment"),
+        (("outcomes", "--to", "o.csv", "--since", "2d", "--until", "3d"), "'3d' is not after --since '2d'"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_and_leaves_nothing_behind(
+    site: Site, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    what, option, name, *more = arguments
+    done = site.ran("export", what, option, str(tmp_path / name), *more)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_placement_that_the_catalog_does_not_have_is_told(site: Site, tmp_path: Path) -> None:
+    """It may be of an earlier version, or mistyped."""
+    said = exported(site, tmp_path / "o.csv", "outcomes", "--placement", "home.hreo")
+    assert "; home.hreo: no such placement now; the catalog in force has home.hero, side.bar" in said
+
+
+def test_that_somebody_exported_is_in_the_audit(site: Site, tmp_path: Path) -> None:
+    exported(site, tmp_path / "s.csv", "segments", "--with-ids")
+    records = [json.loads(line) for line in site.command("audit", "show", "--json").splitlines()]
+    assert [(each["act"], each["objects"]) for each in records][-1] == ("export", ["segments", "with ids"])
+
+
 def test_who_was_erased_or_has_refused_since_is_left_out(
     site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
