@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ def missing(part: str, remedy: str) -> NoReturn:
 
 
 def require(part: str) -> None:
-    """Skip or fail unless ``part`` (``redis``, ``kafka``, or a command's name) can run here."""
+    """Skip or fail unless ``part`` (``redis``, ``kafka``, ``parquet``, or a command's name) can run here."""
     if part == "redis":
         try:
             find_redis_server()
@@ -35,6 +36,10 @@ def require(part: str) -> None:
         for command in ("java", "mvn"):
             if shutil.which(command) is None:
                 missing(command, "Apache Kafka runs on Java, and its jars come by Maven")
+    elif part == "parquet":
+        for package in ("arro3", "duckdb"):
+            if find_spec(package) is None:
+                missing(package, "pip install -r requirements-dev.lock")
     elif shutil.which(part) is None:
         missing(part, "not on PATH")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import pkgutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from operations.exporting.progress import Asked, Progress, Standing
 from operations.exporting.rows_file import RowsFile
 from operations.exporting.target import Target
 from personalization.errors import InvalidInput, Refused
-from tests.requirements import missing
+from tests.requirements import require
 
 ROWS: list[Row] = [
     {
@@ -47,6 +49,8 @@ ROWS: list[Row] = [
 @contextmanager
 def made(to: Path, rows: list[Row], what: What = What.DECISIONS) -> Iterator[Path]:
     """The file of these rows."""
+    if to.suffix == ".parquet":
+        require("parquet")
     target = Target(to)
     with Progress(target.progress) as progress:
         progress.begin(Standing(asked=Asked(what=what)))
@@ -107,8 +111,7 @@ def test_our_own_commands_read_the_csv(tmp_path: Path) -> None:
 
 
 def test_parquet_has_types_that_another_reader_finds(tmp_path: Path) -> None:
-    duckdb = _duckdb()
-    with made(tmp_path / "d.parquet", ROWS) as path, duckdb.connect() as database:
+    with made(tmp_path / "d.parquet", ROWS) as path, _duckdb() as database:
         described = database.execute(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM '{path}')")
         types = dict(described.fetchall())
         found = database.execute(
@@ -129,8 +132,7 @@ def test_an_export_without_rows_has_its_columns_all_the_same(tmp_path: Path) -> 
     names = [column.name for column in columns_of(What.SCORES, with_ids=False)]
     with made(tmp_path / "s.csv", [], What.SCORES) as path:
         assert path.read_bytes().decode() == ",".join(names) + "\r\n"
-    duckdb = _duckdb()
-    with made(tmp_path / "s.parquet", [], What.SCORES) as path, duckdb.connect() as database:
+    with made(tmp_path / "s.parquet", [], What.SCORES) as path, _duckdb() as database:
         database.execute(f"SELECT * FROM '{path}'")
         assert [each[0] for each in database.description or ()] == names
         assert database.fetchall() == []
@@ -146,7 +148,7 @@ def test_features_beyond_the_bound_are_kept_in_one_column(
         if ending == "csv":
             found: list[Any] = [row[OTHERS] for row in cells(path)]
         else:
-            with _duckdb().connect() as database:
+            with _duckdb() as database:
                 found = [row[0] or "" for row in database.execute(f"SELECT {OTHERS} FROM '{path}'").fetchall()]
     assert found == ["", "", '{"feature.x2":2.0}', '{"feature.x3":3.0}']
 
@@ -154,12 +156,50 @@ def test_features_beyond_the_bound_are_kept_in_one_column(
 def test_parquet_is_written_in_bounded_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("operations.exporting.parquet_format.MAX_GROUP_ROWS", 4)
     rows = [{"decision_id": f"d{n}", "arm": "a"} for n in range(10)]
-    with made(tmp_path / "d.parquet", rows) as path, _duckdb().connect() as database:
+    with made(tmp_path / "d.parquet", rows) as path, _duckdb() as database:
         asked = f"SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata('{path}') ORDER BY 1"
         groups = database.execute(asked).fetchall()
         ids = database.execute(f"SELECT decision_id FROM '{path}'").fetchall()
     assert groups == [(0, 4), (1, 4), (2, 2)]
     assert ids == [(f"d{n}",) for n in range(10)]
+
+
+class Killed(Exception):
+    """Stands for whatever ends the process."""
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("step", ["os.replace", "operations.exporting.target.sync_folder", "pathlib.Path.unlink"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_file_whose_making_broke_off_is_made_again_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, step: str, when: str
+) -> None:
+    with made(tmp_path / f"whole.{ending}", ROWS) as path:
+        whole = path.read_bytes()
+    module, _, name = step.rpartition(".")
+    owner = pkgutil.resolve_name(module)
+    done = getattr(owner, name)
+
+    def breaking(*arguments: Any, **more: Any) -> None:
+        if when == "after":
+            done(*arguments, **more)
+        raise Killed
+
+    target = Target(tmp_path / f"d.{ending}")
+    with Progress(target.progress) as progress:
+        progress.begin(Standing(asked=Asked(what=What.DECISIONS)))
+        with RowsFile(target.rows, 0) as file:
+            progress.note_columns(ROWS)
+            file.append(ROWS)
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            patch.setattr(step, breaking)
+            target.finish(What.DECISIONS, progress.columns, with_ids=False)
+        if target.path.exists():
+            assert target.path.read_bytes() == whole, "what has the name is whole"
+        target.finish(What.DECISIONS, progress.columns, with_ids=False)
+        progress.remove()
+    assert target.path.read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"d.{ending}", f"whole.{ending}"]
 
 
 def test_a_name_that_says_nothing_is_refused(tmp_path: Path) -> None:
@@ -185,8 +225,6 @@ def test_no_column_is_called_as_another() -> None:
 
 
 def _duckdb() -> Any:
-    try:
-        import duckdb
-    except ImportError:
-        missing("duckdb", "pip install duckdb")
-    return duckdb
+    import duckdb  # behind ``require``
+
+    return duckdb.connect()
