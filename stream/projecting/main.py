@@ -10,7 +10,7 @@ from faust.types import TP
 
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
-from eventlog.topics import VISITOR_LOG
+from eventlog.topics import DECISIONS, VISITOR_LOG
 from installation.process_log import set_up_logging
 from installation.secrets_of import secrets_of
 from installation.visitors import visitors_of
@@ -19,6 +19,7 @@ from personalization.projecting.read_models import read_models
 from state.catalog_store import CatalogStore
 from state.points_store import PointsStore
 from state.projection_store import Place, ProjectionStore
+from state.read_models import ReadModels
 from state.records import ROWS_PURPOSE
 from state.redis_memory import RedisMemory
 from state.segment_store import SegmentStore
@@ -28,9 +29,11 @@ from stream.metrics import ProjectorMetrics
 from stream.projecting.lag import ProjectorLag
 from stream.projecting.projector import COLUMNS, Logged, Projector
 from stream.projecting.quantile_census import QuantileCensus
+from stream.projecting.referee import Referee, differences_since
 from stream.projecting.segment_census import SegmentCensus
 from stream.running import run_app, run_together, stop_signals
 from stream.transports.offsets import OffsetPolicy
+from stream.wall_clock import wall_clock_ms
 from stream.worker_app import WorkerApp, WorkerSettings, make_app
 
 ROLE = "projector"
@@ -42,6 +45,12 @@ READ_ENTRIES = 6_000
 """At once, of all partitions: on Redis Streams 500 of each of twelve."""
 
 TIDY_S = 30.0
+
+FIRST = Place(DECISIONS, 0)
+"""Whoever reads it is the referee."""
+
+REFEREE = "nextbest projector"
+"""Who publishes what the referee decides."""
 
 
 class LogToProjection:
@@ -62,6 +71,10 @@ class LogToProjection:
         """The partitions of the visitor log that are read here."""
         places = map(self.place, self._app.owned_partitions())
         return {place.partition for place in places if place.topic == VISITOR_LOG}
+
+    def holds(self, place: Place) -> bool:
+        """Whether a partition is read here."""
+        return place in map(self.place, self._app.owned_partitions())
 
     async def until_room(self) -> None:
         """See ``Receiver``: what is taken is projected before more is read."""
@@ -118,15 +131,31 @@ async def main(settings: Settings) -> None:
         memory = RedisMemory(house.redis, metrics.redis_memory)
         visitors = visitors_of(settings, house.redis, house.keys, house.cipher)
         segments = SegmentStore(house.redis, house.keys, visitors)
+        store = CatalogStore(house.redis, settings.namespace)
         census = SegmentCensus(segments, house.catalogs, bulk.owned_visitors, house.identity.n_partitions)
         quantiles = QuantileCensus(
             segments,
             PointsStore(house.redis, house.keys),
             house.catalogs,
-            CatalogStore(house.redis, settings.namespace),
+            store,
             bulk.owned_visitors,
             house.identity.n_partitions,
             settings.thresholds_ms,
+        )
+
+        sums = ReadModels(house.redis, house.keys)
+        referee = Referee(
+            sums,
+            house.catalogs,
+            lambda: bulk.holds(FIRST),
+            lambda version, placement, standing: store.put_standing(
+                version, placement, standing, REFEREE, f"placements.{placement}: {standing.is_now}: {standing.why}"
+            ),
+            lambda placement, since_ms: differences_since(
+                sums, house.catalogs.current, placement, since_ms, wall_clock_ms()
+            ),
+            lambda placement, became: metrics.policy_changes.labels(placement, became).inc(),
+            wall_clock_ms,
         )
 
         def not_ready() -> str | None:
@@ -144,6 +173,7 @@ async def main(settings: Settings) -> None:
                 tasks.keep("redis-memory", memory.run)
                 tasks.keep("segment-census", census.run)
                 tasks.keep("quantile-census", quantiles.run)
+                tasks.keep("referee", referee.run)
                 health = health_server(metrics, settings.metrics_host, settings.metrics_port, not_ready, warnings)
                 async with health:
                     await run_together(run_app(app, stop), tasks.until_fatal())

@@ -12,16 +12,31 @@ from typing import Protocol
 
 from background.cancelling import pause
 from personalization.catalog.compiled_catalog import CompiledCatalog, CompiledPlacement
+from personalization.catalog.duration import DAY_MS
 from personalization.catalog.sections.challengers import PROMOTED, Standing, contest_of
 from personalization.evaluation.experiment_report import Difference
+from personalization.evaluation.judging import report_of
 from personalization.evaluation.policy_trial import compare
 from personalization.evaluation.refereeing import Verdict, demotion, promotion, standing_of
 from personalization.evaluation.trial_sums import TrialSums
+from state.read_models import ReadModels
 from state.transient import is_transient
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 60.0
+
+
+async def differences_since(
+    sums: ReadModels, catalog: CompiledCatalog, placement: CompiledPlacement, since_ms: int, now_ms: int
+) -> Sequence[Difference]:
+    """What is found of those who came after ``since_ms``: their horizons closed on days beyond that."""
+    first_day = (since_ms + placement.spec.horizon_ms) // DAY_MS + 1
+    n_days = now_ms // DAY_MS - first_day + 1
+    if n_days < 1:
+        return ()
+    strata = await sums.strata(placement.name, now_ms, n_days)
+    return report_of(placement, catalog.metrics, strata, segments=()).differences
 
 
 class Catalogs(Protocol):

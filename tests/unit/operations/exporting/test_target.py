@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from operations.csv_file import read_rows
+
 from operations.exporting import columns
 from operations.exporting.columns import FEATURE, OTHERS, Row, What, columns_of
 from operations.exporting.progress import Asked, Progress, Standing

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from personalization.catalog.duration import DAY_MS, MINUTE_MS
-from personalization.events.participant import Participant
 from personalization.evaluation.strata import EVERYBODY
+from personalization.events.participant import Participant
 from personalization.projecting.experiments import Experiments, bucket_name, strata_in
 from personalization.projecting.sums import no_sums
 
