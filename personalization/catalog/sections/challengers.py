@@ -120,5 +120,7 @@ def check_challenger(check: Check, where: str, placement: Placement) -> None:
 
 
 def _named(in_force: PolicySpec, beside: PolicySpec) -> int:
-    said = msgspec.json.encode([in_force, beside], order="deterministic")
+    # Field by field: a struct leaves out what is a default, and not what is equal to one.
+    policies = [msgspec.structs.asdict(policy) for policy in (in_force, beside)]
+    said = msgspec.json.encode(policies, order="deterministic")
     return int.from_bytes(hashlib.blake2b(said, digest_size=4).digest(), "big") or 1
