@@ -62,10 +62,10 @@ sources:
 
 @pytest.fixture(scope="module", params=["redis_streams", pytest.param("kafka", marks=pytest.mark.kafka)])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    settings = {}
+    settings = {"NEXTBEST_ENCRYPT": "on"}
     if request.param == "kafka":
         kafka = request.getfixturevalue("kafka_server")
-        settings = {"NEXTBEST_KAFKA": kafka, "NEXTBEST_PARTITIONS": "4", "NEXTBEST_NAMESPACE": "nextbest"}
+        settings |= {"NEXTBEST_KAFKA": kafka, "NEXTBEST_PARTITIONS": "4", "NEXTBEST_NAMESPACE": "nextbest"}
     with Site.open(tmp_path_factory, CATALOG, **settings) as site:
         if request.param == "kafka":
             site.log_url = f"kafka://{kafka}"
