@@ -130,15 +130,21 @@ def rollback(version: int, by: str | None) -> None:
 
 @click.command(short_help="List published versions of the catalog: who, when, what.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--computed", is_flag=True, help="Those too that but moved computed thresholds of tiers.")
 @_JSON
-def history(limit: int, as_json: bool) -> None:
+def history(limit: int, computed: bool, as_json: bool) -> None:
     """List the newest published versions, newest first."""
 
-    async def run(store: Any) -> list[Any]:
-        versions: list[Any] = await store.history(limit)
-        return versions
+    async def run(store: Any) -> tuple[list[Any], Any]:
+        n_read = limit
+        while True:
+            found = await store.history(n_read)
+            shown = [entry for entry in found if computed or not entry.computed][:limit]
+            if len(shown) == limit or len(found) < n_read:
+                return shown, found[0] if found else None
+            n_read *= 4
 
-    versions = _with_store(run)
+    versions, newest = _with_store(run)
     if as_json:
         click.echo(json_line({"versions": versions}))
         return
@@ -151,6 +157,10 @@ def history(limit: int, as_json: bool) -> None:
         changes = [f"version {entry.rollback_of} again"] if entry.rollback_of else []
         table.add_row(str(entry.version), when, cell(entry.who), "\n".join(map(cell, [*changes, *entry.changes])))
     Console(highlight=False).print(table)
+    if newest.computed and not computed:
+        click.echo(
+            f"Version {newest.version} is in force: computed thresholds have moved since (--computed lists them)."
+        )
 
 
 @click.command(short_help="Print the JSON Schema of a catalog file, for editors.")

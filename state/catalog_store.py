@@ -102,6 +102,8 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
         By score with tiers for shares of visitors, where these begin.
     standings
         What became of challengers, by placement.
+    computed
+        Whether it is the version before with other thresholds, which nobody wrote.
     """
 
     version: int = 0
@@ -112,6 +114,7 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     rollback_of: int | None = None
     declared: dict[str, tuple[int, int]] = {}
     thresholds: dict[str, TierThresholds] = {}
+    computed: bool = False
     standings: dict[str, Standing] = {}
 
 
@@ -194,7 +197,9 @@ class CatalogStore:
             raise Refused(f"there is a version {version}, and what was folded by it must stay what it is")
 
     async def reach_back(self, version: int, since_ms: Mapping[str, int], who: str = "") -> int | None:
-        """Publish ``version``, the newest, anew, with series that reach further back: their past is known now.
+        """Publish ``version`` anew, with series that reach further back: their past is known now.
+
+        Versions that but moved thresholds may have followed on it: they are kept.
 
         Parameters
         ----------
@@ -203,10 +208,11 @@ class CatalogStore:
 
         Returns
         -------
-        The new version; None if ``version`` is not the newest any more: then nothing is changed.
+        The new version; None if somebody published another meanwhile: then nothing is changed.
         """
-        found = await self._read(version)
-        if found is None:
+        newest = await self.latest_version()
+        found = await self._read(newest) if newest >= version else None
+        if found is None or not all(entry.computed for entry in await self.history(newest - version)):
             return None
         before, _ = found
         declared = dict(before.declared)
@@ -214,7 +220,8 @@ class CatalogStore:
             declared_ms, n_kept = declared[series]
             declared[series] = (min(declared_ms, reached_ms), n_kept)
         what = f"version {version}, whose windows reach back further"
-        return await self._again(version, msgspec.structs.replace(before, declared=declared), who, what)
+        entry = msgspec.structs.replace(before, declared=declared, computed=False)
+        return await self._again(newest, entry, who, what)
 
     async def set_thresholds(
         self, version: int, thresholds: Mapping[str, TierThresholds], who: str, changes: Sequence[str]
@@ -236,7 +243,7 @@ class CatalogStore:
         if found is None:
             return None
         before, _ = found
-        entry = msgspec.structs.replace(before, thresholds={**before.thresholds, **thresholds})
+        entry = msgspec.structs.replace(before, thresholds={**before.thresholds, **thresholds}, computed=True)
         return await self._again(version, entry, who, *changes)
 
     async def put_standing(
@@ -258,7 +265,8 @@ class CatalogStore:
             return None
         before, _ = found
         standings = {**before.standings, placement: standing}
-        return await self._again(version, msgspec.structs.replace(before, standings=standings), who, what)
+        entry = msgspec.structs.replace(before, standings=standings, computed=False)
+        return await self._again(version, entry, who, what)
 
     async def _again(self, version: int, entry: PublishedVersion, who: str, *changes: str) -> int | None:
         at_ms = time.time_ns() // 1_000_000

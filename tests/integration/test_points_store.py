@@ -149,3 +149,16 @@ async def test_a_rollback_keeps_the_newest_thresholds(redis: Redis, in_force: In
 async def test_counts_of_another_release_are_none(redis: Redis) -> None:
     await redis.set(KEYS.points(0), b"\xc1")
     assert await PointsStore(redis, KEYS).read(1) == [None]
+
+
+async def test_windows_may_be_filled_while_thresholds_move_and_not_while_somebody_publishes(
+    redis: Redis, in_force: InForce
+) -> None:
+    await known_visitors(redis)
+    ours = census(redis, in_force, *range(N_PARTITIONS))
+    await ours.look()
+    assert await in_force.store.reach_back(1, {}, "ann") == 3
+    assert begins(await in_force.follow()) == 181
+    assert [entry.computed for entry in await in_force.store.history()] == [False, True, False]
+    assert await in_force.store.reach_back(2, {}, "ann") is None, "the one after it is somebody's"
+    assert await in_force.store.reach_back(9, {}, "ann") is None

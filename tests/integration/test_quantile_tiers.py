@@ -70,9 +70,13 @@ def score_points(site: Site, points: dict[int, int]) -> None:
 
 
 def history(site: Site) -> list[dict[str, Any]]:
-    done = site.ran("history", "--json", NEXTBEST_SECRET=SECRET)
+    done = site.ran("history", "--computed", "--json", NEXTBEST_SECRET=SECRET)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout)["versions"])
+
+
+def published_by_people(site: Site) -> list[int]:
+    return [entry["version"] for entry in json.loads(site.command("history", "--json"))["versions"]]
 
 
 def thresholds(site: Site) -> dict[str, Any] | None:
@@ -157,6 +161,8 @@ def test_the_top_tenth_is_a_tenth(site: Site) -> None:
     newest = history(site)[0]
     assert (newest["who"], thresholds(site) or {})[0] == WHO
     assert newest["changes"][0].startswith("scores.lead: hot from 45")
+    assert published_by_people(site) == [1]
+    assert f"Version {newest['version']} is in force: computed thresholds" in site.command("history")
     found = tiers(site)
     assert found == {"hot": 50, "warm": 150, "cold": 300}
     assert "the top 10% of 500 visitors at 20" in lead(site, N_VISITORS)["threshold"]
@@ -201,8 +207,15 @@ def test_of_two_projectors_either_may_be_killed_in_the_middle(site: Site, tmp_pa
     check_replay(site)
 
 
-def test_a_rollback_keeps_the_newest_thresholds(site: Site) -> None:
+def test_who_edits_and_who_rolls_back_keeps_the_newest_thresholds(site: Site) -> None:
     before = thresholds(site)
+    assert before is not None
+    site.publish(CATALOG.replace("<p>vip</p>", "<p>very important</p>"))
+    until(lambda: len(published_by_people(site)) == 2, "what was saved is published")
+    assert thresholds(site) == before
     done = site.ran("rollback", "1", NEXTBEST_SECRET=SECRET)
     assert done.returncode == 0, done.stderr
     assert thresholds(site) == before
+    assert len(published_by_people(site)) == 3
+    until_in_force(site)
+    check_replay(site)
