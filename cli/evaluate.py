@@ -17,7 +17,7 @@ from config.settings import Settings
 from installation.opened import open_installation
 from operations.evaluating.asked import evaluated
 from operations.evaluating.evaluation import Evaluation, Value, Weights
-from personalization.catalog.duration import read_duration_ms
+from operations.moments import moment_ms
 
 NOTHING_TO_SAY = 3
 """Exit code where data are missing or thin: no number, one sentence."""
@@ -31,26 +31,6 @@ _NAMES = {
 }
 
 
-class Since(click.ParamType):
-    """A length of time before now, or a date."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Milliseconds since the epoch."""
-        if isinstance(value, int):
-            return value
-        text = str(value)
-        length_ms = read_duration_ms(text)
-        if length_ms is not None:
-            return time.time_ns() // 1_000_000 - length_ms
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{value!r} is neither a length of time (7d, 12h) nor a date (2026-05-01)", param, ctx)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 @click.command(short_help="What another policy would have brought on the decisions that were logged.")
 @click.argument("placement")
 @click.option(
@@ -60,7 +40,7 @@ class Since(click.ParamType):
     help="As the catalog names it (thompson, 'thompson:{\"scale\": 0.5}', uniform, fixed:CONTENT, …), a variant of "
     "the placement, or `logged`: what was in force.",
 )
-@click.option("--since", type=Since(), default=0, help="Only decisions since then: 7d, or 2026-05-01 (UTC).")
+@click.option("--since", default="", metavar="WHEN", help="Only decisions since then: 7d, or 2026-05-01 (UTC).")
 @click.option("--segment", default="", metavar="NAME", help="Only visitors who were in this segment.")
 @click.option(
     "--weights",
@@ -77,15 +57,16 @@ class Since(click.ParamType):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def evaluate(
-    placement: str, policy: str, since: int, segment: str, weights: Weights, data_dir: Path | None, as_json: bool
+    placement: str, policy: str, since: str, segment: str, weights: Weights, data_dir: Path | None, as_json: bool
 ) -> None:
     """Estimate what a policy would have brought in PLACEMENT, from decisions that were logged with probabilities.
 
     Intervals are clustered by visitor. Where data are missing or thin, one sentence says what is missing and what
     to do; the exit code is 3 then, and no number is printed. How to read it: docs/evaluating.md.
     """
+    since_ms = moment_ms("--since", since, time.time_ns() // 1_000_000) if since else 0
     with target(Settings.from_environment(), data_dir) as settings:
-        told = asyncio.run(_evaluated(settings, placement, policy, since, segment, weights))
+        told = asyncio.run(_evaluated(settings, placement, policy, since_ms, segment, weights))
     if as_json:
         click.echo(json_line(told))
     elif not told.missing:

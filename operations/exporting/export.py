@@ -17,12 +17,12 @@ from operations.exporting.columns import What
 from operations.exporting.departures import Departures, forgotten_in
 from operations.exporting.log_export import begin, check_log, export_log
 from operations.exporting.log_rows import TOPICS, Reading
-from operations.exporting.moments import moment_ms
 from operations.exporting.progress import Asked, Progress, Standing
 from operations.exporting.rows_file import RowsFile
 from operations.exporting.target import Target
 from operations.exporting.visitor_export import export_visitors
 from operations.exporting.visitor_rows import VisitorRows
+from operations.moments import moment_ms
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.errors import InvalidInput, Refused
 from state.conversion_store import ConversionFollower

@@ -19,10 +19,10 @@ from operations.exporting.columns import What
 from operations.exporting.departures import Departures, forgotten_in
 from operations.exporting.log_export import begin, check_log, export_log
 from operations.exporting.log_rows import Reading
-from operations.exporting.moments import moment_ms
 from operations.exporting.progress import Asked, Progress, Standing
 from operations.exporting.record_rows import outcome_row
 from operations.exporting.rows_file import RowsFile
+from operations.moments import moment_ms
 from personalization.bounded import short_hash
 from personalization.errors import InvalidInput, Refused
 from personalization.events.decision_id import mint

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
+from config.scalars import read_moment_ms
 from personalization.catalog.duration import read_duration_ms
 from personalization.errors import InvalidInput
 
@@ -24,13 +23,10 @@ def moment_ms(option: str, text: str, now_ms: int) -> int:
     ago_ms = read_duration_ms(text)
     if ago_ms is not None:
         return now_ms - ago_ms
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp() * 1000)
-    except (ValueError, OverflowError):
+    found = read_moment_ms(text.strip())
+    if found is None:
         raise InvalidInput(
             option,
             f"{text!r} is no moment: write a day (2026-11-01), a time (2026-11-01T08:30) or how long ago (7d)",
-        ) from None
+        )
+    return found
