@@ -283,7 +283,7 @@ def _nulls(terms: Terms, n: int) -> bool:
         f"(at most {bound(n):.2%}), split {split / n:.2%} (at most {bound(n, ALARMING):.2%})",
         flush=True,
     )
-    return max(share, amount) / n <= bound(n) and split / n <= bound(n, ALARMING)
+    return bool(max(share, amount) / n <= bound(n) and split / n <= bound(n, ALARMING))
 
 
 def _lifts(n: int) -> bool:

@@ -33,11 +33,12 @@ class Difference(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     relative, relative_low, relative_high
         The same as a share of ``mean_against``; None if that is too near to 0.
     p_value
-        At most α of all experiments without a difference ever have a value of α or less.
+        At most α of all experiments without a difference ever have a value of α or less, in any of the segments and
+        variants that are looked at.
     level
-        Of the interval: 0.95, and more where several segments are looked at.
+        Of the interval: 0.95, and more where several segments are looked at, or several variants.
     variance_reduction
-        The share of the variance that what came before the first exposure explains, [0, 1].
+        The share of the variance that what came before the first exposure explains, [0, 1]; of shares none is used.
     detectable
         The smallest relative difference that as many participants on this split find in four of five experiments.
     missing

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from personalization.evaluation.asymptotic import Moments, half_width, mean_at_any_time
+from personalization.evaluation.asymptotic import Moments, half_width, mean_at_any_time, p_value_of
 
 
 def test_moments_are_those_of_what_was_added() -> None:
@@ -46,3 +46,32 @@ def test_the_interval_is_around_the_mean() -> None:
     assert found.mean == 2.0
     assert found.high - found.mean == pytest.approx(found.mean - found.low)
     assert found.high - found.mean == pytest.approx(half_width(10_000, 1.0))
+
+
+CONFSEQ_BOUNDS = [
+    (100.0, 0.05, 10_000.0, 90.84379437310581),
+    (10_000.0, 0.05, 10_000.0, 303.52089903762527),
+    (250_000.0, 0.05, 50_000.0, 1576.5152193364527),
+    (30_000.0, 0.005, 50_000.0, 657.4139456970154),
+]
+"""Variance so far, level, where it is narrowest, and how far the sum may be from its mean: by confseq 0.0.11.
+
+    boundaries.normal_mixture_bound(v, alpha, v_opt=narrowest_at, alpha_opt=alpha, is_one_sided=False)
+"""
+
+
+@pytest.mark.parametrize(("n", "alpha", "narrowest_at", "wanted"), CONFSEQ_BOUNDS)
+def test_the_boundary_is_that_of_confseq(n: float, alpha: float, narrowest_at: float, wanted: float) -> None:
+    assert n * half_width(n, 1.0, alpha, narrowest_at) == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.005])
+def test_the_p_value_is_the_level_at_the_interval_s_edge(alpha: float) -> None:
+    half = half_width(20_000, 3.0, alpha, 50_000)
+    assert p_value_of(half, 20_000, 3.0, alpha, 50_000) == pytest.approx(alpha, rel=1e-9)
+    assert (
+        p_value_of(1.01 * half, 20_000, 3.0, alpha, 50_000)
+        < alpha
+        < p_value_of(0.99 * half, 20_000, 3.0, alpha, 50_000)
+    )
+    assert p_value_of(0.0, 20_000, 3.0) == 1.0

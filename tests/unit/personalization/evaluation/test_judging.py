@@ -32,19 +32,20 @@ def test_a_share_is_judged_by_bets_and_says_so_in_a_sentence() -> None:
     bets = difference_of_shares({0.5: Counts(50_000, 2_900, 50_000, 2_500)})
     assert (one.difference, one.low, one.high) == pytest.approx((bets.mean, bets.low, bets.high))
     assert one.relative == pytest.approx(0.16)
-    assert one.relative_low is not None and one.relative_high is not None  # noqa: PT018
+    assert one.relative_low is not None
+    assert one.relative_high is not None
     assert 0.0 < one.relative_low < 0.16 < one.relative_high
     assert one.words == (
-        "“ordered” came of 5.8 % of those shown the personalised block, and of 5.0 % of those held out: that is 0.8 "
-        "points more (between 0.3 and 1.3), 16.0 % more."
+        "“ordered” came of 5.8 % of those shown the personalised block, and of 5.0 % of those held out: that is "
+        "0.8 points more (between 0.3 and 1.3), 16.0 % more."
     )
 
 
 def test_what_cannot_be_told_apart_says_so_and_what_could_be_found() -> None:
     one = said(found(2_510, 2_500), "ordered")
     assert one.words.startswith(
-        "No difference in “ordered” can be told apart yet between those shown the personalised block and those held "
-        "out: it lies between −0."
+        "No difference in “ordered” can be told apart yet between those shown the personalised block and those "
+        "held out: it lies between −0."
     )
     assert one.words.endswith("would be seen in four of five experiments.")
     assert one.p_value is not None

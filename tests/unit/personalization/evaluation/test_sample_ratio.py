@@ -45,3 +45,9 @@ def test_of_too_few_visitors_nothing_is_said() -> None:
     assert p_value([Split((0.95, 0.05), (99, 0))]) is None
     assert p_value([Split((0.95, 0.05), (100, 0))]) is not None
     assert p_value([]) is None
+
+
+def test_a_side_too_small_to_be_expected_silences_no_alarm_about_the_others() -> None:
+    found = p_value([Split((0.4999, 0.4999, 0.0002), (7_000, 5_000, 1))])
+    assert found is not None
+    assert found < 0.001
