@@ -14,7 +14,7 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.reading_options import ColumnsType, reading_of, reading_options, say
 from cli.terminal import cell
@@ -211,7 +211,9 @@ def _show(report: dict[str, Any], model: str) -> None:
     table.add_row("  by sampling alone", _text(report["calibration_floor"]), "", "", "")
     console.print(table)
     if "folds" in report:
-        table = Table("fold", "rows", "AUC", "95 %", "log loss", "calibration", "by sampling")
+        table = Table(box=None, pad_edge=False)
+        for heading in ("fold", "rows", "AUC", "95 %", "log loss", "calibration", "by sampling"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for i, fold in enumerate(report["folds"], 1):
             table.add_row(
                 str(i),
@@ -225,7 +227,13 @@ def _show(report: dict[str, Any], model: str) -> None:
         console.print(table)
     if "importance" in report:
         table = Table(
-            "feature", "AUC lost", "95 %", title=f"shuffled {IMPORTANCE_REPEATS} times, last third of the rows"
+            "feature",
+            Column("AUC lost", justify="right"),
+            Column("95 %", justify="right", no_wrap=True),
+            box=None,
+            pad_edge=False,
+            title_justify="left",
+            title=f"shuffled {IMPORTANCE_REPEATS} times, last third of the rows",
         )
         for item in report["importance"]:
             table.add_row(

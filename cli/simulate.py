@@ -121,7 +121,13 @@ def simulate(
         policy_of(name)
     check_model(model, "--model")
     table = _load(
-        file, label, rewards, shown, reward, propensity, Columns(ignore, visitor, reading_of(reading), limit)
+        file,
+        label,
+        rewards,
+        shown,
+        reward,
+        propensity,
+        Columns(ignore, visitor, reading_of(reading), limit, reward_range),
     )
     say(table.notes)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -171,11 +177,11 @@ def _show(result: Mapping[str, Any]) -> None:
         for estimator, value in figures.get("off_policy", {}).items():
             ends = _between([value["low"], value["high"]])
             shown.add_row(f"  {estimator}", f"{value['value']:.4f}", ends, f"{n:,}", "", "")
-    shown.add_section()
+    shown.add_row("[dim]without learning[/]")
     for name, figures in result["baselines"].items():
         called = f"{name}: {figures['arm']}" if "arm" in figures else name
         ends = _between(figures["interval"])
-        shown.add_row(cell(called), f"{figures['mean_reward']:.4f}", ends, f"{figures['rows']:,}", "", "")
+        shown.add_row(f"  {cell(called)}", f"{figures['mean_reward']:.4f}", ends, f"{figures['rows']:,}", "", "")
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE  # in a file or a pipe nothing is cut off, nor broken over lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,12 +74,15 @@ class Columns:
         How the file is to be read.
     limit
         Only the first so many rows.
+    reward_range
+        Least and most that a reward may be; None: anything.
     """
 
     ignored: Sequence[str] = ()
     visitor: str | None = None
     said: Reading = AS_FOUND
     limit: int | None = None
+    reward_range: tuple[float, float] | None = None
 
     def read(self, path: Path, wanted: dict[str, str]) -> TableFile:
         """The rows, with the columns that are ``wanted`` apart."""
@@ -86,6 +90,21 @@ class Columns:
         if self.visitor is not None:
             more[self.visitor] = "--visitor"
         return read_table(path, {**more, **wanted}, self.limit, frozenset(self.ignored) - {*wanted}, self.said)
+
+    def check(self, file: TableFile, names: Sequence[str], rewards: FloatArray) -> None:
+        """Raise ``InvalidInput`` at the first reward outside the range; ``rewards``, shape (n, len(names))."""
+        if self.reward_range is None:
+            return
+        low, high = self.reward_range
+        wrong = np.argwhere((rewards < low) | (rewards > high))
+        if len(wrong):
+            row, at = wrong[0].tolist()
+            fitting = f"{min(low, math.floor(rewards.min())):g}:{max(high, math.ceil(rewards.max())):g}"
+            raise InvalidInput(
+                file.place(row),
+                f"column {names[at]!r} is {rewards[row, at]:g}: outside --reward-range {low:g}:{high:g}, which may "
+                f"be {fitting}",
+            )
 
 
 def by_label(path: Path, label: str, columns: Columns | None = None) -> Table:
@@ -103,6 +122,7 @@ def by_rewards(path: Path, of_arms: Sequence[str], columns: Columns | None = Non
     columns = columns or Columns()
     file = columns.read(path, dict.fromkeys(of_arms, "--rewards"))
     rewards = np.stack([file.numbers(column) for column in of_arms], axis=1)
+    columns.check(file, of_arms, rewards)
     best = Target("the best arm", rewards.argmax(axis=1), tuple(of_arms))
     return _table(file, columns, tuple(of_arms), rewards, [best])
 
@@ -118,6 +138,7 @@ def by_log(
     file = columns.read(path, wanted)
     at, arms = _arms(file, shown)
     brought = file.numbers(reward)
+    columns.check(file, [reward], brought[:, None])
     rewards = np.full((len(file), len(arms)), np.nan)
     rewards[np.arange(len(file)), at] = brought
     even = np.full(len(file), 1.0 / len(arms))

@@ -16,6 +16,9 @@ MAX_DISTINCT = 20_000
 MISSING = frozenset({"NA", "N/A", "#N/A", "#NV", "NULL", "null", "None", "NaN", "nan", "NaT", "\\N", "-", "--"})
 """What programs write where they have no number or date."""
 
+_BEGINNINGS = frozenset("0123456789+-.,€$£¥ECUG[")
+"""What begins otherwise is no number and no date, whoever wrote it."""
+
 
 @dataclass(slots=True)
 class ColumnProfile:
@@ -94,7 +97,7 @@ class ColumnProfile:
         try:
             value = float(text)
         except ValueError:
-            if len(text) <= MAX_CHARS:
+            if len(text) <= MAX_CHARS and text[0] in _BEGINNINGS:
                 self._weigh_written(text, n)
             return
         self.n_float += n
@@ -107,6 +110,8 @@ class ColumnProfile:
                 self.n_padded += n
             if len(text) == 8 and parse(text, COMPACT) is not None:
                 self.n_styles[COMPACT] += n
+        elif len(text.partition(".")[2]) not in (0, 3):
+            self.n_marks[POINT] += n
         else:
             self._weigh_mark(text, n)
             if number(text, COMMA) is not None:
