@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
+from cli.reading_options import reading_of, reading_options, say
 from config.settings import Settings
 from operations.retraining import retrain as _retrain
 
@@ -23,8 +25,11 @@ from operations.retraining import retrain as _retrain
     help="Learn from this file first, in time order, features named as in the catalog; then from the log.",
 )
 @click.option("--label", default=None, metavar="COLUMN", help="Column of the file that says who converted: 1 or 0.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-def retrain(conversion: str, model: str | None, history: Path | None, label: str | None, as_json: bool) -> None:
+def retrain(
+    conversion: str, model: str | None, history: Path | None, label: str | None, as_json: bool, **reading: Any
+) -> None:
     """Learn CONVERSION anew from the examples the log retains, and let it compete with the model in force.
 
     It serves once it has won on what comes after, and is retired if it has not within 50,000 examples; the
@@ -32,8 +37,10 @@ def retrain(conversion: str, model: str | None, history: Path | None, label: str
     """
     if (history is None) != (label is None):
         raise click.UsageError("--history and --label go together")
+    said = reading_of(reading)
     settings = Settings.from_environment()
-    challenger_id, retrained = asyncio.run(_retrain(settings, conversion, model, history, label))
+    challenger_id, retrained = asyncio.run(_retrain(settings, conversion, model, history, label, said))
+    say(retrained.notes)
     card = retrained.scorecard()
     if as_json:
         told = {

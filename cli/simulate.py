@@ -106,7 +106,9 @@ def simulate(
     plot_file: Path | None,
     **reading: Any,
 ) -> None:
-    """Play policies over the rows of a file, learning as they go, beside what would have come without learning.
+    """Play policies over the rows of a CSV file, learning as they go.
+
+    Beside them stands what would have come without learning.
 
     The file is a table as people have them: separated by commas, semicolons, tabs or bars, with points or decimal
     commas, in any common encoding, gzipped or not, with or without names of columns. What was found is said.

@@ -22,6 +22,7 @@ from online_models.conversion import checkpoint
 from online_models.conversion.contender import Contender
 from online_models.conversion.metrics import Scorecard, scorecard
 from operations.history import read_history
+from operations.tables.reading import AS_FOUND, Reading
 from personalization.catalog.catalog import Conversion
 from personalization.catalog.policy_spec import ModelSpec
 from personalization.errors import InvalidInput, Refused
@@ -44,6 +45,8 @@ class Retrained:
     contender: Contender
     served: list[float] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    """What was found in the file of history and may surprise."""
 
     def learn(self, features: dict[str, float | str], label: bool, unit: bytes = b"") -> None:
         """Predict one matured example, then learn it."""
@@ -57,7 +60,12 @@ class Retrained:
 
 
 async def retrain(
-    settings: Settings, conversion: str, model: str | None, history: Path | None, label: str | None
+    settings: Settings,
+    conversion: str,
+    model: str | None,
+    history: Path | None,
+    label: str | None,
+    said: Reading = AS_FOUND,
 ) -> tuple[str, Retrained]:
     """Learn a challenger from a file of history and then from the log, and enter it; gives its id and itself.
 
@@ -67,6 +75,8 @@ async def retrain(
         Another model than the catalog names.
     history, label
         A CSV file to learn from first, in time order, and its column that says who converted; both or neither.
+    said
+        How the file is to be read.
 
     Raises
     ------
@@ -82,7 +92,8 @@ async def retrain(
         wanted = ModelSpec(model) if model else ModelSpec(spec.model, spec.model_parameters)
         retrained = Retrained(Contender(wanted))
         if history is not None and label is not None:
-            rows = read_history(history, label)
+            rows = read_history(history, label, said=said)
+            retrained.notes = rows.notes
             for x, y in zip(rows.rows, rows.labels.tolist(), strict=True):
                 retrained.learn(x, y > 0.5)
         async for record in matured(opened.log, conversion):

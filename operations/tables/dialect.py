@@ -106,7 +106,7 @@ def _first(lines: Iterator[str]) -> Iterator[str]:
 def _rows(sample: Sequence[str], delimiter: str) -> list[list[str]]:
     rows: list[list[str]] = []
     with suppress(csv.Error):  # the reading proper says where
-        rows.extend(csv.reader(sample, delimiter=delimiter))
+        rows.extend(csv.reader(sample, delimiter=delimiter, skipinitialspace=True))
     if len(rows) > 1 and (len(sample) == _SAMPLE_LINES or sum(map(len, sample)) > _SAMPLE_CHARS):
         rows.pop()  # it may go on behind the sample
     return rows

@@ -46,7 +46,7 @@ def records(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[Record
     InvalidInput
         Where quotes do not match or a line has no end.
     """
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
         line = reader.line_num + 1
         try:

@@ -156,6 +156,7 @@ def test_cells_are_numbers_categories_or_missing(tmp_path: Path) -> None:
         ("age,kind,\n1,a,,\n2,b,\n", 2, ""),
         ("31,phone\n7,desk\n8,desk\n", 3, "the first line names no columns"),
         ("phone,up\ndesk,down\nphone,down\n", 3, "the first line names no columns"),
+        ('age, kind\n1, "a, blue"\n2, "b"\n', 2, ""),
         ("0,1,2,kind\n5,6,7,a\n8,9,9,b\n", 2, ""),
     ],
 )
