@@ -49,7 +49,7 @@ def read_history(
     InvalidInput
         Naming the option, or file, line and column, and what to write instead.
     """
-    table = read_table(path, {label: "--label", **dict.fromkeys(ignored, "--ignore")}, limit, ignored, said)
+    table = read_table(path, {label: "--label", **dict.fromkeys(ignored, "--ignore")}, limit, ignored, said, label)
     notes = list(table.notes)
     y = table.labels(label)
     if y.min() == y.max():

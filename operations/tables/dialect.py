@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
+from config.catalog_errors import did_you_mean
 from operations.tables.dates import styles_of
 from operations.tables.numbers import COMMA, POINT, number
 from operations.tables.reading import DELIMITERS, Reading
@@ -191,6 +192,9 @@ def _check_names(path: Path, names: Sequence[str], wanted: Mapping[str, str], de
         if column not in names:
             shown = ", ".join(names[:_MAX_SHOWN]) + (", …" if len(names) > _MAX_SHOWN else "")
             has = f"it has {shown}" if header else f"it has no header, and its columns are called {shown}"
+            near = did_you_mean(column, [name for name in names if name])
+            if near.startswith("did"):
+                has = f"{near} {has[0].upper()}{has[1:]}"
             alone = "" if len(names) > 1 else f" (taken for separated by {shown_delimiter(delimiter)}: --delimiter)"
             raise InvalidInput(option, f"{path.name} has no column {column!r}; {has}{alone}")
 

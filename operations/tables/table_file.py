@@ -161,6 +161,7 @@ def read_table(
     limit: int | None = None,
     ignored: Collection[str] = (),
     said: Reading = AS_FOUND,
+    answer: str | None = None,
 ) -> TableFile:
     """Read a delimited file however it is written, gzipped or not.
 
@@ -174,6 +175,8 @@ def read_table(
         Those of ``wanted`` that nobody needs.
     said
         How it is to be read where it is not to be found out.
+    answer
+        One of ``wanted``: rows where it is empty are left out, with a word.
 
     Raises
     ------
@@ -189,13 +192,19 @@ def read_table(
     notes += dialect.notes
     names = [name for name in dialect.names if name]
     n_most = max(1, MAX_CELLS // max(1, len(names)))
-    source = _Source(path, dialect, min(n_most, limit or n_most))
+    source = _Source(path, dialect, min(n_most, limit or n_most), answer)
     profiles = source.profiles()
+    if not source.n_rows and source.n_unanswered:
+        raise InvalidInput(str(path), f"column {answer!r} is empty in every row: name the one that says what came")
     if not source.n_rows:
         raise InvalidInput(str(path), "has a header but no rows: each row is a visitor, or a decision")
     if source.n_rows == n_most and (limit is None or limit > n_most):
         notes.append(f"only the first {n_most:,} rows are read: more would not fit in memory")
     notes += source.notes
+    if source.n_unanswered:
+        notes.append(
+            f"{source.n_unanswered:,} rows say nothing in column `{answer}`: left out (write 0 if that is a no)"
+        )
     kinds = kinds_of(profiles, said, dialect.delimiter)
     features = [name for name in names if name not in wanted and not kinds[name].left_out]
     makers = {name: _Maker(name, kinds[name], profiles[name]) for name in features}
@@ -231,9 +240,10 @@ def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
 class _Source:
     """The table's rows, as often as they are asked for."""
 
-    def __init__(self, path: Path, dialect: Dialect, n_most: int) -> None:
+    def __init__(self, path: Path, dialect: Dialect, n_most: int, answer: str | None) -> None:
         self._path, self._dialect, self._n_most = path, dialect, n_most
-        self.n_rows = 0
+        self._answer_at = None if answer is None else dialect.names.index(answer)
+        self.n_rows = self.n_unanswered = 0
         self.notes: list[str] = []
 
     def profiles(self) -> dict[str, ColumnProfile]:
@@ -255,7 +265,7 @@ class _Source:
         return found
 
     def _chunks(self) -> Iterator[tuple[list[int], dict[str, list[str]]]]:
-        self.n_rows, self.notes = 0, []
+        self.n_rows, self.n_unanswered, self.notes = 0, 0, []
         with text_of(self._path, self._dialect.encoding) as lines:
             rows = self._rows(lines)
             while chunk := list(islice(rows, min(_CHUNK_ROWS, self._n_most - self.n_rows))):
@@ -299,6 +309,9 @@ class _Source:
                 self.notes.append(f"line {line} holds totals: left out")
                 continue
             is_after_blank = False
+            if self._answer_at is not None and not cells[self._answer_at].strip():
+                self.n_unanswered += 1
+                continue
             yield line, cells
 
     def _fitted(self, cells: list[str], n_cells: int, line: int) -> list[str]:

@@ -26,6 +26,7 @@ def write(tmp_path: Path, content: str | bytes) -> Path:
         (b"age,label\n1,\n", "visitors.csv:2: column 'label' is empty"),
         (b"age,age,label\n1,2,a\n", "names a column twice: age"),
         (b"age,kind\n1,2\n", "--label: visitors.csv has no column 'label'; it has age, kind"),
+        (b"age,Label\n1,2\n", r"no column 'label'; did you mean 'Label'\? It has age, Label"),
         (b"\xff\xfe,label\n1,a\n", "visitors.csv:1: there or soon after, text is not utf-16"),
         (b'age,label\n"1"2,a\n', "visitors.csv:2: a quoted cell goes on after its closing quote"),
         (b'age,label\n1,a\n"2,b\n3,a\n', "visitors.csv:3: a quote begins there that does not end"),

@@ -127,6 +127,18 @@ def test_labels_are_yes_and_no_in_five_languages(tmp_path: Path, yes: str, no: s
     assert read_history(path, "bought").labels.tolist() == [1, 0] * 3
 
 
+def test_a_row_without_an_answer_is_left_out_with_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("age,bought\n30,ja\n31,\n40,nein\n41,\n")
+    history = read_history(path, "bought")
+    assert history.labels.tolist() == [1, 0]
+    assert [row["age"] for row in history.rows] == [30.0, 40.0]
+    assert "2 rows say nothing in column `bought`: left out (write 0 if that is a no)" in history.notes
+    path.write_text("age,bought\n30,\n31,\n")
+    with pytest.raises(InvalidInput, match="column 'bought' is empty in every row"):
+        read_history(path, "bought")
+
+
 def test_a_label_that_is_neither_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     path.write_text("age,bought\n30,ja\n40,vielleicht\n")
