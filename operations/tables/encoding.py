@@ -45,7 +45,7 @@ def find_encoding(path: Path, said: str | None = None) -> Encoding:
     Raises
     ------
     InvalidInput
-        Where nobody knows the one that was said, or text in UTF-8 is damaged: names line and byte.
+        Where nobody knows the one that was said, there is no text, or UTF-8 is damaged: names line and byte.
     """
     if said is not None:
         return Encoding(_known(said))
@@ -58,6 +58,10 @@ def find_encoding(path: Path, said: str | None = None) -> Encoding:
         zeros, others = first[at::2].count(0), first[1 - at :: 2].count(0)
         if zeros > _MOSTLY_ZERO * len(first[at::2]) and not others:
             return Encoding(name, "is read as UTF-16")
+    if b"\x00" in first:
+        raise InvalidInput(
+            str(path), "holds bytes of 0, so it is no text: save the table as CSV, or say --encoding"
+        )
     return _scan(path)
 
 

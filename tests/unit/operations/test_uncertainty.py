@@ -41,6 +41,19 @@ def test_orders_of_the_same_rows_are_no_news_either() -> None:
     assert five.high - five.low >= 0.99 * (one.high - one.low)
 
 
+def test_intervals_over_orders_cover_what_other_visitors_would_bring() -> None:
+    rng = np.random.default_rng(4)
+    n_covered = 0
+    for _ in range(300):
+        eager = rng.choice([0.1, 0.7], 120)
+        # What is learned early in an order shifts all that comes later in it.
+        orders = [(rng.random(120) < eager + rng.normal(0, 0.05)).astype(np.float64) for _ in range(10)]
+        found = of_orders(orders, [np.arange(120)] * 10)
+        n_covered += found.low <= 0.4 <= found.high
+    # 300 times 95 %: within three standard errors, 3 · √(300 · .05 · .95) = 11.3.
+    assert abs(n_covered - 285) <= 11
+
+
 def test_nothing_is_concluded_of_one_row() -> None:
     assert of_orders([np.ones(1)], [np.zeros(1, np.intp)]).high == math.inf
     assert math.isnan(of_orders([np.zeros(0)], [np.zeros(0, np.intp)]).mean)

@@ -32,6 +32,7 @@ def write(tmp_path: Path, content: str | bytes) -> Path:
         (b'age,label\n1,a\n"2,b\n3,a\n', "visitors.csv:3: a quote begins there that does not end"),
         ("age,label\nü,a\nö,a\n".encode() + b"\xfc,a\n", "visitors.csv:4: is UTF-8, but the byte fc there is not"),
         (b"PK\x03\x04" + bytes(40), "is an Excel workbook or a zip archive: save the sheet as CSV"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "it is no text"),
         (b"PAR1" + bytes(40), "is a Parquet file"),
         (b'{"age": 1, "label": "a"}\n', "looks like JSON"),
         (b"age,label\n" + b"1" * (1 << 21), "visitors.csv:2: is longer than"),
