@@ -28,8 +28,8 @@ _GLOSSARY = (
     ),
     (
         "The interval",
-        "The difference lies in it; at most one of twenty such experiments ever has an interval that misses it. You "
-        "may look at any time, and as often as you like. If the interval leaves out zero, the sides differ.",
+        "The difference lies in it; at most one of twenty such experiments ever has an interval that misses it. "
+        "You may look at any time, and as often as you like. If the interval leaves out zero, the sides differ.",
     ),
     (
         "Could be seen",
