@@ -71,7 +71,10 @@ def test_variance_that_what_came_before_explains_is_taken_away() -> None:
     for _ in range(2):
         x = rng.gamma(2.0, 5.0, 5_000)
         y = 0.8 * x + rng.gamma(2.0, 1.0, 5_000)
-        sums = MetricSums(*(float(each.sum()) for each in (y, y * y, x, x * x, x * y)))
+        total, squares, before, before_squares, products = (
+            float(each.sum()) for each in (y, y * y, x, x * x, x * y)
+        )
+        sums = MetricSums(total, squares, before, before_squares, products)
         sides.append(SideSums(5_000, metrics={"revenue": sums}))
     one = said(report(shop(), stratum(EVEN, control=sides[0], written=sides[1])), "revenue")
     assert one.variance_reduction > 0.9
