@@ -20,56 +20,29 @@ from river import base
 
 from online_models.adaptive.arm_book import ArmBook
 from online_models.adaptive.arm_regressions import ArmRegressions
+from online_models.adaptive.dimensions import GROWTH, Dimensions, room_for
 from online_models.adaptive.drift import Drift
 from online_models.adaptive.drift_watch import DriftWatch, Shift
 from online_models.adaptive.feature_map import feature_map
 from online_models.adaptive.linear_scorer import ArmIndex, LinearScorer
-from online_models.adaptive.making_way import EFFECT_ROWS, effects, kept_dims
-from online_models.adaptive.metric import learned_metric
 from online_models.adaptive.normals import RowNoise
-from online_models.adaptive.profile import PROFILES, Profile, flexible_leads_at
+from online_models.adaptive.profile import Profile
 from online_models.adaptive.rebuild import Built
 from online_models.adaptive.rebuild_plan import Plan
+from online_models.adaptive.rebuild_planning import RebuildPlanning
 from online_models.adaptive.rebuild_run import RebuildRun
 from online_models.adaptive.rebuild_schedule import FIRST_REBUILD, RebuildSchedule, step_us
 from online_models.adaptive.row_buffer import FORGOTTEN, RowBuffer
-from online_models.encoder import FREE_DIMS, Encoder
+from online_models.encoder import Encoder
 from online_models.frozen_encoder import FrozenEncoder
 from online_models.noise import RewardNoise
-from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, FloatArray, Scores
+from online_models.reward_model import ARM, ARM_FEATURES, Float32Array, Scores
 from online_models.waiting_names import Name
-
-GROWTH = 16
 
 MAX_DIMS = 400
 """Encoded features: all that a context of ``MAX_FEATURES`` may name, and as many again by half."""
 
-WINDOW = 8_192
-"""Rows fitted at a noise of ½; at 2 % clicks they would hold 160 clicks, so that it grows with 1/σ⁴."""
-
-TRIAL_ROWS = 8_192
-"""That judge the profiles, at a noise of ½: as many as will be fitted. With 768 a linear profile won on letters and
-shuttles at 5,000 rows, because so few hold no more; with 2,048, on an exclusive or of four features."""
-
-FIRST_TRIAL = 48
-"""Rows below which no profile can be told from another."""
-
-METRIC_ROWS = 512
-OFFSET_REWARDS = 16.0
-"""m₀ is the mean reward until so many have come: chosen nearly at random, as an arm not known would bring, and
-enough at any rate (the first 64 rows at 2 % may hold no click or three)."""
-
 REFRESH = 64
-MAX_FLOATS = 8 << 20
-"""Of P over all arms (32 MB) up to which landmarks are allowed."""
-
-MAX_LINEAR_FLOATS = 8 << 20
-"""Of P over all arms (32 MB) up to which they may be wider than ``FREE_DIMS``: 400 dimensions up to 32 arms,
-352 up to 64, 240 up to 128; a thousand arms have 160, 104 MB."""
-
-ARMS_STEP = 32
-"""Arms are taken for so many at once: else every new one would take a dimension or two."""
-
 MAX_REWARD = 1e6
 MAX_WEIGHT = 100.0
 INFLATION = 1.4
@@ -77,9 +50,6 @@ START = Profile(1 / 30, 0.0, shared=False, optimism=2.0)
 
 LATE = 1_024
 """Outcomes that say which arms are learned of late."""
-
-SETTLED_ROWS = 1_024
-"""Rows of a fit behind which the scaling of features is good for ever."""
 
 
 class ArmModel(base.Regressor):  # type: ignore[misc]
@@ -146,22 +116,14 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.let_go: str | None = None
         """The arm of the last reset; None: all of them."""
         self.rollbacks = 0
-        self.given_back = 0
-        """Dimensions taken from names to make way for others."""
         self._noise = RewardNoise()
-        self._encoder = Encoder(max_dims)
-        self._frozen = self._encoder.freeze()
-        self._settled = 0
+        self._dimensions = Dimensions(Encoder(max_dims))
         self._arms = ArmBook()
         self._all_touched = 0
         self._features_touched = 0
-        self._offset = 0.0
-        self._offset_n = 0
         self._buffer = RowBuffer(GROWTH)
         self._first_row = 0
-        self._metric: FloatArray | None = None
-        self._profile = 0
-        self._fitted = 0
+        self._planning = RebuildPlanning(n_random, n_samples, seed)
         self._regressions = self._start()
         self._drift = DriftWatch()
         self._perturbations = RowNoise(seed, n_samples)
@@ -206,8 +168,10 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         context = dict(x)
         context.pop(ARM, None)
         context.pop(ARM_FEATURES, None)
-        if arm not in self._arms.rows:
-            self._bound_width()
+        if arm not in self._arms.rows and self._dimensions.bound(min(len(self._arms) + 1, self.max_arms)):
+            self._rebuild = None
+            self._schedule.soon(self.n_learned)
+            self._make_way()
         raw = self._encoder.learn(context, unit)
         self.n_learned += 1
         self._noise.add(reward)
@@ -216,10 +180,10 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         width = self._regressions.features.width
         if len(raw) > width:
             self._rebuild = None
-            self._regressions.widen(_room_for(len(raw)), self._arms.names)
+            self._regressions.widen(room_for(len(raw)), self._arms.names)
             self._all_touched = self._features_touched = self.n_learned
             self._schedule.soon(self.n_learned)
-        if len(raw) != self._frozen.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
+        if len(raw) != self.encoder.n_dims or self.n_learned <= REFRESH or not self.n_learned % REFRESH:
             self._refresh()
         run = self._rebuild
         if run is not None and self._buffer.n + 1 - self._buffer.capacity > run.plan.first:
@@ -267,7 +231,16 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     @property
     def encoder(self) -> FrozenEncoder:
         """The encoder in use."""
-        return self._frozen
+        return self._dimensions.frozen
+
+    @property
+    def _encoder(self) -> Encoder:
+        return self._dimensions.encoder
+
+    @property
+    def given_back(self) -> int:
+        """Dimensions taken from names to make way for others."""
+        return self._dimensions.given_back
 
     def brought_by_few(self) -> set[Name]:
         """Names and levels of features that no more than ``MAX_BRINGERS`` units have brought."""
@@ -311,7 +284,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         """The last ``n`` contexts that are kept, encoded as they would be now, shape (≤ n, d)."""
         buffer = self._buffer
         raw, arm, _ = buffer.rows(max(buffer.oldest, self._first_row, buffer.n - n), buffer.n)
-        return self._frozen.scale(raw[arm >= 0].astype(np.float64))
+        return self.encoder.scale(raw[arm >= 0].astype(np.float64))
 
     def shares_of_late(self) -> dict[str, float]:
         """Of the last ``LATE`` outcomes that are kept, which share was each arm's."""
@@ -352,7 +325,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     def _reset(self, span: int) -> None:
         """Let go of all but the last ``span`` rows; the metric stays."""
         self._first_row = self._buffer.n - span
-        self._fitted = 0
+        self._planning.fitted = 0
         _, arm, reward = self._buffer.rows(max(self._buffer.oldest, self._first_row), self._buffer.n)
         self._arms.recount(arm)
         self._noise.restart(reward[arm != FORGOTTEN])
@@ -365,7 +338,7 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         regressions.set_prior(row, self._arms.names[row])
         for number in kept.tolist():
             raw, _, reward = buffer.rows(number, number + 1)
-            phi = regressions.features.encode_raw(raw[0, : self._frozen.n_dims].astype(np.float64))
+            phi = regressions.features.encode_raw(raw[0, : self.encoder.n_dims].astype(np.float64))
             root = float(buffer.roots(number, number + 1)[0])
             regressions.update(row, phi, float(reward[0]), self._perturbations(number), root)
         self._arms.recount_one(row, len(kept))
@@ -374,109 +347,51 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
             self._schedule.soon(self.n_learned)
 
     def _refresh(self) -> None:
-        """Take over the running statistics of features that came since the last rebuild, which rescales all."""
-        fresh, before = self._encoder.freeze(), self._frozen
         features = self._regressions.features
-        if self._regressions.profile.random:  # a linear model bears that its features are scaled a little anew
-            fresh = fresh.with_scaling_of(before, min(self._settled, before.n_dims))
-        self._frozen = fresh
+        # A linear model bears that its features are scaled a little anew.
+        fresh = self._dimensions.refresh(keep_scaling=bool(self._regressions.profile.random))
         linear = features.linear
         if self.n_learned < FIRST_REBUILD:
             linear = self._start().features.linear
         self._regressions.rescale(features.with_encoder(fresh, linear))
 
     def _start(self) -> ArmRegressions:
-        features = feature_map(self._frozen, GROWTH, START.linear)
+        features = feature_map(self.encoder, GROWTH, START.linear)
         return ArmRegressions(features, START, None, 0.0, self.n_samples, self.seed)
 
     # Dimensions
 
-    def _bound_width(self) -> None:
-        """One more arm is coming: all of them must have room."""
-        n_arms = -(-min(len(self._arms) + 1, self.max_arms) // ARMS_STEP) * ARMS_STEP
-        bearable = (math.isqrt(MAX_LINEAR_FLOATS // n_arms) - 1) // GROWTH * GROWTH
-        encoder = self._encoder
-        encoder.limit = min(encoder.limit, max(FREE_DIMS, bearable))
-        if encoder.n_dims > encoder.limit:
-            self._rebuild = None
-            self._schedule.soon(self.n_learned)
-            self._make_way()
-
     def _make_way(self) -> None:
         """Dimensions that bring little go to names that wait for one; before a rebuild, which fits all anew."""
-        encoder, buffer, regressions = self._encoder, self._buffer, self._regressions
-        n_over = max(0, encoder.n_dims - encoder.limit)
-        if not n_over and (not len(encoder.waiting) or encoder.n_dims + encoder.n_wanted <= encoder.limit):
+        dimensions, width = self._dimensions, self._regressions.features.width
+        kept = dimensions.worth_keeping(self._regressions, self._buffer, self._first_row)
+        if kept is None:
             return
-        raw, arm, _ = buffer.rows(max(buffer.oldest, self._first_row, buffer.n - EFFECT_ROWS), buffer.n)
-        raw, arm = raw[arm >= 0], arm[arm >= 0]
-        kept = kept_dims(encoder, effects(regressions, raw, arm), raw, n_over)
-        if len(kept) == encoder.n_dims:
-            return
-        self.given_back += encoder.n_dims - len(kept)
-        self._give_back(kept, _room_for(len(kept)) if n_over else regressions.features.width, "made way")
+        dimensions.given_back += dimensions.encoder.n_dims - len(kept)
+        self._give_back(kept, room_for(len(kept)) if dimensions.n_over else width, "made way")
 
     def _give_back(self, kept: NDArray[np.intp], width: int, why: str) -> None:
         """Only these dimensions stay, and then there is room for ``width`` in all."""
-        encoder, buffer, regressions = self._encoder, self._buffer, self._regressions
-        encoder.select(kept)
-        buffer.select(kept)
-        if self._metric is not None:
-            inside = kept[kept < len(self._metric)]
-            self._metric = self._metric[np.ix_(inside, inside)] if len(inside) else None
-        self._settled = int((kept < self._settled).sum())
-        self._frozen = self._frozen.relaid(encoder.freeze(), kept)
-        regressions.relay(kept, width, self._frozen, self._arms.names, why, self.n_learned)
+        self._dimensions.select(kept)
+        self._buffer.select(kept)
+        self._planning.select(kept)
+        self._regressions.relay(kept, width, self.encoder, self._arms.names, why, self.n_learned)
         self._all_touched = self._features_touched = self.n_learned
         self._refresh()
 
     # Rebuilding
 
     def _begin(self, judge: bool = True) -> RebuildRun:
-        buffer, n = self._buffer, self._buffer.n
-        quarter = 0.25 / self._noise.of_a_coin**2
-        window = min(buffer.capacity - buffer.capacity // 8, int(WINDOW * quarter * quarter))
-        first = max(buffer.oldest, self._first_row, n - window)
-        if self._offset * self._offset_n < OFFSET_REWARDS:
-            _, arm, reward = buffer.rows(first, n)
-            known = arm != FORGOTTEN
-            if known.any():
-                self._offset = _mean(reward[known], buffer.roots(first, n)[known])
-                self._offset_n = int(known.sum())
-        encoder = self._encoder.freeze()
-        if self._regressions.profile.random:
-            raw, arm, _ = buffer.rows(max(first, n - METRIC_ROWS), n)
-            metric = learned_metric(self._regressions, raw[arm >= 0], arm[arm >= 0])
-            self._metric = metric if metric is not None else self._metric
-        # The context being learned may have brought features that nothing was widened for yet.
-        width = max(self._regressions.features.width, _room_for(encoder.n_dims))
-        profiles = tuple(range(len(PROFILES)))
-        if not self._fits_random(len(self._arms)):
-            profiles = profiles[1:]
-        first_trial = max(first, n - int(TRIAL_ROWS * quarter))
-        n_forgotten = buffer.n_forgotten(first_trial, n)
-        too_few = n < FIRST_TRIAL or (n_forgotten > 0 and n - first_trial - n_forgotten < FIRST_TRIAL)
-        if not judge or too_few:
-            if too_few and not flexible_leads_at(encoder.n_dims):
-                self._profile = max(1, self._profile)
-            profiles = (self._profile,) if self._profile in profiles else profiles[:1]
-        plan = Plan(
-            first,
-            n,
-            first_trial,
-            profiles,
-            encoder,
-            width,
-            self._metric,
-            self.n_random,
-            self._offset,
-            self._profile,
-            self._arms.attributes(),
-            self.n_samples,
-            self.seed,
-            self._held(first) if judge else None,
+        plan, window = self._planning.plan(
+            self._buffer,
+            self._first_row,
+            self._encoder.freeze(),
+            self._regressions,
+            self._arms,
+            self._noise.of_a_coin,
+            judge=judge,
         )
-        self._schedule.begun(self.n_learned, n - self._first_row, window)
+        self._schedule.begun(self.n_learned, plan.last - self._first_row, window)
         return self._run(plan)
 
     def _run(self, plan: Plan) -> RebuildRun:
@@ -492,28 +407,14 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         self.rebuilds += 1
         if built.regressions is None:
             return
-        self._fitted = plan.last - plan.first
-        self._regressions, self._profile = built.regressions, built.profile
+        self._planning.taken(plan, built)
+        self._regressions = built.regressions
         while self._regressions.n_arms < len(self._arms):
             name = self._arms.names[self._regressions.n_arms]
             self._regressions.add_arm(name, self._arms.about(name))
-        self._frozen = plan.encoder
-        self._settled = plan.encoder.n_dims
+        self._dimensions.settle(plan.encoder)
         self._all_touched = self._features_touched = self.n_learned
         self._refresh()
-
-    def _held(self, first: int) -> int | None:
-        """The profile in force where fitting it to the rows from ``first`` on would only forget.
-
-        With landmarks a new fit also brings a better metric. At a hundred thousand ratings of films,
-        forgetting costs .01 of the hit rate.
-        """
-        linear = not PROFILES[self._profile].random
-        return self._profile if linear and self._fitted >= SETTLED_ROWS and first > self._first_row else None
-
-    def _fits_random(self, n_arms: int) -> bool:
-        n_features = 1 + self._regressions.features.width + self.n_random
-        return n_arms * n_features * n_features <= MAX_FLOATS
 
     # Arms
 
@@ -536,7 +437,9 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
         about = arms.about(arm)
         if self._rebuild is not None and about is not None:
             self._rebuild.plan.late[arm] = about
-        if self._regressions.profile.random and not self._fits_random(len(arms)):
+        if self._regressions.profile.random and not self._planning.fits_random(
+            len(arms), self._regressions.features.width
+        ):
             run = self._begin(judge=False)
             self._take(run, run.finish(self._buffer.n))
         if self._regressions.n_arms <= row:
@@ -547,20 +450,25 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values; ``load`` continues bit for bit."""
+        planning = self._planning.dump()
         return {
             "params": self._get_params(),
-            "counts": [getattr(self, name) for name in _COUNTS],
+            "counts": [
+                *(getattr(self, name) for name in _COUNTS),
+                self._dimensions.given_back,
+                self._planning.fitted,
+            ],
             "noise": self._noise.dump(),
             "encoder": self._encoder.dump(),
-            "frozen": self._frozen.dump(),
-            "settled": self._settled,
+            "frozen": self.encoder.dump(),
+            "settled": self._dimensions.settled,
             "arms": self._arms.dump(),
             "touched": [self._all_touched, self._features_touched],
-            "offset": [self._offset, self._offset_n],
+            "offset": planning["offset"],
             "buffer": self._buffer.dump(),
             "first_row": self._first_row,
-            "metric": self._metric.tobytes() if self._metric is not None else None,
-            "profile": self._profile,
+            "metric": planning["metric"],
+            "profile": planning["profile"],
             "regressions": self._regressions.dump(),
             "drift": self._drift.dump(),
             "next_rebuild": self._schedule.next_at,
@@ -571,20 +479,18 @@ class ArmModel(base.Regressor):  # type: ignore[misc]
     def load(cls, state: dict[str, Any]) -> ArmModel:
         """The inverse of ``dump``; a rebuild under way is taken up where it was."""
         model = cls(**state["params"])
-        for name, value in zip(_COUNTS, state["counts"], strict=True):
+        *counts, given_back, fitted = state["counts"]
+        for name, value in zip(_COUNTS, counts, strict=True):
             setattr(model, name, value)
         model._noise = RewardNoise.load(state["noise"])
-        model._encoder, model._frozen = Encoder.load(state["encoder"]), FrozenEncoder.load(state["frozen"])
-        model._settled = state["settled"]
+        encoder, frozen = Encoder.load(state["encoder"]), FrozenEncoder.load(state["frozen"])
+        model._dimensions = Dimensions(encoder, frozen, state["settled"])
+        model._dimensions.given_back = given_back
         model._arms = ArmBook.load(state["arms"])
         model._all_touched, model._features_touched = state["touched"]
-        model._offset, model._offset_n = state["offset"]
         model._buffer, model._first_row = RowBuffer.load(state["buffer"]), state["first_row"]
-        if state["metric"] is not None:
-            metric = np.frombuffer(state["metric"], np.float64)
-            model._metric = metric.reshape(int(len(metric) ** 0.5), -1).copy()
-        model._profile = state["profile"]
-        model._regressions = ArmRegressions.load(state["regressions"], model._frozen, model.n_samples, model.seed)
+        model._planning.take_up(state, fitted)
+        model._regressions = ArmRegressions.load(state["regressions"], frozen, model.n_samples, model.seed)
         model._drift = DriftWatch.load(state["drift"])
         model._schedule = RebuildSchedule(state["next_rebuild"])
         if state["plan"] is not None:
@@ -601,18 +507,4 @@ _COUNTS = (
     "drift_resets",
     "drift_arm_resets",
     "rollbacks",
-    "given_back",
-    "_fitted",
 )
-
-
-def _mean(reward: Float32Array, root: Float32Array) -> float:
-    """The weighted mean of the rewards."""
-    if (root == 1.0).all():
-        return float(reward.mean(dtype=np.float64))
-    return float(np.average(reward, weights=root.astype(np.float64) ** 2))
-
-
-def _room_for(n_dims: int) -> int:
-    """Width of the linear block for so many dimensions: it grows in steps."""
-    return -(-n_dims // GROWTH) * GROWTH

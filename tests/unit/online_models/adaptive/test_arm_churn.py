@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from online_models import encoder, waiting_names
 from online_models.adaptive import (
-    arm_model,
+    dimensions,
     left_out,
     making_way,
     profile,
     rebuild,
     rebuild_plan,
+    rebuild_planning,
     rebuild_schedule,
     row_buffer,
     shared_regression,
@@ -40,16 +41,16 @@ TINY = (
     (left_out, "CHUNK_ROWS", 8),
     (left_out, "MAX_BLOCK", 4),
     (rebuild_plan, "MATCHING_ROWS", 16),
-    (arm_model, "METRIC_ROWS", 16),
-    (arm_model, "FIRST_TRIAL", 12),
-    (arm_model, "TRIAL_ROWS", 24),
-    (arm_model, "SETTLED_ROWS", 12),
-    (arm_model, "MAX_FLOATS", 3 * (1 + 16 + 8) ** 2),
+    (rebuild_planning, "METRIC_ROWS", 16),
+    (rebuild_planning, "FIRST_TRIAL", 12),
+    (rebuild_planning, "TRIAL_ROWS", 24),
+    (rebuild_planning, "SETTLED_ROWS", 12),
+    (rebuild_planning, "MAX_FLOATS", 3 * (1 + 16 + 8) ** 2),
     (encoder, "MAX_LEVELS", 3),
     (encoder, "FREE_DIMS", 24),
-    (arm_model, "FREE_DIMS", 24),
-    (arm_model, "ARMS_STEP", 2),
-    (arm_model, "MAX_LINEAR_FLOATS", 4 * 50**2),
+    (dimensions, "FREE_DIMS", 24),
+    (dimensions, "ARMS_STEP", 2),
+    (dimensions, "MAX_LINEAR_FLOATS", 4 * 50**2),
     (making_way, "TRIAL", 8),
     (making_way, "EFFECT_ROWS", 16),
     (profile, "MAX_FLEXIBLE_DIMS", 48),
@@ -211,7 +212,7 @@ def check_bounds(model: ArmModel) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=160, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     phases=st.lists(PHASES, min_size=2, max_size=7),
     max_arms=st.sampled_from([1, 2, 3, 7]),

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from online_models.adaptive import rebuild_schedule
-from online_models.adaptive.arm_model import MAX_FLOATS, ArmModel
+from online_models.adaptive.arm_model import ArmModel
 from online_models.adaptive.profile import PROFILES
+from online_models.adaptive.rebuild_planning import MAX_FLOATS
 
 
 def learn(model: ArmModel, n: int, *, first: int = 0, rate: float | None = None, n_arms: int = 4) -> None:
@@ -71,8 +72,8 @@ def test_curved_rewards_get_random_features_and_rare_ones_do_not() -> None:
     curved, rare = ArmModel(), ArmModel()
     learn(curved, 1500)
     learn(rare, 3000, rate=0.02)
-    assert PROFILES[curved._profile].random > 0.0
-    assert PROFILES[rare._profile].random == 0.0
+    assert PROFILES[curved._planning.profile].random > 0.0
+    assert PROFILES[rare._planning.profile].random == 0.0
 
 
 def test_many_arms_have_no_random_features_and_bounded_bytes() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_models.adaptive import arm_model, rebuild, rebuild_schedule
+from online_models.adaptive import arm_model, rebuild, rebuild_planning, rebuild_schedule
 from online_models.adaptive.arm_model import ArmModel
 from online_models.adaptive.drift_watch import DriftWatch
 from online_models.adaptive.matching import fitted_matching, terms
@@ -40,7 +40,7 @@ def test_an_arm_with_nearly_all_the_traffic_collapses_and_learning_goes_on() -> 
 
 def test_a_new_arm_may_bring_new_features_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The arm for which landmarks have no room any more comes in a context that is wider than any before."""
-    monkeypatch.setattr(arm_model, "MAX_FLOATS", 3 * (1 + 16 + 32) ** 2)
+    monkeypatch.setattr(rebuild_planning, "MAX_FLOATS", 3 * (1 + 16 + 32) ** 2)
     model = ArmModel(n_random=32)
     for i in range(200):
         z = np.random.default_rng(i).normal(size=2)

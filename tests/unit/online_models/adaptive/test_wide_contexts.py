@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_models.adaptive import arm_model, making_way
+from online_models.adaptive import dimensions, making_way
 from online_models.adaptive.arm_model import ArmModel
 from online_models.adaptive.arm_regressions import ArmRegressions
 from online_models.adaptive.feature_map import feature_map
@@ -182,9 +182,9 @@ def test_checkpoints_and_snapshots_follow_what_is_given_back(full: tuple[ArmMode
 
 
 def test_many_arms_share_less_width_and_what_is_useful_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm_model, "FREE_DIMS", 24)
-    monkeypatch.setattr(arm_model, "ARMS_STEP", 1)
-    monkeypatch.setattr(arm_model, "MAX_LINEAR_FLOATS", 12 * 56**2)
+    monkeypatch.setattr(dimensions, "FREE_DIMS", 24)
+    monkeypatch.setattr(dimensions, "ARMS_STEP", 1)
+    monkeypatch.setattr(dimensions, "MAX_LINEAR_FLOATS", 12 * 56**2)
     model, rng = ArmModel(max_dims=80, n_random=0), np.random.default_rng(4)
     teach(model, 800, rng, n_idle=46)
     assert model._encoder.n_dims == 50
