@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -49,12 +50,56 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One real Apache Kafka broker (KRaft) for the session: its ``host:port``."""
+def kafka_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """One real Apache Kafka broker (KRaft) for the session, whichever of its workers ask: its ``host:port``."""
     require("kafka")
     libs = kafka_libs()
-    with kafka_broker(libs, tmp_path_factory.mktemp("kafka")) as address:
+    folder = tmp_path_factory.mktemp("kafka")
+    if not hasattr(request.config, "workerinput"):
+        with kafka_broker(libs, folder) as address:
+            yield address
+        return
+    with shared(tmp_path_factory.getbasetemp().parent, partial(start_kafka, libs, folder)) as address:
         yield address
+
+
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Nobody waits for these: whoever ends them may be another process."""
+
+
+@contextlib.contextmanager
+def shared(folder: Path, start: Callable[[], tuple[subprocess.Popen[bytes], str]]) -> Iterator[str]:
+    """The address of what ``start`` starts: the first of several processes does, the last to leave ends it.
+
+    Whoever uses it holds a lock, which a process that dies lets go of.
+
+    Parameters
+    ----------
+    folder
+        Theirs alone.
+    start
+        Gives the process, which outlives its parent, and the address.
+    """
+    told = folder / "shared-server"
+    with (folder / "coming-and-going").open("w") as turn, (folder / "using").open("w") as using:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        fcntl.flock(using, fcntl.LOCK_SH)
+        try:
+            if not told.exists():
+                process, started = start()
+                _STARTED.append(process)
+                told.write_text(f"{process.pid} {started}")
+        finally:
+            fcntl.flock(turn, fcntl.LOCK_UN)
+        pid, address = told.read_text().split()
+        try:
+            yield address
+        finally:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            with contextlib.suppress(BlockingIOError):  # another one uses it
+                fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                told.unlink()
+                os.kill(int(pid), signal.SIGTERM)
 
 
 @pytest.fixture
@@ -105,6 +150,24 @@ def kafka_broker(
 ) -> Iterator[str]:
     """Run one broker in ``directory`` until the block ends; the ``host:port`` of its plain listener.
 
+    The parameters are those of ``start_kafka``.
+    """
+    process, address = start_kafka(libs, directory, more_listeners, more_properties, *format_options)
+    try:
+        yield address
+    finally:
+        _end(process)
+
+
+def start_kafka(
+    libs: Path,
+    directory: Path,
+    more_listeners: Mapping[str, int] = MappingProxyType({}),
+    more_properties: str = "",
+    *format_options: str,
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Start one broker in ``directory``: its process, and the ``host:port`` of its plain listener.
+
     Parameters
     ----------
     more_listeners
@@ -154,14 +217,19 @@ auto.create.topics.enable=false
         )
     try:
         _await_port(port, process, log)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    return process, f"127.0.0.1:{port}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
