@@ -54,9 +54,8 @@ def play(
     return float((np.mean(got) - np.mean(mean)) / (np.mean(best) - np.mean(mean)))
 
 
-@pytest.mark.parametrize(("base", "lift", "n", "least"), [(0.3, 2.0, 5_000, 0.3), (0.05, 3.0, 12_000, 0.2)])
-def test_the_default_closes_much_of_the_gap(base: float, lift: float, n: int, least: float) -> None:
-    assert play(base, lift, n) > least
+def test_the_default_closes_much_of_the_gap() -> None:
+    assert play(0.3, 2.0, 5_000) > 0.3
 
 
 @pytest.mark.timeout(300)

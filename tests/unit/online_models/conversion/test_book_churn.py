@@ -35,7 +35,7 @@ def features(kind: str, rng: np.random.Generator) -> dict[str, Any]:
     return {"level": f"l{rng.integers(200)}", "z": float(rng.normal())}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     n=st.integers(20, 240),
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=3),
