@@ -23,6 +23,7 @@ from personalization.folding.closed_memory import (
     take_over_closed,
 )
 from personalization.folding.context import FoldContext
+from personalization.folding.eviction import FEW_OPEN, evict
 from personalization.folding.page_rewards import NOT_BY_SERVER, most_by_page, refused_of_page
 from personalization.folding.reward_total import (
     Worth,
@@ -38,9 +39,6 @@ from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import (
     HOLD_MS,
     MAX_HELD_REWARDS,
-    MAX_OPEN_BYTES,
-    MAX_OPEN_EXPOSED,
-    MAX_OPEN_UNEXPOSED,
     FolderState,
     HeldReward,
     Lineage,
@@ -51,9 +49,6 @@ from personalization.visitor.purposes import PERSONALISING
 from personalization.visitor.session import begin_if_over
 
 _UNKNOWN = Lineage("")
-
-FEW_OPEN = 3
-"""So few cannot be too many: the features of a decision are 20 KiB at the most."""
 
 
 class Ledger:
@@ -300,37 +295,12 @@ class Ledger:
         self.close(decision, ClosingReason.WITHDRAWN, nobodys=nobodys)
 
     def evict(self) -> None:
-        """Close what is beyond the bounds: of those not shown the oldest, of those shown one by lot.
+        """Close what is beyond the bounds."""
+        if len(self.folder.open) > FEW_OPEN:
+            evict(self.folder, self._close_evicted, self._fold.key, self._fold.position)
 
-        The lot is a hash of key and log offset, whatever the decision earned; it is not trained, and the weight of
-        the others grows by what it leaves out. So early decisions of long visits are not all lost, and no zero is
-        trained for having been cut off.
-        """
-        unexposed = [decision for decision in self.folder.open if decision.exposed_at_ms is None]
-        for decision in unexposed[: max(0, len(unexposed) - MAX_OPEN_UNEXPOSED)]:
-            self.close(decision, ClosingReason.EVICTED)
-        n = 0
-        while self._is_over():
-            exposed = [decision for decision in self.folder.open if decision.exposed_at_ms is not None]
-            if len(exposed) < 2:
-                return
-            lot = bounded.short_hash(
-                f"evict\x1f{self._fold.key}\x1f{self._fold.position.epoch}\x1f{self._fold.position.offset}\x1f{n}"
-            )
-            gone = exposed[int.from_bytes(lot) % len(exposed)]
-            self.close(gone, ClosingReason.EVICTED)
-            for decision in exposed:
-                decision.sample_weight *= len(exposed) / (len(exposed) - 1)
-            n += 1
-
-    def _is_over(self) -> bool:
-        opened = self.folder.open
-        if len(opened) <= FEW_OPEN:
-            return False
-        if sum(decision.exposed_at_ms is not None for decision in opened) > MAX_OPEN_EXPOSED:
-            return True
-        n_bytes = sum(len(memoryview(each.features)) + len(memoryview(each.arm_features)) for each in opened)
-        return n_bytes > MAX_OPEN_BYTES
+    def _close_evicted(self, decision: OpenDecision) -> None:
+        self.close(decision, ClosingReason.EVICTED)
 
     def take_over(self, other: FolderState) -> list[OpenDecision]:
         """Take over another visitor's open decisions, held rewards and memory of closed ones; gives arrivals."""
