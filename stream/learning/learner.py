@@ -30,6 +30,7 @@ from stream.current_catalog import CurrentCatalog
 from stream.failpoints import Failpoint, Failpoints
 from stream.learning.catch_up import CatchUp
 from stream.learning.checkpoint_writer import Saved
+from stream.learning.complaints import warnings_of, why_not_ready
 from stream.learning.held_model import HeldModel, Stage
 from stream.learning.held_partition import HeldPartition
 from stream.learning.partitions import Partitions
@@ -377,31 +378,11 @@ class Learner:
 
     def not_ready(self) -> str | None:
         """What keeps the learner from its work as a whole; None if nothing does."""
-        if self._lost:
-            return f"another learner has taken partitions {_listed(self._lost)}: waiting for an assignment"
-        if self._full:
-            return (
-                f"partitions {_listed(self._full)} of outcomes are full, and models that catch up need what is in "
-                "them: the log takes no more until they have"
-            )
-        return None
+        return why_not_ready(self._lost, self._full)
 
     def warnings(self) -> list[str]:
         """What is served older than it should be, or taught by too few, a sentence each."""
-        found = []
-        for held in self._held.values():
-            for key, model in sorted(held.models.items()):
-                waiting = f"{model.n_waiting()} outcomes wait for it"
-                if model.trouble is not None and not model.live:
-                    trouble = model.trouble
-                    found.append(
-                        f"the model of {key} is put aside, {waiting}: {trouble.stage} raised {trouble.cause}"
-                    )
-                elif not model.live:
-                    found.append(f"the model of {key} is catching up, {waiting}")
-                elif model.book is not None:
-                    found.extend(self._trainings.of(key).warnings(model.book))
-        return found
+        return warnings_of(self._held.values(), self._trainings)
 
     def _lose(self, number: int) -> None:
         """Somebody newer has the partition: drop what is held, wait for an assignment."""
@@ -417,7 +398,3 @@ class Learner:
                 self._trainings.of(key).let_go(key)
                 if model.is_aside:
                     self._metrics.set_aside.remove(key)
-
-
-def _listed(numbers: Collection[int]) -> str:
-    return ", ".join(str(number) for number in sorted(numbers))
