@@ -93,6 +93,26 @@ def test_each_kind_shows_what_a_catalog_can_do(kind: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_events_in_the_readme_bring_every_metric_of_the_experiment(kind: str, tmp_path: Path) -> None:
+    site = folder(tmp_path / "site", kind)
+    catalog = compile_catalog(load_catalog(site), 1)
+    assert catalog.metrics.keys() > catalog.conversions.keys(), "metrics beside the conversions"
+    (placement,) = (each for each in catalog.placements.values() if each.split)
+    world = World(catalog=catalog)
+    arm = placement.spec.default
+    choice = Choice(
+        "d", placement.name, arm=arm, weight=2**31, catalog_version=1, slot=0, holdout=False, variant=""
+    )
+    world.send("a:1", DecisionMade(message_id="m", choice=choice))
+    for n, row in enumerate(_ROW.finditer((site / "README.md").read_text())):
+        event = example(row["event"], msgspec.json.decode(row["properties"]))
+        world.send("a:1", msgspec.structs.replace(event, message_id=f"e{n}"))
+    world.time_out("a:1", after_ms=placement.spec.horizon_ms)
+    (participant,) = world.participants
+    assert participant.values.keys() >= catalog.metrics.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_placement_shows_something_that_the_page_can_render(kind: str, tmp_path: Path) -> None:
     catalog = load_catalog(folder(tmp_path / "site", kind))
     prepared = prepare(compile_catalog(catalog, 3))
