@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.process.outages import outage_of
+from personalization.catalog.check import nearest
 from personalization.catalog.permissions import GRANTED, Permission, Role
 from personalization.errors import InvalidInput, NextbestError, Refused, Unavailable
 
@@ -135,14 +136,16 @@ def none_such(field: str, message: str) -> ApiError:
     return ApiError(404, "not_found", message, field)
 
 
-def no_such_name(what: str, name: str, there: Iterable[str]) -> ApiError:
-    """A name in the path that the catalog does not have.
+def no_such_name(what: str, name: str, there: Collection[str], field: str = "name") -> ApiError:
+    """A name in the path, or in the query, that the catalog does not have; it names one that is much like it.
 
     >>> str(no_such_name("placement", "hom.hero", ["home.hero", "cart"]))
-    "there is no placement 'hom.hero'; there are: cart, home.hero"
+    "there is no placement 'hom.hero'; did you mean 'home.hero'?"
+    >>> str(no_such_name("placement", "footer", ["home.hero", "cart"]))
+    "there is no placement 'footer'; there are: cart, home.hero"
     """
-    known = ", ".join(sorted(there)) or "none"
-    return none_such("name", f"there is no {what} {name[:64]!r}; there are: {known}")
+    known = f"there are: {', '.join(sorted(there)) or 'none'}"
+    return none_such(field, f"there is no {what} {name[:64]!r}; {nearest(name[:64], there, known)}")
 
 
 def nobody_known(visitor_id: str, kind: str | None) -> ApiError:

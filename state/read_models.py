@@ -1,6 +1,8 @@
-"""What the projector has added up, for people: read in one round trip, never from the log."""
+"""What the projector has added up, for people: read in few round trips, never from the log."""
 
 from __future__ import annotations
+
+import asyncio
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -15,6 +17,10 @@ from personalization.projecting.experiments import KEPT_DAYS, bucket_name, strat
 from personalization.projecting.sums import ReadSums
 from state.keys import Keys
 from state.projection_store import read_sums
+
+_DAYS_AT_ONCE = 5
+"""What is decoded in between holds up whoever else waits on the event loop: 1,400 sums of a day with 16 segments
+and as many metrics take under 2 ms."""
 
 
 class ReadModels:
@@ -39,10 +45,16 @@ class ReadModels:
         return trials.trials_in(await self._sums([trials.bucket_name(placement, day) for day in days]))
 
     async def strata(self, placement: str, now_ms: int, over_days: int = KEPT_DAYS) -> list[Stratum]:
-        """The participants of a placement's experiments whose horizon closed in the last days, by split."""
+        """The participants of a placement's experiments whose horizon closed in the last days, by split.
+
+        A day may hold a thousand sums: few of them are read at once, and all are added up beside the event loop.
+        """
         today = now_ms // DAY_MS
-        days = range(today - over_days + 1, today + 1)
-        return strata_in(await self._sums([bucket_name(placement, day) for day in days]))
+        names = [bucket_name(placement, day) for day in range(today - over_days + 1, today + 1)]
+        found: list[ReadSums] = []
+        for at in range(0, len(names), _DAYS_AT_ONCE):
+            found += await self._sums(names[at : at + _DAYS_AT_ONCE])
+        return await asyncio.to_thread(strata_in, found)
 
     async def _sums(self, buckets: list[str]) -> list[ReadSums]:
         try:
