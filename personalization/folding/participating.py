@@ -24,6 +24,7 @@ from personalization.events.participant import Participant
 from personalization.folding.context import FoldContext
 from personalization.visitor.choice import Choice
 from personalization.visitor.folder_state import (
+    HOLD_MS,
     MAX_PARTICIPATIONS,
     Enrolment,
     FolderState,
@@ -35,6 +36,8 @@ from personalization.visitor.visitor_state import Session
 
 MAX_SEGMENTS = 16
 """Of the catalog, in its order, that a participant is told to be in."""
+
+MAX_RECENT = 16
 
 _ID_BYTES = 12
 _SEPARATOR = "\x1f"
@@ -57,7 +60,7 @@ class Participating:
             value = 1.0 if metric.value is None else metric.value
             number = value if isinstance(value, float) else value.number(scope)
             if number is not None and math.isfinite(number):
-                _count(fold, metric.name, number, is_share=metric.is_share)
+                _count(fold, metric.name, number)
 
     def time_out(self, fold: FoldContext) -> None:
         """Tell of all whose horizon has ended by now."""
@@ -159,6 +162,19 @@ def _enrol(fold: FoldContext, kept: Participations, choice: Choice) -> None:
             segments=_segments(fold),
         )
     )
+    _take_overtaking(fold, kept)
+
+
+def _take_overtaking(fold: FoldContext, kept: Participations) -> None:
+    """What came after the decision, and stands before it in the log, counts for whoever has just come in.
+
+    Records are appended without anybody waiting for them: a click can be sooner than what was clicked on.
+    """
+    participation = kept.open[-1]
+    for name, number, at_ms in kept.recent:
+        if at_ms > fold.entry.received_at_ms and name in participation.before:
+            _add(participation, name, number, fold.state.now_ms, fold.catalog)
+            participation.before[name] -= number
 
 
 def _with_control(split: Mapping[str, float], control: float) -> dict[str, float]:
@@ -180,21 +196,27 @@ def _cost_of(arm: str, catalog: CompiledCatalog) -> float:
     return 0.0 if known is None else known.content.cost
 
 
-def _count(fold: FoldContext, name: str, number: float, *, is_share: bool) -> None:
+def _count(fold: FoldContext, name: str, number: float) -> None:
     kept = fold.folder.participations
     if kept is None:
         kept = fold.folder.participations = Participations()
     now_ms = fold.state.now_ms
     for each in kept.open:
-        if now_ms > each.due_ms:
-            continue  # its time-out is on its way
-        if is_share:
-            _happened(each, name, now_ms)
-        else:
-            each.values[name] = each.values.get(name, 0.0) + number
+        if now_ms <= each.due_ms:  # else its time-out is on its way
+            _add(each, name, number, now_ms, fold.catalog)
+    at_ms = fold.entry.received_at_ms
+    alive = [each for each in kept.recent if each[2] > at_ms - HOLD_MS]
+    kept.recent = [*alive, (name, number, at_ms)][-MAX_RECENT:]
     kept.totals[name] = kept.totals.get(name, 0.0) + number
     known = fold.catalog.metrics
     kept.totals = {each: total for each, total in kept.totals.items() if each in known}
+
+
+def _add(participation: Participation, name: str, number: float, now_ms: int, catalog: CompiledCatalog) -> None:
+    if catalog.metrics[name].is_share:
+        _happened(participation, name, now_ms)
+    else:
+        participation.values[name] = participation.values.get(name, 0.0) + number
 
 
 def _happened(participation: Participation, name: str, now_ms: int) -> None:
@@ -219,7 +241,8 @@ def _united(ours: Participations, theirs: Participations) -> Participations:
     totals = dict(ours.totals)
     for name, total in theirs.totals.items():
         totals[name] = totals.get(name, 0.0) + total
-    return Participations(list(by_experiment.values())[:MAX_PARTICIPATIONS], enrolled, totals)
+    recent = sorted([*ours.recent, *theirs.recent], key=lambda each: each[2])[-MAX_RECENT:]
+    return Participations(list(by_experiment.values())[:MAX_PARTICIPATIONS], enrolled, totals, recent)
 
 
 def _take_in(first: Participation, later: Participation) -> None:

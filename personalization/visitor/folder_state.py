@@ -203,6 +203,8 @@ class Participations(msgspec.Struct, array_like=True):
     open: list[Participation] = []
     enrolled: dict[str, Enrolment] = {}
     totals: dict[str, float] = {}
+    recent: list[tuple[str, float, int]] = []
+    """What counted within the last minute, and when it was received: an exposure may be on its way behind it."""
 
 
 ALL = ""

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operations.csv_file import read_rows
 
 from operations.exporting import columns
 from operations.exporting.columns import FEATURE, OTHERS, Row, What, columns_of
 from operations.exporting.progress import Asked, Progress, Standing
 from operations.exporting.rows_file import RowsFile
 from operations.exporting.target import Target
+from operations.tables.table_file import read_table
 from personalization.errors import InvalidInput, Refused
 from tests.requirements import require
 
@@ -106,8 +106,9 @@ def test_no_cell_that_others_wrote_is_a_formula(tmp_path: Path) -> None:
 
 def test_our_own_commands_read_the_csv(tmp_path: Path) -> None:
     with made(tmp_path / "d.csv", ROWS) as path:
-        rows = read_rows(path, {"arm": "--shown"})
-    assert [row.cells["decision_id"] for row in rows] == ["-d1", "d2", "d3"]
+        table = read_table(path, {"arm": "--shown", "decision_id": "--keep"})
+    ids = table.named["decision_id"]
+    assert [ids.texts[code] for code in ids.codes] == ["-d1", "d2", "d3"]
 
 
 def test_parquet_has_types_that_another_reader_finds(tmp_path: Path) -> None:

@@ -115,6 +115,17 @@ def test_what_came_before_the_exposure_is_told_apart_from_what_came_after() -> N
     assert found.segments == ["buyers"], "those that a visitor is in without any request of theirs"
 
 
+def test_what_overtook_its_decision_in_the_log_came_after_it() -> None:
+    told = world()
+    told.track(KEY, "Ordered", revenue=40.0, after_ms=MINUTE)
+    told.track(KEY, "Ordered", revenue=5.0, after_ms=MINUTE)
+    decided_ms = told.now_ms - 10
+    told.decide(KEY, "d1", received_ms=decided_ms)
+    found = closed(told)
+    assert (found.before["revenue"], found.values["revenue"]) == (40.0, 5.0)
+    assert found.after_ms["ordered"] == 0
+
+
 def test_only_what_was_shown_counts() -> None:
     told = world()
     told.decide(KEY, "d1", exposed=False)
