@@ -150,6 +150,12 @@ def by_log(
         targets.append(Target(f"the reward `{reward}`", index.astype(np.intp), values))
     table = _table(file, columns, arms, rewards, targets)
     table.shown, table.propensity = at, probabilities
+    if not propensity and _is_uneven(np.bincount(at, minlength=len(arms))):
+        shares = np.bincount(at, minlength=len(arms)) / len(file)
+        table.notes += (
+            f"arms were not shown alike often (from {shares.min():.0%} to {shares.max():.0%}), yet without "
+            "--propensity figures take them for equally likely: name the column with each row's",
+        )
     return table
 
 
@@ -182,6 +188,12 @@ def _arms(file: TableFile, column: str) -> tuple[NDArray[np.intp], tuple[str, ..
         )
     index = {arm: at for at, arm in enumerate(arms)}
     return np.array([index[text] for text in found.texts], dtype=np.intp)[found.codes], arms
+
+
+def _is_uneven(counts: NDArray[np.intp]) -> bool:
+    """Whether equal chances hardly ever bring such counts: χ² more than five deviations off its mean."""
+    expected, freedom = counts.sum() / len(counts), len(counts) - 1
+    return bool(((counts - expected) ** 2).sum() / expected > freedom + 5.0 * math.sqrt(2.0 * freedom) + 5.0)
 
 
 def _probabilities(file: TableFile, column: str) -> FloatArray:

@@ -81,6 +81,25 @@ def test_a_column_that_gives_the_arm_away_is_left_out(tmp_path: Path) -> None:
     assert [*kept.contexts[0]] == ["device", "template"]
 
 
+def test_arms_that_were_not_equally_likely_are_told_of(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for chance, is_told in ((0.5, False), (0.8, True)):
+        shown = np.where(rng.random(N) < chance, "a", "b").tolist()
+        columns = {
+            "age": rng.integers(18, 80, N).tolist(),
+            "shown": shown,
+            "clicked": rng.integers(0, 2, N).tolist(),
+        }
+        columns["p"] = [chance if arm == "a" else 1 - chance for arm in shown]
+        path = write(tmp_path / "log.csv", columns)
+        log = Columns(ignored=["p"])
+        assert (
+            any("arms were not shown alike" in note for note in by_log(path, "shown", "clicked", columns=log).notes)
+            == is_told
+        )
+        assert not any("alike" in note for note in by_log(path, "shown", "clicked", "p").notes)
+
+
 def test_a_column_that_tells_of_some_outcomes_is_warned_of(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     visit = (rng.random(N) < 0.3).astype(int)
