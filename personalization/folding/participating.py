@@ -172,7 +172,7 @@ def _take_overtaking(fold: FoldContext, kept: Participations) -> None:
     """
     participation = kept.open[-1]
     for name, number, at_ms in kept.recent:
-        if at_ms > fold.entry.received_at_ms and name in participation.before:
+        if at_ms > fold.entry.received_at_ms and name in fold.catalog.metrics and name in participation.before:
             _add(participation, name, number, fold.state.now_ms, fold.catalog)
             participation.before[name] -= number
 
