@@ -89,7 +89,10 @@ def _judged(
     report = msgspec.structs.replace(
         report, differences=differences, money=money, courses=_courses(report, asked, strata)
     )
-    return report if report.says_something else msgspec.structs.replace(report, missing=differences[0].missing)
+    if report.says_something:
+        return report
+    soonest = next((each for each in differences if each.kind == "share"), differences[0])
+    return msgspec.structs.replace(report, missing=soonest.missing)
 
 
 def _courses(report: ExperimentReport, asked: Sequence[Asked], strata: Sequence[Stratum]) -> list[Course]:
@@ -174,8 +177,8 @@ def _alarm(report: ExperimentReport, splits: Sequence[Split]) -> str:
     side, count = list(report.counts.items())[at]
     step = 10.0 ** -max(3, len(str(round(total))) // 2)
     return (
-        f"Visitors did not fall to the sides as the split says: of {total:,.0f} {share_words(count / total, step)} "
-        f"are {side_words(side)}, and {share_words(expected[at] / total, step)} should be. No difference between "
+        f"Visitors did not fall to the sides as the split says: {share_words(count / total, step)} of {total:,.0f} "
+        f"are {side_words(side)}, where {share_words(expected[at] / total, step)} should be. No difference between "
         "sides means anything until that is understood: look for a side that fails to load, robots on one side, or "
         "a side that reports its exposures otherwise."
     )

@@ -8,7 +8,7 @@ from personalization.catalog.sections.metrics import PROFIT, CompiledMetric, is_
 from personalization.catalog.split import CONTROL
 from personalization.evaluation.experiment_report import TREATED, Difference, Money
 from personalization.evaluation.sides import Cell
-from personalization.evaluation.wording import money_words, number_words
+from personalization.evaluation.wording import incremental_words, money_words, number_words
 
 
 def money_of(
@@ -32,13 +32,13 @@ def money_of(
     }
     n, cost = sum(cell.side.n for cell in cells), _incremental_cost(cells)
     said = [
-        _total("incremental revenue", found[name], n, "The treated brought", "more revenue than held out")
+        _total("incremental revenue", found[name], n)
         for name, metric in metrics.items()
         if name in found and not metric.is_share and (metric.margin or 0.0) > 0.0
     ]
     profit = found.get(PROFIT)
     if profit is not None:
-        said.append(_total("incremental profit", profit, n, "The treated brought", "more profit than held out"))
+        said.append(_total("incremental profit", profit, n))
     if not any(cell.side.cost or cell.against.cost for cell in cells):
         return said
     said.append(
@@ -63,14 +63,12 @@ def money_of(
     return said
 
 
-def _total(name: str, found: Difference, n: float, verb: str, more: str) -> Money:
+def _total(name: str, found: Difference, n: float) -> Money:
     """A mean difference times everybody who was treated."""
     if found.difference is None or found.low is None or found.high is None:
         return _nothing(name, found.metric, found.unit, found.missing)
     value, low, high = (n * each for each in (found.difference, found.low, found.high))
-    words = money_words(verb, value, low, high, found.unit).replace(" (", f" {more} (")
-    if low <= 0.0 <= high:
-        words = words[:-1] + ", so that it may be nothing."
+    words = incremental_words(name.removeprefix("incremental "), value, low, high, found.unit)
     return Money(name=name, metric=found.metric, unit=found.unit, value=value, low=low, high=high, words=words)
 
 
@@ -105,7 +103,8 @@ def _return_on_spend(profit: Difference, n: float, cost: float) -> Money:
     value, low, high = ((n * each + cost) / cost for each in (profit.difference, profit.low, profit.high))
     step = 0.01 if high - low < 1.0 else 0.1
     brought, least, most = (number_words(each, step) for each in (value, low, high))
-    words = f"Each unit spent brought {brought} before its cost (between {least} and {most})."
+    words = f"Each unit spent brought {brought} before its cost (between {least} and {most})"
+    words += ": whether it paid cannot be told yet." if low <= 1.0 <= high else "."
     return Money(name=name, metric=PROFIT, unit="", value=value, low=low, high=high, words=words)
 
 

@@ -36,7 +36,7 @@ def detectable_share(participants: Mapping[float, float], base: float, alpha: fl
     As a share of ``base``; None: not even if everybody treated had it, or a hundred times the base.
 
     >>> found = detectable_share({0.5: 150_000}, 0.05)
-    >>> found is not None and 0.05 < found < 0.1
+    >>> found is not None and 0.09 < found < 0.12
     True
     """
     wanted = math.log(2.0 / alpha)

@@ -44,7 +44,7 @@ def number_words(number: float, step: float) -> str:
     >>> number_words(0.0123, 0.002), number_words(-12_340.0, 100.0), number_words(-0.001, 0.1)
     ('0.012', '−12,340', '0.0')
     """
-    decimals = 0 if step >= 5.0 else min(6, max(1, math.ceil(-math.log10(step) - 1e-9) if step > 0 else 1))
+    decimals = 0 if step >= 1.0 else min(6, max(1, math.ceil(-math.log10(step) - 1e-9) if step > 0 else 1))
     text = f"{abs(number):,.{decimals}f}"
     is_nothing = not text.strip("0.,")
     return f"{MINUS}{text}" if number < 0 and not is_nothing else text
@@ -72,7 +72,7 @@ def difference_words(found: Difference, detectable_twice: float | None) -> str:
     of_whom = f" in the segment “{found.segment}”" if found.segment else ""
     scale, unit = (100.0, "points") if found.kind == "share" else (1.0, found.unit)
     low, high = scale * least, scale * most
-    step = _step(high - low)
+    step = _step_for(low, high)
     if least <= 0.0 <= most:
         signed = [number_words(each, step) for each in (low, high)]
         upper = f"+{signed[1]}" if high > 0.0 and signed[1].strip("0.,") else signed[1]
@@ -105,27 +105,57 @@ def difference_words(found: Difference, detectable_twice: float | None) -> str:
     )
     if found.relative is not None:
         relative = sign * found.relative
-        words += f", {share_words(relative, max(0.001, _step(relative)))} {more}"
+        width = (found.relative_high or 0.0) - (found.relative_low or 0.0)
+        words += f", {share_words(relative, max(0.001, _step(width)))} {more}"
     return words + "."
 
 
 def money_words(what: str, value: float, low: float | None, high: float | None, unit: str) -> str:
     """An amount of money with its interval.
 
-    >>> money_words("The treated brought", 1_234.0, 100.0, 2_400.0, "EUR")
-    'The treated brought 1,200 EUR (between 100 and 2,400).'
+    >>> money_words("Each lead cost", 1_234.0, 100.0, 2_400.0, "EUR")
+    'Each lead cost 1,200 EUR (between 100 and 2,400).'
     """
     step = _step(abs(value) if low is None or high is None else high - low)
 
-    def words(number: float) -> str:
-        return number_words(round(number / step) * step, step)
-
-    text = f"{what} {words(value)}{_unit(unit)}"
+    text = f"{what} {_round(value, step)}{_unit(unit)}"
     if low is not None and high is not None:
-        return f"{text} (between {words(low)} and {words(high)})."
-    if low is not None:
-        return f"{text} (at least {words(low)})."
+        text += f" (between {_round(low, step)} and {_round(high, step)})"
     return f"{text}."
+
+
+def incremental_words(what: str, value: float, low: float, high: float, unit: str) -> str:
+    """How much more or less the treated brought than they would have brought held out.
+
+    >>> incremental_words("revenue", -400.0, -700.0, -100.0, "EUR")
+    'The treated brought 400 EUR less revenue than they would have held out (between 100 and 700).'
+    >>> incremental_words("profit", 10.0, -7.0, 7.0, "")
+    'Whether the treated brought more profit than they would have held out cannot be told yet: between −7 and +7.'
+    """
+    step = _step_for(low, high)
+    if low <= 0.0 <= high:
+        ends = f"between {_round(low, step)} and +{_round(high, step)}{_unit(unit)}"
+        return f"Whether the treated brought more {what} than they would have held out cannot be told yet: {ends}."
+    sign, more = (1.0, "more") if value > 0.0 else (-1.0, "less")
+    ends_of = sorted((sign * low, sign * high))
+    return (
+        f"The treated brought {_round(sign * value, step)}{_unit(unit)} {more} {what} than they would have held "
+        f"out (between {_round(ends_of[0], step)} and {_round(ends_of[1], step)})."
+    )
+
+
+def _round(number: float, step: float) -> str:
+    return number_words(round(number / step) * step, step)
+
+
+def _step_for(low: float, high: float) -> float:
+    """A step by which an interval's ends can be told from 0, if it leaves out 0."""
+    step, nearest = _step(high - low), min(abs(low), abs(high))
+    if low <= 0.0 <= high:
+        return step
+    while nearest < step / 2 and step > 1e-6:
+        step /= 10.0
+    return step
 
 
 def _unit(unit: str) -> str:
@@ -137,5 +167,5 @@ def _capital(text: str) -> str:
 
 
 def _step(width: float) -> float:
-    """About a twentieth of a width, as a power of ten: what is smaller says nothing."""
+    """A fifth of a width at most, as a power of ten: what is smaller says little."""
     return 10.0 ** math.floor(math.log10(width / 5.0)) if width > 0.0 else 1.0

@@ -37,7 +37,7 @@ def test_a_share_is_judged_by_bets_and_says_so_in_a_sentence() -> None:
     assert 0.0 < one.relative_low < 0.16 < one.relative_high
     assert one.words == (
         "“ordered” came of 5.8 % of those shown the personalised block, and of 5.0 % of those held out: that is "
-        "0.8 points more (between 0.3 and 1.3), 16.0 % more."
+        "0.8 points more (between 0.3 and 1.3), 16 % more."
     )
 
 
@@ -71,10 +71,8 @@ def test_variance_that_what_came_before_explains_is_taken_away() -> None:
     for _ in range(2):
         x = rng.gamma(2.0, 5.0, 5_000)
         y = 0.8 * x + rng.gamma(2.0, 1.0, 5_000)
-        total, squares, before, before_squares, products = (
-            float(each.sum()) for each in (y, y * y, x, x * x, x * y)
-        )
-        sums = MetricSums(total, squares, before, before_squares, products)
+        total, squares, before, before_squares, both = (float(each.sum()) for each in (y, y * y, x, x * x, x * y))
+        sums = MetricSums(total, squares, before, before_squares, both)
         sides.append(SideSums(5_000, metrics={"revenue": sums}))
     one = said(report(shop(), stratum(EVEN, control=sides[0], written=sides[1])), "revenue")
     assert one.variance_reduction > 0.9
@@ -158,7 +156,7 @@ def test_while_no_horizon_has_closed_it_is_said_how_long_it_is() -> None:
 def test_one_side_under_a_hundred_has_a_sentence_and_no_number() -> None:
     few = report(shop(), stratum(EVEN, control=side(99, 5), written=side(120, 6)))
     assert few.missing == (
-        "Only 99 of those held out have been watched for 7 days yet, and comparing an amount takes 1,000 on each "
+        "Only 99 of those held out have been watched for 7 days yet, and comparing a share takes 100 on each "
         "side: wait, or give that side a larger share."
     )
     one = said(few, "ordered")
@@ -189,7 +187,7 @@ def test_a_split_that_does_not_hold_is_all_that_is_said() -> None:
     told = report(shop(), stratum(EVEN, control=side(48_500, 2_500), written=side(51_500, 3_500)))
     assert told.split_p_value is not None
     assert told.split_p_value < 0.001
-    assert "of 100,000 48.5" in told.alarm
+    assert "48.5 % of 100,000 are those held out, where 50.0 % should be" in told.alarm
     assert (told.differences, told.money, told.courses) == ([], [], [])
     assert not told.says_something
 
