@@ -36,6 +36,9 @@ LEAST_THAT_COUNT = 30.0
 Of fewer the spread is not known yet: a side that the one large amount has not come to looks as if there were none.
 """
 
+_NO_SPREAD = 1e-6
+"""Amounts that spread by less than this share of their mean are the same for everybody, up to rounding."""
+
 NARROWEST_AT = 50_000
 """Participants of an even split after whom an amount's interval is narrowest, by its own best."""
 
@@ -159,7 +162,7 @@ def _amount(asked: Asked, where: Comparison, said: Difference) -> Difference:
     n, side, against = float(pseudo.n), float(pseudo.side), float(pseudo.against)
     variance, variance_before = float(pseudo.variance()), float(plain.variance())
     sd = math.sqrt(variance)
-    if sd <= 0.0:
+    if sd <= _NO_SPREAD * max(abs(side), abs(against)):
         missing = f"“{asked.metric}” is the same for everybody: there is nothing to compare."
         return msgspec.structs.replace(said, missing=missing)
     half = half_width(n, sd, where.alpha, NARROWEST_AT)

@@ -183,6 +183,19 @@ def test_an_amount_that_a_few_make_up_is_not_judged() -> None:
     assert said(told, "revenue").missing.startswith("Too few of those held out count for anything in “revenue”")
 
 
+def test_an_amount_that_is_the_same_for_everybody_has_no_interval_of_no_width() -> None:
+    same = SideSums(5_000, metrics={"revenue": MetricSums(5_000 * 0.7, 5_000 * 0.7**2)})
+    one = said(report(shop(), stratum(EVEN, control=same, written=same)), "revenue")
+    assert "the same for everybody" in one.missing
+    assert one.low is None
+
+
+def test_a_segment_that_nobody_is_in_has_a_sentence() -> None:
+    one = stratum(EVEN, control=side(50_000, 2_500), written=side(50_000, 2_900))
+    told = said(report(shop(), one, segments=["lost"]), "ordered", segment="lost")
+    assert told.missing.startswith("None of those held out in the segment “lost” have been watched for 7 days yet")
+
+
 def test_a_split_that_does_not_hold_is_all_that_is_said() -> None:
     told = report(shop(), stratum(EVEN, control=side(48_500, 2_500), written=side(51_500, 3_500)))
     assert told.split_p_value is not None
