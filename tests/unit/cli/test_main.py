@@ -15,6 +15,9 @@ from background.ports import free_port
 from cli.http_probe import listening_socket
 from cli.main import COMMANDS, nextbest
 from config.settings import InvalidSettings
+from online_models.policies.check import policy_mistakes
+from online_models.registry import check_model
+from personalization.catalog.policy_spec import ModelSpec, PolicySpec
 from personalization.errors import Refused
 
 MISSPELT = "NEXTBEST_" + "REDSI"
@@ -96,16 +99,22 @@ def test_what_redis_brings_along_is_left_out_and_traces_are_sent_without() -> No
 
 
 def test_a_catalog_of_the_default_model_is_checked_without_what_learns_by_it() -> None:
-    """River and our models take every `up` a third of its start."""
+    """River, SciPy, numpy and our models take every `up` half of its start."""
     program = (
         "import sys, tempfile\nfrom pathlib import Path\nfrom config.loader import load_catalog\n"
         "folder = Path(tempfile.mkdtemp())\n"
         "(folder / 'a.yaml').write_text('placements: {p: {content: [a], default: a}}\\ncontent: {a: {}}')\n"
         "load_catalog(folder)\n"
-        "print([name for name in ('river', 'scipy.linalg') if name in sys.modules])"
+        "print([name for name in ('river', 'scipy', 'numpy', 'online_models') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_defaults_that_are_not_looked_at_are_right() -> None:
+    check_model(ModelSpec())
+    for arms in (None, (), ("a",), ("a", "b")):
+        assert list(policy_mistakes(PolicySpec(), "policy", arms)) == []
 
 
 def test_usage_mistakes_exit_2() -> None:
