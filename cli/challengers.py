@@ -97,6 +97,10 @@ def _said(contest: Contest) -> str:
     found, rest = contest.found, f" It is {contest.standing} {contest.why}." if contest.why else ""
     if found.difference is None or found.low is None or found.high is None:
         return f"{contest.on_trial} cannot be compared yet: {found.missing}.{rest}"
+    if found.match_rate == 1.0:
+        return (
+            f"{contest.on_trial} would have chosen just as {contest.in_force} did, in every decision so far.{rest}"
+        )
     if found.low <= 0.0 <= found.high:
         between = f"the difference lies between {found.low:.4g} and {found.high:.4g}"
         return f"{contest.on_trial} would have brought neither clearly more nor less: {between}.{rest}"

@@ -41,7 +41,7 @@ async def audit_of(redis: Redis, settings: Settings, earlier: Iterable[Secrets] 
 
 @contextlib.asynccontextmanager
 async def recorded(
-    settings: Settings, redis: Redis, act: str, *objects: str, trail: Trail = "acts"
+    settings: Settings, redis: Redis, act: str, *objects: str, trail: Trail = "acts", actor: str = ""
 ) -> AsyncIterator[None]:
     """Record what the block does before it does it; and that it failed, if it raises.
 
@@ -49,6 +49,8 @@ async def recorded(
     ----------
     trail
         ``reads`` for what is only looked at.
+    actor
+        Who does it; empty: whoever is at this terminal.
 
     Raises
     ------
@@ -57,7 +59,7 @@ async def recorded(
         secret is looked at, whoever opened it puts into words.
     """
     audit = await audit_of(redis, settings)
-    said = Act(trail=trail, actor=f"command line: {login()}", act=act, objects=objects)
+    said = Act(trail=trail, actor=actor or f"command line: {login()}", act=act, objects=objects)
     n = await audit.append(said)
     try:
         yield

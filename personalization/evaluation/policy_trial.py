@@ -24,7 +24,8 @@ class PolicyTrial(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     n_decisions, match_rate
-        Decisions that it was asked beside, and the share in which it would have made the same choice.
+        Decisions that it was asked beside, and the share in which both may make the same choice: 1 less their total
+        variation distance.
     n_outcomes, effective
         Outcomes that are compared, and how many of equal weight tell as much (Kish 1965).
     in_force, on_trial

@@ -12,7 +12,7 @@ class TrialSums:
     Attributes
     ----------
     n_decisions, match
-        How many, and the sum of the probabilities with which it would have made the very same choice.
+        How many, and Σ min(1, w): in so many both may make the very same choice, if they draw alike.
     n
         Outcomes, by weight; the sums below count by it too.
     n_clipped

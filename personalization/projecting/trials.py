@@ -39,7 +39,7 @@ class Trials:
         """Add a decision."""
         choice = fact.choice
         if choice.trial:
-            numbers = TrialSums(n_decisions=1.0, match=choice.trial_weight / _SCALE)
+            numbers = TrialSums(n_decisions=1.0, match=min(1.0, choice.trial_weight / choice.weight))
             self._add(choice.placement, choice.trial, fact.decided_at_ms, numbers, sums)
 
     def closed(self, fact: OutcomeFact, sums: Sums) -> None:
@@ -93,4 +93,3 @@ def trials_in(buckets: Iterable[ReadSums]) -> dict[int, TrialSums]:
 
 
 _NAMES = tuple(each.name for each in fields(TrialSums))
-_SCALE = 1 << 32

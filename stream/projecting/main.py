@@ -11,9 +11,11 @@ from faust.types import TP
 from background.supervisor import TaskSupervisor
 from config.settings import Settings
 from eventlog.topics import DECISIONS, VISITOR_LOG
+from installation.audit import recorded
 from installation.process_log import set_up_logging
 from installation.secrets_of import secrets_of
 from installation.visitors import visitors_of
+from personalization.catalog.sections.challengers import Standing
 from personalization.errors import EpochClosed, Refused
 from personalization.projecting.read_models import read_models
 from state.catalog_store import CatalogStore
@@ -144,13 +146,17 @@ async def main(settings: Settings) -> None:
         )
 
         sums = ReadModels(house.redis, house.keys)
+
+        async def publish(version: int, placement: str, standing: Standing) -> int | None:
+            act, what = f"policy_{standing.is_now}", f"placements.{placement}: {standing.is_now}: {standing.why}"
+            async with recorded(settings, house.redis, act, f"placement:{placement}", actor=REFEREE):
+                return await store.put_standing(version, placement, standing, REFEREE, what)
+
         referee = Referee(
             sums,
             house.catalogs,
             lambda: bulk.holds(FIRST),
-            lambda version, placement, standing: store.put_standing(
-                version, placement, standing, REFEREE, f"placements.{placement}: {standing.is_now}: {standing.why}"
-            ),
+            publish,
             lambda placement, since_ms: differences_since(
                 sums, house.catalogs.current, placement, since_ms, wall_clock_ms()
             ),

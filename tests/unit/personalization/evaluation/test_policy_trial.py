@@ -68,7 +68,7 @@ def test_sums_say_what_each_decision_says() -> None:
     assert found.in_force == pytest.approx(earned, abs=1e-9)
     assert found.low == pytest.approx(value - earned - half, abs=1e-6)
     assert found.high == pytest.approx(value - earned + half, abs=1e-6)
-    assert found.match_rate == pytest.approx(q.mean(), abs=1e-6)
+    assert found.match_rate == pytest.approx(np.minimum(1.0, w).mean(), abs=1e-6)
 
 
 def test_a_better_policy_is_found_and_an_equal_one_is_not_mistaken_for_better() -> None:
