@@ -134,7 +134,7 @@ async def test_an_entry_that_ends_its_worker_becomes_a_dead_letter_and_the_other
         nonlocal folder, n_deaths
         while True:
             if not folder.runs:
-                assert "WRONGTYPE" in folder.output()
+                assert "WRONGTYPE" in folder.output(), f"ended with {folder.exit_code}: {folder.output()}"
                 n_deaths += 1
                 folder = system.start("folder")
             await asyncio.sleep(0.05)
