@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from personalization.catalog.sections.metrics import PROFIT
 from personalization.evaluation.asymptotic import half_width, p_value_of
 from personalization.evaluation.betting import (
     Counts,
@@ -245,6 +246,8 @@ def _missing(asked: Asked, where: Comparison, said: Difference) -> str:
         )
     sides = [_of(cell, asked.metric) for cell in where.cells]
     if not any(sums.squares for pair in sides for sums in pair):
+        if asked.metric == PROFIT:
+            return f"Nothing has been earned or spent{of_whom} yet: wait, or check that orders are sent."
         return f"“{asked.metric}” has not come of anybody{of_whom} yet: check that its event is sent, or wait."
     if not asked.is_share:
         parts = asked.parts or (asked.metric,)

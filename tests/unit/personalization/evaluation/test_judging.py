@@ -170,6 +170,12 @@ def test_what_has_not_come_of_anybody_is_no_difference_of_nothing() -> None:
     )
 
 
+def test_profit_has_no_event_that_could_be_checked() -> None:
+    nothing = SideSums(5_000, metrics={"ordered": share(250.0)})
+    told = report(shop(), stratum(EVEN, control=nothing, written=nothing))
+    assert said(told, "profit").missing.startswith("Nothing has been earned or spent yet")
+
+
 def test_an_amount_of_fewer_than_a_thousand_is_not_judged_while_a_share_is() -> None:
     told = report(shop(), stratum(EVEN, control=side(999, 50), written=side(1_001, 50)))
     assert "takes 1,000 on each side" in said(told, "revenue").missing
