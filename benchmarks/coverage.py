@@ -227,7 +227,6 @@ def judged(world: World, n_logs: int, n: int, seed: int) -> dict[tuple[str, str]
 
 def main() -> None:
     """Print the table."""
-    end_by_sigterm()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--logs", type=int, default=200)
     parser.add_argument("--decisions", type=int, default=2_000)
@@ -249,4 +248,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     main()

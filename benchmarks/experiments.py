@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from benchmarks.ending import end_by_sigterm
 from personalization.catalog.catalog import Catalog, Content, Metric, Placement
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.duration import DAY_MS
 from personalization.evaluation.asymptotic import p_value_of
 from personalization.evaluation.betting import Bets
 from personalization.evaluation.comparing import (
@@ -49,6 +50,9 @@ LOOK_EVERY = 100
 TREATED_SIDE, CONTROL_SIDE = "", "control"
 
 _N, _K, _X, _XX, _Y, _YY, _XY = range(7)
+
+
+HORIZON_MS = 7 * DAY_MS
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ MOVING = Terms("split that moves", 20_000, (0.5, 0.9, 0.3))
 
 def shop(terms: Terms) -> CompiledCatalog:
     """A catalog with the placement, and the two metrics."""
-    placement = Placement(content=("red",), default="red", holdout=round(1.0 - terms.treated[0], 9))
+    held_out = round(1.0 - terms.treated[0], 9)
+    placement = Placement(content=("red",), default="red", holdout=held_out, horizon_ms=HORIZON_MS)
     metrics = {
         SHARE: Metric(event="Ordered"),
         AMOUNT: Metric(event="Ordered", value="properties.revenue", cap=CAP, unit="EUR"),
@@ -143,7 +148,7 @@ class Played:
                 sides[side] = SideSums(of[_N], metrics={SHARE: share, AMOUNT: amount})
             if any(of.n for of in sides.values()):
                 split = {CONTROL_SIDE: 1.0 - treated, TREATED_SIDE: treated}
-                found.append(Stratum(split, {EVERYBODY: sides}))
+                found.append(Stratum(split, HORIZON_MS, {EVERYBODY: sides}))
         return found
 
     def p_values_of_share(self) -> FloatArray:
@@ -258,7 +263,6 @@ def bound(n: int, rate: float = ALPHA) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play, and print what was found."""
-    end_by_sigterm()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.experiments", description=__doc__)
     parser.add_argument("--nulls", type=int, default=2_000, help="experiments without a difference, of each kind")
     parser.add_argument("--lifts", type=int, default=200, help="experiments with one, of each kind")
@@ -309,4 +313,5 @@ def _lifts(n: int) -> bool:
 
 
 if __name__ == "__main__":
+    end_by_sigterm()
     sys.exit(main())

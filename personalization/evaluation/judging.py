@@ -41,7 +41,7 @@ def report_of(
         Those that are looked at: the more, the wider is the interval of each. None: all that anybody was in.
     """
     sides = set(placement.split)
-    present = [each for each in strata if set(each.split) == sides and sides]
+    present = [each for each in strata if sides and set(each.split) == sides and _is_watched(placement, each)]
     counts, crossovers = dict.fromkeys(placement.split, 0), dict.fromkeys(placement.split, 0)
     for stratum in present:
         for side, sums in stratum.segments.get(EVERYBODY, {}).items():
@@ -56,7 +56,7 @@ def report_of(
         earlier=_earlier(sides, strata),
     )
     asked = list(_asked(placement, metrics, present))
-    if missing := _missing(report, asked):
+    if missing := _missing(report, asked, is_changed=len(present) < len(strata)):
         return msgspec.structs.replace(report, missing=missing)
     splits = _splits(placement, present)
     report = msgspec.structs.replace(report, split_p_value=p_value(splits))
@@ -150,14 +150,19 @@ def _earlier(sides: set[str], strata: Sequence[Stratum]) -> list[list[str]]:
     return found
 
 
-def _missing(report: ExperimentReport, asked: Sequence[Asked]) -> str:
+def _is_watched(placement: CompiledPlacement, stratum: Stratum) -> bool:
+    """Whether these were watched as long as participants are today: others had more time, or less."""
+    return stratum.horizon_ms == placement.spec.horizon_ms
+
+
+def _missing(report: ExperimentReport, asked: Sequence[Asked], *, is_changed: bool) -> str:
     if not report.split:
         return f"Placement “{report.placement}” compares nothing: give it a `holdout`, such as 0.05, or `variants`."
     if not asked:
         return "Nothing is measured: give the catalog `metrics` or `conversions`, or the placement `rewards`."
     if not any(report.counts.values()):
         watched = duration_words(report.horizon_ms)
-        told = " What took part before its sides were changed is another experiment." if report.earlier else ""
+        told = " Who took part before sides or horizon were changed is in another experiment." if is_changed else ""
         return (
             f"Nobody has been watched to the end yet: who takes part is watched for {watched} after their first "
             f"exposure. Come back then, or give the placement a shorter `horizon`.{told}"

@@ -59,15 +59,18 @@ class SideSums:
 
 @dataclass(slots=True)
 class Stratum:
-    """The participants who came while one split was in force.
+    """The participants who came while one split was in force, and were watched equally long.
 
     Attributes
     ----------
     split
         The probability of each side.
+    horizon_ms
+        How long they were watched.
     segments
         The sides' sums by segment, ``EVERYBODY`` among them.
     """
 
     split: dict[str, float]
+    horizon_ms: int
     segments: dict[str, dict[str, SideSums]] = field(default_factory=dict)

@@ -24,6 +24,8 @@ class Participant(msgspec.Struct, frozen=True, omit_defaults=True, tag="particip
         The probability of each side then.
     first_ms, closed_at_ms
         Their first exposure, and when the horizon after it had ended.
+    horizon_ms
+        How long they were watched.
     values
         By metric, what came after the first exposure: 1 of a share, else an amount, at most its cap. 0 if absent.
     before
@@ -44,6 +46,7 @@ class Participant(msgspec.Struct, frozen=True, omit_defaults=True, tag="particip
     split: dict[str, float]
     first_ms: int
     closed_at_ms: int
+    horizon_ms: int
     values: dict[str, float] = {}
     before: dict[str, float] = {}
     after_ms: dict[str, int] = {}

@@ -282,6 +282,7 @@ def _tell(fold: FoldContext, participation: Participation) -> None:
             split=participation.split,
             first_ms=participation.first_ms,
             closed_at_ms=fold.state.now_ms,
+            horizon_ms=participation.due_ms - participation.first_ms,
             values=values,
             before=before,
             after_ms=participation.after_ms,

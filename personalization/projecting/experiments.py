@@ -45,12 +45,12 @@ class Experiments:
         day = participant.closed_at_ms // DAY_MS
         to = sums[Bucket(bucket_name(participant.placement, day), (day + KEPT_DAYS) * DAY_MS)]
         for segment in (EVERYBODY, *participant.segments):
-            side = (_written(participant.split), segment, participant.side)
+            side = (_written(participant.split, participant.horizon_ms), segment, participant.side)
             add(to, _SEPARATOR.join(side), (1.0, float(participant.crossover), participant.cost))
             for metric in participant.values.keys() | participant.before.keys():
                 y, x = participant.values.get(metric, 0.0), participant.before.get(metric, 0.0)
                 add(to, _SEPARATOR.join((*side, metric)), (y, y * y, x, x * x, x * y))
-        side = (_written(participant.split), EVERYBODY, participant.side)
+        side = (_written(participant.split, participant.horizon_ms), EVERYBODY, participant.side)
         for metric, after_ms in participant.after_ms.items():
             at = next((at for at, until_ms in enumerate(TIMES_MS) if after_ms <= until_ms), None)
             if at is not None:
@@ -72,7 +72,7 @@ def strata_in(buckets: Iterable[ReadSums]) -> list[Stratum]:
     for sums in buckets:
         for name, numbers in sums.items():
             split, segment, side, *rest = name.split(_SEPARATOR)
-            stratum = found.setdefault(split, Stratum(_read(split)))
+            stratum = found.setdefault(split, _read(split))
             of_side = stratum.segments.setdefault(segment, {}).setdefault(side, SideSums())
             _take_up(of_side, rest, numbers)
     return list(found.values())
@@ -95,15 +95,16 @@ def _take_up(side: SideSums, rest: Sequence[str], numbers: Sequence[float]) -> N
     metric.products += numbers[4]
 
 
-def _written(split: Mapping[str, float]) -> str:
-    """A split as part of a name.
+def _written(split: Mapping[str, float], horizon_ms: int) -> str:
+    """A split and a horizon as part of a name.
 
-    >>> _written({"control": 0.1, "": 0.9}), _read("control=0.1;=0.9")
-    ('control=0.1;=0.9', {'control': 0.1, '': 0.9})
+    >>> _written({"control": 0.1, "": 0.9}, 60_000), _read("60000;control=0.1;=0.9").split
+    ('60000;control=0.1;=0.9', {'control': 0.1, '': 0.9})
     """
-    return ";".join(f"{side}={share:.9g}" for side, share in split.items())
+    return ";".join([str(horizon_ms), *(f"{side}={share:.9g}" for side, share in split.items())])
 
 
-def _read(split: str) -> dict[str, float]:
-    sides = (each.rpartition("=") for each in split.split(";"))
-    return {side: float(share) for side, _, share in sides}
+def _read(text: str) -> Stratum:
+    horizon_ms, *sides = text.split(";")
+    parts = (each.rpartition("=") for each in sides)
+    return Stratum({side: float(share) for side, _, share in parts}, int(horizon_ms))

@@ -125,7 +125,8 @@ class Referee:
                 contest_of(catalog.catalog.placements[name]), verdict.becomes, self._now_ms(), verdict.why
             )
             if await self._publish(catalog.version, name, standing) is not None:
-                logger.warning(f"policy_{verdict.becomes}", extra={"placement": name, "reason": verdict.why})
+                facts = {"placement": name, "became": verdict.becomes, "reason": verdict.why}
+                logger.warning("policy_changed", extra=facts)
                 self._on_change(name, verdict.becomes)
             return  # the next look is at the version that this, or somebody else, has published
 

@@ -28,6 +28,7 @@ from stream.projecting.referee import Referee, differences_since
 pytestmark = pytest.mark.redis
 
 NAMESPACE = "refereed"
+SPLIT = {"control": 0.5, "": 0.5}
 NOW_MS = int(time.time() * 1000)
 HERO = Placement(
     content=("a", "b"),
@@ -59,7 +60,10 @@ async def add(redis: Redis, *, treated: int, control: int, n: int = 1_000) -> No
         for each in range(n):
             values = {"reward": 1.0} if each < k else {}
             model.participated(
-                Participant("p", "hero", side, {"control": 0.5, "": 0.5}, NOW_MS - HOUR_MS, NOW_MS, values), sums
+                Participant(
+                    "p", "hero", side, {"control": 0.5, "": 0.5}, NOW_MS - HOUR_MS, NOW_MS, HOUR_MS, values
+                ),
+                sums,
             )
     await ProjectionStore(redis, Keys(NAMESPACE), 1).advance([Step(Place(OUTCOMES, 0), None, 1)], sums)
 

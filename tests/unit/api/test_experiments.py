@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.duration import DAY_MS
 from personalization.evaluation.strata import EVERYBODY, SideSums, Stratum
 from tests.unit.api.site import NOW, SERVER, WRITE, AddedUp, open_site, shop
 
 SPLIT = {"control": 0.5, "": 0.5}
-TOOK_PART = Stratum(dict(SPLIT), {EVERYBODY: {"control": SideSums(n=40.0), "": SideSums(n=44.0)}})
+HORIZON_MS = 7 * DAY_MS
+TOOK_PART = Stratum(dict(SPLIT), HORIZON_MS, {EVERYBODY: {"control": SideSums(n=40.0), "": SideSums(n=44.0)}})
 
 
 def compiled() -> CompiledCatalog:

@@ -206,7 +206,7 @@ async def test_times_and_placements_bound_what_is_read(tmp_path: Path) -> None:
 
 async def test_what_stands_beside_outcomes_is_none_and_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     log = Retained()
-    told = Participant("p", "hero", "", {"": 1.0}, NOW, NOW)
+    told = Participant("p", "hero", "", {"": 1.0}, NOW, NOW, 0)
     await log.append([Record(OUTCOMES, experiment_key("hero"), encode_participant(told))])
     await log.append([Record(OUTCOMES, "hero", b"\xc1\x01sealed"), Record(OUTCOMES, "hero", b"junk")])
     await closed(log, outcome(1))

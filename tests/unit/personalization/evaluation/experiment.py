@@ -19,6 +19,9 @@ METRICS = {
 }
 
 
+HORIZON_MS = 7 * DAY_MS
+
+
 def shop(
     holdout: float = 0.5, variants: Mapping[str, float] | None = None, *, is_measured: bool = True
 ) -> CompiledCatalog:
@@ -26,7 +29,7 @@ def shop(
         content=("red", "blue"),
         default="red",
         holdout=holdout,
-        horizon_ms=7 * DAY_MS,
+        horizon_ms=HORIZON_MS,
         variants={name: PlacementVariant(share=share) for name, share in (variants or {}).items()},
         weights={"click": 1.0} if is_measured else {},
         rewards=(RewardRule(event="Clicked", name="click"),) if is_measured else (),
@@ -58,7 +61,9 @@ def amount(n: float, mean: float, sd: float) -> MetricSums:
 def stratum(split: Mapping[str, float], **sides: SideSums) -> Stratum:
     """Of everybody. ``written`` stands for the side of the placement as it is written."""
     return Stratum(
-        dict(split), {EVERYBODY: {"" if name == "written" else name: sums for name, sums in sides.items()}}
+        dict(split),
+        HORIZON_MS,
+        {EVERYBODY: {"" if name == "written" else name: sums for name, sums in sides.items()}},
     )
 
 

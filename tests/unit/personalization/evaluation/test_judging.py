@@ -84,7 +84,7 @@ def test_variance_that_what_came_before_explains_is_taken_away() -> None:
 def test_a_stratum_that_nobody_is_in_changes_nothing() -> None:
     nobody = stratum({"control": 0.001, "": 0.999}, control=SideSums(), written=SideSums())
     assert found(2_900, 2_500, 50_000, nobody) == found()
-    assert found(2_900, 2_500, 50_000, Stratum({"control": 0.01, "": 0.99})) == found()
+    assert found(2_900, 2_500, 50_000, stratum({"control": 0.01, "": 0.99})) == found()
 
 
 @pytest.mark.parametrize(("one", "other"), [(2_900, 2_500), (2_500, 2_600), (30, 0), (0, 30), (2_000, 2_000)])

@@ -16,7 +16,7 @@ SPLIT = {"control": 0.1, "": 0.9}
 
 
 def participant(side: str = "", **said: Any) -> Participant:
-    fields = {"split": SPLIT, "first_ms": 0, "closed_at_ms": 5 * DAY_MS + 7, **said}
+    fields = {"split": SPLIT, "first_ms": 0, "closed_at_ms": 5 * DAY_MS + 7, "horizon_ms": DAY_MS, **said}
     return Participant("p", "hero", side, **fields)
 
 
@@ -53,6 +53,12 @@ def test_what_came_later_than_all_times_is_counted_without_one() -> None:
     [stratum] = strata_in(buckets.values())
     ordered = stratum.segments[EVERYBODY][""].metrics["ordered"]
     assert (ordered.total, sum(ordered.times)) == (1.0, 0.0)
+
+
+def test_who_was_watched_longer_is_kept_apart() -> None:
+    first, second = strata_in(added(participant(), participant(horizon_ms=2 * DAY_MS)).values())
+    assert (first.horizon_ms, second.horizon_ms) == (DAY_MS, 2 * DAY_MS)
+    assert first.split == second.split
 
 
 def test_days_are_kept_apart_and_add_up() -> None:
