@@ -22,60 +22,8 @@ from personalization.catalog.compiled_windows import series_of
 from personalization.catalog.sections.challengers import Standing
 from personalization.catalog.tier_thresholds import TierThresholds, thresholds_kept
 from personalization.errors import InvalidInput, Refused
+from state import catalog_scripts as scripts
 from state.catalog_diff import catalog_diff
-
-# What is the newest already keeps its number. KEYS: version, versions, bodies; ARGV: digest, body, the history's
-# entry as JSON, channel.
-_PUBLISH = """
-local newest = redis.call('GET', KEYS[1])
-if newest then
-  local entry = redis.call('HGET', KEYS[2], newest)
-  if entry and cjson.decode(entry).digest == ARGV[1] then return tonumber(newest) end
-end
-local version = redis.call('INCR', KEYS[1])
-redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2])
-redis.call('HSET', KEYS[2], version, ARGV[3])
-redis.call('PUBLISH', ARGV[4], version)
-return version
-"""
-
-
-# The same content under the next number, if nobody published another meanwhile. KEYS: version, versions; ARGV: the
-# version meant, the history's entry as JSON, channel.
-_PUBLISH_AGAIN = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local version = redis.call('INCR', KEYS[1])
-redis.call('HSET', KEYS[2], version, ARGV[2])
-redis.call('PUBLISH', ARGV[3], version)
-return version
-"""
-
-
-# Other keys, if nobody published another version meanwhile; what ends stays ended whatever is published later.
-# KEYS: version, versions, bodies, ended; ARGV: the version meant, digest, body, the history's entry as JSON,
-# channel, then the SHA-256 of a key and when it ends for each.
-_CHANGE_KEYS = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local version = redis.call('INCR', KEYS[1])
-redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[3])
-redis.call('HSET', KEYS[2], version, ARGV[4])
-for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
-redis.call('PUBLISH', ARGV[5], version)
-return version
-"""
-
-
-# A number that was lost gets its content back; the newest stays the newest. KEYS and ARGV as above, and the number.
-_RESTORE = """
-local version = tonumber(ARGV[5])
-if redis.call('HEXISTS', KEYS[2], version) == 1 then return 0 end
-redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2])
-redis.call('HSET', KEYS[2], version, ARGV[3])
-if version > tonumber(redis.call('GET', KEYS[1]) or '0') then redis.call('SET', KEYS[1], version) end
-redis.call('PUBLISH', ARGV[4], version)
-return version
-"""
-
 
 _NO_THRESHOLDS: Mapping[str, TierThresholds] = {}
 
@@ -144,10 +92,10 @@ class CatalogStore:
         )
         self._ended = f"{prefix}:ended-keys"
         self.channel = f"{prefix}:changed"
-        self._publish = redis.register_script(_PUBLISH)
-        self._restore = redis.register_script(_RESTORE)
-        self._publish_again = redis.register_script(_PUBLISH_AGAIN)
-        self._change_keys = redis.register_script(_CHANGE_KEYS)
+        self._publish = redis.register_script(scripts.PUBLISH)
+        self._restore = redis.register_script(scripts.RESTORE)
+        self._publish_again = redis.register_script(scripts.PUBLISH_AGAIN)
+        self._change_keys = redis.register_script(scripts.CHANGE_KEYS)
 
     async def publish(self, catalog: Catalog, who: str = "") -> int:
         """Make ``catalog`` the newest version; one that already is keeps its number.
@@ -239,10 +187,9 @@ class CatalogStore:
         -------
         The new version; None if ``version`` is not the newest any more: then nothing is changed.
         """
-        found = await self._read(version)
-        if found is None:
+        before = await self._entry(version)
+        if before is None:
             return None
-        before, _ = found
         entry = msgspec.structs.replace(before, thresholds={**before.thresholds, **thresholds}, computed=True)
         return await self._again(version, entry, who, *changes)
 
@@ -260,13 +207,16 @@ class CatalogStore:
         -------
         The new version; None if ``version`` is not the newest any more: then nothing is changed.
         """
-        found = await self._read(version)
-        if found is None:
+        before = await self._entry(version)
+        if before is None:
             return None
-        before, _ = found
         standings = {**before.standings, placement: standing}
         entry = msgspec.structs.replace(before, standings=standings, computed=False)
         return await self._again(version, entry, who, what)
+
+    async def _entry(self, version: int) -> PublishedVersion | None:
+        found = await self._read(version)
+        return None if found is None else found[0]
 
     async def _again(self, version: int, entry: PublishedVersion, who: str, *changes: str) -> int | None:
         at_ms = time.time_ns() // 1_000_000
