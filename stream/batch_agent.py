@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from faust.types import TP
 
+from background.cancelling import stop_if_cancelled
 from stream.batches import Batches
 from stream.worker_app import WorkerApp
 
@@ -82,6 +83,7 @@ class BatchAgent(Generic[MessageT]):
         try:
             while True:
                 await self._handle_batch(await self._batches.following())
+                stop_if_cancelled()
         except asyncio.CancelledError as cancelled:
             if self._app.should_stop:
                 raise

@@ -114,6 +114,7 @@ def test_check_reads_the_folder_of_the_settings(
         "segments": 0,
         "affinities": 0,
         "conversions": 0,
+        "metrics": 0,
         "scores": 0,
         "sources": 1,
         "errors": [],

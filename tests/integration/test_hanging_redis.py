@@ -34,6 +34,11 @@ RUN = {
     "audit": ["show"],
     "refused": [],
     "segments": [],
+    "report": [],
+    "export": ["segments", "--to", "FILE.csv"],
+    "challengers": [],
+    "promote": ["home"],
+    "demote": ["home"],
     "why": ["ann", "home"],
     "preview-link": ["home"],
     "model": ["home"],
@@ -70,7 +75,8 @@ def test_a_command_gives_up_on_a_redis_that_hangs(
     assert opened.ANSWER_S <= 5.0
     monkeypatch.setattr(opened, "ANSWER_S", 0.3)
     (tmp_path / "shop.yaml").write_text(CATALOG)
-    words = [str(tmp_path) if word == "CATALOG" else word for word in RUN[command]]
+    places = {"CATALOG": tmp_path, "FILE.csv": tmp_path / "rows.csv"}
+    words = [str(places.get(word, word)) for word in RUN[command]]
     environment = {"NEXTBEST_REDIS": hanging, "NEXTBEST_SECRET": "0123456789abcdef" * 2}
     done = CliRunner().invoke(nextbest, [command, *words], env=environment)
     assert isinstance(done.exception, Unavailable), done.output

@@ -487,9 +487,10 @@ def test_what_the_server_refuses_is_not_kept(web: VisitedSite, page: Page) -> No
 
 def test_no_more_is_kept_than_a_hundred_and_the_newest(web: VisitedSite, page: Page) -> None:
     page.goto(write(web, "offline"))
+    page.wait_for_load_state("networkidle")  # what the page says of itself has arrived
     page.context.set_offline(True)
     page.evaluate("nextbest.track('The first')")
-    page.wait_for_function("Date.now() > JSON.parse(Object.values(localStorage)[0]).atMs")
+    page.wait_for_function("Object.values(localStorage).every(each => Date.now() > JSON.parse(each).atMs)")
     page.evaluate("for (let n = 0; n < 100; n++) nextbest.track('Offline')")
     kept = page.evaluate("Object.values(localStorage)")
     assert [json.loads(each)["item"]["event"] for each in kept] == ["Offline"] * 100

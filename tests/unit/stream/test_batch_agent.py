@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -127,3 +128,28 @@ async def test_what_a_batch_raises_ends_the_agent_and_acknowledges_nothing(
     assert app.acknowledged == {}
     with pytest.raises(ValueError, match="a batch"):
         await agent.until_ended()
+
+
+async def test_an_agent_that_is_stopped_ends_though_a_call_dropped_its_cancellation(
+    app: App, handler: Handler, agent: BatchAgent[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As redis-py's sending does before Python 3.12: the worker waited for its agent for ever."""
+    entered = asyncio.Event()
+
+    async def drops(messages: Sequence[tuple[int, int, int]]) -> None:
+        entered.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        handler.handled += messages
+
+    monkeypatch.setattr(agent, "_handle", drops)
+    assert app.work is not None
+    work = asyncio.create_task(app.work(None))
+    await agent.take({HERE: entries(1)}, {HERE: 1})
+    await entered.wait()
+    app.should_stop = True
+    work.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({work})
+    assert work.cancelled()
+    assert app.acknowledged == {HERE: [1]}, "what was handled all the same is done"
