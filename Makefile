@@ -22,7 +22,6 @@ example: $(VENV)/.run  ## an example site, personalised, at http://127.0.0.1:878
 		$(BIN)/nextbest up --catalog examples/$(SITE)/catalog --data-dir .nextbest/example-$(SITE)
 
 test: $(VENV)/.dev  ## everything that can run here; says what was skipped and why
-	@scripts/check
 	@scripts/test
 
 check: $(VENV)/.dev  ## format, lint, types, import arrows

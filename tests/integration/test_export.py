@@ -60,6 +60,10 @@ sources:
 """
 
 
+ON_REDIS = pytest.mark.parametrize("site", ["redis_streams"], indirect=True)
+"""For what is the same whatever the log is."""
+
+
 @pytest.fixture(scope="module", params=["redis_streams", pytest.param("kafka", marks=pytest.mark.kafka)])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = {"NEXTBEST_ENCRYPT": "on"}
@@ -141,6 +145,7 @@ def test_every_record_of_a_decision_is_there_once_with_what_could_have_been_chos
         assert row["eligible_propensities"] == [weight / SCALE for weight in record.weights]
 
 
+@ON_REDIS
 def test_no_id_of_a_visitor_is_in_the_file_unless_it_is_asked_for(
     site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -153,6 +158,7 @@ def test_no_id_of_a_visitor_is_in_the_file_unless_it_is_asked_for(
         assert "a:v1" in to.read_text()
 
 
+@ON_REDIS
 def test_scores_and_segments_are_those_that_are_answered(
     site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -169,6 +175,7 @@ def test_scores_and_segments_are_those_that_are_answered(
         assert ("north" in answer["segments"]) == (f"a:v{n}" in inside)
 
 
+@ON_REDIS
 def test_duckdb_reads_the_parquet(site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     require("parquet")
     import duckdb
@@ -192,6 +199,7 @@ def test_duckdb_reads_the_parquet(site: Site, decided: dict[str, dict[str, Any]]
     assert types["holdout"] == "BOOLEAN"
 
 
+@ON_REDIS
 def test_simulate_finds_in_the_csv_what_the_log_says(
     site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -255,7 +263,16 @@ def killed(site: Site, n: int, when: str, *arguments: str) -> int:
     return subprocess.run(program, env=environment, capture_output=True, check=False).returncode
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("site", "ending"),
+    [
+        ("redis_streams", "csv"),
+        ("redis_streams", "jsonl"),
+        ("redis_streams", "parquet"),
+        pytest.param("kafka", "csv", marks=pytest.mark.kafka),
+    ],
+    indirect=["site"],
+)
 def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
     site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path, ending: str
 ) -> None:
@@ -274,6 +291,7 @@ def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == sorted([whole.name, broken.name])
 
 
+@ON_REDIS
 def test_an_export_goes_on_only_as_it_was_begun(
     site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -287,6 +305,7 @@ def test_an_export_goes_on_only_as_it_was_begun(
     assert len(to.read_text().splitlines()) == N_VISITORS + 1
 
 
+@ON_REDIS
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -306,12 +325,14 @@ def test_what_cannot_be_exported_is_said_and_leaves_nothing_behind(
     assert os.listdir(tmp_path) == []
 
 
+@ON_REDIS
 def test_a_placement_that_the_catalog_does_not_have_is_told(site: Site, tmp_path: Path) -> None:
     """It may be of an earlier version, or mistyped."""
     said = exported(site, tmp_path / "o.csv", "outcomes", "--placement", "home.hreo")
     assert "; home.hreo: no such placement now; the catalog in force has home.hero, side.bar" in said
 
 
+@ON_REDIS
 def test_that_somebody_exported_is_in_the_audit(site: Site, tmp_path: Path) -> None:
     exported(site, tmp_path / "s.csv", "segments", "--with-ids")
     records = [json.loads(line) for line in site.command("audit", "show", "--json").splitlines()]

@@ -96,6 +96,10 @@ class Told:
         self.sides.setdefault(side, Sent()).add(sent)
 
 
+ON_REDIS = pytest.mark.parametrize("up", ["redis_streams"], indirect=True)
+"""For what is the same whatever the log is."""
+
+
 @pytest.fixture(scope="module", params=["redis_streams", pytest.param("kafka", marks=pytest.mark.kafka)])
 def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     require("redis")
@@ -267,6 +271,7 @@ def test_a_report_counts_what_was_sent_side_by_side(up: Up, told: Told) -> None:
     assert "1,000" in revenue["missing"], "an amount of some hundred visitors is not judged"
 
 
+@ON_REDIS
 def test_command_and_api_say_the_same(up: Up, told: Told) -> None:
     for flag, query in (((), ""), (("--segments",), "&segments=true")):
         done = command(up, "report", "home.hero", "--json", *flag)
@@ -279,6 +284,7 @@ def test_command_and_api_say_the_same(up: Up, told: Told) -> None:
     assert everything["experiments"][0] == reported(up, "home.hero")
 
 
+@ON_REDIS
 def test_the_command_prints_words_and_tables_and_writes_a_page(up: Up, told: Told, tmp_path: Path) -> None:
     done = command(up, "report", "home.hero", "--segments", "--html", str(tmp_path / "hero.html"))
     assert done.returncode == 0, done.stderr
@@ -292,6 +298,7 @@ def test_the_command_prints_words_and_tables_and_writes_a_page(up: Up, told: Tol
     assert f"home.hero: {words}" in summary.stdout
 
 
+@ON_REDIS
 def test_where_nothing_can_be_said_a_sentence_says_why_and_the_exit_code_is_3(up: Up) -> None:
     plain = command(up, "report", "home.plain")
     assert (plain.returncode, plain.stdout) == (3, "")
@@ -305,6 +312,7 @@ def test_where_nothing_can_be_said_a_sentence_says_why_and_the_exit_code_is_3(up
         assert all(each["difference"] is None for each in reported(up, name)["differences"])
 
 
+@ON_REDIS
 def test_a_placement_that_is_not_there_is_named_with_one_that_is_like_it(up: Up) -> None:
     done = command(up, "report", "home.heros")
     assert done.returncode == 1
@@ -322,6 +330,7 @@ def test_a_placement_that_is_not_there_is_named_with_one_that_is_like_it(up: Up)
         assert error.code == 403
 
 
+@ON_REDIS
 def test_who_is_erased_or_refuses_before_the_horizon_ends_is_not_in_it(up: Up, told: Told) -> None:
     for number in range(6):
         decide(up, f"gone-{number}")
@@ -334,6 +343,7 @@ def test_who_is_erased_or_refuses_before_the_horizon_ends_is_not_in_it(up: Up, t
     added_up_as_sent(up, told)
 
 
+@ON_REDIS
 def test_who_was_in_a_segment_at_the_first_exposure_counts_in_it(up: Up, told: Told) -> None:
     for number in range(3):
         track(up, f"buyer-{number}", "Order Completed", f"buyer-{number}-0", revenue=10.0)

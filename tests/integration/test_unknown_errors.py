@@ -57,6 +57,10 @@ LEARNER_BACKGROUND = (
 )
 
 
+LEARNER_OF_THE_LOG = ("stream.worker_app:WorkerApp.commit_offsets:before",)
+"""Which of them are answered by the log."""
+
+
 def met(worker: Worker, calls: tuple[str, ...]) -> bool:
     return {fact["point"] for fact in worker.facts} == set(calls)
 
@@ -103,8 +107,11 @@ async def test_every_call_of_the_folder_may_fail_and_nothing_is_lost(make_system
 async def test_every_call_of_the_learner_may_fail_and_nothing_is_lost(make_system: MakeSystem, log: str) -> None:
     system = await make_system(log, seed=42)
     folder = system.start("folder")
-    await end_in_turn(system, "learner", LEARNER)
-    await outlive(system, "learner", LEARNER_BACKGROUND)
+    if log == "redis":  # checkpoints stand there, whatever the log is
+        await end_in_turn(system, "learner", LEARNER)
+        await outlive(system, "learner", LEARNER_BACKGROUND)
+    else:
+        await outlive(system, "learner", LEARNER_OF_THE_LOG)
     # There are copies of models by now, which the next learner takes over: one that fails is put aside alone.
     blobs = "state.checkpoint_store:CheckpointStore.blobs:after"
     await outlive(system, "learner", (blobs,))
