@@ -263,22 +263,17 @@ def killed(site: Site, n: int, when: str, *arguments: str) -> int:
     return subprocess.run(program, env=environment, capture_output=True, check=False).returncode
 
 
-@pytest.mark.parametrize(
-    ("site", "ending"),
-    [
-        ("redis_streams", "csv"),
-        ("redis_streams", "jsonl"),
-        ("redis_streams", "parquet"),
-        pytest.param("kafka", "csv", marks=pytest.mark.kafka),
-    ],
-    indirect=["site"],
-)
 def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
-    site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path, ending: str
+    site: Site, decided: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    if ending == "parquet":
-        require("parquet")
-    whole, broken = tmp_path / f"whole.{ending}", tmp_path / f"broken.{ending}"
+    require("parquet")
+    # How a file is made of its rows has nothing to do with the log.
+    for ending in ("csv",) if site.log_url.startswith("kafka") else ("csv", "jsonl", "parquet"):
+        goes_on_to_the_same_bytes(site, tmp_path, ending)
+
+
+def goes_on_to_the_same_bytes(site: Site, folder: Path, ending: str) -> None:
+    whole, broken = folder / f"whole.{ending}", folder / f"broken.{ending}"
     exported(site, whole, "outcomes")
     arguments = ("outcomes", "--to", str(broken))
     resume: tuple[str, ...] = ()
@@ -288,7 +283,11 @@ def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
         resume = ("--resume",)
     assert exported(site, broken, "outcomes", "--resume").startswith(f"{N_VISITORS} rows")
     assert broken.read_bytes() == whole.read_bytes()
-    assert sorted(os.listdir(tmp_path)) == sorted([whole.name, broken.name])
+    assert sorted(path.name for path in folder.iterdir() if path.suffix == f".{ending}") == [
+        broken.name,
+        whole.name,
+    ]
+    assert not list(folder.glob(f"{broken.name}.*")), "nothing is left beside it"
 
 
 @ON_REDIS
