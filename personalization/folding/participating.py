@@ -155,7 +155,6 @@ def _enrol(fold: FoldContext, kept: Participations, choice: Choice) -> None:
             placement=name,
             side=side,
             split=dict(split),
-            sides=sides,
             first_ms=now_ms,
             due_ms=now_ms + placement.spec.horizon_ms,
             before=dict(kept.totals),
@@ -229,12 +228,12 @@ def _united(ours: Participations, theirs: Participations) -> Participations:
     """What two visitors take part in who are one."""
     by_experiment: dict[tuple[str, str], Participation] = {}
     for each in sorted([*ours.open, *theirs.open], key=lambda each: (each.first_ms, each.participant_id)):
-        first = by_experiment.setdefault((each.placement, _SEPARATOR.join(each.sides)), each)
+        first = by_experiment.setdefault((each.placement, _SEPARATOR.join(each.split)), each)
         if first is not each:
             _take_in(first, each)
     for one in (ours, theirs):
         for name, enrolment in one.enrolled.items():
-            if not any(each.placement == name and each.sides == enrolment.sides for each in one.open):
+            if not any(each.placement == name and list(each.split) == enrolment.sides for each in one.open):
                 # They were told of already: this person counts once.
                 by_experiment.pop((name, _SEPARATOR.join(enrolment.sides)), None)
     enrolled = {**theirs.enrolled, **ours.enrolled}

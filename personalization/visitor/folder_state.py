@@ -163,7 +163,7 @@ class Conversions(msgspec.Struct, array_like=True):
 class Participation(msgspec.Struct, array_like=True):
     """What a visitor does in the experiment of a placement, while its horizon is open.
 
-    ``due_ms`` is when it closes, by the catalog it was opened under; ``sides`` are what the experiment compares.
+    ``due_ms`` is when it closes, by the catalog it was opened under; the sides of ``split`` name the experiment.
     The other fields are those of ``personalization.events.participant.Participant``, not yet limited by caps.
     """
 
@@ -171,7 +171,6 @@ class Participation(msgspec.Struct, array_like=True):
     placement: str
     side: str
     split: dict[str, float]
-    sides: list[str]
     first_ms: int
     due_ms: int
     before: dict[str, float] = {}
