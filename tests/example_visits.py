@@ -1,13 +1,16 @@
-"""Visitors of the example pages, made up: each sends what the script would, and clicks what they care for."""
+"""Visitors of the example pages, made up: each sends what the script would, and clicks what they care for, alone.
+
+None of it is left to chance: of the few who come, all of one kind would else now and then pass by what is theirs,
+and the site would learn, rightly, that it is not.
+"""
 
 from __future__ import annotations
 
 import json
-import random
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -25,9 +28,6 @@ GROUNDS = {"trail": AGENT, "road": PHONE}
 AT_ONCE = 10
 """Visitors between whose decisions and clicks no others come: nobody clicks after the window of what they saw."""
 
-CARES = 0.7
-CARES_NOT = 0.03
-
 
 def batched(visitors: Iterable[str], size: int) -> Iterator[list[str]]:
     """Groups of that size, the last one smaller (``itertools.batched`` came with Python 3.12)."""
@@ -44,12 +44,9 @@ class Visits:
     ----------
     url
         The API's.
-    rng
-        Decides who clicks.
     """
 
     url: str
-    rng: random.Random = field(default_factory=lambda: random.Random(90))
 
     def read_the_news(self, name: str, n: int) -> list[bool]:
         """``n`` readers open a section of the newspaper, and then its front page.
@@ -74,7 +71,7 @@ class Visits:
                 _click(reader, decision)
                 for reader, of in shown.items()
                 for decision in of
-                if self._likes(_section(decision) == readers[reader])
+                if _section(decision) == readers[reader]
             )
             right += [_section(shown[reader][0]) == readers[reader] for reader in some]
         return right
@@ -103,7 +100,7 @@ class Visits:
                     "properties": {"value": 129, "currency": "EUR"},
                 }
                 for who, is_right in greeted.items()
-                if self._likes(is_right)
+                if is_right
             )
             right |= greeted
         return list(right.values())
@@ -111,9 +108,6 @@ class Visits:
     def wait_learned(self, placement: str, n_outcomes: int) -> None:
         """Wait until whoever decides has learned so many outcomes."""
         until(lambda: self._n_learned(placement) >= n_outcomes, f"{placement} has learned {n_outcomes} outcomes")
-
-    def _likes(self, cares: bool) -> bool:
-        return self.rng.random() < (CARES if cares else CARES_NOT)
 
     def _open(self, visitor: str, agent: str, placements: list[Any]) -> list[dict[str, Any]]:
         body = {

@@ -87,15 +87,20 @@ def chance_of_own_section(web: VisitedSite, section: str) -> float:
     until(lambda: f"/{section}/" in liked(web, visitor), "what was opened is known")
     page.click("text=Back to the front page")
     page.wait_for_function(FILLED)
-    records = [
+    until(lambda: len(leads_decided(web, visitor)) == 1, "the decision is in the log")
+    (record,) = leads_decided(web, visitor)
+    lead = page.locator(".lead .kind").inner_text().lower()
+    assert record.choice.arm == f"lead.{lead}"  # what is seen is what was decided
+    return chance(record, f"lead.{section}")
+
+
+def leads_decided(web: VisitedSite, visitor: str) -> list[DecisionRecord]:
+    """What was decided for the lead of somebody's front page; an answer does not wait for its record."""
+    return [
         record
         for key, _, value in web.site.raw(DECISIONS)
         if key == f"a:{visitor}" and (record := decode_record(value)).choice.placement == "front.lead"
     ]
-    (record,) = records
-    lead = page.locator(".lead .kind").inner_text().lower()
-    assert record.choice.arm == f"lead.{lead}"  # what is seen is what was decided
-    return chance(record, f"lead.{section}")
 
 
 def liked(web: VisitedSite, visitor: str) -> dict[str, float]:
