@@ -31,7 +31,7 @@ FOLDER = (
     "state.attempts:AttemptStore.get:before",
     "state.attempts:AttemptStore.put:after",
     "state.catalog_follower:CatalogFollower.get:before",
-    "state.visitor_store:RedisVisitorStore.load:before",
+    "state.visitor_store:RedisVisitorStore.load:before:9",  # the sweep loads too, which begins again
     "stream.folding.emitter:Emitter.emit:before",
     "stream.folding.emitter:Emitter.emit:after",
     "state.visitor_store:RedisVisitorStore.save:before",
