@@ -14,7 +14,8 @@ from cli.terminal import cell, json_line
 from config.settings import Settings
 from installation.audit import recorded
 from installation.opened import open_catalogs, open_installation
-from operations.standings import Contest, change_standing, contests
+from operations.standings import change_standing, contests
+from personalization.evaluation.contest import Contest
 from state.read_models import ReadModels
 
 
@@ -38,7 +39,7 @@ def challengers(as_json: bool) -> None:
         table.add_row(*map(cell, (each.placement, each.in_force, each.on_trial)), match, *map(_mean, _means(each)))
     console.print(table)
     for each in found:
-        console.print(cell(f"{each.placement}: {_said(each)}"))
+        console.print(cell(f"{each.placement}: {each.words}"))
 
 
 @click.command("promote", short_help="Put a placement's challenger in force.")
@@ -82,30 +83,3 @@ def _means(contest: Contest) -> tuple[float | None, float | None]:
 
 def _mean(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
-
-
-def _said(contest: Contest) -> str:
-    """How it stands, as a sentence.
-
-    >>> from personalization.evaluation.policy_trial import PolicyTrial
-    >>> numbers = {"n_decisions": 9, "match_rate": 0.5, "n_outcomes": 9, "effective": 5}
-    >>> found = PolicyTrial(difference=0.1, low=0.05, high=0.15, **numbers)
-    >>> said = {"placement": "hero", "in_force": "default", "on_trial": "thompson", "since_ms": 0, "why": ""}
-    >>> _said(Contest(standing="on trial", found=found, **said))
-    'thompson would have brought 0.1 more a decision, between 0.05 and 0.15 (9 outcomes).'
-    """
-    found, rest = contest.found, f" It is {contest.standing} {contest.why}." if contest.why else ""
-    if found.difference is None or found.low is None or found.high is None:
-        return f"{contest.on_trial} cannot be compared yet: {found.missing}.{rest}"
-    if found.match_rate == 1.0:
-        return (
-            f"{contest.on_trial} would have chosen just as {contest.in_force} did, in every decision so far.{rest}"
-        )
-    if found.low <= 0.0 <= found.high:
-        between = f"the difference lies between {found.low:.4g} and {found.high:.4g}"
-        return f"{contest.on_trial} would have brought neither clearly more nor less: {between}.{rest}"
-    more, ends = ("more", (found.low, found.high)) if found.low > 0.0 else ("less", (-found.high, -found.low))
-    return (
-        f"{contest.on_trial} would have brought {abs(found.difference):.4g} {more} a decision, "
-        f"between {ends[0]:.4g} and {ends[1]:.4g} ({found.n_outcomes:,} outcomes).{rest}"
-    )

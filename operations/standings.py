@@ -5,40 +5,17 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-import msgspec
-
 from installation.audit import login
 from personalization.catalog.catalog import PublishedCatalog
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
 from personalization.catalog.sections.challengers import DEMOTED, PROMOTED, Standing, contest_of
 from personalization.errors import InvalidInput, Refused, Unavailable
-from personalization.evaluation.policy_trial import PolicyTrial, compare
+from personalization.evaluation.contest import Contest, contest_in
 from personalization.evaluation.refereeing import standing_of
-from personalization.evaluation.trial_sums import TrialSums
 from state.catalog_store import CatalogStore
 from state.read_models import ReadModels
 
 _TRIES = 20
-
-
-class Contest(msgspec.Struct, frozen=True, kw_only=True):
-    """Two policies of a placement: the one in force, and the one on trial.
-
-    Attributes
-    ----------
-    standing
-        ``on trial``, ``promoted`` or ``demoted``: what became of the challenger.
-    since_ms
-        Since when, milliseconds since 1970; 0: from the beginning.
-    """
-
-    placement: str
-    in_force: str
-    on_trial: str
-    standing: str
-    since_ms: int
-    why: str
-    found: PolicyTrial
 
 
 async def contests(store: CatalogStore, read_models: ReadModels) -> list[Contest]:
@@ -50,24 +27,12 @@ async def contests(store: CatalogStore, read_models: ReadModels) -> list[Contest
         If no catalog is published.
     """
     catalog, now_ms = await _in_force(store), _now_ms()
-    found = []
-    for name, placement in catalog.placements.items():
-        if placement.shadow is None:
-            continue
-        known = standing_of(catalog.catalog.placements[name], catalog.standings.get(name))
-        sums = (await read_models.trials(name, now_ms)).get(placement.shadow.trial, TrialSums())
-        found.append(
-            Contest(
-                placement=name,
-                in_force=placement.spec.policy.name,
-                on_trial=placement.shadow.policy.name,
-                standing="on trial" if known is None else known.is_now,
-                since_ms=0 if known is None else known.since_ms,
-                why="" if known is None else known.why,
-                found=compare(sums),
-            )
-        )
-    return found
+    found = [
+        contest_in(catalog, name, await read_models.trials(name, now_ms))
+        for name, placement in catalog.placements.items()
+        if placement.shadow is not None
+    ]
+    return [each for each in found if each is not None]
 
 
 async def change_standing(store: CatalogStore, placement: str, becomes: Literal["promoted", "demoted"]) -> int:

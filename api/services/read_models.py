@@ -6,6 +6,7 @@ from typing import Protocol
 
 from personalization.errors import Unavailable
 from personalization.evaluation.strata import Stratum
+from personalization.evaluation.trial_sums import TrialSums
 from personalization.projecting.arms import ArmOfSide, ArmSums
 
 _NOWHERE = "nothing is added up here: start `nextbest projector`"
@@ -22,6 +23,10 @@ class ReadModels(Protocol):
         """The participants of a placement's experiments, by split."""
         ...
 
+    async def trials(self, placement: str, now_ms: int) -> dict[int, TrialSums]:
+        """What policies on trial would have brought in a placement, by what a trial is called."""
+        ...
+
 
 class NoReadModels:
     """Where nothing is added up."""
@@ -31,5 +36,9 @@ class NoReadModels:
         raise Unavailable(_NOWHERE)
 
     async def strata(self, placement: str, now_ms: int) -> list[Stratum]:
+        """Raises ``Unavailable``."""
+        raise Unavailable(_NOWHERE)
+
+    async def trials(self, placement: str, now_ms: int) -> dict[int, TrialSums]:
         """Raises ``Unavailable``."""
         raise Unavailable(_NOWHERE)

@@ -18,7 +18,7 @@ LEAST_OUTCOMES, LEAST_EFFECTIVE = 1_000, 200
 """Fewer outcomes, or as many that tell as much as fewer of equal weight, say nothing of the variance."""
 
 
-class PolicyTrial(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyTrial(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """A policy on trial, compared.
 
     Attributes

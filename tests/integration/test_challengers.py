@@ -60,7 +60,7 @@ def test_what_it_would_have_chosen_and_brought_is_added_up(site: Site) -> None:
     assert (found["standing"], found["found"]["n_decisions"]) == ("on trial", 60)
     share = sum(each["contentId"] == "green" for each in made) / len(made)
     # Of a fixed policy: 1 of what it chooses, but for the floor under the other arm.
-    assert found["found"]["match_rate"] == pytest.approx(share, abs=0.05)
+    assert found["found"]["matchRate"] == pytest.approx(share, abs=0.05)
     assert "60 outcomes are too few" in found["found"]["missing"]
     shown = site.command("challengers")
     assert "fixed cannot be compared yet: 60 outcomes are too few" in " ".join(shown.split())

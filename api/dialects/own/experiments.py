@@ -1,4 +1,4 @@
-"""``GET /v1/experiments``: what experiments brought, for server keys."""
+"""``GET /v1/experiments``: what experiments brought, and policies on trial would have, for server keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from api.errors import no_such_name
 from api.http.answer import Answer, reply
 from api.http.dialect import Call, Reply
 from api.http.query import Query, QueryReader
+from personalization.evaluation.contest import Contest, contest_in
 from personalization.evaluation.experiment_report import ExperimentReport
 
 
@@ -34,11 +35,14 @@ class ExperimentsAnswer(Answer, frozen=True, kw_only=True):
         As of when.
     experiments
         By placement, in the order of the catalog.
+    challengers
+        What policies on trial would have brought, by placement, in the order of the catalog.
     """
 
     catalog_version: int
     at_ms: int
     experiments: list[ExperimentReport]
+    challengers: list[Contest]
 
 
 async def show(call: Call) -> Reply:
@@ -55,4 +59,16 @@ async def show(call: Call) -> Reply:
         await services.judging.report(name, catalog, services.read_models, now_ms, by_segment=query.segments)
         for name in names
     ]
-    return reply(ExperimentsAnswer(catalog_version=catalog.version, at_ms=now_ms, experiments=found))
+    on_trial = [
+        contest_in(catalog, name, await services.read_models.trials(name, now_ms))
+        for name in ([asked] if asked else catalog.placements)
+        if catalog.placements[name].shadow is not None
+    ]
+    return reply(
+        ExperimentsAnswer(
+            catalog_version=catalog.version,
+            at_ms=now_ms,
+            experiments=found,
+            challengers=[each for each in on_trial if each is not None],
+        )
+    )

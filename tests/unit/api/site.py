@@ -33,6 +33,7 @@ from personalization.catalog.item import Item
 from personalization.deciding.decision_keys import DecisionKeys
 from personalization.errors import Unavailable
 from personalization.evaluation.strata import Stratum
+from personalization.evaluation.trial_sums import TrialSums
 from personalization.events.decision_id import mint
 from personalization.events.decision_record import decode_record
 from personalization.events.entry import Entry, decode_entry
@@ -219,15 +220,19 @@ class FakeFollower:
 
 @dataclass
 class AddedUp:
-    """One arm of every placement, chosen and shown once; who took part, by placement."""
+    """One arm of every placement, chosen and shown once; who took part and what was on trial, by placement."""
 
     took_part: dict[str, list[Stratum]] = field(default_factory=dict)
+    tried: dict[str, dict[int, TrialSums]] = field(default_factory=dict)
 
     async def arms(self, placement: str, over_ms: int, now_ms: int) -> dict[ArmOfSide, ArmSums]:
         return {ArmOfSide(placement, "", "red"): ArmSums(1.0, 1.0, 1.0, 1.0, 0.5, 0.25)}
 
     async def strata(self, placement: str, now_ms: int) -> list[Stratum]:
         return self.took_part.get(placement, [])
+
+    async def trials(self, placement: str, now_ms: int) -> dict[int, TrialSums]:
+        return self.tried.get(placement, {})
 
 
 @dataclass
