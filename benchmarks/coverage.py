@@ -31,7 +31,6 @@ from operations.evaluating.logged import LoggedDecision
 from operations.evaluating.scored import probabilities, scored
 from personalization.catalog.policy_spec import PolicySpec
 from personalization.deciding.distribution import SCALE, ArmDistribution, quantise
-from personalization.evaluation.intervals import normal
 from personalization.evaluation.off_policy_sample import stabilised
 from personalization.events.decision_record import DecisionRecord, pack_f32
 from personalization.events.outcome import ClosingReason, Outcome
@@ -208,17 +207,17 @@ def judge(played: Played, policy: PolicySpec) -> Iterator[tuple[str, Judged]]:
     truth = played.truth(policy)
     for how, sample in (("plain", found.sample), ("stabilised", stabilised(found.sample, found.variance))):
         for name, linear in linear_estimates(found, sample).items():
-            value, error = linear.estimate(sample)
-            interval = normal(value, error)
+            interval = linear.interval(sample)
             holds = interval.low <= truth <= interval.high
-            yield f"{name}, {how}", Judged(value - truth, interval.high - interval.low, holds)
+            yield f"{name}, {how}", Judged(linear.value - truth, interval.high - interval.low, holds)
 
 
 def judged(world: World, n_logs: int, n: int, seed: int) -> dict[tuple[str, str], list[Judged]]:
     """By policy and estimator, each log's interval."""
     found: dict[tuple[str, str], list[Judged]] = defaultdict(list)
     for index in range(n_logs):
-        played = play(world, n, np.random.default_rng([seed, index]))
+        # Each world has draws of its own: else what one log's chance brought would stand in the row of every world.
+        played = play(world, n, np.random.default_rng([seed, WORLDS.index(world), index]))
         for name, policy in OTHERS.items():
             for estimator, one in judge(played, policy):
                 found[name, estimator].append(one)

@@ -11,7 +11,6 @@ import msgspec
 from operations.evaluating.logged import NO_RECORD, LoggedDecision, LoggedDecisions
 from operations.evaluating.scored import WANTED, Scored, scored
 from personalization.catalog.policy_spec import PolicySpec
-from personalization.evaluation.intervals import normal
 from personalization.evaluation.off_policy import (
     Linear,
     linear_doubly_robust,
@@ -183,7 +182,7 @@ def _estimated(told: Evaluation, found: Scored, how: Weights, *, is_other: bool)
 
 def _value(linear: Linear, sample: Sample) -> Value:
     value, error = linear.estimate(sample)
-    interval = normal(value, error)
+    interval = linear.interval(sample)
     return Value(value, error, interval.low, interval.high)
 
 

@@ -56,6 +56,16 @@ def test_errors_are_clustered_by_person() -> None:
     assert 1.959964 * found.standard_error == pytest.approx(expected.high - 0.6)
 
 
+def test_an_interval_is_longer_upwards_where_few_large_weights_make_the_value() -> None:
+    weight = np.where(np.arange(100) % 20 == 0, 20.0, 0.0)
+    reward = (np.arange(100) % 40 == 0).astype(float)
+    sample = Sample.plain(100)
+    linear = linear_ips(reward, weight, sample)
+    interval, error = linear.interval(sample), linear.estimate(sample).standard_error
+    assert interval.low > linear.value - 1.96 * error
+    assert interval.high > linear.value + 1.96 * error
+
+
 def test_of_one_person_nothing_is_known() -> None:
     one = Sample.of(np.ones(3), np.zeros(3, np.int64))
     assert ips(np.ones(3), np.ones(3), one).standard_error == math.inf
