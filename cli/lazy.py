@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from background.garbage import loading
+
 
 class LazyGroup(click.Group):
     """A group that knows its commands by ``module:attribute`` and one line of help.
@@ -40,7 +42,8 @@ class LazyGroup(click.Group):
         if cmd_name not in self._lazy:
             return None
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
-        command = getattr(import_module(module), attribute)
+        with loading():
+            command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         dress = self._dressed.get(cmd_name)
         return command if dress is None else dress(command)

@@ -9,6 +9,7 @@ import socket
 
 import click
 
+from background.garbage import loading
 from cli import lifeline
 from config.setting_values import PREFIX
 from config.settings import Settings
@@ -25,7 +26,8 @@ How it is, each of them tells on a port of its own (``metrics_port``), where the
 def folder() -> None:
     """Fold the visitor log into visitor states, until stopped."""
     settings = _begin()
-    from stream.folding.main import run
+    with loading():
+        from stream.folding.main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)
@@ -36,7 +38,8 @@ def folder() -> None:
 def learner() -> None:
     """Learn from outcomes and publish models, until stopped."""
     settings = _begin()
-    from stream.learning.main import run
+    with loading():
+        from stream.learning.main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)
@@ -47,7 +50,8 @@ def learner() -> None:
 def projector() -> None:
     """Add up decisions and outcomes, and note where their records stand, until stopped."""
     settings = _begin()
-    from stream.projecting.main import run
+    with loading():
+        from stream.projecting.main import run
 
     _use_uvloop()
     _see_that_servers_let_us_in(settings)
@@ -60,16 +64,13 @@ def api() -> None:
     settings = _begin()
     _see_that_servers_let_us_in(settings)
     listening = os.environ.pop(LISTEN_FD, "")
-    if not listening:
-        from api.main import run
+    with loading():
+        import uvicorn
 
+        from api.main import run, server_config
+    if not listening:
         run(settings)
         return
-
-    import uvicorn
-
-    from api.main import server_config
-
     shared = socket.socket(fileno=int(listening))
     uvicorn.Server(server_config(settings)).run(sockets=[shared])
 

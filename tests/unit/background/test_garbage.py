@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from background.garbage import settle_down
+from background.garbage import loading, settle_down
 
 
 class Linked:
@@ -46,3 +47,11 @@ def test_garbage_from_afterwards_goes_by_itself() -> None:
     while left() is not None and len(kept) < 1_000_000:
         kept.append(Linked())
     assert left() is None
+
+
+def test_nothing_is_looked_through_while_modules_are_loaded_even_if_one_cannot_be() -> None:
+    with loading():
+        assert not gc.isenabled()
+    with pytest.raises(ModuleNotFoundError), loading():
+        importlib.import_module("nowhere.to_be_found")
+    assert gc.isenabled()
