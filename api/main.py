@@ -16,16 +16,18 @@ from uvicorn.supervisors import Multiprocess
 from api.http.door import Bounds, Door
 from api.http.http_protocol import JoiningProtocol
 from api.process.metrics import MULTIPROCESS_DIR
+from background.garbage import loading
 from background.ports import free_port
 from config.settings import Settings
 
 
 def create_app() -> object:
     """The application of this process, by the settings in its environment."""
-    from api.app import Application
-    from api.http.inner import inner_listener
-    from api.process.composition import open_services
-    from installation.process_log import set_up_logging
+    with loading():
+        from api.app import Application
+        from api.http.inner import inner_listener
+        from api.process.composition import open_services
+        from installation.process_log import set_up_logging
 
     settings = Settings.from_environment()
     set_up_logging(settings.log)  # also where uvicorn has started it as one of several
