@@ -233,17 +233,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     console = Console(width=120)
+    everywhere: dict[str, list[Judged]] = defaultdict(list)
     for world in WORLDS:
         if given.log not in (None, world.name):
             continue
-        table = Table("log", "policy", "estimator", "logs", "coverage", "bias", "width", box=None)
+        table = _table()
         for (policy, estimator), all_ in judged(world, given.logs, given.decisions, given.seed).items():
-            coverage = np.mean([one.holds for one in all_])
-            bias, width = np.mean([one.error for one in all_]), np.mean([one.width for one in all_])
-            table.add_row(
-                world.name, policy, estimator, f"{len(all_):,}", f"{coverage:.1%}", f"{bias:+.4f}", f"{width:.4f}"
-            )
+            table.add_row(world.name, policy, estimator, *_cells(all_))
+            everywhere[estimator] += all_
         console.print(table)
+    table = _table()
+    for estimator, all_ in everywhere.items():
+        table.add_row("all", "all", estimator, *_cells(all_))
+    console.print(table)
+
+
+def _table() -> Table:
+    return Table("log", "policy", "estimator", "logs", "coverage", "bias", "width", box=None)
+
+
+def _cells(all_: list[Judged]) -> tuple[str, ...]:
+    coverage = np.mean([one.holds for one in all_])
+    bias, width = np.mean([one.error for one in all_]), np.mean([one.width for one in all_])
+    return f"{len(all_):,}", f"{coverage:.1%}", f"{bias:+.4f}", f"{width:.4f}"
 
 
 if __name__ == "__main__":

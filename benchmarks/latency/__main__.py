@@ -22,7 +22,7 @@ from benchmarks.ending import end_by_sigterm
 from benchmarks.latency.product import Server, echo, product
 from benchmarks.latency.scenario import WINDOW_S, targets
 from benchmarks.latency.system_calls import count
-from benchmarks.latency.table import Runs, calls_table, latency_table
+from benchmarks.latency.table import Runs, calls_table, latency_table, roles_table
 from benchmarks.latency.vegeta import attack, binary
 
 HERE = Path(__file__).resolve().parents[2]
@@ -64,16 +64,18 @@ def main() -> None:
                 for server in servers:
                     asked = folder / f"{server.name}.targets"
                     came = attack(vegeta, asked, rate, WARM_UP_S, options.seconds, server.cpu_s)
-                    cpu_s = came.cpu_s - server.idle_share * options.seconds
+                    cpu_s = {
+                        role: used - server.idle_shares[role] * options.seconds for role, used in came.cpu_s.items()
+                    }
                     runs[rate, server.name].append((came, cpu_s))
                     print(
                         f"round {round_number}  {rate:5}/s  {server.name}  p50 {came.p50_ms:6.2f}  "
-                        f"p99 {came.p99_ms:6.2f} ms  CPU {cpu_s / came.n_asked * 1e3:.2f} ms",
+                        f"p99 {came.p99_ms:6.2f} ms  CPU {sum(cpu_s.values()) / came.n_asked * 1e3:.2f} ms",
                         flush=True,
                     )
                     if server.name != "echo":
                         time.sleep(WARM_UP_S)  # its windows end
-        print(f"\n{latency_table(runs)}")
+        print(f"\n{latency_table(runs)}\n\n{roles_table(runs)}")
         if options.strace:
             print(f"\n{_traced(vegeta, folder, servers, rates[0])}")
 

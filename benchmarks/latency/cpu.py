@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -20,11 +22,24 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def cpu_s(root: int) -> float:
-    """What a process and its living descendants have used so far, kernel included, all threads."""
-    stats = _stats()
-    pids = [pid for pid in tree(root) if pid in stats]
-    return sum(int(stats[pid][11]) + int(stats[pid][12]) for pid in pids) / TICKS_PER_S
+REST = "rest"
+"""Of the processes that have no name: the supervisor, for one."""
+
+
+def cpu_s(root: int, names: Mapping[str, int] = MappingProxyType({})) -> dict[str, float]:
+    """What a process and its living descendants have used so far, kernel included, all threads.
+
+    Parameters
+    ----------
+    names
+        Pids of those that are told apart, by name; what all others used is that of ``REST``.
+    """
+    stats, name_of = _stats(), {pid: name for name, pid in names.items()}
+    used = dict.fromkeys((*names, REST), 0.0)
+    for pid in tree(root):
+        if pid in stats:
+            used[name_of.get(pid, REST)] += (int(stats[pid][11]) + int(stats[pid][12])) / TICKS_PER_S
+    return used
 
 
 def _stats() -> dict[int, list[str]]:

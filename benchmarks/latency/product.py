@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +33,30 @@ class Server:
         The process that started all others.
     pids
         By role: ``api``, ``folder``, ``learner``, ``redis`` and so on.
-    idle_share
-        CPU seconds a second while nobody asks, of one core.
+    idle_shares
+        CPU seconds a second while nobody asks, of one core, by role.
     """
 
     name: str
     url: str
     pid: int
     pids: dict[str, int]
-    idle_share: float = 0.0
+    idle_shares: Mapping[str, float] = field(default_factory=dict)
 
-    def cpu_s(self) -> float:
-        """CPU seconds used so far, all processes."""
-        return cpu_s(self.pid)
+    @property
+    def idle_share(self) -> float:
+        """Of all processes."""
+        return sum(self.idle_shares.values())
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds used so far, by role."""
+        return cpu_s(self.pid, self.pids)
 
     def look_idle(self, seconds: float) -> None:
         """Find out what it uses while nobody asks."""
         before_s = self.cpu_s()
         time.sleep(seconds)
-        self.idle_share = (self.cpu_s() - before_s) / seconds
+        self.idle_shares = {role: (used - before_s[role]) / seconds for role, used in self.cpu_s().items()}
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from benchmarks.latency.product import Server
 from benchmarks.latency.system_calls import GROUPS, SystemCalls
 from benchmarks.latency.vegeta import Attack
 
-Runs = dict[tuple[int, str], list[tuple[Attack, float]]]
-"""By rate and server: what came of each round, and CPU seconds of it without those an idle server uses."""
+Runs = dict[tuple[int, str], list[tuple[Attack, Mapping[str, float]]]]
+"""By rate and server: what came of each round, and its CPU seconds by role without those an idle server uses."""
 
 
 def latency_table(runs: Runs) -> str:
@@ -32,6 +32,19 @@ def latency_table(runs: Runs) -> str:
     return "\n".join(lines)
 
 
+def roles_table(runs: Runs) -> str:
+    """CPU of a decision by the process that uses it, in milliseconds."""
+    roles = list(dict.fromkeys(role for rounds in runs.values() for _, cpu_s in rounds for role in cpu_s))
+    lines = [f"| a second | | {' | '.join(roles)} |", "|---|---|" + "---|" * len(roles)]
+    for (rate, name), rounds in runs.items():
+        figures = [
+            statistics.median(cpu_s.get(role, 0.0) / attack.n_asked * 1e3 for attack, cpu_s in rounds)
+            for role in roles
+        ]
+        lines.append(f"| {rate:,} | {name} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
+    return "\n".join(lines)
+
+
 def calls_table(counted: Sequence[tuple[Server, int, Mapping[str, SystemCalls]]]) -> str:
     """Calls of the kernel per decision, idle ones included.
 
@@ -49,12 +62,12 @@ def calls_table(counted: Sequence[tuple[Server, int, Mapping[str, SystemCalls]]]
     return "\n".join(lines)
 
 
-def _medians(rounds: Sequence[tuple[Attack, float]]) -> tuple[float, float, float]:
+def _medians(rounds: Sequence[tuple[Attack, Mapping[str, float]]]) -> tuple[float, float, float]:
     figures = defaultdict(list)
     for attack, cpu_s in rounds:
         figures["p50"].append(attack.p50_ms)
         figures["p99"].append(attack.p99_ms)
-        figures["cpu"].append(cpu_s / attack.n_asked * 1e3)
+        figures["cpu"].append(sum(cpu_s.values()) / attack.n_asked * 1e3)
     return (
         statistics.median(figures["p50"]),
         statistics.median(figures["p99"]),

@@ -6,7 +6,7 @@ import csv
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,14 @@ class Attack:
     n_asked, n_failed
         Requests; those not answered by 200.
     cpu_s
-        CPU seconds of what was asked about meanwhile.
+        CPU seconds of what was asked about meanwhile, by role.
     """
 
     p50_ms: float
     p99_ms: float
     n_asked: int
     n_failed: int
-    cpu_s: float
+    cpu_s: Mapping[str, float]
 
 
 def binary(cache: Path) -> Path:
@@ -58,7 +58,12 @@ def binary(cache: Path) -> Path:
 
 
 def attack(
-    vegeta: Path, targets: Path, rate: int, warm_up_s: float, seconds: float, cpu_s: Callable[[], float]
+    vegeta: Path,
+    targets: Path,
+    rate: int,
+    warm_up_s: float,
+    seconds: float,
+    cpu_s: Callable[[], Mapping[str, float]],
 ) -> Attack:
     """Send ``rate`` requests a second, and look at those that come after the warm-up.
 
@@ -67,7 +72,7 @@ def attack(
     targets
         vegeta's JSON targets; they are asked in turn.
     cpu_s
-        CPU seconds used so far; asked after the warm-up and at the end.
+        CPU seconds used so far, by role; asked after the warm-up and at the end.
     """
     results = targets.with_name("results.bin")
     command = [str(vegeta), "attack", "-format=json", f"-targets={targets}", f"-rate={rate}/s", "-http2=false"]
@@ -76,7 +81,7 @@ def attack(
         time.sleep(warm_up_s)
         before_s = cpu_s()
         time.sleep(seconds)
-        used_s = cpu_s() - before_s
+        used_s = {role: used - before_s[role] for role, used in cpu_s().items()}
     if process.returncode:
         raise SystemExit(f"vegeta ended with {process.returncode}")
     encoded = subprocess.run(
@@ -85,7 +90,7 @@ def attack(
     return measured(encoded.stdout, rate, warm_up_s, used_s)
 
 
-def measured(encoded: str, rate: int, warm_up_s: float, used_s: float) -> Attack:
+def measured(encoded: str, rate: int, warm_up_s: float, used_s: Mapping[str, float]) -> Attack:
     """What came of a load, by what vegeta writes as CSV of each request, in any order."""
     rows = [(int(row[0]), int(row[1]), int(row[2]), int(row[8])) for row in csv.reader(encoded.splitlines())]
     sent_ns, status, latency_ns, number = np.array(rows, dtype=np.int64).T

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks.latency.cpu import cpu_s, tree
+from benchmarks.latency.cpu import REST, cpu_s, tree
 from benchmarks.latency.system_calls import counted
 from benchmarks.latency.vegeta import measured
 
@@ -37,14 +37,14 @@ def test_time_counts_from_when_a_request_was_to_be_sent() -> None:
         f"{started_ns + number * 100_000_000 + late},200,10000000,1,1,,,,{number},POST,,"
         for number, late in enumerate(late_ns)
     ]
-    came = measured("\n".join(rows), rate=10, warm_up_s=0.3, used_s=1.0)
+    came = measured("\n".join(rows), rate=10, warm_up_s=0.3, used_s={})
     assert came.n_asked == 2, "what came during the warm-up is left out"
     assert came.p50_ms == pytest.approx((60 + 10) / 2, abs=0.01)
 
 
 def test_an_answer_that_is_no_200_is_a_failure() -> None:
     rows = "1700000000000000000,503,1000,1,1,,,,0,POST,,\n1700000000100000000,200,1000,1,1,,,,1,POST,,"
-    assert measured(rows, rate=10, warm_up_s=0, used_s=0.0).n_failed == 1
+    assert measured(rows, rate=10, warm_up_s=0, used_s={}).n_failed == 1
 
 
 def test_the_cpu_of_what_a_process_started_is_its_own() -> None:
@@ -56,5 +56,7 @@ def test_the_cpu_of_what_a_process_started_is_its_own() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "done\n"
         assert len(tree(process.pid)) == 2
-        assert cpu_s(process.pid) > 0.1
+        (child_pid,) = set(tree(process.pid)) - {process.pid}
+        assert cpu_s(process.pid)[REST] > 0.1
+        assert cpu_s(process.pid, {"child": child_pid})["child"] > 0.1
         process.communicate("\n")
