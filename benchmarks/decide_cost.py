@@ -46,6 +46,8 @@ from online_models.placement_model import PlacementModel
 from personalization.audience.profile import apply_event
 from personalization.catalog.catalog import AffinityRule, AffinitySpec, Cap, Catalog, Content, Placement, Source
 from personalization.catalog.compiled_catalog import CompiledCatalog, compile_catalog
+from personalization.catalog.policy_spec import PolicySpec
+from personalization.catalog.sections.challengers import Challenger
 from personalization.deciding.distribution import SCALE
 from personalization.events.event import ClientEvent, Identify, Page, Track
 from personalization.events.outcome import ClosingReason, Outcome
@@ -66,8 +68,8 @@ HERE = Path(__file__).resolve().parents[1]
 CATEGORIES = ["shoes", "shirts", "tents", "stoves", "bags"]
 
 
-def catalog() -> Catalog:
-    """A shop with 20 offers, some for certain visitors only, some capped."""
+def catalog(challenger: str = "") -> Catalog:
+    """A shop with 20 offers, some for certain visitors only, some capped; perhaps with a policy on trial."""
     rules = {3: "'buyer' in segments", 7: "device != 'bot'", 11: "traits.age > 30", 15: "cart_value < 500.0"}
     contents = {
         f"offer-{arm}": Content(
@@ -80,7 +82,14 @@ def catalog() -> Catalog:
         for arm in range(N_ARMS)
     }
     return Catalog(
-        placements={"home.hero": Placement(content=tuple(contents), default="offer-0", holdout=0.05)},
+        placements={
+            "home.hero": Placement(
+                content=tuple(contents),
+                default="offer-0",
+                holdout=0.05,
+                challenger=Challenger(policy=PolicySpec(name=challenger)) if challenger else None,
+            )
+        },
         content=contents,
         segments={"buyer": "n_orders > 0", "browser": "event_count > 10 && n_orders == 0"},
         affinities={
@@ -154,14 +163,14 @@ def learned(rng: random.Random) -> PlacementModel:
     return model
 
 
-async def prepare(url: str) -> None:
+async def prepare(url: str, challenger: str = "") -> None:
     """Catalog, model and visitors into Redis."""
     rng = random.Random(7)
     redis = Redis.from_url(url)
     keys = Keys(NAMESPACE)
     now_ms = time.time_ns() // 1_000_000
-    version = await CatalogStore(redis, NAMESPACE).publish(catalog(), "benchmark")
-    compiled = compile_catalog(catalog(), version)
+    version = await CatalogStore(redis, NAMESPACE).publish(catalog(challenger), "benchmark")
+    compiled = compile_catalog(catalog(challenger), version)
     snapshot = await asyncio.to_thread(lambda: learned(rng).snapshot(generation=1))
     settings = Settings(redis=RedisUrl(url), namespace=NAMESPACE, secret=Secret(SECRET))
     cipher = cipher_of(settings)
@@ -181,19 +190,18 @@ async def prepare(url: str) -> None:
 def prepare_there(url: str, checkout: Path) -> None:
     """The same, by the code of another checkout."""
     code = f"import asyncio; from benchmarks.decide_cost import prepare; asyncio.run(prepare({url!r}))"
-    subprocess.run([sys.executable, "-c", code], cwd=checkout, env=_importing(checkout), check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, env=importing(checkout), check=True)
 
 
-def _importing(checkout: Path) -> dict[str, str]:
+def importing(checkout: Path) -> dict[str, str]:
+    """The environment in which that checkout's modules are imported."""
     return {**os.environ, "PYTHONPATH": str(checkout)}
 
 
-@contextmanager
-def server(module: str, url: str, folder: Path, checkout: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """One server process by the code of ``checkout``, ready to answer."""
-    port = free_port()
-    environment = {
-        **_importing(checkout),
+def surroundings(url: str, port: int, folder: Path, checkout: Path) -> dict[str, str]:
+    """The environment of a server by the code of ``checkout``."""
+    return {
+        **importing(checkout),
         "NEXTBEST_REDIS": url,
         "NEXTBEST_PORT": str(port),
         "NEXTBEST_NAMESPACE": NAMESPACE,
@@ -206,6 +214,13 @@ def server(module: str, url: str, folder: Path, checkout: Path) -> Iterator[tupl
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
+
+
+@contextmanager
+def server(module: str, url: str, folder: Path, checkout: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """One server process by the code of ``checkout``, ready to answer."""
+    port = free_port()
+    environment = surroundings(url, port, folder, checkout)
     process = subprocess.Popen([sys.executable, "-m", module], env=environment, cwd=checkout)
     try:
         until = time.monotonic() + 30
