@@ -54,10 +54,10 @@ def in_force(site: Site, policy: str) -> bool:
 def test_what_it_would_have_chosen_and_brought_is_added_up(site: Site) -> None:
     made = decided(site, 60)
     assert {each["policy"] for each in made} == {"uniform"}
-    until(lambda: contest(site)["found"]["n_outcomes"] >= 60, "all are added up")
+    until(lambda: contest(site)["found"]["nOutcomes"] >= 60, "all are added up")
     found = contest(site)
-    assert (found["placement"], found["in_force"], found["on_trial"]) == ("hero", "uniform", "fixed")
-    assert (found["standing"], found["found"]["n_decisions"]) == ("on trial", 60)
+    assert (found["placement"], found["inForce"], found["onTrial"]) == ("hero", "uniform", "fixed")
+    assert (found["standing"], found["found"]["nDecisions"]) == ("on trial", 60)
     share = sum(each["contentId"] == "green" for each in made) / len(made)
     # Of a fixed policy: 1 of what it chooses, but for the floor under the other arm.
     assert found["found"]["matchRate"] == pytest.approx(share, abs=0.05)
@@ -72,7 +72,7 @@ def test_it_is_promoted_and_demoted_and_stays_so_whatever_is_published(site: Sit
     until(lambda: in_force(site, "fixed"), "the challenger decides")
     refused = site.ran("promote", "hero")
     assert (refused.returncode, "fixed is in force in hero already" in refused.stderr) == (1, True)
-    assert (contest(site)["standing"], contest(site)["on_trial"]) == ("promoted", "uniform")
+    assert (contest(site)["standing"], contest(site)["onTrial"]) == ("promoted", "uniform")
     assert "hero: fixed promoted, by command of" in " ".join(site.command("history", "--limit", "1").split())
 
     site.publish(CATALOG.format(title="two"))

@@ -50,10 +50,10 @@ def test_a_slow_server_costs_no_more_than_the_timeout(opened: Opening, stub: Stu
 
 
 def test_nobody_listens_and_the_default_says_so(opened: Opening) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    client = opened(f"http://127.0.0.1:{port}")
-    answer = client.decide("hero", ANNA, default=WELCOME, timeout=5.0)  # it is told at once, on a quiet machine
+    with socket.socket() as held:  # so that nobody else comes to listen there
+        held.bind(("127.0.0.1", 0))
+        client = opened(f"http://127.0.0.1:{held.getsockname()[1]}")
+        answer = client.decide("hero", ANNA, default=WELCOME, timeout=5.0)  # it is told at once, on a quiet machine
     assert answer["hero"].content == WELCOME
     assert answer["hero"].reason.startswith("unreachable: ")
     assert [error.code for error in client.told()] == ["unreachable"]
