@@ -223,19 +223,24 @@ def server(module: str, url: str, folder: Path, checkout: Path) -> Iterator[tupl
     environment = surroundings(url, port, folder, checkout)
     process = subprocess.Popen([sys.executable, "-m", module], env=environment, cwd=checkout)
     try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"{module} did not start") from None
-                time.sleep(0.05)
+        wait_for(port, process, within_s=30)
         yield process, port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], within_s: float) -> None:
+    """Wait until a server takes connections; raises ``RuntimeError`` where it does not start."""
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{process.args!r} did not start") from None
+            time.sleep(0.05)
 
 
 def cpu_s(process: subprocess.Popen[bytes]) -> float:

@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 
 from background.ports import free_port
-from benchmarks.decide_cost import HERE, prepare, prepare_there, run_load, surroundings
+from benchmarks.decide_cost import HERE, prepare, prepare_there, run_load, surroundings, wait_for
 from benchmarks.ending import end_by_sigterm
 from state.embedded import EmbeddedRedis
 
@@ -63,7 +62,7 @@ def _counted(checkout: Path, url: str, folder: Path, n_requests: int) -> float:
             stderr=subprocess.STDOUT,
         )
         try:
-            _wait_for(port, process)
+            wait_for(port, process, WITHIN_S)
             time.sleep(SETTLES_S)
             asyncio.run(run_load(port, N_WARM_UP, 0))
             _switch(process, "on")
@@ -80,18 +79,6 @@ def _counted(checkout: Path, url: str, folder: Path, n_requests: int) -> float:
 
 def _switch(process: subprocess.Popen[bytes], to: str) -> None:
     subprocess.run(["callgrind_control", "-i", to, str(process.pid)], capture_output=True, check=True)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + WITHIN_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > until:
-                raise SystemExit("the API did not start under valgrind") from None
-            time.sleep(0.2)
 
 
 def main() -> None:

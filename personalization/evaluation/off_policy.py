@@ -49,23 +49,27 @@ class Linear(NamedTuple):
 
     def estimate(self, sample: Sample) -> Estimate:
         """The value with its standard error, clustered by unit; infinite where there are fewer than two."""
-        sums = np.bincount(sample.unit, self.parts)
-        n = sample.n_units
-        return Estimate(self.value, math.sqrt(n / (n - 1) * float(sums @ sums)) if n > 1 else math.inf)
+        return Estimate(self.value, _standard_error(self._by_unit(sample), sample.n_units))
 
     def interval(self, sample: Sample) -> Interval:
         """Its 95 % interval, clustered by unit and mended for the skewness that large weights bring.
 
         It is unbounded where there are fewer than two units.
         """
-        value, error = self.estimate(sample)
-        if not math.isfinite(error):
-            return Interval(value, -math.inf, math.inf)
-        sums = np.bincount(sample.unit, self.parts)
-        n = sample.n_units
+        sums, n = self._by_unit(sample), sample.n_units
+        if n < 2:
+            return Interval(self.value, -math.inf, math.inf)
         squares = float(sums @ sums)
         skewness = float((sums**3).sum()) * math.sqrt(n) / squares**1.5 if squares else 0.0
-        return unskewed(value, error, skewness, n)
+        return unskewed(self.value, _standard_error(sums, n), skewness, n)
+
+    def _by_unit(self, sample: Sample) -> FloatArray:
+        return np.bincount(sample.unit, self.parts).astype(np.float64)
+
+
+def _standard_error(sums: FloatArray, n: int) -> float:
+    """Of a value whose error is the sum of n persons' ``sums``; infinite of fewer than two."""
+    return math.sqrt(n / (n - 1) * float(sums @ sums)) if n > 1 else math.inf
 
 
 def mean_of(values: FloatArray, sample: Sample) -> Linear:
