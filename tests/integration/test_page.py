@@ -507,7 +507,7 @@ def test_what_waited_is_sent_after_a_grant_and_dropped_after_a_refusal(web: Visi
     page.evaluate("nextbest.track('After')")
     page.evaluate("nextbest.consent({personalization: false})")
     assert page.context.cookies() == []
-    until(lambda: web.site.granted(f"a:{visitor}")["personalization"] is False, "the withdrawal is stored")
+    until(lambda: web.site.granted(f"a:{visitor}").get("personalization") is False, "the withdrawal is stored")
     page.goto(web.write("<h1>away</h1>", ""))
     assert waiting == []
     assert web.stored(visitor).tracked["After"] == 0
@@ -559,7 +559,7 @@ def test_a_withdrawal_is_told_until_it_was_heard(web: VisitedSite, page: Page) -
     page.route("**/v1/consent*", lambda route: route.fulfill(status=503, body="{}"), times=1)
     with page.expect_response(lambda answer: "/v1/consent" in answer.url and answer.ok):
         page.evaluate("nextbest.consent({personalization: false})")
-    until(lambda: web.site.granted(f"a:{visitor}")["personalization"] is False, "the withdrawal is stored")
+    until(lambda: web.site.granted(f"a:{visitor}").get("personalization") is False, "the withdrawal is stored")
 
 
 @pytest.mark.parametrize("word", ["'denied'", "'no'", "0", "undefined", "null", "{}"])
@@ -599,7 +599,7 @@ def test_a_refusal_where_the_default_is_granted_outlasts_the_page_without_an_id(
     visitor = shown_once(web, page, 1)
     page.evaluate("nextbest.consent({personalization: false})")
     assert kept_by(page.context) == {"said": {"personalization": False}}
-    until(lambda: web.site.granted(f"a:{visitor}")["personalization"] is False, "the refusal is stored")
+    until(lambda: web.site.granted(f"a:{visitor}").get("personalization") is False, "the refusal is stored")
     before = web.n_stored()
     sent = posts(page)
     page.goto(web.write(HERO))
