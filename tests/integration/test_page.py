@@ -501,7 +501,7 @@ def test_what_waited_is_sent_after_a_grant_and_dropped_after_a_refusal(web: Visi
     page.evaluate("nextbest.consent({personalization: true})")
     visitor = id_of(page)
     until(lambda: web.stored(visitor).tracked["Before"] == 1, "what waited is stored")
-    assert web.site.granted(f"a:{visitor}")["personalization"] is True
+    until(lambda: web.site.granted(f"a:{visitor}").get("personalization") is True, "and what was agreed to")
 
     waiting = held(page, "/v1/events")
     page.evaluate("nextbest.track('After')")

@@ -330,7 +330,8 @@ def test_google_consent_mode_is_followed(web: VisitedSite, page: Page) -> None:
     )
     visitor = id_of(page)
     after(web, page, visitor)
-    assert web.site.granted(f"a:{visitor}") == {"personalization": True, "advertising": False}
+    granted = {"personalization": True, "advertising": False}
+    until(lambda: web.site.granted(f"a:{visitor}") == granted, "what was agreed to is stored")
     page.evaluate(google("update", personalization_storage=False) + "; undefined")
     assert page.context.cookies() == []
     until(lambda: web.site.granted(f"a:{visitor}").get("personalization") is False, "the withdrawal is stored")
