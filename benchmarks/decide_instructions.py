@@ -1,6 +1,6 @@
 """How many instructions a decision takes, counted by callgrind: as many on a busy machine as on a quiet one.
 
-    .venv/bin/python -m benchmarks.decide_instructions [--against CHECKOUT] [--challenger POLICY] [--requests 1500]
+    .venv/bin/python -m benchmarks.decide_instructions [--against CHECKOUT] [--challenger POLICY] [--traced SHARE]
 
 The servers, the visitors and the load of ``benchmarks.decide_cost``; counted is what the API process does outside
 the kernel. Two counts of one checkout differ by half a per cent. CPU seconds say what they cost, and differ by
@@ -24,6 +24,7 @@ from pathlib import Path
 from background.ports import free_port
 from benchmarks.decide_cost import HERE, prepare, prepare_there, run_load, surroundings, wait_for
 from benchmarks.ending import end_by_sigterm
+from benchmarks.trace_cost import collector, recording, told
 from state.embedded import EmbeddedRedis
 
 N_WARM_UP = 600
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument(
         "--challenger", metavar="POLICY", default="", help="count with that policy on trial besides"
     )
+    parser.add_argument("--traced", metavar="SHARE", type=float, default=0.0, help="count with such a share traced")
     parser.add_argument("--requests", type=int, default=1_500)
     given = parser.parse_args()
     if shutil.which("valgrind") is None:
@@ -95,12 +97,17 @@ def main() -> None:
     found = {"decide": instructions(HERE, given.requests)}
     if given.against:
         found["against"] = instructions(given.against.resolve(), given.requests)
+    if given.traced:
+        with collector() as endpoint, told(**recording(endpoint, given.traced)):
+            found["traced"] = instructions(HERE, given.requests)
     if given.challenger:
         found["challenger"] = instructions(HERE, given.requests, given.challenger)
-    told: dict[str, float] = {name: round(count) for name, count in found.items()}
-    told |= {f"to_{name}": round(found["decide"] / found[name], 3) for name in found if name == "against"}
-    told |= {f"{name}_to": round(found[name] / found["decide"], 3) for name in found if name == "challenger"}
-    print(json.dumps(told))
+    printed: dict[str, float] = {name: round(count) for name, count in found.items()}
+    if "against" in found:
+        printed["ratio"] = round(found["decide"] / found["against"], 3)
+    for name in {"challenger", "traced"} & found.keys():
+        printed[f"{name}_ratio"] = round(found[name] / found["decide"], 3)
+    print(json.dumps(printed))
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def told(**variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def recording(endpoint: str, share: float) -> dict[str, str]:
+    """What a process is told that records a share of the requests, and hands them to a collector."""
+    return {
+        "NEXTBEST_TRACES": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": str(share),
+    }
+
+
 def measure(n_rounds: int, n_requests: int, share: float) -> dict[str, list[float]]:
     """Start both servers anew, and load them in turn: microseconds of CPU for a decision, by round."""
     found: dict[str, list[float]] = defaultdict(list)
@@ -78,13 +88,7 @@ def measure(n_rounds: int, n_requests: int, share: float) -> dict[str, list[floa
         servers: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         with told(NEXTBEST_TRACES="off"):
             servers[OFF] = stack.enter_context(server("api.main", redis.url, folder / OFF, HERE))
-        variables = {
-            "NEXTBEST_TRACES": "otlp",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(collector()),
-            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-            "OTEL_TRACES_SAMPLER_ARG": str(share),
-        }
-        with told(**variables):
+        with told(**recording(stack.enter_context(collector()), share)):
             servers[ON] = stack.enter_context(server("api.main", redis.url, folder / ON, HERE))
         for _, port in servers.values():
             asyncio.run(run_load(port, 2_000, 0))
