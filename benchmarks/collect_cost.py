@@ -28,17 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from background.ports import free_port
-from benchmarks.decide_cost import (
-    CATEGORIES,
-    KEY,
-    N_CONNECTIONS,
-    N_VISITORS,
-    NAMESPACE,
-    SECRET,
-    Connection,
-    Load,
-    cpu_s,
-)
+from benchmarks.decide_cost import CATEGORIES, NAMESPACE, SECRET, cpu_s
+from benchmarks.decide_load import KEY, N_CONNECTIONS, N_VISITORS, Connection, Load
 from benchmarks.ending import end_by_sigterm
 from state.embedded import EmbeddedRedis
 

@@ -31,12 +31,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from redis.asyncio import Redis
 
 from background.ports import free_port
+from benchmarks.decide_load import KEY, N_VISITORS, run_load
 from benchmarks.ending import end_by_sigterm
 from config.setting_values import RedisUrl, Secret
 from config.settings import Settings
@@ -59,8 +60,8 @@ from state.keys import Keys
 from state.model_store import ModelPublisher
 from state.visitor_store import pack_visitor, sealed_visitor
 
-N_ARMS, N_VISITORS, N_CONNECTIONS = 20, 2_000, 64
-NAMESPACE, KEY = "bench", "pk_bench"
+N_ARMS = 20
+NAMESPACE = "bench"
 SECRET = "0123456789abcdef" * 2
 """One of its own, as an installation has it: personal data are encrypted."""
 
@@ -247,103 +248,6 @@ def cpu_s(process: subprocess.Popen[bytes]) -> float:
     """CPU seconds of a process so far, all threads."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection: the next request as soon as the answer is whole."""
-
-    def __init__(self, load: Load) -> None:
-        self.load = load
-        self.buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.ask()
-
-    def ask(self) -> None:
-        """Send the next request."""
-        request = self.load.next_request()
-        if request is None:
-            self.transport.close()
-        else:
-            self.began = time.perf_counter()
-            self.transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        """Read the answer."""
-        self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        if len(body) < length:
-            return
-        self.buffer = body[length:]
-        self.load.answered(head, body, time.perf_counter() - self.began)
-        self.ask()
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """End."""
-        self.load.closed()
-
-
-class Load:
-    """A number of requests over 64 connections."""
-
-    def __init__(self, n_requests: int, seed: int) -> None:
-        self.left = n_requests
-        self.rng = random.Random(seed)
-        self.seconds: list[float] = []
-        self.tiers: dict[str, int] = {}
-        self.open = N_CONNECTIONS
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def next_request(self) -> bytes | None:
-        """The next one's bytes."""
-        if self.left <= 0:
-            return None
-        self.left -= 1
-        body = json.dumps(
-            {
-                "visitor": {"anonymousId": f"v{self.rng.randrange(N_VISITORS)}"},
-                "placements": ["home.hero"],
-                "context": {
-                    "userAgent": "Mozilla/5.0 (X11; Linux x86_64)",
-                    "locale": "en-GB",
-                    "page": {"path": "/"},
-                },
-            }
-        ).encode()
-        head = (
-            "POST /v1/decide HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
-            f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
-
-    def answered(self, head: bytes, body: bytes, seconds: float) -> None:
-        """Count one."""
-        if b" 200 " not in head[:20]:
-            raise RuntimeError(f"{head!r} {body!r}")
-        self.seconds.append(seconds)
-        for decision in json.loads(body).get("decisions", ()) if len(self.seconds) % 16 == 0 else ():
-            self.tiers[decision["tier"]] = self.tiers.get(decision["tier"], 0) + 1
-
-    def closed(self) -> None:
-        """One connection is done."""
-        self.open -= 1
-        if not self.open and not self.done.done():
-            self.done.set_result(None)
-
-
-async def run_load(port: int, n_requests: int, seed: int) -> Load:
-    """Send them all."""
-    loop = asyncio.get_running_loop()
-    load = Load(n_requests, seed)
-    for _ in range(N_CONNECTIONS):
-        await loop.create_connection(lambda: Connection(load), "127.0.0.1", port)
-    await load.done
-    return load
 
 
 def main() -> int:

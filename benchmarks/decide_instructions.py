@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from background.ports import free_port
-from benchmarks.decide_cost import HERE, prepare, prepare_there, run_load, surroundings, wait_for
+from benchmarks.decide_cost import HERE, prepare, prepare_there, surroundings, wait_for
+from benchmarks.decide_load import run_load
 from benchmarks.ending import end_by_sigterm
 from benchmarks.trace_cost import collector, recording, told
 from state.embedded import EmbeddedRedis
@@ -105,9 +106,9 @@ def main() -> None:
     printed: dict[str, float] = {name: round(count) for name, count in found.items()}
     if "against" in found:
         printed["ratio"] = round(found["decide"] / found["against"], 3)
-    for name in {"challenger", "traced"} & found.keys():
+    for name in found.keys() - {"decide", "against"}:
         printed[f"{name}_ratio"] = round(found[name] / found["decide"], 3)
-    print(json.dumps(printed))
+    print(json.dumps(printed, sort_keys=True))
 
 
 if __name__ == "__main__":

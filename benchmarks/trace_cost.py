@@ -25,7 +25,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from benchmarks.decide_cost import HERE, cpu_s, prepare, run_load, server
+from benchmarks.decide_cost import HERE, cpu_s, prepare, server
+from benchmarks.decide_load import run_load
 from benchmarks.ending import end_by_sigterm
 from state.embedded import EmbeddedRedis
 

@@ -27,12 +27,11 @@ async def contests(store: CatalogStore, read_models: ReadModels) -> list[Contest
         If no catalog is published.
     """
     catalog, now_ms = await _in_force(store), _now_ms()
-    found = [
-        contest_in(catalog, name, await read_models.trials(name, now_ms))
+    return [
+        contest_in(catalog, name, placement.shadow, await read_models.trials(name, now_ms))
         for name, placement in catalog.placements.items()
         if placement.shadow is not None
     ]
-    return [each for each in found if each is not None]
 
 
 async def change_standing(store: CatalogStore, placement: str, becomes: Literal["promoted", "demoted"]) -> int:

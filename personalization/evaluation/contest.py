@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from personalization.catalog.compiled_catalog import CompiledCatalog
+from personalization.catalog.sections.challengers import Shadow
 from personalization.evaluation.policy_trial import PolicyTrial, compare
 from personalization.evaluation.refereeing import standing_of
 from personalization.evaluation.trial_sums import TrialSums
@@ -35,22 +36,22 @@ class Contest(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     words: str
 
 
-def contest_in(catalog: CompiledCatalog, name: str, trials: Mapping[int, TrialSums]) -> Contest | None:
-    """That of one of the catalog's placements; None where nothing is on trial.
+def contest_in(catalog: CompiledCatalog, name: str, shadow: Shadow, trials: Mapping[int, TrialSums]) -> Contest:
+    """That of one of the catalog's placements.
 
     Parameters
     ----------
+    shadow
+        What is on trial there.
     trials
         What policies on trial would have brought there, by what a trial is called.
     """
     placement = catalog.placements[name]
-    if placement.shadow is None:
-        return None
     known = standing_of(catalog.catalog.placements[name], catalog.standings.get(name))
     standing, why = ("on trial", "") if known is None else (known.is_now, known.why)
-    in_force, on_trial = placement.spec.policy.name, placement.shadow.policy.name
-    found = compare(trials.get(placement.shadow.trial, TrialSums()))
-    became = f" It is {standing} {why}." if why else ""
+    in_force, on_trial = placement.spec.policy.name, shadow.policy.name
+    found = compare(trials.get(shadow.trial, TrialSums()))
+    became = f" The challenger is {standing}, {why}." if why else ""
     return Contest(
         placement=name,
         in_force=in_force,

@@ -60,15 +60,15 @@ async def show(call: Call) -> Reply:
         for name in names
     ]
     on_trial = [
-        contest_in(catalog, name, await services.read_models.trials(name, now_ms))
-        for name in ([asked] if asked else catalog.placements)
-        if catalog.placements[name].shadow is not None
+        contest_in(catalog, name, placement.shadow, await services.read_models.trials(name, now_ms))
+        for name, placement in catalog.placements.items()
+        if placement.shadow is not None and asked in ("", name)
     ]
     return reply(
         ExperimentsAnswer(
             catalog_version=catalog.version,
             at_ms=now_ms,
             experiments=found,
-            challengers=[each for each in on_trial if each is not None],
+            challengers=on_trial,
         )
     )

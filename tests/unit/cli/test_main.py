@@ -15,6 +15,7 @@ from background.ports import free_port
 from cli.http_probe import listening_socket
 from cli.main import COMMANDS, nextbest
 from config.settings import InvalidSettings
+from online_models.conversion.registry import check_conversion_model
 from online_models.policies.check import policy_mistakes
 from online_models.registry import check_model
 from personalization.catalog.policy_spec import ModelSpec, PolicySpec
@@ -103,7 +104,8 @@ def test_a_catalog_of_the_default_model_is_checked_without_what_learns_by_it() -
     program = (
         "import sys, tempfile\nfrom pathlib import Path\nfrom config.loader import load_catalog\n"
         "folder = Path(tempfile.mkdtemp())\n"
-        "(folder / 'a.yaml').write_text('placements: {p: {content: [a], default: a}}\\ncontent: {a: {}}')\n"
+        "(folder / 'a.yaml').write_text('placements: {p: {content: [a], default: a}}\\ncontent: {a: {}}\\n'"
+        " 'conversions: {c: {event: Bought, horizon: 7d}}')\n"
         "load_catalog(folder)\n"
         "print([name for name in ('river', 'scipy', 'numpy', 'online_models') if name in sys.modules])"
     )
@@ -113,6 +115,7 @@ def test_a_catalog_of_the_default_model_is_checked_without_what_learns_by_it() -
 
 def test_the_defaults_that_are_not_looked_at_are_right() -> None:
     check_model(ModelSpec())
+    check_conversion_model(ModelSpec())
     for arms in (None, (), ("a",), ("a", "b")):
         assert list(policy_mistakes(PolicySpec(), "policy", arms)) == []
 

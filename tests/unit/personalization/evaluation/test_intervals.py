@@ -44,5 +44,6 @@ def test_values_that_are_seldom_large_have_their_mean_in_the_interval_as_often_a
         skewness = float(((one - mean) ** 3).mean() / (one.var() or 1.0) ** 1.5)
         for how, interval in ((normal, normal(mean, error)), (unskewed, unskewed(mean, error, skewness, n))):
             held[how] += interval.low <= 0.4 <= interval.high
+    print({how.__name__: f"{n_held / len(values):.1%}" for how, n_held in held.items()})
     assert held[normal] < 0.93 * len(values)
     assert held[unskewed] > 0.94 * len(values)
